@@ -1,0 +1,350 @@
+"""The op record: everything the system knows about one operation, in one place.
+
+Executors, passes and backends read the fields of an `Op`; none of them knows any op by name.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common.errors import ArgumentError, DTypeError, MixedModesError, SideBySideError
+from common.types import Shape, TensorType, type_of
+
+Rule = Callable[..., Any]
+
+
+class Kind(enum.Enum):
+    """What an op does to its elements; all that a compiler pass may ask of it."""
+
+    ELEMENTWISE = "elementwise"
+    REDUCTION = "reduction"
+    MOVEMENT = "movement"
+    CONTRACTION = "contraction"
+    INDEXING = "indexing"
+    CREATION = "creation"
+    CONTROL = "control"
+    OPAQUE = "opaque"
+
+
+class Example(NamedTuple):
+    """Sample operands of an op: they feed its tests, documentation and benchmarks.
+
+    Each operand is a shape, drawn from the op's domain, or an array used as it is.
+    """
+
+    operands: tuple[Shape | np.ndarray[Any, Any], ...]
+    attrs: Mapping[str, Any]
+
+
+def example(*operands: Shape | np.ndarray[Any, Any], **attrs: Any) -> Example:
+    """Describe a sample call, as in ``example((3, 4), (4,), axis=0)``."""
+    return Example(operands, attrs)
+
+
+class OperandRule(NamedTuple):
+    """The gradient rule of one operand and what it reads.
+
+    Attributes
+    ----------
+    rule : callable
+        ``rule(g, out, *operands, **attrs)`` returns the gradient of that operand, in the shape of
+        the result where broadcasting enlarged the operand; the engine sums it back.
+    out : str
+        ``"value"``, ``"type"`` or ``""``: what the rule reads of the result.
+    operands : tuple of str
+        The same for each operand. For a variadic op it has one entry, which holds for all.
+    """
+
+    rule: Rule
+    out: str
+    operands: tuple[str, ...]
+
+
+def _need(name: str) -> str:
+    if name.startswith("_"):
+        return ""
+    return "type" if name.endswith(("_type", "_types")) else "value"
+
+
+def _operand_rule(rule: Rule, variadic: bool) -> OperandRule:
+    parameters = [
+        p.name for p in inspect.signature(rule).parameters.values() if p.kind is not p.KEYWORD_ONLY
+    ]
+    if variadic:
+        _, _, out, *operands = parameters
+    else:
+        _, out, *operands = parameters
+    return OperandRule(rule, _need(out), tuple(map(_need, operands)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Op:
+    """Describe one operation, whole.
+
+    Calling the record runs the op in whichever mode its operands belong to: NumPy arrays run the
+    kernel, a dynamic Tensor runs and records, a static Node declares.
+
+    Parameters
+    ----------
+    name : str
+        The array API standard's spelling, where it has one.
+    kind : Kind
+    arity : int or None
+        Number of operands; None if any number.
+    kernel : callable
+        ``kernel(*operands, **attrs)`` on NumPy arrays. With `takes_out` it accepts the array to
+        write as one more positional argument after the operands.
+    infer : callable
+        ``infer(*types, **attrs) -> TensorType``: the one rule for shape and dtype and the one
+        author of the error text. It takes any operands that have a type.
+    vjp : tuple of callable or callable or None
+        One rule an operand (None where not differentiable), ``rule(g, out, *operands, **attrs)``;
+        a variadic op has a single ``rule(position, g, out, *operands, **attrs)``. The parameter
+        names say what the rule reads: a plain name reads the value, ``x_type`` only its
+        `TensorType`, ``_x`` nothing (None is passed). Executors keep no more than that.
+        Rules call ops and operators only, so they run on arrays, Tensors and Nodes alike.
+    attrs : mapping of str to default
+        Attributes in the order in which they may be passed by position; ``...`` means required.
+    expr : str
+        The scalar expression, for code generation; every elementwise op has one.
+    alias : tuple of str
+        Other spellings, PyTorch's first; the first one also names the tape's node.
+    commutative : bool
+    unit : float, optional
+        ``u`` with ``op(x, u) == x`` for every `x`, bit for bit.
+    takes_out : bool
+    view : bool
+        The result shares memory with the first operand.
+    domain : tuple of float
+        Open interval that sample operands are drawn from.
+    kinks : tuple of float
+        Points where the op is not differentiable; samples keep away from them.
+    examples : tuple of Example
+    operand_names : tuple of str
+    doc : str
+    """
+
+    name: str
+    kind: Kind
+    arity: int | None
+    kernel: Callable[..., Any]
+    infer: Callable[..., TensorType]
+    vjp: tuple[Rule | None, ...] | Rule | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    expr: str = ""
+    alias: tuple[str, ...] = ()
+    commutative: bool = False
+    unit: float | None = None
+    takes_out: bool = False
+    view: bool = False
+    domain: tuple[float, float] = (-2.0, 2.0)
+    kinks: tuple[float, ...] = ()
+    examples: tuple[Example, ...] = ()
+    operand_names: tuple[str, ...] = ()
+    doc: str = ""
+    rules: tuple[OperandRule | None, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        if self.vjp is None:
+            rules: tuple[OperandRule | None, ...] = ()
+        elif self.arity is None:
+            assert callable(self.vjp)
+            rules = (_operand_rule(self.vjp, True),)
+        else:
+            assert isinstance(self.vjp, tuple) and len(self.vjp) == self.arity, self.name
+            rules = tuple(None if rule is None else _operand_rule(rule, False) for rule in self.vjp)
+        object.__setattr__(self, "rules", rules)
+        if not self.operand_names and self.arity:
+            names = ("x", "y", "z")[: self.arity] if self.arity <= 3 else ()
+            object.__setattr__(
+                self, "operand_names", names or tuple(f"x{i}" for i in range(self.arity))
+            )
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether any operand has a gradient rule."""
+        return any(rule is not None for rule in self.rules)
+
+    def operand_rule(self, position: int) -> OperandRule | None:
+        """Return the gradient rule of the operand at `position`, or None."""
+        if not self.rules:
+            return None
+        return self.rules[0 if self.arity is None else position]
+
+    def bind(
+        self, args: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Split a call's arguments into operands and a complete set of attributes.
+
+        Raises
+        ------
+        ArgumentError
+            If an operand or a required attribute is missing, or something unknown was passed.
+        """
+        arity = len(args) if self.arity is None else self.arity
+        operands, positional = args[:arity], args[arity:]
+        if len(operands) < arity:
+            # an operand may be passed by its name, as in take(x, indices=i)
+            named = []
+            for name in self.operand_names[len(operands) :]:
+                if name not in attrs:
+                    raise self._call_error(f"operand {name!r} is missing")
+                named.append(attrs.pop(name))
+            operands += tuple(named)
+        if len(positional) > len(self.attrs):
+            raise self._call_error(f"{len(args)} positional arguments are too many")
+        bound = dict(zip(self.attrs, positional, strict=False))
+        for name, value in attrs.items():
+            if name not in self.attrs:
+                raise self._call_error(f"there is no argument {name!r}")
+            if name in bound:
+                raise self._call_error(f"argument {name!r} was passed twice")
+            bound[name] = value
+        complete = {}
+        for name, default in self.attrs.items():
+            value = bound.get(name, default)
+            if value is ...:
+                raise self._call_error(f"argument {name!r} is missing")
+            complete[name] = tuple(value) if type(value) is list else value
+        return operands, complete
+
+    def _call_error(self, what: str) -> ArgumentError:
+        return ArgumentError(
+            f"{self.name}: {what}",
+            cause=f"the signature is {self.name}{self.signature}",
+            fix="pass the operands in order and the rest by name",
+        )
+
+    @property
+    def signature(self) -> str:
+        """The call's signature as text, such as ``(x, axis=None, keepdims=False)``."""
+        names = list(self.operand_names) if self.arity is not None else ["*operands"]
+        names += [n if d is ... else f"{n}={d!r}" for n, d in self.attrs.items()]
+        return f"({', '.join(names)})"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.attrs or kwargs or len(args) != self.arity:
+            operands, attrs = self.bind(args, kwargs)
+        else:
+            operands, attrs = args, kwargs
+        apply = executor_of(operands)
+        if apply is not None:
+            return apply(self, operands, attrs)
+        try:
+            return self.kernel(*operands, **attrs)
+        except SideBySideError:
+            raise
+        except Exception as error:
+            raise explain(self, operands, attrs, error) from None
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}{self.signature}>"
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return _lookup, (self.name,)
+
+
+def _lookup(name: str) -> Op:
+    return REGISTRY[name]
+
+
+REGISTRY: dict[str, Op] = {}
+"""Every op by name."""
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""Every public function that is a composition of ops, or an op's friendlier signature."""
+
+Apply = Callable[[Op, tuple[Any, ...], dict[str, Any]], Any]
+EXECUTORS: dict[type, Apply] = {}
+"""The executor of each value type, entered by the executors when they are imported."""
+
+
+def register(op: Op) -> Op:
+    """Enter `op` into the registry and return it."""
+    assert op.name not in REGISTRY, op.name
+    assert op.kind is not Kind.ELEMENTWISE or op.expr, f"{op.name} needs a scalar expression"
+    REGISTRY[op.name] = op
+    return op
+
+
+def public(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Enter `function` into every executor's namespace under its own name."""
+    FUNCTIONS[function.__name__] = function
+    return function
+
+
+def namespace() -> dict[str, Callable[..., Any]]:
+    """Return every public name of the op library with what it calls."""
+    names: dict[str, Callable[..., Any]] = {}
+    for op in REGISTRY.values():
+        if not op.name.startswith("_"):
+            names[op.name] = op
+            names.update(dict.fromkeys(op.alias, op))
+    names.update(FUNCTIONS)
+    return names
+
+
+def executor_of(operands: Iterable[Any]) -> Apply | None:
+    """Return the executor that `operands` belong to, or None for plain arrays.
+
+    Raises
+    ------
+    MixedModesError
+        If they belong to more than one.
+    """
+    found: Apply | None = None
+    for operand in operands:
+        apply = EXECUTORS.get(type(operand))
+        if apply is not None and apply is not found:
+            if found is not None:
+                kinds = " and a ".join(
+                    sorted({type(x).__name__ for x in operands if type(x) in EXECUTORS})
+                )
+                raise MixedModesError(f"one operation got a {kinds}")
+            found = apply
+    return found
+
+
+def explain(
+    op: Op, operands: tuple[Any, ...], attrs: Mapping[str, Any], error: Exception
+) -> Exception:
+    """Return the error that says why `op` failed on `operands`, in place of the kernel's own.
+
+    `infer` is asked first: it is the author of the text. Where it finds nothing wrong, the
+    kernel's message is kept.
+    """
+    types = []
+    for position, operand in enumerate(operands):
+        try:
+            types.append(type_of(operand))
+        except AttributeError:
+            return DTypeError(
+                f"{op.name}: operand {position} is a {type(operand).__name__}, not an array",
+                cause="operands are arrays or Python numbers",
+                fix="convert it first, for example with asarray",
+            )
+    try:
+        op.infer(*types, **attrs)
+    except SideBySideError as known:
+        return known.with_context(op.name)
+    except Exception:  # infer could not even start: the kernel's own message is the better one
+        pass
+    if isinstance(error, (MemoryError, RecursionError)):
+        return error
+    listing = ", ".join(map(repr, types))
+    wrapper = DTypeError if isinstance(error, TypeError) else ArgumentError
+    return wrapper(
+        f"{op.name}({listing}): {error}",
+        cause="NumPy's kernel refused these operands",
+        fix=f"the signature is {op.name}{op.signature}",
+    )
