@@ -1,0 +1,91 @@
+"""NumPy functions on Tensors and Nodes: ``np.tanh(x)`` runs our op of the same meaning."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from common.errors import SymbolicArrayError
+from common.op import REGISTRY, Op, namespace
+
+# NumPy's names of functions that the array API standard spells otherwise
+_SPELLINGS = {
+    "concatenate": "concat",
+    "transpose": "permute_dims",
+    "amax": "max",
+    "amin": "min",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "absolute": "abs",
+    "power": "pow",
+    "true_divide": "divide",
+}
+
+
+@functools.cache
+def _ops_by_ufunc() -> dict[np.ufunc, Op]:
+    return {op.kernel: op for op in REGISTRY.values() if isinstance(op.kernel, np.ufunc)}
+
+
+def _unsupported(what: str, name: str) -> SymbolicArrayError:
+    return SymbolicArrayError(
+        f"NumPy's {what} has no counterpart here",
+        cause="NumPy would need the plain numbers, and the graph would be lost",
+        fix=f"use the library's own functions in place of numpy.{name}; for a dynamic tensor, "
+        "x.detach().numpy() gives the numbers",
+    )
+
+
+def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) -> Any:
+    """Run the op of `ufunc`; the body of ``__array_ufunc__``.
+
+    Raises
+    ------
+    SymbolicArrayError
+        If there is no such op, or `method` or an argument has no counterpart.
+    """
+    op = _ops_by_ufunc().get(ufunc)
+    if method == "reduce" and ufunc.__name__ in _REDUCTIONS:
+        reduce = namespace()[_REDUCTIONS[ufunc.__name__]]
+        axis = kwargs.get("axis", 0)
+        return reduce(*inputs, axis=axis, keepdims=kwargs.get("keepdims", False))
+    if op is None or method != "__call__" or any(kwargs.values()):
+        raise _unsupported(f"{ufunc.__name__}{'' if method == '__call__' else '.' + method}",
+                           ufunc.__name__)
+    return op(*inputs)
+
+
+_REDUCTIONS = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+}
+
+
+def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run our function of the same name; the body of ``__array_function__``.
+
+    Raises
+    ------
+    SymbolicArrayError
+        If there is none.
+    """
+    name = function.__name__
+    ours = namespace().get(_SPELLINGS.get(name, name))
+    if ours is None:
+        raise _unsupported(name, name)
+    if name == "transpose":
+        axes = kwargs.pop("axes", None) or (args[1] if len(args) > 1 else None)
+        x = args[0]
+        return ours(x, axes=tuple(axes) if axes is not None else tuple(range(x.ndim))[::-1])
+    return ours(*args, **kwargs)

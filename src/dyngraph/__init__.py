@@ -1,0 +1,59 @@
+"""The dynamic executor: every operation runs at once and records itself.
+
+Examples
+--------
+>>> import dyngraph as dg
+>>> w = dg.tensor([1.0], requires_grad=True)
+>>> x = dg.tensor([2.0], requires_grad=True)
+>>> y = dg.mul(dg.add(w, x), dg.add(w, 1))
+>>> y
+tensor([6.], grad_fn=<MulBackward0>)
+>>> y.backward()
+>>> w.grad, x.grad
+(tensor([5.]), tensor([2.]))
+"""
+
+from __future__ import annotations
+
+import math as _math
+
+import numpy as _numpy
+
+from common.op import Op
+from common.types import TensorType
+from dyngraph import inplace as _inplace
+from dyngraph.backward import backward
+from dyngraph.checkpoint import checkpoint
+from dyngraph.function import Function
+from dyngraph.functional import grad, hessian, jacobian, jvp, value_and_grad, vjp
+from dyngraph.gradcheck import gradcheck, gradgradcheck
+from dyngraph.mode import (
+    detect_anomaly,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from dyngraph.namespace import NAMESPACE as _NAMESPACE
+from dyngraph.random import manual_seed, rand, randn, randperm
+from dyngraph.tensor import Tensor, as_tensor, from_numpy, tensor
+
+asarray = as_tensor
+globals().update(_NAMESPACE)
+
+float32, float64 = _numpy.dtype("float32"), _numpy.dtype("float64")
+complex64, complex128 = _numpy.dtype("complex64"), _numpy.dtype("complex128")
+int8, int16, int32, int64 = (_numpy.dtype(f"int{n}") for n in (8, 16, 32, 64))
+uint8, uint16, uint32, uint64 = (_numpy.dtype(f"uint{n}") for n in (8, 16, 32, 64))
+bool = _numpy.dtype("bool")  # noqa: A001  the array API's name
+float, double, long = float32, float64, int64  # noqa: A001  PyTorch's names
+e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
+
+
+def is_tensor(value: object) -> object:
+    """Tell whether `value` is a Tensor."""
+    return isinstance(value, Tensor)
+
+
+__all__ = sorted(name for name in globals() if not name.startswith("_"))

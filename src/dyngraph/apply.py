@@ -1,0 +1,319 @@
+"""Run an operation now and record it: the hot path, and nothing else.
+
+Operations of one and of two operands have an entry of fixed arity, made once an op: reading
+``*args, **kwargs`` would cost more than everything else here together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from common.errors import DTypeError, SideBySideError
+from common.op import EXECUTORS, Op, executor_of, explain
+from common.source import user_source
+from common.types import Array, TensorType, is_scalar, resolve_scalar
+from dyngraph.mode import is_anomaly_enabled, is_grad_enabled, recorder, special
+from dyngraph.tape import (
+    BinaryGradFn,
+    Extra,
+    GeneralGradFn,
+    GradFn,
+    Node,
+    UnaryGradFn,
+    grad_fn_type,
+    new,
+    tick,
+)
+from dyngraph.tensor import Tensor
+
+ndarray = np.ndarray
+asarray = np.asarray
+
+_scalars: dict[Any, Array] = {}
+_SCALARS_KEPT = 1024
+
+
+def _scalar(value: Any, dtype: np.dtype[Any]) -> Array:
+    """Return Python scalar `value` as the 0-d array it acts as beside `dtype`.
+
+    NumPy needs twice as long for an operation with a Python scalar as with a 0-d array.
+    """
+    key = (value, type(value), dtype.num)
+    array = _scalars.get(key)
+    if array is None or value == 0:  # 0.0 and -0.0 are one key, so zero is not looked up
+        array = resolve_scalar(value, (dtype,))
+        if len(_scalars) >= _SCALARS_KEPT:
+            _scalars.clear()
+        _scalars[key] = array
+    return array
+
+
+def annotate(node: GradFn) -> None:
+    """Remember the user's line in anomaly mode; enter the node where nodes are collected."""
+    if is_anomaly_enabled():
+        node.extra = Extra()
+        node.extra.source = user_source()
+    collected = recorder()
+    if collected is not None:
+        collected.append(node)
+
+
+def make_unary(op: Op) -> Callable[[Any], Any]:
+    """Return the entry of an elementwise op of one operand."""
+    kernel = op.kernel
+    rule = op.rules[0] if op.rules else None
+    differentiable = rule is not None
+    saves_x = rule is not None and rule.operands[0] == "value"
+    saves_out = rule is not None and rule.out == "value"
+    assert rule is None or "type" not in (rule.out, *rule.operands), op.name
+    node_type = grad_fn_type(op, UnaryGradFn)
+    nothing = (None,)
+
+    def apply(x: Any) -> Any:
+        if type(x) is not Tensor:
+            return lift(op, (x,), {})
+        array = x._array
+        try:
+            result = kernel(array)
+        except Exception as error:
+            raise explain(op, (x,), {}, error) from None
+        if type(result) is not ndarray:
+            result = asarray(result)
+        out = new(Tensor)
+        out._array = result
+        edge = x._node
+        if edge is None or not differentiable or (special.count and not is_grad_enabled()):
+            out._node = None
+            return out
+        node = new(node_type)
+        node.edges = (edge,)
+        node.out = result if saves_out else None
+        node.operands = (array,) if saves_x else nothing
+        node.extra = None
+        node.sequence = tick()
+        if special.count:
+            annotate(node)
+        out._node = node
+        return out
+
+    return _named(apply, op)
+
+
+def make_binary(op: Op) -> Callable[[Any, Any], Any]:
+    """Return the entry of an elementwise op of two operands."""
+    kernel = op.kernel
+    rule_x, rule_y = op.rules or (None, None)
+    rules = [rule for rule in (rule_x, rule_y) if rule is not None]
+    saves_x = any(rule.operands[0] == "value" for rule in rules)
+    saves_y = any(rule.operands[1] == "value" for rule in rules)
+    saves_out = any(rule.out == "value" for rule in rules)
+    assert not any("type" in (rule.out, *rule.operands) for rule in rules), op.name
+    # the operands that one rule alone reads, kept only if that operand needs a gradient
+    x_for_y_only = saves_x and rule_x is not None and rule_x.operands[0] != "value"
+    y_for_x_only = saves_y and rule_y is not None and rule_y.operands[1] != "value"
+    saves_nothing = not (saves_x or saves_y)
+    differentiable = bool(rules)
+    node_type = grad_fn_type(op, BinaryGradFn)
+    nothing = (None, None)
+
+    def apply(x: Any, y: Any) -> Any:
+        if type(x) is Tensor:
+            x_array = x._array
+            x_edge = x._node
+            if type(y) is Tensor:
+                y_array = y._array
+                y_edge = y._node
+            elif type(y) in _WEAK:
+                y_array = _scalar(y, x_array.dtype)
+                y_edge = None
+            else:
+                return lift(op, (x, y), {})
+        elif type(x) in _WEAK and type(y) is Tensor:
+            y_array = y._array
+            y_edge = y._node
+            x_array = _scalar(x, y_array.dtype)
+            x_edge = None
+        else:
+            return lift(op, (x, y), {})
+        try:
+            result = kernel(x_array, y_array)
+        except Exception as error:
+            raise explain(op, (x, y), {}, error) from None
+        if type(result) is not ndarray:
+            result = asarray(result)
+        out = new(Tensor)
+        out._array = result
+        if (
+            (x_edge is None and y_edge is None)
+            or not differentiable
+            or (special.count and not is_grad_enabled())
+        ):
+            out._node = None
+            return out
+        node = new(node_type)
+        node.edges = (x_edge, y_edge)
+        node.out = result if saves_out else None
+        if saves_nothing:
+            node.operands = nothing
+        else:
+            node.operands = (
+                x_array if saves_x and (y_edge is not None or not x_for_y_only) else None,
+                y_array if saves_y and (x_edge is not None or not y_for_x_only) else None,
+            )
+        if x_array.shape != y_array.shape or x_array.dtype is not y_array.dtype:
+            node.types = (
+                TensorType(x_array.shape, x_array.dtype),
+                TensorType(y_array.shape, y_array.dtype),
+            )
+        else:
+            node.types = None
+        node.extra = None
+        node.sequence = tick()
+        if special.count:
+            annotate(node)
+        out._node = node
+        return out
+
+    return _named(apply, op)
+
+
+_WEAK = frozenset({float, int, bool, complex})
+_node_types: dict[Op, type[GradFn]] = {}
+
+
+def node_type_of(op: Op) -> type[GradFn]:
+    """Return the node class of an op whose entry has no fixed arity."""
+    node_type = _node_types.get(op)
+    if node_type is None:
+        node_type = _node_types[op] = grad_fn_type(op, GeneralGradFn)
+    return node_type
+
+
+def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    """Run an op of any arity with any attributes, and record it."""
+    fast = FAST.get(op)
+    if fast is not None and all(type(x) is Tensor or type(x) in _WEAK for x in operands):
+        return fast(*operands)
+    arrays, edges, tracked = unwrap(op, operands)
+    try:
+        result = op.kernel(*arrays, **attrs)
+    except SideBySideError as error:
+        raise error.with_context(op.name) from None
+    except Exception as error:
+        raise explain(op, operands, attrs, error) from None
+    if type(result) is tuple:
+        return tuple(Tensor(array, None) for array in result)
+    if type(result) is not ndarray:
+        result = asarray(result)
+    out = new(Tensor)
+    out._array = result
+    out._node = None
+    if tracked and op.rules and result.dtype.kind == "f" and is_grad_enabled():
+        out._node = record(op, arrays, edges, attrs, result)
+    if op.view and type(operands[0]) is Tensor:
+        out._parent = (operands[0], op, attrs)
+        operands[0]._remember_view(out)
+    return out
+
+
+def record(
+    op: Op,
+    arrays: list[Array],
+    edges: list[Node | None],
+    attrs: dict[str, Any],
+    result: Array,
+) -> Node | None:
+    """Return the node of an operation that has run, or None if no gradient can flow.
+
+    Only what the rules of the tracked operands read is kept.
+    """
+    needs_out = ""
+    needs = [""] * len(arrays)
+    for position, edge in enumerate(edges):
+        if edge is None:
+            continue
+        rule = op.operand_rule(position)
+        if rule is None:
+            edges[position] = None
+            continue
+        needs_out = max(needs_out, rule.out)  # "value" > "type" > ""
+        wanted = rule.operands if op.arity is not None else rule.operands * len(arrays)
+        needs = [max(pair) for pair in zip(needs, wanted, strict=True)]
+    if not any(edge is not None for edge in edges):
+        return None
+    node: Any = new(node_type_of(op))
+    node.edges = tuple(edges)
+    node.out = _keep(result, needs_out)
+    node.operands = tuple(map(_keep, arrays, needs))
+    node.types = tuple(TensorType(a.shape, a.dtype) for a in arrays)
+    node.attrs = attrs
+    node.extra = None
+    node.sequence = tick()
+    if special.count:
+        annotate(node)
+    return node  # type: ignore[no-any-return]
+
+
+def _keep(array: Array, need: str) -> Array | TensorType | None:
+    if need == "value":
+        return array
+    return TensorType(array.shape, array.dtype) if need else None
+
+
+def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[Node | None], bool]:
+    """Return the operands' arrays, their nodes, and whether any is tracked.
+
+    Raises
+    ------
+    DTypeError
+        If an operand is not an array, a Tensor or a number.
+    """
+    arrays: list[Any] = []
+    edges: list[Node | None] = []
+    tracked = False
+    weak = False
+    for x in operands:
+        edge = None
+        if type(x) is Tensor:
+            edge = x._node
+            tracked = tracked or edge is not None
+            arrays.append(x._array)
+        elif type(x) is ndarray:
+            arrays.append(x)
+        elif is_scalar(x):
+            weak = True
+            arrays.append(x)
+        elif isinstance(x, (np.generic, ndarray, list, tuple)):
+            arrays.append(asarray(x))
+        else:
+            raise DTypeError(
+                f"{op.name}: operand {len(arrays)} is a {type(x).__name__}",
+                cause="operands are tensors, arrays or numbers",
+                fix="convert it first with dyngraph.tensor(...)",
+            )
+        edges.append(edge)
+    if weak:
+        dtypes = [a.dtype for a in arrays if type(a) is ndarray]
+        arrays = [a if type(a) is ndarray else resolve_scalar(a, dtypes) for a in arrays]
+    return arrays, edges, tracked
+
+
+def lift(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    """Run an op on operands that may hold no Tensor at all; the result is a Tensor."""
+    apply = executor_of(operands)
+    return (apply or apply_general)(op, operands, attrs)
+
+
+def _named(apply: Callable[..., Any], op: Op) -> Callable[..., Any]:
+    apply.__name__ = apply.__qualname__ = op.name
+    apply.__doc__ = op.doc
+    return apply
+
+
+FAST: dict[Op, Callable[..., Any]] = {}
+"""The entry of fixed arity of each op that has one."""
+
+EXECUTORS[Tensor] = apply_general

@@ -1,0 +1,415 @@
+"""The backward pass: walk the tape from the results to the leaves, latest operation first.
+
+An operation has a larger sequence number than everything it read, so popping the largest number off
+a heap visits every node after all that used its result, in one pass and without recursion.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from common.errors import (
+    AnomalyError,
+    ArgumentError,
+    FreedGraphError,
+    InPlaceError,
+    NoGraphError,
+    NonScalarError,
+    NotDifferentiableError,
+    ShapeError,
+    UnusedInputError,
+)
+from common.source import user_source
+from common.types import TensorType
+from dyngraph import mode, versions
+from dyngraph.tape import AccumulateGrad, Dropped, Freed, GradFn, Node
+from dyngraph.tensor import Tensor
+
+
+def backward(
+    tensors: Sequence[Tensor],
+    grad_tensors: Sequence[Any] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Add the gradient of the sum of `tensors` to ``.grad`` of every leaf; see `Tensor.backward`."""
+    tensors = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    roots = _roots(tensors, grad_tensors, create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        _run(roots, retain, create_graph, None, None)
+        return
+    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    nodes = [_wanted_node(t, i) for i, t in enumerate(wanted)]
+    found = _run(roots, retain, create_graph, nodes, _path(roots, nodes))
+    for node in dict.fromkeys(nodes):
+        if node in found:
+            _accumulate(node, found[node])
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    unused: str = "raise",
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of the sum of `outputs` with respect to `inputs`, leaving ``.grad`` alone.
+
+    Parameters
+    ----------
+    outputs : Tensor or sequence of Tensor
+    inputs : Tensor or sequence of Tensor
+        Leaves or intermediate results.
+    grad_outputs : sequence of Tensor or array, optional
+        A cotangent for each output; not needed for those of one element.
+    retain_graph : bool, optional
+        Keep the saved values; defaults to `create_graph`.
+    create_graph : bool
+        Make the gradients differentiable themselves.
+    unused : {"raise", "zero", "none"}
+        What to give for an input that no output depends on.
+    allow_unused : bool
+        PyTorch's spelling of ``unused="none"``.
+
+    Returns
+    -------
+    tuple of Tensor or None
+
+    Raises
+    ------
+    UnusedInputError, NoGraphError, NonScalarError, FreedGraphError, InPlaceError
+
+    Examples
+    --------
+    >>> import dyngraph as dg
+    >>> x = dg.tensor(3.0, requires_grad=True)
+    >>> (dx,) = dg.grad(x * x, x, create_graph=True)
+    >>> dg.grad(dx, x)
+    (tensor(2.),)
+    """
+    policy = "none" if allow_unused else unused
+    if policy not in ("raise", "zero", "none"):
+        raise ArgumentError(
+            f"unused must be 'raise', 'zero' or 'none', not {unused!r}",
+            cause="it says what an input without a path to the output gets",
+            fix='choose one of them, for example unused="zero"',
+        )
+    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    if grad_outputs is not None and not isinstance(grad_outputs, (tuple, list)):
+        grad_outputs = (grad_outputs,)
+    roots = _roots(outputs, grad_outputs, create_graph)
+    nodes = [_wanted_node(t, i) for i, t in enumerate(inputs)]
+    retain = create_graph if retain_graph is None else retain_graph
+    found = _run(roots, retain, create_graph, nodes, _path(roots, nodes))
+    grads: list[Tensor | None] = []
+    for position, (node, x) in enumerate(zip(nodes, inputs, strict=True)):
+        if node in found:
+            grads.append(_tensor(found[node]))
+        elif policy == "zero":
+            grads.append(Tensor(np.zeros(x.shape, x.dtype), None))
+        elif policy == "none":
+            grads.append(None)
+        else:
+            raise UnusedInputError(
+                f"input {position}, a tensor {TensorType(x.shape, x.dtype)}, "
+                "does not reach the output"
+            )
+    return tuple(grads)
+
+
+def _wanted_node(x: Any, position: int) -> Node:
+    if not isinstance(x, Tensor):
+        raise ArgumentError(
+            f"input {position} is a {type(x).__name__}, not a Tensor",
+            cause="gradients are taken with respect to tensors",
+            fix="pass the tensor the computation started from",
+        )
+    if x._node is None:
+        raise UnusedInputError(
+            f"input {position}, a tensor {TensorType(x.shape, x.dtype)}, "
+            "does not require a gradient",
+            cause="operations on it were not recorded",
+            fix="create it with requires_grad=True, before the computation",
+        )
+    return x._node
+
+
+def _roots(
+    tensors: Iterable[Any], cotangents: Sequence[Any] | None, create_graph: bool
+) -> list[tuple[Node, Any]]:
+    """Return each result's node with its cotangent."""
+    tensors = tuple(tensors)
+    given = (None,) * len(tensors) if cotangents is None else tuple(cotangents)
+    if len(given) != len(tensors):
+        raise ArgumentError(
+            f"{len(given)} cotangents for {len(tensors)} results",
+            cause="each result has its own",
+            fix="pass one a result, None for those of one element",
+        )
+    roots: list[tuple[Node, Any]] = []
+    for x, cotangent in zip(tensors, given, strict=True):
+        node = x._node
+        if node is None:
+            raise _no_graph(x)
+        array = x._array
+        g: Any
+        if cotangent is None:
+            if array.size != 1:
+                raise NonScalarError(f"the result has shape {array.shape}")
+            g = np.ones(array.shape, array.dtype)
+        else:
+            tensor = isinstance(cotangent, Tensor)
+            g = cotangent if tensor and create_graph else np.asarray(
+                cotangent._array if tensor else cotangent, dtype=array.dtype
+            )
+            if g.shape != array.shape:
+                raise ShapeError(
+                    f"the cotangent has shape {g.shape} and the result {array.shape}",
+                    cause="a cotangent holds one number for each element of the result",
+                    fix="pass gradient= of the result's shape",
+                )
+        roots.append((node, Tensor(g, None) if create_graph and not isinstance(g, Tensor) else g))
+    return roots
+
+
+def _no_graph(x: Tensor) -> NoGraphError | NotDifferentiableError:
+    if x.dtype.kind != "f":
+        return NotDifferentiableError(f"the result has dtype {x.dtype}")
+    found = getattr(x, "_cut", None)
+    if found is not None:
+        return NoGraphError(
+            f"the result was cut from its graph by {found.reason}",
+            cause="nothing before that place is recorded",
+            fix="move the cut behind backward(), or leave it out",
+            related=(("cut", found.source),),
+        )
+    if not mode.is_grad_enabled():
+        return NoGraphError(
+            "nothing was recorded: gradients are switched off here",
+            cause="the computation ran inside no_grad()",
+            fix="compute the result outside no_grad(), or inside enable_grad()",
+        )
+    return NoGraphError("the result does not require a gradient")
+
+
+def _path(roots: list[tuple[Node, Any]], wanted: Iterable[Node]) -> set[Node]:
+    """Return the nodes from which a wanted node can be reached."""
+    wanted = set(wanted)
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack = [node for node, _ in roots]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        order.append(node)
+        if isinstance(node, GradFn):
+            stack += [edge for edge in node.edges if edge is not None]
+    path: set[Node] = set()
+    # operands have smaller sequence numbers than results
+    for node in sorted(order, key=lambda node: node.sequence):
+        if node in wanted or (
+            isinstance(node, GradFn) and any(edge in path for edge in node.edges)
+        ):
+            path.add(node)
+    return path
+
+
+def _run(
+    roots: list[tuple[Node, Any]],
+    retain: bool,
+    create_graph: bool,
+    wanted: Sequence[Node] | None,
+    path: set[Node] | None,
+) -> dict[Node, Any]:
+    """Pull gradients back through the tape.
+
+    Without `wanted`, gradients are added to the leaves; with it, those of the wanted nodes are
+    returned and only nodes on the `path` to them are visited.
+    """
+    found: dict[Node, Any] = {}
+    targets = frozenset(wanted or ())
+    freed = None if retain else Freed(user_source())
+    anomaly = mode.is_anomaly_enabled()
+    pending: dict[int, tuple[Node, Any]] = {}
+    heap: list[int] = []  # the negated sequence numbers of what is pending
+    for node, g in roots:
+        key = -node.sequence
+        before = pending.get(key)
+        if before is None:
+            heappush(heap, key)
+            pending[key] = (node, g)
+        else:
+            pending[key] = (node, before[1] + g)
+    recording = mode.enable_grad() if create_graph else mode.no_grad()
+    with recording:
+        while heap:
+            key = heappop(heap)
+            node, g = pending.pop(key)
+            if node.extra is not None:
+                g = _run_extra(node, g)
+            if node in targets:
+                found[node] = g
+            if type(node) is AccumulateGrad:
+                if wanted is None:
+                    _accumulate(node, g)
+                continue
+            assert isinstance(node, GradFn)
+            if node.operands is None:
+                _recompute(node)
+            out, operands = node.out, node.operands
+            if versions.changes:
+                _check_versions(node)
+            if create_graph:
+                out, operands = _saved_tensors(node)
+            grads = node.pull(g, out, operands)
+            if anomaly:
+                _check_finite(node, g, grads)
+            for edge, grad in zip(node.edges, grads):  # noqa: B905  the hot loop
+                if grad is None or edge is None or (path is not None and edge not in path):
+                    continue
+                key = -edge.sequence
+                before = pending.get(key)
+                if before is None:
+                    heappush(heap, key)
+                    pending[key] = (edge, grad)
+                else:
+                    pending[key] = (edge, before[1] + grad)
+            grads = grad = None  # so that a leaf may keep the array itself, see _accumulate
+            if freed is not None:
+                node.free(freed)
+    return found
+
+
+def _saved_tensors(node: GradFn) -> tuple[Any, tuple[Any, ...]]:
+    """Return what `node` saved as Tensors that lead on into the graph."""
+    assert node.operands is not None
+    out = node.out
+    if isinstance(out, np.ndarray):
+        out = Tensor(out, node)
+    operands: list[Any] = []
+    for position, operand in enumerate(node.operands):
+        if isinstance(operand, np.ndarray):
+            operands.append(Tensor(operand, node.edges[position]))
+        else:
+            operands.append(operand)
+    return out, tuple(operands)
+
+
+def _tensor(g: Any) -> Tensor:
+    return g if isinstance(g, Tensor) else Tensor(np.asarray(g), None)
+
+
+def _accumulate(node: Node, g: Any) -> None:
+    """Add `g` to the gradient that `node` keeps; the array kept is never shared."""
+    holder = node if isinstance(node, AccumulateGrad) else node.extra
+    if holder is None:
+        from dyngraph.tensor import _extra
+
+        holder = _extra(node)
+    before = holder.grad
+    if before is None:
+        if not isinstance(g, Tensor):
+            # 3: here, in _run and in getrefcount; anything above is someone else's
+            shared = sys.getrefcount(g) > 3 or type(g) is not np.ndarray or g.base is not None
+            g = Tensor(np.array(g, order="C") if shared else g, None)
+        holder.grad = g
+    elif isinstance(g, Tensor):
+        holder.grad = before + g
+    else:
+        holder.grad = Tensor(before._array + g, None)
+
+
+def _run_extra(node: Node, g: Any) -> Any:
+    """Run the hooks of `node` and keep its gradient if asked to."""
+    extra = node.extra
+    assert extra is not None
+    for hook in tuple(extra.hooks):
+        given = _tensor(g)
+        result = hook(given)
+        if result is not None:
+            if not isinstance(result, Tensor) or result.shape != given.shape:
+                raise ArgumentError(
+                    f"a hook returned {type(result).__name__} of shape "
+                    f"{getattr(result, 'shape', None)} for a gradient of shape {given.shape}",
+                    cause="a hook returns None, or a tensor like the one it got",
+                    fix="return a tensor of the gradient's shape",
+                )
+            g = result if isinstance(g, Tensor) else result._array
+    if extra.retained:
+        _accumulate(node, g)
+    return g
+
+
+def _recompute(node: GradFn) -> None:
+    """Fetch again what a checkpoint dropped.
+
+    Raises
+    ------
+    FreedGraphError
+        If it was not dropped by a checkpoint but freed by an earlier backward pass.
+    """
+    if isinstance(node.out, Dropped):
+        node.out.restore()
+        return
+    where = node.out.source if isinstance(node.out, Freed) else None
+    raise FreedGraphError(
+        f"second backward through {node.describe()}", related=(("freed", where),)
+    )
+
+
+def _check_versions(node: GradFn) -> None:
+    for array in node.saved():
+        change = versions.change_after(array, node.sequence)
+        if change is not None:
+            saved = node.extra.source if node.extra is not None else None
+            raise InPlaceError(
+                f"a value saved by {node.describe()} was overwritten by {change.operation}",
+                cause=f"the gradient of {node.describe()} needs the {TensorType(array.shape, array.dtype)} "
+                "as it was; it is now at version "
+                f"{change.version}"
+                + ("" if saved else " (run under detect_anomaly() to see the line that saved it)"),
+                related=((f"saved by {node.describe()}", saved), ("overwritten", change.source)),
+            )
+
+
+def _check_finite(node: GradFn, g: Any, grads: list[Any]) -> None:
+    """Raise if `node` turned a gradient without NaN into one with NaN."""
+    for position, grad in enumerate(grads):
+        array = grad._array if isinstance(grad, Tensor) else grad
+        if not isinstance(array, np.ndarray) or not np.isnan(array).any():
+            continue
+        where = int(np.flatnonzero(np.isnan(array).reshape(-1))[0])
+        index = tuple(int(i) for i in np.unravel_index(where, array.shape)) if array.ndim else ()
+        values = []
+        for number, operand in enumerate(node.operands or ()):
+            if isinstance(operand, np.ndarray) and operand.shape == array.shape:
+                values.append(f"operand {number} is {operand[index]!r} there")
+        upstream = g._array if isinstance(g, Tensor) else g
+        if isinstance(upstream, np.ndarray) and upstream.shape == array.shape:
+            values.append(f"the gradient that came in is {upstream[index]!r}")
+        hint = (
+            "; a zero gradient times an infinite slope is NaN, as in where(x > 0, log(x), 0)"
+            if "gradient that came in is" in " ".join(values) and upstream[index] == 0
+            else ""
+        )
+        source = node.extra.source if node.extra is not None else None
+        raise AnomalyError(
+            f"{node.name()} returned NaN for operand {position} at index {index}",
+            cause="; ".join(values) + hint if values else "",
+            fix="make the operand safe before the operation: log(where(x > 0, x, 1))"
+            if hint
+            else "",
+            related=((f"{node.describe()} ran", source),),
+        )

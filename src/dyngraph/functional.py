@@ -1,0 +1,300 @@
+"""Derivatives of functions: value_and_grad, vjp, jvp, jacobian, hessian.
+
+A function takes tensors, or nested tuples, lists and dicts of them, and gives tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from common.errors import ArgumentError, NonScalarError, ShapeError
+from common.tree import flatten, unflatten
+from dyngraph import backward as engine
+from dyngraph.mode import enable_grad, is_grad_enabled
+from dyngraph.namespace import NAMESPACE
+from dyngraph.tensor import Tensor, as_tensor
+
+
+def value_and_grad(
+    function: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    create_graph: bool = False,
+    unused: str = "zero",
+) -> Callable[..., Any]:
+    """Return a function that gives the value of `function` and its gradients.
+
+    Parameters
+    ----------
+    function : callable
+        Its result, or the first of its results with `has_aux`, holds one number.
+    argnums : int or sequence of int
+        The arguments to differentiate with respect to; each may be a tree of tensors.
+    has_aux : bool
+        Whether the function returns ``(value, aux)``; then so does the new one, first.
+    create_graph : bool
+        Make the gradients differentiable; also done where the arguments themselves require one.
+    unused : {"zero", "none", "raise"}
+        What to give for an argument without a path to the value.
+
+    Returns
+    -------
+    callable
+        ``(value, gradients)``; the gradients have the structure of the argument, in a tuple if
+        `argnums` is a sequence.
+
+    Examples
+    --------
+    >>> import dyngraph as dg
+    >>> value_and_grad(lambda x: dg.sum(x * x))(dg.tensor([1.0, 2.0]))
+    (tensor(5.), tensor([2., 4.]))
+    """
+    several = not isinstance(argnums, int)
+    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        for position in positions:
+            if not -len(args) <= position < len(args):
+                raise ArgumentError(
+                    f"argnums names argument {position} of {len(args)}",
+                    cause="arguments are counted from 0, by position",
+                    fix="pass the argument by position, or change argnums",
+                )
+        outer = is_grad_enabled()
+        prepared = list(args)
+        leaves: list[Tensor] = []
+        structures: list[tuple[Any, int]] = []
+        deep = create_graph
+        for position in positions:
+            values, structure = flatten(args[position])
+            fresh = []
+            for value in values:
+                x = as_tensor(value)
+                if outer and x._node is not None:
+                    deep = True
+                    fresh.append(NAMESPACE["clone"](x))
+                else:
+                    fresh.append(x.detach().requires_grad_())
+            prepared[position] = unflatten(structure, fresh)
+            structures.append((structure, len(fresh)))
+            leaves += fresh
+        with enable_grad():
+            result = function(*prepared, **kwargs)
+        value, aux = result if has_aux else (result, None)
+        if not isinstance(value, Tensor) or value.size != 1:
+            raise NonScalarError(
+                f"the function returned {_kind(value)}",
+                cause="a gradient is defined for a function that returns one number",
+                fix="return a scalar such as sum(...), or use jacobian",
+            )
+        if value._node is None:
+            found: Sequence[Tensor | None] = _without_path(leaves, unused)
+        else:
+            found = engine.grad(value, leaves, create_graph=deep, unused=unused)
+        grads = []
+        for structure, count in structures:
+            grads.append(unflatten(structure, list(found[:count])))
+            found = found[count:]
+        if not deep:
+            value = value.detach()
+        shown = (value, aux) if has_aux else value
+        return shown, tuple(grads) if several else grads[0]
+
+    return run
+
+
+def _without_path(leaves: list[Tensor], unused: str) -> list[Tensor | None]:
+    from common.errors import UnusedInputError
+
+    if unused == "raise":
+        raise UnusedInputError("the value depends on none of the arguments")
+    if unused == "none":
+        return [None] * len(leaves)
+    return [Tensor(np.zeros(x.shape, x.dtype), None) for x in leaves]
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {value.shape}"
+    return f"a {type(value).__name__}"
+
+
+def grad(*args: Any, **kwargs: Any) -> Any:
+    """Return gradients of results, or the gradient function of a function.
+
+    ``grad(outputs, inputs, ...)`` is PyTorch's: see `dyngraph.backward.grad`.
+    ``grad(function, argnums=0)`` returns a function that gives the gradients: see `value_and_grad`.
+    """
+    if args and isinstance(args[0], (Tensor, tuple, list)):
+        return engine.grad(*args, **kwargs)
+    if args and callable(args[0]):
+        run = value_and_grad(*args, **kwargs)
+        aux = kwargs.get("has_aux", len(args) > 2 and args[2])
+
+        def gradient(*inner: Any, **named: Any) -> Any:
+            value, grads = run(*inner, **named)
+            return (grads, value[1]) if aux else grads
+
+        return gradient
+    raise ArgumentError(
+        f"grad of {type(args[0]).__name__ if args else 'nothing'}",
+        cause="grad takes results and inputs, or a function",
+        fix="write grad(y, [x]) or grad(f)(x)",
+    )
+
+
+def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the value of `function` and the function that pulls a cotangent back.
+
+    Examples
+    --------
+    >>> import dyngraph as dg
+    >>> y, pull = vjp(lambda x: x * x, dg.tensor([1.0, 2.0]))
+    >>> pull(dg.tensor([1.0, 10.0]))
+    (tensor([ 2., 40.]),)
+    """
+    inputs = [as_tensor(x).detach().requires_grad_() for x in primals]
+    with enable_grad():
+        value = function(*inputs)
+
+    def pull(cotangent: Any) -> tuple[Tensor | None, ...]:
+        return engine.grad(value, inputs, cotangent, retain_graph=True, unused="zero")
+
+    shown = tuple(v.detach() for v in value) if isinstance(value, tuple) else value.detach()
+    return shown, pull
+
+
+def jvp(
+    function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]
+) -> tuple[Tensor, Tensor]:
+    """Return the value of `function` and its derivative in the direction of `tangents`.
+
+    Computed as the gradient of a gradient: the vjp is linear in its cotangent, and its transpose is
+    the jvp.
+
+    References
+    ----------
+    J. Townsend, A new trick for calculating Jacobian vector products, 2017.
+
+    Examples
+    --------
+    >>> import dyngraph as dg
+    >>> jvp(lambda x: x * x, [dg.tensor([1.0, 2.0])], [dg.tensor([1.0, 0.5])])
+    (tensor([1., 4.]), tensor([2., 2.]))
+    """
+    inputs = [as_tensor(x).detach().requires_grad_() for x in primals]
+    directions = [as_tensor(t) for t in tangents]
+    for position, (x, t) in enumerate(zip(inputs, directions, strict=True)):
+        if x.shape != t.shape:
+            raise ShapeError(
+                f"tangent {position} has shape {t.shape} and its primal {x.shape}",
+                cause="a tangent is a direction in the space of its primal",
+                fix="pass tangents of the primals' shapes",
+            )
+    with enable_grad():
+        value = function(*inputs)
+        if value._node is None:
+            return value, Tensor(np.zeros(value.shape, value.dtype), None)
+        dummy = Tensor(np.zeros(value.shape, value.dtype), None).requires_grad_()
+        pulled = engine.grad(value, inputs, dummy, create_graph=True, unused="none")
+        pairs = [
+            (g, t)
+            for g, t in zip(pulled, directions, strict=True)
+            if g is not None and g._node is not None
+        ]
+        if not pairs:
+            return value.detach(), Tensor(np.zeros(value.shape, value.dtype), None)
+        (tangent,) = engine.grad(
+            [g for g, _ in pairs], [dummy], [t for _, t in pairs], unused="zero"
+        )
+    assert tangent is not None
+    return value.detach(), tangent
+
+
+def jacobian(function: Callable[..., Any], inputs: Any, create_graph: bool = False) -> Any:
+    """Return the derivative of every element of the value by every element of the inputs.
+
+    Parameters
+    ----------
+    function : callable
+    inputs : Tensor or sequence of Tensor
+    create_graph : bool
+        Make the result differentiable.
+
+    Returns
+    -------
+    Tensor or tuple of Tensor
+        Of shape ``value.shape + input.shape``, one an input.
+
+    Examples
+    --------
+    >>> import dyngraph as dg
+    >>> jacobian(lambda x: x * x, dg.tensor([1.0, 3.0]))
+    tensor([[2., 0.],
+            [0., 6.]])
+    """
+    single = not isinstance(inputs, (tuple, list))
+    given = [as_tensor(x) for x in ([inputs] if single else inputs)]
+    outer = is_grad_enabled()
+    xs = [
+        NAMESPACE["clone"](x)
+        if create_graph and outer and x._node is not None
+        else x.detach().requires_grad_()
+        for x in given
+    ]
+    with enable_grad():
+        value = function(*xs)
+        rows: list[list[Tensor]] = [[] for _ in xs]
+        for index in np.ndindex(value.shape):
+            cotangent = np.zeros(value.shape, value.dtype)
+            cotangent[index] = 1
+            if value._node is None:
+                found: Sequence[Any] = _without_path(xs, "zero")
+            else:
+                found = engine.grad(
+                    value,
+                    xs,
+                    Tensor(cotangent, None),
+                    retain_graph=True,
+                    create_graph=create_graph,
+                    unused="zero",
+                )
+            for row, g in zip(rows, found, strict=True):
+                row.append(g)
+        result = []
+        for row, x in zip(rows, xs, strict=True):
+            if row:
+                stacked = NAMESPACE["stack"](row)
+            else:
+                stacked = Tensor(np.zeros((0, *x.shape), x.dtype), None)
+            result.append(stacked.reshape(value.shape + x.shape))
+    return result[0] if single else tuple(result)
+
+
+def hessian(function: Callable[..., Any], inputs: Any) -> Any:
+    """Return the second derivatives of a function that returns one number.
+
+    Returns
+    -------
+    Tensor, or tuple of tuples of Tensor
+        Of shape ``inputs.shape + inputs.shape``; block ``[i][j]`` for several inputs.
+
+    Examples
+    --------
+    >>> import dyngraph as dg
+    >>> hessian(lambda x: dg.sum(x * x * x), dg.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
+    single = not isinstance(inputs, (tuple, list))
+    xs = [inputs] if single else list(inputs)
+    run = value_and_grad(function, argnums=tuple(range(len(xs))), create_graph=True)
+
+    def gradient(position: int) -> Callable[..., Any]:
+        return lambda *args: run(*args)[1][position]
+
+    blocks = tuple(jacobian(gradient(i), xs) for i in range(len(xs)))
+    return blocks[0][0] if single else blocks

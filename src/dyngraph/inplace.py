@@ -1,0 +1,235 @@
+"""In-place operations, and what they mean for the graph.
+
+The new values are computed out of place and recorded like any others, then written over the old
+ones. Three things keep gradients right:
+
+- the storage's version moves on, so a backward pass that still needs the old values says so
+  (`dyngraph.versions`);
+- where the operation itself saved the array that is overwritten, it keeps a copy;
+- a view and its base share the change: the base's graph continues from the view's, and every living
+  view is derived afresh from the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from common.errors import DTypeError, InPlaceError, ShapeError
+from common.op import Kind, Op, register
+from common.operators import UNARY_METHODS
+from common.types import Array, TensorType, is_scalar
+from dyngraph.apply import record
+from dyngraph.mode import is_grad_enabled
+from dyngraph.namespace import NAMESPACE
+from dyngraph.tape import AccumulateGrad, GradFn
+from dyngraph.tensor import Tensor
+from dyngraph.versions import changed, storage_of
+
+
+def _write_view(base: Array, values: Array, *, view: Op, view_attrs: Any) -> Array:
+    result = base.copy()
+    view.kernel(result, **dict(view_attrs))[...] = values
+    return result
+
+
+def _write_view_base(g: Any, _out: Any, _base: Any, values_type: TensorType, **how: Any) -> Any:
+    zeros = np.zeros(values_type.shape, values_type.dtype)
+    return write_view(g, zeros, **how)
+
+
+def _write_view_values(
+    g: Any, _out: Any, _base: Any, _values: Any, *, view: Op, view_attrs: Any
+) -> Any:
+    return view(g, **dict(view_attrs))
+
+
+write_view = register(
+    Op(
+        name="_write_view",
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=_write_view,
+        infer=lambda base, _values, **_: base,
+        vjp=(_write_view_base, _write_view_values),
+        attrs={"view": ..., "view_attrs": ...},
+        alias=("copy_slices",),
+        operand_names=("base", "values"),
+        doc="Return `base` with what the view op selects replaced by `values`.",
+    )
+)
+
+
+def write(target: Tensor, result: Tensor, operation: str) -> Tensor:
+    """Overwrite `target` with `result`, values and graph, and return it.
+
+    Raises
+    ------
+    InPlaceError
+        If a leaf that requires a gradient, or a view of one, would be changed while recording.
+    ShapeError, DTypeError
+        If the result does not fit into the target.
+    """
+    array = target._array
+    if np.broadcast_shapes(result.shape, array.shape) != array.shape:
+        raise ShapeError(
+            f"{operation}: a result of shape {result.shape} does not fit into {array.shape}",
+            cause="an in-place operation cannot enlarge its target",
+            fix="use the out-of-place form, x = x + y",
+        )
+    if not np.can_cast(result.dtype, array.dtype, "same_kind"):
+        raise DTypeError(
+            f"{operation}: a result of dtype {result.dtype} does not fit into {array.dtype}",
+            cause="an in-place operation cannot change its target's dtype",
+            fix="use the out-of-place form, x = x + y, or convert the operand",
+        )
+    if not array.flags.writeable:
+        raise InPlaceError(
+            f"{operation}: the target is read-only",
+            cause="it is a broadcast view, whose elements share memory, or came from a read-only array",
+            fix="clone() it first",
+        )
+    recording = is_grad_enabled()
+    chain = _ancestors(target)
+    tracked = result._node is not None or any(x._node is not None for x in chain)
+    if recording and tracked:
+        for x in chain:
+            if isinstance(x._node, AccumulateGrad):
+                raise InPlaceError(
+                    f"{operation} on a {'view of a ' if x is not target else ''}leaf that requires "
+                    "a gradient",
+                    cause="the leaf's own value is what the gradient is taken with respect to",
+                    fix="wrap parameter updates in no_grad(), or use the out-of-place form",
+                )
+    if isinstance(result._node, GradFn):
+        _keep_copies(result._node, array)
+    np.copyto(array, result._array, casting="same_kind")
+    changed(array, operation)
+    if recording and tracked:
+        _rebase(chain, result)
+    return target
+
+
+def _ancestors(target: Tensor) -> list[Tensor]:
+    """Return the tensor, the one it is a view of, and so on to the one that is no view."""
+    chain = [target]
+    while (parent := getattr(chain[-1], "_parent", None)) is not None:
+        chain.append(parent[0])
+    return chain
+
+
+def _keep_copies(node: GradFn, overwritten: Array) -> None:
+    """Copy what `node` saved of the storage that is about to be overwritten."""
+    owner = storage_of(overwritten)
+
+    def safe(x: Any) -> Any:
+        return x.copy() if isinstance(x, np.ndarray) and storage_of(x) is owner else x
+
+    node.out = safe(node.out)
+    if node.operands is not None:
+        node.operands = tuple(map(safe, node.operands))
+
+
+def _rebase(chain: list[Tensor], result: Tensor) -> None:
+    """Let the graph of the whole family of views go on from `result`."""
+    target = chain[0]
+    fitted = result
+    if fitted.shape != target.shape:
+        fitted = NAMESPACE["broadcast_to"](fitted, shape=target.shape)
+    if fitted.dtype != target.dtype:
+        fitted = NAMESPACE["cast"](fitted, dtype=target.dtype)
+    node = fitted._node
+    for view, parent in zip(chain, chain[1:], strict=False):
+        _, op, attrs = view._parent
+        how = {"view": op, "view_attrs": tuple(attrs.items())}
+        arrays = [parent._array, view._array]
+        node = record(write_view, arrays, [parent._node, node], how, parent._array)
+    root = chain[-1]
+    root._node = node
+    _derive_views(root)
+
+
+def _derive_views(base: Tensor) -> None:
+    """Record afresh how every living view follows from `base`."""
+    for reference in getattr(base, "_views", ()):
+        view = reference()
+        if view is not None:
+            _, op, attrs = view._parent
+            view._node = record(op, [base._array], [base._node], attrs, view._array)
+            _derive_views(view)
+
+
+def _in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return write(self, function(self, *args, **kwargs), name)
+
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = f"Overwrite this tensor with the result of ``{function.__name__}``."
+    return method
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Overwrite every element with `value`."""
+    return write(self, _constant(value, self.dtype), "fill_")
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Overwrite every element with zero."""
+    return write(self, _constant(0, self.dtype), "zero_")
+
+
+def copy_(self: Tensor, source: Any) -> Tensor:
+    """Overwrite the elements with those of `source`, which broadcasts; gradients flow to it."""
+    return write(self, _constant(source, self.dtype), "copy_")
+
+
+def _constant(value: Any, dtype: np.dtype[Any]) -> Tensor:
+    if isinstance(value, Tensor):
+        # a new Tensor, as the graph of the source must not be handed on as that of the target
+        return NAMESPACE["clone"](value)  # type: ignore[no-any-return]
+    return Tensor(np.asarray(value, dtype=dtype if is_scalar(value) else None), None)
+
+
+def setitem(self: Tensor, key: Any, value: Any) -> None:
+    """Overwrite the elements that `key` selects: ``x[key] = value``."""
+    from common.ops.indexing import set_item
+
+    if isinstance(value, (list, tuple)):
+        value = np.asarray(value, dtype=self.dtype)
+    write(self, set_item(self, key, value), "x[...] = value")
+
+
+_BINARY = (
+    "add sub mul div pow floor_divide remainder maximum minimum clip "
+    "bitwise_and bitwise_or bitwise_xor logical_and logical_or"
+).split()
+_OPERATORS = {
+    "__iadd__": "add",
+    "__isub__": "sub",
+    "__imul__": "mul",
+    "__itruediv__": "div",
+    "__ifloordiv__": "floor_divide",
+    "__imod__": "remainder",
+    "__ipow__": "pow",
+    "__iand__": "bitwise_and",
+    "__ior__": "bitwise_or",
+    "__ixor__": "bitwise_xor",
+}
+
+
+def _install() -> None:
+    for name in (*_BINARY, *UNARY_METHODS):
+        setattr(Tensor, f"{name}_", _in_place(NAMESPACE[name], f"{name}_"))
+    for dunder, name in _OPERATORS.items():
+        symbol = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/=", "pow": "**="}.get(name, name)
+        setattr(Tensor, dunder, _in_place(NAMESPACE[name], symbol))
+    for function in (fill_, zero_, copy_):
+        setattr(Tensor, function.__name__, function)
+    setattr(Tensor, "__setitem__", setitem)  # noqa: B010  a method of its own file
+    setattr(Tensor, "clamp_", getattr(Tensor, "clip_"))  # noqa: B009, B010
+
+
+_install()

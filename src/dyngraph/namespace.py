@@ -1,0 +1,114 @@
+"""The functions of the namespace ``dyngraph``: the op library, bound to this executor."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import common.functional
+import common.ops
+from common.op import Kind, Op, namespace, register
+from common.operators import BINARY_OPERATORS, COMPARISONS, UNARY_METHODS, UNARY_OPERATORS
+from common.ops.creation import CREATION
+from common.types import TensorType
+from dyngraph.apply import FAST, lift, make_binary, make_unary
+from dyngraph.tensor import Tensor
+
+clone = register(
+    Op(
+        name="clone",
+        kind=Kind.MOVEMENT,
+        arity=1,
+        kernel=np.copy,
+        infer=lambda x: TensorType(x.shape, x.dtype),
+        vjp=(lambda g, _out, _x: g,),
+        doc="Return a copy of x.",
+    )
+)
+
+
+def wrap(result: Any) -> Any:
+    """Return `result` with every array in it made a Tensor."""
+    if type(result) is np.ndarray or isinstance(result, np.generic):
+        return Tensor(np.asarray(result), None)
+    if type(result) in (tuple, list):
+        return type(result)(map(wrap, result))
+    return result
+
+
+def _lifted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Return `function` as one whose result is a Tensor whatever it was called with."""
+    if isinstance(function, Op):
+        op = function
+
+        def call_op(*args: Any, **kwargs: Any) -> Any:
+            return lift(op, *op.bind(args, kwargs))
+
+        call_op.__name__ = call_op.__qualname__ = name
+        call_op.__doc__ = f"{op.doc}\n\nSignature: ``{name}{op.signature}``."
+        return call_op
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return wrap(function(*args, **kwargs))
+
+    return call
+
+
+def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a creation function that makes Tensors and knows ``requires_grad``."""
+
+    @functools.wraps(function)
+    def create(*args: Any, requires_grad: bool = False, **kwargs: Any) -> Tensor:
+        out = Tensor(function(*args, **kwargs), None)
+        return out.requires_grad_() if requires_grad else out
+
+    return create
+
+
+def _build() -> dict[str, Callable[..., Any]]:
+    names: dict[str, Callable[..., Any]] = {}
+    for name, function in namespace().items():
+        if isinstance(function, Op) and not function.attrs and function.arity in (1, 2):
+            if function.kind is Kind.ELEMENTWISE and not _reads_types(function):
+                if function not in FAST:
+                    make = make_unary if function.arity == 1 else make_binary
+                    FAST[function] = make(function)
+                names[name] = FAST[function]
+                continue
+        names[name] = _lifted(function, name)
+    names.update({name: _creation(function) for name, function in CREATION.items()})
+    return names
+
+
+def _reads_types(op: Op) -> bool:
+    return any(
+        "type" in (rule.out, *rule.operands) for rule in op.rules if rule is not None
+    )
+
+
+def _install_operators() -> None:
+    """Put the entries of fixed arity in place of Tensor's generic operators."""
+    for dunder, name in {**BINARY_OPERATORS, **UNARY_OPERATORS}.items():
+        function = NAMESPACE.get(name)
+        if function is not None:
+            setattr(Tensor, dunder, function)
+            if dunder in BINARY_OPERATORS and dunder not in COMPARISONS:
+                setattr(Tensor, f"__r{dunder[2:]}", _reflected(function))
+    for name in UNARY_METHODS:
+        setattr(Tensor, name, NAMESPACE[name])
+    Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def reflected(self: Any, other: Any) -> Any:
+        return function(other, self)
+
+    return reflected
+
+
+NAMESPACE = _build()
+_install_operators()

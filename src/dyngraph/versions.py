@@ -1,0 +1,78 @@
+"""Version counters of storage, at no cost to operations that do not write in place.
+
+An in-place change is entered here, under the array that owns the memory, with the moment it
+happened. A backward pass asks only if anything was entered at all, so the usual program never pays.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from common.source import Source, user_source
+from common.types import Array
+from dyngraph.tape import tick
+
+
+@dataclass(slots=True)
+class Change:
+    """The last in-place change of one storage.
+
+    Attributes
+    ----------
+    sequence : int
+        When, on the clock that numbers operations.
+    version : int
+        How many changes there were.
+    operation : str
+    source : Source or None
+        The user's line.
+    """
+
+    sequence: int
+    version: int
+    operation: str
+    source: Source | None
+    reference: Any
+
+
+changes: dict[int, Change] = {}
+"""The last change of each storage that is still alive, by the id of the array that owns it."""
+
+
+def storage_of(array: Array) -> Array:
+    """Return the array that owns the memory of `array`."""
+    base = array.base
+    while isinstance(base, np.ndarray):
+        array, base = base, base.base
+    return array
+
+
+def changed(array: Array, operation: str) -> None:
+    """Enter that `array` was just written to."""
+    owner = storage_of(array)
+    key = id(owner)
+    known = changes.get(key)
+    if known is None:
+        reference = weakref.ref(owner, lambda _, key=key: changes.pop(key, None))
+        changes[key] = Change(tick(), 1, operation, user_source(), reference)
+    else:
+        known.sequence = tick()
+        known.version += 1
+        known.operation = operation
+        known.source = user_source()
+
+
+def change_after(array: Array, sequence: int) -> Change | None:
+    """Return the change of `array`'s storage that is later than `sequence`, or None."""
+    change = changes.get(id(storage_of(array)))
+    return change if change is not None and change.sequence > sequence else None
+
+
+def version_of(array: Array) -> int:
+    """Return how often the storage of `array` was written to in place."""
+    change = changes.get(id(storage_of(array)))
+    return 0 if change is None else change.version
