@@ -1,0 +1,213 @@
+"""value_and_grad, vjp, jvp, jacobian, hessian, checkpoint, custom functions, gradcheck, anomaly."""
+
+import dyngraph as dg
+import numpy as np
+import pytest
+from common.errors import (
+    AnomalyError,
+    ArgumentError,
+    GradcheckError,
+    NonScalarError,
+    ShapeError,
+)
+
+
+def test_value_and_grad_of_a_tree():
+    def loss(params, x):
+        return dg.sum(dg.tanh(x @ params["w"]) + params["b"])
+
+    params = {"w": np.ones((3, 2)), "b": np.zeros(2)}
+    value, grads = dg.value_and_grad(loss)(params, np.ones((4, 3)))
+    assert not value.requires_grad
+    assert grads["w"].shape == (3, 2)
+    assert grads["b"].tolist() == [4.0, 4.0]
+
+
+def test_value_and_grad_options():
+    run = dg.value_and_grad(lambda x, y: ((x * y).sum(), "aux"), argnums=(0, 1), has_aux=True)
+    (value, aux), (dx, dy) = run(dg.tensor([2.0]), dg.tensor([3.0]))
+    assert (value.item(), aux, dx.item(), dy.item()) == (6.0, "aux", 3.0, 2.0)
+    with pytest.raises(NonScalarError, match="function"):
+        dg.value_and_grad(lambda x: x)(dg.tensor([1.0, 2.0]))
+    with pytest.raises(ArgumentError, match="argnums"):
+        dg.value_and_grad(lambda x: x.sum(), argnums=2)(dg.tensor([1.0]))
+
+
+def test_grad_of_a_function_nests():
+    f = dg.grad(dg.grad(lambda x: x * x * x))
+    assert f(dg.tensor(2.0)).item() == 12.0
+
+
+def test_vjp_and_jvp_agree():
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((3, 2))
+
+    def f(x):
+        return dg.tanh(x @ w)
+
+    x, v, u = rng.standard_normal(3), rng.standard_normal(3), rng.standard_normal(2)
+    value, tangent = dg.jvp(f, [x], [v])
+    _, pull = dg.vjp(f, x)
+    np.testing.assert_allclose(value.numpy(), np.tanh(x @ w))
+    np.testing.assert_allclose((tangent * u).sum().item(), (pull(u)[0] * v).sum().item())
+    with pytest.raises(ShapeError, match="tangent"):
+        dg.jvp(f, [x], [np.ones(4)])
+
+
+def test_jacobian_and_hessian():
+    x = dg.tensor(np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_allclose(dg.jacobian(lambda x: x * x, x).numpy(), np.diag([2.0, 4.0, 6.0]))
+    a, b = dg.jacobian(lambda x, y: x * y.sum(), (x, np.ones(2)))
+    assert a.shape == (3, 3)
+    assert b.shape == (3, 2)
+    h = dg.hessian(lambda x: (x**3).sum() + x[0] * x[1], x)
+    expected = np.diag([6.0, 12.0, 18.0])
+    expected[0, 1] = expected[1, 0] = 1
+    np.testing.assert_allclose(h.numpy(), expected)
+    blocks = dg.hessian(lambda x, y: (x * y).sum(), (np.ones(2), np.ones(2)))
+    np.testing.assert_allclose(blocks[0][1].numpy(), np.eye(2))
+
+
+def test_checkpoint_forgets_and_recomputes():
+    calls = []
+    w = dg.tensor(np.array([0.5, 1.5]), requires_grad=True)
+
+    def block(x):
+        calls.append(1)
+        return dg.tanh(dg.exp(x * w) * w)
+
+    x = dg.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = dg.checkpoint(block, x)
+    assert y.grad_fn.out is not None
+    assert y.grad_fn.operands is None
+    dx, dw = dg.grad(y.sum(), [x, w])
+    assert len(calls) == 2
+    ex, ew = dg.grad(block(x).sum(), [x, w])
+    assert np.array_equal(dx.numpy(), ex.numpy())
+    assert np.array_equal(dw.numpy(), ew.numpy())
+
+
+def test_checkpoint_notices_a_function_that_changes():
+    x = dg.tensor(np.array([1.0]), requires_grad=True)
+    state = {"n": 0}
+
+    def block(x):
+        state["n"] += 1
+        return dg.exp(x) if state["n"] == 1 else dg.exp(dg.exp(x))
+
+    y = dg.checkpoint(block, x)
+    with pytest.raises(ArgumentError, match="second run"):
+        y.backward()
+
+
+class Cube(dg.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * 3 * x * x
+
+
+class SaveResult(dg.Function):
+    @staticmethod
+    def forward(ctx, x):
+        y = dg.exp(x)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        (y,) = ctx.saved_tensors
+        return g * y
+
+
+class SumAndProduct(dg.Function):
+    @staticmethod
+    def forward(ctx, x, y, scale):
+        ctx.save_for_backward(x, y)
+        ctx.scale = scale
+        return x + y, x * y * scale
+
+    @staticmethod
+    def backward(ctx, g_sum, g_product):
+        x, y = ctx.saved_tensors
+        return g_sum + g_product * y * ctx.scale, g_sum + g_product * x * ctx.scale, None
+
+
+def test_custom_functions():
+    x = dg.tensor(np.array([2.0]), requires_grad=True)
+    y = Cube.apply(x)
+    assert repr(y) == "tensor([8.], dtype=float64, grad_fn=<CubeBackward>)"
+    y.backward()
+    assert x.grad.tolist() == [12.0]
+    assert dg.gradcheck(Cube.apply, x)
+    assert dg.gradgradcheck(Cube.apply, x)
+    assert dg.gradgradcheck(SaveResult.apply, x)
+
+
+def test_custom_functions_of_several_results():
+    x = dg.tensor(np.array([2.0]), requires_grad=True)
+    y = dg.tensor(np.array([3.0]), requires_grad=True)
+    total, product = SumAndProduct.apply(x, y, 10.0)
+    (total * 2 + product).backward()
+    assert (x.grad.item(), y.grad.item()) == (32.0, 22.0)
+    _, product = SumAndProduct.apply(x, y, 10.0)
+    assert dg.grad(product, x)[0].item() == 30.0
+    assert dg.gradgradcheck(lambda x, y: SumAndProduct.apply(x, y, 2.0), (x, y))
+
+
+def test_custom_function_mistakes():
+    class Wrong(dg.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g, g
+
+    class Misshapen(Wrong):
+        @staticmethod
+        def backward(ctx, g):
+            return g.sum()
+
+    x = dg.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    with pytest.raises(ArgumentError, match="2 gradients for 1"):
+        Wrong.apply(x).sum().backward()
+    with pytest.raises(ShapeError, match="argument 0"):
+        Misshapen.apply(x).sum().backward()
+
+
+def test_gradcheck_finds_a_wrong_gradient():
+    class Wrong(dg.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 3
+
+    x = dg.tensor(np.array([1.0]), requires_grad=True)
+    with pytest.raises(GradcheckError, match="gradient 3"):
+        dg.gradcheck(Wrong.apply, x)
+    assert not dg.gradcheck(Wrong.apply, x, raise_exception=False)
+    with pytest.raises(ArgumentError, match="float64"):
+        dg.gradcheck(dg.exp, dg.tensor([1.0], requires_grad=True))
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_anomaly_mode_names_the_operation_and_recognises_where():
+    x = dg.tensor(np.array([0.0, 2.0]), requires_grad=True)
+    with dg.detect_anomaly():
+        y = dg.where(x > 0, dg.log(x), 0.0)  # the classic
+        with pytest.raises(AnomalyError) as caught:
+            y.sum().backward()
+    text = str(caught.value)
+    assert "LogBackward0" in text
+    assert "# the classic" in text
+    assert "where(x > 0, x, 1)" in text
