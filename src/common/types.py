@@ -61,6 +61,19 @@ class TensorType:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
 
+_new = object.__new__
+_set_shape = TensorType.shape.__set__  # type: ignore[attr-defined]
+_set_dtype = TensorType.dtype.__set__  # type: ignore[attr-defined]
+
+
+def type_of_array(array: Array) -> TensorType:
+    """Return the type of an ndarray; its shape and dtype need no conversion, so this is quick."""
+    result = _new(TensorType)
+    _set_shape(result, array.shape)
+    _set_dtype(result, array.dtype)
+    return result
+
+
 def type_of(value: Any) -> TensorType:
     """Return the type of an array, a Python scalar, or anything with shape and dtype.
 

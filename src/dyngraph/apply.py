@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import DTypeError, SideBySideError
+from common.errors import DTypeError, NotDifferentiableError, SideBySideError
 from common.op import EXECUTORS, Op, executor_of, explain
 from common.source import user_source
-from common.types import Array, TensorType, is_scalar, resolve_scalar
+from common.types import Array, TensorType, is_scalar, resolve_scalar, type_of_array
 from dyngraph.mode import is_anomaly_enabled, is_grad_enabled, recorder, special
 from dyngraph.tape import (
     BinaryGradFn,
@@ -120,6 +120,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
     nothing = (None, None)
 
     def apply(x: Any, y: Any) -> Any:
+        weak = False  # whether one operand is a Python number, which no gradient needs fitting for
         if type(x) is Tensor:
             x_array = x._array
             x_edge = x._node
@@ -129,6 +130,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
             elif type(y) in _WEAK:
                 y_array = _scalar(y, x_array.dtype)
                 y_edge = None
+                weak = True
             else:
                 return lift(op, (x, y), {})
         elif type(x) in _WEAK and type(y) is Tensor:
@@ -136,6 +138,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
             y_edge = y._node
             x_array = _scalar(x, y_array.dtype)
             x_edge = None
+            weak = True
         else:
             return lift(op, (x, y), {})
         try:
@@ -163,13 +166,12 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
                 x_array if saves_x and (y_edge is not None or not x_for_y_only) else None,
                 y_array if saves_y and (x_edge is not None or not y_for_x_only) else None,
             )
-        if x_array.shape != y_array.shape or x_array.dtype is not y_array.dtype:
-            node.types = (
-                TensorType(x_array.shape, x_array.dtype),
-                TensorType(y_array.shape, y_array.dtype),
-            )
-        else:
+        if weak or (x_array.shape == y_array.shape and x_array.dtype is y_array.dtype):
             node.types = None
+        else:
+            if result.dtype.kind != "f":
+                raise _complex_error(op)
+            node.types = (type_of_array(x_array), type_of_array(y_array))
         node.extra = None
         node.sequence = tick()
         if special.count:
@@ -180,7 +182,17 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
     return _named(apply, op)
 
 
-_WEAK = frozenset({float, int, bool, complex})
+_WEAK = frozenset({float, int, bool})
+
+
+def _complex_error(op: Op) -> NotDifferentiableError:
+    return NotDifferentiableError(
+        f"{op.name} of a tensor that requires a gradient gives complex numbers",
+        cause="gradients are defined here for real floating-point results only",
+        fix="detach() the tensor, or compute the real and imaginary parts apart",
+    )
+
+
 _node_types: dict[Op, type[GradFn]] = {}
 
 
@@ -211,7 +223,9 @@ def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
     out = new(Tensor)
     out._array = result
     out._node = None
-    if tracked and op.rules and result.dtype.kind == "f" and is_grad_enabled():
+    if tracked and op.rules and is_grad_enabled() and result.dtype.kind in "fc":
+        if result.dtype.kind == "c":
+            raise _complex_error(op)
         out._node = record(op, arrays, edges, attrs, result)
     if op.view and type(operands[0]) is Tensor:
         out._parent = (operands[0], op, attrs)
@@ -248,7 +262,7 @@ def record(
     node.edges = tuple(edges)
     node.out = _keep(result, needs_out)
     node.operands = tuple(map(_keep, arrays, needs))
-    node.types = tuple(TensorType(a.shape, a.dtype) for a in arrays)
+    node.types = tuple(map(type_of_array, arrays))
     node.attrs = attrs
     node.extra = None
     node.sequence = tick()
@@ -260,7 +274,7 @@ def record(
 def _keep(array: Array, need: str) -> Array | TensorType | None:
     if need == "value":
         return array
-    return TensorType(array.shape, array.dtype) if need else None
+    return type_of_array(array) if need else None
 
 
 def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[Node | None], bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from typing import Any
 
 import numpy as np
@@ -242,52 +242,52 @@ def _run(
     targets = frozenset(wanted or ())
     freed = None if retain else Freed(user_source())
     anomaly = mode.is_anomaly_enabled()
-    pending: dict[int, tuple[Node, Any]] = {}
-    heap: list[int] = []  # the negated sequence numbers of what is pending
+    changes = versions.changes
+    pending: dict[Node, Any] = {}
+    heap: list[tuple[int, Node]] = []  # the negated sequence number of each pending node
+    node: Any
     for node, g in roots:
-        key = -node.sequence
-        before = pending.get(key)
-        if before is None:
-            heappush(heap, key)
-            pending[key] = (node, g)
+        if node in pending:
+            pending[node] = pending[node] + g
         else:
-            pending[key] = (node, before[1] + g)
-    recording = mode.enable_grad() if create_graph else mode.no_grad()
-    with recording:
-        while heap:
-            key = heappop(heap)
-            node, g = pending.pop(key)
+            heappush(heap, (-node.sequence, node))
+            pending[node] = g
+    with mode.enable_grad() if create_graph else mode.no_grad():
+        carried: tuple[int, Node] | None = None  # one pending node that was not pushed yet
+        while heap or carried is not None:
+            node = (heappop(heap) if carried is None else heappushpop(heap, carried))[1]
+            carried = None
+            g = pending.pop(node)
             if node.extra is not None:
                 g = _run_extra(node, g)
-            if node in targets:
+            if targets and node in targets:
                 found[node] = g
             if type(node) is AccumulateGrad:
                 if wanted is None:
                     _accumulate(node, g)
                 continue
-            assert isinstance(node, GradFn)
             if node.operands is None:
                 _recompute(node)
-            out, operands = node.out, node.operands
-            if versions.changes:
+            if changes:
                 _check_versions(node)
             if create_graph:
-                out, operands = _saved_tensors(node)
-            grads = node.pull(g, out, operands)
+                grads = node.pull(g, *_saved_tensors(node))
+            else:
+                grads = node.pull(g, node.out, node.operands)
             if anomaly:
                 _check_finite(node, g, grads)
             for edge, grad in zip(node.edges, grads):  # noqa: B905  the hot loop
-                if grad is None or edge is None or (path is not None and edge not in path):
+                if grad is None or (path is not None and edge not in path):
                     continue
-                key = -edge.sequence
-                before = pending.get(key)
-                if before is None:
-                    heappush(heap, key)
-                    pending[key] = (edge, grad)
+                if edge in pending:
+                    pending[edge] = pending[edge] + grad
                 else:
-                    pending[key] = (edge, before[1] + grad)
+                    if carried is not None:
+                        heappush(heap, carried)
+                    carried = (-edge.sequence, edge)
+                    pending[edge] = grad
             grads = grad = None  # so that a leaf may keep the array itself, see _accumulate
-            if freed is not None:
+            if freed is not None and node.saves:
                 node.free(freed)
     return found
 

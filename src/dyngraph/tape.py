@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Union
 
 from common.autodiff import fit
-from common.op import Op
+from common.op import Op, Rule
 from common.source import Source
 from common.types import Array, TensorType
 
@@ -174,10 +174,11 @@ class UnaryGradFn(GradFn):
     """An elementwise operation of one operand, whose gradient needs no fitting."""
 
     __slots__ = ()
+    rule: ClassVar[Rule]
 
     def pull(self, g: Any, out: Any, operands: tuple[Any, ...]) -> list[Any]:
         """Return the gradient of the operand; see `GradFn.pull`."""
-        return [self.op.rules[0].rule(g, out, *operands)]  # type: ignore[union-attr]
+        return [self.rule(g, out, operands[0])]
 
 
 class BinaryGradFn(GradFn):
@@ -185,6 +186,20 @@ class BinaryGradFn(GradFn):
 
     __slots__ = ("types",)
     types: tuple[TensorType, ...] | None  # type: ignore[misc]
+    rules: ClassVar[tuple[Rule | None, Rule | None]]
+
+    def pull(self, g: Any, out: Any, operands: tuple[Any, ...]) -> list[Any]:
+        """Return the gradient of both operands; see `GradFn.pull`."""
+        x, y = operands
+        x_edge, y_edge = self.edges
+        x_rule, y_rule = self.rules
+        x_grad = None if x_edge is None or x_rule is None else x_rule(g, out, x, y)
+        y_grad = None if y_edge is None or y_rule is None else y_rule(g, out, x, y)
+        if self.types is not None:
+            x_type, y_type = self.types
+            x_grad = None if x_grad is None else fit(x_grad, x_type)
+            y_grad = None if y_grad is None else fit(y_grad, y_type)
+        return [x_grad, y_grad]
 
 
 class GeneralGradFn(GradFn):
@@ -205,4 +220,10 @@ def grad_fn_type(op: Op, base: type[GradFn]) -> type[GradFn]:
     saves = any(
         rule is not None and (rule.out == "value" or "value" in rule.operands) for rule in op.rules
     )
-    return type(name, (base,), {"__slots__": (), "op": op, "saves": saves, "__module__": __name__})
+    members: dict[str, Any] = {"__slots__": (), "op": op, "saves": saves, "__module__": __name__}
+    rules = tuple(None if rule is None else rule.rule for rule in op.rules)
+    if base is UnaryGradFn and rules and rules[0] is not None:
+        members["rule"] = staticmethod(rules[0])
+    elif base is BinaryGradFn:
+        members["rules"] = rules or (None, None)
+    return type(name, (base,), members)

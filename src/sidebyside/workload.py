@@ -1,0 +1,219 @@
+"""What a workload is: a program with its inputs, its sizes and what to differentiate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from common.errors import OutOfMemoryError, SideBySideError, WorkloadError
+from common.tree import flatten
+from common.types import Array
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Real data in two parts; every array has the examples along its first axis.
+
+    Attributes
+    ----------
+    train, test : tuple of numpy.ndarray
+        What follows the parameters in the workload's arguments, for all examples of the part.
+    """
+
+    train: tuple[Array, ...]
+    test: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the program of a workload is trained on real data.
+
+    The workload then has ``wrt=(0,)`` and a learning rate: its first argument is the tree of
+    parameters, and the arguments after it are one batch.
+
+    Parameters
+    ----------
+    data : callable
+        ``data() -> Splits``.
+    parameters : callable
+        ``parameters(rng) -> tree of ndarrays``, the initial parameters.
+    accuracy : callable
+        ``accuracy(xp, parameters, *arrays)``, the fraction of right answers, a scalar.
+    epochs : int
+    batch_size : int
+        Examples of a step; what is left over at the end of an epoch is left out, so that every
+        step has the same shapes.
+    target : float
+        Test accuracy that training must reach.
+    seed : int
+        Fixes the initial parameters and the order of the examples.
+    """
+
+    data: Callable[[], Splits]
+    parameters: Callable[[np.random.Generator], Any]
+    accuracy: Callable[..., Any]
+    epochs: int
+    batch_size: int
+    target: float
+    seed: int = 0
+
+    def initial(self) -> Any:
+        """Return the tree of initial parameters."""
+        return self.parameters(np.random.default_rng(self.seed))
+
+    def batches(self, arrays: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
+        """Yield the batches of all epochs, each epoch in a new order fixed by the seed."""
+        count = len(arrays[0])
+        for epoch in range(self.epochs):
+            order = np.random.default_rng((self.seed, epoch)).permutation(count)
+            for start in range(0, count - self.batch_size + 1, self.batch_size):
+                chosen = order[start : start + self.batch_size]
+                yield tuple(array[chosen] for array in arrays)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A program written once, and what is needed to run it in any mode.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(xp, *inputs) -> array or tuple of arrays``, where `xp` is any namespace of
+        array functions: dyngraph, staticgraph, numpy, torch, jax.numpy.
+    inputs : callable
+        ``inputs(rng, size) -> tuple``, one entry an argument: an ndarray, or a tree of ndarrays.
+    wrt : tuple of int
+        Arguments whose gradients are part of a call. The function's first result is then the
+        loss; if it has several elements, their sum is differentiated.
+    sizes : tuple
+        Each is passed to `inputs`, and measured apart.
+    learning_rate : float, optional
+        With it a call is a training step: it gives the loss and, in place of the gradients,
+        ``parameter - learning_rate * gradient``.
+    training : Training, optional
+        How to train it on real data.
+    name, title, description : str
+    tolerance : float
+        Largest difference from other libraries, relative to the largest element of a result.
+        Between dynamic and static every bit must be the same, whatever this says.
+    dynamic_only : bool
+        Whether its native control flow depends on values, so that it cannot be declared.
+    regime : str
+        What bounds its time, if it is known beforehand; found by measuring otherwise.
+
+    Raises
+    ------
+    WorkloadError
+        If the parts do not fit together.
+
+    Examples
+    --------
+    >>> workload = Workload(
+    ...     lambda xp, x, w: (x + w) * (w + 1),
+    ...     inputs=lambda rng, size: (np.float32([2.0]), np.float32([1.0])),
+    ...     wrt=(0, 1),
+    ...     name="seed",
+    ... )
+    >>> workload.make_inputs(None)
+    (array([2.], dtype=float32), array([1.], dtype=float32))
+    """
+
+    function: Callable[..., Any]
+    inputs: Callable[[np.random.Generator, Any], Any]
+    wrt: tuple[int, ...] = ()
+    sizes: tuple[Any, ...] = (None,)
+    learning_rate: float | None = None
+    training: Training | None = None
+    name: str = ""
+    title: str = ""
+    description: str = ""
+    tolerance: float = 1e-4
+    dynamic_only: bool = False
+    regime: str = ""
+    path: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", getattr(self.function, "__name__", "workload"))
+        for field_name, found in (("function", self.function), ("inputs", self.inputs)):
+            if not callable(found):
+                raise WorkloadError(
+                    f"workload {self.name!r}: {field_name} is a {type(found).__name__}",
+                    cause="function(xp, *inputs) is the program, inputs(rng, size) makes its inputs",
+                    fix=f"pass a function as {field_name}",
+                )
+        if not self.sizes:
+            raise WorkloadError(
+                f"workload {self.name!r} has no sizes",
+                cause="each size is measured once",
+                fix="leave sizes out if there is only one",
+            )
+        if self.learning_rate is not None and not self.wrt:
+            raise WorkloadError(
+                f"workload {self.name!r} has a learning rate and nothing to learn",
+                cause="a training step changes the arguments that wrt names",
+                fix="pass wrt=(0,), the position of the parameters",
+            )
+        if self.training is not None and (self.wrt != (0,) or self.learning_rate is None):
+            raise WorkloadError(
+                f"workload {self.name!r} cannot be trained",
+                cause="training needs the parameters as the first argument, and a learning rate",
+                fix="pass wrt=(0,) and learning_rate=...",
+            )
+
+    def make_inputs(self, size: Any, seed: int = 0) -> tuple[Any, ...]:
+        """Return the inputs of one size, always the same for a seed.
+
+        Raises
+        ------
+        WorkloadError
+            If `inputs` gives something else than a tuple of trees of ndarrays.
+        OutOfMemoryError
+            If they do not fit in memory.
+        """
+        try:
+            made = self.inputs(np.random.default_rng(seed), size)
+        except SideBySideError:
+            raise
+        except MemoryError as error:
+            raise OutOfMemoryError(
+                f"workload {self.name!r}, size {size_label(size)}: {error}"
+            ) from error
+        inputs = tuple(made) if isinstance(made, (tuple, list)) else (made,)
+        for position, tree in enumerate(inputs):
+            for leaf in flatten(tree)[0]:
+                if not isinstance(leaf, (np.ndarray, np.generic)):
+                    raise WorkloadError(
+                        f"workload {self.name!r}: input {position} holds a {type(leaf).__name__}",
+                        cause="inputs(rng, size) must give ndarrays, or trees of them, so that "
+                        "every mode gets the same numbers",
+                        fix="convert it with numpy.asarray, or fix it in the function",
+                    )
+        for position in self.wrt:
+            if not 0 <= position < len(inputs):
+                raise WorkloadError(
+                    f"workload {self.name!r}: wrt names argument {position} of {len(inputs)}",
+                    cause="inputs are counted from 0, without the namespace",
+                    fix=f"choose from {', '.join(map(str, range(len(inputs)))) or 'none'}",
+                )
+        return inputs
+
+
+def size_label(size: Any) -> str:
+    """Return a size as a person writes it: ``4,000,000``, ``512x512``.
+
+    Examples
+    --------
+    >>> size_label(4_000_000), size_label((512, 512)), size_label(None)
+    ('4,000,000', '512x512', '')
+    """
+    if size is None:
+        return ""
+    if isinstance(size, int):
+        return f"{size:,}"
+    if isinstance(size, (tuple, list)):
+        return "x".join(str(part) for part in size)
+    return str(size)

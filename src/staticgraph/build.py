@@ -1,0 +1,437 @@
+"""Declaring: placeholders, variables, constants, and the executor's apply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from common.errors import (
+    ArgumentError,
+    DTypeError,
+    GraphError,
+    MixedModesError,
+    OutOfMemoryError,
+    ShapeError,
+    SideBySideError,
+)
+from common.op import EXECUTORS, Kind, Op
+from common.tree import flatten
+from common.types import DEFAULT_DTYPE, Array, TensorType, is_scalar, resolve_scalar, type_of
+from staticgraph.graph import Graph, current_graph, infer, leaked
+from staticgraph.node import Node
+from staticgraph.program import Variable
+from staticgraph.roles import ASSIGN, GROUP, PLACEHOLDER, STOP_GRADIENT, VARIABLE
+
+# what the user declares ---------------------------------------------------------------------------
+
+
+def placeholder(name: str, shape: Iterable[int] | int, dtype: npt.DTypeLike = "float32") -> Node:
+    """Declare a value that each run is fed.
+
+    Parameters
+    ----------
+    name : str
+        What feeds call it; new in the graph.
+    shape : tuple of int
+    dtype : dtype
+
+    Raises
+    ------
+    GraphError
+        Outside ``with graph:``, or if the name is taken.
+    ArgumentError
+        If the name or shape is not one.
+
+    Examples
+    --------
+    >>> with Graph():
+    ...     placeholder("x", (4, 3))
+    Node(x: float32[4,3])
+    """
+    graph = require_graph("placeholder")
+    if not isinstance(name, str) or not name:
+        raise ArgumentError(
+            f"placeholder: the name is {name!r}",
+            cause="a placeholder is fed by its name",
+            fix='write placeholder("x", (4, 3), "float32")',
+        )
+    node = graph.add_op(PLACEHOLDER, (), {}, type=_type(name, shape, dtype), name=name)
+    graph.inputs.append(node)
+    return node
+
+
+def _type(name: str, shape: Any, dtype: Any) -> TensorType:
+    try:
+        lengths = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        if any(not isinstance(n, (int, np.integer)) or n < 0 for n in lengths):
+            raise TypeError
+    except TypeError:
+        raise ArgumentError(
+            f"placeholder {name!r}: the shape is {shape!r}",
+            cause="a static graph fixes every shape before it runs: lengths are whole numbers",
+            fix="write the lengths, such as (4, 3); sg.function makes one executable a shape",
+        ) from None
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise DTypeError(
+            f"placeholder {name!r}: {dtype!r} is not a dtype",
+            cause="the order of arguments is name, shape, dtype",
+            fix='write placeholder("x", (4, 3), "float32")',
+        ) from None
+    return TensorType(lengths, found)
+
+
+def variable(value: Any, name: str = "", dtype: npt.DTypeLike | None = None) -> Node:
+    """Declare state that is kept between runs.
+
+    Parameters
+    ----------
+    value : array_like
+        What it holds first; copied. Python floats become float32, as in PyTorch.
+    name : str, optional
+    dtype : dtype, optional
+
+    Examples
+    --------
+    >>> with Graph():
+    ...     w = variable([1.0, 2.0], name="w")
+    >>> w, w.value
+    (Node(w: float32[2]), array([1., 2.], dtype=float32))
+    """
+    graph = require_graph("variable")
+    array = np.array(as_array(value, dtype), order="C")
+    array.flags.writeable = False
+    state = Variable(name, array)
+    node = graph.add_op(
+        VARIABLE,
+        (),
+        {"variable": state},
+        type=TensorType(array.shape, array.dtype),
+        name=name,
+    )
+    state.name = node.name
+    return node
+
+
+def constant(value: Any, dtype: npt.DTypeLike | None = None, name: str = "") -> Node:
+    """Declare a value that is known now; copied, so later changes do not reach the graph.
+
+    Examples
+    --------
+    >>> with Graph():
+    ...     constant([1.0, 2.0])
+    Node(constant: float32[2])
+    """
+    graph = require_graph("constant")
+    if isinstance(value, Node):
+        node = to_node(graph, value)
+        return node if dtype is None else node.astype(dtype)  # type: ignore[no-any-return]
+    return graph.constant_array(as_array(value, dtype), name)
+
+
+def assign(target: Node, value: Any) -> Node:
+    """Declare that a run which computes the returned node leaves `value` in a variable.
+
+    Every read of the variable in that run sees the old value.
+
+    Raises
+    ------
+    GraphError
+        If `target` is not a variable.
+    ShapeError, DTypeError
+        If the value's type is not the variable's.
+
+    Examples
+    --------
+    >>> with Graph():
+    ...     count = variable(0, name="count")
+    ...     assign(count, count + 1)
+    Node(assign: int64[])
+    """
+    if not isinstance(target, Node) or target.op is not VARIABLE:
+        raise GraphError(
+            f"assign to {target!r}, which is not a variable",
+            cause="only variables keep a value from run to run",
+            fix='declare it with variable(value, name="w")',
+            related=(("declared", getattr(target, "source", None)),),
+        )
+    graph = owner((target, value), "assign")
+    if isinstance(value, (int, float, complex, list, tuple)):
+        value = as_array(value, target.dtype)
+    return graph.add_op(ASSIGN, (target, to_node(graph, value)), {})
+
+
+def group(*nodes: Node) -> Node:
+    """Declare a node that computes all of `nodes`, so that one fetch makes all assignments.
+
+    Its value is True; a session returns None for it.
+    """
+    leaves, _ = flatten(nodes)
+    graph = owner(leaves, "group")
+    return graph.add_op(GROUP, tuple(graph.resolve(node) for node in leaves), {})
+
+
+def stop_gradient(x: Any) -> Node:
+    """Declare the same value, cut off from what it was computed from; no gradient passes."""
+    return declare(STOP_GRADIENT, (x,), {})
+
+
+def load(node: Node, value: Any) -> None:
+    """Set what a variable holds from now on, between runs.
+
+    Raises
+    ------
+    GraphError
+        If `node` is not a variable.
+    ShapeError, DTypeError
+        If the value's type is not the variable's.
+    """
+    state = node.variable
+    if state is None:
+        raise GraphError(
+            f"a value was set in {node!r}, which is not a variable",
+            cause="only variables keep a value from run to run",
+            fix="feed the value in a run, or declare a variable",
+            related=(("declared", node.source),),
+        )
+    weak = isinstance(value, (int, float, complex, list, tuple))
+    array = np.array(as_array(value, node.dtype if weak else None), order="C")
+    ASSIGN.infer(node.type, TensorType(array.shape, array.dtype))
+    array.flags.writeable = False
+    state.value = array
+
+
+# operands -----------------------------------------------------------------------------------------
+
+
+def as_array(value: Any, dtype: npt.DTypeLike | None = None) -> Array:
+    """Return `value` as an array; Python floats become float32 and Python complex complex64.
+
+    Raises
+    ------
+    DTypeError
+        If it is not made of numbers.
+    MixedModesError
+        If it is a value of another executor.
+    """
+    if type(value) in EXECUTORS:
+        if isinstance(value, Node):
+            value.__array__()
+        raise MixedModesError(f"a {type(value).__name__} was passed to staticgraph")
+    try:
+        array = np.asarray(value, dtype=dtype)
+    except SideBySideError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DTypeError(
+            f"no constant can be made of this {type(value).__name__}: {error}",
+            cause="the data must be numbers in a rectangular arrangement",
+            fix="pad the rows to one length, or convert the elements to numbers",
+        ) from None
+    except MemoryError as error:
+        raise OutOfMemoryError(str(error)) from None
+    if array.dtype.kind not in "biufc":
+        raise DTypeError(
+            f"no constant can be made of a {type(value).__name__} of dtype {array.dtype}",
+            cause="elements are numbers or booleans",
+            fix="encode the data as numbers first",
+        )
+    if dtype is None and not _has_dtype(value):
+        if array.dtype == np.float64:
+            return array.astype(DEFAULT_DTYPE)
+        if array.dtype == np.complex128:
+            return array.astype(np.complex64)
+    return array
+
+
+def _has_dtype(value: Any) -> bool:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return hasattr(value, "dtype")
+
+
+def to_node(graph: Graph, value: Any) -> Node:
+    """Return `value` as a node of `graph`: itself, or a constant.
+
+    Raises
+    ------
+    LeakedNodeError
+        If it is a node of another graph.
+    """
+    if type(value) is Node:
+        if value.graph is not graph:
+            raise leaked(value, graph)
+        return value
+    return graph.constant_array(as_array(value))
+
+
+def require_graph(what: str) -> Graph:
+    """Return the graph that is being declared.
+
+    Raises
+    ------
+    GraphError
+        If there is none.
+    """
+    graph = current_graph()
+    if graph is None:
+        raise GraphError(
+            f"{what} was called outside any graph",
+            cause="a static program is declared in a graph, and compiled and run afterwards",
+            fix='open one, "with sg.Graph():", or trace a function with sg.function or sg.trace; '
+            "for results at once use dyngraph",
+        )
+    return graph
+
+
+def owner(values: Iterable[Any], what: str) -> Graph:
+    """Return the graph that an op named `what` on `values` is to be declared in.
+
+    Raises
+    ------
+    GraphError
+        If none is open and no value is a node.
+    LeakedNodeError
+        If a node belongs to a graph other than the one that is open, or two nodes to two graphs.
+    """
+    graph = current_graph()
+    opened = graph is not None
+    for x in values:
+        if type(x) is Node and x.graph is not graph:
+            if graph is not None:
+                raise leaked(x, graph, what)
+            graph = x.graph
+    if graph is None:
+        for x in values:
+            if type(x) in EXECUTORS:
+                raise MixedModesError(f"staticgraph's {what} got a {type(x).__name__}")
+        return require_graph(what)
+    if not opened and graph.sealed:
+        node = next(x for x in values if type(x) is Node)
+        raise leaked(node, None, what)
+    return graph
+
+
+def declare(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:
+    """Declare `op` on nodes, arrays and Python numbers: the static executor's apply.
+
+    Arrays become constants, and so do Python numbers, with the dtype that they act as beside the
+    other operands (NEP 50).
+
+    Raises
+    ------
+    LeakedNodeError, FinalGraphError, NodeBudgetError, MixedModesError
+    SideBySideError
+        Whatever the op's infer rule says of the operands' types.
+    """
+    graph = current_graph()
+    plain = graph is not None
+    for x in operands:
+        if type(x) is not Node or x.graph is not graph:
+            plain = False
+    if plain:
+        return graph.add_op(op, operands, attrs)  # type: ignore[union-attr]
+    graph = owner(operands, op.name)
+    if all(type(x) is Node for x in operands):
+        return graph.add_op(op, operands, attrs)
+    mixed = [
+        x
+        if type(x) is Node or is_scalar(x)
+        else graph.constant_array(_operand_array(op, x, position))
+        for position, x in enumerate(operands)
+    ]
+    return graph.add_op(op, _resolve_scalars(graph, op, mixed, attrs), attrs)
+
+
+def _resolve_scalars(
+    graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any]
+) -> tuple[Node, ...]:
+    """Return nodes for operands that are nodes or Python numbers."""
+    dtypes = tuple([x.type.dtype for x in mixed if type(x) is Node])
+    if len(dtypes) == len(mixed):
+        return tuple(mixed)
+    if op.kind is not Kind.ELEMENTWISE and _reads_ints(op, mixed, attrs, dtypes):
+        return _constants(graph, mixed, dtypes, ints=True)
+    try:
+        return _constants(graph, mixed, dtypes)
+    except OverflowError as error:
+        return _resolve_wide(graph, op, mixed, attrs, error)
+
+
+def _constants(
+    graph: Graph, mixed: list[Any], dtypes: tuple[Any, ...], ints: bool = False
+) -> tuple[Node, ...]:
+    """Return nodes for `mixed`; with `ints`, Python ints become int64 whatever is beside them."""
+    return tuple(
+        [
+            x
+            if type(x) is Node
+            else graph.constant_scalar(x, () if ints and type(x) is int else dtypes)
+            for x in mixed
+        ]
+    )
+
+
+def _reads_ints(op: Op, mixed: list[Any], attrs: dict[str, Any], dtypes: tuple[Any, ...]) -> bool:
+    """Tell whether `op` takes its Python ints as int64 only, as indices are."""
+    if not any(type(x) is int for x in mixed):
+        return False
+
+    def accepts(ints: bool) -> bool:
+        try:
+            infer(op, _types(mixed, dtypes, ints), attrs)
+        except (SideBySideError, OverflowError):
+            return False
+        return True
+
+    return not accepts(False) and accepts(True)
+
+
+def _types(mixed: list[Any], dtypes: tuple[Any, ...], ints: bool) -> tuple[TensorType, ...]:
+    return tuple(
+        x.type
+        if type(x) is Node
+        else type_of(resolve_scalar(x, () if ints and type(x) is int else dtypes))
+        for x in mixed
+    )
+
+
+def _resolve_wide(
+    graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any], error: OverflowError
+) -> tuple[Node, ...]:
+    """Return nodes where a Python int does not fit the dtype beside it: comparisons take it."""
+    try:
+        compares = infer(op, _types(mixed, (), ints=True), attrs).dtype == bool
+    except (SideBySideError, OverflowError):
+        compares = False
+    if compares:
+        return _constants(graph, mixed, (), ints=True)
+    listing = ", ".join(repr(x.type if type(x) is Node else x) for x in mixed)
+    raise DTypeError(
+        f"{op.name}({listing}): {error}",
+        cause="a Python int takes the dtype of the array beside it, and does not fit",
+        fix="convert the array to a wider dtype with astype first",
+    ) from None
+
+
+def _operand_array(op: Op, value: Any, position: int) -> Array:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.asarray(value)
+    if isinstance(value, (int, float, complex)):  # a subclass, such as an IntEnum
+        return as_array(value)
+    if isinstance(value, (list, tuple)):
+        return np.asarray(value)
+    if type(value) in EXECUTORS:
+        raise MixedModesError(f"{op.name}: operand {position} is a {type(value).__name__}")
+    raise DTypeError(
+        f"{op.name}: operand {position} is a {type(value).__name__}, not an array",
+        cause="operands are nodes, arrays or Python numbers",
+        fix="convert it first, for example with numpy.asarray",
+    )
+
+
+EXECUTORS[Node] = declare

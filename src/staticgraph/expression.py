@@ -1,0 +1,208 @@
+"""The user's own expression behind a request: what was asked, by which construct, in which loop.
+
+Python calls ``__bool__`` without saying why. The position of the running instruction says it: it
+leads to the place in the source, and the syntax tree to the construct around it.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import linecache
+from collections.abc import Iterator
+from functools import lru_cache, reduce
+from types import FrameType
+from typing import NamedTuple
+
+
+class Expression(NamedTuple):
+    """A piece of the user's program that asked a static value for a plain one.
+
+    Attributes
+    ----------
+    text : str
+        The expression that was tested or converted, such as ``x > 0``.
+    construct : str
+        What asked: ``"if"``, ``"while"``, ``"and"``, ``"min()"``, ..., or ``""`` if unknown.
+    rewrite : str
+        The expression to write instead, where one can be told from the syntax alone.
+    """
+
+    text: str
+    construct: str
+    rewrite: str = ""
+
+
+class _Span(NamedTuple):
+    start: tuple[int, int]
+    stop: tuple[int, int]
+
+    def holds(self, other: _Span) -> bool:
+        return self.start <= other.start and other.stop <= self.stop
+
+
+@lru_cache(maxsize=64)
+def _parse(lines: tuple[str, ...]) -> ast.Module | None:
+    try:
+        return ast.parse("".join(lines))
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _tree_of(filename: str) -> ast.Module | None:
+    lines = linecache.getlines(filename)
+    return _parse(tuple(lines)) if lines else None
+
+
+def _span_of(node: ast.AST) -> _Span | None:
+    if not hasattr(node, "lineno"):
+        return None
+    return _Span((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset))  # type: ignore[attr-defined]
+
+
+def _running_span(frame: FrameType) -> _Span | None:
+    positions = itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None)
+    start, stop, column, end_column = next(positions, (None,) * 4)
+    if start is None or stop is None or column is None or end_column is None:
+        return None
+    return _Span((start, column), (stop, end_column))
+
+
+def _path_to(tree: ast.AST, span: _Span) -> list[ast.AST]:
+    """Return the nodes that hold `span`, outermost first."""
+    path = [tree]
+    while True:
+        for child in _descend(path[-1]):
+            found = _span_of(child)
+            if found is not None and found.holds(span):
+                path.append(child)
+                break
+        else:
+            return path
+
+
+def _descend(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the children of `node`; those without a position are replaced by theirs."""
+    for child in ast.iter_child_nodes(node):
+        if hasattr(child, "lineno"):
+            yield child
+        else:
+            yield from _descend(child)
+
+
+def expression_at(frame: FrameType) -> Expression | None:
+    """Return the expression that `frame` is evaluating, or None where the source is not at hand."""
+    span = _running_span(frame)
+    tree = _tree_of(frame.f_code.co_filename)
+    if span is None or tree is None:
+        return None
+    path = _path_to(tree, span)
+    node = path[-1]
+    if isinstance(node, (ast.If, ast.While, ast.Assert)):
+        return _tested(node.test, _CONSTRUCTS[type(node)])
+    if not isinstance(node, ast.expr):
+        return None
+    return _by_itself(node) or _by_parent(node, path[-2] if len(path) > 1 else None)
+
+
+_CONSTRUCTS: dict[type, str] = {
+    ast.If: "if",
+    ast.While: "while",
+    ast.Assert: "assert",
+    ast.IfExp: "conditional expression",
+    ast.Match: "match guard",
+}
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+# our function in place of a builtin, by its name and whether it got several arguments
+_BUILTINS = {
+    ("min", True): "minimum",
+    ("min", False): "min",
+    ("max", True): "maximum",
+    ("max", False): "max",
+    ("any", False): "any",
+    ("all", False): "all",
+    ("sorted", False): "sort",
+}
+
+
+def _by_itself(node: ast.expr) -> Expression | None:
+    """Return the expression where `node` itself is what asks."""
+    if isinstance(node, ast.IfExp):
+        rewrite = ", ".join(map(ast.unparse, (node.test, node.body, node.orelse)))
+        return Expression(ast.unparse(node.test), "conditional expression", f"where({rewrite})")
+    if isinstance(node, ast.BoolOp):
+        word = "and" if isinstance(node.op, ast.And) else "or"
+        operands = map(ast.unparse, node.values)
+        rewrite = reduce(lambda left, right: f"logical_{word}({left}, {right})", operands)
+        return Expression(ast.unparse(node.values[0]), word, rewrite)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        operand = ast.unparse(node.operand)
+        return Expression(operand, "not", f"logical_not({operand})")
+    if isinstance(node, ast.Compare):
+        return _comparison(node)
+    if isinstance(node, ast.Call):
+        text = ", ".join(map(ast.unparse, node.args))
+        name = ast.unparse(node.func)
+        ours = _BUILTINS.get((name, len(node.args) > 1))
+        if node.args and isinstance(node.args[0], (ast.List, ast.Tuple, *_COMPREHENSIONS)):
+            ours = None
+        return Expression(text, f"{name}()", f"{ours}({text})" if ours else "")
+    if isinstance(node, ast.Subscript):
+        return Expression(ast.unparse(node.slice), "index")
+    if isinstance(node, _COMPREHENSIONS):
+        tests = [test for generator in node.generators for test in generator.ifs]
+        return Expression(ast.unparse(tests[0]), "if in a comprehension") if tests else None
+    return None
+
+
+def _comparison(node: ast.Compare) -> Expression | None:
+    if isinstance(node.ops[0], (ast.In, ast.NotIn)):
+        item, container = ast.unparse(node.left), node.comparators[0]
+        if isinstance(container, (ast.List, ast.Tuple, ast.Set)):
+            rewrite = " | ".join(f"({item} == {ast.unparse(each)})" for each in container.elts)
+        else:
+            rewrite = f"any({ast.unparse(container)} == {item})"
+        return Expression(ast.unparse(node), "in", rewrite)
+    if len(node.ops) == 1:
+        return None
+    operands = [node.left, *node.comparators]
+    pairs = [
+        ast.unparse(ast.Compare(left, [op], [right]))
+        for left, op, right in zip(operands, node.ops, operands[1:], strict=False)
+    ]
+    rewrite = " & ".join(f"({pair})" for pair in pairs)
+    return Expression(ast.unparse(node), "chained comparison", rewrite)
+
+
+def _by_parent(node: ast.expr, parent: ast.AST | None) -> Expression:
+    """Return the expression where the construct around `node` is what asks."""
+    if isinstance(parent, ast.BoolOp):
+        whole = _by_itself(parent)
+        assert whole is not None
+        return whole._replace(text=ast.unparse(node))
+    if isinstance(parent, (ast.IfExp, ast.UnaryOp)):
+        return _by_itself(parent) or _tested(node, "")
+    if isinstance(parent, _COMPREHENSIONS):
+        return _tested(node, "if in a comprehension")
+    return _tested(node, "" if parent is None else _CONSTRUCTS.get(type(parent), ""))
+
+
+def _tested(node: ast.expr, construct: str) -> Expression:
+    inner = _by_itself(node)
+    if inner is not None and inner.construct in ("and", "or", "not", "chained comparison"):
+        return inner
+    return Expression(ast.unparse(node), construct)
+
+
+def enclosing_loop(filename: str, line: int) -> int | None:
+    """Return the line of the innermost ``for`` or ``while`` that holds `line`, or None."""
+    tree = _tree_of(filename)
+    if tree is None:
+        return None
+    loops = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.For, ast.While, *_COMPREHENSIONS))
+        and node.lineno <= line <= (node.end_lineno or line)
+    ]
+    return max(loops, default=None)

@@ -1,0 +1,506 @@
+"""Graph: the declaration, a networkx graph whose nodes are values and whose edges are uses."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from types import CodeType, TracebackType
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from common.errors import (
+    ArgumentError,
+    DTypeError,
+    FinalGraphError,
+    GraphError,
+    LeakedNodeError,
+    NodeBudgetError,
+    SideBySideError,
+    SymbolicValueError,
+)
+from common.op import Op
+from common.source import Source, is_ours, user_source
+from common.types import Array, TensorType, resolve_scalar
+from staticgraph.expression import enclosing_loop
+from staticgraph.node import Node
+from staticgraph.roles import CONSTANT, VARIABLE
+
+_numbers = itertools.count(1)
+_SMALL = 4096
+"""Constants of at most this many bytes are told apart by their bytes, larger ones by identity."""
+
+
+class _Stack(threading.local):
+    """The graphs that are being declared in this thread, innermost last."""
+
+    def __init__(self) -> None:
+        self.graphs: list[Graph] = []
+
+
+_stack = _Stack()
+
+
+def current_graph() -> Graph | None:
+    """Return the graph whose ``with`` block is running in this thread, or None."""
+    return _stack.graphs[-1] if _stack.graphs else None
+
+
+class Graph(nx.MultiDiGraph):  # type: ignore[misc]
+    """Declare a computation, to be compiled and run later.
+
+    Every node is a `Node`; every edge is the use of an operand, and its key is the operand's
+    position, so ``x * x`` has two edges. Any networkx algorithm works on it. Inside ``with
+    graph:`` every op declares a node.
+
+    Parameters
+    ----------
+    name : str, optional
+    finalize : bool
+        Whether compiling makes the graph final, so that an op declared by mistake in the loop that
+        runs the graph is an error and not a slow leak.
+    max_nodes : int, optional
+        Refuse to grow beyond that many nodes.
+    incoming_graph_data, multigraph_input, **attr
+        As in networkx, whose algorithms make graphs of the class they are given.
+
+    Attributes
+    ----------
+    inputs : list of Node
+        The placeholders, as declared.
+    outputs : list of Node
+        What a traced function returned; empty in a graph declared otherwise.
+    output_tree : structure
+        How a traced function arranged its outputs; see `common.tree`.
+
+    Examples
+    --------
+    >>> import staticgraph as sg
+    >>> graph = sg.Graph(name="square")
+    >>> with graph:
+    ...     x = sg.placeholder("x", (3,))
+    ...     y = x * x
+    >>> y
+    Node(multiply: float32[3])
+    >>> list(graph.edges(keys=True)) == [(x, y, 0), (x, y, 1)]
+    True
+    """
+
+    def __init__(
+        self,
+        incoming_graph_data: Any = None,
+        multigraph_input: bool | None = None,
+        *,
+        name: str = "",
+        finalize: bool = True,
+        max_nodes: int | None = None,
+        **attr: Any,
+    ) -> None:
+        self.inputs: list[Node] = []
+        self.outputs: list[Node] = []
+        self.output_tree: Any = None
+        self.max_nodes = max_nodes
+        self._finalizes = finalize
+        self._final = False
+        self._finalized_at: Source | None = None
+        self._sealed = False
+        self._by_name: dict[str, Node] = {}
+        self._name_counts: dict[str, int] = {}
+        self._reserved: frozenset[str] = frozenset()
+        self._sequence = 0
+        self._types: dict[TensorType, TensorType] = {}
+        self._inferred: dict[Any, TensorType] = {}
+        self._sources: dict[tuple[CodeType, int], Source] = {}
+        self._scalars: dict[Any, Node] = {}
+        self._constants: dict[Any, Node] = {}
+        self._large_constants: dict[int, tuple[Array, Node]] = {}
+        super().__init__(incoming_graph_data, multigraph_input, **attr)
+        self.name = name or f"graph_{next(_numbers)}"
+        for node in self:
+            if not isinstance(node, Node):
+                raise GraphError(
+                    f"Graph(...) was given a graph whose node {node!r} is not a Node",
+                    cause="an ordinary networkx graph has no types and no operand order yet",
+                    fix="write Graph.from_networkx(dag), with an op attribute at each node",
+                )
+
+    # declaring ----------------------------------------------------------------------------------
+
+    def __enter__(self) -> Graph:
+        _stack.graphs.append(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _stack.graphs.pop()
+
+    def add_op(
+        self,
+        op: Op,
+        operands: tuple[Node, ...],
+        attrs: Mapping[str, Any],
+        *,
+        type: TensorType | None = None,
+        name: str = "",
+    ) -> Node:
+        """Add a node for `op` on nodes of this graph, and return it.
+
+        Parameters
+        ----------
+        op : Op
+        operands : tuple of Node
+        attrs : mapping
+            Complete, as `Op.bind` gives them.
+        type : TensorType, optional
+            Of the result; inferred by default.
+        name : str, optional
+            Must be new in this graph; made from the op's name by default.
+
+        Raises
+        ------
+        FinalGraphError
+            If the graph was compiled already.
+        NodeBudgetError
+            If the graph would have more than `max_nodes`.
+        """
+        if self._final:
+            raise self._final_error(op)
+        if type is None:
+            type = self._infer(op, operands, attrs)
+        else:
+            type = self._types.setdefault(type, type)
+        sequence = self._sequence
+        if self.max_nodes is not None and sequence >= self.max_nodes:
+            raise self._budget_error()
+        self._sequence = sequence + 1
+        if name:
+            self._check_name(name)
+        else:
+            name = self._new_name(op.name)
+        node = Node(op, operands, attrs, type, name, self, self._locate(), sequence)
+        self._by_name[name] = node
+        self.add_node(node, op=op.name, name=name, shape=type.shape, dtype=_dtype_name(type.dtype))
+        for position, operand in enumerate(operands):
+            self.add_edge(operand, node, position)
+        return node
+
+    def _infer(self, op: Op, operands: tuple[Node, ...], attrs: Mapping[str, Any]) -> TensorType:
+        """Return the type of `op`'s result; each combination of types is inferred once."""
+        key: Any
+        # equal types are one object, kept as long as the graph, so its id tells it apart
+        if attrs:
+            values = tuple(attrs.values())
+            key = (op, values, *map(_kind, values), *[id(x.type) for x in operands])
+        else:
+            key = (op, *[id(x.type) for x in operands])
+        try:
+            known = self._inferred.get(key)
+        except TypeError:  # an attribute that cannot be hashed, such as a slice
+            known = key = None
+        if known is None:
+            for name, value in attrs.items():
+                _check_attribute(op, name, value)
+            found = infer(op, tuple(x.type for x in operands), attrs)
+            known = self._types.setdefault(found, found)
+            if key is not None:
+                self._inferred[key] = known
+        return known
+
+    def _locate(self) -> Source | None:
+        """Return the user's running line; one `Source` for each place."""
+        frame: Any = sys._getframe(2)
+        while frame is not None and is_ours(frame.f_code):
+            frame = frame.f_back
+        if frame is None:
+            return None
+        key = (frame.f_code, frame.f_lasti)
+        source = self._sources.get(key)
+        if source is None:
+            code = frame.f_code
+            source = self._sources[key] = Source(code.co_filename, frame.f_lineno, code.co_name)
+        return source
+
+    def _new_name(self, base: str) -> str:
+        base = base.lstrip("_")
+        while True:
+            count = self._name_counts.get(base, 0)
+            self._name_counts[base] = count + 1
+            name = f"{base}_{count}" if count else base
+            if name not in self._by_name and name not in self._reserved:
+                return name
+
+    def _check_name(self, name: str) -> None:
+        other = self._by_name.get(name)
+        if other is not None:
+            raise GraphError(
+                f"graph {self.name!r} has a node named {name!r} already",
+                cause="feeds and fetches go by name, so each name belongs to one node",
+                fix="choose another name",
+                related=(("declared", other.source),),
+            )
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep `names` for nodes that will be named explicitly."""
+        self._reserved |= set(names)
+
+    def rename(self, node: Node, name: str) -> None:
+        """Give a node of this graph another name, which must be new.
+
+        Raises
+        ------
+        GraphError
+            If the name is taken.
+        """
+        self._check_name(name)
+        del self._by_name[node.name]
+        self._by_name[name] = self.nodes[node]["name"] = node.name = name
+
+    # constants ----------------------------------------------------------------------------------
+
+    def constant_scalar(self, value: Any, dtypes: tuple[np.dtype[Any], ...]) -> Node:
+        """Return the constant that Python number `value` acts as beside `dtypes`; one for each."""
+        if not value or value != value:  # 0.0 equals -0.0, and NaN not even itself
+            return self.constant_array(resolve_scalar(value, dtypes))
+        key = (value, value.__class__, dtypes)
+        known = self._scalars.get(key)
+        if known is None:
+            known = self._scalars[key] = self.constant_array(resolve_scalar(value, dtypes))
+        return known
+
+    def constant_array(self, value: Array, name: str = "", copy: bool = True) -> Node:
+        """Return the constant node of an array; equal small arrays, or one array, share a node.
+
+        The elements are copied, so that later changes of `value` do not reach the graph.
+        """
+        small = value.nbytes <= _SMALL
+        key = (value.dtype.str, value.shape, value.tobytes()) if small else None
+        if not name:
+            if small:
+                known = self._constants.get(key)
+            else:
+                original, known = self._large_constants.get(id(value), (None, None))
+                if known is not None and not _same_bytes(known.value, original):
+                    known = None
+            if known is not None:
+                return known
+        if value.dtype.kind not in "biufc":
+            raise DTypeError(
+                f"a constant of dtype {value.dtype}",
+                cause="elements are numbers or booleans",
+                fix="encode the data as numbers first",
+            )
+        stored = np.array(value, order="C") if copy else value
+        stored.flags.writeable = False
+        type = TensorType(stored.shape, stored.dtype)
+        node = self.add_op(CONSTANT, (), {"value": stored}, type=type, name=name)
+        if small:
+            self._constants.setdefault(key, node)
+        else:
+            self._large_constants[id(value)] = value, node
+        return node
+
+    # life cycle ---------------------------------------------------------------------------------
+
+    @property
+    def final(self) -> bool:
+        """Whether the graph was compiled, and refuses to grow."""
+        return self._final
+
+    def finalize(self) -> None:
+        """Refuse further nodes from now on, unless the graph was made with ``finalize=False``.
+
+        Compiling the graph, and the first run of a session, call this.
+        """
+        if self._finalizes and not self._final:
+            self._final = True
+            self._finalized_at = user_source()
+
+    def unfreeze(self) -> None:
+        """Accept further nodes again, until the graph is compiled the next time."""
+        self._final = False
+
+    def seal(self) -> None:
+        """Accept further nodes inside ``with graph:`` only; a trace does this when it ends."""
+        self._sealed = True
+
+    @property
+    def sealed(self) -> bool:
+        """Whether nodes may be added inside ``with graph:`` only."""
+        return self._sealed
+
+    def _final_error(self, op: Op) -> FinalGraphError:
+        return FinalGraphError(
+            f"{op.name} was declared in graph {self.name!r} after it was compiled",
+            fix="declare every op before the loop that runs the graph; for a graph that is to grow, "
+            "call graph.unfreeze() first or create it with Graph(finalize=False)",
+            related=(("compiled", self._finalized_at),),
+        )
+
+    def _budget_error(self) -> NodeBudgetError:
+        loop = self._growing_loop()
+        where = f"the loop at {loop.place} was unrolled" if loop is not None else "it has grown"
+        return NodeBudgetError(
+            f"graph {self.name!r} reached its budget of {self.max_nodes:,} nodes: {where}",
+            fix="let the loop run fewer rounds, work on whole arrays in place of elements, raise "
+            "the budget with trace(..., max_nodes=...), or run the loop in dyngraph",
+            related=(("loop", loop),),
+        )
+
+    def _growing_loop(self) -> Source | None:
+        """Return the innermost loop of the user's program that is running, or None."""
+        frame: Any = sys._getframe(1)
+        while frame is not None:
+            if not is_ours(frame.f_code):
+                line = enclosing_loop(frame.f_code.co_filename, frame.f_lineno)
+                if line is not None and line >= frame.f_code.co_firstlineno:
+                    return Source(frame.f_code.co_filename, line, frame.f_code.co_name)
+            frame = frame.f_back
+        return None
+
+    # looking up ---------------------------------------------------------------------------------
+
+    @property
+    def variables(self) -> list[Node]:
+        """The variables, as declared."""
+        return [node for node in self if node.op is VARIABLE]
+
+    def node(self, name: str) -> Node:
+        """Return the node of that name; TensorFlow's ``"name:0"`` is the same node.
+
+        Raises
+        ------
+        GraphError
+            If there is none, with the closest names.
+        """
+        node = self._by_name.get(name.removesuffix(":0"))
+        if node is None:
+            raise GraphError(
+                f"graph {self.name!r} has no node named {name!r}",
+                cause=_closest(name, self._by_name),
+                fix="use the node itself, or its .name",
+            )
+        return node
+
+    def resolve(self, value: Any) -> Node:
+        """Return the node that `value`, a node of this graph or a name, stands for.
+
+        Raises
+        ------
+        GraphError, LeakedNodeError
+        """
+        if isinstance(value, str):
+            return self.node(value)
+        if not isinstance(value, Node):
+            raise GraphError(
+                f"a {type(value).__name__} was passed where a node is expected",
+                cause="values of a graph are nodes, or names of nodes",
+                fix="pass what placeholder, variable or an op returned",
+            )
+        if value.graph is not self:
+            raise leaked(value, self)
+        return value
+
+    # networkx -----------------------------------------------------------------------------------
+
+    @classmethod
+    def from_networkx(cls, dag: nx.DiGraph, name: str = "") -> Graph:
+        """Declare the graph that an ordinary networkx graph describes; see `import_networkx`."""
+        from staticgraph.networkx_import import import_networkx
+
+        return import_networkx(dag, cls(name=name))
+
+    def copy(self, as_view: bool = False) -> Any:
+        """Return a networkx graph of the same nodes and edges, free to be changed."""
+        return super().copy(as_view=True) if as_view else nx.MultiDiGraph(self)
+
+    def __repr__(self) -> str:
+        return f"Graph({self.name!r}: {len(self)} nodes, {len(self.inputs)} inputs)"
+
+    def __str__(self) -> str:
+        from staticgraph.printing import graph_text
+
+        return graph_text(self)
+
+    def _repr_html_(self) -> str:
+        from staticgraph.drawing import to_svg
+
+        return to_svg(self)
+
+
+_kind = type
+_dtype_names: dict[np.dtype[Any], str] = {}
+
+
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    # numpy works the name out anew each time, in a microsecond
+    name = _dtype_names.get(dtype)
+    if name is None:
+        name = _dtype_names[dtype] = dtype.name
+    return name
+
+
+def _same_bytes(left: Array, right: Array) -> bool:
+    return left.shape == right.shape and left.tobytes() == right.tobytes()
+
+
+def infer(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> TensorType:
+    """Return the type of the result, or raise the error of `op`'s rule with the op's name."""
+    try:
+        return op.infer(*types, **attrs)
+    except SideBySideError as error:
+        raise error.with_context(op.name) from None
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
+        listing = ", ".join(map(repr, types))
+        raise ArgumentError(
+            f"{op.name}({listing}): {error}",
+            cause="the op's shape rule refused these operands",
+            fix=f"the signature is {op.name}{op.signature}",
+        ) from None
+
+
+def _check_attribute(op: Op, name: str, value: Any) -> None:
+    symbolic = value
+    if isinstance(value, (tuple, list)):
+        symbolic = next((each for each in value if isinstance(each, Node)), None)
+    if isinstance(symbolic, Node):
+        raise SymbolicValueError(
+            f"{op.name}: {name} is {symbolic!r}, a value of the graph",
+            cause=f"{name} shapes the graph itself, so it must be known while it is declared",
+            fix=f"pass {name} as a static Python argument, or take it from x.shape",
+            related=((f"{symbolic.name} declared", symbolic.source),),
+        )
+
+
+def leaked(node: Node, graph: Graph | None, use: str = "") -> LeakedNodeError:
+    """Return the error of `node` used in another graph than its own, or after its trace."""
+    home = node.graph
+    prefix = f"{use}: " if use else ""
+    related = ((f"{node.name} declared", node.source),)
+    if graph is None or graph is home:
+        return LeakedNodeError(
+            f"{prefix}{node!r} was used after the trace of {home.name!r} had ended",
+            cause="values of a traced function exist while it is traced; a run computes new ones",
+            fix="return the value from the function, and use what the call returns",
+            related=related,
+        )
+    return LeakedNodeError(
+        f"{prefix}{node!r} of graph {home.name!r} was used in graph {graph.name!r}",
+        cause="a node belongs to the graph it was declared in"
+        + ("; it was kept from a trace that has ended" if home.sealed else ""),
+        fix="return the value from the traced function and pass it as an argument, or declare it "
+        "in the graph that uses it",
+        related=related,
+    )
+
+
+def _closest(name: str, names: Iterable[str]) -> str:
+    found = difflib.get_close_matches(name.removesuffix(":0"), list(names), n=3, cutoff=0.5)
+    return f"the closest names are {', '.join(map(repr, found))}" if found else "no name is close"

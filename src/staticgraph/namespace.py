@@ -1,0 +1,96 @@
+"""The functions of the namespace ``staticgraph``: the op library, bound to this executor."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import common.ops  # noqa: F401  importing it fills the registry
+from common.op import EXECUTORS, Op, namespace
+from common.ops.creation import CREATION
+from common.tree import flatten, map_tree
+from staticgraph.build import constant, declare, require_graph
+from staticgraph.graph import Graph, current_graph
+from staticgraph.node import Node
+
+
+def lookup(name: str) -> Callable[..., Any] | None:
+    """Return the declaring form of the library's function called `name`, or None."""
+    if name in CREATION:
+        return _creation(CREATION[name])
+    found = namespace().get(name)
+    if found is None:
+        return None
+    return _op(found, name) if isinstance(found, Op) else _composition(found)
+
+
+def names() -> list[str]:
+    """Return every name that `lookup` knows."""
+    return sorted({*namespace(), *CREATION})
+
+
+def _op(op: Op, name: str) -> Callable[..., Node]:
+    """Return `op` as a function that declares it whatever it is called with."""
+
+    def call(*args: Any, **kwargs: Any) -> Node:
+        operands, attrs = op.bind(args, kwargs)
+        return declare(op, operands, attrs)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"{op.doc}\n\nSignature: ``{name}{op.signature}``."
+    return call
+
+
+def _composition(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a composition of ops as a function that declares them."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        values, _ = flatten((args, kwargs))
+        if not any(type(x) in EXECUTORS for x in values):
+            if any(isinstance(x, np.ndarray) for x in values):
+                graph = require_graph(function.__name__)
+                # single numbers stay as they are: they may be axes and lengths
+                args, kwargs = map_tree(
+                    lambda x: _lift(graph, x) if isinstance(x, np.ndarray) else x, (args, kwargs)
+                )
+            elif current_graph() is None:
+                return function(*args, **kwargs)  # of plain numbers, such as a seed
+        result = function(*args, **kwargs)
+        graph = current_graph()
+        return result if graph is None else map_tree(lambda x: _lift(graph, x), result)
+
+    return call
+
+
+def _lift(graph: Graph, x: Any) -> Any:
+    """Return arrays as constants and everything else as it is."""
+    return graph.constant_array(np.asarray(x)) if isinstance(x, (np.ndarray, np.generic)) else x
+
+
+def _creation(function: Callable[..., Any]) -> Callable[..., Node]:
+    """Return a function that makes an array as one that declares it as a constant."""
+
+    @functools.wraps(function)
+    def create(*args: Any, **kwargs: Any) -> Node:
+        graph = require_graph(function.__name__)
+        return graph.constant_array(function(*args, **kwargs), copy=False)
+
+    return create
+
+
+def asarray(value: Any, dtype: Any = None) -> Node:
+    """Return `value` as a node: itself, or a constant.
+
+    Examples
+    --------
+    >>> with Graph():
+    ...     asarray([1.0, 2.0])
+    Node(constant: float32[2])
+    """
+    if isinstance(value, Node):
+        return value if dtype is None or np.dtype(dtype) == value.dtype else value.astype(dtype)
+    return constant(value, dtype)

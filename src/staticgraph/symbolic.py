@@ -1,0 +1,237 @@
+"""Why a node has no number, and what to write instead: the errors of asking too early."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from common.errors import (
+    GraphError,
+    InPlaceError,
+    SideBySideError,
+    SymbolicArrayError,
+    SymbolicBoolError,
+    SymbolicValueError,
+)
+from common.source import Source, user_frame
+from staticgraph.expression import Expression, expression_at
+from staticgraph.roles import PLACEHOLDER, VARIABLE
+
+if TYPE_CHECKING:
+    from staticgraph.node import Node
+
+_RUN = (
+    "fetch it: sg.compile(y, inputs=[...])(...), session.run(y, feed_dict) or a traced function's "
+    "result; or run the program in dyngraph"
+)
+
+
+def asked_by_networkx() -> bool:
+    """Tell whether networkx called the operator that calls this."""
+    frame = sys._getframe(2)
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "networkx"
+
+
+def depends_on(node: Node) -> list[Node]:
+    """Return the placeholders and variables that `node` is computed from, as declared."""
+    seen = {node}
+    stack = [node]
+    found: list[Node] = []
+    while stack:
+        each = stack.pop()
+        if each.op is PLACEHOLDER or each.op is VARIABLE:
+            found.append(each)
+        for operand in each.operands:
+            if operand not in seen:
+                seen.add(operand)
+                stack.append(operand)
+    return sorted(found, key=lambda each: each.sequence)
+
+
+def _origin(node: Node) -> str:
+    """Say what the value of `node` waits for."""
+    roots = depends_on(node)
+    if not roots:
+        return "it is computed when the graph runs"
+    shown = ", ".join(f"{each.op.name} {each.name!r}" for each in roots[:3])
+    more = f" and {len(roots) - 3} more" if len(roots) > 3 else ""
+    return f"it depends on {shown}{more}, known only when the graph runs"
+
+
+def _related(node: Node, frame: FrameType | None) -> tuple[tuple[str, Source | None], ...]:
+    """Return the declaring lines that the error's own line does not show already."""
+    shown = {(frame.f_code.co_filename, frame.f_lineno)} if frame is not None else set()
+    lines: list[tuple[str, Source | None]] = []
+    for each in (node, *depends_on(node)[:3]):
+        source = each.source
+        if source is not None and (source.filename, source.line) not in shown:
+            shown.add((source.filename, source.line))
+            lines.append((f"{each.name} declared", source))
+    return tuple(lines)
+
+
+def _asking() -> tuple[FrameType | None, Expression | None]:
+    frame = user_frame(3)
+    return frame, expression_at(frame) if frame is not None else None
+
+
+def no_truth(node: Node) -> SideBySideError:
+    """Return the error of ``bool(node)``, hidden or not."""
+    frame, asked = _asking()
+    if asked is None:
+        what = f"the truth value of {node!r} was asked"
+        construct, rewrite = "", ""
+    else:
+        construct, rewrite = asked.construct, asked.rewrite
+        by = f" by `{construct}`" if construct else ""
+        what = f"the truth value of `{asked.text}`, a {node.type}, was asked{by}"
+    return SymbolicBoolError(
+        what,
+        cause="the graph is being declared: " + _origin(node),
+        fix=_truth_fix(construct, rewrite, asked.text if asked else ""),
+        related=_related(node, frame),
+    )
+
+
+def _truth_fix(construct: str, rewrite: str, text: str) -> str:
+    dynamic = "make the condition a static Python argument, or run the program in dyngraph"
+    if construct == "or":
+        return f"write {rewrite}, or `x if x is not None else default` for a default"
+    if rewrite:
+        return f"write {rewrite}; or {dynamic}"
+    if construct == "while":
+        return (
+            "run a loop whose length depends on data in dyngraph; with a known bound, write "
+            f"`for _ in range(bound)` and where({text}, new, old)"
+        )
+    if construct == "assert":
+        return "assert shapes and dtypes here, and check values in what the run returns"
+    if construct.endswith("()"):
+        return f"call staticgraph's own function in place of {construct}; or {dynamic}"
+    return f"select with where({text or 'condition'}, a, b); or {dynamic}"
+
+
+def no_number(node: Node, kind: str) -> SideBySideError:
+    """Return the error of ``int(node)``, ``float(node)`` and of its use as an index."""
+    frame, asked = _asking()
+    by = f" by `{asked.construct}`" if asked is not None and asked.construct else ""
+    wanted = {"int": "an int", "float": "a float", "complex": "a complex"}.get(kind, "an index")
+    what = f"{wanted} was asked of {node!r}{by}"
+    fix = (
+        "pass the number as a static Python argument (static_argnums of function, or a plain "
+        "number for trace), or run the program in dyngraph"
+    )
+    if asked is not None and asked.construct.startswith("math."):
+        name = asked.construct.removeprefix("math.").removesuffix("()")
+        fix = f"write staticgraph.{name}({asked.text})"
+    elif asked is not None and asked.construct == "index":
+        fix = f"write take(..., {asked.text}) to index by a value of the graph; or {fix}"
+    elif kind in ("int", "float") and asked is not None and asked.construct == f"{kind}()":
+        dtype = "int64" if kind == "int" else "float32"
+        fix = f'write {asked.text}.astype("{dtype}") to keep it in the graph; or {fix}'
+    return SymbolicValueError(
+        what,
+        cause="the graph is being declared: " + _origin(node),
+        fix=fix,
+        related=_related(node, frame),
+    )
+
+
+def no_value(node: Node, request: str) -> SideBySideError:
+    """Return the error of asking for the elements, as ``item()`` does."""
+    frame, _ = _asking()
+    return SymbolicValueError(
+        f"{request} of {node!r}",
+        cause="the graph is being declared: " + _origin(node),
+        fix=_RUN,
+        related=_related(node, frame),
+    )
+
+
+def no_array(node: Node) -> SideBySideError:
+    """Return the error of ``np.asarray(node)``."""
+    frame, asked = _asking()
+    by = f" by `{asked.construct}`" if asked is not None and asked.construct else ""
+    return SymbolicArrayError(
+        f"an ndarray was asked of {node!r}{by}",
+        cause="the graph is being declared: " + _origin(node),
+        fix="use the function of that name in staticgraph (stack and concat join nodes), or "
+        "fetch the value in a run",
+        related=_related(node, frame),
+    )
+
+
+def no_out(node: Node, function: str) -> SideBySideError:
+    """Return the error of writing a node into an ndarray."""
+    frame, _ = _asking()
+    return SymbolicArrayError(
+        f"{function} was to write {node!r} into an ndarray",
+        cause="the graph is being declared: " + _origin(node),
+        fix="write `a = a + x` in place of `a += x` where a is an ndarray; the result is a node",
+        related=_related(node, frame),
+    )
+
+
+def no_length(node: Node) -> SideBySideError:
+    """Return the error of ``len(node)`` of a scalar."""
+    frame, _ = _asking()
+    return SymbolicValueError(
+        f"the length of {node!r} was asked",
+        cause="a 0-d value has no axes, and the length of an axis is static: x.shape[0]",
+        fix="use .size, which is 1, or pass a number as a static Python argument",
+        related=_related(node, frame),
+    )
+
+
+def no_membership(node: Node) -> SideBySideError:
+    """Return the error of ``value in node``."""
+    frame, asked = _asking()
+    rewrite = asked.rewrite if asked is not None and asked.rewrite else "any(x == value)"
+    return SymbolicBoolError(
+        f"membership in {node!r} was asked by `in`",
+        cause="`in` gives a Python bool, and the graph is being declared: " + _origin(node),
+        fix=f"write {rewrite}, which is a bool of the graph",
+        related=_related(node, frame),
+    )
+
+
+def no_assignment(node: Node) -> SideBySideError:
+    """Return the error of ``node[i] = value``."""
+    frame, _ = _asking()
+    return InPlaceError(
+        f"elements of {node!r} were assigned to",
+        cause="a node is one value of the graph, computed once a run; it cannot change",
+        fix="make a new value: x = where(mask, value, x), or x = scatter_add(x, indices, update)",
+        related=_related(node, frame),
+    )
+
+
+def no_backward(node: Node) -> SideBySideError:
+    """Return the error of ``node.backward()``."""
+    frame, _ = _asking()
+    return GraphError(
+        f"backward() of {node!r}",
+        cause="a static graph declares gradients as further nodes, before anything runs",
+        fix="write dx, dw = sg.gradients(y, [x, w]), or sg.value_and_grad of a function",
+        related=_related(node, frame),
+    )
+
+
+_ATTRIBUTES = {
+    "grad": "write dx, = sg.gradients(y, [x])",
+    "grad_fn": "its op is .op, its operands are .operands",
+    "requires_grad": "every floating-point node has gradients: sg.gradients(y, [x])",
+    "requires_grad_": "every floating-point node has gradients: sg.gradients(y, [x])",
+    "retain_grad": "gradients of any node: sg.gradients(y, [node])",
+    "is_leaf": "a source of the graph has no .operands",
+    "data": "fetch the value in a run",
+}
+
+
+def no_attribute(node: Node, name: str) -> AttributeError:
+    """Return the error of an attribute that a node does not have."""
+    message = f"Node has no attribute {name!r}"
+    if name in _ATTRIBUTES:
+        message += f": {_ATTRIBUTES[name]}"
+    return AttributeError(message, name=name, obj=node)
