@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from common.errors import SymbolicArrayError
-from common.op import REGISTRY, Op, namespace
+from common.op import namespace
 
 # NumPy's names of functions that the array API standard spells otherwise
 _SPELLINGS = {
@@ -29,9 +29,8 @@ _SPELLINGS = {
 }
 
 
-@functools.cache
-def _ops_by_ufunc() -> dict[np.ufunc, Op]:
-    return {op.kernel: op for op in REGISTRY.values() if isinstance(op.kernel, np.ufunc)}
+def _counterpart(name: str) -> Callable[..., Any] | None:
+    return namespace().get(_SPELLINGS.get(name, name))
 
 
 def _unsupported(what: str, name: str) -> SymbolicArrayError:
@@ -51,15 +50,15 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
     SymbolicArrayError
         If there is no such op, or `method` or an argument has no counterpart.
     """
-    op = _ops_by_ufunc().get(ufunc)
-    if method == "reduce" and ufunc.__name__ in _REDUCTIONS:
-        reduce = namespace()[_REDUCTIONS[ufunc.__name__]]
+    name = ufunc.__name__
+    if method == "reduce" and name in _REDUCTIONS:
+        reduce = namespace()[_REDUCTIONS[name]]
         axis = kwargs.get("axis", 0)
         return reduce(*inputs, axis=axis, keepdims=kwargs.get("keepdims", False))
-    if op is None or method != "__call__" or any(kwargs.values()):
-        raise _unsupported(f"{ufunc.__name__}{'' if method == '__call__' else '.' + method}",
-                           ufunc.__name__)
-    return op(*inputs)
+    ours = _counterpart(name)
+    if ours is None or method != "__call__" or any(kwargs.values()):
+        raise _unsupported(name if method == "__call__" else f"{name}.{method}", name)
+    return ours(*inputs)
 
 
 _REDUCTIONS = {
@@ -81,7 +80,7 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         If there is none.
     """
     name = function.__name__
-    ours = namespace().get(_SPELLINGS.get(name, name))
+    ours = _counterpart(name)
     if ours is None:
         raise _unsupported(name, name)
     if name == "transpose":

@@ -74,7 +74,9 @@ def _need(name: str) -> str:
 
 def _operand_rule(rule: Rule, variadic: bool) -> OperandRule:
     parameters = [
-        p.name for p in inspect.signature(rule).parameters.values() if p.kind is not p.KEYWORD_ONLY
+        p.name
+        for p in inspect.signature(rule).parameters.values()
+        if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)
     ]
     if variadic:
         _, _, out, *operands = parameters

@@ -22,7 +22,7 @@ import numpy as _numpy
 from common.op import Op
 from common.types import TensorType
 from dyngraph import inplace as _inplace
-from dyngraph.backward import backward
+from dyngraph.engine import backward
 from dyngraph.checkpoint import checkpoint
 from dyngraph.function import Function
 from dyngraph.functional import grad, hessian, jacobian, jvp, value_and_grad, vjp

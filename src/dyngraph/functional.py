@@ -12,7 +12,7 @@ import numpy as np
 
 from common.errors import ArgumentError, NonScalarError, ShapeError
 from common.tree import flatten, unflatten
-from dyngraph import backward as engine
+from dyngraph import engine
 from dyngraph.mode import enable_grad, is_grad_enabled
 from dyngraph.namespace import NAMESPACE
 from dyngraph.tensor import Tensor, as_tensor
@@ -125,7 +125,7 @@ def _kind(value: Any) -> str:
 def grad(*args: Any, **kwargs: Any) -> Any:
     """Return gradients of results, or the gradient function of a function.
 
-    ``grad(outputs, inputs, ...)`` is PyTorch's: see `dyngraph.backward.grad`.
+    ``grad(outputs, inputs, ...)`` is PyTorch's: see `dyngraph.engine.grad`.
     ``grad(function, argnums=0)`` returns a function that gives the gradients: see `value_and_grad`.
     """
     if args and isinstance(args[0], (Tensor, tuple, list)):

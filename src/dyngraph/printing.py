@@ -61,7 +61,8 @@ def _formatter(array: Array) -> Any:
 
         return complex_text
     text = _float_text(array)
-    width = max((len(text(x)) for x in _sample(array)), default=0)
+    shown = _sample(array)
+    width = max((len(text(x)) for x in shown[np.isfinite(shown)]), default=0)
     return lambda x: text(x).rjust(width)
 
 

@@ -390,7 +390,7 @@ class Tensor(ArrayOperators):
         ------
         NoGraphError, NonScalarError, FreedGraphError, InPlaceError
         """
-        from dyngraph.backward import backward
+        from dyngraph.engine import backward
 
         backward((self,), (gradient,), retain_graph, create_graph, inputs)
 

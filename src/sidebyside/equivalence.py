@@ -54,7 +54,7 @@ def compare_results(results: Sequence[Array], reference: Sequence[Array]) -> Dif
                 f"result {position} is {x.dtype}{list(x.shape)} against {y.dtype}{list(y.shape)}"
             )
         if one_element:
-            x, y = x.reshape(()), y.reshape(())
+            x, y = x.reshape(1), y.reshape(1)
         found = _compare_arrays(x, y, position)
         if (found.relative, found.ulp) > (largest.relative, largest.ulp):
             largest = found
@@ -66,6 +66,7 @@ def compare_results(results: Sequence[Array], reference: Sequence[Array]) -> Dif
 def _compare_arrays(x: Array, y: Array, position: int) -> Difference:
     if x.size == 0:
         return Difference(0.0, 0.0)
+    x, y = np.atleast_1d(x), np.atleast_1d(y)
     if x.dtype.kind == "c":
         parts = (x.real, y.real), (x.imag, y.imag)
         found = [_compare_arrays(np.ascontiguousarray(a), np.ascontiguousarray(b), position)
@@ -83,7 +84,7 @@ def _compare_arrays(x: Array, y: Array, position: int) -> Difference:
         scale = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
     index = np.unravel_index(int(np.argmax(gaps)), gaps.shape)
     label = f"result {position}"
-    if index:
+    if x.size > 1:
         label += f"[{', '.join(str(int(i)) for i in index)}]"
     return Difference(ulp, float(gaps.max()) / scale, label, (x[index].item(), y[index].item()))
 

@@ -512,8 +512,5 @@ def jvp(
         pairs = [(g, t) for g, t in zip(pulled, directions, strict=True) if g is not None]
         if not pairs:
             return value, zeros
-        (tangent,) = gradients(
-            [g for g, _ in pairs], [dummy], [t for _, t in pairs], unused="zero"
-        )
+        (tangent,) = gradients([g for g, _ in pairs], [dummy], [t for _, t in pairs], unused="zero")
     return value, tangent
-

@@ -93,7 +93,9 @@ def _operands(dag: nx.DiGraph, label: Any) -> list[Any]:
     if dag.is_multigraph():
         edges = list(dag.in_edges(label, keys=True, data=True))
     else:
-        edges = [(source, user, None, data) for source, user, data in dag.in_edges(label, data=True)]
+        edges = [
+            (source, user, None, data) for source, user, data in dag.in_edges(label, data=True)
+        ]
     positions = [data.get("position", key) for _, _, key, data in edges]
     if sorted(position for position in positions if isinstance(position, int)) == list(
         range(len(edges))

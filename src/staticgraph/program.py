@@ -58,7 +58,10 @@ class Instruction:
     output : Value
     attrs : mapping
     sources : tuple of Source
-        The user's lines it came from; several after fusion or common subexpressions.
+        The user's lines it came from; several after common subexpressions.
+    group : int
+        Neighbours with one number other than 0 may run as one loop over their elements; all of
+        them are elementwise and have one shape.
     """
 
     op: Op
@@ -66,6 +69,7 @@ class Instruction:
     output: Value
     attrs: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,7 +22,9 @@ MAX_NODES = 200_000
 mistake more often than not."""
 
 
-def trace(function: Callable[..., Any], *specs: Any, max_nodes: int = MAX_NODES, **named: Any) -> Any:
+def trace(
+    function: Callable[..., Any], *specs: Any, max_nodes: int = MAX_NODES, **named: Any
+) -> Any:
     """Run `function` once on placeholders and return the graph that it declares.
 
     Parameters

@@ -10,7 +10,7 @@ CASES = [
     pytest.param(op, number, id=f"{op.name}-{number}")
     for op in REGISTRY.values()
     for number in range(len(op.examples))
-    if op.differentiable
+    if op.differentiable and not any(np.iscomplexobj(x) for x in op.examples[number].operands)
 ]
 
 
@@ -32,12 +32,12 @@ def prepared(op, number):
 @pytest.mark.parametrize(("op", "number"), CASES)
 def test_gradient(op, number):
     run, tensors = prepared(op, number)
-    if any(t.requires_grad for t in tensors) and run(*tensors).dtype.kind == "f":
+    if any(t.requires_grad for t in tensors) and run(*tensors).dtype == np.float64:
         assert dg.gradcheck(run, tensors)
 
 
 @pytest.mark.parametrize(("op", "number"), CASES)
 def test_second_gradient(op, number):
     run, tensors = prepared(op, number)
-    if any(t.requires_grad for t in tensors) and run(*tensors).dtype.kind == "f":
+    if any(t.requires_grad for t in tensors) and run(*tensors).dtype == np.float64:
         assert dg.gradgradcheck(run, tensors, atol=1e-4)

@@ -16,6 +16,7 @@ import numpy as np
 
 from common.errors import ArgumentError, ShapeError
 from common.op import Kind, Op, example, public, register
+from common.ops.elementwise import add
 from common.ops.windows import Geometry, Pair, chunks_first, columns_last, geometry_of, pair
 from common.types import Array, Shape, TensorType
 
@@ -73,11 +74,11 @@ _conv2d: Op = register(
         kernel=_conv2d_kernel,
         infer=_conv2d_infer,
         vjp=(
-            lambda g, _out, x_type, weight, **attrs: _conv2d_input_gradient(
-                g, weight, shape=x_type.shape, **attrs
+            lambda g, _out, x_type, weight, *, stride, padding, dilation, groups: (
+                _conv2d_input_gradient(g, weight, x_type.shape, stride, padding, dilation, groups)
             ),
-            lambda g, _out, x, weight_type, **attrs: _conv2d_weight_gradient(
-                g, x, shape=weight_type.shape, **attrs
+            lambda g, _out, x, weight_type, *, stride, padding, dilation, groups: (
+                _conv2d_weight_gradient(g, x, weight_type.shape, stride, padding, dilation, groups)
             ),
         ),
         attrs=_ATTRS,
@@ -154,9 +155,9 @@ def _weight_gradient_kernel(g: Array, x: Array, *, shape: Shape, **attrs: Any) -
     if not g.size:
         return np.zeros(shape, g.dtype)
     if geometry.channels_last:
-        rows = g.reshape(n, groups, filters, -1).transpose(1, 2, 0, 3)
-        rows = np.ascontiguousarray(rows).reshape(groups, filters, -1)
-        product: Array = np.matmul(rows, columns_last(x, geometry))
+        by_filter = g.reshape(n, groups, filters, -1).transpose(1, 2, 0, 3)
+        rows = np.ascontiguousarray(by_filter).reshape(groups, filters, -1)
+        product = np.matmul(rows, columns_last(x, geometry))
         product = product.reshape(groups, filters, *geometry.kernel, geometry.channels)
         return np.ascontiguousarray(product.transpose(0, 1, 4, 2, 3)).reshape(shape)
     cotangents = g.reshape(n, groups, filters, -1)
@@ -197,9 +198,11 @@ _conv2d_input_gradient: Op = register(
         kernel=_input_gradient_kernel,
         infer=_input_gradient_infer,
         vjp=(
-            lambda h, _out, _g, weight, *, shape, **attrs: _conv2d(h, weight, **attrs),
-            lambda h, _out, g, weight_type, *, shape, **attrs: _conv2d_weight_gradient(
-                g, h, shape=weight_type.shape, **attrs
+            lambda h, _out, _g, weight, *, shape, stride, padding, dilation, groups: _conv2d(
+                h, weight, stride, padding, dilation, groups
+            ),
+            lambda h, _out, g, weight_type, *, shape, stride, padding, dilation, groups: (
+                _conv2d_weight_gradient(g, h, weight_type.shape, stride, padding, dilation, groups)
             ),
         ),
         attrs={"shape": ..., **_ATTRS},
@@ -230,9 +233,11 @@ _conv2d_weight_gradient: Op = register(
         kernel=_weight_gradient_kernel,
         infer=_weight_gradient_infer,
         vjp=(
-            lambda h, _out, _g, x, *, shape, **attrs: _conv2d(x, h, **attrs),
-            lambda h, _out, g, x_type, *, shape, **attrs: _conv2d_input_gradient(
-                g, h, shape=x_type.shape, **attrs
+            lambda h, _out, _g, x, *, shape, stride, padding, dilation, groups: _conv2d(
+                x, h, stride, padding, dilation, groups
+            ),
+            lambda h, _out, g, x_type, *, shape, stride, padding, dilation, groups: (
+                _conv2d_input_gradient(g, h, x_type.shape, stride, padding, dilation, groups)
             ),
         ),
         attrs={"shape": ..., **_ATTRS},
@@ -328,4 +333,4 @@ def conv2d(
             cause="a bias has one number a filter",
             fix=f"pass a bias of shape ({weight.shape[0]},)",
         )
-    return result + bias.reshape((1, bias.shape[0], 1, 1))
+    return add(result, bias.reshape((1, bias.shape[0], 1, 1)))

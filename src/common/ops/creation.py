@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import ArgumentError, DTypeError, OutOfMemoryError
+from common.errors import ArgumentError, DTypeError, OutOfMemoryError, SideBySideError
 from common.op import Kind, Op, example, register
 from common.ops.arguments import normalize_shape, require_int
 from common.types import DEFAULT_DTYPE, Array, Shape, TensorType, type_of
@@ -78,6 +79,20 @@ def require_number(value: Any, dtype: np.dtype[Any], name: str = "value") -> Non
         )
 
 
+def _too_large(shape: Shape, dtype: np.dtype[Any], error: Exception) -> SideBySideError:
+    """Return what to raise in place of NumPy's `error` about an array that it could not make."""
+    nbytes = math.prod(shape) * dtype.itemsize
+    if nbytes < 2**20:
+        return ArgumentError(
+            f"no array of shape {shape} and dtype {dtype} can be made: {error}",
+            cause="NumPy refused it",
+        )
+    return OutOfMemoryError(
+        f"an array of shape {shape} and dtype {dtype} takes {nbytes // 2**20 / 1024:,.1f} GiB",
+        cause="that is more memory than can be had here",
+    )
+
+
 def _allocate(make: Callable[[], Array], shape: Shape, dtype: np.dtype[Any]) -> Array:
     """Return ``make()``, an array of `shape` and `dtype`.
 
@@ -89,16 +104,7 @@ def _allocate(make: Callable[[], Array], shape: Shape, dtype: np.dtype[Any]) -> 
     try:
         return make()
     except (MemoryError, ValueError, OverflowError) as error:
-        nbytes = math.prod(shape) * dtype.itemsize
-        if nbytes < 2**20:
-            raise ArgumentError(
-                f"no array of shape {shape} and dtype {dtype} can be made: {error}",
-                cause="NumPy refused it",
-            ) from None
-        raise OutOfMemoryError(
-            f"an array of shape {shape} and dtype {dtype} takes {nbytes // 2**20 / 1024:,.1f} GiB",
-            cause="that is more memory than can be had here",
-        ) from None
+        raise _too_large(shape, dtype, error) from None
 
 
 # from a shape -------------------------------------------------------------------------------------
@@ -343,14 +349,25 @@ def linspace(
 # like another array -------------------------------------------------------------------------------
 
 
-def _filled(x: Array, out: Array | None, value: Any, dtype: npt.DTypeLike | None) -> Array:
-    kind = resolve_dtype(dtype, x.dtype)
-    require_number(value, kind)
-    if out is None:
+_require_number_once = lru_cache(1024, typed=True)(require_number)
+
+
+def _fill(
+    x: Array, out: Array | None, value: Any, dtype: npt.DTypeLike | None, fits: bool = False
+) -> Array:
+    if out is not None:
+        out.fill(value)
+        return out
+    kind = x.dtype if dtype is None else resolve_dtype(dtype)
+    if not fits:
+        _require_number_once(value, kind)
+    try:
         if type(value) is int and value == 0:
             # zero pages come from the system without being written
-            return _allocate(lambda: np.zeros(x.shape, kind), x.shape, kind)
-        out = _allocate(lambda: np.empty(x.shape, kind), x.shape, kind)
+            return np.zeros(x.shape, kind)
+        out = np.empty(x.shape, kind)
+    except MemoryError as error:
+        raise _too_large(x.shape, kind, error) from None
     out.fill(value)
     return out
 
@@ -370,7 +387,7 @@ def _like(name: str, value: int, alias: tuple[str, ...], doc: str) -> Op:
             name=name,
             kind=Kind.CREATION,
             arity=1,
-            kernel=lambda x, out=None, *, dtype=None: _filled(x, out, value, dtype),
+            kernel=lambda x, out=None, *, dtype=None: _fill(x, out, value, dtype, fits=True),
             infer=_full_like_infer,
             attrs={"dtype": None},
             alias=alias,
@@ -396,14 +413,14 @@ full_like = register(
         name="full_like",
         kind=Kind.CREATION,
         arity=1,
-        kernel=lambda x, out=None, *, value, dtype=None: _filled(x, out, value, dtype),
+        kernel=lambda x, out=None, *, value, dtype=None: _fill(x, out, value, dtype),
         infer=_full_like_infer,
         attrs={"value": ..., "dtype": None},
         takes_out=True,
         examples=(
-            example((3, 4), value=2.5),
+            example((3, 4), value=2),
             example((3, 4), value=-0.0),
-            example((2,), value=7, dtype="int64"),
+            example((2,), value=2.5, dtype="float64"),
             example((), value=True, dtype="bool"),
         ),
         doc="Return the shape of x filled with `value`, by default in the dtype of x.",

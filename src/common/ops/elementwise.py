@@ -405,7 +405,6 @@ imag = register(
         arity=1,
         kernel=_imag,
         infer=_part_infer,
-        vjp=(lambda g, _out, _x: g * -1j,),
         expr="imag({0})",
         takes_out=True,
         examples=_COMPLEX_EXAMPLES,

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from common.errors import DTypeError, IndexingError, ShapeError
 from common.op import Kind, Op, example, public, register
-from common.ops import elementwise
 from common.ops.arguments import operand_type
+from common.ops.comparison import equal
+from common.ops.elementwise import add, cast
 from common.ops.movement import expand_dims
 from common.types import Array, Shape, TensorType, broadcast_shapes, normalize_axis
 
@@ -341,8 +342,8 @@ def one_hot(ids: Any, depth: int, dtype: npt.DTypeLike = np.float32) -> Any:
         Of the shape of `ids` with ``depth`` added on the right.
     """
     require_integers("one_hot", operand_type("one_hot", ids))
-    hits = elementwise.equal(expand_dims(ids, axis=-1), np.arange(depth))
-    return elementwise.cast(hits, dtype=np.dtype(dtype))
+    hits = equal(expand_dims(ids, axis=-1), np.arange(depth))
+    return cast(hits, dtype=np.dtype(dtype))
 
 
 @public
@@ -376,4 +377,4 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Any:
             cause="each index places one slice of the updates",
             fix="flatten the indices, and the updates' axes with them",
         )
-    return elementwise.add(x, take_gradient(updates, indices, shape=tuple(x.shape), axis=position))
+    return add(x, take_gradient(updates, indices, shape=tuple(x.shape), axis=position))

@@ -130,13 +130,13 @@ FUNCTIONS.update(cat=concat, concatenate=concat)
 
 
 def _stack_kernel(*arrays: Array, axis: int = 0) -> Any:
-    shape = np.shape(arrays[0])
+    shape = arrays[0].shape
     at = normalize_axis(axis, len(shape) + 1)
     for array in arrays:
-        if np.shape(array) != shape:
+        if array.shape != shape:
             raise ValueError("all operands must have the same shape")
     if at == len(shape):
-        return np.concatenate([np.asarray(a).reshape((*shape, 1)) for a in arrays], at)
+        return np.concatenate([a.reshape((*shape, 1)) for a in arrays], at)
     # joined along the axis that follows, then cut: one reshape in place of one an operand
     return np.concatenate(arrays, at).reshape((*shape[:at], len(arrays), *shape[at:]))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from common.errors import ShapeError
 from common.op import Kind, Op, example, public, register
-from common.ops.elementwise import multiply
+from common.ops.elementwise import add, multiply
 from common.ops.movement import (
     expand_dims,
     matrix_transpose,
@@ -280,4 +280,4 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
             fix="give x's last axis the length of weight's, or pass matrix_transpose(weight)",
         )
     result = matmul(x, matrix_transpose(weight))
-    return result if bias is None else result + bias
+    return result if bias is None else add(result, bias)

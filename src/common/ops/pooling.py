@@ -95,7 +95,7 @@ def _pool(x: Array, windows: _Windows, combine: np.ufunc) -> Array:
     rows = x[:, :, 0:last:sh]
     for i in range(1, kh):
         into = rows if i > 1 else None
-        rows = combine(rows, x[:, :, i : i + last : sh], into)
+        rows = combine(rows, x[:, :, i : i + last : sh], out=into)
     if sw == kw and width == ow * kw:
         # the windows tile each row: one long strided run instead of a short one a row
         flat = rows.reshape(-1)
@@ -106,7 +106,7 @@ def _pool(x: Array, windows: _Windows, combine: np.ufunc) -> Array:
     result = parts[0]
     for j in range(1, kw):
         into = result if j > 1 else None
-        result = combine(result, parts[j], into)
+        result = combine(result, parts[j], out=into)
     return result.reshape(n, c, oh, ow)
 
 
@@ -190,7 +190,11 @@ _max_pool2d: Op = register(
         arity=1,
         kernel=_max_pool2d_kernel,
         infer=_pool_infer("max_pool2d", False),
-        vjp=(lambda g, out, x, **attrs: _max_pool2d_gradient(g, x, out, **attrs),),
+        vjp=(
+            lambda g, out, x, *, kernel, stride, padding: _max_pool2d_gradient(
+                g, x, out, kernel, stride, padding
+            ),
+        ),
         attrs=_ATTRS,
         takes_out=True,
         examples=tuple(example(_SAMPLE, **attrs) for attrs in _POOLINGS),
@@ -208,7 +212,9 @@ _max_pool2d_gradient: Op = register(
         kernel=_max_pool2d_gradient_kernel,
         infer=lambda g, x, largest, **attrs: TensorType(x.shape, g.dtype),
         vjp=(
-            lambda h, _out, _g, x, largest, **attrs: _max_pool2d_select(h, x, largest, **attrs),
+            lambda h, _out, _g, x, largest, *, kernel, stride, padding: _max_pool2d_select(
+                h, x, largest, kernel, stride, padding
+            ),
             None,
             None,
         ),
@@ -228,7 +234,9 @@ _max_pool2d_select: Op = register(
         kernel=_max_pool2d_select_kernel,
         infer=lambda h, x, largest, **attrs: TensorType(largest.shape, h.dtype),
         vjp=(
-            lambda g, _out, _h, x, largest, **attrs: _max_pool2d_gradient(g, x, largest, **attrs),
+            lambda g, _out, _h, x, largest, *, kernel, stride, padding: _max_pool2d_gradient(
+                g, x, largest, kernel, stride, padding
+            ),
             None,
             None,
         ),
@@ -266,7 +274,9 @@ _avg_pool2d: Op = register(
         kernel=_avg_pool2d_kernel,
         infer=_pool_infer("avg_pool2d", True),
         vjp=(
-            lambda g, _out, x_type, **attrs: _avg_pool2d_gradient(g, shape=x_type.shape, **attrs),
+            lambda g, _out, x_type, *, kernel, stride, padding: _avg_pool2d_gradient(
+                g, x_type.shape, kernel, stride, padding
+            ),
         ),
         attrs=_ATTRS,
         takes_out=True,
@@ -282,7 +292,11 @@ _avg_pool2d_gradient: Op = register(
         arity=1,
         kernel=_avg_pool2d_gradient_kernel,
         infer=lambda g, *, shape, **_: TensorType(shape, g.dtype),
-        vjp=(lambda h, _out, _g, *, shape, **attrs: _avg_pool2d(h, **attrs),),
+        vjp=(
+            lambda h, _out, _g, *, shape, kernel, stride, padding: _avg_pool2d(
+                h, kernel, stride, padding
+            ),
+        ),
         attrs={"shape": ..., **_ATTRS},
         operand_names=("g",),
         examples=tuple(example(y.shape, shape=_SAMPLE.shape, **attrs) for y, attrs in _LARGEST),

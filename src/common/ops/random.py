@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from common.errors import ArgumentError, DTypeError
 from common.op import Kind, Op, example, public, register
-from common.ops import elementwise
 from common.ops.arguments import normalize_shape
+from common.ops.comparison import less
 from common.types import Array, Shape, TensorType
 
 _SPLIT_COUNTER = 1 << 63
@@ -286,4 +286,4 @@ def bernoulli(key: Any, p: Any, shape: int | Sequence[int]) -> Any:
     -------
     array of bool
     """
-    return elementwise.less(uniform(key, shape=normalize_shape(shape)), p)
+    return less(uniform(key, shape=normalize_shape(shape)), p)

@@ -11,8 +11,9 @@ import numpy as np
 
 from common.errors import ArgumentError, DTypeError, ShapeError
 from common.op import Kind, Op, example, register
-from common.ops import elementwise
 from common.ops.arguments import Axis
+from common.ops.comparison import equal
+from common.ops.elementwise import cast
 from common.ops.movement import add_reduce, broadcast_to, permute_dims
 from common.ops.scan import exclusive_prod
 from common.ops.slicing import flip
@@ -137,8 +138,8 @@ prod = reduction(
 
 
 def _extremum_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
-    chosen = elementwise.equal(x, expand_reduced(out, x, axis, keepdims))
-    share = elementwise.cast(chosen, dtype=g.dtype)
+    chosen = equal(x, expand_reduced(out, x, axis, keepdims))
+    share = cast(chosen, dtype=g.dtype)
     count = sum(share, axis=axis, keepdims=True)
     return share * (expand_reduced(g, x, axis, keepdims) / count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,6 +101,7 @@ tile = register(
 )
 
 
+@lru_cache(1024, typed=True)
 def _repeat_plan(shape: Shape, repeats: Any, axis: int | None) -> Spread:
     (count,) = _counts(require_int(repeats, "repeats"), "repeats")
     if axis is None:
@@ -114,14 +116,17 @@ def _repeat_plan(shape: Shape, repeats: Any, axis: int | None) -> Spread:
     )
 
 
+def _repeat(x: Array, out: Array | None = None, *, repeats: int, axis: int | None = None) -> Any:
+    plan = _repeat_plan(x.shape, repeats, axis)
+    return x.repeat(repeats, axis) if out is None else _spread(x, out, plan)
+
+
 repeat = register(
     Op(
         name="repeat",
         kind=Kind.MOVEMENT,
         arity=1,
-        kernel=lambda x, out=None, *, repeats, axis=None: _spread(
-            x, out, _repeat_plan(x.shape, repeats, axis)
-        ),
+        kernel=_repeat,
         infer=lambda x, *, repeats, axis=None: TensorType(
             _repeat_plan(x.shape, repeats, axis).result, x.dtype
         ),

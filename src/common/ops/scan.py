@@ -186,7 +186,7 @@ linear_recurrence = register(
         examples=(
             example((5,), (5,)),
             example((3, 4), (3, 4), axis=-1),
-            example((4, 300), (4, 300)),
+            example((3, 256), (3, 256)),
             example((0, 2), (0, 2)),
         ),
         doc="Return y with y[k] = a[k] * y[k-1] + b[k] along `axis`, starting from 0.",

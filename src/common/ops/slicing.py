@@ -110,10 +110,11 @@ index_axis = movement(
 # reversing and rotating ---------------------------------------------------------------------------
 
 
-def _flip(x: Array, *, axis: Axis = None) -> Any:
-    axes = normalize_axes(axis, x.ndim)
-    index: list[Any] = [slice(None, None, -1 if i in axes else 1) for i in range(x.ndim)]
-    return x[(*index, ...)]  # the ellipsis keeps a scalar an array that shares memory
+@lru_cache(1024, typed=True)
+def _reversed_index(ndim: int, axis: Axis) -> tuple[Any, ...]:
+    axes = normalize_axes(axis, ndim)
+    # the ellipsis keeps a scalar an array that shares memory
+    return (*(slice(None, None, -1 if i in axes else 1) for i in range(ndim)), ...)
 
 
 def _flip_infer(x: TensorType, *, axis: Axis = None) -> TensorType:
@@ -123,7 +124,7 @@ def _flip_infer(x: TensorType, *, axis: Axis = None) -> TensorType:
 
 flip: Op = movement(
     "flip",
-    _flip,
+    lambda x, *, axis=None: x[_reversed_index(x.ndim, axis)],
     infer=_flip_infer,
     vjp=lambda g, _out, _x, *, axis: flip(g, axis=axis),
     attrs={"axis": None},
@@ -291,7 +292,7 @@ _pad: Op = register(
         takes_out=True,
         examples=(
             example((2, 3), pad_width=((1, 2), (0, 1))),
-            example((2, 3), pad_width=((0, 0), (2, 0)), value=1.5),
+            example((2, 3), pad_width=((0, 0), (2, 0)), value=3),
             example((0,), pad_width=((1, 1),)),
             example((), pad_width=()),
         ),

@@ -9,6 +9,7 @@ import numpy as np
 from common.errors import ArgumentError, DataDependentShapeError, DTypeError, ShapeError
 from common.op import Kind, Op, example, public, register
 from common.ops.arguments import operand_type, require_int
+from common.ops.gather import take_along_axis
 from common.ops.joining import unstack
 from common.ops.slicing import slice_axis
 from common.types import Array, TensorType, normalize_axis
@@ -55,8 +56,6 @@ def _sort_infer(x: TensorType, *, axis: int = -1, descending: bool = False) -> T
 
 
 def _sort_vjp(g: Any, _out: Any, x: Any, *, axis: int, descending: bool) -> Any:
-    from common.ops.selection import take_along_axis
-
     # the inverse of a permutation is its argsort
     order = argsort(x, axis=axis, descending=descending)
     return take_along_axis(g, argsort(order, axis=axis), axis=axis)
@@ -135,8 +134,6 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Any, Any
     >>> values.tolist(), indices.tolist()
     ([5, 4], [4, 2])
     """
-    from common.ops.selection import take_along_axis
-
     given = operand_type("topk", x)
     _check_order("topk", given, axis)
     length = given.shape[axis]

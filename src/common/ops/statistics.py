@@ -10,8 +10,11 @@ import numpy as np
 
 from common.errors import ArgumentError, DTypeError
 from common.op import Kind, Op, example, public, register
-from common.ops import elementwise
 from common.ops.arguments import Axis, operand_type
+from common.ops.comparison import equal
+from common.ops.elementwise import abs as magnitude
+from common.ops.elementwise import cast, where
+from common.ops.exponential import exp
 from common.ops.movement import add_reduce
 from common.ops.reduction import EXAMPLES, count_nonzero, count_reduced, expand_reduced, spread_sum
 from common.ops.reduction import max as greatest
@@ -114,7 +117,7 @@ def _var_vjp(g: Any, _out: Any, x: Any, *, axis: Axis, keepdims: bool, correctio
 
 def _nonzero(out: Any) -> Any:
     """Return `out` with 1 in place of 0, for divisions whose dividend is 0 there too."""
-    return elementwise.where(elementwise.equal(out, 0.0), 1.0, out)
+    return where(equal(out, 0.0), 1.0, out)
 
 
 def _std_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool, correction: float) -> Any:
@@ -192,7 +195,7 @@ def _logsumexp(
     if x.dtype.kind != "f":
         x = x.astype(FLOAT64)
     top = maximum_reduce(x, axis, None, None, True, -math.inf)
-    if np.isfinite(top).all():
+    if np.logical_and.reduce(np.isfinite(top), None):
         return _logsumexp_above(x, top, out, axis, keepdims)
     # an infinite maximum must not be subtracted from itself
     top = np.where(np.isfinite(top), top, 0)
@@ -211,7 +214,7 @@ def _logsumexp_above(x: Array, top: Any, out: Array | None, axis: Axis, keepdims
 
 
 def _logsumexp_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
-    weight = elementwise.exp(x - expand_reduced(out, x, axis, keepdims))
+    weight = exp(x - expand_reduced(out, x, axis, keepdims))
     return expand_reduced(g, x, axis, keepdims) * weight
 
 
@@ -284,10 +287,10 @@ def vector_norm(x: Any, axis: Axis = None, keepdims: bool = False, ord: float = 
         return euclidean_norm(x, axis=axis, keepdims=keepdims)
     dtype = euclidean_norm.infer(operand_type("vector_norm", x)).dtype
     if ord == 0:
-        return elementwise.cast(count_nonzero(x, axis=axis, keepdims=keepdims), dtype=dtype)
-    size = elementwise.abs(x)
+        return cast(count_nonzero(x, axis=axis, keepdims=keepdims), dtype=dtype)
+    size = magnitude(x)
     if size.dtype != dtype:
-        size = elementwise.cast(size, dtype=dtype)
+        size = cast(size, dtype=dtype)
     if ord == math.inf:
         return greatest(size, axis=axis, keepdims=keepdims)
     if ord == -math.inf:
@@ -295,5 +298,5 @@ def vector_norm(x: Any, axis: Axis = None, keepdims: bool = False, ord: float = 
     if ord == 1:
         return sum_over(size, axis=axis, keepdims=keepdims)
     total = sum_over(size ** float(ord), axis=axis, keepdims=keepdims)
-    zero = elementwise.equal(total, 0.0)
-    return elementwise.where(zero, 0.0, elementwise.where(zero, 1.0, total) ** (1.0 / ord))
+    zero = equal(total, 0.0)
+    return where(zero, 0.0, where(zero, 1.0, total) ** (1.0 / ord))

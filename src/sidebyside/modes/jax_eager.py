@@ -1,0 +1,80 @@
+"""JAX, operation by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from common.tree import flatten, map_tree
+from sidebyside.modes.mode import Mode, Prepared
+from sidebyside.modes.tape import numbers, split, updated
+from sidebyside.workload import Workload
+
+
+class JaxNamespace:
+    """JAX's functions under one roof, with the few that are spelled differently there."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(jax.numpy, name, None) or getattr(jax.nn, name)
+        setattr(self, name, found)
+        return found
+
+    @staticmethod
+    def conv2d(x: Any, weight: Any, stride: int = 1, padding: int = 0) -> Any:
+        """Return the convolution of ``(n, c, h, w)`` by ``(d, c, k, l)``."""
+        pads = ((padding, padding), (padding, padding))
+        return jax.lax.conv_general_dilated(x, weight, (stride, stride), pads)
+
+    @staticmethod
+    def max_pool2d(x: Any, kernel_size: int) -> Any:
+        """Return the maximum of each square of ``(n, c, h, w)``."""
+        window = (1, 1, kernel_size, kernel_size)
+        return jax.lax.reduce_window(x, -np.inf, jax.lax.max, window, window, "VALID")
+
+
+NAMESPACE = JaxNamespace()
+
+
+def program(workload: Workload) -> Callable[..., Any]:
+    """Return the call of a workload as a function of its inputs, gradients included."""
+    function, rate, wrt = workload.function, workload.learning_rate, workload.wrt
+    if not wrt:
+        return lambda *arguments: function(NAMESPACE, *arguments)
+
+    def scalar(*arguments: Any) -> Any:
+        loss, others = split(function(NAMESPACE, *arguments))
+        return jax.numpy.sum(loss), others
+
+    gradient = jax.value_and_grad(scalar, argnums=wrt, has_aux=True)
+
+    def call(*arguments: Any) -> Any:
+        (loss, others), gradients = gradient(*arguments)
+        found = flatten(list(gradients))[0]
+        if rate is None:
+            return [loss, *others, *found]
+        leaves = flatten([arguments[position] for position in wrt])[0]
+        return [loss, *others, *updated(leaves, found, rate)]
+
+    return call
+
+
+def on_device(inputs: tuple[Any, ...]) -> list[Any]:
+    """Return the inputs as JAX arrays."""
+    return [map_tree(jax.numpy.asarray, x) for x in inputs]
+
+
+def to_arrays(results: Any) -> list[Any]:
+    """Return the results of a call as ndarrays."""
+    return [np.asarray(x) for x in numbers(results)]
+
+
+def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
+    """Make the workload ready; every call waits for its results."""
+    call, arguments = program(workload), on_device(inputs)
+    return Prepared(run=lambda: jax.block_until_ready(call(*arguments)), arrays=to_arrays)
+
+
+JAX = Mode("jax", "JAX, eager", prepare, package="jax")

@@ -1,0 +1,74 @@
+"""One call of a workload where a tape records it: dyngraph and PyTorch alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from common.tree import flatten
+from sidebyside.workload import Workload
+
+
+def taped_call(
+    workload: Workload,
+    xp: Any,
+    grad: Callable[[Any, Sequence[Any]], Sequence[Any]],
+    no_grad: Callable[[], Any],
+) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
+    """Return ``call(arguments, leaves)``, which does one call and returns its results.
+
+    Parameters
+    ----------
+    workload : Workload
+    xp : namespace
+    grad : callable
+        ``grad(loss, leaves)`` gives their gradients.
+    no_grad : callable
+        Makes the context in which nothing is recorded.
+
+    Returns
+    -------
+    callable
+        With `arguments` those of the program after `xp`, and `leaves` the tensors in those that
+        `Workload.wrt` names. It gives what the program gave; or, with gradients, the list of the
+        loss, further results, and for each leaf its gradient or new value.
+    """
+    function, rate = workload.function, workload.learning_rate
+    if not workload.wrt:
+        return lambda arguments, _leaves: function(xp, *arguments)
+
+    def with_gradients(arguments: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
+        loss, others = split(function(xp, *arguments))
+        loss = as_scalar(xp, loss)
+        gradients = grad(loss, leaves)
+        if rate is None:
+            return [loss, *others, *gradients]
+        with no_grad():
+            return [loss, *others, *updated(leaves, gradients, rate)]
+
+    return with_gradients
+
+
+def split(result: Any) -> tuple[Any, list[Any]]:
+    """Return the loss of a program, and its other results in a list."""
+    if isinstance(result, (tuple, list)):
+        return result[0], flatten(list(result[1:]))[0]
+    return result, []
+
+
+def as_scalar(xp: Any, loss: Any) -> Any:
+    """Return `loss`, summed if it has several elements."""
+    for length in loss.shape:
+        if length != 1:
+            return xp.sum(loss)
+    return loss
+
+
+def updated(leaves: Sequence[Any], gradients: Sequence[Any], rate: float) -> list[Any]:
+    """Return the parameters after one step of gradient descent."""
+    return [leaf - rate * gradient for leaf, gradient in zip(leaves, gradients, strict=True)]
+
+
+def numbers(results: Any) -> list[Any]:
+    """Return the results of a call in a list."""
+    return flatten(results)[0]

@@ -1,0 +1,25 @@
+"""PyTorch, compiled at the first call: ``torch.compile``, forward and backward."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from sidebyside.modes.mode import Mode, Prepared
+from sidebyside.modes.torch_eager import NAMESPACE, arguments_of, call, to_arrays
+from sidebyside.workload import Workload
+
+
+def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
+    """Make the workload ready, and forget what was compiled before."""
+    torch.compiler.reset()
+    function = workload.function
+    compiled: Any = torch.compile(lambda *arguments: function(NAMESPACE, *arguments))
+    arguments, leaves = arguments_of(workload, inputs)
+    once = call(dataclasses.replace(workload, function=lambda _xp, *rest: compiled(*rest)))
+    return Prepared(run=lambda: once(arguments, leaves), arrays=to_arrays)
+
+
+TORCH_COMPILE = Mode("torch.compile", "PyTorch, compiled", prepare, package="torch")

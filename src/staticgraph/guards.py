@@ -1,0 +1,241 @@
+"""Guards: the values that a trace read from outside, checked at each later call.
+
+A number, string or array that a traced function reads from a closure, a global, a default or an
+object's attribute is fixed in the graph. A guard remembers it; when it has changed, the function is
+traced anew. What cannot be compared is recorded as baked, so that nothing is fixed silently.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Callable, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common.source import Source
+from common.tree import LEAF, flatten
+from common.types import Array, TensorType
+from staticgraph.captures import MISSING, Captures, Read, captures_of, is_user_code
+from staticgraph.node import Node
+
+LARGEST_COMPARED = 64 * 1024
+"""Arrays of more bytes are guarded by identity only: comparing their elements would cost more than
+many a call."""
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, enum.Enum)
+_PLAIN_TYPES = (*_PLAIN, TensorType, range, slice, type(Ellipsis))
+
+
+class BakedValueWarning(UserWarning):
+    """Something was fixed in a traced graph that no guard can watch."""
+
+
+class Baked(NamedTuple):
+    """A value that is fixed in the graph and is not watched, or not wholly.
+
+    Attributes
+    ----------
+    path, kind, source
+        As in `Read`.
+    shown : str
+    why : str
+        Why it is not watched.
+    """
+
+    path: str
+    kind: str
+    source: Source
+    shown: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"baked {self.path}={self.shown} ({self.kind}, {self.source.place}): {self.why}"
+
+
+class Guard:
+    """One value that was read while tracing, as it was then.
+
+    Attributes
+    ----------
+    path, kind, source
+        As in `Read`.
+    expected : object
+        The value itself; a container or an array that can change in place also as a snapshot.
+    """
+
+    __slots__ = ("_compare", "_leaves", "_structure", "expected", "kind", "path", "read", "source")
+
+    def __init__(self, read: Read) -> None:
+        self.path, self.kind, self.source, self.expected, self.read = read
+        self._structure, self._leaves = _snapshot(self.expected)
+
+    @property
+    def mutable(self) -> bool:
+        """Whether the value may change while it stays the same object."""
+        return self._structure is not LEAF or self._leaves[0][1] is not None
+
+    def holds_for(self, value: Any) -> bool:
+        """Tell whether `value` is what was read while tracing."""
+        if value is MISSING:
+            return False
+        structure, leaves = _take_apart(value)
+        return bool(structure == self._structure) and all(
+            map(_is_same, leaves, self._leaves, strict=False)
+        )
+
+    def describe_change(self) -> str:
+        """Return what changed, as in ``lr: 0.1 -> 0.2 (closure, train.py:12)``."""
+        now = self.read()
+        old, new = _show(self.expected), "missing" if now is MISSING else _show(now)
+        change = "its elements changed" if old == new else f"{old} -> {new}"
+        return f"{self.path}: {change} ({self.kind}, {self.source.place})"
+
+    def __str__(self) -> str:
+        return f"{self.path}={_show(self.expected)} ({self.kind}, {self.source.place})"
+
+
+def _take_apart(value: Any) -> tuple[Any, list[Any]]:
+    """Return structure and leaves; sets become sorted tuples of themselves."""
+    if isinstance(value, (set, frozenset)):
+        return LEAF, [frozenset(value)]
+    leaves, structure = flatten(value)
+    return structure, leaves
+
+
+def _snapshot(value: Any) -> tuple[Any, list[tuple[Any, bytes | None]]]:
+    """Return the structure of `value` and its leaves, each with a copy where it can change."""
+    structure, leaves = _take_apart(value)
+    return structure, [(leaf, _contents(leaf)) for leaf in leaves]
+
+
+def _contents(leaf: Any) -> bytes | None:
+    if isinstance(leaf, np.ndarray) and leaf.nbytes <= LARGEST_COMPARED and leaf.flags.writeable:
+        return leaf.tobytes()
+    return None
+
+
+def _is_same(value: Any, remembered: tuple[Any, bytes | None]) -> bool:
+    expected, contents = remembered
+    if value is expected:
+        return contents is None or value.tobytes() == contents
+    if isinstance(expected, np.ndarray) or type(value) is not type(expected):
+        return False
+    if isinstance(expected, (FunctionType, MethodType, type)):
+        return bool(value == expected)
+    return bool(value == expected or (value != value and expected != expected))
+
+
+class Guards:
+    """All guards of one trace."""
+
+    def __init__(self, guards: list[Guard]) -> None:
+        self.guards = guards
+        self._fixed = [(guard.read, guard.expected, guard) for guard in guards]
+        self._mutable = [(guard.read, guard) for guard in guards if guard.mutable]
+
+    def failed(self) -> Guard | None:
+        """Return the first guard whose value has changed since the trace, or None."""
+        for read, expected, guard in self._fixed:
+            value = read()
+            if value is not expected and not guard.holds_for(value):
+                return guard
+        for read, guard in self._mutable:
+            if not guard.holds_for(read()):
+                return guard
+        return None
+
+
+class Watch(NamedTuple):
+    """What a trace reads from outside: guarded, baked, and what it does besides."""
+
+    guards: Guards
+    baked: list[Baked]
+    effects: list[str]
+
+
+def watch(function: Callable[..., Any], static: Mapping[str, Any] | None = None) -> Watch:
+    """Return the guards of what `function` reads from outside, and what cannot be guarded.
+
+    Parameters
+    ----------
+    function : callable
+    static : mapping of str to object, optional
+        Parameters that are passed objects as they are.
+    """
+    captures: Captures = captures_of(function, static)
+    guards: list[Guard] = []
+    baked: list[Baked] = []
+    for read in captures.reads:
+        if _is_ignored(read.value):
+            continue
+        why = _why_unwatched(read.value)
+        if why:
+            baked.append(Baked(read.path, read.kind, read.source, _show(read.value), why))
+        if not why or why == _TOO_LARGE:
+            guards.append(Guard(read))
+    effects = [
+        f"{effect.what} while tracing, and not in later calls ({effect.source.place})"
+        for effect in captures.effects
+    ]
+    return Watch(Guards(guards), baked, list(dict.fromkeys(effects)))
+
+
+_TOO_LARGE = f"an array of more than {LARGEST_COMPARED // 1024} KiB is watched by identity only"
+
+
+def _is_ignored(value: Any) -> bool:
+    """Tell whether rebinding or changing `value` is no concern: the library's own and modules."""
+    if isinstance(value, (ModuleType, BuiltinFunctionType, np.ufunc, Node)):
+        return True
+    if isinstance(value, (FunctionType, MethodType)):
+        code = value.__code__
+        return not is_user_code(code) and not hasattr(value, "__wrapped__")
+    return isinstance(value, type) and value.__module__ in ("builtins", "numpy")
+
+
+def _why_unwatched(value: Any) -> str:
+    """Return why `value` cannot be compared with itself later, or an empty string."""
+    _, leaves = _take_apart(value)
+    why = ""
+    for leaf in leaves:
+        if isinstance(leaf, np.ndarray):
+            if leaf.nbytes > LARGEST_COMPARED and leaf.flags.writeable:
+                why = _TOO_LARGE
+        elif not isinstance(leaf, (*_PLAIN_TYPES, frozenset, FunctionType, MethodType, type)):
+            return f"a {type(leaf).__name__} may hold state that changes"
+    return why
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"array {TensorType(value.shape, value.dtype)}"
+    if isinstance(value, (FunctionType, MethodType, type)):
+        return str(getattr(value, "__qualname__", value))
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+class RandomState:
+    """Whether the global random generators were drawn from since this was made."""
+
+    def __init__(self) -> None:
+        self._numpy = _numpy_state()
+        self._python = random.getstate()
+
+    def drawn(self) -> list[str]:
+        """Return the names of the generators that were drawn from."""
+        names = []
+        if random.getstate() != self._python:
+            names.append("random")
+        if _numpy_state() != self._numpy:
+            names.append("numpy.random")
+        return names
+
+
+def _numpy_state() -> tuple[Any, ...]:
+    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002  it is watched, not used
+    key: Array = state[1]
+    return (key.tobytes(), *state[2:])

@@ -1,0 +1,87 @@
+"""Leave out arithmetic that gives back its operand, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.op import Kind
+from common.types import Array
+from staticgraph.layout import find_layouts
+from staticgraph.passes.rewriting import with_inputs
+from staticgraph.program import Instruction, Program, Value
+
+# scalar expressions that undo themselves, and those that change nothing where the dtype stays
+_INVOLUTIONS = frozenset({"-{0}", "~{0}"})
+_CONVERSIONS = frozenset({"cast({0})", "{0}"})
+
+_SEARCHED = 1 << 16
+"""Constants of at most that many elements are searched for other values than the unit."""
+
+
+def simplify_algebra(program: Program) -> Program:
+    """Replace ``x * 1``, ``x / 1``, ``x - 0.0``, ``x + -0.0``, ``-(-x)`` and needless casts by x.
+
+    What an op's unit is, and what undoes itself, its record says. A replacement has the type and
+    the memory layout of what it replaces; ``x * 0`` and ``x + 0.0`` stay, since they change bits.
+    """
+    candidates: dict[Value, Value] = {}
+    made_by: dict[Value, Instruction] = {}
+    for instruction in program.instructions:
+        if instruction.op.kind is Kind.ELEMENTWISE:
+            same = _same_value(instruction, program.constants, made_by, candidates)
+            if same is not None and same.type == instruction.output.type:
+                candidates[instruction.output] = same
+        made_by[instruction.output] = instruction
+    if not candidates:
+        return program
+    layouts = find_layouts(program)
+    swap: dict[Value, Value] = {}
+    kept = []
+    for instruction in program.instructions:
+        output = instruction.output
+        same = candidates.get(output)
+        if same is not None and layouts[same].coincides(layouts[output]):
+            swap[output] = swap.get(same, same)
+        else:
+            kept.append(with_inputs(instruction, swap))
+    return program.with_instructions(kept, swap) if swap else program
+
+
+def _same_value(
+    instruction: Instruction,
+    constants: object,
+    made_by: dict[Value, Instruction],
+    candidates: dict[Value, Value],
+) -> Value | None:
+    """Return the operand that `instruction` gives back, or None."""
+    op, inputs = instruction.op, instruction.inputs
+    assert isinstance(constants, dict)
+    if op.unit is not None and len(inputs) == 2:
+        x, y = inputs
+        if y in constants and _is_unit(constants[y], op.unit):
+            return x
+        if op.commutative and x in constants and _is_unit(constants[x], op.unit):
+            return y
+    if op.expr in _CONVERSIONS:
+        return inputs[0]
+    if op.expr in _INVOLUTIONS:
+        inner = made_by.get(candidates.get(inputs[0], inputs[0]))
+        if inner is not None and inner.op is op and inner.attrs == instruction.attrs:
+            return inner.inputs[0]
+    return None
+
+
+def _is_unit(array: Array, unit: float) -> bool:
+    """Tell whether every element is `unit`, sign included."""
+    if not any(array.strides):
+        array = array[(slice(1),) * array.ndim]  # one element, repeated
+    if not 0 < array.size <= _SEARCHED or not np.all(array == unit):
+        return False
+    if array.dtype.kind == "c":
+        # (a + bi) * (1 + 0i) computes a - b*0, which is not a where b is infinite
+        return unit == 0 and _has_sign(array.real, unit) and _has_sign(array.imag, unit)
+    return array.dtype.kind != "f" or unit != 0 or _has_sign(array, unit)
+
+
+def _has_sign(array: Array, unit: float) -> bool:
+    return bool(np.all(np.signbit(array) == np.signbit(unit)))
