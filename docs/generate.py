@@ -1,6 +1,6 @@
 """Write the generated pages of the documentation: the op table and the error catalogue.
 
-    python docs/generate.py           writes docs/ops.md and docs/errors.md
+python docs/generate.py           writes docs/ops.md and docs/errors.md
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def op_page() -> str:
     ops = [op for op in REGISTRY.values() if not op.name.startswith("_")]
     lines = [
         "# Ops\n",
-        f"{len(ops)} ops, each one record in `src/common/ops/`, run by both executors. The names are "
-        "the array API standard's; PyTorch's spellings are aliases.\n",
+        f"{len(ops)} ops, each one record in `src/common/ops/`, run by both executors. The names "
+        "are the array API standard's; PyTorch's spellings are aliases.\n",
     ]
     for kind in Kind:
         family = sorted((op for op in ops if op.kind is kind), key=lambda op: op.name)
@@ -77,8 +77,8 @@ def error_page() -> str:
         "# Errors\n",
         "Every error that the library raises on purpose has an id that never changes. A message "
         "shows the user's own line, why it happened, and what to write instead. All of them derive "
-        "from `common.errors.SideBySideError`, and from the built-in exception that a program would "
-        "expect.\n",
+        "from `common.errors.SideBySideError`, and from the built-in exception that a program "
+        "would expect.\n",
     ]
     family = 0
     for error in catalogue():
@@ -86,9 +86,7 @@ def error_page() -> str:
         if number // 100 != family:
             family = number // 100
             lines.append(f"\n## {FAMILIES[family]}\n")
-        builtin = next(
-            base.__name__ for base in error.__mro__ if base.__module__ == "builtins"
-        )
+        builtin = next(base.__name__ for base in error.__mro__ if base.__module__ == "builtins")
         lines += [
             f"### {error.id} {error.title}\n",
             f"`{error.__name__}`, a `{builtin}`. {first_line(error.__doc__)}\n",

@@ -47,13 +47,15 @@ def initial_weights():
     rng = np.random.default_rng(0)
     shapes = [(64, WIDTH), (WIDTH, WIDTH), (WIDTH,), (WIDTH,), (), (WIDTH, 10), (10,)]
     scales = [0.15, 0.2, 0, 0.3, 0, 0.2, 0]
-    return [
-        (scale * rng.standard_normal(shape)).astype(np.float32)
+    weights = [
+        np.asarray(scale * rng.standard_normal(shape), np.float32)
         for shape, scale in zip(shapes, scales)
     ]
+    weights[4] -= 2  # begin by looking often: what is never tried is never learned
+    return weights
 
 
-def run(xp=dg, images=1000, rate=0.1, ponder_price=0.01):
+def run(xp=dg, images=1400, rate=0.1, ponder_price=0.003):
     """Learn one image after the other, then read the test images."""
     data = digits()
     weights = [xp.tensor(w, requires_grad=True) for w in initial_weights()]
@@ -77,7 +79,7 @@ def run(xp=dg, images=1000, rate=0.1, ponder_price=0.01):
     return {
         "first_loss": float(np.mean(losses[:100])),
         "last_loss": float(np.mean(losses[-100:])),
-        "accuracy": right / len(looks),
+        "accuracy": float(right / len(looks)),
         "looks": looks,
     }
 

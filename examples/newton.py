@@ -1,4 +1,4 @@
-"""Newton's method with a convergence test and backtracking, on two centuries of census data.
+"""Newton's method with a convergence test and backtracking, on a century and a half of census data.
 
 Three numbers describe the logistic growth of a population: its limit, its rate and the time of
 half the limit. Each round asks the data what to do: the Hessian may not be positive, then the step

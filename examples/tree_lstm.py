@@ -47,7 +47,7 @@ def flatten(tree):
     return np.array(kinds), np.array(counts)
 
 
-def functions(most=120):
+def functions(most=90):
     """Return the trees of the standard library's functions, and whether each has a loop."""
     found = []
     for module in MODULES:
@@ -98,7 +98,7 @@ def initial_weights():
     return [rng.normal(0, 0.3, shape).astype(np.float32) for shape in shapes]
 
 
-def run(xp=dg, epochs=6, rate=0.3):
+def run(xp=dg, epochs=5, rate=0.3):
     """Learn to see loops; return the loss of each epoch and the final accuracy."""
     data = functions()
     weights = [xp.tensor(w, requires_grad=True) for w in initial_weights()]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from numpy import ndarray
+
 from common.op import Op
 from common.ops.elementwise import cast
 from common.ops.movement import sum_to
@@ -46,7 +48,10 @@ def pull_back(
 def fit(g: Any, operand_type: TensorType) -> Any:
     """Return `g` summed and cast to `operand_type`; `g` itself where it has that type already."""
     if g.shape != operand_type.shape:
-        g = sum_to(g, shape=operand_type.shape)
+        if type(g) is ndarray:  # the commonest case, without the dispatch
+            g = sum_to.kernel(g, shape=operand_type.shape)
+        else:
+            g = sum_to(g, shape=operand_type.shape)
     if g.dtype != operand_type.dtype:
         g = cast(g, dtype=operand_type.dtype)
     return g

@@ -1,4 +1,4 @@
-"""The error catalogue: one class an error, each with a stable id, the user's line, a cause and a fix.
+"""The error catalogue: one class an error, with a stable id, the user's line, a cause and a fix.
 
 ``docs/errors.md`` is generated from these classes. A message reads::
 
@@ -161,7 +161,9 @@ class NoGraphError(SideBySideError, RuntimeError):
     id = "SBS-203"
     title = "the value has no graph"
     explanation = "nothing that led to this value requires a gradient"
-    remedy = "create the parameters with requires_grad=True and keep the computation outside no_grad"
+    remedy = (
+        "create the parameters with requires_grad=True and keep the computation outside no_grad"
+    )
     pains = (24,)
 
 

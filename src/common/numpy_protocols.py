@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import SymbolicArrayError
-from common.op import namespace
+from common.op import REGISTRY, lookup
 
 # NumPy's names of functions that the array API standard spells otherwise
 _SPELLINGS = {
@@ -30,7 +30,7 @@ _SPELLINGS = {
 
 
 def _counterpart(name: str) -> Callable[..., Any] | None:
-    return namespace().get(_SPELLINGS.get(name, name))
+    return lookup(_SPELLINGS.get(name, name))
 
 
 def _unsupported(what: str, name: str) -> SymbolicArrayError:
@@ -52,7 +52,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
     """
     name = ufunc.__name__
     if method == "reduce" and name in _REDUCTIONS:
-        reduce = namespace()[_REDUCTIONS[name]]
+        reduce = REGISTRY[_REDUCTIONS[name]]
         axis = kwargs.get("axis", 0)
         return reduce(*inputs, axis=axis, keepdims=kwargs.get("keepdims", False))
     ours = _counterpart(name)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import ArgumentError, DTypeError, MixedModesError, SideBySideError
-from common.types import Shape, TensorType, type_of
+from common.types import Shape, TensorType, is_scalar, type_of
 
 Rule = Callable[..., Any]
 
@@ -199,8 +199,27 @@ class Op:
                     raise self._call_error(f"operand {name!r} is missing")
                 named.append(attrs.pop(name))
             operands += tuple(named)
+        return operands, self.bind_attrs(positional, attrs)
+
+    def bind_attrs(self, positional: tuple[Any, ...], attrs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the complete set of attributes of a call.
+
+        Parameters
+        ----------
+        positional : tuple
+            What was passed by position behind the operands.
+        attrs : mapping
+            What was passed by name.
+
+        Raises
+        ------
+        ArgumentError
+            If a required attribute is missing, or something unknown was passed.
+        """
+        if not positional and attrs.keys() == self.attrs.keys():
+            return {n: tuple(v) if type(v) is list else v for n, v in attrs.items()}
         if len(positional) > len(self.attrs):
-            raise self._call_error(f"{len(args)} positional arguments are too many")
+            raise self._call_error(f"{len(positional)} positional arguments are too many")
         bound = dict(zip(self.attrs, positional, strict=False))
         for name, value in attrs.items():
             if name not in self.attrs:
@@ -214,7 +233,7 @@ class Op:
             if value is ...:
                 raise self._call_error(f"argument {name!r} is missing")
             complete[name] = tuple(value) if type(value) is list else value
-        return operands, complete
+        return complete
 
     def _call_error(self, what: str) -> ArgumentError:
         return ArgumentError(
@@ -231,6 +250,7 @@ class Op:
         return f"({', '.join(names)})"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the op in the mode that its operands belong to."""
         if self.attrs or kwargs or len(args) != self.arity:
             operands, attrs = self.bind(args, kwargs)
         else:
@@ -240,8 +260,8 @@ class Op:
             return apply(self, operands, attrs)
         try:
             return self.kernel(*operands, **attrs)
-        except SideBySideError:
-            raise
+        except SideBySideError as error:
+            raise error.with_context(self.name) from None
         except Exception as error:
             raise explain(self, operands, attrs, error) from None
 
@@ -263,6 +283,9 @@ def _lookup(name: str) -> Op:
 REGISTRY: dict[str, Op] = {}
 """Every op by name."""
 
+ALIASES: dict[str, Op] = {}
+"""Every op by its other spellings."""
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """Every public function that is a composition of ops, or an op's friendlier signature."""
 
@@ -276,7 +299,13 @@ def register(op: Op) -> Op:
     assert op.name not in REGISTRY, op.name
     assert op.kind is not Kind.ELEMENTWISE or op.expr, f"{op.name} needs a scalar expression"
     REGISTRY[op.name] = op
+    ALIASES.update(dict.fromkeys(op.alias, op))
     return op
+
+
+def lookup(name: str) -> Callable[..., Any] | None:
+    """Return the public function or op called `name`, in any spelling, or None."""
+    return FUNCTIONS.get(name) or REGISTRY.get(name) or ALIASES.get(name)
 
 
 def public(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -327,6 +356,12 @@ def explain(
     """
     types = []
     for position, operand in enumerate(operands):
+        if is_scalar(operand) and op.kind is not Kind.ELEMENTWISE:
+            return DTypeError(
+                f"{op.name}: operand {position} is the Python number {operand!r}",
+                cause=f"{op.name} works on arrays",
+                fix="make it one first, for example with asarray",
+            )
         try:
             types.append(type_of(operand))
         except AttributeError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.op import FUNCTIONS, REGISTRY
+from common.op import REGISTRY, lookup
 
 BINARY_OPERATORS = {
     "__add__": "add",
@@ -43,15 +43,17 @@ UNARY_METHODS = (
 
 METHODS = (
     "add all any amax amin argmax argmin argsort broadcast_to clip cumprod cumsum diagonal div dot "
-    "eq expand_dims flatten flip gelu ge gt le log_softmax logsumexp lt matmul max maximum mean min "
-    "minimum moveaxis mul ne prod repeat roll softmax sort squeeze std sub sum swapaxes take "
+    "eq expand_dims flatten flip gelu ge gt le log_softmax logsumexp lt matmul max maximum mean "
+    "min minimum moveaxis mul ne prod repeat roll softmax sort squeeze std sub sum swapaxes take "
     "take_along_axis tile trace tril triu unsqueeze var"
 ).split()
 """Other functions that are also methods; the array is the first operand."""
 
 
 def _function(name: str) -> Any:
-    return FUNCTIONS.get(name) or REGISTRY[name]
+    function = lookup(name)
+    assert function is not None, name
+    return function
 
 
 class ArrayOperators:
@@ -106,12 +108,12 @@ class ArrayOperators:
         return (self[i] for i in range(self.shape[0]))
 
     @property
-    def T(self) -> Any:  # noqa: N802  the array API's name
+    def T(self) -> Any:
         """The array with its axes reversed."""
         return REGISTRY["permute_dims"](self, axes=tuple(range(self.ndim))[::-1])
 
     @property
-    def mT(self) -> Any:  # noqa: N802  the array API's name
+    def mT(self) -> Any:
         """The array with its last two axes exchanged."""
         return REGISTRY["matrix_transpose"](self)
 

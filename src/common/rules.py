@@ -69,8 +69,8 @@ def unary(
 ) -> Op:
     """Register an elementwise op of one operand.
 
-    `dtypes` is the ufunc whose dtype rules hold, where `kernel` is not a ufunc itself. A kernel that
-    is not a ufunc has the signature ``kernel(x, out=None)``.
+    `dtypes` is the ufunc whose dtype rules hold, where `kernel` is not a ufunc itself. A kernel
+    that is no ufunc has the signature ``kernel(x, out=None)``.
     """
     rules = dtypes if dtypes is not None else kernel
     assert isinstance(rules, np.ufunc), name

@@ -54,11 +54,37 @@ def is_ours(code: CodeType) -> bool:
     known = _is_ours.get(code)
     if known is None:
         name = code.co_filename
-        known = (
-            name.startswith(_OURS) and not name.startswith(_WORKLOADS)
-        ) or name.startswith(("<staticgraph", "<frozen importlib"))
+        known = (name.startswith(_OURS) and not name.startswith(_WORKLOADS)) or name.startswith(
+            ("<staticgraph", "<frozen importlib")
+        )
         _is_ours[code] = known
     return known
+
+
+Place = tuple[CodeType, int]
+"""A line of some code, cheap to take down on a path that seldom shows it; see `source_of`."""
+
+
+def user_place() -> Place | None:
+    """Take down the user's line that is running now."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        ours = _is_ours.get(code)
+        if ours is None:
+            ours = is_ours(code)
+        if not ours:
+            return code, frame.f_lineno
+        frame = frame.f_back
+    return None
+
+
+def source_of(place: Place | None) -> Source | None:
+    """Return the place as something to show."""
+    if place is None:
+        return None
+    code, line = place
+    return Source(code.co_filename, line, code.co_name)
 
 
 def user_frame(depth: int = 1) -> FrameType | None:
@@ -71,7 +97,4 @@ def user_frame(depth: int = 1) -> FrameType | None:
 
 def user_source() -> Source | None:
     """Return the user's line that is running now, or None where there is none."""
-    frame = user_frame(2)
-    if frame is None:
-        return None
-    return Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+    return source_of(user_place())

@@ -81,6 +81,8 @@ def type_of(value: Any) -> TensorType:
     """
     if isinstance(value, TensorType):
         return value
+    if isinstance(value, np.generic):  # np.float64 is a Python float, too
+        return TensorType((), value.dtype)
     if isinstance(value, bool):
         return TensorType((), np.bool_)
     if isinstance(value, int):
@@ -116,7 +118,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
                         f"shapes {listing} do not broadcast together",
                         cause=f"aligned from the right, axis {axis - ndim} has lengths "
                         f"{result[axis]} and {n}; they must be equal, or one of them 1",
-                        fix="reshape, transpose or expand_dims one operand so that the axes line up",
+                        fix="reshape, transpose or expand_dims one operand so that axes line up",
                     )
                 result[axis] = n
     return tuple(result)
@@ -164,8 +166,8 @@ def normalize_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     """
     if axis is None:
         return tuple(range(ndim))
-    listed = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
-    axes = tuple(sorted(normalize_axis(int(a), ndim) for a in listed))
+    listed = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(sorted(normalize_axis(a, ndim) for a in listed))
     if len(set(axes)) != len(axes):
         raise ShapeError(
             f"axis {axis} names an axis twice",

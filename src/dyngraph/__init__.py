@@ -22,8 +22,8 @@ import numpy as _numpy
 from common.op import Op
 from common.types import TensorType
 from dyngraph import inplace as _inplace
-from dyngraph.engine import backward
 from dyngraph.checkpoint import checkpoint
+from dyngraph.engine import backward
 from dyngraph.function import Function
 from dyngraph.functional import grad, hessian, jacobian, jvp, value_and_grad, vjp
 from dyngraph.gradcheck import gradcheck, gradgradcheck
@@ -46,8 +46,8 @@ float32, float64 = _numpy.dtype("float32"), _numpy.dtype("float64")
 complex64, complex128 = _numpy.dtype("complex64"), _numpy.dtype("complex128")
 int8, int16, int32, int64 = (_numpy.dtype(f"int{n}") for n in (8, 16, 32, 64))
 uint8, uint16, uint32, uint64 = (_numpy.dtype(f"uint{n}") for n in (8, 16, 32, 64))
-bool = _numpy.dtype("bool")  # noqa: A001  the array API's name
-float, double, long = float32, float64, int64  # noqa: A001  PyTorch's names
+bool = _numpy.dtype("bool")
+float, double, long = float32, float64, int64
 e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import DTypeError, NotDifferentiableError, SideBySideError
-from common.op import EXECUTORS, Op, executor_of, explain
+from common.op import EXECUTORS, Op, OperandRule, executor_of, explain
 from common.source import user_source
 from common.types import Array, TensorType, is_scalar, resolve_scalar, type_of_array
 from dyngraph.mode import is_anomaly_enabled, is_grad_enabled, recorder, special
@@ -106,16 +106,10 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
     """Return the entry of an elementwise op of two operands."""
     kernel = op.kernel
     rule_x, rule_y = op.rules or (None, None)
-    rules = [rule for rule in (rule_x, rule_y) if rule is not None]
-    saves_x = any(rule.operands[0] == "value" for rule in rules)
-    saves_y = any(rule.operands[1] == "value" for rule in rules)
-    saves_out = any(rule.out == "value" for rule in rules)
-    assert not any("type" in (rule.out, *rule.operands) for rule in rules), op.name
-    # the operands that one rule alone reads, kept only if that operand needs a gradient
-    x_for_y_only = saves_x and rule_x is not None and rule_x.operands[0] != "value"
-    y_for_x_only = saves_y and rule_y is not None and rule_y.operands[1] != "value"
-    saves_nothing = not (saves_x or saves_y)
-    differentiable = bool(rules)
+    differentiable = rule_x is not None or rule_y is not None
+    # what is kept if x, y or both need a gradient: by name, "value", "type" or ""
+    needs_x, needs_y, needs_both = _needs(rule_x), _needs(rule_y), _needs(rule_x, rule_y)
+    saves_nothing = not any(needs_both)
     node_type = grad_fn_type(op, BinaryGradFn)
     nothing = (None, None)
 
@@ -156,15 +150,19 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
         ):
             out._node = None
             return out
-        node = new(node_type)
+        node: Any = new(node_type)
         node.edges = (x_edge, y_edge)
-        node.out = result if saves_out else None
         if saves_nothing:
+            node.out = None
             node.operands = nothing
         else:
+            need_out, need_x, need_y = (
+                needs_x if y_edge is None else needs_y if x_edge is None else needs_both
+            )
+            node.out = result if need_out else None
             node.operands = (
-                x_array if saves_x and (y_edge is not None or not x_for_y_only) else None,
-                y_array if saves_y and (x_edge is not None or not y_for_x_only) else None,
+                x_array if need_x == "value" else type_of_array(x_array) if need_x else None,
+                y_array if need_y == "value" else type_of_array(y_array) if need_y else None,
             )
         if weak or (x_array.shape == y_array.shape and x_array.dtype is y_array.dtype):
             node.types = None
@@ -180,6 +178,12 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
         return out
 
     return _named(apply, op)
+
+
+def _needs(*rules: OperandRule | None) -> tuple[str, ...]:
+    """Return what the rules together read of the result, of x and of y."""
+    found = [(rule.out, *rule.operands) for rule in rules if rule is not None]
+    return tuple(map(max, zip(*found))) if found else ("", "", "")  # "value" > "type" > ""
 
 
 _WEAK = frozenset({float, int, bool})
@@ -204,11 +208,62 @@ def node_type_of(op: Op) -> type[GradFn]:
     return node_type
 
 
+def make_attributed(op: Op) -> Callable[..., Any]:
+    """Return the entry of an op of one operand and some attributes."""
+    kernel = op.kernel
+    rule = op.rules[0] if op.rules else None
+    (need_out, need_x, *_) = _needs(rule)
+    node_type = node_type_of(op)
+    bind = op.bind_attrs
+
+    def apply(*args: Any, **kwargs: Any) -> Any:
+        if not args or type(args[0]) is not Tensor:
+            return lift(op, *op.bind(args, kwargs))
+        x = args[0]
+        attrs = bind(args[1:], kwargs)
+        array = x._array
+        try:
+            result = kernel(array, **attrs)
+        except SideBySideError as error:
+            raise error.with_context(op.name) from None
+        except Exception as error:
+            raise explain(op, (x,), attrs, error) from None
+        if type(result) is not ndarray:
+            result = asarray(result)
+        out = new(Tensor)
+        out._array = result
+        edge = x._node
+        if edge is None or rule is None or (special.count and not is_grad_enabled()):
+            out._node = None
+        elif result.dtype.kind != "f":
+            if result.dtype.kind == "c":
+                raise _complex_error(op)
+            out._node = None
+        else:
+            node: Any = new(node_type)
+            node.edges = (edge,)
+            node.out = _keep(result, need_out)
+            node.operands = (_keep(array, need_x),)
+            node.types = None
+            node.attrs = attrs
+            node.extra = None
+            node.sequence = tick()
+            if special.count:
+                annotate(node)
+            out._node = node
+        if op.view:
+            out._parent = (x, op, attrs)
+            x._remember_view(out)
+        return out
+
+    return _named(apply, op)
+
+
 def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     """Run an op of any arity with any attributes, and record it."""
     fast = FAST.get(op)
     if fast is not None and all(type(x) is Tensor or type(x) in _WEAK for x in operands):
-        return fast(*operands)
+        return fast(*operands, **attrs)
     arrays, edges, tracked = unwrap(op, operands)
     try:
         result = op.kernel(*arrays, **attrs)
@@ -262,7 +317,8 @@ def record(
     node.edges = tuple(edges)
     node.out = _keep(result, needs_out)
     node.operands = tuple(map(_keep, arrays, needs))
-    node.types = tuple(map(type_of_array, arrays))
+    # the gradient of an only operand has its type already: nothing broadcasts against it
+    node.types = None if len(arrays) == 1 else tuple(map(type_of_array, arrays))
     node.attrs = attrs
     node.extra = None
     node.sequence = tick()

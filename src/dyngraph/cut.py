@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
-from common.source import Source, user_frame
+from common.source import Source, source_of, user_place
 
 
 class Cut:
@@ -16,17 +14,13 @@ class Cut:
         What cut it, such as ``"detach()"``.
     """
 
-    __slots__ = ("filename", "function", "line", "reason")
+    __slots__ = ("place", "reason")
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        frame = user_frame(2)
-        frame = frame if frame is not None else sys._getframe()
-        self.filename = frame.f_code.co_filename
-        self.line = frame.f_lineno
-        self.function = frame.f_code.co_name
+        self.place = user_place()
 
     @property
-    def source(self) -> Source:
+    def source(self) -> Source | None:
         """The user's line."""
-        return Source(self.filename, self.line, self.function)
+        return source_of(self.place)

@@ -24,7 +24,7 @@ from common.errors import (
     ShapeError,
     UnusedInputError,
 )
-from common.source import user_source
+from common.source import source_of, user_place
 from common.types import TensorType
 from dyngraph import mode, versions
 from dyngraph.tape import AccumulateGrad, Dropped, Freed, GradFn, Node
@@ -38,7 +38,7 @@ def backward(
     create_graph: bool = False,
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
-    """Add the gradient of the sum of `tensors` to ``.grad`` of every leaf; see `Tensor.backward`."""
+    """Add the gradients of `tensors` to ``.grad`` of every leaf; see `Tensor.backward`."""
     tensors = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
     roots = _roots(tensors, grad_tensors, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
@@ -62,7 +62,7 @@ def grad(
     unused: str = "raise",
     allow_unused: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """Return the gradients of the sum of `outputs` with respect to `inputs`, leaving ``.grad`` alone.
+    """Return the gradients of `outputs` with respect to `inputs`, leaving ``.grad`` alone.
 
     Parameters
     ----------
@@ -169,8 +169,10 @@ def _roots(
             g = np.ones(array.shape, array.dtype)
         else:
             tensor = isinstance(cotangent, Tensor)
-            g = cotangent if tensor and create_graph else np.asarray(
-                cotangent._array if tensor else cotangent, dtype=array.dtype
+            g = (
+                cotangent
+                if tensor and create_graph
+                else np.asarray(cotangent._array if tensor else cotangent, dtype=array.dtype)
             )
             if g.shape != array.shape:
                 raise ShapeError(
@@ -240,9 +242,9 @@ def _run(
     """
     found: dict[Node, Any] = {}
     targets = frozenset(wanted or ())
-    freed = None if retain else Freed(user_source())
+    freed = None if retain else Freed(user_place())
     anomaly = mode.is_anomaly_enabled()
-    changes = versions.changes
+    latest_change = versions.latest
     pending: dict[Node, Any] = {}
     heap: list[tuple[int, Node]] = []  # the negated sequence number of each pending node
     node: Any
@@ -268,7 +270,7 @@ def _run(
                 continue
             if node.operands is None:
                 _recompute(node)
-            if changes:
+            if latest_change[0] > node.sequence:
                 _check_versions(node)
             if create_graph:
                 grads = node.pull(g, *_saved_tensors(node))
@@ -276,7 +278,7 @@ def _run(
                 grads = node.pull(g, node.out, node.operands)
             if anomaly:
                 _check_finite(node, g, grads)
-            for edge, grad in zip(node.edges, grads):  # noqa: B905  the hot loop
+            for edge, grad in zip(node.edges, grads):
                 if grad is None or (path is not None and edge not in path):
                     continue
                 if edge in pending:
@@ -363,10 +365,8 @@ def _recompute(node: GradFn) -> None:
     if isinstance(node.out, Dropped):
         node.out.restore()
         return
-    where = node.out.source if isinstance(node.out, Freed) else None
-    raise FreedGraphError(
-        f"second backward through {node.describe()}", related=(("freed", where),)
-    )
+    where = source_of(node.out.place) if isinstance(node.out, Freed) else None
+    raise FreedGraphError(f"second backward through {node.describe()}", related=(("freed", where),))
 
 
 def _check_versions(node: GradFn) -> None:
@@ -376,8 +376,8 @@ def _check_versions(node: GradFn) -> None:
             saved = node.extra.source if node.extra is not None else None
             raise InPlaceError(
                 f"a value saved by {node.describe()} was overwritten by {change.operation}",
-                cause=f"the gradient of {node.describe()} needs the {TensorType(array.shape, array.dtype)} "
-                "as it was; it is now at version "
+                cause=f"the gradient of {node.describe()} needs the "
+                f"{TensorType(array.shape, array.dtype)} as it was; it is now at version "
                 f"{change.version}"
                 + ("" if saved else " (run under detect_anomaly() to see the line that saved it)"),
                 related=((f"saved by {node.describe()}", saved), ("overwritten", change.source)),

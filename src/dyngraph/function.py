@@ -139,7 +139,7 @@ class _OutputGradFn(GradFn):
 
     def describe(self) -> str:
         """Return the function's name."""
-        return self.edges[0].describe()  # type: ignore[union-attr]
+        return str(self.edges[0].describe())
 
     def name(self) -> str:
         """Return the function's name with ``Backward``."""
@@ -153,8 +153,8 @@ class _OutputGradFn(GradFn):
 class Function:
     """An operation with a gradient of its own; subclass it.
 
-    ``forward(ctx, *args)`` computes with tensors that record nothing; ``backward(ctx, *grads)`` gets
-    the gradient of each result and returns one for each argument, None where there is none. Written
+    ``forward(ctx, *args)`` computes with tensors that record nothing; ``backward(ctx, *grads)``
+    gets the gradient of each result and returns one for each argument, None where there is none. Written
     with dyngraph's operations, ``backward`` can be differentiated again. Call ``apply``.
 
     Examples

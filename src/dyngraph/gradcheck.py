@@ -90,7 +90,11 @@ def gradcheck(
 
 
 def gradgradcheck(
-    function: Callable[..., Any], inputs: Any, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3
+    function: Callable[..., Any],
+    inputs: Any,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
 ) -> bool:
     """Check the second derivatives of `function` against differences of the first.
 
@@ -137,9 +141,7 @@ def _analytic(output: Tensor, wanted: list[Tensor]) -> list[Array]:
             found = engine.grad(output, wanted, [cotangent], retain_graph=True, unused="none")
         for row, x, g in zip(rows, wanted, found, strict=True):
             row.append(np.zeros(x.size) if g is None else g._array.reshape(-1))
-    return [
-        np.array(row).reshape(output.size, x.size) for row, x in zip(rows, wanted, strict=True)
-    ]
+    return [np.array(row).reshape(output.size, x.size) for row, x in zip(rows, wanted, strict=True)]
 
 
 def _numeric(

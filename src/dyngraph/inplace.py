@@ -12,17 +12,18 @@ ones. Three things keep gradients right:
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from common.errors import DTypeError, InPlaceError, ShapeError
-from common.op import Kind, Op, register
+from common.op import Kind, Op, lookup, register
 from common.operators import UNARY_METHODS
-from common.types import Array, TensorType, is_scalar
+from common.types import Array, Shape, TensorType, broadcast_shapes, is_scalar
 from dyngraph.apply import record
-from dyngraph.mode import is_grad_enabled
+from dyngraph.mode import is_grad_enabled, special
 from dyngraph.namespace import NAMESPACE
 from dyngraph.tape import AccumulateGrad, GradFn
 from dyngraph.tensor import Tensor
@@ -73,13 +74,13 @@ def write(target: Tensor, result: Tensor, operation: str) -> Tensor:
         If the result does not fit into the target.
     """
     array = target._array
-    if np.broadcast_shapes(result.shape, array.shape) != array.shape:
+    if result.shape != array.shape and not _fits(result.shape, array.shape):
         raise ShapeError(
             f"{operation}: a result of shape {result.shape} does not fit into {array.shape}",
             cause="an in-place operation cannot enlarge its target",
             fix="use the out-of-place form, x = x + y",
         )
-    if not np.can_cast(result.dtype, array.dtype, "same_kind"):
+    if result.dtype != array.dtype and not np.can_cast(result.dtype, array.dtype, "same_kind"):
         raise DTypeError(
             f"{operation}: a result of dtype {result.dtype} does not fit into {array.dtype}",
             cause="an in-place operation cannot change its target's dtype",
@@ -88,7 +89,7 @@ def write(target: Tensor, result: Tensor, operation: str) -> Tensor:
     if not array.flags.writeable:
         raise InPlaceError(
             f"{operation}: the target is read-only",
-            cause="it is a broadcast view, whose elements share memory, or came from a read-only array",
+            cause="it is a broadcast view, whose elements share memory, or a read-only array",
             fix="clone() it first",
         )
     recording = is_grad_enabled()
@@ -110,6 +111,13 @@ def write(target: Tensor, result: Tensor, operation: str) -> Tensor:
     if recording and tracked:
         _rebase(chain, result)
     return target
+
+
+def _fits(shape: Shape, into: Shape) -> bool:
+    try:
+        return broadcast_shapes(shape, into) == into
+    except ShapeError:
+        return False
 
 
 def _ancestors(target: Tensor) -> list[Tensor]:
@@ -141,7 +149,7 @@ def _rebase(chain: list[Tensor], result: Tensor) -> None:
     if fitted.dtype != target.dtype:
         fitted = NAMESPACE["cast"](fitted, dtype=target.dtype)
     node = fitted._node
-    for view, parent in zip(chain, chain[1:], strict=False):
+    for view, parent in itertools.pairwise(chain):
         _, op, attrs = view._parent
         how = {"view": op, "view_attrs": tuple(attrs.items())}
         arrays = [parent._array, view._array]
@@ -161,14 +169,45 @@ def _derive_views(base: Tensor) -> None:
             _derive_views(view)
 
 
-def _in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return write(self, function(self, *args, **kwargs), name)
+def _in_place(name: str, spelling: str) -> Callable[..., Tensor]:
+    function = NAMESPACE[name]
+    op = lookup(name)
+    kernel = op.kernel if isinstance(op, Op) and op.arity == 2 else None
+    directly = isinstance(kernel, np.ufunc)
 
-    method.__name__ = name
-    method.__qualname__ = f"Tensor.{name}"
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if directly and len(args) == 1 and not kwargs and _untracked(self, args[0]):
+            other = args[0]
+            try:
+                kernel(
+                    self._array,
+                    other._array if type(other) is Tensor else other,
+                    out=self._array,
+                )
+            except (ValueError, TypeError, OverflowError):
+                pass  # the general way below has the better message
+            else:
+                changed(self._array, spelling)
+                return self
+        return write(self, function(self, *args, **kwargs), spelling)
+
+    method.__name__ = spelling
+    method.__qualname__ = f"Tensor.{spelling}"
     method.__doc__ = f"Overwrite this tensor with the result of ``{function.__name__}``."
     return method
+
+
+def _untracked(target: Tensor, other: Any) -> bool:
+    """Tell whether writing to `target` concerns no graph, so that nothing need be recorded."""
+    if type(other) is Tensor:
+        edge = other._node
+    elif is_scalar(other):
+        edge = None
+    else:
+        return False
+    if special.count and not is_grad_enabled():
+        return True
+    return edge is None and target._node is None and not hasattr(target, "_parent")
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
@@ -222,10 +261,10 @@ _OPERATORS = {
 
 def _install() -> None:
     for name in (*_BINARY, *UNARY_METHODS):
-        setattr(Tensor, f"{name}_", _in_place(NAMESPACE[name], f"{name}_"))
+        setattr(Tensor, f"{name}_", _in_place(name, f"{name}_"))
     for dunder, name in _OPERATORS.items():
         symbol = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/=", "pow": "**="}.get(name, name)
-        setattr(Tensor, dunder, _in_place(NAMESPACE[name], symbol))
+        setattr(Tensor, dunder, _in_place(name, symbol))
     for function in (fill_, zero_, copy_):
         setattr(Tensor, function.__name__, function)
     setattr(Tensor, "__setitem__", setitem)  # noqa: B010  a method of its own file

@@ -106,7 +106,7 @@ class _Setting:
         return type(self)()
 
 
-class no_grad(_Setting):  # noqa: N801  PyTorch's name
+class no_grad(_Setting):
     """Record nothing inside a ``with`` block or a decorated function.
 
     Examples
@@ -120,17 +120,17 @@ class no_grad(_Setting):  # noqa: N801  PyTorch's name
     """
 
 
-class inference_mode(no_grad):  # noqa: N801  PyTorch's name
+class inference_mode(no_grad):
     """Record nothing: the same as `no_grad`, under the name PyTorch gives it for inference."""
 
 
-class enable_grad(_Setting):  # noqa: N801  PyTorch's name
+class enable_grad(_Setting):
     """Record again inside a `no_grad` block."""
 
     _value = True
 
 
-class set_grad_enabled(_Setting):  # noqa: N801  PyTorch's name
+class set_grad_enabled(_Setting):
     """Record or not, by a flag, inside a ``with`` block or a decorated function.
 
     Parameters
@@ -146,7 +146,7 @@ class set_grad_enabled(_Setting):  # noqa: N801  PyTorch's name
         return type(self)(self._value)
 
 
-class detect_anomaly(_Setting):  # noqa: N801  PyTorch's name
+class detect_anomaly(_Setting):
     """Name the operation whose gradient became NaN, and the line that ran it.
 
     Every operation remembers its line inside the block, which makes it slower. Run the forward and

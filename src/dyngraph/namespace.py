@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 
-import common.functional
-import common.ops
 from common.op import Kind, Op, namespace, register
-from common.operators import BINARY_OPERATORS, COMPARISONS, UNARY_METHODS, UNARY_OPERATORS
+from common.operators import (
+    BINARY_OPERATORS,
+    COMPARISONS,
+    METHODS,
+    UNARY_METHODS,
+    UNARY_OPERATORS,
+)
 from common.ops.creation import CREATION
 from common.types import TensorType
-from dyngraph.apply import FAST, lift, make_binary, make_unary
+from dyngraph.apply import FAST, lift, make_attributed, make_binary, make_unary
 from dyngraph.tensor import Tensor
 
 clone = register(
@@ -72,22 +76,24 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
 def _build() -> dict[str, Callable[..., Any]]:
     names: dict[str, Callable[..., Any]] = {}
     for name, function in namespace().items():
-        if isinstance(function, Op) and not function.attrs and function.arity in (1, 2):
-            if function.kind is Kind.ELEMENTWISE and not _reads_types(function):
-                if function not in FAST:
-                    make = make_unary if function.arity == 1 else make_binary
-                    FAST[function] = make(function)
-                names[name] = FAST[function]
-                continue
-        names[name] = _lifted(function, name)
+        make = _entry(function) if isinstance(function, Op) else None
+        if make is not None:
+            if function not in FAST:
+                FAST[function] = make(function)
+            names[name] = FAST[function]
+        else:
+            names[name] = _lifted(function, name)
     names.update({name: _creation(function) for name, function in CREATION.items()})
     return names
 
 
-def _reads_types(op: Op) -> bool:
-    return any(
-        "type" in (rule.out, *rule.operands) for rule in op.rules if rule is not None
-    )
+def _entry(op: Op) -> Callable[[Op], Callable[..., Any]] | None:
+    """Return what makes the quick entry of `op`, or None where only the general one fits."""
+    if op.arity == 1:
+        plain = op.kind is Kind.ELEMENTWISE and not op.attrs and not op.view
+        reads_types = any("type" in (rule.out, *rule.operands) for rule in op.rules if rule)
+        return make_unary if plain and not reads_types else make_attributed
+    return make_binary if op.arity == 2 and not op.attrs and not op.view else None
 
 
 def _install_operators() -> None:
@@ -98,7 +104,7 @@ def _install_operators() -> None:
             setattr(Tensor, dunder, function)
             if dunder in BINARY_OPERATORS and dunder not in COMPARISONS:
                 setattr(Tensor, f"__r{dunder[2:]}", _reflected(function))
-    for name in UNARY_METHODS:
+    for name in (*UNARY_METHODS, *METHODS):
         setattr(Tensor, name, NAMESPACE[name])
     Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 

@@ -50,7 +50,9 @@ def _formatter(array: Array) -> Any:
         width = max((len(str(x)) for x in np.unique(array)), default=0) if array.ndim else 0
         return lambda x: str(bool(x)).rjust(width)
     if array.dtype.kind in "iu":
-        width = max((len(str(x)) for x in (array.min(), array.max())), default=0) if array.size else 0
+        width = (
+            max((len(str(x)) for x in (array.min(), array.max())), default=0) if array.size else 0
+        )
         return lambda x: str(int(x)).rjust(width)
     if array.dtype.kind == "c":
         real, imag = _float_text(array.real), _float_text(np.abs(array.imag))

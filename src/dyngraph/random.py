@@ -55,17 +55,13 @@ def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
     return shape
 
 
-def rand(
-    *shape: Any, dtype: npt.DTypeLike = DEFAULT_DTYPE, requires_grad: bool = False
-) -> Tensor:
+def rand(*shape: Any, dtype: npt.DTypeLike = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
     """Draw from the uniform distribution over [0, 1)."""
     out = NAMESPACE["uniform"](next_key(), shape=_shape(shape), dtype=dtype)
     return out.requires_grad_(requires_grad)  # type: ignore[no-any-return]
 
 
-def randn(
-    *shape: Any, dtype: npt.DTypeLike = DEFAULT_DTYPE, requires_grad: bool = False
-) -> Tensor:
+def randn(*shape: Any, dtype: npt.DTypeLike = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:
     """Draw from the standard normal distribution."""
     out = NAMESPACE["normal"](next_key(), shape=_shape(shape), dtype=dtype)
     return out.requires_grad_(requires_grad)  # type: ignore[no-any-return]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Union
+from typing import Any, ClassVar
 
 from common.autodiff import fit
 from common.op import Op, Rule
-from common.source import Source
+from common.source import Place, Source
 from common.types import Array, TensorType
 
 tick = itertools.count(1).__next__
@@ -46,12 +46,12 @@ class Extra:
 
 
 class Freed:
-    """Stands in a node for what an earlier backward pass freed."""
+    """Stands in a node for what an earlier backward pass, at `place`, freed."""
 
-    __slots__ = ("source",)
+    __slots__ = ("place",)
 
-    def __init__(self, source: Source | None) -> None:
-        self.source = source
+    def __init__(self, place: Place | None) -> None:
+        self.place = place
 
 
 class Dropped:
@@ -114,7 +114,7 @@ class GradFn:
     attrs: ClassVar[Mapping[str, Any]] = {}
     saves: ClassVar[bool] = True
 
-    edges: tuple[Union[GradFn, AccumulateGrad, None], ...]
+    edges: tuple[Any, ...]  # of GradFn, AccumulateGrad or None
     extra: Extra | None
     operands: tuple[Any, ...] | None
     out: Any

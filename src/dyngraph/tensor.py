@@ -226,7 +226,7 @@ class Tensor(ArrayOperators):
     def __len__(self) -> int:
         if not self._array.ndim:
             raise DTypeError("a 0-d tensor has no length", cause="it has no axes", fix="use .size")
-        return self._array.shape[0]
+        return int(self._array.shape[0])
 
     def __contains__(self, value: Any) -> bool:
         return bool((self._array == (value._array if type(value) is Tensor else value)).any())
@@ -253,7 +253,7 @@ class Tensor(ArrayOperators):
         memo[id(self)] = copied
         return copied
 
-    # graph ------------------------------------------------------------------------------------------
+    # graph ------------------------------------------------------------------------------------
 
     def requires_grad_(self, flag: bool = True) -> Tensor:
         """Ask for a gradient, or no longer, and return this tensor.
@@ -429,9 +429,7 @@ def _extra(node: GradFn | AccumulateGrad) -> Extra:
     return node.extra
 
 
-def tensor(
-    data: Any, dtype: npt.DTypeLike | None = None, requires_grad: bool = False
-) -> Tensor:
+def tensor(data: Any, dtype: npt.DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """Make a tensor from numbers, nested sequences, arrays or tensors; the data is copied.
 
     Parameters
@@ -463,7 +461,7 @@ def as_tensor(data: Any, dtype: npt.DTypeLike | None = None) -> Tensor:
     Changes made to the array behind the tensor's back are not noticed by ``backward()``.
     """
     if type(data) is Tensor:
-        return data if dtype is None else data.to(dtype)  # type: ignore[no-any-return]
+        return data if dtype is None else data.to(dtype)
     if dtype is None and not hasattr(data, "dtype"):
         dtype = _inferred_dtype(data)
     return _made(data, dtype, False, False)
@@ -519,9 +517,7 @@ def _without_tensors(data: Any) -> Any:
     return data
 
 
-def _made(
-    data: Any, dtype: npt.DTypeLike | None, copied: bool, requires_grad: bool
-) -> Tensor:
+def _made(data: Any, dtype: npt.DTypeLike | None, copied: bool, requires_grad: bool) -> Tensor:
     array = _numeric(data, dtype)
     if copied:
         array = np.array(array, order="C", copy=True)

@@ -1,7 +1,8 @@
 """Version counters of storage, at no cost to operations that do not write in place.
 
 An in-place change is entered here, under the array that owns the memory, with the moment it
-happened. A backward pass asks only if anything was entered at all, so the usual program never pays.
+happened. A backward pass asks only whether anything changed after an operation ran, so the usual
+program, which changes its parameters between one pass and the next, never pays.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from common.source import Source, user_source
+from common.source import Place, Source, source_of, user_place
 from common.types import Array
 from dyngraph.tape import tick
 
@@ -28,16 +29,24 @@ class Change:
     version : int
         How many changes there were.
     operation : str
-    source : Source or None
+    place : Place or None
         The user's line.
     """
 
     sequence: int
     version: int
     operation: str
-    source: Source | None
+    place: Place | None
     reference: Any
 
+    @property
+    def source(self) -> Source | None:
+        """The user's line that made the change."""
+        return source_of(self.place)
+
+
+latest = [0]
+"""The moment of the last change of any storage."""
 
 changes: dict[int, Change] = {}
 """The last change of each storage that is still alive, by the id of the array that owns it."""
@@ -55,15 +64,20 @@ def changed(array: Array, operation: str) -> None:
     """Enter that `array` was just written to."""
     owner = storage_of(array)
     key = id(owner)
+    now = latest[0] = tick()
     known = changes.get(key)
     if known is None:
-        reference = weakref.ref(owner, lambda _, key=key: changes.pop(key, None))
-        changes[key] = Change(tick(), 1, operation, user_source(), reference)
+
+        def forget(_: Any) -> None:
+            changes.pop(key, None)
+
+        reference = weakref.ref(owner, forget)
+        changes[key] = Change(now, 1, operation, user_place(), reference)
     else:
-        known.sequence = tick()
+        known.sequence = now
         known.version += 1
         known.operation = operation
-        known.source = user_source()
+        known.place = user_place()
 
 
 def change_after(array: Array, sequence: int) -> Change | None:

@@ -1,0 +1,66 @@
+"""The static executor: declare a graph, compile it, then run it.
+
+Examples
+--------
+>>> import numpy as np
+>>> import staticgraph as sg
+>>> with sg.Graph() as graph:
+...     x = sg.placeholder("x", (3,))
+...     w = sg.variable([1.0, 2.0, 3.0], name="w")
+...     y = sg.sum(x * w)
+...     (dw,) = sg.gradients(y, [w])
+>>> run = sg.compile([y, dw], inputs=[x])
+>>> run(np.ones(3, "float32"))
+[array(6., dtype=float32), array([1., 1., 1.], dtype=float32)]
+
+Every function of the op library is here too, and declares nodes of the graph that is open.
+"""
+
+from __future__ import annotations
+
+import math as _math
+from typing import Any as _Any
+
+import numpy as _numpy
+
+from common.types import TensorType
+from staticgraph.autodiff import grad, gradients, jvp, value_and_grad, vjp
+from staticgraph.build import assign, constant, group, placeholder, stop_gradient, variable
+from staticgraph.drawing import to_dot, to_graphml, to_json, to_mermaid, to_svg
+from staticgraph.executable import Executable, compile
+from staticgraph.explanation import Explanation, RetraceWarning
+from staticgraph.function import StaticFunction, function
+from staticgraph.graph import Graph, current_graph
+from staticgraph.guards import BakedValueWarning
+from staticgraph.lower import lower
+from staticgraph.namespace import asarray
+from staticgraph.namespace import lookup as _lookup
+from staticgraph.namespace import names as _names
+from staticgraph.node import Node
+from staticgraph.passes.pipeline import DEFAULT_PASSES, without
+from staticgraph.printing import format_program, graph_text
+from staticgraph.program import Instruction, Program, Value, Variable
+from staticgraph.session import Session
+from staticgraph.trace import trace
+
+float32, float64 = _numpy.dtype("float32"), _numpy.dtype("float64")
+complex64, complex128 = _numpy.dtype("complex64"), _numpy.dtype("complex128")
+int8, int16, int32, int64 = (_numpy.dtype(f"int{n}") for n in (8, 16, 32, 64))
+uint8, uint16, uint32, uint64 = (_numpy.dtype(f"uint{n}") for n in (8, 16, 32, 64))
+bool = _numpy.dtype("bool")  # the array API's name
+e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
+
+_own = {name for name in globals() if not name.startswith("_")}
+__all__ = sorted(_own | set(_names()))
+
+
+def __getattr__(name: str) -> _Any:
+    found = None if name.startswith("_") else _lookup(name)
+    if found is None:
+        raise AttributeError(f"module 'staticgraph' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

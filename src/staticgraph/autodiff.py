@@ -39,6 +39,7 @@ def gradients(
     Parameters
     ----------
     ys : Node or sequence of Node
+        What is differentiated.
     xs : Node or sequence of Node
         Any floating-point nodes: inputs, variables or intermediate results.
     grad_ys : array or sequence of array, optional
@@ -187,7 +188,7 @@ def _path(ys: list[Node], xs: list[Node]) -> set[Node]:
 def _pull(ys: list[Node], roots: list[Node], xs: list[Node]) -> dict[Node, Node]:
     """Return the gradients of `xs`, for those that have one."""
     path = _path(ys, xs)
-    grads: dict[Node, Node] = {}
+    grads: dict[Node, Any] = {}
     for y, g in zip(ys, roots, strict=True):
         if y in path:
             grads[y] = grads[y] + g if y in grads else g
@@ -331,8 +332,8 @@ def value_and_grad(
     >>> graph.outputs
     [Node(sum: float32[]), Node(add: float32[3])]
     """
-    several = not isinstance(argnums, (int, np.integer))
-    positions: Sequence[int] = tuple(argnums) if several else (argnums,)  # type: ignore[arg-type,assignment]
+    several = not isinstance(argnums, int)
+    positions: Sequence[int] = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def run(*args: Any, **kwargs: Any) -> Any:
         graph, prepared, arguments, structures = _arguments(args, positions)

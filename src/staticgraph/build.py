@@ -13,15 +13,13 @@ from common.errors import (
     DTypeError,
     GraphError,
     MixedModesError,
-    OutOfMemoryError,
-    ShapeError,
-    SideBySideError,
 )
-from common.op import EXECUTORS, Kind, Op
+from common.op import EXECUTORS, Op
 from common.tree import flatten
-from common.types import DEFAULT_DTYPE, Array, TensorType, is_scalar, resolve_scalar, type_of
-from staticgraph.graph import Graph, current_graph, infer, leaked
+from common.types import TensorType
+from staticgraph.graph import Graph, current_graph, leaked
 from staticgraph.node import Node
+from staticgraph.operands import as_array, declare_mixed, strengthen
 from staticgraph.program import Variable
 from staticgraph.roles import ASSIGN, GROUP, PLACEHOLDER, STOP_GRADIENT, VARIABLE
 
@@ -36,7 +34,9 @@ def placeholder(name: str, shape: Iterable[int] | int, dtype: npt.DTypeLike = "f
     name : str
         What feeds call it; new in the graph.
     shape : tuple of int
+        Lengths of the axes.
     dtype : dtype
+        Of the elements.
 
     Raises
     ------
@@ -93,7 +93,9 @@ def variable(value: Any, name: str = "", dtype: npt.DTypeLike | None = None) -> 
     value : array_like
         What it holds first; copied. Python floats become float32, as in PyTorch.
     name : str, optional
+        New in the graph; made up by default.
     dtype : dtype, optional
+        Defaults to that of `value`.
 
     Examples
     --------
@@ -129,7 +131,7 @@ def constant(value: Any, dtype: npt.DTypeLike | None = None, name: str = "") -> 
     graph = require_graph("constant")
     if isinstance(value, Node):
         node = to_node(graph, value)
-        return node if dtype is None else node.astype(dtype)  # type: ignore[no-any-return]
+        return node if dtype is None else node.astype(dtype)
     return graph.constant_array(as_array(value, dtype), name)
 
 
@@ -162,7 +164,7 @@ def assign(target: Node, value: Any) -> Node:
     graph = owner((target, value), "assign")
     if isinstance(value, (int, float, complex, list, tuple)):
         value = as_array(value, target.dtype)
-    return graph.add_op(ASSIGN, (target, to_node(graph, value)), {})
+    return graph.add_op(ASSIGN, (target, to_node(graph, value, target.dtype)), {})
 
 
 def group(*nodes: Node) -> Node:
@@ -205,68 +207,25 @@ def load(node: Node, value: Any) -> None:
     state.value = array
 
 
-# operands -----------------------------------------------------------------------------------------
+# the executor -----------------------------------------------------------------------------------------
 
 
-def as_array(value: Any, dtype: npt.DTypeLike | None = None) -> Array:
-    """Return `value` as an array; Python floats become float32 and Python complex complex64.
-
-    Raises
-    ------
-    DTypeError
-        If it is not made of numbers.
-    MixedModesError
-        If it is a value of another executor.
-    """
-    if type(value) in EXECUTORS:
-        if isinstance(value, Node):
-            value.__array__()
-        raise MixedModesError(f"a {type(value).__name__} was passed to staticgraph")
-    try:
-        array = np.asarray(value, dtype=dtype)
-    except SideBySideError:
-        raise
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DTypeError(
-            f"no constant can be made of this {type(value).__name__}: {error}",
-            cause="the data must be numbers in a rectangular arrangement",
-            fix="pad the rows to one length, or convert the elements to numbers",
-        ) from None
-    except MemoryError as error:
-        raise OutOfMemoryError(str(error)) from None
-    if array.dtype.kind not in "biufc":
-        raise DTypeError(
-            f"no constant can be made of a {type(value).__name__} of dtype {array.dtype}",
-            cause="elements are numbers or booleans",
-            fix="encode the data as numbers first",
-        )
-    if dtype is None and not _has_dtype(value):
-        if array.dtype == np.float64:
-            return array.astype(DEFAULT_DTYPE)
-        if array.dtype == np.complex128:
-            return array.astype(np.complex64)
-    return array
-
-
-def _has_dtype(value: Any) -> bool:
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
-    return hasattr(value, "dtype")
-
-
-def to_node(graph: Graph, value: Any) -> Node:
+def to_node(graph: Graph, value: Any, dtype: npt.DTypeLike | None = None) -> Node:
     """Return `value` as a node of `graph`: itself, or a constant.
+
+    A weak node, which stands for a Python number, becomes one of `dtype`, or of the dtype that it
+    has beside no array.
 
     Raises
     ------
     LeakedNodeError
         If it is a node of another graph.
     """
-    if type(value) is Node:
-        if value.graph is not graph:
-            raise leaked(value, graph)
-        return value
-    return graph.constant_array(as_array(value))
+    if type(value) is not Node:
+        return graph.constant_array(as_array(value))
+    if value.graph is not graph:
+        raise leaked(value, graph)
+    return strengthen(graph, value, dtype) if value in graph.weak else value
 
 
 def require_graph(what: str) -> Graph:
@@ -333,105 +292,9 @@ def declare(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:
     for x in operands:
         if type(x) is not Node or x.graph is not graph:
             plain = False
-    if plain:
+    if plain and not graph.weak:  # type: ignore[union-attr]
         return graph.add_op(op, operands, attrs)  # type: ignore[union-attr]
-    graph = owner(operands, op.name)
-    if all(type(x) is Node for x in operands):
-        return graph.add_op(op, operands, attrs)
-    mixed = [
-        x
-        if type(x) is Node or is_scalar(x)
-        else graph.constant_array(_operand_array(op, x, position))
-        for position, x in enumerate(operands)
-    ]
-    return graph.add_op(op, _resolve_scalars(graph, op, mixed, attrs), attrs)
-
-
-def _resolve_scalars(
-    graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any]
-) -> tuple[Node, ...]:
-    """Return nodes for operands that are nodes or Python numbers."""
-    dtypes = tuple([x.type.dtype for x in mixed if type(x) is Node])
-    if len(dtypes) == len(mixed):
-        return tuple(mixed)
-    if op.kind is not Kind.ELEMENTWISE and _reads_ints(op, mixed, attrs, dtypes):
-        return _constants(graph, mixed, dtypes, ints=True)
-    try:
-        return _constants(graph, mixed, dtypes)
-    except OverflowError as error:
-        return _resolve_wide(graph, op, mixed, attrs, error)
-
-
-def _constants(
-    graph: Graph, mixed: list[Any], dtypes: tuple[Any, ...], ints: bool = False
-) -> tuple[Node, ...]:
-    """Return nodes for `mixed`; with `ints`, Python ints become int64 whatever is beside them."""
-    return tuple(
-        [
-            x
-            if type(x) is Node
-            else graph.constant_scalar(x, () if ints and type(x) is int else dtypes)
-            for x in mixed
-        ]
-    )
-
-
-def _reads_ints(op: Op, mixed: list[Any], attrs: dict[str, Any], dtypes: tuple[Any, ...]) -> bool:
-    """Tell whether `op` takes its Python ints as int64 only, as indices are."""
-    if not any(type(x) is int for x in mixed):
-        return False
-
-    def accepts(ints: bool) -> bool:
-        try:
-            infer(op, _types(mixed, dtypes, ints), attrs)
-        except (SideBySideError, OverflowError):
-            return False
-        return True
-
-    return not accepts(False) and accepts(True)
-
-
-def _types(mixed: list[Any], dtypes: tuple[Any, ...], ints: bool) -> tuple[TensorType, ...]:
-    return tuple(
-        x.type
-        if type(x) is Node
-        else type_of(resolve_scalar(x, () if ints and type(x) is int else dtypes))
-        for x in mixed
-    )
-
-
-def _resolve_wide(
-    graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any], error: OverflowError
-) -> tuple[Node, ...]:
-    """Return nodes where a Python int does not fit the dtype beside it: comparisons take it."""
-    try:
-        compares = infer(op, _types(mixed, (), ints=True), attrs).dtype == bool
-    except (SideBySideError, OverflowError):
-        compares = False
-    if compares:
-        return _constants(graph, mixed, (), ints=True)
-    listing = ", ".join(repr(x.type if type(x) is Node else x) for x in mixed)
-    raise DTypeError(
-        f"{op.name}({listing}): {error}",
-        cause="a Python int takes the dtype of the array beside it, and does not fit",
-        fix="convert the array to a wider dtype with astype first",
-    ) from None
-
-
-def _operand_array(op: Op, value: Any, position: int) -> Array:
-    if isinstance(value, (np.ndarray, np.generic)):
-        return np.asarray(value)
-    if isinstance(value, (int, float, complex)):  # a subclass, such as an IntEnum
-        return as_array(value)
-    if isinstance(value, (list, tuple)):
-        return np.asarray(value)
-    if type(value) in EXECUTORS:
-        raise MixedModesError(f"{op.name}: operand {position} is a {type(value).__name__}")
-    raise DTypeError(
-        f"{op.name}: operand {position} is a {type(value).__name__}, not an array",
-        cause="operands are nodes, arrays or Python numbers",
-        fix="convert it first, for example with numpy.asarray",
-    )
+    return declare_mixed(owner(operands, op.name), op, operands, attrs)
 
 
 EXECUTORS[Node] = declare

@@ -95,8 +95,8 @@ _INSTALLED = tuple(
 )
 _SPEAKS = frozenset({"print", "input", "open"})
 _MUTATORS = frozenset(
-    "append extend insert pop remove clear update add discard setdefault popitem sort".split()
-)
+    ["append", "extend", "insert", "pop", "remove", "clear", "update", "add", "discard"]
+) | {"setdefault", "popitem", "sort", "reverse"}
 _MOST_CODES = 500
 
 
@@ -159,7 +159,7 @@ class _Scan:
         elif isinstance(value, FunctionType):
             self._function(value, static)
         elif not isinstance(value, type):
-            method = getattr(type(value), "__call__", None)  # noqa: B004  the function is needed
+            method: Any = getattr(type(value), "__call__", None)  # noqa: B004  not the answer alone
             if isinstance(method, FunctionType):
                 self._function(method, self._with_first(method, value, static))
 

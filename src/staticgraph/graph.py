@@ -104,6 +104,9 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         self.outputs: list[Node] = []
         self.output_tree: Any = None
         self.max_nodes = max_nodes
+        # nodes that stand for Python numbers, and what they were cast to; see operands
+        self.weak: set[Node] = set()
+        self.weak_casts: dict[tuple[Node, np.dtype[Any]], Node] = {}
         self._finalizes = finalize
         self._final = False
         self._finalized_at: Source | None = None
@@ -156,7 +159,9 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         Parameters
         ----------
         op : Op
+            What the node computes.
         operands : tuple of Node
+            What it computes it from.
         attrs : mapping
             Complete, as `Op.bind` gives them.
         type : TensorType, optional
@@ -261,7 +266,8 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         """
         self._check_name(name)
         del self._by_name[node.name]
-        self._by_name[name] = self.nodes[node]["name"] = node.name = name
+        self._by_name[name] = node
+        self.nodes[node]["name"] = node.name = name
 
     # constants ----------------------------------------------------------------------------------
 
@@ -286,8 +292,8 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
             if small:
                 known = self._constants.get(key)
             else:
-                original, known = self._large_constants.get(id(value), (None, None))
-                if known is not None and not _same_bytes(known.value, original):
+                _, known = self._large_constants.get(id(value), (None, None))
+                if known is not None and known.value.tobytes() != value.tobytes():
                     known = None
             if known is not None:
                 return known
@@ -339,8 +345,8 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
     def _final_error(self, op: Op) -> FinalGraphError:
         return FinalGraphError(
             f"{op.name} was declared in graph {self.name!r} after it was compiled",
-            fix="declare every op before the loop that runs the graph; for a graph that is to grow, "
-            "call graph.unfreeze() first or create it with Graph(finalize=False)",
+            fix="declare every op before the loop that runs the graph; for a graph that is to "
+            "grow, call graph.unfreeze() first or create it with Graph(finalize=False)",
             related=(("compiled", self._finalized_at),),
         )
 
@@ -445,10 +451,6 @@ def _dtype_name(dtype: np.dtype[Any]) -> str:
     if name is None:
         name = _dtype_names[dtype] = dtype.name
     return name
-
-
-def _same_bytes(left: Array, right: Array) -> bool:
-    return left.shape == right.shape and left.tobytes() == right.tobytes()
 
 
 def infer(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> TensorType:

@@ -82,9 +82,7 @@ class Guard:
         if value is MISSING:
             return False
         structure, leaves = _take_apart(value)
-        return bool(structure == self._structure) and all(
-            map(_is_same, leaves, self._leaves, strict=False)
-        )
+        return bool(structure == self._structure) and all(map(_is_same, leaves, self._leaves))
 
     def describe_change(self) -> str:
         """Return what changed, as in ``lr: 0.1 -> 0.2 (closure, train.py:12)``."""
@@ -162,6 +160,7 @@ def watch(function: Callable[..., Any], static: Mapping[str, Any] | None = None)
     Parameters
     ----------
     function : callable
+        What is traced.
     static : mapping of str to object, optional
         Parameters that are passed objects as they are.
     """

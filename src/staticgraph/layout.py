@@ -199,10 +199,10 @@ def find_layouts(program: Program) -> dict[Value, Layout]:
 def _result_layout(instruction: Instruction, operands: list[Layout]) -> Layout:
     op, output = instruction.op, instruction.output
     if not op.view:
-        if op.kind is Kind.ELEMENTWISE and all([x.contiguous or _in_order(x) for x in operands]):
+        if op.kind is Kind.ELEMENTWISE and all(in_order(x) for x in operands):
             return _row_major(output)
         # a kernel that takes a row-major output makes one by itself, from row-major operands
-        if op.takes_out and all([x.contiguous for x in operands]):
+        if op.takes_out and all(x.contiguous for x in operands):
             return _row_major(output)
     outcome = _outcome(instruction, operands)
     if outcome is None:
@@ -214,11 +214,14 @@ def _result_layout(instruction: Instruction, operands: list[Layout]) -> Layout:
     return Layout(outcome.strides, first.base, first.offset + outcome.offset, outcome.contiguous)
 
 
-def _in_order(layout: Layout) -> bool:
+def in_order(layout: Layout) -> bool:
     """Tell whether the axes that have a stride stand in row-major order.
 
-    A broadcast axis, of stride 0, says nothing about the order in which NumPy walks the others.
+    If those of every operand do, an elementwise result is row-major: a broadcast axis, of stride
+    0, says nothing about the order in which NumPy walks the others.
     """
+    if layout.contiguous:
+        return True
     if layout.strides is None:
         return False
     steps = [stride for stride in layout.strides if stride]
@@ -227,7 +230,7 @@ def _in_order(layout: Layout) -> bool:
 
 def _outcome(instruction: Instruction, operands: list[Layout]) -> _Outcome | None:
     op = instruction.op
-    if op.kind not in _PROBED or any([x.strides is None for x in operands]):
+    if op.kind not in _PROBED or any(x.strides is None for x in operands):
         return None
     if not op.view:
         size = instruction.output.type.size + sum([v.type.size for v in instruction.inputs])

@@ -26,6 +26,7 @@ def lower(
     Parameters
     ----------
     graph : Graph
+        Left as it is.
     outputs : sequence of Node or str
         An assignment is made, as an update of the program, if an output is computed from it.
     inputs : sequence of Node or str, optional
@@ -176,10 +177,12 @@ class _Lowering:
     def _check_edges(self, node: Node) -> None:
         """Refuse a node whose edges were changed behind the declaration's back."""
         uses = self.graph._pred.get(node)
-        if uses is not None and len(node.operands) == sum(map(len, uses.values())):
-            if all(operand in uses for operand in node.operands):
-                return
-        raise self._edited_error(node)
+        if (
+            uses is None
+            or len(node.operands) != sum(map(len, uses.values()))
+            or not all(operand in uses for operand in node.operands)
+        ):
+            raise self._edited_error(node)
 
     def _edited_error(self, node: Node) -> GraphError | CycleError:
         related = ((f"{node.name} declared", node.source),)

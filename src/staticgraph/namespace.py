@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-import common.ops  # noqa: F401  importing it fills the registry
+import common.functional
+import common.ops  # noqa: F401  importing them fills the registry
 from common.op import EXECUTORS, Op, namespace
 from common.ops.creation import CREATION
 from common.tree import flatten, map_tree
@@ -60,8 +61,8 @@ def _composition(function: Callable[..., Any]) -> Callable[..., Any]:
             elif current_graph() is None:
                 return function(*args, **kwargs)  # of plain numbers, such as a seed
         result = function(*args, **kwargs)
-        graph = current_graph()
-        return result if graph is None else map_tree(lambda x: _lift(graph, x), result)
+        opened = current_graph()
+        return result if opened is None else map_tree(lambda x: _lift(opened, x), result)
 
     return call
 

@@ -93,9 +93,7 @@ def _operands(dag: nx.DiGraph, label: Any) -> list[Any]:
     if dag.is_multigraph():
         edges = list(dag.in_edges(label, keys=True, data=True))
     else:
-        edges = [
-            (source, user, None, data) for source, user, data in dag.in_edges(label, data=True)
-        ]
+        edges = [(*edge[:2], None, edge[2]) for edge in dag.in_edges(label, data=True)]
     positions = [data.get("position", key) for _, _, key, data in edges]
     if sorted(position for position in positions if isinstance(position, int)) == list(
         range(len(edges))
@@ -132,7 +130,7 @@ def _declare(graph: Graph, data: dict[str, Any], label: Any, operands: list[Node
         raise GraphError(
             f"{name} takes {arity} operands, and {len(operands)} edges lead here",
             cause="every operand is an edge; an operand used twice needs two, in a MultiDiGraph",
-            fix=f"add an edge for each of {', '.join(called.operand_names)}",  # type: ignore[union-attr]
+            fix=f"add an edge for each of {', '.join(called.operand_names)}",
         )
     result = called(*operands, **attrs)
     if not isinstance(result, Node):

@@ -65,12 +65,12 @@ class Node(ArrayOperators):
         self.sequence = sequence
 
     @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def shape(self) -> tuple[int, ...]:
         """Lengths of the axes, fixed when the node is declared."""
         return self.type.shape
 
     @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+    def dtype(self) -> np.dtype[Any]:
         """Data type of the elements."""
         return self.type.dtype
 

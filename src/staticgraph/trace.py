@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from common.errors import ArgumentError, GraphError, MixedModesError
+from common.errors import GraphError, MixedModesError
 from common.op import EXECUTORS
-from common.source import Source
 from common.tree import flatten, leaf_paths, unflatten
-from common.types import Array, TensorType, is_scalar
+from common.types import TensorType, is_scalar
 from staticgraph.build import as_array, placeholder, to_node
 from staticgraph.graph import Graph, leaked
 from staticgraph.node import Node

@@ -6,9 +6,10 @@ import pickle
 import threading
 import weakref
 
-import dyngraph as dg
 import numpy as np
 import pytest
+
+import dyngraph as dg
 from common.errors import (
     ArgumentError,
     FreedGraphError,

@@ -1,8 +1,9 @@
 """Every op of the registry in the dynamic mode: gradients of first and second order."""
 
-import dyngraph as dg
 import numpy as np
 import pytest
+
+import dyngraph as dg
 from common.op import REGISTRY
 from common.samples import draw
 

@@ -1,8 +1,9 @@
 """value_and_grad, vjp, jvp, jacobian, hessian, checkpoint, custom functions, gradcheck, anomaly."""
 
-import dyngraph as dg
 import numpy as np
 import pytest
+
+import dyngraph as dg
 from common.errors import (
     AnomalyError,
     ArgumentError,

@@ -1,8 +1,9 @@
 """In-place operations and views: right, or a clear error; never a silently wrong gradient."""
 
-import dyngraph as dg
 import numpy as np
 import pytest
+
+import dyngraph as dg
 from common.errors import DTypeError, InPlaceError, ShapeError
 
 

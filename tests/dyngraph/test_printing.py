@@ -1,8 +1,9 @@
 """Tensors print as PyTorch prints them."""
 
-import dyngraph as dg
 import numpy as np
 import pytest
+
+import dyngraph as dg
 
 
 @pytest.mark.parametrize(

@@ -244,9 +244,10 @@ def _einsum_rule(position: int, g: Any, _out: Any, *operands: Any, subscripts: s
     ]
     wanted = "".join(distinct[axis] for axis in target)
     gradient = _einsum(*factors, subscripts=f"{','.join(parts)}->{wanted}")
-    if len(target) < len(shape):
-        ones = tuple(n if axis in target else 1 for axis, n in enumerate(shape))
-        gradient = broadcast_to(gradient.reshape(ones), shape=shape)
+    if tuple(gradient.shape) != tuple(shape):
+        found = iter(gradient.shape)
+        aligned = tuple(next(found) if axis in target else 1 for axis in range(len(shape)))
+        gradient = broadcast_to(gradient.reshape(aligned), shape=shape)
     return gradient
 
 

@@ -9,7 +9,7 @@ them is stable.
 The coefficients are weighted minimax fits (Lawson's algorithm on the linearised quotient, 50 digits),
 in the manner of W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp.
 23 (1969). Their relative error in erf is 4e-17 and 9e-9; that of ``erfc = exp(-S)`` is below 2e-11
-and 3e-5, down to where erfc underflows.
+and 4e-5, down to where erfc underflows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Approximation(NamedTuple):
     limit : numpy.ndarray
         Where erfc has underflown; `t` is cut off there.
     numerator, denominator : tuple of numpy.ndarray
-        The coefficients of -P and Q as 0-d arrays, highest power first.
+        The coefficients of -P and Q as 0-d arrays, highest power first, divided by that of Q's
+        highest power, which is left out.
     """
 
     limit: Array
@@ -51,7 +52,10 @@ def approximation(
         scaled = [factor * c * scale**k for k, c in enumerate(coefficients)]
         return tuple(np.asarray(c, dtype) for c in reversed(scaled))
 
-    return Approximation(np.asarray(limit / scale, dtype), typed(p, -scale), typed(q, 1.0))
+    leading = q[-1] * scale ** (len(q) - 1)
+    return Approximation(
+        np.asarray(limit / scale, dtype), typed(p, -scale / leading), typed(q[:-1], 1 / leading)
+    )
 
 
 FLOAT32 = (
@@ -84,9 +88,8 @@ def negative_log_erfc(t: Array, single: Approximation, double: Approximation) ->
         np.multiply(p, t, p)
         np.add(p, coefficient, p)
     np.multiply(p, t, p)
-    q = np.multiply(t, denominator[0], np.empty_like(t))
-    np.add(q, denominator[1], q)
-    for coefficient in denominator[2:]:
+    q = np.add(t, denominator[0], np.empty_like(t))
+    for coefficient in denominator[1:]:
         np.multiply(q, t, q)
         np.add(q, coefficient, q)
     return np.divide(p, q, p)

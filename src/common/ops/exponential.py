@@ -143,6 +143,8 @@ softplus = register(
 _LARGE = 512  # elements from which on vectorised calls outweigh their number
 
 
+# the difference of infinities or of huge numbers deserves no warning: the result is right
+@np.errstate(invalid="ignore", over="ignore")
 def _logaddexp(x: Any, y: Any, out: Array | None = None) -> Any:
     """Return log(exp(x) + exp(y)).
 
@@ -150,9 +152,8 @@ def _logaddexp(x: Any, y: Any, out: Array | None = None) -> Any:
     """
     if getattr(x, "size", 1) < _LARGE and getattr(y, "size", 1) < _LARGE:
         return np.logaddexp(x, y, out)
-    with np.errstate(invalid="ignore"):
-        gap = np.subtract(x, y)
-    if gap.dtype.kind != "f":
+    gap = np.subtract(x, y)
+    if gap.dtype.kind != "f" or gap.dtype.itemsize == 2:
         return np.logaddexp(x, y, out)
     np.absolute(gap, gap)
     np.negative(gap, gap)

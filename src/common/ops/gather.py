@@ -117,12 +117,14 @@ def _take_infer(x: TensorType, indices: TensorType, *, axis: int | None = None) 
 def _take_gradient_kernel(g: Array, indices: Array, *, shape: Shape, axis: int) -> Array:
     indices = np.asarray(indices)
     flat = from_start(indices, shape[axis]).reshape(-1)
+    if flat.size and not 0 <= np.minimum.reduce(flat) <= np.maximum.reduce(flat) < shape[axis]:
+        raise_out_of_range("take_gradient", shape, [indices], [axis])
     before, after = shape[:axis], shape[axis + 1 :]
     if not before:
         rows = scatter_rows(g.reshape(flat.size, prod(after)), flat, shape[0])
         return rows.reshape(shape)
     g = np.moveaxis(g.reshape((*before, flat.size, *after)), axis, 0)
-    rows = scatter_rows(g.reshape(flat.size, -1), flat, shape[axis])
+    rows = scatter_rows(g.reshape(flat.size, prod(before + after)), flat, shape[axis])
     moved = np.moveaxis(rows.reshape((shape[axis], *before, *after)), 0, axis)
     return np.ascontiguousarray(moved)
 
@@ -376,5 +378,13 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Any:
             f"scatter_add: indices of shape {indices.shape} must have one axis",
             cause="each index places one slice of the updates",
             fix="flatten the indices, and the updates' axes with them",
+        )
+    expected = (*x.shape[:position], indices.shape[0], *x.shape[position + 1 :])
+    if tuple(updates.shape) != expected:
+        raise ShapeError(
+            f"scatter_add: updates of shape {updates.shape} for {indices.shape[0]} indices along "
+            f"axis {position} of {x.shape}",
+            cause=f"each index places one slice of the updates, so they have shape {expected}",
+            fix="give the updates that shape",
         )
     return add(x, take_gradient(updates, indices, shape=tuple(x.shape), axis=position))

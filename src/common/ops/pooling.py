@@ -176,7 +176,8 @@ def _pool_infer(name: str, mean: bool) -> Callable[..., TensorType]:
     return infer
 
 
-_SAMPLE = np.random.default_rng(0).permutation(2 * 3 * 5 * 6).reshape(2, 3, 5, 6) / 90.0
+# distinct numbers, so that no step of a numerical derivative changes which is the largest
+_SAMPLE = (np.arange(180) * 77 % 180).reshape(2, 3, 5, 6) / 90.0
 _POOLINGS: tuple[dict[str, Any], ...] = (
     {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)},
     {"kernel": (2, 3), "stride": (2, 1), "padding": (1, 1)},

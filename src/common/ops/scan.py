@@ -9,7 +9,7 @@ import numpy as np
 
 from common.errors import DTypeError, ShapeError
 from common.op import Kind, Op, Rule, example, register
-from common.ops.slicing import _pad, flip, slice_axis
+from common.ops.slicing import flip, pad_op, slice_axis
 from common.types import Array, Shape, TensorType, normalize_axis
 
 LOOP_WIDTH = 256
@@ -20,7 +20,7 @@ def shift_axis(x: Any, by: int, axis: int, length: int) -> Any:
     """Return `x` moved by one position to the right (1) or left (-1), with a zero moving in."""
     kept = slice_axis(x, start=max(-by, 0), stop=length - max(by, 0), axis=axis)
     ends = (max(by, 0), max(-by, 0))
-    return _pad(kept, pad_width=tuple(ends if i == axis else (0, 0) for i in range(x.ndim)))
+    return pad_op(kept, pad_width=tuple(ends if i == axis else (0, 0) for i in range(x.ndim)))
 
 
 @lru_cache(1024, typed=True)

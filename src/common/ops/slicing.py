@@ -51,7 +51,7 @@ slice_axis = movement(
     "slice_axis",
     lambda x, *, start, stop, axis=0: x[_range_index(x.shape, start, stop, axis)],
     infer=_slice_axis_infer,
-    vjp=lambda g, _out, x_type, *, start, stop, axis: _pad(
+    vjp=lambda g, _out, x_type, *, start, stop, axis: pad_op(
         g, pad_width=_widths_around(x_type.shape, start, stop, axis)
     ),
     attrs={"start": ..., "stop": ..., "axis": 0},
@@ -88,7 +88,7 @@ def _index_axis_vjp(g: Any, _out: Any, x_type: TensorType, *, index: int, axis: 
     at = normalize_axis(axis, x_type.ndim)
     start = index % x_type.shape[at]
     kept = tuple(1 if i == at else n for i, n in enumerate(x_type.shape))
-    return _pad(g.reshape(kept), pad_width=_widths_around(x_type.shape, start, start + 1, at))
+    return pad_op(g.reshape(kept), pad_width=_widths_around(x_type.shape, start, start + 1, at))
 
 
 index_axis = movement(
@@ -280,7 +280,7 @@ def _pad_vjp(g: Any, _out: Any, x_type: TensorType, *, pad_width: Widths, value:
     return g
 
 
-_pad: Op = register(
+pad_op: Op = register(
     Op(
         name="pad",
         kind=Kind.MOVEMENT,
@@ -328,4 +328,4 @@ def pad(x: Any, pad_width: Any, value: complex = 0) -> Any:
     """
     given = operand_type("pad", x)
     require_number(value, given.dtype)
-    return _pad(x, pad_width=_normalize_widths(pad_width, given.ndim), value=value)
+    return pad_op(x, pad_width=_normalize_widths(pad_width, given.ndim), value=value)

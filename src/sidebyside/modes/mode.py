@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from common.types import Array
+from sidebyside.regime import Work
 from sidebyside.workload import Workload
 
 
@@ -45,6 +46,8 @@ class Prepared:
     passes : tuple of PassRecord
     planned_bytes : int, optional
         Peak of the buffers as planned, where a plan exists.
+    work : Work, optional
+        What the program does before any optimisation, where that is known.
     """
 
     run: Callable[[], Any]
@@ -52,6 +55,7 @@ class Prepared:
     build: Mapping[str, float] = field(default_factory=dict)
     passes: tuple[PassRecord, ...] = ()
     planned_bytes: int | None = None
+    work: Work | None = None
 
 
 class Trainer(Protocol):

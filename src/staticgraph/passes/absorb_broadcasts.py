@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from common.errors import SideBySideError
 from common.op import Kind
-from common.types import Shape
-from staticgraph.layout import Layout, Strides, find_layouts
+from common.types import Array, Shape, TensorType
+from staticgraph.layout import Layout, Strides, find_layouts, in_order, layout_of_array
 from staticgraph.passes.rewriting import with_inputs
 from staticgraph.program import Instruction, Program, Value
 
@@ -16,10 +16,14 @@ def absorb_broadcasts(program: Program) -> Program:
     The gradient of a sum is its cotangent broadcast to the operand's shape: mostly a view that the
     next op reads at once. A view is a broadcast if it has the strides of one, whatever made it.
     """
-    if not any([instruction.op.view for instruction in program.instructions]):
+    constants = dict(program.constants)
+    small = {value: _shrunk(value, array) for value, array in constants.items() if _repeats(array)}
+    if not small and not any(instruction.op.view for instruction in program.instructions):
         return program
     layouts = find_layouts(program)
-    small: dict[Value, Value] = {}
+    for value, shrunk in small.items():
+        constants[shrunk] = _one_of_each(program.constants[value])
+        layouts[shrunk] = layout_of_array(shrunk, constants[shrunk])
     kept = []
     changed = False
     for instruction in program.instructions:
@@ -32,7 +36,25 @@ def absorb_broadcasts(program: Program) -> Program:
             changed = changed or absorbed is not instruction
             instruction = absorbed
         kept.append(instruction)
-    return program.with_instructions(kept) if changed else program
+    return program.with_instructions(kept, constants=constants) if changed else program
+
+
+# constants that repeat themselves -----------------------------------------------------------------
+
+
+def _repeats(array: Array) -> bool:
+    return 0 in array.strides and array.size > 1 and _one_of_each(array).size < array.size
+
+
+def _one_of_each(array: Array) -> Array:
+    return array[tuple([slice(None) if stride else slice(1) for stride in array.strides])]
+
+
+def _shrunk(value: Value, array: Array) -> Value:
+    return Value(TensorType(_one_of_each(array).shape, array.dtype), value.name)
+
+
+# views that repeat another value ------------------------------------------------------------------
 
 
 def _is_broadcast(source: Value, output: Value, layouts: dict[Value, Layout]) -> bool:
@@ -45,18 +67,22 @@ def _is_broadcast(source: Value, output: Value, layouts: dict[Value, Layout]) ->
 
 def _broadcast_strides(old: Shape, strides: Strides, new: Shape) -> Strides | None:
     extra = len(new) - len(old)
-    if extra < 0 or any([n not in (1, m) for n, m in zip(old, new[extra:], strict=True)]):
+    if extra < 0 or any(n not in (1, m) for n, m in zip(old, new[extra:], strict=True)):
         return None
     return (0,) * extra + strides
+
+
+# replacing ----------------------------------------------------------------------------------------
 
 
 def _absorb(
     instruction: Instruction, small: dict[Value, Value], layouts: dict[Value, Layout]
 ) -> Instruction:
-    result = layouts[instruction.output]
+    if not layouts[instruction.output].contiguous:
+        return instruction
     for value in dict.fromkeys(instruction.inputs):
-        if value in small and result.contiguous:
-            # one operand at a time: another one may have to keep the result's shape
+        if value in small:
+            # one at a time: another operand may have to keep the result's shape
             candidate = with_inputs(instruction, {value: small[value]})
             if _gives_same(candidate, layouts):
                 instruction = candidate
@@ -64,7 +90,7 @@ def _absorb(
 
 
 def _gives_same(instruction: Instruction, layouts: dict[Value, Layout]) -> bool:
-    if not all([layouts[value].contiguous for value in instruction.inputs]):
+    if not all(in_order(layouts[value]) for value in instruction.inputs):
         return False
     types = [value.type for value in instruction.inputs]
     try:

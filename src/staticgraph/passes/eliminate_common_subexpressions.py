@@ -33,7 +33,7 @@ def eliminate_common_subexpressions(program: Program) -> Program:
         operands = [number[value] for value in instruction.inputs]
         if op.commutative and operands[0] > operands[-1]:
             layouts = layouts or find_layouts(program)
-            if all([layouts[value].contiguous for value in instruction.inputs]):
+            if all(layouts[value].contiguous for value in instruction.inputs):
                 operands.sort()
         try:
             key = (op, tuple(operands), attrs_key(instruction.attrs), output.type)

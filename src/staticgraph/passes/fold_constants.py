@@ -21,7 +21,7 @@ def fold_constants(program: Program) -> Program:
     constants = dict(program.constants)
     kept = []
     for instruction in program.instructions:
-        if all([value in constants for value in instruction.inputs]) and _foldable(instruction):
+        if all(value in constants for value in instruction.inputs) and _foldable(instruction):
             array = _compute(instruction, [constants[value] for value in instruction.inputs])
             if array is not None:
                 constants[instruction.output] = array

@@ -13,7 +13,7 @@ def merge_views(program: Program) -> Program:
     That covers a reshape or broadcast to the shape there is, a permutation that moves nothing or
     undoes another one, a squeeze of what was expanded, and views taken twice.
     """
-    if not any([instruction.op.view for instruction in program.instructions]):
+    if not any(instruction.op.view for instruction in program.instructions):
         return program
     layouts = find_layouts(program)
     first: dict[object, Value] = {}

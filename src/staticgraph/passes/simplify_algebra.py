@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from common.op import Kind
@@ -14,7 +16,7 @@ from staticgraph.program import Instruction, Program, Value
 _INVOLUTIONS = frozenset({"-{0}", "~{0}"})
 _CONVERSIONS = frozenset({"cast({0})", "{0}"})
 
-_SEARCHED = 1 << 16
+_SEARCHED = 1 << 24
 """Constants of at most that many elements are searched for other values than the unit."""
 
 
@@ -30,7 +32,7 @@ def simplify_algebra(program: Program) -> Program:
         if instruction.op.kind is Kind.ELEMENTWISE:
             same = _same_value(instruction, program.constants, made_by, candidates)
             if same is not None and same.type == instruction.output.type:
-                candidates[instruction.output] = same
+                candidates[instruction.output] = candidates.get(same, same)
         made_by[instruction.output] = instruction
     if not candidates:
         return program
@@ -41,7 +43,7 @@ def simplify_algebra(program: Program) -> Program:
         output = instruction.output
         same = candidates.get(output)
         if same is not None and layouts[same].coincides(layouts[output]):
-            swap[output] = swap.get(same, same)
+            swap[output] = same
         else:
             kept.append(with_inputs(instruction, swap))
     return program.with_instructions(kept, swap) if swap else program
@@ -49,13 +51,12 @@ def simplify_algebra(program: Program) -> Program:
 
 def _same_value(
     instruction: Instruction,
-    constants: object,
+    constants: Mapping[Value, Array],
     made_by: dict[Value, Instruction],
     candidates: dict[Value, Value],
 ) -> Value | None:
     """Return the operand that `instruction` gives back, or None."""
     op, inputs = instruction.op, instruction.inputs
-    assert isinstance(constants, dict)
     if op.unit is not None and len(inputs) == 2:
         x, y = inputs
         if y in constants and _is_unit(constants[y], op.unit):
@@ -75,7 +76,7 @@ def _is_unit(array: Array, unit: float) -> bool:
     """Tell whether every element is `unit`, sign included."""
     if not any(array.strides):
         array = array[(slice(1),) * array.ndim]  # one element, repeated
-    if not 0 < array.size <= _SEARCHED or not np.all(array == unit):
+    if not 0 < array.size <= _SEARCHED or array.flat[0] != unit or not np.all(array == unit):
         return False
     if array.dtype.kind == "c":
         # (a + bi) * (1 + 0i) computes a - b*0, which is not a where b is infinite

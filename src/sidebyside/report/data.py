@@ -1,0 +1,140 @@
+"""A comparison as data: JSON with everything, CSV with one line a mode."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from typing import Any
+
+from sidebyside.comparison import Cell, Comparison, Row
+from sidebyside.statistics import CONFIDENCE, Estimate
+
+SCHEMA = 1
+
+COLUMNS = (
+    "workload",
+    "size",
+    "mode",
+    "failure",
+    "steady_seconds",
+    "steady_low",
+    "steady_high",
+    "samples",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "outcome",
+    "start_seconds",
+    "build_seconds",
+    "first_call_seconds",
+    "break_even_calls",
+    "break_even_low",
+    "break_even_high",
+    "peak_bytes",
+    "held_bytes",
+    "planned_bytes",
+    "largest_ulp",
+    "largest_relative",
+    "regime",
+)
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON has it: dataclasses as objects, numbers that are not finite as text.
+
+    Examples
+    --------
+    >>> plain({"calls": float("inf"), "phases": ("trace", 1.5)})
+    {'calls': 'Infinity', 'phases': ['trace', 1.5]}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _row(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = plain(row)
+    for cell, entry in zip(row.cells, found["cells"], strict=True):
+        entry["outcome"] = cell.outcome
+        entry["build_seconds"] = cell.build_seconds
+    return found
+
+
+def comparison_data(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as nested dicts and lists."""
+    return {
+        "schema": SCHEMA,
+        "confidence": CONFIDENCE,
+        "environment": plain(dict(comparison.environment)),
+        "rows": [_row(row) for row in comparison.rows],
+    }
+
+
+def to_text(data: Any) -> str:
+    """Return `data` as JSON text."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def comparison_json(comparison: Comparison) -> str:
+    """Return a comparison as JSON text; times are in seconds."""
+    return to_text(comparison_data(comparison))
+
+
+def comparison_csv(comparison: Comparison) -> str:
+    """Return a comparison as CSV text with the columns `COLUMNS`; times are in seconds."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in comparison.rows:
+        for cell in row.cells:
+            writer.writerow(_flat(row, cell))
+    return text.getvalue()
+
+
+def _flat(row: Row, cell: Cell) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "workload": row.workload,
+        "size": row.size,
+        "mode": cell.mode,
+        "failure": "" if cell.failure is None else cell.failure.headline,
+        "outcome": cell.outcome,
+        "planned_bytes": cell.planned_bytes,
+        "regime": "" if row.regime is None else row.regime.name,
+    }
+    _spread(found, "steady", "_seconds", cell.steady)
+    _spread(found, "ratio", "", cell.ratio)
+    if cell.steady is not None:
+        found["samples"] = cell.steady.count
+        found["build_seconds"] = cell.build_seconds
+    if cell.start is not None and cell.first_call is not None:
+        found["start_seconds"] = cell.start.value
+        found["first_call_seconds"] = cell.first_call.value
+    if cell.break_even is not None:
+        found["break_even_calls"] = cell.break_even.calls
+        found["break_even_low"] = cell.break_even.low
+        found["break_even_high"] = cell.break_even.high
+    if cell.memory is not None:
+        found["peak_bytes"] = cell.memory.peak
+        found["held_bytes"] = cell.memory.held
+    if cell.difference is not None:
+        found["largest_ulp"] = cell.difference.ulp
+        found["largest_relative"] = cell.difference.relative
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _spread(found: dict[str, Any], name: str, suffix: str, estimate: Estimate | None) -> None:
+    if estimate is not None:
+        found[f"{name}{suffix}"] = estimate.value
+        found[f"{name}_low"] = estimate.low
+        found[f"{name}_high"] = estimate.high

@@ -1,0 +1,115 @@
+"""Numbers as a person reads them: seconds, bytes, ratios and their intervals."""
+
+from __future__ import annotations
+
+import math
+
+from sidebyside.statistics import BreakEven, Estimate
+
+NOTHING = "–"
+
+_TIMES = ((1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
+_BYTES = ((1, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
+
+
+def three_digits(value: float) -> str:
+    """Return `value` with three digits that count.
+
+    Examples
+    --------
+    >>> [three_digits(x) for x in (0.15634, 1.5, 23.46, 456.7, 12345.0, 0.0)]
+    ['0.156', '1.50', '23.5', '457', '12,345', '0']
+    """
+    if value == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)) + 1e-9)
+    if f"{abs(value):.2e}".startswith("1.00"):  # 9.996 rounds up to the next power of ten
+        magnitude = int(f"{abs(value):.2e}"[-3:])
+    return f"{value:,.{max(0, 2 - magnitude)}f}"
+
+
+def _unit(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+    chosen = units[0]
+    for scale, name in units:
+        if abs(value) >= scale * 0.9995:
+            chosen = (scale, name)
+    return chosen
+
+
+def seconds(value: float) -> str:
+    """Return a time.
+
+    Examples
+    --------
+    >>> seconds(2.5e-7), seconds(0.0123), seconds(65)
+    ('250 ns', '12.3 ms', '65.0 s')
+    """
+    scale, name = _unit(value, _TIMES)
+    return f"{three_digits(value / scale)} {name}"
+
+
+def seconds_with_interval(estimate: Estimate) -> str:
+    """Return a time with its interval, ``12.3 ms (12.1–12.6)``."""
+    scale, name = _unit(estimate.value, _TIMES)
+    return f"{three_digits(estimate.value / scale)} {name} {interval(estimate, scale)}"
+
+
+def interval(estimate: Estimate, scale: float = 1.0) -> str:
+    """Return the interval of an estimate, in units of `scale`."""
+    return f"({three_digits(estimate.low / scale)}–{three_digits(estimate.high / scale)})"
+
+
+def size_in_bytes(value: float) -> str:
+    """Return a number of bytes.
+
+    Examples
+    --------
+    >>> size_in_bytes(0), size_in_bytes(4096), size_in_bytes(16e6)
+    ('0 B', '4.10 kB', '16.0 MB')
+    """
+    scale, name = _unit(value, _BYTES)
+    if scale == 1:
+        return f"{value:.0f} B"
+    return f"{three_digits(value / scale)} {name}"
+
+
+def ratio(value: float) -> str:
+    """Return a ratio of times.
+
+    Examples
+    --------
+    >>> ratio(0.1534), ratio(12.3)
+    ('0.153x', '12.3x')
+    """
+    return f"{three_digits(value)}x"
+
+
+def ratio_with_interval(estimate: Estimate) -> str:
+    """Return a ratio with its interval, ``0.153x (0.151–0.156)``."""
+    return f"{ratio(estimate.value)} {interval(estimate)}"
+
+
+def calls(value: float) -> str:
+    """Return a number of calls, to three digits; ``never`` where it is infinite.
+
+    Examples
+    --------
+    >>> calls(7.0), calls(12345.0), calls(float("inf"))
+    ('7', '12,300', 'never')
+    """
+    if math.isinf(value):
+        return "never"
+    if value >= 1000:
+        value = float(f"{value:.3g}")
+    return f"{value:,.0f}"
+
+
+def break_even(value: BreakEven | None) -> str:
+    """Return a break-even with its interval, ``57 (50–64)``."""
+    if value is None:
+        return NOTHING
+    if not value.known:
+        return "no gain seen"
+    if value.never:
+        return "never"
+    return f"{calls(value.calls)} ({calls(value.low)}–{calls(value.high)})"

@@ -1,0 +1,71 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from common.errors import OutputError
+
+
+def check_writable(path: str | os.PathLike[str]) -> Path:
+    """Return `path`, or refuse it before any work is done for it.
+
+    Raises
+    ------
+    OutputError
+        If its folder does not exist or does not allow writing, or if it is a folder itself.
+    """
+    target = Path(path)
+    folder = target.parent
+    if target.is_dir():
+        raise OutputError(
+            f"{target} is a folder", cause="a report is one file", fix=f"name a file in {target}"
+        )
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise OutputError(
+            f"cannot write {target}: the folder {folder} {what}",
+            cause="nothing was measured: the report would have been lost",
+            fix=f"create it first, mkdir -p {folder}, or choose another place",
+        )
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=folder)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {target}: {error.strerror or error}",
+            cause=f"the folder {folder} does not allow writing",
+            fix="choose a folder that you may write to",
+        ) from None
+    os.close(handle)
+    os.unlink(name)
+    return target
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` to `path`; a failure leaves what was there before.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    target = check_writable(path)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, target)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {target}: {error.strerror or error}",
+            cause="the file system refused it",
+            fix="make room, or choose another place",
+        ) from None
+    finally:
+        if os.path.exists(name):
+            os.unlink(name)

@@ -1,0 +1,102 @@
+"""What a static function did: what it traced, guarded and fixed, how often, and at what cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from common.source import Source
+
+
+class RetraceWarning(UserWarning):
+    """A static function is traced again and again, so its build time is never won back."""
+
+
+@dataclass
+class Trace:
+    """One trace of a static function.
+
+    Attributes
+    ----------
+    signature : tuple of str
+        Each argument with its type or value, such as ``"x: float32[4,3]"``.
+    reason : str
+        Why it was needed.
+    nodes : int
+        Declared in the graph.
+    seconds : dict of str to float
+        Of each phase: ``trace`` and ``compile``.
+    guards : list of str
+        The values read from outside that are checked at each call.
+    baked : list of str
+        The values read from outside that are fixed and cannot be checked.
+    effects : list of str
+        What the function does besides computing, which later calls do not do.
+    calls : int
+        Answered by what was compiled here.
+    """
+
+    signature: tuple[str, ...]
+    reason: str
+    nodes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    guards: list[str] = field(default_factory=list)
+    baked: list[str] = field(default_factory=list)
+    effects: list[str] = field(default_factory=list)
+    calls: int = 0
+
+    @property
+    def total_seconds(self) -> float:
+        """Seconds that all phases took together."""
+        return sum(self.seconds.values())
+
+
+@dataclass
+class Explanation:
+    """The report of `StaticFunction.explain`; printing it shows it as text.
+
+    Attributes
+    ----------
+    name : str
+    source : Source or None
+        Where the function is defined.
+    traces : list of Trace
+        In the order in which they were made.
+    """
+
+    name: str
+    source: Source | None
+    traces: list[Trace]
+
+    @property
+    def calls(self) -> int:
+        """How often compiled code answered a call."""
+        return sum(trace.calls for trace in self.traces)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain containers, for JSON."""
+        return {
+            "name": self.name,
+            "source": self.source.place if self.source is not None else None,
+            "calls": self.calls,
+            "traces": [{**vars(trace), "signature": list(trace.signature)} for trace in self.traces],
+        }
+
+    def __str__(self) -> str:
+        place = f" ({self.source.place})" if self.source is not None else ""
+        spent = sum(trace.total_seconds for trace in self.traces)
+        lines = [
+            f"{self.name}{place}: traced {len(self.traces)}x in {spent * 1e3:.1f} ms, "
+            f"executed {self.calls}x"
+        ]
+        for number, trace in enumerate(self.traces, 1):
+            phases = ", ".join(f"{k} {v * 1e3:.1f} ms" for k, v in trace.seconds.items())
+            lines.append(f"  trace {number}: {trace.reason}")
+            lines.append(f"    signature: {', '.join(trace.signature) or 'no arguments'}")
+            lines.append(f"    {trace.nodes} nodes; {phases}; executed {trace.calls}x")
+            lines += [f"    guarded: {text}" for text in trace.guards]
+            lines += [f"    {text}" for text in trace.baked]
+            lines += [f"    side effect: {text}" for text in trace.effects]
+        return "\n".join(lines)
+
+    __repr__ = __str__

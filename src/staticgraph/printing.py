@@ -1,0 +1,159 @@
+"""Programs and graphs as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from common.source import Source
+from common.types import Array, TensorType
+from staticgraph.graph import Graph
+from staticgraph.node import Node
+from staticgraph.program import Instruction, Program, Value
+from staticgraph.roles import CONSTANT, PLACEHOLDER, VARIABLE
+
+_LONGEST = 60
+_Row = tuple[str, str, str]
+
+
+def format_program(program: Program, title: str = "program") -> str:
+    """Return `program` as text: one line an instruction, with its type and the user's line.
+
+    Examples
+    --------
+    >>> import staticgraph as sg
+    >>> from staticgraph.lower import lower
+    >>> with sg.Graph() as graph:
+    ...     x = sg.placeholder("x", (4, 3))
+    ...     w = sg.variable(sg.TensorType((3, 2)).dtype.type(1) * [[1, 2]] * 3, name="w")
+    ...     y = sg.sum(x, axis=0)
+    >>> print(format_program(lower(graph, [y])).partition("#")[0].rstrip())
+    program(x: float32[4,3]) {
+      %0 = sum(x, axis=0)  float32[3]
+    """
+    names = value_names(program)
+    rows: list[_Row] = []
+    for value, variable in program.variables.items():
+        rows.append((f"{names[value]} = variable {variable.name!r}", repr(value.type), ""))
+    for value, array in program.constants.items():
+        rows.append((f"{names[value]} = constant {format_array(array)}", repr(value.type), ""))
+    for instruction in program.instructions:
+        call = f"{names[instruction.output]} = {format_call(instruction, names)}"
+        rows.append((call, repr(instruction.output.type), _places(instruction.sources)))
+    parameters = ", ".join(f"{names[value]}: {value.type}" for value in program.inputs)
+    lines = [f"{title}({parameters}) {{", *_columns(rows)]
+    for variable, value in program.updates:
+        lines.append(f"  {variable.name!r} <- {names[value]}")
+    lines += [f"  return {', '.join(names[value] for value in program.outputs)}", "}"]
+    return "\n".join(lines)
+
+
+def value_names(program: Program) -> dict[Value, str]:
+    """Return a short name for each value of `program`: results are numbered, the rest named."""
+    names: dict[Value, str] = {}
+    taken: set[str] = set()
+    for value in (*program.inputs, *program.variables, *program.constants):
+        name = base = value.name or "value"
+        count = 0
+        while name in taken:
+            count += 1
+            name = f"{base}_{count}"
+        taken.add(name)
+        names[value] = name
+    for number, instruction in enumerate(program.instructions):
+        names[instruction.output] = f"%{number}"
+    return names
+
+
+def format_call(instruction: Instruction, names: Mapping[Value, str]) -> str:
+    """Return an instruction's right-hand side, such as ``sum(%3, axis=0)``."""
+    operands = [names[value] for value in instruction.inputs]
+    return _call(instruction.op.name, operands, instruction.attrs)
+
+
+def _call(name: str, operands: list[str], attrs: Mapping[str, Any]) -> str:
+    arguments = operands + [f"{key}={_short(value)}" for key, value in attrs.items()]
+    return f"{name}({', '.join(arguments)})"
+
+
+def _short(value: Any) -> str:
+    text = " ".join((str(value) if isinstance(value, np.dtype) else repr(value)).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def format_array(array: Array) -> str:
+    """Return the elements of a small array, and a summary of a large one.
+
+    Examples
+    --------
+    >>> format_array(np.array([1.0, 2.0]))
+    '[1.0, 2.0]'
+    """
+    if array.size <= 8:
+        return _short(array.tolist())
+    flat = array.reshape(-1)
+    if (flat == flat[0]).all():
+        return f"all {flat[0].item()!r}"
+    return f"[{flat[0].item()!r}, ..., {flat[-1].item()!r}]"
+
+
+def _places(sources: Iterable[Source]) -> str:
+    listed = list(dict.fromkeys(source.place for source in sources))
+    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+
+
+def _columns(rows: list[_Row]) -> list[str]:
+    """Return rows of (text, type, place) as aligned lines."""
+    first = max((len(text) for text, _, _ in rows if len(text) <= _LONGEST), default=0)
+    second = max((len(kind) for _, kind, _ in rows), default=0)
+    lines = []
+    for text, kind, place in rows:
+        line = f"  {text:{first}}  {kind:{second}}"
+        lines.append(f"{line}  # {place}" if place else line.rstrip())
+    return lines
+
+
+def graph_text(graph: Graph) -> str:
+    """Return `graph` as text: one line a node, in the order of declaration.
+
+    Examples
+    --------
+    >>> import staticgraph as sg
+    >>> with sg.Graph(name="square") as graph:
+    ...     x = sg.placeholder("x", (3,))
+    ...     y = x * x
+    >>> print(graph_text(graph).partition("#")[0].rstrip())
+    graph square {
+      x        = placeholder     float32[3]
+    """
+    nodes = sorted(graph, key=lambda node: node.sequence)
+    width = max((len(node.name) for node in nodes), default=0)
+    rows = [
+        (
+            f"{node.name:{width}} = {_describe(node)}",
+            repr(node.type),
+            node.source.place if node.source is not None else "",
+        )
+        for node in nodes
+    ]
+    lines = [f"graph {graph.name} {{", *_columns(rows)]
+    if graph.outputs:
+        lines.append(f"  return {', '.join(node.name for node in graph.outputs)}")
+    return "\n".join((*lines, "}"))
+
+
+def _describe(node: Node) -> str:
+    if node.op is PLACEHOLDER:
+        return "placeholder"
+    if node.op is VARIABLE:
+        return "variable"
+    if node.op is CONSTANT:
+        return f"constant {format_array(node.value)}"
+    return _call(node.op.name, [operand.name for operand in node.operands], node.attrs)
+
+
+def format_type(type: TensorType) -> str:
+    """Return a type as drawings show it, such as ``float32[4,3]``."""
+    return repr(type)
