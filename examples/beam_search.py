@@ -86,7 +86,7 @@ def train(xp, ids, steps, rate, batch=128):
     return weights, losses
 
 
-def run(xp=dg, steps=1000, width=8, starts=("retu", "stri", "func", "pyth", "exce", "gen")):
+def run(xp=dg, steps=2500, width=8, starts=("retu", "stri", "func", "pyth", "exce", "gen")):
     """Learn the text, then complete the beginnings of words with a narrow and a wide beam."""
     weights, losses = train(xp, encode(text()), steps, rate=0.5)
     words = {}

@@ -42,7 +42,7 @@ def grown(xp, model, before, images, targets, spare):
     return loss, model
 
 
-def run(xp=dg, rounds=40, epochs=5, rate=0.5, batch=128):
+def run(xp=dg, rounds=25, epochs=5, rate=0.5, batch=128):
     """Train and grow; return the loss and the number of units of each round."""
     data = digits()
     targets = np.eye(10, dtype=np.float32)[data.train_y]

@@ -60,7 +60,7 @@ def initial_weights():
     return [rng.normal(0, shape[0] ** -0.5, shape).astype(np.float32) for shape in shapes]
 
 
-def run(xp=dg, epochs=8, rate=0.5, batch=32, price=0.1):
+def run(xp=dg, epochs=8, rate=0.5, batch=32, price=0.3):
     """Learn the digits; return how much work each expert had and the test accuracy."""
     data = digits()
     weights = [xp.tensor(w, requires_grad=True) for w in initial_weights()]

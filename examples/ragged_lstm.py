@@ -62,7 +62,7 @@ def initial_weights():
     return weights
 
 
-def run(xp=dg, epochs=3, rate=0.3):
+def run(xp=dg, epochs=3, rate=2.0):
     """Learn the words one by one; return the mean loss of each epoch."""
     names = words()
     letters, bounds = pack(names)

@@ -355,6 +355,25 @@ class GuardError(SideBySideError, RuntimeError):
     pains = (5,)
 
 
+class BranchTypeError(SideBySideError, TypeError):
+    """Branches, or a loop's carry before and after a step, whose types differ."""
+
+    id = "SBS-315"
+    title = "branches or carries of different types"
+    explanation = "whichever side runs, what follows was compiled for one type"
+    remedy = "give both sides the same structure, shapes and dtypes"
+    pains = (14,)
+
+
+class LoopBoundError(SideBySideError, RuntimeError):
+    """A declared loop that ran longer than its bound."""
+
+    id = "SBS-316"
+    title = "a loop ran longer than its bound"
+    explanation = "the condition still held after max_steps"
+    remedy = "check that the body moves towards the end, or raise max_steps"
+
+
 # 4xx: measurement ---------------------------------------------------------------------------------
 
 

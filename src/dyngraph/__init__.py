@@ -23,6 +23,7 @@ from common.op import Op
 from common.types import TensorType
 from dyngraph import inplace as _inplace
 from dyngraph.checkpoint import checkpoint
+from dyngraph.control import cond, fori_loop, map, scan, switch, while_loop
 from dyngraph.engine import backward
 from dyngraph.function import Function
 from dyngraph.functional import grad, hessian, jacobian, jvp, value_and_grad, vjp

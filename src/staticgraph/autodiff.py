@@ -152,7 +152,7 @@ def _root(graph: Graph, y: Node, g: Any) -> Node:
             fix="pass grad_ys of the result's shape",
             related=related,
         )
-    return node if node.dtype == y.dtype else node.astype(y.dtype)  # type: ignore[no-any-return]
+    return node if node.dtype == y.dtype else node.astype(y.dtype)
 
 
 def _ancestors(nodes: Iterable[Node]) -> set[Node]:

@@ -207,7 +207,7 @@ def load(node: Node, value: Any) -> None:
     state.value = array
 
 
-# the executor -----------------------------------------------------------------------------------------
+# the executor -------------------------------------------------------------------------------------
 
 
 def to_node(graph: Graph, value: Any, dtype: npt.DTypeLike | None = None) -> Node:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
+import inspect
 import itertools
 import site
 import sysconfig
@@ -155,11 +156,12 @@ class _Scan:
         if callable(wrapped):
             self.callable(wrapped, static)
         elif isinstance(value, MethodType):
-            self._function(value.__func__, self._with_first(value.__func__, value.__self__, static))
+            function: Any = value.__func__
+            self._function(function, self._with_first(function, value.__self__, static))
         elif isinstance(value, FunctionType):
             self._function(value, static)
         elif not isinstance(value, type):
-            method: Any = getattr(type(value), "__call__", None)  # noqa: B004  not the answer alone
+            method = inspect.getattr_static(type(value), "__call__", None)
             if isinstance(method, FunctionType):
                 self._function(method, self._with_first(method, value, static))
 

@@ -13,8 +13,8 @@ from typing import Any
 import networkx as nx
 
 from staticgraph.graph import Graph
-from staticgraph.placement import place
 from staticgraph.node import Node
+from staticgraph.placement import place
 from staticgraph.printing import format_array, value_names
 from staticgraph.program import Program
 from staticgraph.roles import CONSTANT, SOURCES

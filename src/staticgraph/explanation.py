@@ -79,7 +79,9 @@ class Explanation:
             "name": self.name,
             "source": self.source.place if self.source is not None else None,
             "calls": self.calls,
-            "traces": [{**vars(trace), "signature": list(trace.signature)} for trace in self.traces],
+            "traces": [
+                {**vars(trace), "signature": list(trace.signature)} for trace in self.traces
+            ],
         }
 
     def __str__(self) -> str:

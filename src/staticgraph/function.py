@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from common.errors import ArgumentError, GraphError
-from common.op import EXECUTORS
 from common.source import Source
 from common.tree import LEAF, Structure, flatten, unflatten
 from common.types import TensorType
+from staticgraph.build import placeholder
 from staticgraph.executable import Executable, compile
 from staticgraph.explanation import Explanation, RetraceWarning, Trace
 from staticgraph.graph import Graph
 from staticgraph.guards import BakedValueWarning, Guards, RandomState, watch
 from staticgraph.node import Node
-from staticgraph.operands import as_array
-from staticgraph.trace import MAX_NODES, argument_names, as_placeholder, run_trace, spec_type
+from staticgraph.trace import MAX_NODES, argument_names, run_trace, spec_type
 
 _WEAK: dict[type, np.dtype[Any]] = {
     bool: np.dtype(np.bool_),
@@ -33,18 +32,26 @@ _WEAK: dict[type, np.dtype[Any]] = {
 }
 """The dtype in which a Python number reaches the graph; there it acts as a Python number."""
 
-_RETRACES_BEFORE_WARNING = 5
-_STATIC = object()
+_TRACES_BEFORE_WARNING = 5
 _ndarray = np.ndarray
 
 
+class _Static:
+    """An argument that is part of the signature, as one leaf whatever it holds."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
 class _Slot:
-    """How one leaf of the arguments reaches the executable.
+    """What one leaf of the arguments is: an array, a Python number, or static.
 
     Attributes
     ----------
     type : TensorType or None
-        Of an array; None for a static leaf, which is part of the signature.
+        Of the input; None for a static leaf.
     weak : type or None
         The Python type of a number.
     value : object
@@ -53,23 +60,32 @@ class _Slot:
 
     __slots__ = ("dtype", "shape", "type", "value", "weak")
 
-    def __init__(self, leaf: Any, static: bool) -> None:
-        kind = leaf.__class__
-        self.weak = None if static or kind not in _WEAK else kind
-        if static:
-            self.type = None
-        else:
-            self.type = TensorType((), _WEAK[kind]) if self.weak else spec_type(leaf)
-        self.value = leaf if self.type is None else None
+    def __init__(self, leaf: Any) -> None:
+        kind = type(leaf)
+        self.weak = kind if kind in _WEAK else None
+        self.type = TensorType((), _WEAK[kind]) if self.weak else None
+        self.value = None
+        if kind is _Static:
+            self.value = leaf.value
+        elif not self.weak:
+            self.type = spec_type(leaf)
+            self.value = leaf if self.type is None else None
         self.shape = None if self.type is None else self.type.shape
         self.dtype = None if self.type is None else self.type.dtype
 
     @property
     def key(self) -> Any:
-        """What tells this slot from others; equal and hashable."""
-        if self.type is None:
-            return _STATIC, self.value.__class__, self.value
-        return self.weak or self.type
+        """What tells this slot from others; it can be hashed if a static value can."""
+        return self.weak or self.type or (_Static, type(self.value), self.value)
+
+    def accepts(self, leaf: Any) -> bool:
+        """Tell whether `leaf` is of this kind."""
+        if self.weak is not None:
+            return type(leaf) is self.weak
+        if self.type is not None:
+            return type(leaf) is _ndarray and leaf.shape == self.shape and leaf.dtype == self.dtype
+        value = leaf.value if type(leaf) is _Static else leaf
+        return value is self.value
 
     def describe(self, name: str) -> str:
         """Return the slot as the report shows it."""
@@ -97,34 +113,31 @@ class _Entry:
         self.executable = executable
         self.output_tree = output_tree
         self.record = record
-        # each leaf that is passed on, with the dtype to convert a Python number to
-        self._passed = [
-            (position, dtype)
-            for position, (slot, dtype) in enumerate(zip(slots, dtypes, strict=True))
-            if slot.type is not None
-        ]
-        arrays_only = all(slot.type is not None and slot.weak is None for slot in slots)
-        children = structure[2][0][2]
-        self.flat = arrays_only and len(slots) == len(children) and not structure[2][1][2]
+        self._passed = [(i, dtype) for i, dtype in enumerate(dtypes) if dtype is not None]
+        _, _, (args, kwargs) = structure
+        only_arrays = all(slot.type is not None and slot.weak is None for slot in slots)
+        self.flat = only_arrays and not kwargs[2] and all(child is LEAF for child in args[2])
         self.types = [(slot.shape, slot.dtype) for slot in slots]
 
+    def accepts(self, leaves: list[Any], structure: Structure) -> bool:
+        """Tell whether arguments of that structure are of this signature."""
+        if structure != self.structure:
+            return False
+        return all(map(_Slot.accepts, self.slots, leaves))
+
     def run(self, leaves: Any) -> Any:
-        """Run on the leaves of the arguments and arrange the results as the function did."""
-        if not self.flat:
-            leaves = [
-                leaves[position] if dtype is None else np.asarray(leaves[position], dtype)
-                for position, dtype in self._passed
-            ]
+        """Run on the leaves of the arguments, and arrange the results as the function did."""
+        arrays = []
+        for i, dtype in self._passed:
+            x = leaves[i]
+            arrays.append(x if type(x) is _ndarray else np.asarray(x, dtype))
         self.record.calls += 1
-        results = self.executable(*leaves)
-        tree = self.output_tree
-        if tree is LEAF:
-            return results[0]
-        return unflatten(tree, results)
+        results = self.executable(*arrays)
+        return results[0] if self.output_tree is LEAF else unflatten(self.output_tree, results)
 
 
 class StaticFunction:
-    """A function that is traced and compiled once a signature; see `function`."""
+    """A Python function with what was compiled of it; see `function`."""
 
     def __init__(
         self,
@@ -141,12 +154,11 @@ class StaticFunction:
                 cause="it traces a Python function",
                 fix="write @sg.function above a def, or sg.function(f)",
             )
-        self.function = function
         self.__wrapped__ = function
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self.__doc__ = function.__doc__
-        single = isinstance(static_argnums, int)
-        self._static = frozenset((static_argnums,) if single else static_argnums)  # type: ignore[arg-type]
+        numbers = (static_argnums,) if isinstance(static_argnums, int) else static_argnums
+        self._static = frozenset(numbers)
         self._max_signatures = max_signatures
         self._max_nodes = max_nodes
         self._options = options
@@ -160,7 +172,7 @@ class StaticFunction:
         """Run the compiled function; trace and compile it first where that was not done yet."""
         entry = self._recent
         if entry is not None and entry.flat and not kwargs and len(args) == len(entry.types):
-            for x, (shape, dtype) in zip(args, entry.types):  # noqa: B905  checked above; hot path
+            for x, (shape, dtype) in zip(args, entry.types):
                 if type(x) is not _ndarray or x.shape != shape or x.dtype != dtype:
                     break
             else:
@@ -170,68 +182,268 @@ class StaticFunction:
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run on arguments of any kind."""
-        leaves, structure = flatten((self._hide_static(args), kwargs))
+        if self._static:
+            args = self._mark_static(args)
+        leaves, structure = flatten((args, kwargs))
+        entry = self._recent
+        if entry is not None and entry.accepts(leaves, structure) and entry.guards.failed() is None:
+            return entry.run(leaves)
         if any(type(x) is Node for x in leaves):
-            return self.function(*args, **kwargs)  # inside another trace it is part of that graph
-        slots = [
-            _Slot(x.value, True) if type(x) is _Hidden else _Slot(x, False) for x in leaves
-        ]
-        leaves = [x.value if type(x) is _Hidden else x for x in leaves]
+            # inside another trace it is part of that graph
+            args, kwargs = unflatten(structure, map(_plain, leaves))
+            return self.__wrapped__(*args, **kwargs)
+        slots = list(map(_Slot, leaves))
         key = (structure, *[slot.key for slot in slots])
         try:
-            known = self._entries.get(key, [])
+            hash(key)
         except TypeError:
             raise self._unhashable(structure, slots) from None
-        for entry in known:
-            if entry.guards.failed() is None:
-                self._recent = entry
-                return entry.run(leaves)
         with self._lock:
-            entry = self._build(key, structure, slots, leaves)
+            entry = self._known(key) or self._build(key, structure, slots)
+            self._recent = entry
         return entry.run(leaves)
 
-    def _hide_static(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the arguments with those of `static_argnums` as single leaves."""
-        if not self._static:
-            return args
-        count = len(args)
-        return tuple(
-            [
-                _Hidden(x) if i in self._static or i - count in self._static else x
-                for i, x in enumerate(args)
-            ]
+    def _known(self, key: Any) -> _Entry | None:
+        for entry in self._entries.get(key, ()):
+            if entry.guards.failed() is None:
+                return entry
+        return None
+
+    def _mark_static(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        static = {i % len(args) for i in self._static if -len(args) <= i < len(args)}
+        return tuple([_Static(x) if i in static else x for i, x in enumerate(args)])
+
+    def _unhashable(self, structure: Structure, slots: list[_Slot]) -> ArgumentError:
+        names = argument_names(self.__wrapped__, structure)
+        name, slot = next(each for each in zip(names, slots, strict=True) if not _hashes(each[1]))
+        return ArgumentError(
+            f"{self.__name__}: argument {name} is a {type(slot.value).__name__}, "
+            "which cannot be hashed",
+            cause="an argument that is neither an array nor a number is static: a part of the "
+            "signature that selects what was compiled",
+            fix="pass arrays and numbers, or a tuple in place of a list where the value is static",
         )
 
-    def _build(
-        self, key: Any, structure: Structure, slots: list[_Slot], leaves: list[Any]
-    ) -> _Entry:
+    def _build(self, key: Any, structure: Structure, slots: list[_Slot]) -> _Entry:
         """Trace and compile for one signature."""
-        names = argument_names(self.function, structure)
-        signature = tuple(slot.describe(n) for slot, n in zip(slots, names, strict=True))
-        record = Trace(signature, self._reason(key, signature))
+        names = argument_names(self.__wrapped__, structure)
+        described = tuple(slot.describe(name) for slot, name in zip(slots, names, strict=True))
+        record = Trace(described, self._reason(key, described))
         started = time.perf_counter()
-        static = {n: s.value for n, s in zip(names, slots, strict=True) if s.type is None}
-        watched = watch(self.function, static)
-        graph = Graph(name=self.__name__, max_nodes=self._max_nodes)
-        inputs = _trace_into(graph, self.function, structure, slots, names)
+        watched = watch(
+            self.__wrapped__,
+            {n: slot.value for n, slot in zip(names, slots, strict=True) if slot.type is None},
+        )
+        graph, values = self._trace(structure, slots, names, record)
         traced = time.perf_counter()
-        placeholders = [x for x in inputs if isinstance(x, Node)]
-        fed = [_feed_of(graph, node) for node in placeholders]
-        executable = compile(graph.outputs, inputs=fed, **self._options)
+        fed = [_feed_of(graph, x) if slot.type else None for x, slot in zip(values, slots)]
+        executable = compile(
+            graph.outputs, inputs=[node for node in fed if node is not None], **self._options
+        )
         graph.finalize()
-        compiled = time.perf_counter()
+        record.seconds = {"trace": traced - started, "compile": time.perf_counter() - traced}
         record.nodes = len(graph)
-        record.seconds = {"trace": traced - started, "compile": compiled - traced}
         record.guards = list(map(str, watched.guards.guards))
-        record.baked = list(map(str, watched.baked))
+        record.baked += map(str, watched.baked)
         record.effects = watched.effects
-        given = dict(zip(map(id, placeholders), fed, strict=True))
-        dtypes = [
-            given[id(node)].dtype if slot.weak is not None or _is_generic(leaf) else None
-            for node, slot, leaf in zip(inputs, slots, leaves, strict=True)
-        ]
+        dtypes = [None if node is None else node.dtype for node in fed]
         entry = _Entry(
             structure, slots, watched.guards, executable, dtypes, graph.output_tree, record
         )
         self._remember(key, entry)
         return entry
+
+    def _trace(
+        self, structure: Structure, slots: list[_Slot], names: list[str], record: Trace
+    ) -> tuple[Graph, list[Any]]:
+        """Return the graph of one trace, with what was passed for each leaf."""
+        graph = Graph(name=self.__name__, max_nodes=self._max_nodes)
+        values: list[Any] = []
+        with graph:
+            for slot, name in zip(slots, names, strict=True):
+                if slot.type is None:
+                    values.append(slot.value)
+                    continue
+                node = placeholder(name, slot.type.shape, slot.type.dtype)
+                if slot.weak:
+                    graph.weak.add(node)
+                values.append(node)
+        args, kwargs = unflatten(structure, values)
+        state = RandomState()
+        run_trace(graph, self.__wrapped__, args, kwargs)
+        self._check(graph)
+        for generator in state.drawn():
+            note = f"{generator} was drawn from: its numbers are fixed in the graph"
+            record.baked.append(f"baked {note}")
+            warnings.warn(
+                f"{self.__name__}: while tracing, {note}; draw with a key, sg.random_key",
+                BakedValueWarning,
+                stacklevel=5,
+            )
+        return graph, values
+
+    def _check(self, graph: Graph) -> None:
+        if not graph.outputs:
+            raise GraphError(
+                f"the function {self.__name__} returned no value",
+                cause="only what is computed for a result is compiled, so nothing would run",
+                fix="return the values that the call is to give",
+            )
+        for node in graph.variables:
+            raise GraphError(
+                f"{self.__name__} declares the variable {node.name!r} while it is traced",
+                cause="each trace would make a new one, and the state would be lost in between",
+                fix="pass the state as an argument and return its new value, or declare a Graph "
+                "and run it in a Session",
+                related=((f"{node.name} declared", node.source),),
+            )
+
+    def _remember(self, key: Any, entry: _Entry) -> None:
+        self._traces.append(entry.record)
+        self._entries.setdefault(key, []).insert(0, entry)
+        if sum(map(len, self._entries.values())) > self._max_signatures:
+            oldest = next(iter(self._entries))
+            self._entries[oldest].pop()
+            if not self._entries[oldest]:
+                del self._entries[oldest]
+        if len(self._traces) > _TRACES_BEFORE_WARNING and not self._warned:
+            self._warned = True
+            self._warn()
+
+    def _reason(self, key: Any, described: tuple[str, ...]) -> str:
+        """Say why another trace is needed."""
+        if not self._traces:
+            return "first call"
+        known = self._entries.get(key)
+        if known:
+            guard = known[0].guards.failed()
+            change = guard.describe_change() if guard is not None else ""
+            return f"a value read from outside changed: {change}"
+        last = self._traces[-1].signature
+        if len(last) != len(described):
+            return f"other arguments: {', '.join(described)} after {', '.join(last)}"
+        pairs = [f"{new} after {old}" for old, new in zip(last, described) if old != new]
+        return f"other arguments: {'; '.join(pairs) or ', '.join(described)}"
+
+    def _warn(self) -> None:
+        spent = sum(trace.total_seconds for trace in self._traces)
+        recent = self._traces[-1].reason
+        if recent.startswith("a value"):
+            fix = "pass the value as an argument"
+        elif "(static)" in recent:
+            fix = "pass numbers as arrays or plain numbers in place of static values"
+        else:
+            fix = "pad to a few fixed shapes, and keep dtypes the same from call to call"
+        warnings.warn(
+            f"{self.__name__} was traced {len(self._traces)} times, which took "
+            f"{spent * 1e3:.0f} ms; last because of {recent}. To avoid it, {fix}. "
+            f"{self.__name__}.explain() lists every trace",
+            RetraceWarning,
+            stacklevel=6,
+        )
+
+    def explain(self) -> Explanation:
+        """Return what was traced, guarded, baked and retraced, why, and what it cost."""
+        code: CodeType | None = getattr(self._innermost(), "__code__", None)
+        source = None if code is None else Source(code.co_filename, code.co_firstlineno, "")
+        return Explanation(self.__name__, source, list(self._traces))
+
+    def _innermost(self) -> Any:
+        function = self.__wrapped__
+        while hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        return function
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<static function {self.__name__}, {len(self._traces)} traces>"
+
+
+def _hashes(slot: _Slot) -> bool:
+    try:
+        hash(slot.key)
+    except TypeError:
+        return False
+    return True
+
+
+def _plain(leaf: Any) -> Any:
+    return leaf.value if type(leaf) is _Static else leaf
+
+
+def _feed_of(graph: Graph, node: Node) -> Node:
+    """Return the node to feed for an argument: a number is fed as what it is cast to, if one."""
+    if node in graph.weak:
+        casts = [x for (source, _), x in graph.weak_casts.items() if source is node]
+        if casts == list(graph.successors(node)) and len(casts) == 1:
+            return casts[0]
+    return node
+
+
+def function(
+    function: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Iterable[int] = (),
+    max_signatures: int = 16,
+    max_nodes: int = MAX_NODES,
+    **options: Any,
+) -> Any:
+    """Return a function that is traced and compiled at its first call, once a signature.
+
+    Parameters
+    ----------
+    function : callable
+        It takes arrays, or trees of them, and returns nodes, or a tree of them. Left out, a
+        decorator is returned.
+    static_argnums : int or iterable of int
+        Positional arguments whose values are part of the signature: the function sees them as they
+        are, and each new value is traced anew. They must be hashable.
+    max_signatures : int
+        The most executables that are kept; the oldest is dropped.
+    max_nodes : int
+        The most nodes that one trace may declare.
+    **options
+        Passed to `compile`, such as ``backend="numpy"``.
+
+    Returns
+    -------
+    StaticFunction
+        It takes ndarrays and gives ndarrays, in the structure that `function` returns. Its
+        ``explain()`` tells what was traced, guarded and fixed, and why.
+
+    Notes
+    -----
+    The signature is the shape and dtype of each array, the values of the static arguments, and how
+    they are nested. A Python number is an input: it may change from call to call, and acts in the
+    graph as a Python number does beside arrays. Anything else, such as a string, is static.
+
+    Numbers, strings, functions and arrays that the function reads from closures, globals, defaults
+    and attributes are guarded: when one has changed, the function is traced anew.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import staticgraph as sg
+    >>> @sg.function
+    ... def scaled(x, factor):
+    ...     return sg.sum(x) * factor
+    >>> scaled(np.ones(3, "float32"), 2.0)
+    array(6., dtype=float32)
+    """
+    if function is None:
+        settings: Mapping[str, Any] = {
+            "static_argnums": static_argnums,
+            "max_signatures": max_signatures,
+            "max_nodes": max_nodes,
+            **options,
+        }
+        return functools.partial(StaticFunction, **settings)
+    return StaticFunction(
+        function,
+        static_argnums=static_argnums,
+        max_signatures=max_signatures,
+        max_nodes=max_nodes,
+        **options,
+    )

@@ -51,8 +51,8 @@ def place(plain: nx.MultiDiGraph) -> Drawing:
     Notes
     -----
     Sugiyama's method with its simplest parts: longest-path layers, sources moved down to their
-    first user, bends where a line crosses a layer, and a few sweeps that sort each layer by the mean
-    position of its neighbours.
+    first user, bends where a line crosses a layer, and a few sweeps that sort each layer by the
+    mean position of its neighbours.
     """
     if not len(plain):
         return Drawing(2 * _MARGIN, 2 * _MARGIN, {}, [])

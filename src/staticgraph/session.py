@@ -12,10 +12,10 @@ from common.errors import FeedError, GraphError
 from common.source import Source
 from common.tree import flatten, unflatten
 from common.types import Array
-from staticgraph.build import as_array
 from staticgraph.executable import Executable, compile
 from staticgraph.graph import Graph
 from staticgraph.node import Node
+from staticgraph.operands import as_array
 from staticgraph.roles import GROUP, PLACEHOLDER
 
 
@@ -105,9 +105,7 @@ class Session:
         try:
             return self.graph.resolve(key)
         except GraphError as error:
-            raise FeedError(
-                f"feed_dict: {error.what}", cause=error.cause, fix=error.fix
-            ) from None
+            raise FeedError(f"feed_dict: {error.what}", cause=error.cause, fix=error.fix) from None
 
     def close(self) -> None:
         """Forget what was compiled; later runs are errors."""

@@ -95,7 +95,10 @@ def no_truth(node: Node) -> SideBySideError:
 
 
 def _truth_fix(construct: str, rewrite: str, text: str) -> str:
-    dynamic = "make the condition a static Python argument, or run the program in dyngraph"
+    dynamic = (
+        "make the condition a static Python argument (static_argnums of sg.function), or run the "
+        "program in dyngraph"
+    )
     if construct == "or":
         return f"write {rewrite}, or `x if x is not None else default` for a default"
     if rewrite:
@@ -119,7 +122,7 @@ def no_number(node: Node, kind: str) -> SideBySideError:
     wanted = {"int": "an int", "float": "a float", "complex": "a complex"}.get(kind, "an index")
     what = f"{wanted} was asked of {node!r}{by}"
     fix = (
-        "pass the number as a static Python argument (static_argnums of function, or a plain "
+        "pass the number as a static Python argument (static_argnums of sg.function, or a plain "
         "number for trace), or run the program in dyngraph"
     )
     if asked is not None and asked.construct.startswith("math."):

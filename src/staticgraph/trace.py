@@ -12,9 +12,10 @@ from common.errors import GraphError, MixedModesError
 from common.op import EXECUTORS
 from common.tree import flatten, leaf_paths, unflatten
 from common.types import TensorType, is_scalar
-from staticgraph.build import as_array, placeholder, to_node
+from staticgraph.build import placeholder, to_node
 from staticgraph.graph import Graph, leaked
 from staticgraph.node import Node
+from staticgraph.operands import as_array
 
 MAX_NODES = 200_000
 """How many nodes a trace may declare unless told otherwise: a loop unrolled to that many is a

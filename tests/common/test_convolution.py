@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+
 from common.autodiff import pull_back
 from common.errors import ArgumentError, ShapeError
 from common.op import REGISTRY
@@ -100,9 +101,7 @@ def test_each_derivative_of_a_gradient_is_again_one_of_the_three(image, filters,
     ):
         rest = {"shape": shape, **attrs}
         for position, operand in enumerate(operands):
-            derivative = pull_back(
-                op, position, cotangent, None, operands, rest, type_of(operand)
-            )
+            derivative = pull_back(op, position, cotangent, None, operands, rest, type_of(operand))
             assert np.isclose(np.sum(derivative * operand), form)
 
 
@@ -140,7 +139,13 @@ def test_convolution_promotes():
 @pytest.mark.parametrize(
     ("image", "filters", "options", "kind", "text"),
     [
-        ((2, 3, 5, 5), (4, 2, 3, 3), {}, ShapeError, "has 3 channels, weight (4, 2, 3, 3) expects 2"),
+        (
+            (2, 3, 5, 5),
+            (4, 2, 3, 3),
+            {},
+            ShapeError,
+            "has 3 channels, weight (4, 2, 3, 3) expects 2",
+        ),
         ((2, 4, 5, 5), (4, 4, 3, 3), {"groups": 2}, ShapeError, "2 channels in each of 2 groups"),
         ((2, 3, 5, 5), (4, 3, 3, 3), {"groups": 2}, ShapeError, "do not split into 2 groups"),
         ((2, 3, 5, 5), (4, 3, 7, 3), {}, ShapeError, "kernel height 7 is larger than the padded"),

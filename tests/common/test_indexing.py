@@ -1,9 +1,10 @@
 """Indexing, gathering and scattering against NumPy and torch."""
 
-import dyngraph as dg
 import numpy as np
 import pytest
 import torch
+
+import dyngraph as dg
 from common.autodiff import pull_back
 from common.errors import (
     ArgumentError,
@@ -117,14 +118,7 @@ def test_the_gradient_puts_back_and_adds(key):
 
 @pytest.mark.parametrize("key", BASIC + ADVANCED, ids=described)
 def test_infer_knows_the_shape(key):
-    x = array("float32")
-    calls = []
-
-    def record(op, operands, attrs):
-        calls.append((op, [type_of(v) for v in operands], attrs))
-        return op.kernel(*operands, **attrs)
-
-    result = x
+    x, calls = array("float32"), []
     original = {op: op.kernel for op in (basic_index, take, advanced_index)}
     for op, kernel in original.items():
         object.__setattr__(op, "kernel", _recorder(calls, op, kernel))
@@ -141,6 +135,8 @@ def test_infer_knows_the_shape(key):
 
 
 def _recorder(calls, op, kernel):
+    """Return `kernel` as one that also writes down what it was called with and what it made."""
+
     def run(*operands, **attrs):
         result = kernel(*operands, **attrs)
         calls.append((op, [type_of(v) for v in operands], attrs, type_of(result)))
@@ -195,15 +191,16 @@ def test_the_gradients_of_assignment(key):
 def test_masks_that_are_tensors():
     x = dg.tensor(array(), requires_grad=True)
     mask = x > 60
-    np.testing.assert_array_equal(x[mask].numpy(), np.arange(61.0, 120))
-    np.testing.assert_array_equal(x[dg.tensor(MASK), 2].numpy(), array()[MASK, 2])
+    np.testing.assert_array_equal(x[mask].detach().numpy(), np.arange(61.0, 120))
+    np.testing.assert_array_equal(x[dg.tensor(MASK), 2].detach().numpy(), array()[MASK, 2])
     x[mask].sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), array() > 60)
-    np.testing.assert_array_equal(set_item(x, mask, 0.0).numpy(), np.minimum(array(), 60 * (array() <= 60)))
+    emptied = set_item(x, mask, 0.0)
+    np.testing.assert_array_equal(emptied.detach().numpy(), array() * (array() <= 60))
     values = np.arange(59.0)
     expected = array()
     expected[array() > 60] = values
-    np.testing.assert_array_equal(set_item(x, mask, values).numpy(), expected)
+    np.testing.assert_array_equal(set_item(x, mask, values).detach().numpy(), expected)
 
 
 def test_indices_that_are_tensors():
@@ -248,9 +245,7 @@ def test_keys_that_select_nothing_say_why(key, kind, text):
 
 def test_a_mask_that_is_not_known_has_no_static_shape():
     with pytest.raises(DataDependentShapeError) as error:
-        advanced_index.infer(
-            TensorType((3, 4)), TensorType((3,), "bool"), axes=(0,), position=0
-        )
+        advanced_index.infer(TensorType((3, 4)), TensorType((3,), "bool"), axes=(0,), position=0)
     assert "where(mask, x, 0)" in error.value.fix
     with pytest.raises(IndexingError, match="a mask of shape"):
         advanced_index.infer(TensorType((3, 4)), TensorType((2,), "bool"), axes=(0,), position=0)
@@ -278,7 +273,9 @@ def test_slices_are_constants_that_hash():
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
-@pytest.mark.parametrize("indices", [COLUMNS, ROWS, np.array(2), np.zeros((0,), int)], ids=described)
+@pytest.mark.parametrize(
+    "indices", [COLUMNS, ROWS, np.array(2), np.zeros((0,), int)], ids=described
+)
 def test_take(axis, indices):
     x = array()
     np.testing.assert_array_equal(take(x, indices, axis=axis), np.take(x, indices, axis))
@@ -319,9 +316,7 @@ def test_take_along_axis_is_gather_of_torch(axis, length):
     np.testing.assert_array_equal(result, expected.detach().numpy())
     g = np.random.default_rng(1).normal(size=result.shape)
     (theirs,) = torch.autograd.grad(expected, leaf, torch.tensor(g))
-    mine = pull_back(
-        take_along_axis, 0, g, None, (type_of(x), indices), {"axis": axis}, type_of(x)
-    )
+    mine = pull_back(take_along_axis, 0, g, None, (type_of(x), indices), {"axis": axis}, type_of(x))
     np.testing.assert_allclose(mine, theirs.numpy())
 
 
@@ -385,7 +380,7 @@ def test_scatter_add_is_index_add_of_torch(axis):
 def test_scatter_add_says_what_does_not_fit():
     with pytest.raises(ShapeError, match="must have one axis"):
         scatter_add(array(), ROWS, array())
-    with pytest.raises((ShapeError, ArgumentError), match="they have shape|axis 0 of"):
+    with pytest.raises((ShapeError, ArgumentError), match="updates of shape"):
         scatter_add(array(), np.array([0, 1]), array())
     with pytest.raises(IndexingError, match="index 9"):
         scatter_add(array(), np.array([0, 9, 1, 2]), array())

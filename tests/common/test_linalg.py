@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from common.autodiff import pull_back
 from common.errors import ArgumentError, DTypeError, ShapeError
 from common.op import REGISTRY

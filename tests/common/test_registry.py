@@ -175,16 +175,16 @@ def read_by(need: str, value: Any) -> Any:
     return type_of(value) if need == "type" else None
 
 
-def gradient(op: Op, position: int, g: Any, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+def gradient(
+    op: Op, position: int, g: Any, operands: tuple[Any, ...], attrs: dict[str, Any]
+) -> Any:
     """Return the gradient of one operand by its rule, which sees only what it declares."""
     rule = op.operand_rule(position)
     out = np.asarray(op.kernel(*operands, **attrs))
     needs = rule.operands if op.arity is not None else rule.operands * len(operands)
     kept = tuple(map(read_by, needs, operands))
     operand_type = type_of(operands[position])
-    return np.asarray(
-        pull_back(op, position, g, read_by(rule.out, out), kept, attrs, operand_type)
-    )
+    return np.asarray(pull_back(op, position, g, read_by(rule.out, out), kept, attrs, operand_type))
 
 
 def random_like(array: Any, rng: np.random.Generator) -> Any:

@@ -183,6 +183,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean", axis: int =
 
     Examples
     --------
+    >>> import numpy as np
     >>> round(float(cross_entropy(np.zeros((2, 4)), np.array([0, 3]))), 4)
     1.3863
     """

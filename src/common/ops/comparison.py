@@ -129,7 +129,10 @@ _BIT_EXAMPLES: tuple[Example, ...] = (
     example(_WORDS, _BYTES),
     example(_TRUTH, _TRUTH[:, None]),
 )
-_SHIFT_EXAMPLES = (example(_WORDS, np.array([0, 1, 2, 3, 4, 62], np.int64)), example(_WORDS, _BYTES))
+_SHIFT_EXAMPLES = (
+    example(_WORDS, np.array([0, 1, 2, 3, 4, 62], np.int64)),
+    example(_WORDS, _BYTES),
+)
 
 bitwise_and = binary(
     "bitwise_and",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -114,7 +114,7 @@ def blockwise(name: str) -> Callable[[Callable[..., None]], Kernel]:
 def _run_blocks(body: Callable[..., None], x: Array, out: Array, attrs: dict[str, Any]) -> None:
     """Fill `out` block by block where both arrays lie in memory alike, else all at once."""
     if x.flags.c_contiguous and out.flags.c_contiguous:
-        order = "C"
+        order: Literal["C", "F"] = "C"
     elif x.flags.f_contiguous and out.flags.f_contiguous:
         order = "F"
     else:

@@ -163,7 +163,12 @@ sign = unary(
 # selection ----------------------------------------------------------------------------------------
 
 _MANY = 2048  # elements from which on a random condition costs more than further calls
-_BITS = {1: np.dtype(np.int8), 2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+_BITS: dict[int, np.dtype[Any]] = {
+    1: np.dtype(np.int8),
+    2: np.dtype(np.int16),
+    4: np.dtype(np.int32),
+    8: np.dtype(np.int64),
+}
 
 
 def _where(condition: Any, x: Any, y: Any, out: Array | None = None) -> Any:
@@ -336,7 +341,7 @@ clip = register(
 # conversion ---------------------------------------------------------------------------------------
 
 
-def _cast(x: Any, out: Array | None = None, *, dtype: npt.DTypeLike) -> Array:
+def _cast(x: Any, out: Array | None = None, *, dtype: npt.DTypeLike) -> Any:
     x = np.asarray(x)
     if x.dtype.kind == "c" and np.dtype(dtype).kind not in "cb":
         x = x.real
@@ -411,7 +416,7 @@ imag = register(
         doc="Return a copy of the imaginary part of x, which is 0 for real numbers.",
     )
 )
-conj = register(
+conj: Op = register(
     Op(
         name="conj",
         kind=Kind.ELEMENTWISE,

@@ -19,7 +19,7 @@ from common.ops.elementwise import cast, where
 from common.ops.gather import require_integers, take
 from common.ops.selection import advanced_index, advanced_set, align_value, check_value
 from common.rules import movement
-from common.types import Array, Shape, TensorType
+from common.types import Array, Shape, TensorType, is_scalar, resolve_scalar
 
 
 class Slice(NamedTuple):
@@ -155,7 +155,7 @@ basic_set: Op = register(
         kernel=_basic_set_kernel,
         infer=_basic_set_infer,
         vjp=(
-            lambda g, _out, _x, _value, *, index: basic_set(g, 0.0, index=index),
+            lambda g, _out, _x, _value, *, index: basic_set(g, np.zeros((), g.dtype), index=index),
             lambda g, _out, _x, value_type, *, index: align_value(
                 basic_index(g, index=index), value_type
             ),
@@ -415,6 +415,8 @@ def set_item(x: Any, key: Any, value: Any) -> Any:
         result = where(mask, value, x)
         return result if result.dtype == x_type.dtype else cast(result, dtype=x_type.dtype)
     parts = _take_apart(key, x_type.shape)
+    if is_scalar(value):
+        value = resolve_scalar(value, (x_type.dtype,))
     if not parts.arrays:
         return basic_set(x, value, index=parts.basic)
     if not parts.moves:

@@ -246,7 +246,7 @@ def _advanced_set_rule(
 ) -> Any:
     _, value, *indices = operands
     if place == 0:
-        return advanced_set(g, 0.0, *indices, axes=axes, position=position)
+        return advanced_set(g, np.zeros((), g.dtype), *indices, axes=axes, position=position)
     if place == 1:
         gradient = advanced_index(g, *indices, axes=axes, position=position)
         return align_value(gradient, operand_type("advanced_set", value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from common.op import Op
 from common.ops.exponential import sqrt
 from common.rules import binary, unary
 
@@ -13,7 +14,7 @@ from common.rules import binary, unary
 sin = unary(
     "sin", np.sin, expr="sin({0})", vjp=lambda g, _out, x: g * cos(x), doc="Return the sine."
 )
-cos = unary(
+cos: Op = unary(
     "cos", np.cos, expr="cos({0})", vjp=lambda g, _out, x: -(g * sin(x)), doc="Return the cosine."
 )
 tan = unary(
@@ -72,7 +73,7 @@ sinh = unary(
     vjp=lambda g, _out, x: g * cosh(x),
     doc="Return the hyperbolic sine.",
 )
-cosh = unary(
+cosh: Op = unary(
     "cosh",
     np.cosh,
     expr="cosh({0})",

@@ -215,6 +215,7 @@ class Code:
     module: Module
     lanes: int = 1
     lines: list[str] = field(default_factory=list)
+    allocations: list[str] = field(default_factory=list)
     block: str = "entry"
     _count: int = 0
     _known: dict[str, Register] = field(default_factory=dict)
@@ -265,11 +266,12 @@ class Code:
         """Write an instruction that has no result."""
         self.lines.append(f"  {text}")
 
-    # constants of what is now written are visible below it only
-    def _mark(self) -> int:
+    def mark(self) -> int:
+        """Return a point; see `forget`."""
         return len(self._order)
 
-    def _forget(self, mark: int) -> None:
+    def forget(self, mark: int) -> None:
+        """Stop reusing what was written since `mark`, where control may not have passed."""
         for text in self._order[mark:]:
             del self._known[text]
         del self._order[mark:]
@@ -458,7 +460,7 @@ class Code:
     def allocate(self, element: str, count: int) -> Register:
         """Return memory on the stack that lasts as long as the function runs."""
         ref = self._name()
-        self.lines.insert(0, f"  {ref} = alloca [{count} x {element}], align 64")
+        self.allocations.append(f"  {ref} = alloca [{count} x {element}], align 64")
         return Register(self, ref, "ptr", 1)
 
     # control ------------------------------------------------------------------------------------
@@ -488,7 +490,7 @@ class Code:
         first = start.ref if isinstance(start, Register) else str(start)
         last = stop.ref if isinstance(stop, Register) else str(stop)
         self.jump(head)
-        mark = self._mark()
+        mark = self.mark()
         self.begin_block(head)
         index_line = len(self.lines)
         index = Register(self, self._name(), "i64", 1)
@@ -530,7 +532,7 @@ class Code:
                 f"  {register.ref} = phi {x.type} [{initial.ref}, %{loop.entry}], "
                 f"[{x.ref}, %{tail}]"
             )
-        self._forget(loop.mark)
+        self.forget(loop.mark)
         self.begin_block(done)
         return list(carried)
 

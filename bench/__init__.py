@@ -1,0 +1,1 @@
+"""Benchmarks: pytest-benchmark suites, and `bench.ratios`, which checks what the project promises."""

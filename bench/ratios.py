@@ -1,0 +1,300 @@
+"""What the project promises about its speed, measured on this machine: ``python -m bench.ratios``.
+
+Each promise is a ratio, or an absolute bound where the project states one. What is compared is
+timed in interleaved rounds of one process (`sidebyside.measure`): the collector is off during a
+sample, PyTorch has as many threads as NumPy's BLAS, and the figure is the median over the rounds of
+the ratio, or difference, within a round. Durations that are too long for many rounds take the
+least of a few.
+"""
+
+import gc
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+import dyngraph as dg
+import staticgraph as sg
+from bench.programs import layers, small_ops, unlike_ops
+from sidebyside.measure import measure, thread_count
+from sidebyside.modes import find_mode
+from sidebyside.workloads import load
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A promise and what was measured.
+
+    Attributes
+    ----------
+    promise : str
+    measured, bound : float
+        It is kept if `measured` is at most `bound`.
+    unit : str
+        ``"x"``, ``"us"`` or ``"s"``.
+    detail : str
+        The figures behind it.
+    """
+
+    promise: str
+    measured: float
+    bound: float
+    unit: str
+    detail: str
+
+    @property
+    def kept(self):
+        return self.measured <= self.bound
+
+
+def microseconds(samples):
+    """Return the median of samples in ns, as µs."""
+    return float(np.median(samples)) / 1000
+
+
+def paired_ratio(timings, first, second):
+    """Return the median over the rounds of the first mode's time over the second's."""
+    return float(np.median(timings.samples[first] / timings.samples[second]))
+
+
+def taped_small_op(budget=2.0):
+    """Measure what recording adds to NumPy's call, for the worst of four small operations."""
+    a, b = np.full(8, 0.5, np.float32), np.full(8, 1.5, np.float32)
+    x, y = (dg.tensor(array, requires_grad=True) for array in (a, b))
+    runs = {
+        "add": (lambda: np.add(a, b), lambda: dg.add(x, y)),
+        "multiply": (lambda: np.multiply(a, b), lambda: dg.multiply(x, y)),
+        "tanh": (lambda: np.tanh(a), lambda: dg.tanh(x)),
+        "exp": (lambda: np.exp(a), lambda: dg.exp(x)),
+    }
+    named = {}
+    for name, (plain, taped) in runs.items():
+        named[f"{name}, numpy"], named[f"{name}, taped"] = plain, taped
+    samples = measure(named, budget).samples
+    added = {
+        name: microseconds(samples[f"{name}, taped"] - samples[f"{name}, numpy"]) for name in runs
+    }
+    listing = ", ".join(f"{name} +{extra:.2f}" for name, extra in added.items())
+    return Ratio("a taped small op adds to NumPy's call", max(added.values()), 0.7, "us", listing)
+
+
+def chain_of_small_ops(budget=3.0, count=200):
+    """Compare forward and backward through 200 small operations with PyTorch."""
+    import torch
+
+    torch.set_num_threads(thread_count())
+
+    def step(xp):
+        x = xp.tensor([0.5], requires_grad=True)
+        w = xp.tensor([1.5], requires_grad=True)
+
+        def run():
+            small_ops(xp, x, w, count).backward()
+            x.grad = w.grad = None
+
+        return run
+
+    timings = measure({"dyngraph": step(dg), "torch": step(torch)}, budget)
+    ours, theirs = (microseconds(timings.samples[name]) for name in ("dyngraph", "torch"))
+    return Ratio(
+        f"chain of {count} small ops, forward and backward: dyngraph over PyTorch eager",
+        paired_ratio(timings, "dyngraph", "torch"),
+        0.5,
+        "x",
+        f"{ours:.0f} us against {theirs:.0f} us",
+    )
+
+
+def seed_executable(backend="numpy"):
+    """Return the compiled seed, forward and both gradients, and its inputs."""
+    graph = sg.Graph()
+    with graph:
+        x = sg.placeholder("x", (1,), "float32")
+        w = sg.placeholder("w", (1,), "float32")
+        y = (x + w) * (w + 1)
+        dx, dw = sg.gradients(y, [x, w])
+    inputs = np.array([2], np.float32), np.array([1], np.float32)
+    return sg.compile([y, dx, dw], inputs=[x, w], backend=backend), inputs
+
+
+def seed_call(budget=2.0):
+    """Measure a call of the compiled seed."""
+    executable, (x, w) = seed_executable()
+    results = [float(result[0]) for result in executable(x, w)]
+    assert results == [6.0, 2.0, 5.0], results
+    samples = measure({"static": lambda: executable(x, w)}, budget).samples["static"]
+    low, high = (np.percentile(samples, [5, 95]) / 1000).tolist()
+    return Ratio(
+        "seed, forward and both gradients: a call of the Executable",
+        microseconds(samples),
+        5.0,
+        "us",
+        f"90% of the rounds between {low:.2f} and {high:.2f} us",
+    )
+
+
+def digits_step(budget=4.0):
+    """Compare a training step of mlp_digits: static with dynamic, and dynamic with PyTorch."""
+    workload = load("mlp_digits")
+    inputs = workload.make_inputs(workload.sizes[0])
+    modes = ("static", "dynamic", "torch")
+    runs = {mode: find_mode(mode).prepare(workload, inputs).run for mode in modes}
+    timings = measure(runs, budget)
+    us = {mode: microseconds(timings.samples[mode]) for mode in modes}
+    return (
+        Ratio(
+            "mlp_digits step: static over dynamic",
+            paired_ratio(timings, "static", "dynamic"),
+            0.6,
+            "x",
+            f"{us['static']:.0f} us against {us['dynamic']:.0f} us",
+        ),
+        Ratio(
+            "mlp_digits step: dynamic over PyTorch eager",
+            paired_ratio(timings, "dynamic", "torch"),
+            0.8,
+            "x",
+            f"{us['dynamic']:.0f} us against {us['torch']:.0f} us",
+        ),
+    )
+
+
+def run_long_tape(count):
+    """Return the seconds of recording, of backward and of freeing `count` operations.
+
+    The collector is off, so that whatever is freed is freed by counting references.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        x = dg.tensor([1.0], requires_grad=True)
+        started = time.perf_counter()
+        y = x
+        for _ in range(count):
+            y = -y
+        recorded = time.perf_counter()
+        y.backward()
+        pulled = time.perf_counter()
+        assert abs(x.grad.item()) == 1
+        del y, x
+        freed = time.perf_counter()
+    finally:
+        gc.enable()
+    return recorded - started, pulled - recorded, freed - pulled
+
+
+def long_tape(short=100_000, long=1_000_000):
+    """Compare the tapes of 100,000 and of a million operations, and look for what stays behind."""
+    run_long_tape(1_000)
+    before = sys.getallocatedblocks()
+    least = {
+        count: np.min([sum(run_long_tape(count)) for _ in range(rounds)])
+        for count, rounds in ((short, 3), (long, 1))
+    }
+    left = sys.getallocatedblocks() - before
+    return (
+        Ratio(
+            "tape of 1,000,000 ops over one of 100,000: recorded, pulled back and freed",
+            float(least[long] / least[short]),
+            15.0,
+            "x",
+            f"{least[long]:.2f} s against {least[short]:.3f} s",
+        ),
+        Ratio(
+            "share of the million ops that is still in memory after it was freed",
+            max(left, 0) / long,
+            0.001,
+            "x",
+            f"{left} blocks of memory more than before, with the collector off",
+        ),
+    )
+
+
+PROGRAMS = {
+    "a deep network": lambda count: sg.trace(
+        lambda x, w, b: layers(sg, x, w, b, count),
+        sg.TensorType((8, 16)),
+        sg.TensorType((16, 16)),
+        sg.TensorType((16,)),
+    ),
+    "elementwise ops": lambda count: sg.trace(
+        lambda x, w: unlike_ops(sg, x, w, count), sg.TensorType((16,)), sg.TensorType((16,))
+    ),
+}
+"""Name of a program: a function that declares it with about as many nodes as are asked for."""
+
+
+def compile_seconds(declare, count):
+    """Return the seconds it takes to declare, and to compile, a graph of `count` nodes."""
+    started = time.perf_counter()
+    graph = declare(count)
+    declared = time.perf_counter()
+    sg.compile(graph.outputs, inputs=graph.inputs, backend="numpy")
+    return declared - started, time.perf_counter() - declared
+
+
+def large_compile(small=1_000, large=10_000):
+    """Measure how long 10,000 nodes take to compile, and compare with 1,000."""
+    worst, worst_growth = {}, {}
+    for name, declare in PROGRAMS.items():
+        compile_seconds(declare, 100)
+        short = np.min([compile_seconds(declare, small) for _ in range(3)], axis=0)
+        long = np.min([compile_seconds(declare, large) for _ in range(2)], axis=0)
+        worst[name] = long
+        worst_growth[name] = float(long[1] / short[1])
+    listing = "; ".join(
+        f"{name} {compiled:.2f} s, declared in {declared:.2f} s"
+        for name, (declared, compiled) in worst.items()
+    )
+    growth = "; ".join(f"{name} {factor:.1f}" for name, factor in worst_growth.items())
+    slowest = max(float(compiled) for _, compiled in worst.values())
+    return (
+        Ratio(f"compiling {large:,} nodes", slowest, 2.0, "s", listing),
+        Ratio(
+            f"compiling {large:,} nodes over {small:,}",
+            max(worst_growth.values()),
+            15.0,
+            "x",
+            growth,
+        ),
+    )
+
+
+CHECKS = (taped_small_op, chain_of_small_ops, seed_call, digits_step, long_tape, large_compile)
+"""Functions that measure; each returns a Ratio or several."""
+
+
+def measured(check):
+    """Return what `check` measured as a tuple."""
+    found = check()
+    return found if isinstance(found, tuple) else (found,)
+
+
+def row(ratio):
+    """Return a line of the table."""
+    verdict = "kept" if ratio.kept else "NOT KEPT"
+    return (
+        f"{ratio.measured:>9.3f} {ratio.unit:<2} (at most {ratio.bound:g}) {verdict:<8}  "
+        f"{ratio.promise}\n{'':>40}{ratio.detail}"
+    )
+
+
+def main(names):
+    """Print the table of the checks called `names`, or of all; return 1 if a promise is not kept."""
+    known = {check.__name__: check for check in CHECKS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        print(f"no such check: {', '.join(unknown)}; choose from {', '.join(known)}")
+        return 2
+    print(f"{thread_count()} threads for every library, Python {sys.version.split()[0]}")
+    kept = True
+    for name in names or known:
+        for ratio in measured(known[name]):
+            print(row(ratio), flush=True)
+            kept = kept and ratio.kept
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,34 @@
+"""Every builtin workload at every size, both modes in one group: a call in its steady state."""
+
+import pytest
+
+from sidebyside.measure import environment
+from sidebyside.modes import find_mode
+from sidebyside.workload import size_label
+from sidebyside.workloads import BUILTIN, load
+
+MODES = ("dynamic", "static")
+
+
+def cases():
+    for name in BUILTIN:
+        workload = load(name)
+        for size in workload.sizes:
+            for mode in MODES:
+                if mode == "dynamic" or not workload.dynamic_only:
+                    label = f"{name}-{size_label(size).replace(',', '')}-{mode}"
+                    yield pytest.param(workload, size, mode, id=label)
+
+
+@pytest.mark.parametrize(("workload", "size", "mode"), cases())
+def test_call(benchmark, workload, size, mode):
+    prepared = find_mode(mode).prepare(workload, workload.make_inputs(size))
+    benchmark.group = f"{workload.name} {size_label(size)}"
+    benchmark.extra_info.update(
+        mode=mode,
+        build_seconds=dict(prepared.build),
+        planned_bytes=prepared.planned_bytes,
+        threads=environment()["threads"],
+    )
+    results = benchmark(prepared.run)
+    assert len(prepared.arrays(results)) > 0

@@ -1,0 +1,48 @@
+"""The instrument: one program in both modes, measured side by side.
+
+Examples
+--------
+>>> import numpy as np
+>>> import sidebyside as sbs
+>>> workload = sbs.Workload(
+...     lambda xp, x, w: xp.sum(xp.tanh(x @ w)),
+...     inputs=lambda rng, size: (np.ones((4, 3), "float32"), np.ones((3, 2), "float32")),
+...     wrt=(1,),
+...     name="layer",
+... )
+>>> comparison = sbs.compare([workload], modes=("dynamic", "static"), budget=0.01)
+>>> comparison.row("layer").cell("static").difference.ulp
+0.0
+"""
+
+from __future__ import annotations
+
+from sidebyside.compare import compare
+from sidebyside.comparison import Cell, Comparison, Row
+from sidebyside.finding import builtin_names, find_workload, find_workloads
+from sidebyside.modes import MODES, find_mode
+from sidebyside.table import Table, measure_table
+from sidebyside.training import compare_training, train
+from sidebyside.workload import Splits, Training, Workload
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MODES",
+    "Cell",
+    "Comparison",
+    "Row",
+    "Splits",
+    "Table",
+    "Training",
+    "Workload",
+    "__version__",
+    "builtin_names",
+    "compare",
+    "compare_training",
+    "find_mode",
+    "find_workload",
+    "find_workloads",
+    "measure_table",
+    "train",
+]

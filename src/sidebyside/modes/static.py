@@ -1,0 +1,130 @@
+"""staticgraph: the program is traced and compiled ahead, then called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import staticgraph
+from common.tree import flatten, unflatten
+from common.types import Array
+from sidebyside.measure import time_once
+from sidebyside.modes.mode import Mode, PassRecord, Prepared
+from sidebyside.modes.tape import as_scalar, numbers, split, updated
+from sidebyside.regime import Work
+from sidebyside.workload import Workload
+
+sg: Any = staticgraph
+
+
+def program(workload: Workload) -> Callable[..., Any]:
+    """Return the call of a workload as a function of nodes, gradients included."""
+    function, rate, wrt = workload.function, workload.learning_rate, workload.wrt
+    if not wrt:
+        return lambda *arguments: function(sg, *arguments)
+
+    def call(*arguments: Any) -> list[Any]:
+        loss, others = split(function(sg, *arguments))
+        loss = as_scalar(sg, loss)
+        leaves = flatten([arguments[position] for position in wrt])[0]
+        gradients = sg.gradients(loss, leaves, unused="zero")
+        changed = gradients if rate is None else updated(leaves, gradients, rate)
+        return [loss, *others, *changed]
+
+    return call
+
+
+def trace(workload: Workload, inputs: Sequence[Any]) -> Any:
+    """Return the declared graph of a call of the workload on inputs like these."""
+    return sg.trace(program(workload), *inputs)
+
+
+def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[Any, Prepared]:
+    """Trace and compile, and return the executable and the prepared workload."""
+    records: list[PassRecord] = []
+
+    def observe(record: Any) -> None:
+        records.append(PassRecord(record.name, record.before, record.after, record.seconds))
+
+    seconds, graph = time_once(lambda: trace(workload, inputs))
+    executable = sg.compile(graph.outputs, inputs=graph.inputs, observer=observe, **options)
+    leaves = flatten(list(inputs))[0]
+    return executable, Prepared(
+        run=partial(executable, *map(np.asarray, leaves)),
+        arrays=lambda results: [np.asarray(x) for x in numbers(results)],
+        build={"trace": seconds, **executable.phases},
+        passes=tuple(records),
+        planned_bytes=executable.plan.peak_bytes,
+        work=Work(
+            sum(1 for node in graph if node.operands),
+            sum(
+                node.type.nbytes + sum(operand.type.nbytes for operand in node.operands)
+                for node in graph
+                if node.operands
+            ),
+        ),
+    )
+
+
+class StaticTrainer:
+    """Trains with one executable, the parameters going in and coming out.
+
+    Parameters
+    ----------
+    workload : Workload
+    batch : sequence of ndarray
+        One batch, for its shapes.
+    **options
+        Passed to `staticgraph.compile`.
+    """
+
+    def __init__(self, workload: Workload, batch: Sequence[Array], **options: Any) -> None:
+        assert workload.training is not None
+        self._training = workload.training
+        initial = self._training.initial()
+        self._leaves, self._structure = flatten(initial)
+        self._executable, _ = build(workload, (initial, *batch), **options)
+        self._options = options
+
+    def step(self, batch: Sequence[Array]) -> Any:
+        """Do one training step and return the loss."""
+        results = self._executable(*self._leaves, *batch)
+        self._leaves = results[-len(self._leaves) :]
+        return results[0]
+
+    def parameters(self) -> list[Array]:
+        """Return the current parameters."""
+        return list(self._leaves)
+
+    def accuracy(self, arrays: Sequence[Array]) -> float:
+        """Return the fraction of right answers."""
+        parameters = unflatten(self._structure, self._leaves)
+        graph = sg.trace(partial(self._training.accuracy, sg), parameters, *arrays)
+        executable = sg.compile(graph.outputs, inputs=graph.inputs, **self._options)
+        return float(executable(*self._leaves, *arrays)[0])
+
+
+def make_mode(name: str, title: str, exact: bool = True, **options: Any) -> Mode:
+    """Return the static mode with some options of `staticgraph.compile`."""
+    return Mode(
+        name=name,
+        title=title,
+        prepare=lambda workload, inputs: build(workload, inputs, **options)[1],
+        exact=exact,
+        counts_memory=True,
+        train=partial(StaticTrainer, **options),
+        without_pass=lambda skipped: make_mode(
+            name, f"{title} without {skipped}", exact, **options, passes=sg.without(skipped)
+        ),
+    )
+
+
+STATIC = make_mode("static", "static graph (staticgraph)", backend="numpy")
+STATIC_NUMPY = make_mode("static:numpy", "static graph, generated Python", backend="numpy")
+STATIC_INTERPRET = make_mode("static:interpret", "static graph, interpreted", backend="interpret")
+STATIC_NATIVE = make_mode(
+    "static:native", "static graph, machine code", exact=False, backend="native"
+)

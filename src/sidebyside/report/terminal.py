@@ -1,0 +1,114 @@
+"""A comparison as text: a box a workload and size, a line a mode, and the verdict below."""
+
+from __future__ import annotations
+
+from sidebyside.comparison import Cell, Comparison, PassGain, Row
+from sidebyside.report import units
+from sidebyside.report.box import Line, Span, draw_table, natural_widths
+from sidebyside.verdict import cell_verdict, regime_sentence
+
+_WIDEST_MODE = 16
+HEADINGS = (
+    "mode",
+    "a call",
+    "ratio",
+    "first result",
+    "break-even",
+    "peak",
+    "differs by",
+)
+
+
+def comparison_text(comparison: Comparison, width: int = 100) -> str:
+    """Return a comparison as text of at most `width` columns where that can be done."""
+    blocks = [row_text(row, width) for row in comparison.rows]
+    return "\n\n".join([*blocks, environment_text(comparison, width)])
+
+
+def row_text(row: Row, width: int = 100) -> str:
+    """Return one workload of one size."""
+    title = f"{row.label}: {row.title}" if row.title else row.label
+    headings = [*HEADINGS]
+    headings[2] = f"to {row.reference}" if row.reference else HEADINGS[2]
+    failed = [cell for cell in row.cells if cell.failure is not None]
+    lines: list[Line] = []
+    timed = [cell for cell in row.cells if cell.steady is not None]
+    if timed:
+        lines += [headings, None]
+        lines += [_cells(cell) for cell in timed]
+    for cell in failed:
+        assert cell.failure is not None
+        if lines:
+            lines.append(None)
+        lines.append(Span(f"{cell.mode}: {cell.failure.text or cell.failure.kind}"))
+    widths = natural_widths(lines, len(HEADINGS))
+    if not timed:
+        widths = [0] * (len(HEADINGS) - 1) + [width - 3 * (len(HEADINGS) - 1) - 4]
+    widths[0] = min(widths[0], _WIDEST_MODE)
+    text = [title, draw_table(lines, widths, right=range(1, len(HEADINGS)))]
+    text += [f"  {sentence}" for sentence in _sentences(row)]
+    for cell in timed:
+        if any(gain.gain is not None for gain in cell.passes):
+            text.append(passes_text(cell))
+    return "\n".join(text)
+
+
+def _sentences(row: Row) -> list[str]:
+    found = [cell_verdict(row, cell) for cell in row.cells] + [regime_sentence(row)]
+    return [sentence[0].upper() + sentence[1:] for sentence in found if sentence]
+
+
+def _cells(cell: Cell) -> list[str]:
+    """Return the cells of a mode's line; each value has its interval below it."""
+    assert cell.steady is not None
+    assert cell.start is not None
+    time, spread = units.seconds_with_interval(cell.steady).split(" (")
+    shown = [cell.mode, f"{time}\n({spread}"]
+    shown.append(
+        units.NOTHING if cell.ratio is None else "\n".join(units.ratio_with_interval(cell.ratio).split(" "))
+    )
+    start = units.seconds(cell.start.value)
+    if cell.build:
+        start += f"\nbuild {units.seconds(cell.build_seconds)}"
+    shown.append(start)
+    shown.append(units.break_even(cell.break_even).replace(" (", "\n("))
+    shown.append(units.NOTHING if cell.memory is None else units.size_in_bytes(cell.memory.peak))
+    shown.append(_difference(cell))
+    return shown
+
+
+def _difference(cell: Cell) -> str:
+    if cell.difference is None:
+        return units.NOTHING
+    if cell.difference.ulp == 0:
+        return "no bit"
+    return f"{cell.difference.ulp:,.0f} ULP\n{cell.difference.relative:.0e}"
+
+
+def passes_text(cell: Cell) -> str:
+    """Return what each compiler pass of a mode did and bought."""
+    lines: list[Line] = [["pass", "instructions", "its time", "a call without it"], None]
+    lines += [_pass_cells(gain) for gain in cell.passes]
+    table = draw_table(lines, natural_widths(lines, 4), right=(1, 2, 3))
+    return f"  what the passes of {cell.mode} buy\n{table}"
+
+
+def _pass_cells(gain: PassGain) -> list[str]:
+    record = gain.record
+    change = f"{record.before:,}"
+    if record.after != record.before:
+        change += f" → {record.after:,}"
+    bought = units.NOTHING if gain.gain is None else units.ratio_with_interval(gain.gain)
+    return [record.name, change, units.seconds(record.seconds), bought]
+
+
+def environment_text(comparison: Comparison, width: int = 100) -> str:
+    """Return the machine and the method in two lines."""
+    about = comparison.environment
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"Python {about['python']}, {versions}; {about['system']}, {about['cores']} cores, "
+        f"{about['threads']} threads\n"
+        "Medians with 99% intervals; modes interleaved in random order; collector "
+        f"{about['collector']}."
+    )

@@ -1,0 +1,99 @@
+"""The classical table of dynamic against static graphs, with a measurement in every cell."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sidebyside.comparison import Cell, Comparison, Row, Text
+from sidebyside.compare import compare
+from sidebyside.finding import TABLE, find_workload
+from sidebyside.training import TrainingComparison, compare_training
+from sidebyside.workload import Workload
+
+BUDGET = 1.6
+"""Seconds of steady-state samples for each workload and size."""
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """What `measure_table` found.
+
+    Attributes
+    ----------
+    comparison : Comparison
+    trainings : tuple of TrainingComparison
+    self_check : Row
+        A workload in the dynamic mode against itself.
+    seconds : float
+        That everything took.
+    """
+
+    comparison: Comparison
+    trainings: tuple[TrainingComparison, ...]
+    self_check: Row
+    seconds: float
+
+    def text(self, width: int = 100) -> Text:
+        """Return the table as text for a terminal of `width` columns."""
+        from sidebyside.report.classical import table_text
+
+        return Text(table_text(self, width))
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write everything that was measured as JSON.
+
+        Raises
+        ------
+        OutputError
+            If `path` cannot be written; nothing is left half-written.
+        """
+        from sidebyside.report.data import table_data, to_text
+        from sidebyside.report.writing import write_whole
+
+        write_whole(path, to_text(table_data(self)))
+
+    def __repr__(self) -> str:
+        return str(self.text())
+
+
+def measure_table(
+    names: Sequence[str] = TABLE, *, budget: float = BUDGET, report: Report | None = None
+) -> Table:
+    """Measure the workloads of the table in the modes dynamic and static.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Builtin names; those that can be trained are trained as well.
+    budget : float
+        Seconds of steady-state samples for each workload and size.
+    report : callable, optional
+        Called with a line of text when something new begins.
+    """
+    start = time.perf_counter()
+    workloads = [find_workload(name) for name in names]
+    comparison = compare(workloads, budget=budget, report=report)
+    trainings = tuple(
+        compare_training(workload, report=report)
+        for workload in workloads
+        if workload.training is not None
+    )
+    self_check = check_against_itself(workloads[0], budget)
+    return Table(comparison, trainings, self_check, time.perf_counter() - start)
+
+
+def check_against_itself(workload: Workload, budget: float) -> Row:
+    """Return the comparison of the dynamic mode with itself, which must find no difference."""
+    size: Any = workload.sizes[0]
+    return compare([workload], ("dynamic", "dynamic"), sizes=[size], budget=budget).rows[0]
+
+
+def itself(row: Row) -> Cell:
+    """Return the second cell of `check_against_itself`."""
+    return row.cells[1]

@@ -1,0 +1,90 @@
+"""The backends: what runs a program. They share the program and the plan; each is a module.
+
+A backend module has two functions:
+
+``plan(program, borrow=False) -> BufferPlan``
+    Where its values are kept. With `borrow`, results may be kept in the arena too, where the next
+    run overwrites them.
+``build(program, plan) -> Runner``
+    What runs it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from common.errors import BackendError
+from common.types import Array
+from staticgraph.memory import BufferPlan
+from staticgraph.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A program that can be called.
+
+    Attributes
+    ----------
+    call : callable
+        ``call(*inputs)`` takes row-major arrays of exactly the declared types, in order, makes the
+        updates and returns the outputs as a list: arrays of their own, unless borrowed. It may be
+        called from many threads.
+    source : str
+        What was generated, if that is text.
+    notes : tuple of str
+        What a report says about it.
+    """
+
+    call: Callable[..., list[Array]]
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Backend(Protocol):
+    """What a backend's module offers."""
+
+    def plan(self, program: Program, *, borrow: bool = False) -> BufferPlan:
+        """Return where the values are kept."""
+        ...
+
+    def build(self, program: Program, plan: BufferPlan) -> Runner:
+        """Return what runs the program."""
+        ...
+
+
+BACKENDS: dict[str, str] = {
+    "interpret": "staticgraph.backends.interpret",
+    "numpy": "staticgraph.backends.numpy",
+}
+"""The module of each backend; imported when it is first used."""
+
+
+def load_backend(name: str) -> Backend:
+    """Return the backend called `name`.
+
+    Raises
+    ------
+    BackendError
+        If there is none of that name, or a package that it needs is not installed.
+    """
+    module = BACKENDS.get(name) if isinstance(name, str) else None
+    if module is None:
+        near = difflib.get_close_matches(str(name), BACKENDS, 1)
+        raise BackendError(
+            f"there is no backend {name!r}",
+            cause=f"the backends are {', '.join(BACKENDS)}",
+            fix=f"did you mean {near[0]!r}?" if near else 'use backend="numpy"',
+        )
+    try:
+        loaded: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise BackendError(
+            f"backend {name!r} needs the package {error.name}, which is not installed",
+            cause="it is an optional part of this library",
+        ) from error
+    backend: Backend = loaded
+    return backend

@@ -1,0 +1,58 @@
+"""Run a program instruction by instruction, as it is written: the oracle of all else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from common.types import Array
+from staticgraph.backends import Runner
+from staticgraph.failures import raise_explained
+from staticgraph.layout import find_layouts
+from staticgraph.memory import BufferPlan, Step, plan_buffers
+from staticgraph.program import Instruction, Program, Value
+
+Hook = Callable[[Instruction, tuple[Array, ...], Array], object]
+"""Called after each instruction with its operands and its result."""
+
+
+def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
+    """Return the plan that keeps nothing in an arena; every kernel allocates its result."""
+    steps = [Step((instruction,)) for instruction in program.instructions]
+    return plan_buffers(program, steps, find_layouts(program), ())
+
+
+def build(program: Program, plan: BufferPlan, hooks: Iterable[Hook] = ()) -> Runner:
+    """Return what runs `program`.
+
+    Parameters
+    ----------
+    program : Program
+    plan : BufferPlan
+        Not needed here.
+    hooks : iterable of callable
+        Gone through anew after each instruction, so hooks may be added to a list later.
+    """
+
+    def run(*inputs: Array) -> list[Array]:
+        values: dict[Value, Array] = dict(zip(program.inputs, inputs, strict=True))
+        values.update(program.constants)
+        for value, variable in program.variables.items():
+            values[value] = variable.value
+        for instruction in program.instructions:
+            operands = tuple([values[value] for value in instruction.inputs])
+            try:
+                result = np.asarray(instruction.op.kernel(*operands, **instruction.attrs))
+            except Exception as error:
+                raise_explained(instruction, error)
+            values[instruction.output] = result
+            for hook in hooks:
+                hook(instruction, operands, result)
+        results = [values[value].copy() for value in program.results]
+        outputs, updates = results[: len(program.outputs)], results[len(program.outputs) :]
+        for (variable, _), array in zip(program.updates, updates, strict=True):
+            variable.value = array
+        return outputs
+
+    return Runner(run)

@@ -1,0 +1,127 @@
+"""Generated Python: its text, the objects that its names stand for, and which line does what."""
+
+from __future__ import annotations
+
+import keyword
+import linecache
+import re
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from staticgraph.program import Instruction, Value
+
+_numbers = count(1)
+_LITERALS = (int, bool, str, type(None))
+
+
+class SourceWriter:
+    """Collect the lines of a module and what its names stand for.
+
+    Attributes
+    ----------
+    namespace : dict
+        The module's global names: kernels, constants, dtypes.
+    instructions : dict of int to Instruction
+        Which instruction each line runs.
+    filename : str
+        What tracebacks show; unique, and known as this library's own.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.namespace: dict[str, Any] = {}
+        self.instructions: dict[int, Instruction] = {}
+        self.filename = f"<staticgraph {title} {next(_numbers)}>"
+        self._lines: list[str] = []
+        self._depth = 0
+        self._taken: set[str] = set()
+        self._names: dict[Value, str] = {}
+        self._bound: dict[int, str] = {}
+
+    @property
+    def text(self) -> str:
+        """The whole module."""
+        return "\n".join(self._lines) + "\n"
+
+    def line(self, text: str, instruction: Instruction | None = None) -> None:
+        """Add a line, which runs `instruction`."""
+        self._lines.append("    " * self._depth + text)
+        if instruction is not None:
+            self.instructions[len(self._lines)] = instruction
+
+    @contextmanager
+    def block(self, text: str) -> Iterator[None]:
+        """Add a line and indent what follows."""
+        self.line(text)
+        self._depth += 1
+        yield
+        self._depth -= 1
+
+    def new_name(self, hint: str) -> str:
+        """Return a name that is not taken yet, like `hint`."""
+        stem = re.sub(r"\W", "_", hint, flags=re.ASCII) or "value"
+        if stem[0].isdigit() or keyword.iskeyword(stem):
+            stem = f"_{stem}"
+        name = stem
+        for number in count():
+            if name not in self._taken:
+                break
+            name = f"{stem}_{number}"
+        self._taken.add(name)
+        return name
+
+    def bind(self, thing: Any, hint: str) -> str:
+        """Return the global name of `thing`, which is the same object for the same name."""
+        name = self._bound.get(id(thing))
+        if name is None:
+            name = self._bound[id(thing)] = self.new_name(hint)
+            self.namespace[name] = thing
+        return name
+
+    def name_of(self, value: Value) -> str:
+        """Return the name of `value`."""
+        name = self._names.get(value)
+        if name is None:
+            name = self._names[value] = self.new_name(value.name or "value")
+        return name
+
+    def literal(self, value: Any) -> str:
+        """Return an expression for `value`, an attribute."""
+        if type(value) in _LITERALS:
+            return repr(value)
+        if type(value) is float and np.isfinite(value):
+            return repr(value)
+        if type(value) is tuple:
+            inside = ", ".join(self.literal(each) for each in value)
+            return f"({inside},)" if len(value) == 1 else f"({inside})"
+        if isinstance(value, np.dtype):
+            return self.dtype(value)
+        return self.bind(value, type(value).__name__)
+
+    def dtype(self, dtype: np.dtype[Any]) -> str:
+        """Return the global name of `dtype`."""
+        return self.bind(dtype, dtype.name)
+
+    def run(self) -> dict[str, Any]:
+        """Run the module and return its namespace."""
+        exec(compile(self.text, self.filename, "exec", dont_inherit=True), self.namespace)
+        return self.namespace
+
+    def show_lines(self, function: Callable[..., Any]) -> None:
+        """Let tracebacks show the module's lines as long as `function` lives."""
+        lines = self.text.splitlines(keepends=True)
+        linecache.cache[self.filename] = (len(self.text), None, lines, self.filename)
+        weakref.finalize(function, linecache.cache.pop, self.filename, None).atexit = False
+
+    def instruction_at(self, traceback: TracebackType | None) -> Instruction | None:
+        """Return the instruction whose line `traceback` passes through, or None."""
+        while traceback is not None:
+            if traceback.tb_frame.f_code.co_filename == self.filename:
+                return self.instructions.get(traceback.tb_lineno)
+            traceback = traceback.tb_next
+        return None

@@ -1,0 +1,158 @@
+"""Branches: only the one that is chosen runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from common.errors import ArgumentError, DTypeError
+from common.op import Kind, Op
+from common.ops.elementwise import cast
+from common.tree import flatten, unflatten
+from common.types import Array, TensorType
+from staticgraph.build import require_graph, to_node
+from staticgraph.control.region import Region, region_from, require_same_types, share_captures
+from staticgraph.control.tuples import ITEM, TupleGradient, TupleType
+
+
+def _switch(index: Any, *operands: Array, branches: Sequence[Region]) -> tuple[Array, ...]:
+    chosen = min(max(int(index), 0), len(branches) - 1)
+    return branches[chosen](*operands)
+
+
+def _switch_infer(
+    _index: TensorType, *_operands: TensorType, branches: Sequence[Region]
+) -> TensorType:
+    return TupleType(branches[0].output_types)
+
+
+def _switch_rule(
+    position: int, g: TupleGradient, _out: Any, *operands: Any, branches: Sequence[Region]
+) -> Any:
+    index, *rest = operands
+    if "grads" not in g.memo:
+        given = g.given(len(branches[0].outputs))
+        pulled = tuple(branch.pullback(given) for branch in branches)
+        values = declare_several(SWITCH, (index, *rest, *g.in_order()), {"branches": pulled})
+        floats = [i for i, x in enumerate(operands) if i and x.dtype.kind == "f"]
+        g.memo["grads"] = dict(zip(floats, values, strict=True))
+    return g.memo["grads"][position]
+
+
+SWITCH = Op(
+    name="switch",
+    kind=Kind.CONTROL,
+    arity=None,
+    kernel=_switch,
+    infer=_switch_infer,
+    vjp=_switch_rule,
+    attrs={"branches": ...},
+    doc="Run the branch that the first operand chooses, and no other.",
+)
+
+
+def declare_several(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> list[Any]:
+    """Declare an op of several results and return a node for each."""
+    graph = require_graph(op.name)
+    node = graph.add_op(op, tuple(operands), attrs)
+    assert isinstance(node.type, TupleType)
+    return [graph.add_op(ITEM, (node,), {"index": i}) for i in range(len(node.type.items))]
+
+
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    """Declare a choice between functions; only the chosen one runs.
+
+    Parameters
+    ----------
+    index : int Node of shape ()
+        Which branch; below 0 means the first, past the end the last.
+    branches : sequence of callable
+        Each gets the operands. They may also use nodes of the graph around them.
+    *operands : Node or tree of Node
+
+    Returns
+    -------
+    Node or tree of Node
+        What the branches return: the same structure and types from all.
+
+    Raises
+    ------
+    BranchTypeError
+        If two branches return different types; both are shown.
+    """
+    graph = require_graph("switch")
+    if not branches:
+        raise ArgumentError("switch: there are no branches", cause="one of them is to run",
+                            fix="pass at least one function")
+    chosen = to_node(graph, index)
+    if chosen.shape or chosen.dtype.kind not in "iub":
+        raise DTypeError(
+            f"switch: the index is {chosen.type}",
+            cause="it chooses one branch for the whole call",
+            fix="pass one integer; to choose element by element, use where",
+        )
+    leaves, structure = flatten(operands)
+    nodes = [to_node(graph, leaf) for leaf in leaves]
+    traced = [
+        region_from("switch", branch, [node.type for node in nodes], structure)
+        for branch in branches
+    ]
+    first = traced[0]
+    for number, other in enumerate(traced[1:], 1):
+        require_same_types(
+            "switch" if len(traced) > 2 else "cond",
+            ("branch 0" if len(traced) > 2 else "the false branch",
+             first[0].output_types, first[1], first[0].source),
+            (f"branch {number}" if len(traced) > 2 else "the true branch",
+             other[0].output_types, other[1], other[0].source),
+        )
+    regions, outer = share_captures([t[0] for t in traced], [t[2] for t in traced])
+    values = declare_several(SWITCH, (chosen, *nodes, *outer), {"branches": tuple(regions)})
+    return unflatten(first[1], values)
+
+
+def cond(
+    pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any
+) -> Any:
+    """Declare ``true_fn(*operands) if pred else false_fn(*operands)``; only one of them runs.
+
+    Parameters
+    ----------
+    pred : bool Node of shape ()
+    true_fn, false_fn : callable
+        They return the same structure and types, and may use nodes of the graph around them.
+    *operands : Node or tree of Node
+
+    Raises
+    ------
+    BranchTypeError
+        If they return different types; both are shown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import staticgraph as sg
+    >>> @sg.function
+    ... def safe_log(x):
+    ...     return sg.cond(x > 0, lambda: sg.log(x), lambda: x * 0)
+    >>> safe_log(np.float32(1.0)), safe_log(np.float32(-1.0))
+    (array(0., dtype=float32), array(-0., dtype=float32))
+    """
+    graph = require_graph("cond")
+    if isinstance(pred, (bool, np.bool_)):
+        pred = np.asarray(pred)
+    chosen = to_node(graph, pred)
+    if chosen.shape or chosen.dtype.kind == "f" or chosen.dtype.kind == "c":
+        raise DTypeError(
+            f"cond: the condition is {chosen.type}",
+            cause="it decides once for the whole call",
+            fix="pass one bool, such as any(x > 0); to choose element by element, use where",
+        )
+    if chosen.dtype.kind != "b":
+        chosen = chosen != 0
+    index = cast(chosen, dtype=np.dtype(np.int64))
+    return switch(index, (false_fn, true_fn), *operands)
+
+
