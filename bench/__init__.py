@@ -1,1 +1,1 @@
-"""Benchmarks: pytest-benchmark suites, and `bench.ratios`, which checks what the project promises."""
+"""Benchmarks: pytest-benchmark suites, and `bench.ratios`, which checks promises."""

@@ -1,4 +1,4 @@
-"""What comes before the steady state: from a Python function to its first result, cold each time."""
+"""From a Python function to its first result, cold each time, both modes in one group."""
 
 import pytest
 

@@ -20,7 +20,7 @@ def cases():
                     yield pytest.param(workload, size, mode, id=label)
 
 
-@pytest.mark.parametrize(("workload", "size", "mode"), cases())
+@pytest.mark.parametrize(("workload", "size", "mode"), [*cases()])
 def test_call(benchmark, workload, size, mode):
     prepared = find_mode(mode).prepare(workload, workload.make_inputs(size))
     benchmark.group = f"{workload.name} {size_label(size)}"

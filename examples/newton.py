@@ -15,8 +15,11 @@ import staticgraph as sg
 
 DECADES = np.arange(16.0)
 POPULATION = np.array(
-    [3.929, 5.308, 7.240, 9.638, 12.866, 17.069, 23.192, 31.443]
-    + [38.558, 50.156, 62.948, 75.995, 91.972, 105.711, 122.775, 131.669]
+    """
+    3.929 5.308 7.240 9.638 12.866 17.069 23.192 31.443
+    38.558 50.156 62.948 75.995 91.972 105.711 122.775 131.669
+    """.split(),
+    float,
 )
 """Millions of inhabitants of the United States, 1790 to 1940, by the census."""
 
@@ -73,9 +76,7 @@ def run(xp=dg):
 
 def declare():
     """Trace the same function: SBS-301 at the convergence test."""
-    return sg.trace(
-        lambda *inputs: fit(sg, *inputs)[0], np.array(START), DECADES, POPULATION
-    )
+    return sg.trace(lambda *inputs: fit(sg, *inputs)[0], np.array(START), DECADES, POPULATION)
 
 
 def main():

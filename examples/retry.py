@@ -46,9 +46,7 @@ def run(xp=dg, steps=60, rate=64.0):
         losses.append(value.item())
         value.backward()
         while True:
-            moved = [
-                (w.detach() - rate * w.grad).requires_grad_() for w in weights
-            ]
+            moved = [(w.detach() - rate * w.grad).requires_grad_() for w in weights]
             try:
                 value = attempt(xp, moved, x, y, losses[-1], rate)
             except Diverged as error:

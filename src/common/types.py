@@ -62,8 +62,8 @@ class TensorType:
 
 
 _new = object.__new__
-_set_shape = TensorType.shape.__set__  # type: ignore[attr-defined]
-_set_dtype = TensorType.dtype.__set__  # type: ignore[attr-defined]
+_set_shape = vars(TensorType)["shape"].__set__
+_set_dtype = vars(TensorType)["dtype"].__set__
 
 
 def type_of_array(array: Array) -> TensorType:

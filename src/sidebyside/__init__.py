@@ -19,15 +19,17 @@ from __future__ import annotations
 
 from sidebyside.compare import compare
 from sidebyside.comparison import Cell, Comparison, Row
-from sidebyside.finding import builtin_names, find_workload, find_workloads
+from sidebyside.finding import find_workload, find_workloads
 from sidebyside.modes import MODES, find_mode
 from sidebyside.table import Table, measure_table
 from sidebyside.training import compare_training, train
 from sidebyside.workload import Splits, Training, Workload
+from sidebyside.workloads import BUILTIN
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BUILTIN",
     "MODES",
     "Cell",
     "Comparison",
@@ -37,7 +39,6 @@ __all__ = [
     "Training",
     "Workload",
     "__version__",
-    "builtin_names",
     "compare",
     "compare_training",
     "find_mode",

@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,9 @@ def compare(
     if isinstance(workloads, Workload):
         workloads = [workloads]
     if not modes:
-        raise ArgumentError("no modes", cause="there is nothing to compare", fix="name at least one")
+        raise ArgumentError(
+            "no modes", cause="there is nothing to compare", fix="name at least one"
+        )
     if not budget > 0:
         raise ArgumentError(
             f"a budget of {budget} seconds",
@@ -89,11 +92,12 @@ def compare(
         )
     found = {label: find_mode(name) for label, name in _labels(modes).items()}
     say = report or (lambda text: None)
-    rows = [
-        _Pairing(workload, size, found, budget, seed, say).row(attribute)
-        for workload in workloads
-        for size in (sizes if sizes is not None else workload.sizes)
-    ]
+    rows = []
+    for workload in workloads:
+        chosen = workload.sizes if sizes is None else tuple(sizes)
+        for size in chosen:
+            row = _Pairing(workload, size, found, budget, seed, say).row(attribute)
+            rows.append(replace(row, several=len(chosen) > 1))
     packages = dict.fromkeys(mode.package for mode in found.values() if mode.package)
     return Comparison(tuple(rows), environment(tuple(packages)))
 
@@ -139,7 +143,8 @@ class _Pairing:
         self.budget = budget
         self.seed = seed
         label = f"{workload.name} {size_label(size)}".strip()
-        self.say = lambda text: say(f"{label}: {text}")
+        self._say = say
+        self._label = label
         self.size = size_label(size)
         self.inputs = workload.make_inputs(size, seed)
         self.prepared: dict[str, Prepared] = {}
@@ -147,6 +152,10 @@ class _Pairing:
         self.failures: dict[str, Failure] = {}
         self.differences: dict[str, Difference] = {}
         self.reference = ""
+
+    def say(self, text: str) -> None:
+        """Report that something begins."""
+        self._say(f"{self._label}: {text}")
 
     def row(self, attribute: bool) -> Row:
         """Measure everything."""
@@ -232,7 +241,7 @@ class _Pairing:
                 if starts[label] and time.perf_counter() + slowest > deadline:
                     continue
                 gc.collect()
-                whole, start = time_once(lambda label=label: self._start(label))
+                whole, start = time_once(partial(self._start, label))
                 spent[label] += whole
                 starts[label].append(start)
         return starts
@@ -242,9 +251,7 @@ class _Pairing:
         seconds, _ = time_once(prepared.run)
         return _Start(seconds, prepared.build, prepared.planned_bytes, prepared.passes)
 
-    def _cell(
-        self, label: str, timings: Timings, starts: Mapping[str, Sequence[_Start]]
-    ) -> Cell:
+    def _cell(self, label: str, timings: Timings, starts: Mapping[str, Sequence[_Start]]) -> Cell:
         mode, samples, own = self.modes[label], timings.samples, starts[label]
         start = median_estimate([each.total for each in own])
         cell = Cell(
@@ -252,6 +259,7 @@ class _Pairing:
             steady=median_estimate(samples[label]).scaled(1e-9),
             start=start,
             first_call=median_estimate([each.first_call for each in own]),
+            built=median_estimate([sum(each.build.values()) for each in own]),
             build={
                 phase: float(np.median([each.build[phase] for each in own]))
                 for phase in own[0].build

@@ -65,8 +65,10 @@ class Cell:
     start : Estimate or None
         From nothing to the first result: the build and the first call.
     first_call : Estimate or None
+    built : Estimate or None
+        All that comes before the first call.
     build : mapping of str to float
-        Median seconds of each phase before the first call.
+        Median seconds of each phase of it.
     memory : Memory or None
     planned_bytes : int or None
     difference : Difference or None
@@ -85,6 +87,7 @@ class Cell:
     steady: Estimate | None = None
     start: Estimate | None = None
     first_call: Estimate | None = None
+    built: Estimate | None = None
     build: Mapping[str, float] = field(default_factory=dict)
     memory: Memory | None = None
     planned_bytes: int | None = None
@@ -93,11 +96,6 @@ class Cell:
     break_even: BreakEven | None = None
     passes: tuple[PassGain, ...] = ()
     calls: int = 0
-
-    @property
-    def build_seconds(self) -> float:
-        """Seconds of all phases before the first call."""
-        return sum(self.build.values())
 
     @property
     def outcome(self) -> str:
@@ -124,6 +122,8 @@ class Row:
         Its mode; empty if no mode could run the program.
     regime : Regime or None
         What bounds the dynamic mode.
+    several : bool
+        Whether the workload was measured in several sizes.
     """
 
     workload: str
@@ -132,11 +132,12 @@ class Row:
     cells: tuple[Cell, ...]
     reference: str = ""
     regime: Regime | None = None
+    several: bool = False
 
     @property
     def label(self) -> str:
         """The workload's name, with its size where it has several."""
-        return f"{self.workload} {self.size}".strip()
+        return f"{self.workload} {self.size}".strip() if self.several else self.workload
 
     def cell(self, mode: str) -> Cell | None:
         """Return the cell of a mode, or None."""

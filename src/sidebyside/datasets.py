@@ -93,7 +93,7 @@ def breast_cancer() -> Split:
 
 @functools.cache
 def diabetes() -> Split:
-    """Return 442 patients, 10 standardised measurements each, and the disease's standardised course.
+    """Return 442 patients, 10 measurements each, and the course of their disease; standardised.
 
     Raises
     ------
@@ -110,7 +110,8 @@ def diabetes() -> Split:
 
 
 def _standardised(x: Array) -> Array:
-    return (x - x.mean(axis=0)) / x.std(axis=0)
+    centred: Array = x - x.mean(axis=0)
+    return centred / centred.std(axis=0)
 
 
 @functools.cache

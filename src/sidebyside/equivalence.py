@@ -69,8 +69,10 @@ def _compare_arrays(x: Array, y: Array, position: int) -> Difference:
     x, y = np.atleast_1d(x), np.atleast_1d(y)
     if x.dtype.kind == "c":
         parts = (x.real, y.real), (x.imag, y.imag)
-        found = [_compare_arrays(np.ascontiguousarray(a), np.ascontiguousarray(b), position)
-                 for a, b in parts]
+        found = [
+            _compare_arrays(np.ascontiguousarray(a), np.ascontiguousarray(b), position)
+            for a, b in parts
+        ]
         return max(found, key=lambda difference: (difference.relative, difference.ulp))
     distances = ulp_distance(x, y)
     ulp = float(distances.max())

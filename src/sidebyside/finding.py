@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
-import pkgutil
 import sys
 import tokenize
 import traceback
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,33 +15,7 @@ from typing import Any
 from common.errors import SideBySideError, WorkloadError
 from common.source import Source, is_ours
 from sidebyside.workload import Workload
-
-TABLE = (
-    "seed",
-    "chain",
-    "layernorm_softmax",
-    "mlp_digits",
-    "cnn_digits",
-    "lstm_text",
-    "attention",
-    "control_flow",
-)
-"""The workloads of the table, in its order."""
-
-
-def builtin_names() -> tuple[str, ...]:
-    """Return the names of the builtin workloads, those of the table first."""
-    from sidebyside import workloads
-
-    found = {module.name for module in pkgutil.iter_modules(workloads.__path__)}
-    names = [name for name in TABLE if name in found]
-    return tuple(names + sorted(name for name in found - set(names) if _builtin(name)))
-
-
-def _builtin(name: str) -> Workload | None:
-    module = import_module(f"sidebyside.workloads.{name}")
-    found = getattr(module, "WORKLOAD", None)
-    return found if isinstance(found, Workload) else None
+from sidebyside.workloads import BUILTIN, load
 
 
 def find_workload(reference: str | os.PathLike[str]) -> Workload:
@@ -81,24 +53,13 @@ def find_workloads(reference: str | os.PathLike[str]) -> tuple[Workload, ...]:
         path += ".py"
     if path.endswith(".py") or os.sep in path or (os.altsep or os.sep) in path:
         return _of_file(Path(path), chosen)
-    if text in builtin_names():
-        found = _builtin(text)
-        assert found is not None
-        return (found,)
-    raise _unknown_name(text)
-
-
-def _unknown_name(text: str) -> WorkloadError:
-    known = builtin_names()
-    close = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
-    suggestion = f"; did you mean {close[0]!r}?" if close else ""
-    if Path(f"{text}.py").is_file():
-        suggestion = f"; did you mean the file {text}.py?"
-    return WorkloadError(
-        f"there is no workload {text!r}{suggestion}",
-        cause=f"the builtin ones are {', '.join(known)}",
-        fix="name one of them, or a Python file of your own that ends in .py",
-    )
+    if text not in BUILTIN and Path(f"{text}.py").is_file():
+        raise WorkloadError(
+            f"there is no builtin workload {text!r}; did you mean the file {text}.py?",
+            cause="a workload without .py at its end is a builtin one",
+            fix=f"name the file, {text}.py",
+        )
+    return (load(text),)
 
 
 # files --------------------------------------------------------------------------------------------
@@ -110,7 +71,7 @@ def _of_file(path: Path, chosen: str) -> tuple[Workload, ...]:
     if not found:
         raise WorkloadError(
             f"{path} has no workload",
-            cause="neither a sidebyside.Workload nor functions f(xp, *inputs) and inputs(rng, size)",
+            cause="it has no Workload, and no functions f(xp, *inputs) and inputs(rng, size)",
             fix="define workload = sidebyside.Workload(f, inputs=...)",
         )
     if not chosen:
@@ -164,8 +125,7 @@ def _parse(path: Path) -> Any:
         source = Source(str(path), error.lineno, "") if error.lineno else None
         raise WorkloadError(
             f"{path} does not parse: {error.msg}",
-            cause="it is not valid Python "
-            f"{sys.version_info.major}.{sys.version_info.minor}",
+            cause=f"it is not valid Python {sys.version_info.major}.{sys.version_info.minor}",
             fix="correct that line",
             source=source,
         ) from None
@@ -209,7 +169,5 @@ def _collect(module: ModuleType, path: Path) -> dict[str, Workload]:
     for name in ("wrt", "sizes"):
         if name in options:
             options[name] = tuple(options[name])
-    whole = Workload(
-        members["f"], members["inputs"], name=path.stem, path=str(path), **options
-    )
+    whole = Workload(members["f"], members["inputs"], name=path.stem, path=str(path), **options)
     return {whole.name: whole}

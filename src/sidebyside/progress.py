@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from typing import TextIO
+from types import TracebackType
+from typing import Self, TextIO
 
 DELAY = 2.0
 
@@ -52,3 +53,14 @@ class Progress:
             self._stream.write("\r" + " " * len(self._shown) + "\r")
             self._stream.flush()
         self._shown = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

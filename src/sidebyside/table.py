@@ -8,11 +8,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sidebyside.comparison import Cell, Comparison, Row, Text
 from sidebyside.compare import compare
-from sidebyside.finding import TABLE, find_workload
+from sidebyside.comparison import Cell, Comparison, Row, Text
 from sidebyside.training import TrainingComparison, compare_training
 from sidebyside.workload import Workload
+from sidebyside.workloads import load
+
+TABLE = (
+    "seed",
+    "chain",
+    "layernorm_softmax",
+    "mlp_digits",
+    "cnn_digits",
+    "lstm_text",
+    "attention",
+    "control_flow",
+)
+"""The workloads of the table, in its order."""
 
 BUDGET = 1.6
 """Seconds of steady-state samples for each workload and size."""
@@ -77,7 +89,7 @@ def measure_table(
         Called with a line of text when something new begins.
     """
     start = time.perf_counter()
-    workloads = [find_workload(name) for name in names]
+    workloads = [load(name) for name in names]
     comparison = compare(workloads, budget=budget, report=report)
     trainings = tuple(
         compare_training(workload, report=report)

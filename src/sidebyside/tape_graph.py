@@ -97,7 +97,9 @@ def _as_networkx(
 ) -> nx.MultiDiGraph:
     graph = nx.MultiDiGraph(name="tape")
     shown = {
-        node: names.get(node, f"leaf_{number}") if isinstance(node, AccumulateGrad) else f"%{number}"
+        node: names.get(node, f"leaf_{number}")
+        if isinstance(node, AccumulateGrad)
+        else f"%{number}"
         for number, node in enumerate(nodes)
     }
     for node in nodes:
@@ -127,8 +129,10 @@ def tape_text(graph: nx.MultiDiGraph) -> str:
     rows = []
     for name, data in graph.nodes(data=True):
         uses = sorted(graph.in_edges(name, keys=True), key=lambda edge: edge[2])
-        call = data["op"] if data["role"] != "op" else (
-            f"{data['op']}({', '.join(operand for operand, _, _ in uses)})"
+        call = (
+            data["op"]
+            if data["role"] != "op"
+            else (f"{data['op']}({', '.join(operand for operand, _, _ in uses)})")
         )
         rows.append((f"{name} = {call}", data["type"], data["place"]))
     left = max((len(text) for text, _, _ in rows), default=0)
@@ -139,5 +143,3 @@ def tape_text(graph: nx.MultiDiGraph) -> str:
         lines.append(f"{line}  # {place}" if place else line.rstrip())
     results = ", ".join(name for name, data in graph.nodes(data=True) if data["output"])
     return "\n".join(["tape {", *lines, f"  return {results}", "}"])
-
-

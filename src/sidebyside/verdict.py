@@ -86,25 +86,22 @@ def span_of(values: Sequence[float], show: object = units.seconds) -> str:
     return str(texts[0]) if texts[0] == texts[1] else f"{texts[0]} to {texts[1]}"
 
 
-# the three rows of the classical table --------------------------------------------------------------
+# the three rows of the classical table ------------------------------------------------------------
 
 
 def building_verdict(pairs: Sequence[tuple[Row, Cell, Cell]]) -> str:
     """Return the verdict on "builds while it computes" against "builds first"."""
-    if not pairs:
+    builds = [(static.built.value, row) for row, _, static in pairs if static.built is not None]
+    if not builds:
         return "Not measured."
-    builds = [static.build_seconds for _, _, static in pairs]
-    slowest_row, _, slowest = max(pairs, key=lambda pair: pair[2].build_seconds)
-    least, most = units.seconds(min(builds)), units.seconds(slowest.build_seconds)
+    (least, _), (most, slowest) = min(builds, key=_first), max(builds, key=_first)
     return (
-        f"Confirmed: static builds for {least} to {most} ({slowest_row.label}) before "
-        "it computes anything; dynamic has nothing to build."
+        f"Confirmed: static builds for {units.seconds(least)} to {units.seconds(most)} "
+        f"({slowest.label}) before it computes anything; dynamic has nothing to build."
     )
 
 
-def efficiency_verdict(
-    pairs: Sequence[tuple[Row, Cell, Cell]], refused: Sequence[Row], total: int
-) -> str:
+def efficiency_verdict(pairs: Sequence[tuple[Row, Cell, Cell]], refused: Sequence[Row]) -> str:
     """Return the verdict on "flexible" against "efficient, but inflexible"."""
     count = {
         outcome: sum(static.outcome == outcome for _, _, static in pairs)
@@ -147,12 +144,10 @@ def waiting_verdict(pairs: Sequence[tuple[Row, Cell, Cell]]) -> str:
     if not waits:
         return "Not measured."
     word = "Confirmed" if min(waits) > 1 else "Mostly" if max(waits) > 1 else "Not here"
-    text = (
-        f"{word}: static's first number comes {span_of(waits, units.ratio)} as late as dynamic's"
-    )
+    text = f"{word}: static's first number comes {span_of(waits, units.ratio)} as late as dynamic's"
     paid = [(calls, row) for calls, row in ends if not math.isinf(calls)]
     if paid:
-        (few, first), (many, last) = min(paid, key=_calls), max(paid, key=_calls)
+        (few, first), (many, last) = min(paid, key=_first), max(paid, key=_first)
         text += f"; the wait has paid after {units.calls(few)} calls ({first.label})"
         if last is not first:
             text += f" to {units.calls(many)} ({last.label})"
@@ -167,7 +162,7 @@ def waiting_verdict(pairs: Sequence[tuple[Row, Cell, Cell]]) -> str:
     return text + "."
 
 
-def _calls(entry: tuple[float, Row]) -> float:
+def _first(entry: tuple[float, Row]) -> float:
     return entry[0]
 
 

@@ -142,7 +142,7 @@ class Workload:
             if not callable(found):
                 raise WorkloadError(
                     f"workload {self.name!r}: {field_name} is a {type(found).__name__}",
-                    cause="function(xp, *inputs) is the program, inputs(rng, size) makes its inputs",
+                    cause="function(xp, *inputs) is the program, inputs(rng, size) its inputs",
                     fix=f"pass a function as {field_name}",
                 )
         if not self.sizes:
@@ -182,6 +182,15 @@ class Workload:
             raise OutOfMemoryError(
                 f"workload {self.name!r}, size {size_label(size)}: {error}"
             ) from error
+        except Exception as error:
+            if size in self.sizes:
+                raise
+            raise WorkloadError(
+                f"workload {self.name!r} has no inputs of size {size_label(size)}: "
+                f"{type(error).__name__}: {error}",
+                cause="its function inputs(rng, size) failed with that size",
+                fix=f"its own sizes are {', '.join(map(size_label, self.sizes)) or 'none'}",
+            ) from None
         inputs = tuple(made) if isinstance(made, (tuple, list)) else (made,)
         for position, tree in enumerate(inputs):
             for leaf in flatten(tree)[0]:

@@ -21,7 +21,7 @@ from common.errors import (
 from common.source import Source
 from common.tree import Structure, flatten, leaf_paths, unflatten
 from staticgraph.build import declare, require_graph, to_node
-from staticgraph.graph import Graph, current_graph, leaked
+from staticgraph.graph import Graph, current_graph
 from staticgraph.node import Node
 from staticgraph.roles import ARGUMENT, STOP_GRADIENT
 
@@ -83,7 +83,8 @@ def gradients(
             fix='choose one of them, for example unused="zero"',
         )
     targets, sources = _listed(ys, "ys"), _listed(xs, "xs")
-    graph = _common_graph(targets + sources)
+    graph = _graph_of(targets + sources)
+    targets, sources = [graph.adopt(y) for y in targets], [graph.adopt(x) for x in sources]
     for x in sources:
         if x.dtype.kind != "f":
             raise NotDifferentiableError(
@@ -108,12 +109,8 @@ def _listed(nodes: Any, what: str) -> list[Node]:
     return listed
 
 
-def _common_graph(nodes: list[Node]) -> Graph:
-    graph = current_graph() or nodes[0].graph if nodes else require_graph("gradients")
-    for node in nodes:
-        if node.graph is not graph:
-            raise leaked(node, graph, "gradients")
-    return graph
+def _graph_of(nodes: list[Node]) -> Graph:
+    return current_graph() or (nodes[0].graph if nodes else require_graph("gradients"))
 
 
 def _roots(graph: Graph, ys: list[Node], grad_ys: Any) -> list[Node]:
@@ -169,7 +166,8 @@ def _ancestors(nodes: Iterable[Node]) -> set[Node]:
 
 def _passes(node: Node, position: int) -> bool:
     """Tell whether a gradient flows from `node` to its operand at `position`."""
-    return node.type.dtype.kind == "f" and node.op.operand_rule(position) is not None
+    # the type of an op with several results is a tuple of types, of dtype object
+    return node.type.dtype.kind in "fO" and node.op.operand_rule(position) is not None
 
 
 def _path(ys: list[Node], xs: list[Node]) -> set[Node]:

@@ -174,7 +174,7 @@ def group(*nodes: Node) -> Node:
     """
     leaves, _ = flatten(nodes)
     graph = owner(leaves, "group")
-    return graph.add_op(GROUP, tuple(graph.resolve(node) for node in leaves), {})
+    return graph.add_op(GROUP, tuple([graph.resolve(node) for node in leaves]), {})
 
 
 def stop_gradient(x: Any) -> Node:
@@ -223,8 +223,7 @@ def to_node(graph: Graph, value: Any, dtype: npt.DTypeLike | None = None) -> Nod
     """
     if type(value) is not Node:
         return graph.constant_array(as_array(value))
-    if value.graph is not graph:
-        raise leaked(value, graph)
+    value = graph.adopt(value)
     return strengthen(graph, value, dtype) if value in graph.weak else value
 
 
@@ -255,24 +254,22 @@ def owner(values: Iterable[Any], what: str) -> Graph:
     GraphError
         If none is open and no value is a node.
     LeakedNodeError
-        If a node belongs to a graph other than the one that is open, or two nodes to two graphs.
+        If none is open, and two nodes belong to two graphs or one to a trace that has ended.
     """
     graph = current_graph()
-    opened = graph is not None
+    if graph is not None:
+        return graph
     for x in values:
-        if type(x) is Node and x.graph is not graph:
-            if graph is not None:
+        if type(x) is Node:
+            if graph is None:
+                graph = x.graph
+                if graph.sealed:
+                    raise leaked(x, None, what)
+            elif x.graph is not graph:
                 raise leaked(x, graph, what)
-            graph = x.graph
-    if graph is None:
-        for x in values:
-            if type(x) in EXECUTORS:
-                raise MixedModesError(f"staticgraph's {what} got a {type(x).__name__}")
-        return require_graph(what)
-    if not opened and graph.sealed:
-        node = next(x for x in values if type(x) is Node)
-        raise leaked(node, None, what)
-    return graph
+        elif type(x) in EXECUTORS:
+            raise MixedModesError(f"staticgraph's {what} got a {type(x).__name__}")
+    return require_graph(what) if graph is None else graph
 
 
 def declare(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:

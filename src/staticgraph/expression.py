@@ -100,9 +100,20 @@ def expression_at(frame: FrameType) -> Expression | None:
     node = path[-1]
     if isinstance(node, (ast.If, ast.While, ast.Assert)):
         return _tested(node.test, _CONSTRUCTS[type(node)])
+    if isinstance(node, ast.pattern):
+        return _guarded(node, path)
     if not isinstance(node, ast.expr):
         return None
     return _by_itself(node) or _by_parent(node, path[-2] if len(path) > 1 else None)
+
+
+def _guarded(pattern: ast.pattern, path: list[ast.AST]) -> Expression | None:
+    """Return the guard behind `pattern`: Python gives the pattern's position for its test."""
+    for node in path:
+        for case in getattr(node, "cases", ()):
+            if case.guard is not None and pattern in ast.walk(case.pattern):
+                return _tested(case.guard, "match guard")
+    return None
 
 
 _CONSTRUCTS: dict[type, str] = {

@@ -104,14 +104,12 @@ class _Entry:
         guards: Guards,
         executable: Executable,
         dtypes: list[np.dtype[Any] | None],
-        output_tree: Structure,
         record: Trace,
     ) -> None:
         self.structure = structure
         self.slots = slots
         self.guards = guards
         self.executable = executable
-        self.output_tree = output_tree
         self.record = record
         self._passed = [(i, dtype) for i, dtype in enumerate(dtypes) if dtype is not None]
         _, _, (args, kwargs) = structure
@@ -126,14 +124,13 @@ class _Entry:
         return all(map(_Slot.accepts, self.slots, leaves))
 
     def run(self, leaves: Any) -> Any:
-        """Run on the leaves of the arguments, and arrange the results as the function did."""
+        """Run on the leaves of the arguments."""
         arrays = []
         for i, dtype in self._passed:
             x = leaves[i]
             arrays.append(x if type(x) is _ndarray else np.asarray(x, dtype))
         self.record.calls += 1
-        results = self.executable(*arrays)
-        return results[0] if self.output_tree is LEAF else unflatten(self.output_tree, results)
+        return self.executable.call(*arrays)
 
 
 class StaticFunction:
@@ -237,19 +234,17 @@ class StaticFunction:
         graph, values = self._trace(structure, slots, names, record)
         traced = time.perf_counter()
         fed = [_feed_of(graph, x) if slot.type else None for x, slot in zip(values, slots)]
+        outputs = unflatten(graph.output_tree, graph.outputs)
         executable = compile(
-            graph.outputs, inputs=[node for node in fed if node is not None], **self._options
+            outputs, inputs=[node for node in fed if node is not None], **self._options
         )
-        graph.finalize()
         record.seconds = {"trace": traced - started, "compile": time.perf_counter() - traced}
         record.nodes = len(graph)
         record.guards = list(map(str, watched.guards.guards))
         record.baked += map(str, watched.baked)
         record.effects = watched.effects
         dtypes = [None if node is None else node.dtype for node in fed]
-        entry = _Entry(
-            structure, slots, watched.guards, executable, dtypes, graph.output_tree, record
-        )
+        entry = _Entry(structure, slots, watched.guards, executable, dtypes, record)
         self._remember(key, entry)
         return entry
 

@@ -29,6 +29,7 @@ from common.types import Array, TensorType, resolve_scalar
 from staticgraph.expression import enclosing_loop
 from staticgraph.node import Node
 from staticgraph.roles import CONSTANT, VARIABLE
+from staticgraph.symbolic import replaced_error
 
 _numbers = itertools.count(1)
 _SMALL = 4096
@@ -76,6 +77,8 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         What a traced function returned; empty in a graph declared otherwise.
     output_tree : structure
         How a traced function arranged its outputs; see `common.tree`.
+    parent : Graph or None
+        The graph around that of a branch or a loop's body.
 
     Examples
     --------
@@ -100,6 +103,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         max_nodes: int | None = None,
         **attr: Any,
     ) -> None:
+        self.parent: Graph | None = None
         self.inputs: list[Node] = []
         self.outputs: list[Node] = []
         self.output_tree: Any = None
@@ -144,6 +148,9 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         traceback: TracebackType | None,
     ) -> None:
         _stack.graphs.pop()
+        better = replaced_error(error, traceback)
+        if better is not None:
+            raise better from error
 
     def add_op(
         self,
@@ -177,7 +184,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
             If the graph would have more than `max_nodes`.
         """
         if self._final:
-            raise self._final_error(op)
+            self.require_open(op)
         if type is None:
             type = self._infer(op, operands, attrs)
         else:
@@ -269,6 +276,18 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         self._by_name[name] = node
         self.nodes[node]["name"] = node.name = name
 
+    def adopt(self, node: Node) -> Node:
+        """Return what stands in this graph for `node`; a graph inside another one makes an input.
+
+        Raises
+        ------
+        LeakedNodeError
+            If it belongs to no graph around this one.
+        """
+        if node.graph is not self:
+            raise leaked(node, self)
+        return node
+
     # constants ----------------------------------------------------------------------------------
 
     def constant_scalar(self, value: Any, dtypes: tuple[np.dtype[Any], ...]) -> Node:
@@ -342,13 +361,20 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         """Whether nodes may be added inside ``with graph:`` only."""
         return self._sealed
 
-    def _final_error(self, op: Op) -> FinalGraphError:
-        return FinalGraphError(
-            f"{op.name} was declared in graph {self.name!r} after it was compiled",
-            fix="declare every op before the loop that runs the graph; for a graph that is to "
-            "grow, call graph.unfreeze() first or create it with Graph(finalize=False)",
-            related=(("compiled", self._finalized_at),),
-        )
+    def require_open(self, op: Op) -> None:
+        """Refuse to declare `op` if the graph is final.
+
+        Raises
+        ------
+        FinalGraphError
+        """
+        if self._final:
+            raise FinalGraphError(
+                f"{op.name} was declared in graph {self.name!r} after it was compiled",
+                fix="declare every op before the loop that runs the graph; for a graph that is to "
+                "grow, call graph.unfreeze() first or create it with Graph(finalize=False)",
+                related=(("compiled", self._finalized_at),),
+            )
 
     def _budget_error(self) -> NodeBudgetError:
         loop = self._growing_loop()

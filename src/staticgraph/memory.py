@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from common.op import Kind
 from common.types import Shape
 from staticgraph.layout import Layout
 from staticgraph.program import Instruction, Program, Value
@@ -168,7 +169,8 @@ def last_uses(
 ) -> dict[Value, int]:
     """Return for each value that owns memory the last step that needs it.
 
-    A view extends the life of the value that it shows; a result lives past the last step.
+    A view extends the life of the value that it shows; a result lives past the last step. What a
+    control-flow op gives may be one of its operands, so these live as long.
     """
     last: dict[Value, int] = {}
     for number, step in enumerate(steps):
@@ -177,6 +179,13 @@ def last_uses(
                 last[layouts[value].base] = number
     for value in program.results:
         last[layouts[value].base] = len(steps)
+    for step in reversed(steps):
+        for instruction in step.instructions:
+            if instruction.op.kind is Kind.CONTROL:
+                until = last[instruction.output]
+                for value in instruction.inputs:
+                    base = layouts[value].base
+                    last[base] = max(last[base], until)
     return last
 
 
@@ -249,11 +258,12 @@ class _Planner:
 
     def _read_only_as_itself(self, value: Value, step: Step, position: int) -> bool:
         """Tell whether `step` reads the memory of `value` element by element, up to `position`."""
-        for place, instruction in enumerate(step.instructions):
-            for operand in instruction.inputs:
-                if self.layouts[operand].base is value and (operand is not value or place > position):
-                    return False
-        return True
+        return all(
+            operand is value and place <= position
+            for place, instruction in enumerate(step.instructions)
+            for operand in instruction.inputs
+            if self.layouts[operand].base is value
+        )
 
     def _plan_blocks(self, step: Step) -> list[tuple[int, int]]:
         """Give each value that exists one block at a time a place, and return those taken."""
@@ -299,7 +309,7 @@ class _Arena:
         self._starts: dict[int, int] = {}
 
     def take(self, nbytes: int) -> int:
-        """Return the offset of the smallest free place of `nbytes`, enlarging the block if needed."""
+        """Return the offset of the smallest free place of `nbytes`; the block grows if needed."""
         nbytes = _aligned(nbytes)
         at = bisect.bisect_left(self._by_size, (nbytes, -1))
         if at < len(self._by_size):

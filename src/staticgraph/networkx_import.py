@@ -132,7 +132,16 @@ def _declare(graph: Graph, data: dict[str, Any], label: Any, operands: list[Node
             cause="every operand is an edge; an operand used twice needs two, in a MultiDiGraph",
             fix=f"add an edge for each of {', '.join(called.operand_names)}",
         )
-    result = called(*operands, **attrs)
+    try:
+        result = called(*operands, **attrs)
+    except SideBySideError:
+        raise
+    except TypeError as error:
+        raise GraphError(
+            f"{name} was given {len(operands)} operands and the attributes {attrs}: {error}",
+            cause="edges give the operands, and attrs everything else by name",
+            fix=f"see the signature of {name}",
+        ) from None
     if not isinstance(result, Node):
         raise GraphError(
             f"{name} gives a {type(result).__name__} and not one value",

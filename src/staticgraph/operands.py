@@ -72,12 +72,8 @@ def _has_dtype(value: Any) -> bool:
 
 def declare_mixed(graph: Graph, op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:
     """Declare `op` on operands of which some are arrays, Python numbers or weak nodes."""
-    mixed = [
-        x
-        if type(x) is Node or is_scalar(x)
-        else graph.constant_array(_operand_array(op, x, position))
-        for position, x in enumerate(operands)
-    ]
+    graph.require_open(op)  # before any constant is added, to name the op and not its operand
+    mixed = [_as_operand(graph, op, x, position) for position, x in enumerate(operands)]
     if _stays_weak(graph, op, mixed, attrs):
         nodes = [x if type(x) is Node else graph.constant_array(np.asarray(x)) for x in mixed]
         node = graph.add_op(op, tuple(nodes), attrs)
@@ -193,6 +189,18 @@ def _resolve_wide(
         cause="a Python int takes the dtype of the array beside it, and does not fit",
         fix="convert the array to a wider dtype with astype first",
     ) from None
+
+
+def _as_operand(graph: Graph, op: Op, x: Any, position: int) -> Any:
+    """Return a node of `graph`, or a Python number as it is."""
+    if is_scalar(x):
+        return x
+    if type(x) is not Node:
+        return graph.constant_array(_operand_array(op, x, position))
+    try:
+        return graph.adopt(x)
+    except SideBySideError as error:
+        raise error.with_context(op.name) from None
 
 
 def _operand_array(op: Op, value: Any, position: int) -> Array:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from types import FrameType
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 from common.errors import (
     GraphError,
@@ -25,6 +28,51 @@ _RUN = (
     "fetch it: sg.compile(y, inputs=[...])(...), session.run(y, feed_dict) or a traced function's "
     "result; or run the program in dyngraph"
 )
+
+
+_P = ParamSpec("_P")
+_Raises = Callable[Concatenate["Node", _P], SideBySideError]
+
+
+class _Last(threading.local):
+    """The last error of this thread, in case that the caller replaces it."""
+
+    error: SideBySideError | None = None
+
+
+_last = _Last()
+
+
+def _remembered(describe: _Raises[_P]) -> _Raises[_P]:
+    """Keep a copy of the error: NumPy replaces a TypeError of ``__index__`` by one of its own."""
+
+    @functools.wraps(describe)
+    def make(node: Node, *args: _P.args, **kwargs: _P.kwargs) -> SideBySideError:
+        error = describe(node, *args, **kwargs)
+        _last.error = type(error)(
+            error.what,
+            cause=error.cause,
+            fix=error.fix,
+            source=error.source,
+            related=error.related,
+        )
+        return error
+
+    return make
+
+
+def replaced_error(error: BaseException | None, traceback: TracebackType | None) -> Exception | None:
+    """Return the error in whose place `error` was raised on the same line, or None."""
+    last, _last.error = _last.error, None
+    if last is None or last.source is None or not isinstance(error, (TypeError, ValueError)):
+        return None
+    if isinstance(error, SideBySideError):
+        return None
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None or traceback.tb_lineno != last.source.line:
+        return None
+    return last if traceback.tb_frame.f_code.co_filename == last.source.filename else None
 
 
 def asked_by_networkx() -> bool:
@@ -72,10 +120,11 @@ def _related(node: Node, frame: FrameType | None) -> tuple[tuple[str, Source | N
 
 
 def _asking() -> tuple[FrameType | None, Expression | None]:
-    frame = user_frame(3)
+    frame = user_frame(4)
     return frame, expression_at(frame) if frame is not None else None
 
 
+@_remembered
 def no_truth(node: Node) -> SideBySideError:
     """Return the error of ``bool(node)``, hidden or not."""
     frame, asked = _asking()
@@ -115,6 +164,7 @@ def _truth_fix(construct: str, rewrite: str, text: str) -> str:
     return f"select with where({text or 'condition'}, a, b); or {dynamic}"
 
 
+@_remembered
 def no_number(node: Node, kind: str) -> SideBySideError:
     """Return the error of ``int(node)``, ``float(node)`` and of its use as an index."""
     frame, asked = _asking()
@@ -152,6 +202,7 @@ def no_value(node: Node, request: str) -> SideBySideError:
     )
 
 
+@_remembered
 def no_array(node: Node) -> SideBySideError:
     """Return the error of ``np.asarray(node)``."""
     frame, asked = _asking()
@@ -176,6 +227,7 @@ def no_out(node: Node, function: str) -> SideBySideError:
     )
 
 
+@_remembered
 def no_length(node: Node) -> SideBySideError:
     """Return the error of ``len(node)`` of a scalar."""
     frame, _ = _asking()
@@ -187,6 +239,7 @@ def no_length(node: Node) -> SideBySideError:
     )
 
 
+@_remembered
 def no_membership(node: Node) -> SideBySideError:
     """Return the error of ``value in node``."""
     frame, asked = _asking()

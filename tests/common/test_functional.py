@@ -288,6 +288,8 @@ def test_cross_entropy_of_large_logits():
             IndexingError,
             "index 4 is out of",
         ),
+        (lambda: cross_entropy(draw(3, 4), np.array([0, -1, 2])), IndexingError, "label -1 is neg"),
+        (lambda: cross_entropy(draw(3, 4), np.zeros(3, bool)), DTypeError, "labels are bool"),
         (lambda: cross_entropy(draw(3, 4), np.zeros(3)), DTypeError, "labels are float64"),
         (
             lambda: cross_entropy(draw(2, 3, 4), np.zeros((2, 3), int)),

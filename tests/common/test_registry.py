@@ -14,7 +14,8 @@ from common.op import REGISTRY, Example, Kind, Op
 from common.samples import draw
 from common.types import TensorType, type_of
 
-OPS = [op for op in REGISTRY.values() if op.kind is not Kind.CONTROL]
+# executors, once imported, add ops of their own, which their tests cover
+OPS = [op for op in REGISTRY.values() if op.infer.__module__.startswith("common.")]
 CASES = [
     pytest.param(op, example, id=f"{op.name}-{i}")
     for op in OPS

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.errors import ArgumentError, DTypeError, ShapeError
+from common.errors import ArgumentError, ShapeError, SideBySideError
 from common.op import public
 from common.ops.arguments import operand_type
+from common.ops.cross_entropy import check_labels
+from common.ops.cross_entropy import cross_entropy as _cross_entropy
 from common.ops.elementwise import abs as abs_
 from common.ops.elementwise import multiply, negative, square, subtract
 from common.ops.exponential import softplus
 from common.ops.gather import take_along_axis
+from common.ops.movement import expand_dims
 from common.ops.reduction import sum as sum_
 from common.ops.softmax import log_softmax
 from common.ops.statistics import mean
-from common.types import TensorType, normalize_axis
+from common.types import Shape, normalize_axis
 
 
 def _reduce(name: str, losses: Any, reduction: str) -> Any:
@@ -32,10 +35,16 @@ def _reduce(name: str, losses: Any, reduction: str) -> Any:
 
 
 def _require_same_shape(name: str, x: Any, target: Any) -> None:
-    x_type, target_type = operand_type(name, x), operand_type(name, target)
-    if x_type.shape != target_type.shape:
+    try:
+        same = x.shape == target.shape
+    except AttributeError:
+        same = False
+    if not same:
+        x_shape, target_shape = operand_type(name, x).shape, operand_type(name, target).shape
+        if x_shape == target_shape:
+            return
         raise ShapeError(
-            f"{name}: prediction {x_type.shape} and target {target_type.shape}",
+            f"{name}: prediction {x_shape} and target {target_shape}",
             cause="each element has its own target; shapes that broadcast would compare every "
             "prediction with every target",
             fix="reshape one of them, for example with x.reshape(target.shape)",
@@ -151,7 +160,14 @@ def nll_loss(log_probabilities: Any, labels: Any, reduction: str = "mean", axis:
     ArgumentError
         If `reduction` is unknown.
     """
-    return _nll("nll_loss", log_probabilities, labels, reduction, axis)
+    scores_type = operand_type("nll_loss", log_probabilities)
+    position = _class_axis(scores_type.shape, axis)
+    try:
+        shape = check_labels(scores_type, operand_type("nll_loss", labels), position)
+    except SideBySideError as error:
+        raise error.with_context("nll_loss") from None
+    picked = take_along_axis(log_probabilities, expand_dims(labels, axis=position), axis=position)
+    return negative(_reduce("nll_loss", picked.reshape(shape), reduction))
 
 
 @public
@@ -164,7 +180,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean", axis: int =
         ``(n, c)``, or ``(n, c, ...)``; ``(c,)`` for a single one.
     labels : array
         Class ids, integers of the shape without the class axis; or probabilities of every class,
-        floating-point numbers of the shape of `logits`. A negative id counts from the last class.
+        floating-point numbers of the shape of `logits`.
     reduction : {"mean", "sum", "none"}
         How the losses of the elements become one number.
     axis : int
@@ -177,7 +193,7 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean", axis: int =
     DTypeError
         If labels of the shape without the class axis are not integers.
     IndexingError
-        If a label is not a class.
+        If a label is not a class; a negative one neither.
     ArgumentError
         If `reduction` is unknown.
 
@@ -187,43 +203,21 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean", axis: int =
     >>> round(float(cross_entropy(np.zeros((2, 4)), np.array([0, 3]))), 4)
     1.3863
     """
-    logits_type, labels_type = operand_type("cross_entropy", logits), operand_type("", labels)
-    position = _class_axis("cross_entropy", logits_type, axis)
-    log_probabilities = log_softmax(logits, axis=position)
-    if labels_type.dtype.kind == "f" and labels_type.shape == logits_type.shape:
-        products = multiply(log_probabilities, labels)
-        losses = negative(sum_(products, axis=position))
-        return _reduce("cross_entropy", losses, reduction)
-    return _nll("cross_entropy", log_probabilities, labels, reduction, axis)
+    try:
+        axis = _class_axis(logits.shape, axis)
+        distributions = labels.dtype.kind == "f" and labels.shape == logits.shape
+    except AttributeError:
+        operand_type("cross_entropy", logits)
+        operand_type("cross_entropy", labels)
+        raise
+    if distributions:
+        products = multiply(log_softmax(logits, axis=axis), labels)
+        losses = negative(sum_(products, axis=axis))
+    else:
+        losses = _cross_entropy(logits, labels, axis=axis)
+    return _reduce("cross_entropy", losses, reduction)
 
 
-def _class_axis(name: str, scores: TensorType, axis: int) -> int:
+def _class_axis(shape: Shape, axis: int) -> int:
     # a single vector of scores has no batch axis in front of the classes
-    return 0 if scores.ndim == 1 and axis == 1 else normalize_axis(axis, scores.ndim)
-
-
-def _nll(name: str, scores: Any, labels: Any, reduction: str, axis: int) -> Any:
-    scores_type, labels_type = operand_type(name, scores), operand_type(name, labels)
-    position = _class_axis(name, scores_type, axis)
-    shape = scores_type.shape
-    expected = shape[:position] + shape[position + 1 :]
-    if labels_type.shape != expected:
-        last = labels_type.shape == shape[:-1]
-        raise ShapeError(
-            f"{name}: labels of shape {labels_type.shape} for scores {shape}, "
-            f"class axis {position}",
-            cause=f"there is one label for each {shape[position]} scores along the class axis, so "
-            f"the labels have shape {expected}",
-            fix="pass axis=-1, if the classes are on the last axis"
-            if last
-            else f"give the labels the shape {expected}",
-        )
-    if labels_type.dtype.kind not in "iu":
-        raise DTypeError(
-            f"{name}: labels are {labels_type.dtype}",
-            cause="a label is the number of a class",
-            fix="convert with astype(labels, 'int64')",
-        )
-    one = (*shape[:position], 1, *shape[position + 1 :])
-    picked = take_along_axis(scores, labels.reshape(one), axis=position).reshape(expected)
-    return negative(_reduce(name, picked, reduction))
+    return 0 if len(shape) == 1 and axis == 1 else normalize_axis(axis, len(shape))

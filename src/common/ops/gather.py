@@ -202,7 +202,8 @@ def _grid(shape: Shape, axis: int) -> tuple[Array, ...]:
     )
 
 
-def _along(shape: Shape, indices: Array, axis: int) -> tuple[Array, ...]:
+def index_along(shape: Shape, indices: Array, axis: int) -> tuple[Array, ...]:
+    """Return the NumPy index that takes, at each place, the element at `indices` along `axis`."""
     grid = _grid(shape, axis)
     return (*grid[:axis], indices, *grid[axis:])
 
@@ -214,7 +215,7 @@ def _take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Any:
     if axis < 0:
         axis += ndim
     try:
-        return x[_along(x.shape, indices, axis)]
+        return x[index_along(x.shape, indices, axis)]
     except IndexError:
         normalize_axis(axis, ndim)
         require_integers("take_along_axis", TensorType((), indices.dtype))
@@ -243,10 +244,10 @@ def _take_along_axis_gradient_kernel(g: Array, indices: Array, *, shape: Shape, 
     ):
         # no element is selected twice
         result = np.zeros(shape, g.dtype)
-        result[_along(shape, indices, axis)] = g
+        result[index_along(shape, indices, axis)] = g
         return result
     indices = from_start(indices, shape[axis])
-    flat = np.ravel_multi_index(np.broadcast_arrays(*_along(shape, indices, axis)), shape)
+    flat = np.ravel_multi_index(np.broadcast_arrays(*index_along(shape, indices, axis)), shape)
     return scatter_rows(g.reshape(-1, 1), flat.reshape(-1), prod(shape)).reshape(shape)
 
 

@@ -361,8 +361,13 @@ def getitem(x: Any, key: Any) -> Any:
     >>> getitem(np.arange(12).reshape(3, 4), (1, slice(None, None, 2)))
     array([4, 6])
     """
-    if type(key) is int and len(x.shape):
-        return basic_index(x, index=(key,))
+    # the two commonest keys need no taking apart
+    if len(x.shape):
+        if type(key) is int:
+            return basic_index(x, index=(key,))
+        dtype = getattr(key, "dtype", None)
+        if dtype is not None and dtype.kind in "iu" and key.shape:
+            return take(x, key, axis=0)
     parts = _take_apart(key, tuple(x.shape))
     if not parts.arrays:
         return basic_index(x, index=parts.basic)

@@ -83,7 +83,7 @@ def _advanced_shape(
         if selector.dtype == np.bool_:
             _check_mask(name, x, selector.shape, axis)
             raise DataDependentShapeError(
-                f"{name}: as many elements as a mask of shape {selector.shape} has true",
+                f"{name}: a mask of shape {selector.shape} selects an unknown number of elements",
                 cause="the result's length is known only when the mask is",
                 fix="use where(mask, x, 0), which keeps the shape, or sum(where(mask, x, 0)); "
                 "or run the program in dyngraph",

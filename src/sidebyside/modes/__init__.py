@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from importlib import import_module
+from importlib.util import find_spec
 
 from common.errors import ArgumentError, MissingPackageError
 from sidebyside.modes.mode import Mode, PassRecord, Prepared, Trainer
 
-__all__ = ["MODES", "Mode", "PassRecord", "Prepared", "Trainer", "find_mode"]
+__all__ = ["MODES", "Mode", "PassRecord", "Prepared", "Trainer", "find_mode", "is_installed"]
 
 # name: (module, attribute, package to install)
 _PLACES = {
@@ -58,3 +59,9 @@ def find_mode(name: str) -> Mode:
             fix=f"pip install {package}, or leave the mode out",
         ) from None
     return mode
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether the package of the mode called `name` is installed, without loading it."""
+    package = _PLACES[name][2]
+    return not package or find_spec(package) is not None

@@ -13,6 +13,8 @@ from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import numbers, split, updated
 from sidebyside.workload import Workload
 
+block_until_ready: Any = jax.block_until_ready
+
 
 class JaxNamespace:
     """JAX's functions under one roof, with the few that are spelled differently there."""
@@ -74,7 +76,7 @@ def to_arrays(results: Any) -> list[Any]:
 def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
     """Make the workload ready; every call waits for its results."""
     call, arguments = program(workload), on_device(inputs)
-    return Prepared(run=lambda: jax.block_until_ready(call(*arguments)), arrays=to_arrays)
+    return Prepared(run=lambda: block_until_ready(call(*arguments)), arrays=to_arrays)
 
 
 JAX = Mode("jax", "JAX, eager", prepare, package="jax")

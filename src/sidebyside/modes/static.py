@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,19 +44,15 @@ def trace(workload: Workload, inputs: Sequence[Any]) -> Any:
 
 def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[Any, Prepared]:
     """Trace and compile, and return the executable and the prepared workload."""
-    records: list[PassRecord] = []
-
-    def observe(record: Any) -> None:
-        records.append(PassRecord(record.name, record.before, record.after, record.seconds))
-
     seconds, graph = time_once(lambda: trace(workload, inputs))
-    executable = sg.compile(graph.outputs, inputs=graph.inputs, observer=observe, **options)
+    executable = sg.compile(graph.outputs, inputs=graph.inputs, **options)
+    records = executable.records
     leaves = flatten(list(inputs))[0]
     return executable, Prepared(
         run=partial(executable, *map(np.asarray, leaves)),
         arrays=lambda results: [np.asarray(x) for x in numbers(results)],
-        build={"trace": seconds, **executable.phases},
-        passes=tuple(records),
+        build={"trace": seconds, **_phases(executable.phases, [r.name for r in records])},
+        passes=tuple(PassRecord(r.name, r.before, r.after, r.seconds) for r in records),
         planned_bytes=executable.plan.peak_bytes,
         work=Work(
             sum(1 for node in graph if node.operands),
@@ -67,6 +63,15 @@ def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[An
             ),
         ),
     )
+
+
+def _phases(phases: Mapping[str, float], passes: Sequence[str]) -> dict[str, float]:
+    """Return the phases of a build, all passes together as one."""
+    found: dict[str, float] = {}
+    for name, seconds in phases.items():
+        phase = "passes" if name in passes else name
+        found[phase] = found.get(phase, 0.0) + seconds
+    return found
 
 
 class StaticTrainer:

@@ -7,10 +7,14 @@ import dataclasses
 import io
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sidebyside.comparison import Cell, Comparison, Row
 from sidebyside.statistics import CONFIDENCE, Estimate
+from sidebyside.training import TrainingComparison
+
+if TYPE_CHECKING:
+    from sidebyside.table import Table
 
 SCHEMA = 1
 
@@ -67,7 +71,6 @@ def _row(row: Row) -> dict[str, Any]:
     found: dict[str, Any] = plain(row)
     for cell, entry in zip(row.cells, found["cells"], strict=True):
         entry["outcome"] = cell.outcome
-        entry["build_seconds"] = cell.build_seconds
     return found
 
 
@@ -116,8 +119,8 @@ def _flat(row: Row, cell: Cell) -> dict[str, Any]:
     _spread(found, "ratio", "", cell.ratio)
     if cell.steady is not None:
         found["samples"] = cell.steady.count
-        found["build_seconds"] = cell.build_seconds
-    if cell.start is not None and cell.first_call is not None:
+    if cell.built is not None and cell.start is not None and cell.first_call is not None:
+        found["build_seconds"] = cell.built.value
         found["start_seconds"] = cell.start.value
         found["first_call_seconds"] = cell.first_call.value
     if cell.break_even is not None:
@@ -138,3 +141,32 @@ def _spread(found: dict[str, Any], name: str, suffix: str, estimate: Estimate | 
         found[f"{name}{suffix}"] = estimate.value
         found[f"{name}_low"] = estimate.low
         found[f"{name}_high"] = estimate.high
+
+
+def table_data(table: Table) -> dict[str, Any]:
+    """Return the table's measurements as nested dicts and lists; loss curves included."""
+    data = comparison_data(table.comparison)
+    data["seconds"] = table.seconds
+    data["self_check"] = _row(table.self_check)
+    data["trainings"] = [_training(training) for training in table.trainings]
+    return data
+
+
+def _training(training: TrainingComparison) -> dict[str, Any]:
+    return {
+        "workload": training.workload,
+        "target": training.target,
+        "examples": training.examples,
+        "test_examples": training.test_examples,
+        "identical": training.identical,
+        "runs": [
+            {
+                "mode": record.mode,
+                "accuracy": record.accuracy,
+                "seconds": record.seconds,
+                "losses": plain([float(loss) for loss in record.losses]),
+                "largest_ulp": plain(difference.ulp),
+            }
+            for record, difference in zip(training.records, training.differences, strict=True)
+        ],
+    }

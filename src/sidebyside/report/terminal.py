@@ -65,11 +65,13 @@ def _cells(cell: Cell) -> list[str]:
     time, spread = units.seconds_with_interval(cell.steady).split(" (")
     shown = [cell.mode, f"{time}\n({spread}"]
     shown.append(
-        units.NOTHING if cell.ratio is None else "\n".join(units.ratio_with_interval(cell.ratio).split(" "))
+        units.NOTHING
+        if cell.ratio is None
+        else "\n".join(units.ratio_with_interval(cell.ratio).split(" "))
     )
     start = units.seconds(cell.start.value)
-    if cell.build:
-        start += f"\nbuild {units.seconds(cell.build_seconds)}"
+    if cell.build and cell.built is not None:
+        start += f"\nbuild {units.seconds(cell.built.value)}"
     shown.append(start)
     shown.append(units.break_even(cell.break_even).replace(" (", "\n("))
     shown.append(units.NOTHING if cell.memory is None else units.size_in_bytes(cell.memory.peak))

@@ -36,7 +36,7 @@ def load(name: str) -> Workload:
             f"there is no builtin workload {name!r}"
             + (f"; did you mean {close[0]!r}?" if close else ""),
             cause=f"the builtin ones are {', '.join(BUILTIN)}",
-            fix="choose one of them, or pass a Python file that defines a Workload",
+            fix="name one of them, or a Python file of your own that ends in .py",
         )
     workload: Workload = import_module(f"sidebyside.workloads.{name}").WORKLOAD
     return workload

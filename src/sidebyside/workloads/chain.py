@@ -28,5 +28,5 @@ WORKLOAD = Workload(
     sizes=(1, 1_000, 100_000, 4_000_000),
     name="chain",
     title="20-op tanh chain",
-    description="Ten times y = tanh(y * scale): one pass over memory if it is fused, twenty if not.",
+    description="Ten times x = tanh(x * scale): one pass over memory if fused, twenty if not.",
 )

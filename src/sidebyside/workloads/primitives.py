@@ -41,5 +41,5 @@ def glorot(rng: np.random.Generator, *shape: int, inward: int = 0) -> Array:
     X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural
     networks, AISTATS 2010.
     """
-    drawn = rng.standard_normal(shape) / np.sqrt(inward or shape[0])
+    drawn: Array = rng.standard_normal(shape) / np.sqrt(inward or shape[0])
     return drawn.astype(np.float32)

@@ -8,7 +8,7 @@ the same bits, since each element depends on its own place only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import groupby
+from itertools import groupby, pairwise
 from math import prod
 
 from common.types import Shape
@@ -28,7 +28,7 @@ MIN_BLOCK_BYTES, MAX_BLOCK_BYTES = 1 << 15, 1 << 18
 
 
 def form_steps(program: Program, layouts: Mapping[Value, Layout]) -> list[Step]:
-    """Return the steps of `program`: loops for groups that are worth one, else one an instruction."""
+    """Return the steps: a loop for each group that is worth one, else one an instruction."""
     steps: list[Step] = []
     needed = _read_counts(program)
     for group, members in groupby(program.instructions, lambda each: each.group):
@@ -137,4 +137,4 @@ def _cut(segment: list[Instruction], axes: int) -> Loop | None:
     count = min(count, rows)
     # blocks of nearly one size, so that none is a single element, which NumPy treats apart
     edges = [rows * i // count for i in range(count + 1)]
-    return Loop(rows, inner, tuple(zip(edges, edges[1:], strict=False)))
+    return Loop(rows, inner, tuple(pairwise(edges)))

@@ -43,9 +43,11 @@ def build(program: Program, plan: BufferPlan, hooks: Iterable[Hook] = ()) -> Run
         for instruction in program.instructions:
             operands = tuple([values[value] for value in instruction.inputs])
             try:
-                result = np.asarray(instruction.op.kernel(*operands, **instruction.attrs))
+                result = instruction.op.kernel(*operands, **instruction.attrs)
             except Exception as error:
                 raise_explained(instruction, error)
+            if isinstance(result, np.generic):  # what NumPy makes of an array without axes
+                result = np.asarray(result)
             values[instruction.output] = result
             for hook in hooks:
                 hook(instruction, operands, result)

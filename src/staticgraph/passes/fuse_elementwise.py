@@ -66,43 +66,66 @@ def _gather(
     latest: dict[Shape, int] = {}
     for instruction in instructions:
         shape = _shape(instruction)
-        neighbours = before.get(instruction.output, ())
-        earliest = max([unit_of[value] for value in neighbours], default=0)
-        place = None if shape is None else latest.get(shape)
-        if (
-            place is None
-            or place < earliest
-            or not units[place].takes(instruction, neighbours, place == len(units) - 1)
-        ):
+        near = sorted({unit_of[value] for value in before.get(instruction.output, ())})
+        earliest = near[-1] if near else -1
+        place = None
+        if shape is not None and shape in latest:
+            mine = [each for each in near if units[each].shape == shape]
+            if mine and mine[-1] == earliest:
+                place = _merge(units, unit_of, mine)
+            else:
+                place = latest[shape]
+                adjacent = place == len(units) - 1
+                # what only reads the same values gains little, so it does not move for that
+                if place < earliest or not (mine or (adjacent and units[place].reads(instruction))):
+                    place = None
+            if place is not None and len(units[place].members) >= MAX_MEMBERS:
+                place = None
+        if place is None:
             place = len(units)
-            units.append(_Unit())
-            if shape is not None:
-                latest[shape] = place
-        units[place].add(instruction)
+            units.append(_Unit(shape))
+        if shape is not None:
+            latest[shape] = max(place, latest.get(shape, place))
+        unit = units[place]
+        unit.add(instruction)
+        unit.earliest = max([unit.earliest, *[each for each in near if each < place]])
         unit_of[instruction.output] = place
-    return [unit.members for unit in units]
+    return [unit.members for unit in units if unit.members]
+
+
+def _merge(units: list[_Unit], unit_of: dict[Value, int], places: list[int]) -> int:
+    """Join units of one shape, the last into those before it where it may move; return where."""
+    place = places[-1]
+    for older in reversed(places[:-1]):
+        last, unit = units[place], units[older]
+        if last.earliest > older or len(last.members) + len(unit.members) >= MAX_MEMBERS:
+            break
+        for instruction in last.members:
+            unit.add(instruction)
+            unit_of[instruction.output] = older
+        unit.earliest = max([unit.earliest, *[e for e in (last.earliest,) if e < older]])
+        last.members = []
+        place = older
+    return place
 
 
 class _Unit:
-    """Instructions that stay together."""
+    """Instructions that stay together.
 
-    __slots__ = ("made", "members", "read")
+    `earliest` is the last other unit that one of them needs to come after.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("earliest", "members", "shape", "touched")
+
+    def __init__(self, shape: Shape | None) -> None:
+        self.shape = shape
         self.members: list[Instruction] = []
-        self.made: set[Value] = set()
-        self.read: set[Value] = set()
+        self.touched: set[Value] = set()
+        self.earliest = -1
 
     def add(self, instruction: Instruction) -> None:
-        shape = instruction.output.type.shape
         self.members.append(instruction)
-        self.made.add(instruction.output)
-        self.read.update([v for v in instruction.inputs if v.type.shape == shape])
+        self.touched.update([v for v in instruction.inputs if v.type.shape == self.shape])
 
-    def takes(self, instruction: Instruction, neighbours: Sequence[Value], adjacent: bool) -> bool:
-        if len(self.members) >= MAX_MEMBERS:
-            return False
-        # what only reads the same values gains little, so it does not move for that
-        return not self.made.isdisjoint(neighbours) or (
-            adjacent and not self.read.isdisjoint(instruction.inputs)
-        )
+    def reads(self, instruction: Instruction) -> bool:
+        return not self.touched.isdisjoint(instruction.inputs)

@@ -43,7 +43,7 @@ FORMATS = {
         0.693145751953125,
         1.428606765330187e-06,
         -104.0,
-        89.0,
+        90.0,
         (4.9999994e-01, 1.6666521e-01, 4.166839e-02, 8.368717e-03, 1.3814627e-03),
         (4.9999997e-01, 1.6666543e-01, 4.16672e-02, 8.366522e-03, 1.3882486e-03),
     ),
@@ -55,7 +55,7 @@ FORMATS = {
         0.6931471803691238,
         1.9082149292705877e-10,
         -746.0,
-        710.0,
+        711.0,
         (
             0.5,
             0.16666666666666682,
@@ -160,6 +160,24 @@ def split_exponent(code: Code, x: Register) -> tuple[Register, Register]:
     return n, code.fma(n, -format_.ln2_low, r)
 
 
+def small_power_of_two(code: Code, x: Register, factor: float) -> tuple[Register, Register]:
+    """Return the whole `n` nearest to ``x * factor`` and 2**n, which must be a normal number."""
+    format_ = FORMATS[x.element]
+    # the shift drops all bits but those of n
+    shifted = code.fma(x, factor, format_.magic)
+    power = (shifted.as_integer() << format_.mantissa) + (format_.bias << format_.mantissa)
+    return shifted - format_.magic, power.as_float()
+
+
+def small_expm1(code: Code, x: Register) -> Register:
+    """Return e to the `x`, less 1, for an `x` whose power of two is a normal number."""
+    format_ = FORMATS[x.element]
+    n, power = small_power_of_two(code, x, format_.log2e)
+    r = code.fma(n, -format_.ln2_low, code.fma(n, -format_.ln2_high, x))
+    p = code.fma(code.polynomial(r, format_.expm1), r * r, r)
+    return code.fma(p, power, power - 1.0)
+
+
 def bounded(code: Code, x: Register) -> Register:
     """Return `x` moved to where its exponential is 0 or infinite without overflow on the way."""
     format_ = FORMATS[x.element]
@@ -189,7 +207,7 @@ def half_exp(code: Code, x: Register) -> Register:
 def expm1(code: Code, x: Register) -> Register:
     """Write e to the x less 1, exact where x is small."""
     format_ = FORMATS[x.element]
-    x = code.smaller(code.larger(x, -0.75 * format_.mantissa - 2.0), format_.highest)
+    x = code.smaller(code.larger(x, -0.75 * format_.mantissa - 2.0), format_.highest - 1.0)
     n, r = split_exponent(code, x)
     p = code.fma(code.polynomial(r, format_.expm1), r * r, r)
     # with half of 2**n, since 2**n is infinite for the largest finite results

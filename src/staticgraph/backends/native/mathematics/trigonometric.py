@@ -12,8 +12,8 @@ from staticgraph.backends.native.mathematics.two_over_pi import WORDS
 
 # pi / 2 in three parts of full precision
 _PARTS = {
-    "float": (1.5707963705062866, -4.371139000186241e-08, -1.7151245100059347e-15),
-    "double": (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591833e-33),
+    "float": (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15),
+    "double": (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33),
 }
 # above it, the three parts are not enough
 _LIMIT = {"float": 2.0**20, "double": 2.0**30}

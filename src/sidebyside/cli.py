@@ -1,0 +1,291 @@
+"""The command line: ``sidebyside table``, ``compare``, ``show`` and ``list``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from common.errors import ArgumentError, OutOfMemoryError, SideBySideError
+from common.source import is_ours
+from sidebyside.memory import memory_limit
+from sidebyside.progress import Progress
+from sidebyside.report.box import as_ascii
+from sidebyside.workload import Workload
+
+OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+_DESCRIPTION = """\
+Measure dynamic against static graphs: one program, two executors over one op library.
+
+  sidebyside table                      the classical table, filled in by this machine
+  sidebyside compare seed chain         workloads in both modes, with break-even and memory
+  sidebyside compare mine.py            a program of your own
+  sidebyside show seed -o seed.svg      both graphs, before and after the passes
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0: done. 1: the workload's own program failed. 2: what was asked for is not possible; the
+    message says why. 130: interrupted.
+    """
+    callers = _callers(sys._getframe(1))
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] | None = getattr(options, "command", None)
+    if command is None:
+        parser.print_help()
+        return OK
+    try:
+        with memory_limit():
+            code = command(options)
+        sys.stdout.flush()
+        return code
+    except SideBySideError as error:
+        return _refuse(error, callers)
+    except MemoryError as error:
+        return _refuse(OutOfMemoryError(str(error) or "an array does not fit"), callers)
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader has seen enough; Python would complain once more when it closes the stream
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        return _report_users(error, callers)
+
+
+def _callers(frame: FrameType | None) -> frozenset[str]:
+    """Return the files that this command line was called from: no code of the user's."""
+    found = set()
+    while frame is not None:
+        found.add(frame.f_code.co_filename)
+        frame = frame.f_back
+    return frozenset(found)
+
+
+def _refuse(error: SideBySideError, callers: frozenset[str]) -> int:
+    if error.source is not None and error.source.filename in callers:
+        error.source = None
+    print(error, file=sys.stderr)
+    return REFUSED
+
+
+def _report_users(error: Exception, callers: frozenset[str]) -> int:
+    """Print a user's own exception with the user's own frames."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename not in callers
+    ]
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = {code.co_filename for code in codes if is_ours(code)}
+    users = [frame for frame in frames if frame.filename not in ours]
+    if not users:  # nothing of the user's: a defect of this library, and its lines are wanted
+        users = frames
+    print("Traceback (most recent call last):", file=sys.stderr)
+    lines = traceback.format_list(users) + traceback.format_exception_only(error)
+    print("".join(lines), end="", file=sys.stderr)
+    return FAILED
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    from sidebyside import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="sidebyside",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sidebyside {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_table(commands)
+    _add_compare(commands)
+    _add_show(commands)
+    listing = commands.add_parser("list", help="list the builtin workloads and the modes")
+    listing.set_defaults(command=list_all)
+    return parser
+
+
+def _add_table(commands: Any) -> None:
+    table = commands.add_parser("table", help="fill in the classical table on this machine")
+    table.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
+    table.add_argument(
+        "--budget", metavar="S", type=float, help="seconds of samples for each workload and size"
+    )
+    table.set_defaults(command=table_command)
+
+
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser("compare", help="compare workloads in several modes")
+    compare.add_argument(
+        "workloads",
+        nargs="+",
+        metavar="WORKLOAD",
+        help="a builtin name, a Python file, or file.py:name",
+    )
+    compare.add_argument(
+        "--modes",
+        default="dynamic,static",
+        metavar="A,B",
+        help="default %(default)s; the first is the reference, one named twice is an A/A test",
+    )
+    compare.add_argument("--size", action="append", metavar="N|NxM", help="in place of its sizes")
+    compare.add_argument(
+        "--budget", type=float, default=2.0, metavar="S", help="seconds of samples"
+    )
+    compare.add_argument(
+        "--attribute", action="store_true", help="measure what each compiler pass buys"
+    )
+    compare.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
+    compare.add_argument("--csv", metavar="FILE", type=Path, help="also write a line a mode as CSV")
+    compare.set_defaults(command=compare_command)
+
+
+def _add_show(commands: Any) -> None:
+    show = commands.add_parser("show", help="show both graphs of a workload")
+    show.add_argument("workload", metavar="WORKLOAD")
+    show.add_argument("--size", metavar="N|NxM", help="in place of its first size")
+    show.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help=".svg, .dot, .mmd, .graphml or .json"
+    )
+    show.set_defaults(command=show_command)
+
+
+# commands -----------------------------------------------------------------------------------------
+
+
+def table_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside table``."""
+    from sidebyside.table import BUDGET, measure_table
+
+    _check_outputs(options.json)
+    with Progress(sys.stderr) as progress:
+        budget = BUDGET if options.budget is None else options.budget
+        table = measure_table(budget=budget, report=progress)
+    if options.json is not None:
+        table.to_json(options.json)
+    write(table.text(_width()))
+    return OK
+
+
+def compare_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside compare``."""
+    from sidebyside.compare import compare
+
+    _check_outputs(options.json, options.csv)
+    workloads = [workload for name in options.workloads for workload in _find(name)]
+    with Progress(sys.stderr) as progress:
+        comparison = compare(
+            workloads,
+            [name.strip() for name in options.modes.split(",") if name.strip()],
+            budget=options.budget,
+            sizes=None if options.size is None else [parse_size(text) for text in options.size],
+            attribute=options.attribute,
+            report=progress,
+        )
+    if options.json is not None:
+        comparison.to_json(options.json)
+    if options.csv is not None:
+        comparison.to_csv(options.csv)
+    write(comparison.table(_width()))
+    return OK
+
+
+def show_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside show``."""
+    from sidebyside import show
+    from sidebyside.report.writing import write_whole
+
+    make = None if options.output is None else show.format_of(options.output)
+    _check_outputs(options.output)
+    workloads = _find(options.workload)
+    if make is not None and len(workloads) > 1:
+        raise ArgumentError(
+            f"{options.workload} has {len(workloads)} workloads",
+            cause="a drawing shows one of them",
+            fix=f"choose one, such as {options.workload}:{workloads[0].name}",
+        )
+    size = None if options.size is None else parse_size(options.size)
+    for position, workload in enumerate(workloads):
+        found = show.pictures(workload, size)
+        if make is not None:
+            write_whole(options.output, make(found))
+            write(f"wrote {options.output}: {'; '.join(each.title for each in found)}")
+        else:
+            write(("\n" if position else "") + show.pictures_text(workload, found, size))
+    return OK
+
+
+def list_all(options: argparse.Namespace) -> int:
+    """Run ``sidebyside list``."""
+    from sidebyside.modes import MODES, is_installed
+    from sidebyside.workload import size_label
+    from sidebyside.workloads import BUILTIN, load
+
+    lines = ["workloads"]
+    for name in BUILTIN:
+        workload = load(name)
+        sizes = ", ".join(map(size_label, workload.sizes))
+        lines.append(f"  {name:18}{workload.title}{f' (size {sizes})' if sizes else ''}")
+    lines.append("modes")
+    for name in MODES:
+        lines.append(f"  {name:18}{'' if is_installed(name) else 'not installed'}".rstrip())
+    write("\n".join(lines))
+    return OK
+
+
+# their parts --------------------------------------------------------------------------------------
+
+
+def parse_size(text: str) -> Any:
+    """Return a size as a workload takes it.
+
+    Examples
+    --------
+    >>> parse_size("4,000,000"), parse_size("512x512"), parse_size("large")
+    (4000000, (512, 512), 'large')
+    """
+    parts = text.replace(",", "").replace("_", "").lower().split("x")
+    if not all(part.isdigit() for part in parts):
+        return text
+    numbers = tuple(map(int, parts))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _find(reference: str) -> tuple[Workload, ...]:
+    from sidebyside.finding import find_workloads
+
+    return find_workloads(reference)
+
+
+def _check_outputs(*paths: Path | None) -> None:
+    from sidebyside.report.writing import check_writable
+
+    for path in paths:
+        if path is not None:
+            check_writable(path)
+
+
+def _width() -> int:
+    return max(80, min(100, shutil.get_terminal_size((100, 24)).columns))
+
+
+def write(text: str) -> None:
+    """Print `text`, with plain characters where the stream knows no others."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = as_ascii(text).encode(encoding, "replace").decode(encoding)
+    print(text)
