@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import common.functional  # noqa: F401  enters the compositions into the namespace
 from common.op import Kind, Op, namespace, register
 from common.operators import (
     BINARY_OPERATORS,

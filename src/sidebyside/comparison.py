@@ -30,6 +30,17 @@ class Failure:
     text: str
 
     @property
+    def id(self) -> str:
+        """The id of an error of this library, such as ``SBS-301``; of others the class."""
+        known = self.text.startswith("[SBS-")
+        return self.text[1:].partition("]")[0] if known else self.kind
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the mode ran, and computed something else than the reference."""
+        return self.kind == "DisagreementError"
+
+    @property
     def headline(self) -> str:
         """The message's first line."""
         return (self.text or self.kind).splitlines()[0]
@@ -96,6 +107,11 @@ class Cell:
     break_even: BreakEven | None = None
     passes: tuple[PassGain, ...] = ()
     calls: int = 0
+
+    @property
+    def speedup(self) -> Estimate | None:
+        """The reference's time over the mode's, paired: above 1 where the mode is faster."""
+        return None if self.ratio is None else self.ratio.inverse()
 
     @property
     def outcome(self) -> str:

@@ -110,8 +110,8 @@ def diabetes() -> Split:
 
 
 def _standardised(x: Array) -> Array:
-    centred: Array = x - x.mean(axis=0)
-    return centred / centred.std(axis=0)
+    standardised: Array = (x - x.mean(axis=0)) / x.std(axis=0)
+    return standardised
 
 
 @functools.cache

@@ -26,10 +26,13 @@ class Work:
     operations : int
     bytes : int
         That its operations read and write, each operand and result counted once an operation.
+    gradients : bool
+        Whether it has a backward pass.
     """
 
     operations: int
     bytes: int
+    gradients: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +53,43 @@ class Regime:
 def find_regime(work: Work, nanoseconds: float) -> Regime:
     """Return what bounds a program that takes `nanoseconds` a call in the dynamic mode.
 
-    Its mean operation is compared with the smallest operation, and with a copy of as many bytes.
+    Its mean operation is compared with one on a single number, and with a copy of as many bytes.
     """
     each = nanoseconds / max(1, work.operations)
-    smallest = smallest_operation()
+    smallest = smallest_operation(work.gradients)
     if each <= NEAR * smallest:
         return Regime(
             "overhead-bound",
-            f"an operation takes {each / smallest:.1f}x the time of one on a single number",
+            f"an operation takes {_times(each / smallest)} the time of one on a single number",
         )
     copy = copy_time(_rounded(work.bytes / max(1, work.operations)))
-    if each <= NEAR * copy:
-        return Regime(
-            "memory-bound", f"an operation takes {each / copy:.1f}x the time of copying its bytes"
-        )
     return Regime(
-        "compute-bound", f"an operation takes {each / copy:.1f}x the time of copying its bytes"
+        "memory-bound" if each <= NEAR * copy else "compute-bound",
+        f"an operation takes {_times(each / copy)} the time of copying its bytes",
     )
 
 
+def _times(factor: float) -> str:
+    return f"{factor:.1f}x" if factor < 10 else f"{factor:.0f}x"
+
+
 @cache
-def smallest_operation() -> float:
-    """Return the ns of one recorded operation on a single number."""
-    x = dg.tensor([1.0], requires_grad=True)
-    return _median_time(lambda: x + x)
+def smallest_operation(gradients: bool) -> float:
+    """Return the ns of one operation on a single number, in a program of six.
+
+    With `gradients` three of them are recorded and three belong to the backward pass.
+    """
+    x = dg.tensor([2.0], requires_grad=gradients)
+
+    def program() -> None:
+        y = (x + x) * x + x
+        if gradients:
+            y.backward()
+            x.grad = None
+        else:
+            (y * x - x) * y
+
+    return _median_time(program) / 6
 
 
 def _rounded(size: float) -> int:

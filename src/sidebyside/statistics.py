@@ -63,6 +63,10 @@ class Estimate:
             self.count,
         )
 
+    def inverse(self) -> Estimate:
+        """Return the estimate of one over it; the median of a ratio turned around."""
+        return Estimate(1 / self.value, 1 / self.high, 1 / self.low, self.confidence, self.count)
+
 
 @lru_cache(maxsize=4096)
 def interval_rank(count: int, confidence: float = CONFIDENCE) -> tuple[int, float]:

@@ -113,7 +113,7 @@ def compare_training(
     records = []
     for mode in modes:
         if report is not None:
-            report(f"{workload.name}: training, {mode}")
+            report(f"training {workload.name}: {mode}")
         records.append(train(workload, mode))
     assert workload.training is not None
     splits = workload.training.data()

@@ -15,6 +15,7 @@ from common.types import Array
 from staticgraph.backends import BACKENDS, Runner, interpret, load_backend
 from staticgraph.backends.interpret import Hook
 from staticgraph.backends.source import SourceWriter
+from staticgraph.control.binding import bind_regions
 from staticgraph.feeds import MISSING, Feed, convert_feeds
 from staticgraph.graph import Graph
 from staticgraph.lower import lower
@@ -233,6 +234,8 @@ def compile(
 
     program = run_passes(lowered, DEFAULT_PASSES if passes is None else passes, verify, observe)
     clock.restart()
+    program = bind_regions(program, name, passes)
+    clock.lap("regions")
     plan = loaded.plan(program, borrow=borrow)
     clock.lap("plan")
     hooks: list[Hook] = []

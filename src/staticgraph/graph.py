@@ -387,13 +387,16 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         )
 
     def _growing_loop(self) -> Source | None:
-        """Return the innermost loop of the user's program that is running, or None."""
+        """Return the innermost loop that runs in what is traced, or None."""
         frame: Any = sys._getframe(1)
         while frame is not None:
-            if not is_ours(frame.f_code):
-                line = enclosing_loop(frame.f_code.co_filename, frame.f_lineno)
-                if line is not None and line >= frame.f_code.co_firstlineno:
-                    return Source(frame.f_code.co_filename, line, frame.f_code.co_name)
+            code = frame.f_code
+            if not is_ours(code):
+                line = enclosing_loop(code.co_filename, frame.f_lineno)
+                if line is not None and line >= code.co_firstlineno:
+                    return Source(code.co_filename, line, code.co_name)
+            elif code.co_name == "run_trace":  # what called the trace is no part of it
+                return None
             frame = frame.f_back
         return None
 

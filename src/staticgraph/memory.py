@@ -207,10 +207,12 @@ class _Planner:
     def plan_step(self, number: int, step: Step) -> None:
         for position, instruction in enumerate(step.instructions):
             output = instruction.output
-            if output in step.inner or self.layouts[output].base is not output:
+            if self.layouts[output].base is not output:
                 continue
             nbytes = output.type.nbytes
             self.total += nbytes
+            if output in step.inner:
+                continue
             self.dying.setdefault(self.last_use[output], []).append(output)
             donor = self._donor(instruction, number, step, position)
             if donor is not None:

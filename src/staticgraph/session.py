@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from common.errors import FeedError, GraphError
-from common.source import Source
 from common.tree import flatten, unflatten
-from common.types import Array
 from staticgraph.executable import Executable, compile
 from staticgraph.graph import Graph
 from staticgraph.node import Node
-from staticgraph.operands import as_array
-from staticgraph.roles import GROUP, PLACEHOLDER
+from staticgraph.roles import GROUP
 
 
 class Session:
@@ -64,7 +59,8 @@ class Session:
             A name may be written as TensorFlow does, ``"add_3:0"``.
         feed_dict : mapping of Node or str to array_like, optional
             The placeholders that the fetches need. Any other node may be fed too; then it is not
-            computed.
+            computed. An array must have the node's shape and dtype; Python numbers and lists take
+            its dtype.
 
         Returns
         -------
@@ -87,25 +83,39 @@ class Session:
         leaves, structure = flatten(fetches)
         graph = self.graph
         fetched = tuple([graph.resolve(fetch) for fetch in leaves])
-        feeds = {self._fed(key): value for key, value in (feed_dict or {}).items()}
+        feeds = self._feeds(feed_dict or {})
         key = (fetched, tuple(feeds))
         executable = self._executables.get(key)
         if executable is None:
             graph.finalize()
             executable = compile(list(fetched), inputs=list(feeds), **self._options)
             self._executables[key] = executable
-        results = executable(*[_value_for(node, value) for node, value in feeds.items()])
+        results = executable.call(*feeds.values())
         shown = [
             None if node.op is GROUP else result
             for node, result in zip(fetched, results, strict=True)
         ]
         return unflatten(structure, shown)
 
-    def _fed(self, key: Any) -> Node:
-        try:
-            return self.graph.resolve(key)
-        except GraphError as error:
-            raise FeedError(f"feed_dict: {error.what}", cause=error.cause, fix=error.fix) from None
+    def _feeds(self, feed_dict: Mapping[Node | str, Any]) -> dict[Node, Any]:
+        """Return the feeds by node."""
+        feeds: dict[Node, Any] = {}
+        for key, value in feed_dict.items():
+            try:
+                node = self.graph.resolve(key)
+            except GraphError as error:
+                raise FeedError(
+                    f"feed_dict: {error.what}", cause=error.cause, fix=error.fix
+                ) from None
+            if node in feeds:
+                raise FeedError(
+                    f"feed_dict: {node.name!r} is fed twice",
+                    cause="the node itself and its name mean the same value",
+                    fix="feed it once",
+                    related=((f"{node.name} declared", node.source),),
+                )
+            feeds[node] = value
+        return feeds
 
     def close(self) -> None:
         """Forget what was compiled; later runs are errors."""
@@ -123,24 +133,3 @@ class Session:
     ) -> None:
         self.close()
 
-
-def _value_for(node: Node, value: Any) -> Array:
-    """Return `value` as an array of the type of `node`.
-
-    Python numbers and lists take the node's dtype; an array must have it.
-    """
-    strong = isinstance(value, (np.ndarray, np.generic))
-    array = np.asarray(value) if strong else as_array(value, node.dtype)
-    if array.shape == node.shape and array.dtype == node.dtype:
-        return array
-    what = "placeholder" if node.op is PLACEHOLDER else "node"
-    wrong_shape = array.shape != node.shape
-    related: tuple[tuple[str, Source | None], ...] = ((f"{node.name} declared", node.source),)
-    raise FeedError(
-        f"{what} {node.name!r} is {node.type} and was fed {array.dtype}{list(array.shape)}",
-        cause="a static graph fixes shapes and dtypes before it runs",
-        fix=f"feed an array of shape {node.shape}, or declare the {what} with the other shape"
-        if wrong_shape
-        else f'feed value.astype("{node.dtype}"), or declare the {what} as {array.dtype}',
-        related=related,
-    )

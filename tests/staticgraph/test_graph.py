@@ -43,7 +43,12 @@ def test_the_graph_is_a_networkx_graph():
         (a, y, 0),
         (b, y, 1),
     }
-    assert graph.nodes[y] == {"op": "multiply", "name": "multiply", "shape": (1,), "dtype": "float32"}
+    assert graph.nodes[y] == {
+        "op": "multiply",
+        "name": "multiply",
+        "shape": (1,),
+        "dtype": "float32",
+    }
     assert repr(graph) == "Graph('seed': 6 nodes, 2 inputs)"
 
 

@@ -125,7 +125,12 @@ def with_filter(x):
 @pytest.mark.parametrize(
     ("function", "asked", "line", "fix"),
     [
-        (with_if, "`x.sum() > 0`, a bool[], was asked by `if`", "if x.sum() > 0:", "where(x.sum() > 0, a, b)"),
+        (
+            with_if,
+            "`x.sum() > 0`, a bool[], was asked by `if`",
+            "if x.sum() > 0:",
+            "where(x.sum() > 0, a, b)",
+        ),
         (with_elif, "by `if`", "elif x.sum() > 0:", "where(x.sum() > 0, a, b)"),
         (with_while, "by `while`", "while x.sum() > 1:", "where(x.sum() > 1, new, old)"),
         (
@@ -257,7 +262,11 @@ def with_axis(n):
     [
         (with_range, "an index was asked of Node(n: int64[]) by `range()`", "static_argnums"),
         (with_list_index, "by `index`", "write take(..., n)"),
-        (with_math, "a float was asked of Node(n: int64[]) by `math.sqrt()`", "staticgraph.sqrt(n)"),
+        (
+            with_math,
+            "a float was asked of Node(n: int64[]) by `math.sqrt()`",
+            "staticgraph.sqrt(n)",
+        ),
         (with_int, "an int was asked of Node(n: int64[]) by `int()`", 'n.astype("int64")'),
         (with_float, "by `float()`", 'n.astype("float32")'),
         (with_complex, "a complex was asked", "static Python argument"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,6 @@ from sidebyside.workload import Workload
 dg: Any = dyngraph
 
 
-def call(workload: Workload) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
-    """Return what does one call of the workload on tensors; see `taped_call`."""
-    return taped_call(workload, dg, _grad, dg.no_grad)
-
-
-def _grad(loss: Any, leaves: Sequence[Any]) -> Any:
-    return dg.grad(loss, leaves, unused="zero")
-
-
 def to_array(tensor: Any) -> Array:
     """Return a result as an ndarray."""
     return np.asarray(tensor.detach().numpy() if isinstance(tensor, dg.Tensor) else tensor)
@@ -38,7 +29,7 @@ def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
     for position in workload.wrt:
         arguments[position] = map_tree(lambda x: x.requires_grad_(), arguments[position])
         leaves += flatten(arguments[position])[0]
-    once = call(workload)
+    once = taped_call(workload, dg)
     return Prepared(
         run=lambda: once(arguments, leaves),
         arrays=lambda results: [to_array(x) for x in numbers(results)],
@@ -60,7 +51,7 @@ class DynamicTrainer:
         self._training = workload.training
         leaves, self._structure = flatten(self._training.initial())
         self._leaves = [dg.tensor(array, requires_grad=True) for array in leaves]
-        self._call = call(workload)
+        self._call = taped_call(workload, dg)
 
     def step(self, batch: Sequence[Array]) -> Any:
         """Do one training step and return the loss."""

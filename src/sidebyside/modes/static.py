@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -23,10 +26,10 @@ sg: Any = staticgraph
 def program(workload: Workload) -> Callable[..., Any]:
     """Return the call of a workload as a function of nodes, gradients included."""
     function, rate, wrt = workload.function, workload.learning_rate, workload.wrt
-    if not wrt:
-        return lambda *arguments: function(sg, *arguments)
 
-    def call(*arguments: Any) -> list[Any]:
+    def call(*arguments: Any) -> Any:
+        if not wrt:
+            return function(sg, *arguments)
         loss, others = split(function(sg, *arguments))
         loss = as_scalar(sg, loss)
         leaves = flatten([arguments[position] for position in wrt])[0]
@@ -34,12 +37,25 @@ def program(workload: Workload) -> Callable[..., Any]:
         changed = gradients if rate is None else updated(leaves, gradients, rate)
         return [loss, *others, *changed]
 
+    with suppress(TypeError, ValueError):  # some callables have no signature
+        names = list(inspect.signature(function).parameters.values())
+        if names and names[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+            names.pop(0)
+        call.__signature__ = inspect.Signature(names)  # type: ignore[attr-defined]
     return call
 
 
 def trace(workload: Workload, inputs: Sequence[Any]) -> Any:
     """Return the declared graph of a call of the workload on inputs like these."""
-    return sg.trace(program(workload), *inputs)
+    call, code = program(workload), getattr(workload.function, "__code__", None)
+    declare: Any = lambda: sg.trace(call, *inputs)  # noqa: E731  its line must be its first one
+    if code is not None:
+        # placeholders are declared where their line is running: make that the program's own
+        place = {"co_filename": code.co_filename, "co_firstlineno": code.co_firstlineno}
+        declare = FunctionType(
+            declare.__code__.replace(**place), globals(), closure=declare.__closure__
+        )
+    return declare()
 
 
 def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[Any, Prepared]:
@@ -61,6 +77,7 @@ def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[An
                 for node in graph
                 if node.operands
             ),
+            bool(workload.wrt),
         ),
     )
 

@@ -9,22 +9,16 @@ from common.tree import flatten
 from sidebyside.workload import Workload
 
 
-def taped_call(
-    workload: Workload,
-    xp: Any,
-    grad: Callable[[Any, Sequence[Any]], Sequence[Any]],
-    no_grad: Callable[[], Any],
-) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
+def taped_call(workload: Workload, xp: Any) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
     """Return ``call(arguments, leaves)``, which does one call and returns its results.
+
+    Gradients are taken as a user of PyTorch takes them, by ``loss.backward()``.
 
     Parameters
     ----------
     workload : Workload
     xp : namespace
-    grad : callable
-        ``grad(loss, leaves)`` gives their gradients.
-    no_grad : callable
-        Makes the context in which nothing is recorded.
+        With PyTorch's ``no_grad`` and ``zeros_like``.
 
     Returns
     -------
@@ -40,10 +34,15 @@ def taped_call(
     def with_gradients(arguments: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
         loss, others = split(function(xp, *arguments))
         loss = as_scalar(xp, loss)
-        gradients = grad(loss, leaves)
+        loss.backward()
+        gradients = []
+        for leaf in leaves:
+            gradient = leaf.grad
+            gradients.append(xp.zeros_like(leaf) if gradient is None else gradient)
+            leaf.grad = None
         if rate is None:
             return [loss, *others, *gradients]
-        with no_grad():
+        with xp.no_grad():
             return [loss, *others, *updated(leaves, gradients, rate)]
 
     return with_gradients

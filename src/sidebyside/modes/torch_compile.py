@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.torch_eager import NAMESPACE, arguments_of, call, to_arrays
+from sidebyside.modes.tape import taped_call
+from sidebyside.modes.torch_eager import NAMESPACE, arguments_of, to_arrays
 from sidebyside.workload import Workload
 
 
@@ -18,7 +19,8 @@ def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
     function = workload.function
     compiled: Any = torch.compile(lambda *arguments: function(NAMESPACE, *arguments))
     arguments, leaves = arguments_of(workload, inputs)
-    once = call(dataclasses.replace(workload, function=lambda _xp, *rest: compiled(*rest)))
+    taped = dataclasses.replace(workload, function=lambda _xp, *rest: compiled(*rest))
+    once = taped_call(taped, NAMESPACE)
     return Prepared(run=lambda: once(arguments, leaves), arrays=to_arrays)
 
 

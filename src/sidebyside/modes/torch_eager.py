@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,11 +44,6 @@ def arguments_of(workload: Workload, inputs: tuple[Any, ...]) -> tuple[list[Any]
     return arguments, leaves
 
 
-def call(workload: Workload) -> Callable[[Sequence[Any], Sequence[Any]], Any]:
-    """Return what does one call of the workload on tensors."""
-    return taped_call(workload, NAMESPACE, torch.autograd.grad, torch.no_grad)
-
-
 def to_arrays(results: Any) -> list[Any]:
     """Return the results of a call as ndarrays."""
     return [x.detach().numpy() for x in numbers(results)]
@@ -58,7 +52,7 @@ def to_arrays(results: Any) -> list[Any]:
 def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
     """Make the workload ready: create the leaves."""
     arguments, leaves = arguments_of(workload, inputs)
-    once = call(workload)
+    once = taped_call(workload, NAMESPACE)
     return Prepared(run=lambda: once(arguments, leaves), arrays=to_arrays)
 
 

@@ -6,10 +6,11 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from sidebyside import verdict
-from sidebyside.comparison import Cell, Row
+from sidebyside.comparison import Cell, Failure, Row
 from sidebyside.report import units
 from sidebyside.report.box import Line, Span, draw_table
 from sidebyside.report.terminal import environment_text
+from sidebyside.statistics import Estimate
 from sidebyside.training import TrainingComparison
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ _COLUMNS = (
     ("a call of", ""),
     ("dynamic", "takes"),
     ("static", "takes"),
-    ("static/dynamic", "(99% interval)"),
+    ("speed-up", "(99% interval)"),
     ("static", "builds"),
     ("pays after", "calls"),
     ("peak", "memory"),
-    ("dynamic is", "bound by"),
+    ("dynamic", "bound by"),
 )
-_WIDTHS = (17, 7, 7, 19, 7, 10, 6, 8)
+_WIDTHS = (17, 7, 7, 17, 7, 10, 6, 10)
 
 
 def table_text(table: Table, width: int = 100) -> str:
@@ -114,7 +115,7 @@ def _efficiency(example: Pair | None, refused: list[Row]) -> tuple[str, str]:
         if cell is not None and cell.steady is not None:
             left.append(f"{row.label}: runs, {units.seconds_with_interval(cell.steady)} a call")
         if failure is not None:
-            right.append(f"{row.label}: {failure.partition(']')[0]}], see below")
+            right.append(f"{row.label}: refused, {failure.id}, see below")
     return "\n".join(left) or units.NOTHING, "\n".join(right) or units.NOTHING
 
 
@@ -161,19 +162,19 @@ def _entries(row: Row, dynamic: Cell, static: Cell) -> list[str]:
     assert dynamic.steady is not None
     assert static.steady is not None
     assert static.built is not None
-    assert static.ratio is not None
+    assert static.speedup is not None
     even = static.break_even
     pays = (
         units.NOTHING if even is None else "no gain" if not even.known else units.calls(even.calls)
     )
     memory = units.NOTHING
     if dynamic.memory is not None and static.memory is not None:
-        memory = units.ratio(static.memory.peak / max(1, dynamic.memory.peak))
+        memory = units.times(static.memory.peak / max(1, dynamic.memory.peak))
     return [
         row.label,
         units.seconds(dynamic.steady.value),
         units.seconds(static.steady.value),
-        f"{units.three_digits(static.ratio.value)} {units.interval(static.ratio)}",
+        _gain(static, static.speedup),
         units.seconds(static.built.value),
         pays,
         memory,
@@ -181,19 +182,24 @@ def _entries(row: Row, dynamic: Cell, static: Cell) -> list[str]:
     ]
 
 
-def _refusal(row: Row) -> str | None:
+def _gain(cell: Cell, speedup: Estimate) -> str:
+    return units.times_with_interval(speedup) if cell.outcome != "no difference" else cell.outcome
+
+
+def _refusal(row: Row) -> Failure | None:
     """Return the static mode's error where it refused a program that dynamic runs."""
     cell = row.cell("static")
-    if cell is None or cell.failure is None or cell.failure.kind == "DisagreementError":
+    if cell is None or cell.failure is None or cell.failure.disagrees:
         return None
-    return cell.failure.text
+    return cell.failure
 
 
 def refusal_text(row: Row, width: int) -> str:
     """Return the exact error of the static mode on a program that dynamic runs."""
-    error = _refusal(row) or ""
-    lines = [f"{row.label} ({row.title}), which dynamic runs, in static:"]
-    for line in error.splitlines():
+    failure = _refusal(row)
+    assert failure is not None
+    lines = [f"What static says to {row.label} ({row.title}), which dynamic runs:"]
+    for line in (failure.text or failure.kind).splitlines():
         lines += textwrap.wrap(
             line, width, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False
         )
@@ -201,7 +207,7 @@ def refusal_text(row: Row, width: int) -> str:
 
 
 def _disagrees(row: Row) -> bool:
-    return any(c.failure is not None and c.failure.kind == "DisagreementError" for c in row.cells)
+    return any(cell.failure is not None and cell.failure.disagrees for cell in row.cells)
 
 
 def _disagreement(row: Row) -> str:
@@ -220,7 +226,7 @@ def training_text(trainings: tuple[TrainingComparison, ...], width: int) -> str:
         accuracies = sorted({f"{record.accuracy:.1%}" for record in training.records})
         steps = len(training.records[0].losses)
         curve = (
-            f"the same {steps:,} losses to the last bit"
+            "the same losses and parameters to the last bit"
             if training.identical
             else f"losses differ by {max(d.ulp for d in training.differences):,.0f} ULP"
         )
@@ -228,8 +234,9 @@ def training_text(trainings: tuple[TrainingComparison, ...], width: int) -> str:
         reached = "over" if training.reached else "BELOW"
         lines.append(
             f"  {training.workload}: {' and '.join(accuracies)} right ({reached} the target of "
-            f"{training.target:.0%}), {curve}; {times}"
+            f"{training.target:.0%}), {curve}"
         )
+        lines.append(f"    {steps:,} steps: {times}")
     return "\n".join(lines)
 
 
@@ -242,7 +249,7 @@ def _closing(table: Table, width: int) -> str:
         else (f"{cell.outcome}: this machine is too noisy, read the intervals with care")
     )
     return (
-        f"Self-check: dynamic against itself takes {units.ratio_with_interval(cell.ratio)}: "
+        f"Self-check: dynamic against itself takes {units.times_with_interval(cell.ratio)}: "
         f"{found}."
         f"\n{environment_text(table.comparison, width)}\nMeasured in {table.seconds:.0f} s."
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from sidebyside.comparison import Cell, Comparison, PassGain, Row
 from sidebyside.report import units
 from sidebyside.report.box import Line, Span, draw_table, natural_widths
+from sidebyside.statistics import differs
 from sidebyside.verdict import cell_verdict, regime_sentence
 
 _WIDEST_MODE = 16
 HEADINGS = (
     "mode",
     "a call",
-    "ratio",
+    "speed-up",
     "first result",
     "break-even",
     "peak",
@@ -28,13 +31,11 @@ def comparison_text(comparison: Comparison, width: int = 100) -> str:
 def row_text(row: Row, width: int = 100) -> str:
     """Return one workload of one size."""
     title = f"{row.label}: {row.title}" if row.title else row.label
-    headings = [*HEADINGS]
-    headings[2] = f"to {row.reference}" if row.reference else HEADINGS[2]
     failed = [cell for cell in row.cells if cell.failure is not None]
     lines: list[Line] = []
     timed = [cell for cell in row.cells if cell.steady is not None]
     if timed:
-        lines += [headings, None]
+        lines += [HEADINGS, None]
         lines += [_cells(cell) for cell in timed]
     for cell in failed:
         assert cell.failure is not None
@@ -46,7 +47,7 @@ def row_text(row: Row, width: int = 100) -> str:
         widths = [0] * (len(HEADINGS) - 1) + [width - 3 * (len(HEADINGS) - 1) - 4]
     widths[0] = min(widths[0], _WIDEST_MODE)
     text = [title, draw_table(lines, widths, right=range(1, len(HEADINGS)))]
-    text += [f"  {sentence}" for sentence in _sentences(row)]
+    text += [_wrapped(sentence, width) for sentence in _sentences(row)]
     for cell in timed:
         if any(gain.gain is not None for gain in cell.passes):
             text.append(passes_text(cell))
@@ -55,7 +56,13 @@ def row_text(row: Row, width: int = 100) -> str:
 
 def _sentences(row: Row) -> list[str]:
     found = [cell_verdict(row, cell) for cell in row.cells] + [regime_sentence(row)]
-    return [sentence[0].upper() + sentence[1:] for sentence in found if sentence]
+    return [sentence for sentence in found if sentence]
+
+
+def _wrapped(sentence: str, width: int) -> str:
+    return textwrap.fill(
+        sentence, width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+    )
 
 
 def _cells(cell: Cell) -> list[str]:
@@ -64,11 +71,10 @@ def _cells(cell: Cell) -> list[str]:
     assert cell.start is not None
     time, spread = units.seconds_with_interval(cell.steady).split(" (")
     shown = [cell.mode, f"{time}\n({spread}"]
-    shown.append(
-        units.NOTHING
-        if cell.ratio is None
-        else "\n".join(units.ratio_with_interval(cell.ratio).split(" "))
-    )
+    speedup = units.NOTHING
+    if cell.speedup is not None:
+        speedup = units.times_with_interval(cell.speedup).replace(" ", "\n")
+    shown.append(speedup)
     start = units.seconds(cell.start.value)
     if cell.build and cell.built is not None:
         start += f"\nbuild {units.seconds(cell.built.value)}"
@@ -100,17 +106,20 @@ def _pass_cells(gain: PassGain) -> list[str]:
     change = f"{record.before:,}"
     if record.after != record.before:
         change += f" → {record.after:,}"
-    bought = units.NOTHING if gain.gain is None else units.ratio_with_interval(gain.gain)
+    bought = units.NOTHING
+    if gain.gain is not None:
+        bought = units.times_with_interval(gain.gain) if differs(gain.gain) else "no difference"
     return [record.name, change, units.seconds(record.seconds), bought]
 
 
 def environment_text(comparison: Comparison, width: int = 100) -> str:
-    """Return the machine and the method in two lines."""
+    """Return the machine and the method."""
     about = comparison.environment
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    return (
+    lines = (
         f"Python {about['python']}, {versions}; {about['system']}, {about['cores']} cores, "
-        f"{about['threads']} threads\n"
-        "Medians with 99% intervals; modes interleaved in random order; collector "
-        f"{about['collector']}."
+        f"{about['threads']} threads.",
+        "Medians with 99% intervals; the modes take turns in random order; the collector runs "
+        "between samples, not during them.",
     )
+    return "\n".join(textwrap.fill(line, width) for line in lines)

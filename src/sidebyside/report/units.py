@@ -73,20 +73,25 @@ def size_in_bytes(value: float) -> str:
     return f"{three_digits(value / scale)} {name}"
 
 
-def ratio(value: float) -> str:
-    """Return a ratio of times.
+def factor(value: float) -> str:
+    """Return a factor: two decimals below 10, else three digits that count.
 
     Examples
     --------
-    >>> ratio(0.1534), ratio(12.3)
-    ('0.153x', '12.3x')
+    >>> factor(0.1534), factor(1.0), factor(12.34), factor(1234.5)
+    ('0.15', '1.00', '12.3', '1,234')
     """
-    return f"{three_digits(value)}x"
+    return f"{value:.2f}" if value < 9.995 else three_digits(value)
 
 
-def ratio_with_interval(estimate: Estimate) -> str:
-    """Return a ratio with its interval, ``0.153x (0.151–0.156)``."""
-    return f"{ratio(estimate.value)} {interval(estimate)}"
+def times(value: float) -> str:
+    """Return a factor with its sign, ``12.3x``."""
+    return f"{factor(value)}x"
+
+
+def times_with_interval(estimate: Estimate) -> str:
+    """Return a factor with its interval, ``12.3x (12.1–12.6)``."""
+    return f"{times(estimate.value)} ({factor(estimate.low)}–{factor(estimate.high)})"
 
 
 def calls(value: float) -> str:

@@ -36,11 +36,12 @@ def form_steps(program: Program, layouts: Mapping[Value, Layout]) -> list[Step]:
             steps += [Step((each,)) for each in members]
             continue
         for segment, axes in _segments(members, layouts):
-            loop = _cut(segment, axes) if len(segment) > 1 else None
+            inner = _inner(segment, needed)
+            loop = _cut(segment, axes, inner) if len(segment) > 1 else None
             if loop is None:
                 steps += [Step((each,)) for each in segment]
             else:
-                steps.append(Step(tuple(segment), loop, _inner(segment, needed)))
+                steps.append(Step(tuple(segment), loop, inner))
     return steps
 
 
@@ -95,8 +96,8 @@ def _cut_axes(instruction: Instruction, layouts: Mapping[Value, Layout]) -> int:
     for value in instruction.inputs:
         axes = min(axes, _uniform_axes(value.type.shape, shape))
     for value in instruction.inputs:
-        if is_cut(value.type.shape, shape, axes) and not layouts[value].contiguous:
-            return 0
+        if is_cut(value.type.shape, shape, axes):
+            axes = min(axes, _mergeable_axes(value.type.shape, layouts[value]))
     return axes
 
 
@@ -108,6 +109,21 @@ def _uniform_axes(operand: Shape, shape: Shape) -> int:
             kinds.add(n == full)
             if len(kinds) > 1:
                 return axis
+    return len(shape)
+
+
+def _mergeable_axes(shape: Shape, layout: Layout) -> int:
+    """Return how many leading axes can be seen as one without copying."""
+    if layout.contiguous:
+        return len(shape)
+    if layout.strides is None:
+        return 0
+    step: int | None = None
+    for axis, (n, stride) in enumerate(zip(shape, layout.strides, strict=True)):
+        if n != 1:
+            if step is not None and step != stride * n:
+                return axis
+            step = stride
     return len(shape)
 
 
@@ -123,18 +139,31 @@ def _is_cuttable(instruction: Instruction, axes: int) -> bool:
     return prod(output.shape[:axes]) > 1 and row_bytes <= MAX_BLOCK_BYTES
 
 
-def _cut(segment: list[Instruction], axes: int) -> Loop | None:
+def _most_alive(segment: list[Instruction], inner: frozenset[Value]) -> int:
+    """Return how many blocks are touched in one round: those read, written, and alive at once."""
+    shape = segment[0].output.type.shape
+    outside = {v for each in segment for v in (*each.inputs, each.output) if v.type.shape == shape}
+    last = {value: at for at, each in enumerate(segment) for value in each.inputs}
+    alive = most = 0
+    for at, instruction in enumerate(segment):
+        alive += instruction.output in inner
+        most = max(most, alive)
+        alive -= sum(value in inner and last[value] == at for value in {*instruction.inputs})
+    return len(outside - inner) + most
+
+
+def _cut(segment: list[Instruction], axes: int, inner: frozenset[Value]) -> Loop | None:
     """Return the loop over `segment`, or None if it is better computed whole."""
     shape = segment[0].output.type.shape
     widest = max(each.output.type.dtype.itemsize for each in segment)
-    rows, inner = prod(shape[:axes]), shape[axes:]
-    row_bytes = prod(inner) * widest
+    rows, row_shape = prod(shape[:axes]), shape[axes:]
+    row_bytes = prod(row_shape) * widest
     if rows * row_bytes < BLOCKED_BYTES or rows < 2 or row_bytes > MAX_BLOCK_BYTES:
         return None
-    touched = {v for each in segment for v in (*each.inputs, each.output) if v.type.shape == shape}
-    block = min(max(CACHE_BYTES // len(touched), MIN_BLOCK_BYTES), MAX_BLOCK_BYTES)
+    block = CACHE_BYTES // _most_alive(segment, inner)
+    block = min(max(block, MIN_BLOCK_BYTES), MAX_BLOCK_BYTES)
     count = -(-rows * row_bytes // block)
     count = min(count, rows)
     # blocks of nearly one size, so that none is a single element, which NumPy treats apart
     edges = [rows * i // count for i in range(count + 1)]
-    return Loop(rows, inner, tuple(pairwise(edges)))
+    return Loop(rows, row_shape, tuple(pairwise(edges)))

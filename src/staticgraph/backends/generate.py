@@ -199,6 +199,8 @@ class _LoopWriter:
         self.names: dict[Value, str] = {}
         # the variable of the loop for each list of blocks
         self.lists: dict[str, str] = {}
+        # blocks that exist one at a time, by their place and dtype
+        self.scratch: dict[tuple[int, str], str] = {}
         self.local: list[str] = []
 
     def write(self) -> None:
@@ -255,9 +257,11 @@ class _LoopWriter:
         """Cut an array into blocks, once where it is always the same one."""
         name = self.writer.name_of(value)
         blocks = self.writer.new_name(f"{name}_blocks")
-        shape = (self.loop.rows, *self.loop.inner)
+        inner = len(self.loop.inner)
+        own = ((1,) * inner + value.type.shape)[-inner:] if inner else ()
+        shape = (self.loop.rows, *own)
         self.keep(value, f"{blocks} = blocks({name}, {shape}, {self.bounds})", blocks)
-        self.go_through(value, blocks)
+        self.names[value] = self.lists[blocks] = self.block_name(value)
 
     def keep(self, value: Value, text: str, name: str) -> None:
         if value in self.generator.fixed:
@@ -269,12 +273,15 @@ class _LoopWriter:
     def add_scratch(self, value: Value) -> None:
         """Make blocks of a value that exists one block at a time, all in one place."""
         generator = self.generator
-        blocks = self.writer.new_name(f"{self.writer.name_of(value)}_blocks")
-        offset, dtype = generator.plan.offsets[value], generator.dtype(value)
-        generator.setup.append(
-            f"{blocks} = scratch(arena, {offset}, {dtype}, {self.inner}, {self.bounds})"
-        )
-        self.go_through(value, blocks)
+        place = offset, dtype = generator.plan.offsets[value], generator.dtype(value)
+        name = self.scratch.get(place)
+        if name is None:
+            blocks = self.writer.new_name("scratch_blocks")
+            name = self.scratch[place] = self.lists[blocks] = self.writer.new_name("scratch")
+            generator.setup.append(
+                f"{blocks} = place_blocks(arena, {offset}, {dtype}, {self.inner}, {self.bounds})"
+            )
+        self.names[value] = name
 
     def add_output(self, value: Value) -> None:
         generator = self.generator
@@ -285,9 +292,6 @@ class _LoopWriter:
             generator.add(f"{name} = empty({value.type.shape}, {generator.dtype(value)})")
             generator.held[value] = [name]
         self.add_blocks(value)
-
-    def go_through(self, value: Value, blocks: str) -> None:
-        self.names[value] = self.lists[blocks] = self.block_name(value)
 
     def block_name(self, value: Value) -> str:
         return self.writer.new_name(f"{self.writer.name_of(value)}_block")
@@ -316,7 +320,7 @@ def _blocks(array: Array, shape: Shape, bounds: Bounds) -> list[Array]:
     return [rows[start:stop] for start, stop in bounds]
 
 
-def _scratch(
+def _place_blocks(
     arena: Array, offset: int, dtype: np.dtype[np.generic], inner: Shape, bounds: Bounds
 ) -> list[Array]:
     """Return for each block an array of its shape, all at `offset` of the arena."""
@@ -341,5 +345,5 @@ _HELPERS = {
     "blocks": _blocks,
     "buffer": _buffer,
     "empty": np.empty,
-    "scratch": _scratch,
+    "place_blocks": _place_blocks,
 }

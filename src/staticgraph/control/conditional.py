@@ -13,13 +13,14 @@ from common.ops.elementwise import cast
 from common.tree import flatten, unflatten
 from common.types import Array, TensorType
 from staticgraph.build import require_graph, to_node
+from staticgraph.control.binding import row_major
 from staticgraph.control.region import Region, region_from, require_same_types, share_captures
-from staticgraph.control.tuples import ITEM, TupleGradient, TupleType
+from staticgraph.tuples import ITEM, TupleGradient, TupleType
 
 
 def _switch(index: Any, *operands: Array, branches: Sequence[Region]) -> tuple[Array, ...]:
     chosen = min(max(int(index), 0), len(branches) - 1)
-    return branches[chosen](*operands)
+    return branches[chosen](*map(row_major, operands))
 
 
 def _switch_infer(

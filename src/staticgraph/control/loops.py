@@ -9,9 +9,11 @@ import numpy as np
 
 from common.errors import ArgumentError, DTypeError, LoopBoundError, NotDifferentiableError
 from common.op import Kind, Op
+from common.source import user_source
 from common.tree import flatten, unflatten
 from common.types import Array, TensorType
 from staticgraph.build import require_graph, to_node
+from staticgraph.control.binding import row_major
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.region import (
     Region,
@@ -20,7 +22,7 @@ from staticgraph.control.region import (
     require_same_types,
     share_captures,
 )
-from staticgraph.control.tuples import TupleGradient, TupleType
+from staticgraph.tuples import ITEM, TupleGradient, TupleType
 
 # while --------------------------------------------------------------------------------------------
 
@@ -32,6 +34,7 @@ def _bounded(max_steps: int) -> LoopBoundError:
 def _while(
     *operands: Array, condition: Region, body: Region, carries: int, max_steps: int | None
 ) -> tuple[Array, ...]:
+    operands = tuple([row_major(x) for x in operands])
     carry, outer = operands[:carries], operands[carries:]
     steps = 0
     while condition(*carry, *outer)[0]:
@@ -39,7 +42,8 @@ def _while(
             raise _bounded(steps)
         carry = body(*carry, *outer)
         steps += 1
-    return tuple(carry)
+    # the results are arrays of their own, also of a loop that did not run
+    return carry if steps else tuple([x.copy() for x in carry])
 
 
 def _while_infer(*operands: TensorType, carries: int, **_: Any) -> TensorType:
@@ -101,6 +105,7 @@ def _while_gradient(
     max_steps: int | None,
 ) -> tuple[Array, ...]:
     """Run the loop again, keeping every carry, then its steps backwards."""
+    operands = tuple([row_major(x) for x in operands])
     inputs = len(body.input_types)
     operands, cotangents = operands[:inputs], operands[inputs:]
     carry, outer = operands[:carries], operands[carries:]
@@ -120,6 +125,8 @@ def _while_gradient(
         sums = list(more) if sums is None else [a + b for a, b in zip(sums, more, strict=True)]
     if sums is None:
         sums = [np.zeros(x.shape, x.dtype) for x in outer if x.dtype.kind == "f"]
+    if not history:
+        grads = [g.copy() for g in grads]
     return (*grads, *sums)
 
 
@@ -226,8 +233,6 @@ def _require_carry(
     out_structure: Any,
     body: Region,
 ) -> None:
-    from common.source import user_source
-
     require_same_types(
         what,
         ("the first carry", types, structure, user_source()),
@@ -247,6 +252,7 @@ def _scan(
     reverse: bool,
     keep: tuple[bool, ...],
 ) -> tuple[Any, ...]:
+    operands = tuple([row_major(x) for x in operands])
     carry = operands[:carries]
     xs = operands[carries : carries + sequences]
     outer = operands[carries + sequences :]
@@ -262,10 +268,12 @@ def _scan(
     for step in range(length - 1, -1, -1) if reverse else range(length):
         for i, stack in saved:
             stack[step] = carry[i]
-        results = body(*carry, *[x[step] for x in xs], *outer)
+        results = body(*carry, *[x[step, ...] for x in xs], *outer)
         carry = results[:carries]
         for i, stack in ys:
             stack[step] = results[carries + i]
+    if not length:
+        carry = tuple([x.copy() for x in carry])
     return (*carry, *stacks)
 
 
@@ -309,8 +317,6 @@ def _scan_backwards(
 
     Its carry is the gradient of the carry, and the sums of those of the captured values.
     """
-    from staticgraph.control.tuples import ITEM
-
     graph = require_graph("scan")
     out_types = body.output_types
     count = len(out_types)  # the carries, then the values of each step

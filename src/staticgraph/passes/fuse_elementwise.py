@@ -63,65 +63,63 @@ def _gather(
     """
     units: list[_Unit] = []
     unit_of: dict[Value, int] = {}
-    latest: dict[Shape, int] = {}
     for instruction in instructions:
         shape = _shape(instruction)
-        near = sorted({unit_of[value] for value in before.get(instruction.output, ())})
-        earliest = near[-1] if near else -1
+        near = {unit_of[value] for value in before.get(instruction.output, ())}
+        last = max(near, default=-1)
         place = None
-        if shape is not None and shape in latest:
-            mine = [each for each in near if units[each].shape == shape]
-            if mine and mine[-1] == earliest:
-                place = _merge(units, unit_of, mine)
-            else:
-                place = latest[shape]
-                adjacent = place == len(units) - 1
-                # what only reads the same values gains little, so it does not move for that
-                if place < earliest or not (mine or (adjacent and units[place].reads(instruction))):
-                    place = None
-            if place is not None and len(units[place].members) >= MAX_MEMBERS:
-                place = None
-        if place is None:
+        if last >= 0 and units[last].shape == shape is not None:
+            place = _merge(units, unit_of, near)
+            near = {unit_of[value] for value in before[instruction.output]}
+        elif units and units[-1].shape == shape is not None and units[-1].reads(instruction):
+            # what only reads the same values gains little, so it joins its neighbour alone
+            place = len(units) - 1
+        if place is None or len(units[place].members) >= MAX_MEMBERS:
             place = len(units)
             units.append(_Unit(shape))
-        if shape is not None:
-            latest[shape] = max(place, latest.get(shape, place))
-        unit = units[place]
-        unit.add(instruction)
-        unit.earliest = max([unit.earliest, *[each for each in near if each < place]])
+        units[place].add(instruction)
+        units[place].after |= near
         unit_of[instruction.output] = place
     return [unit.members for unit in units if unit.members]
 
 
-def _merge(units: list[_Unit], unit_of: dict[Value, int], places: list[int]) -> int:
-    """Join units of one shape, the last into those before it where it may move; return where."""
-    place = places[-1]
-    for older in reversed(places[:-1]):
-        last, unit = units[place], units[older]
-        if last.earliest > older or len(last.members) + len(unit.members) >= MAX_MEMBERS:
+def _merge(units: list[_Unit], unit_of: dict[Value, int], near: set[int]) -> int:
+    """Join units that one instruction depends on, the last into older ones where it may move.
+
+    Returns
+    -------
+    int
+        The unit that the instruction can be part of.
+    """
+    place = max(near)
+    shape = units[place].shape
+    others = max([each for each in near if units[each].shape != shape], default=-1)
+    for older in sorted(near - {place}, reverse=True):
+        unit, last = units[older], units[place]
+        # everything that the moving unit, or the instruction, needs must come before
+        if older <= others or max(last.after - {place}, default=-1) > older:
+            break
+        if len(unit.members) + len(last.members) >= MAX_MEMBERS:
             break
         for instruction in last.members:
             unit.add(instruction)
             unit_of[instruction.output] = older
-        unit.earliest = max([unit.earliest, *[e for e in (last.earliest,) if e < older]])
+        unit.after |= last.after - {place}
         last.members = []
         place = older
     return place
 
 
 class _Unit:
-    """Instructions that stay together.
+    """Instructions that stay together; `after` are the units that they need to come after."""
 
-    `earliest` is the last other unit that one of them needs to come after.
-    """
-
-    __slots__ = ("earliest", "members", "shape", "touched")
+    __slots__ = ("after", "members", "shape", "touched")
 
     def __init__(self, shape: Shape | None) -> None:
         self.shape = shape
         self.members: list[Instruction] = []
         self.touched: set[Value] = set()
-        self.earliest = -1
+        self.after: set[int] = set()
 
     def add(self, instruction: Instruction) -> None:
         self.members.append(instruction)

@@ -16,6 +16,7 @@ from staticgraph.passes.fuse_elementwise import fuse_elementwise
 from staticgraph.passes.merge_views import merge_views
 from staticgraph.passes.reorder_for_memory import reorder_for_memory
 from staticgraph.passes.simplify_algebra import simplify_algebra
+from staticgraph.passes.skip_unused_results import skip_unused_results
 from staticgraph.program import Program
 from staticgraph.verify import verify as verify_program
 
@@ -29,6 +30,7 @@ DEFAULT_PASSES: tuple[Pass, ...] = (
     absorb_broadcasts,
     eliminate_common_subexpressions,
     eliminate_dead_code,
+    skip_unused_results,
     reorder_for_memory,
     fuse_elementwise,
 )

@@ -67,13 +67,12 @@ class TupleGradient:
 
 ITEM = Op(
     name="item",
-    kind=Kind.MOVEMENT,
+    kind=Kind.CONTROL,
     arity=1,
     kernel=lambda values, *, index: values[index],
     infer=lambda values, *, index: values.items[index],
     vjp=(lambda g, _out, values_type, *, index: TupleGradient(values_type, {index: g}),),
     attrs={"index": ...},
-    view=True,
     operand_names=("values",),
     doc="One of the results of an op that has several.",
 )

@@ -1,0 +1,89 @@
+"""Compile the regions of a program by the backend that compiles the program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from common.errors import FeedError
+from common.op import Kind
+from common.types import Array
+from staticgraph.control.region import Region
+from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, run_passes
+from staticgraph.program import Program
+
+
+class BoundRegion:
+    """A region with what runs it, in an instruction's attributes.
+
+    Attributes
+    ----------
+    region : Region
+    input_types, output_types : tuple of TensorType
+    """
+
+    __slots__ = ("input_types", "output_types", "region", "run")
+
+    def __init__(self, region: Region, run: Callable[..., tuple[Array, ...]]) -> None:
+        self.region = region
+        self.run = run
+        self.input_types = region.input_types
+        self.output_types = region.output_types
+
+    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
+        """Run the region on row-major arrays of its input types."""
+        return self.run(*arrays)
+
+    def __repr__(self) -> str:
+        return repr(self.region)
+
+
+def compile_region(
+    region: Region, backend: str, passes: Sequence[Pass] | None
+) -> Callable[..., tuple[Array, ...]]:
+    """Return what runs `region`: as any program is compiled, without the checks of a call."""
+    from staticgraph.backends import load_backend
+    from staticgraph.lower import lower
+
+    program = lower(region.graph, region.outputs, region.inputs)
+    if program.updates:
+        raise FeedError(
+            "a variable is assigned inside a branch or a loop body",
+            cause="assignments are made once, when a run ends",
+            fix="carry the value through the loop, and assign the result",
+        )
+    program = run_passes(program, DEFAULT_PASSES if passes is None else passes)
+    program = bind_regions(program, backend, passes)
+    loaded = load_backend(backend)
+    call = loaded.build(program, loaded.plan(program)).call
+    return lambda *arrays: tuple(call(*arrays))
+
+
+def bind_regions(program: Program, backend: str, passes: Sequence[Pass] | None) -> Program:
+    """Return the program with every region in it compiled, once each."""
+    bound: dict[Region, BoundRegion] = {}
+
+    def bind(value: Any) -> Any:
+        if isinstance(value, Region):
+            if value not in bound:
+                bound[value] = BoundRegion(value, compile_region(value, backend, passes))
+            return bound[value]
+        if isinstance(value, tuple):
+            return tuple(map(bind, value))
+        return value
+
+    instructions = [
+        replace(i, attrs={name: bind(value) for name, value in i.attrs.items()})
+        if i.op.kind is Kind.CONTROL
+        else i
+        for i in program.instructions
+    ]
+    return program.with_instructions(instructions) if bound else program
+
+
+def row_major(array: Array) -> Array:
+    """Return `array` with its elements in row-major order, as regions expect them."""
+    return array if array.flags.c_contiguous else np.array(array, order="C")
