@@ -44,9 +44,7 @@ def while_loop(
     steps = 0
     while cond_fn(carry):
         if steps == max_steps:
-            raise LoopBoundError(
-                f"while_loop ran {steps:,} steps and its condition still holds"
-            )
+            raise LoopBoundError(f"while_loop ran {steps:,} steps and its condition still holds")
         carry = body_fn(carry)
         steps += 1
     return carry

@@ -25,8 +25,8 @@ import numpy as _numpy
 
 from common.types import TensorType
 from staticgraph.autodiff import grad, gradients, jvp, value_and_grad, vjp
-from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
 from staticgraph.build import assign, constant, group, placeholder, stop_gradient, variable
+from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
 from staticgraph.drawing import to_dot, to_graphml, to_json, to_mermaid, to_svg
 from staticgraph.executable import Executable, compile
 from staticgraph.explanation import Explanation, RetraceWarning

@@ -381,8 +381,9 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         where = f"the loop at {loop.place} was unrolled" if loop is not None else "it has grown"
         return NodeBudgetError(
             f"graph {self.name!r} reached its budget of {self.max_nodes:,} nodes: {where}",
-            fix="let the loop run fewer rounds, work on whole arrays in place of elements, raise "
-            "the budget with trace(..., max_nodes=...), or run the loop in dyngraph",
+            fix="declare the loop with scan, fori_loop or while_loop, work on whole arrays in "
+            "place of elements, raise the budget with trace(..., max_nodes=...), or run the loop "
+            "in dyngraph",
             related=(("loop", loop),),
         )
 

@@ -27,7 +27,6 @@ def format_program(program: Program, title: str = "program") -> str:
     >>> from staticgraph.lower import lower
     >>> with sg.Graph() as graph:
     ...     x = sg.placeholder("x", (4, 3))
-    ...     w = sg.variable(sg.TensorType((3, 2)).dtype.type(1) * [[1, 2]] * 3, name="w")
     ...     y = sg.sum(x, axis=0)
     >>> print(format_program(lower(graph, [y])).partition("#")[0].rstrip())
     program(x: float32[4,3]) {

@@ -132,4 +132,3 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-

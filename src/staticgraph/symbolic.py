@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
 from common.errors import (
     GraphError,
@@ -31,7 +31,7 @@ _RUN = (
 
 
 _P = ParamSpec("_P")
-_Raises = Callable[Concatenate["Node", _P], SideBySideError]
+_Describe = Callable[Concatenate["Node", _P], SideBySideError]
 
 
 class _Last(threading.local):
@@ -43,7 +43,7 @@ class _Last(threading.local):
 _last = _Last()
 
 
-def _remembered(describe: _Raises[_P]) -> _Raises[_P]:
+def _remembered(describe: _Describe[_P]) -> _Describe[_P]:
     """Keep a copy of the error: NumPy replaces a TypeError of ``__index__`` by one of its own."""
 
     @functools.wraps(describe)
@@ -58,10 +58,12 @@ def _remembered(describe: _Raises[_P]) -> _Raises[_P]:
         )
         return error
 
-    return make
+    return cast("_Describe[_P]", make)
 
 
-def replaced_error(error: BaseException | None, traceback: TracebackType | None) -> Exception | None:
+def replaced_error(
+    error: BaseException | None, traceback: TracebackType | None
+) -> Exception | None:
     """Return the error in whose place `error` was raised on the same line, or None."""
     last, _last.error = _last.error, None
     if last is None or last.source is None or not isinstance(error, (TypeError, ValueError)):
@@ -154,14 +156,18 @@ def _truth_fix(construct: str, rewrite: str, text: str) -> str:
         return f"write {rewrite}; or {dynamic}"
     if construct == "while":
         return (
-            "run a loop whose length depends on data in dyngraph; with a known bound, write "
-            f"`for _ in range(bound)` and where({text}, new, old)"
+            f"declare the loop: while_loop(lambda x: {text}, body, x); or run the program in "
+            f"dyngraph; with a known bound, `for _ in range(bound)` and where({text}, new, old)"
         )
     if construct == "assert":
         return "assert shapes and dtypes here, and check values in what the run returns"
     if construct.endswith("()"):
         return f"call staticgraph's own function in place of {construct}; or {dynamic}"
-    return f"select with where({text or 'condition'}, a, b); or {dynamic}"
+    test = text or "condition"
+    return (
+        f"select elements with where({test}, a, b), or a branch with cond({test}, f, g); "
+        f"or {dynamic}"
+    )
 
 
 @_remembered

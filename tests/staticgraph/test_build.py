@@ -199,13 +199,13 @@ def test_other_operands():
         assert run(x * Level.HIGH, {x: np.array([1, 2])}).tolist() == [3, 6]
     with sg.Graph():
         x = sg.placeholder("x", (2,), "int64")
-        assert run(x + [1, 2], {x: np.array([1, 2])}).tolist() == [2, 4]
+        assert run(x * [1, 2], {x: np.array([1, 2])}).tolist() == [1, 4]
     with sg.Graph():
         x = sg.placeholder("x", (2,))
         with pytest.raises(DTypeError, match="operand 1 is a str"):
             x + "a"
         with pytest.raises(SymbolicArrayError, match="stack"):
-            x + [x, x]
+            x * [x, x]
 
 
 def test_every_declared_op_infers_once_with_the_line_of_its_user():

@@ -72,8 +72,7 @@ def with_and(x):
 
 
 def with_or(x):
-    y = x or 3
-    return y
+    return [x or 3]
 
 
 def with_not(x):
@@ -132,7 +131,12 @@ def with_filter(x):
             "where(x.sum() > 0, a, b)",
         ),
         (with_elif, "by `if`", "elif x.sum() > 0:", "where(x.sum() > 0, a, b)"),
-        (with_while, "by `while`", "while x.sum() > 1:", "where(x.sum() > 1, new, old)"),
+        (
+            with_while,
+            "by `while`",
+            "while x.sum() > 1:",
+            "while_loop(lambda x: x.sum() > 1, body, x)",
+        ),
         (
             with_conditional,
             "by `conditional expression`",
@@ -145,7 +149,7 @@ def with_filter(x):
             "return x.sum() > 0 and x.max() < 1",
             "write logical_and(x.sum() > 0, x.max() < 1)",
         ),
-        (with_or, "by `or`", "y = x or 3", "`x if x is not None else default`"),
+        (with_or, "by `or`", "return [x or 3]", "`x if x is not None else default`"),
         (with_not, "by `not`", "return not x.sum()", "write logical_not(x.sum())"),
         (with_assert, "by `assert`", "assert x.sum() > 0", "check values in what the run returns"),
         (
@@ -214,7 +218,7 @@ def test_membership(x):
 
 
 def with_range(n):
-    return [i for i in range(n)]
+    return [i * 2 for i in range(n)]
 
 
 def with_list_index(n):
@@ -384,7 +388,7 @@ def test_backward_says_how_gradients_are_declared(x):
 def test_attributes_of_other_libraries(x):
     with pytest.raises(AttributeError, match=r"no attribute 'grad': write dx, = sg.gradients"):
         x.grad  # noqa: B018
-    with pytest.raises(AttributeError, match="no attribute 'nothing'$"):
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
         x.nothing  # noqa: B018
     assert not hasattr(x, "requires_grad")
 

@@ -85,8 +85,11 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     """
     graph = require_graph("switch")
     if not branches:
-        raise ArgumentError("switch: there are no branches", cause="one of them is to run",
-                            fix="pass at least one function")
+        raise ArgumentError(
+            "switch: there are no branches",
+            cause="one of them is to run",
+            fix="pass at least one function",
+        )
     chosen = to_node(graph, index)
     if chosen.shape or chosen.dtype.kind not in "iub":
         raise DTypeError(
@@ -104,10 +107,18 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     for number, other in enumerate(traced[1:], 1):
         require_same_types(
             "switch" if len(traced) > 2 else "cond",
-            ("branch 0" if len(traced) > 2 else "the false branch",
-             first[0].output_types, first[1], first[0].source),
-            (f"branch {number}" if len(traced) > 2 else "the true branch",
-             other[0].output_types, other[1], other[0].source),
+            (
+                "branch 0" if len(traced) > 2 else "the false branch",
+                first[0].output_types,
+                first[1],
+                first[0].source,
+            ),
+            (
+                f"branch {number}" if len(traced) > 2 else "the true branch",
+                other[0].output_types,
+                other[1],
+                other[0].source,
+            ),
         )
     regions, outer = share_captures([t[0] for t in traced], [t[2] for t in traced])
     values = declare_several(SWITCH, (chosen, *nodes, *outer), {"branches": tuple(regions)})
@@ -155,5 +166,3 @@ def cond(
         chosen = chosen != 0
     index = cast(chosen, dtype=np.dtype(np.int64))
     return switch(index, (false_fn, true_fn), *operands)
-
-

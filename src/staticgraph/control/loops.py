@@ -262,9 +262,7 @@ def _scan(
         for type, kept in zip((*step_types, *body.output_types[:carries]), keep, strict=True)
     ]
     ys = [(i, stack) for i, stack in enumerate(stacks[: len(step_types)]) if stack is not None]
-    saved = [
-        (i, stack) for i, stack in enumerate(stacks[len(step_types) :]) if stack is not None
-    ]
+    saved = [(i, stack) for i, stack in enumerate(stacks[len(step_types) :]) if stack is not None]
     for step in range(length - 1, -1, -1) if reverse else range(length):
         for i, stack in saved:
             stack[step] = carry[i]
@@ -337,9 +335,7 @@ def _scan_backwards(
     first_outer = carries + sequences
     float_outer = [i for i in range(first_outer, len(operands)) if is_float(operands[i])]
 
-    saved = [
-        graph.add_op(ITEM, (out,), {"index": carries + per_step + i}) for i in range(carries)
-    ]
+    saved = [graph.add_op(ITEM, (out,), {"index": carries + per_step + i}) for i in range(carries)]
     carry_grads = [
         g.items[i] if i in g.items else _zeros(graph, out_types[i]) for i in float_carries
     ]
@@ -486,9 +482,7 @@ def scan(
         )
     carry_structure, y_structure = found[2]
     carries = len(nodes)
-    _require_carry(
-        "scan", types, structure, body.output_types[:carries], carry_structure, body
-    )
+    _require_carry("scan", types, structure, body.output_types[:carries], carry_structure, body)
     (body,), outer = share_captures((body,), (captured,))
     attrs = {
         "body": body,
@@ -544,7 +538,9 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
         last, _ = scan(lambda carry, i: (body_fn(i, carry), None), init, positions)
         return last
     graph = require_graph("fori_loop")
-    first, bound = (to_node(graph, np.asarray(x) if isinstance(x, int) else x) for x in (lower, upper))
+    first, bound = (
+        to_node(graph, np.asarray(x) if isinstance(x, int) else x) for x in (lower, upper)
+    )
     _, carry = while_loop(
         lambda state: state[0] < bound,
         lambda state: (state[0] + 1, body_fn(state[0], state[1])),
