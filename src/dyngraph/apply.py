@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import DTypeError, NotDifferentiableError, SideBySideError
-from common.op import EXECUTORS, Op, OperandRule, executor_of, explain
+from common.op import ENTRIES, EXECUTORS, Op, OperandRule, executor_of, explain
 from common.source import user_source
 from common.types import Array, TensorType, is_scalar, resolve_scalar, type_of_array
 from dyngraph.mode import is_anomaly_enabled, is_grad_enabled, recorder, special
@@ -387,3 +387,4 @@ FAST: dict[Op, Callable[..., Any]] = {}
 """The entry of fixed arity of each op that has one."""
 
 EXECUTORS[Tensor] = apply_general
+ENTRIES[Tensor] = FAST

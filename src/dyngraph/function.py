@@ -154,8 +154,8 @@ class Function:
     """An operation with a gradient of its own; subclass it.
 
     ``forward(ctx, *args)`` computes with tensors that record nothing; ``backward(ctx, *grads)``
-    gets the gradient of each result and returns one for each argument, None where there is none. Written
-    with dyngraph's operations, ``backward`` can be differentiated again. Call ``apply``.
+    gets the gradient of each result and returns one for each argument, None where there is none.
+    Written with dyngraph's operations, ``backward`` can be differentiated again. Call ``apply``.
 
     Examples
     --------

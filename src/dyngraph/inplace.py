@@ -172,7 +172,7 @@ def _derive_views(base: Tensor) -> None:
 def _in_place(name: str, spelling: str) -> Callable[..., Tensor]:
     function = NAMESPACE[name]
     op = lookup(name)
-    kernel = op.kernel if isinstance(op, Op) and op.arity == 2 else None
+    kernel: Any = op.kernel if isinstance(op, Op) and op.arity == 2 else None
     directly = isinstance(kernel, np.ufunc)
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:

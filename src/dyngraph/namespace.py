@@ -77,24 +77,22 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
 def _build() -> dict[str, Callable[..., Any]]:
     names: dict[str, Callable[..., Any]] = {}
     for name, function in namespace().items():
-        make = _entry(function) if isinstance(function, Op) else None
-        if make is not None:
-            if function not in FAST:
-                FAST[function] = make(function)
-            names[name] = FAST[function]
-        else:
-            names[name] = _lifted(function, name)
+        entry = _quick_entry(function) if isinstance(function, Op) else None
+        names[name] = entry or _lifted(function, name)
     names.update({name: _creation(function) for name, function in CREATION.items()})
     return names
 
 
-def _entry(op: Op) -> Callable[[Op], Callable[..., Any]] | None:
-    """Return what makes the quick entry of `op`, or None where only the general one fits."""
-    if op.arity == 1:
-        plain = op.kind is Kind.ELEMENTWISE and not op.attrs and not op.view
-        reads_types = any("type" in (rule.out, *rule.operands) for rule in op.rules if rule)
-        return make_unary if plain and not reads_types else make_attributed
-    return make_binary if op.arity == 2 and not op.attrs and not op.view else None
+def _quick_entry(op: Op) -> Callable[..., Any] | None:
+    """Return the entry of fixed arity of `op`, made once; None where only the general one fits."""
+    if op not in FAST:
+        if op.arity == 1:
+            plain = op.kind is Kind.ELEMENTWISE and not op.attrs and not op.view
+            reads_types = any("type" in (rule.out, *rule.operands) for rule in op.rules if rule)
+            FAST[op] = make_unary(op) if plain and not reads_types else make_attributed(op)
+        elif op.arity == 2 and not op.attrs and not op.view:
+            FAST[op] = make_binary(op)
+    return FAST.get(op)
 
 
 def _install_operators() -> None:

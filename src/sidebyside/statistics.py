@@ -156,6 +156,11 @@ class BreakEven:
     known: bool
 
     @property
+    def at_once(self) -> bool:
+        """Whether it may be ahead from the first call on."""
+        return self.known and self.low <= 1 and not math.isinf(self.calls)
+
+    @property
     def never(self) -> bool:
         """Whether it surely never pays."""
         return self.known and math.isinf(self.calls)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from common.errors import MissingPackageError
 from sidebyside.compare import compare
-from sidebyside.comparison import Cell, Comparison, Row, Text
+from sidebyside.comparison import Comparison, Row, Text
 from sidebyside.training import TrainingComparison, compare_training
 from sidebyside.workload import Workload
 from sidebyside.workloads import load
@@ -44,12 +45,15 @@ class Table:
         A workload in the dynamic mode against itself.
     seconds : float
         That everything took.
+    skipped : tuple of (str, str)
+        Workloads whose data are not installed, with what is missing.
     """
 
     comparison: Comparison
     trainings: tuple[TrainingComparison, ...]
     self_check: Row
     seconds: float
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def text(self, width: int = 100) -> Text:
         """Return the table as text for a terminal of `width` columns."""
@@ -89,7 +93,14 @@ def measure_table(
         Called with a line of text when something new begins.
     """
     start = time.perf_counter()
-    workloads = [load(name) for name in names]
+    workloads, skipped = [], []
+    for workload in map(load, names):
+        try:
+            workload.make_inputs(workload.sizes[0])
+        except MissingPackageError as error:
+            skipped.append((workload.name, str(error)))
+        else:
+            workloads.append(workload)
     comparison = compare(workloads, budget=budget, report=report)
     trainings = tuple(
         compare_training(workload, report=report)
@@ -97,15 +108,11 @@ def measure_table(
         if workload.training is not None
     )
     self_check = check_against_itself(workloads[0], budget)
-    return Table(comparison, trainings, self_check, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Table(comparison, trainings, self_check, seconds, tuple(skipped))
 
 
 def check_against_itself(workload: Workload, budget: float) -> Row:
     """Return the comparison of the dynamic mode with itself, which must find no difference."""
     size: Any = workload.sizes[0]
     return compare([workload], ("dynamic", "dynamic"), sizes=[size], budget=budget).rows[0]
-
-
-def itself(row: Row) -> Cell:
-    """Return the second cell of `check_against_itself`."""
-    return row.cells[1]

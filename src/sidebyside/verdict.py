@@ -49,12 +49,14 @@ def _against(row: Row, cell: Cell) -> str:
 
 def _payback(cell: Cell) -> str:
     even = cell.break_even
-    if not cell.build or even is None or cell.start is None or cell.outcome == "too few samples":
+    if even is None or cell.start is None or cell.outcome == "too few samples":
         return ""
+    if not cell.build and (not even.known or even.never or even.at_once):
+        return ""  # a mode that builds nothing has nothing to pay back
     cost = f"its start of {units.seconds(cell.start.value)}"
     if not even.known or even.never:
         return f"; {cost} is never paid back"
-    if even.calls <= 1:
+    if even.at_once:
         return ", from the first call on"
     shown = f"{cost} is paid back after {units.break_even(even)} calls"
     return f"; build-bound: {shown}" if even.calls > BUILD_BOUND else f"; {shown}"
@@ -150,7 +152,7 @@ def _payments(pairs: Sequence[Pair]) -> str:
         even = static.break_even
         if even is None or not even.known or math.isinf(even.calls):
             unpaid.append(row.label)
-        elif even.calls > 1:
+        elif not even.at_once:
             paid.append((even.calls, row))
     parts = []
     if paid:

@@ -7,6 +7,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Iterable, Mapping
+from html import escape
 from types import CodeType, TracebackType
 from typing import Any
 
@@ -32,6 +33,8 @@ from staticgraph.roles import CONSTANT, VARIABLE
 from staticgraph.symbolic import replaced_error
 
 _numbers = itertools.count(1)
+_MOST_DRAWN = 500
+"""Notebooks draw graphs of at most this many nodes."""
 _SMALL = 4096
 """Constants of at most this many bytes are told apart by their bytes, larger ones by identity."""
 
@@ -468,7 +471,9 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
     def _repr_html_(self) -> str:
         from staticgraph.drawing import to_svg
 
-        return to_svg(self)
+        if len(self) <= _MOST_DRAWN:
+            return to_svg(self)
+        return f"<pre>{escape(repr(self))}</pre>"
 
 
 _kind = type

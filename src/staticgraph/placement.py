@@ -13,6 +13,8 @@ _GAP = 18.0
 _LAYER = 84.0
 _MARGIN = 16.0
 _SWEEPS = 4
+_MOST_BENDS = 5_000
+"""In larger graphs lines go straight: bends would outnumber the nodes by far."""
 
 
 class Box(NamedTuple):
@@ -57,7 +59,9 @@ def place(plain: nx.MultiDiGraph) -> Drawing:
     if not len(plain):
         return Drawing(2 * _MARGIN, 2 * _MARGIN, {}, [])
     layer_of = _layers(plain)
-    chains = [_chain(operand, user, layer_of) for operand, user in plain.edges()]
+    spans = sum(layer_of[user] - layer_of[operand] for operand, user in plain.edges())
+    bent = spans <= _MOST_BENDS
+    chains = [_chain(operand, user, layer_of, bent) for operand, user in plain.edges()]
     layers = _order(plain, layer_of, chains)
     widths = {
         slot: _width(plain.nodes[slot[0]]) if layer_of.get(slot[0]) == slot[1] else _GAP
@@ -96,9 +100,11 @@ def _layers(plain: nx.MultiDiGraph) -> dict[str, int]:
     return layer_of
 
 
-def _chain(operand: str, user: str, layer_of: dict[str, int]) -> list[_Slot]:
-    """Return the slots of an edge: its ends, and a bend in each layer between."""
+def _chain(operand: str, user: str, layer_of: dict[str, int], bent: bool) -> list[_Slot]:
+    """Return the slots of an edge: its ends, and with `bent` a bend in each layer between."""
     first, last = layer_of[operand], layer_of[user]
+    if not bent:
+        return [(operand, first), (user, last)]
     bends = [(f"{operand}\n{user}", layer) for layer in range(first + 1, last)]
     return [(operand, first), *bends, (user, last)]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from common.op import Op
 from common.source import Source
 from common.types import Array, TensorType
 from staticgraph.graph import Graph
@@ -69,12 +70,17 @@ def value_names(program: Program) -> dict[Value, str]:
 def format_call(instruction: Instruction, names: Mapping[Value, str]) -> str:
     """Return an instruction's right-hand side, such as ``sum(%3, axis=0)``."""
     operands = [names[value] for value in instruction.inputs]
-    return _call(instruction.op.name, operands, instruction.attrs)
+    return _call(instruction.op, operands, instruction.attrs)
 
 
-def _call(name: str, operands: list[str], attrs: Mapping[str, Any]) -> str:
-    arguments = operands + [f"{key}={_short(value)}" for key, value in attrs.items()]
-    return f"{name}({', '.join(arguments)})"
+def _call(op: Op, operands: list[str], attrs: Mapping[str, Any]) -> str:
+    """Return a call as the user would write it: attributes at their defaults are left out."""
+    arguments = list(operands)
+    for key, value in attrs.items():
+        default = op.attrs.get(key, ...)
+        if type(value) is not type(default) or value != default:
+            arguments.append(f"{key}={_short(value)}")
+    return f"{op.name}({', '.join(arguments)})"
 
 
 def _short(value: Any) -> str:
@@ -150,7 +156,7 @@ def _describe(node: Node) -> str:
         return "variable"
     if node.op is CONSTANT:
         return f"constant {format_array(node.value)}"
-    return _call(node.op.name, [operand.name for operand in node.operands], node.attrs)
+    return _call(node.op, [operand.name for operand in node.operands], node.attrs)
 
 
 def format_type(type: TensorType) -> str:

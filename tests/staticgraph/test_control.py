@@ -2,9 +2,10 @@
 
 import time
 
-import dyngraph as dg
 import numpy as np
 import pytest
+
+import dyngraph as dg
 import staticgraph as sg
 from common.errors import (
     ArgumentError,

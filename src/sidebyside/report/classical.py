@@ -41,6 +41,7 @@ def table_text(table: Table, width: int = 100) -> str:
     parts = [claims_text(pairs, refused, width), rows_text(pairs)]
     parts += [refusal_text(row, width) for row in refused]
     parts += [_disagreement(row) for row in table.comparison.rows if _disagrees(row)]
+    parts += [f"{name} was left out: {text}" for name, text in table.skipped]
     if table.trainings:
         parts.append(training_text(table.trainings, width))
     parts.append(_closing(table, width))
@@ -126,9 +127,13 @@ def _waiting(example: Pair | None) -> tuple[str, str]:
     assert dynamic.start is not None
     assert static.start is not None
     even = static.break_even
-    paid = "" if even is None else f"\nahead after {units.break_even(even)} calls"
+    paid = ""
     if even is not None and (even.never or not even.known):
         paid = "\nnever ahead"
+    elif even is not None:
+        paid = (
+            "\nahead at once" if even.at_once else f"\nahead after {units.break_even(even)} calls"
+        )
     return (
         f"{row.label}: first number after {units.seconds_with_interval(dynamic.start)}",
         f"{row.label}: first number after {units.seconds_with_interval(static.start)}{paid}",

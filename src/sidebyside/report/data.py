@@ -147,6 +147,7 @@ def table_data(table: Table) -> dict[str, Any]:
     """Return the table's measurements as nested dicts and lists; loss curves included."""
     data = comparison_data(table.comparison)
     data["seconds"] = table.seconds
+    data["skipped"] = [{"workload": name, "text": text} for name, text in table.skipped]
     data["self_check"] = _row(table.self_check)
     data["trainings"] = [_training(training) for training in table.trainings]
     return data

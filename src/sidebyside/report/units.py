@@ -114,7 +114,9 @@ def break_even(value: BreakEven | None) -> str:
     if value is None:
         return NOTHING
     if not value.known:
-        return "no gain seen"
+        return "no gain"
     if value.never:
         return "never"
+    if value.at_once:
+        return "at once"
     return f"{calls(value.calls)} ({calls(value.low)}–{calls(value.high)})"

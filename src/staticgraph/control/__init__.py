@@ -1,4 +1,4 @@
-"""Control flow that is part of the graph: branches and loops declared once, run as the data asks."""
+"""Control flow in the graph: branches and loops, declared once and run as the data asks."""
 
 from staticgraph.control.conditional import cond, switch
 from staticgraph.control.loops import fori_loop, map, scan, while_loop

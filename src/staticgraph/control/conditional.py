@@ -163,6 +163,6 @@ def cond(
             fix="pass one bool, such as any(x > 0); to choose element by element, use where",
         )
     if chosen.dtype.kind != "b":
-        chosen = chosen != 0
+        chosen = cast(chosen, dtype=np.dtype(bool))
     index = cast(chosen, dtype=np.dtype(np.int64))
     return switch(index, (false_fn, true_fn), *operands)

@@ -192,7 +192,7 @@ def while_loop(
     >>> @sg.function
     ... def root(x):
     ...     return sg.while_loop(
-    ...         lambda r: sg.abs(r * r - x) > 1e-5, lambda r: (r + x / r) / 2, x
+    ...         lambda r: sg.abs(r * r - x) > 1e-9, lambda r: (r + x / r) / 2, x
     ...     )
     >>> float(root(np.float64(2.0))).__round__(6)
     1.414214
@@ -364,7 +364,7 @@ def _scan_backwards(
         inner_xs = steps[carries : carries + sequences]
         inner_gys = steps[carries + sequences : carries + sequences + len(given_ys)]
         inner_saved = steps[carries + sequences + len(given_ys) :]
-        pulled = pullback.inline([*inner_carry, *inner_xs, *constants, *gs, *inner_gys])
+        pulled: list[Any] = pullback.inline([*inner_carry, *inner_xs, *constants, *gs, *inner_gys])
         nc, ns = len(float_carries), len(float_sequences)
         next_gs = pulled[:nc]
         for i, extra in zip(given_saved, inner_saved, strict=True):
@@ -499,7 +499,7 @@ def scan(
 
 
 def _length(sequences: Sequence[Any], length: int | None) -> int:
-    lengths = set()
+    lengths: set[int] = set()
     for x in sequences:
         if not x.shape:
             raise ArgumentError(

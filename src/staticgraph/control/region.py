@@ -210,10 +210,9 @@ def share_captures(
     for region, known in zip(regions, captured, strict=True):
         graph = region.graph
         assert isinstance(graph, RegionGraph)
-        more = []
-        for node in outer:
-            inner = known.get(node)
-            more.append(inner if inner is not None else graph._input(node.name, node.type))
+        more = [
+            known[node] if node in known else graph._input(node.name, node.type) for node in outer
+        ]
         shared.append(Region(graph, (*region.inputs, *more), region.outputs, region.source))
     return shared, list(outer.values())
 

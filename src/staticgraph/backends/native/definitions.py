@@ -1,0 +1,275 @@
+"""Definitions: what each value of a program is, in terms that loops can be made of."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from common.op import Kind
+from common.types import Array, Shape, normalize_axes
+from staticgraph.backends.native.elements import FLOAT16, FLOAT32, DType, Unsupported, element_of
+from staticgraph.backends.native.movement import Piece, Steps, find_pieces, find_view
+from staticgraph.backends.native.scalars import check_expression, expression_cost, numeric_attrs
+from staticgraph.program import Instruction, Program, Value
+
+UNIFORM_ELEMENTS = 1 << 16
+"""Constants of at most that many elements are searched for one that is the same everywhere."""
+
+
+@dataclass(eq=False, slots=True)
+class Definition:
+    """What a value is.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    instruction : Instruction or None
+        What it came from.
+    order : int
+        Greater than those of its operands.
+    """
+
+    shape: Shape
+    dtype: DType
+    instruction: Instruction | None
+    order: int = field(init=False, default_factory=itertools.count().__next__)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def operands(self) -> tuple[Definition, ...]:
+        """The values that it is made of."""
+        return ()
+
+
+@dataclass(eq=False, slots=True)
+class Stored(Definition):
+    """In memory before any loop runs: an input, a constant, or what NumPy or BLAS computes."""
+
+    operation: tuple[Definition, ...] = ()
+
+    @property
+    def operands(self) -> tuple[Definition, ...]:
+        """What must be in memory before this is computed."""
+        return self.operation
+
+
+@dataclass(eq=False, slots=True)
+class Uniform(Definition):
+    """One number everywhere."""
+
+    number: Any = 0
+
+
+@dataclass(eq=False, slots=True)
+class Elementwise(Definition):
+    """A scalar expression of operands that broadcast together."""
+
+    expression: str = ""
+    attrs: tuple[tuple[str, Any], ...] = ()
+    inputs: tuple[Definition, ...] = ()
+
+    @property
+    def operands(self) -> tuple[Definition, ...]:
+        """The operands of the expression."""
+        return self.inputs
+
+    @property
+    def cost(self) -> int:
+        """About how many additions one element takes."""
+        return expression_cost(self.expression, self.attrs)
+
+
+@dataclass(eq=False, slots=True)
+class Fold(Definition):
+    """All elements along `axes`, combined into one."""
+
+    operand: Definition = None  # type: ignore[assignment]
+    combine: str = ""
+    axes: tuple[int, ...] = ()
+
+    @property
+    def operands(self) -> tuple[Definition, ...]:
+        """The operand."""
+        return (self.operand,)
+
+
+@dataclass(eq=False, slots=True)
+class View(Definition):
+    """The elements of the operand, at regular steps."""
+
+    operand: Definition = None  # type: ignore[assignment]
+    steps: Steps = None  # type: ignore[assignment]
+
+    @property
+    def operands(self) -> tuple[Definition, ...]:
+        """The operand."""
+        return (self.operand,)
+
+
+@dataclass(eq=False, slots=True)
+class Reshaped(Definition):
+    """The elements of the operand, in row-major order, in another shape."""
+
+    operand: Definition = None  # type: ignore[assignment]
+
+    @property
+    def operands(self) -> tuple[Definition, ...]:
+        """The operand."""
+        return (self.operand,)
+
+
+@dataclass(eq=False, slots=True)
+class Pieced(Definition):
+    """Rectangles, each with a source of its own."""
+
+    pieces: tuple[Piece, ...] = ()
+    sources: tuple[Definition, ...] = ()
+
+    @property
+    def operands(self) -> tuple[Definition, ...]:
+        """The sources."""
+        return self.sources
+
+
+@dataclass(slots=True)
+class Definitions:
+    """The definition of every value of a program.
+
+    Attributes
+    ----------
+    of : dict of Value to Definition
+    reasons : list of (Instruction, str)
+        What is left to NumPy, and why.
+    """
+
+    of: dict[Value, Definition]
+    reasons: list[tuple[Instruction, str]]
+
+
+def define(program: Program) -> Definitions:
+    """Return what each value of `program` is."""
+    maker = _Maker()
+    for value in (*program.inputs, *program.variables):
+        maker.of[value] = Stored(value.type.shape, value.type.dtype, None)
+    for value, array in program.constants.items():
+        maker.of[value] = _constant(array)
+    for instruction in program.instructions:
+        maker.add(instruction)
+    return Definitions(maker.of, maker.reasons)
+
+
+def _constant(array: Array) -> Definition:
+    if array.size and array.size <= UNIFORM_ELEMENTS and array.dtype.kind in "biuf":
+        first = array.reshape(-1)[:1]
+        if (array.view(f"V{array.itemsize}") == first.view(f"V{array.itemsize}")).all():
+            return Uniform(array.shape, array.dtype, None, first[0].item())
+    return Stored(array.shape, array.dtype, None)
+
+
+class _Maker:
+    def __init__(self) -> None:
+        self.of: dict[Value, Definition] = {}
+        self.reasons: list[tuple[Instruction, str]] = []
+
+    def add(self, instruction: Instruction) -> None:
+        operands = tuple([self.of[value] for value in instruction.inputs])
+        type_ = instruction.output.type
+        try:
+            element_of(type_.dtype)
+            for operand in operands:
+                element_of(operand.dtype)
+            made = self._make(instruction, operands)
+        except Unsupported as reason:
+            self.reasons.append((instruction, str(reason)))
+            made = Stored(type_.shape, type_.dtype, instruction, operands)
+        self.of[instruction.output] = made
+
+    def _make(self, instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
+        op, type_ = instruction.op, instruction.output.type
+        if op.expr:
+            return _elementwise(instruction, operands)
+        if op.combine:
+            return _fold(instruction, operands[0])
+        if op.view:
+            steps = find_view(op, operands[0].shape, instruction.attrs)
+            if steps is None:
+                return Reshaped(type_.shape, type_.dtype, instruction, operands[0])
+            return View(type_.shape, type_.dtype, instruction, operands[0], steps)
+        if op.kind is Kind.MOVEMENT:
+            return _pieced(instruction, operands)
+        if op.kind is Kind.CREATION:
+            return _created(instruction)
+        raise Unsupported(f"{op.kind.value} has no loops here")
+
+
+def cast_to(operand: Definition, dtype: DType) -> Definition:
+    """Return `operand` converted to `dtype`."""
+    if operand.dtype == dtype:
+        return operand
+    if isinstance(operand, Uniform):
+        with np.errstate(all="ignore"):
+            number = np.asarray(operand.number, operand.dtype).astype(dtype).item()
+        return Uniform(operand.shape, dtype, operand.instruction, number)
+    return Elementwise(
+        operand.shape, dtype, operand.instruction, "cast({0})", (), (operand,)
+    )
+
+
+def _elementwise(instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
+    op, type_ = instruction.op, instruction.output.type
+    attrs = numeric_attrs(instruction.attrs)
+    reason = check_expression(op.expr, attrs, tuple([x.dtype for x in operands]), type_.dtype)
+    if reason:
+        raise Unsupported(reason)
+    return Elementwise(type_.shape, type_.dtype, instruction, op.expr, attrs, operands)
+
+
+def _fold(instruction: Instruction, operand: Definition) -> Definition:
+    op, type_ = instruction.op, instruction.output.type
+    axes = normalize_axes(instruction.attrs.get("axis"), len(operand.shape))
+    if not axes:
+        return cast_to(operand, type_.dtype)
+    if not operand.size:
+        raise Unsupported("no elements to reduce")
+    # half-precision numbers are summed in single precision, as NumPy does
+    inner = FLOAT32 if type_.dtype == FLOAT16 else type_.dtype
+    fold = Fold(type_.shape, inner, instruction, cast_to(operand, inner), op.combine, axes)
+    return cast_to(fold, type_.dtype)
+
+
+def _pieced(instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
+    type_ = instruction.output.type
+    pieces = find_pieces(instruction.op, [x.shape for x in operands], instruction.attrs)
+    sources = tuple([cast_to(x, type_.dtype) for x in operands])
+    if len(pieces) == 1 and pieces[0].operand is not None:
+        piece = pieces[0]
+        assert piece.steps is not None and piece.operand is not None
+        return View(type_.shape, type_.dtype, instruction, sources[piece.operand], piece.steps)
+    return Pieced(type_.shape, type_.dtype, instruction, pieces, sources)
+
+
+def _created(instruction: Instruction) -> Definition:
+    type_ = instruction.output.type
+    operands = [np.zeros((1,) * len(v.type.shape), v.type.dtype) for v in instruction.inputs]
+    if not instruction.inputs:
+        raise Unsupported("creation has no loops here")
+    attrs: Mapping[str, Any] = instruction.attrs
+    made = np.asarray(instruction.op.kernel(*operands, **attrs))
+    if made.size != 1 or made.dtype != type_.dtype:
+        raise Unsupported("creation has no loops here")
+    return Uniform(type_.shape, type_.dtype, instruction, made.reshape(-1)[0].item())

@@ -1,0 +1,418 @@
+import numpy as np
+import pytest
+
+import staticgraph as sg
+from common.errors import ArgumentError, PassError
+from common.op import REGISTRY
+from common.types import TensorType
+from staticgraph.backends import interpret
+from staticgraph.passes import DEFAULT_PASSES, pass_name, run_passes, without
+from staticgraph.passes.absorb_broadcasts import absorb_broadcasts
+from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
+from staticgraph.passes.eliminate_dead_code import eliminate_dead_code
+from staticgraph.passes.fold_constants import MAX_BYTES, fold_constants
+from staticgraph.passes.fuse_elementwise import MAX_MEMBERS, fuse_elementwise
+from staticgraph.passes.merge_views import merge_views
+from staticgraph.passes.reorder_for_memory import _Needs, reorder_for_memory
+from staticgraph.passes.simplify_algebra import simplify_algebra
+from staticgraph.program import Instruction, Program, Value
+from staticgraph.verify import verify
+
+
+def names(program):
+    return [instruction.op.name for instruction in program.instructions]
+
+
+def run(program, *inputs):
+    return interpret.build(program, interpret.plan(program)).call(*inputs)
+
+
+def same_bits(first, second):
+    return all(
+        a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, 3.4e38, 1.5], "float32")
+
+
+# all passes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("each", DEFAULT_PASSES, ids=pass_name)
+def test_nothing_to_do_returns_the_same_object(each, program):
+    simple = program(lambda x, w: sg.matmul(x, w), (2, 3), (3, 2))
+    assert each(simple) is simple
+
+
+@pytest.mark.parametrize("each", DEFAULT_PASSES, ids=pass_name)
+def test_a_pass_keeps_bits_is_valid_and_idempotent(each, program, random_function):
+    for seed in range(12):
+        function = random_function(seed)
+        before = program(lambda *x, f=function: f(sg, *x), *function.shapes)
+        after = each(before)
+        verify(after, pass_name(each))
+        assert each(after) is after or names(each(after)) == names(after)
+        assert same_bits(run(before, *function.inputs()), run(after, *function.inputs()))
+
+
+@pytest.mark.parametrize("name", [None, *map(pass_name, DEFAULT_PASSES)])
+def test_the_pipeline_without_any_one_pass_keeps_bits(name, program, random_function):
+    passes = without(name) if name else DEFAULT_PASSES
+    assert len(passes) == len(DEFAULT_PASSES) - (name is not None)
+    for seed in range(20, 28):
+        function = random_function(seed)
+        before = program(lambda *x, f=function: f(sg, *x), *function.shapes)
+        after = run_passes(before, passes, verify=True)
+        assert same_bits(run(before, *function.inputs()), run(after, *function.inputs()))
+
+
+def test_without_names_the_nearest_pass():
+    with pytest.raises(ArgumentError, match="no pass 'fuse_elementwize'") as caught:
+        without("fuse_elementwize")
+    assert "did you mean 'fuse_elementwise'?" in str(caught.value)
+
+
+def test_the_observer_sees_every_pass(program):
+    records = []
+    before = program(lambda x: x * 1.0 + x * 1.0, (4,))
+    after = run_passes(before, DEFAULT_PASSES, observer=records.append)
+    assert [record.name for record in records] == [pass_name(each) for each in DEFAULT_PASSES]
+    assert records[0].before == 3
+    assert records[-1].after == len(after.instructions) == 1
+    assert all(record.seconds >= 0 for record in records)
+    simplify = next(record for record in records if record.name == "simplify_algebra")
+    assert simplify.changed
+    assert (simplify.before, simplify.after) == (3, 1)
+
+
+# verify -------------------------------------------------------------------------------------------
+
+
+def handmade(instructions, inputs, outputs):
+    return Program(tuple(inputs), {}, {}, tuple(instructions), tuple(outputs))
+
+
+def test_verify_finds_each_defect(program):
+    x, y, z = (Value(TensorType((3,)), name) for name in "xyz")
+    wrong = Value(TensorType((4,)), "wrong")
+    tanh, add = REGISTRY["tanh"], REGISTRY["add"]
+    cases = {
+        "reads y:float32\\[3\\] before": handmade([Instruction(tanh, (y,), z)], [x], [z]),
+        "defines y:float32\\[3\\] again": handmade(
+            [Instruction(tanh, (x,), y), Instruction(tanh, (x,), y)], [x], [y]
+        ),
+        "gives float32\\[3\\], and the program says float32\\[4\\]": handmade(
+            [Instruction(tanh, (x,), wrong)], [x], [wrong]
+        ),
+        "do not broadcast": handmade([Instruction(add, (x, wrong), z)], [x, wrong], [z]),
+        "has 1 operands": handmade([Instruction(add, (x,), y)], [x], [y]),
+        "result z:float32\\[3\\] is not defined": handmade([], [x], [z]),
+        "sum is in group 1": handmade(
+            [
+                Instruction(
+                    REGISTRY["sum"], (x,), Value(TensorType(())), {"axis": None}, (), group=1
+                )
+            ],
+            [x],
+            [],
+        ),
+        "group 1 is in two places": handmade(
+            [
+                Instruction(tanh, (x,), y, group=1),
+                Instruction(tanh, (x,), Value(x.type)),
+                Instruction(tanh, (x,), z, group=1),
+            ],
+            [x],
+            [y, z],
+        ),
+    }
+    for message, broken in cases.items():
+        with pytest.raises(PassError, match=f"after some pass: .*{message}"):
+            verify(broken, "some pass")
+
+
+def test_verify_names_the_pass_and_the_users_line(program):
+    def break_it(program):
+        broken = [
+            Instruction(each.op, each.inputs, Value(TensorType((9,))), each.attrs, each.sources)
+            for each in program.instructions
+        ]
+        return program.with_instructions(broken)
+
+    before = program(lambda x: sg.tanh(x), (3,))
+    with pytest.raises(PassError, match="after break_it: tanh gives") as caught:
+        run_passes(before, (break_it,), verify=True)
+    assert 'passes=without("break_it")' in caught.value.fix
+    assert "sg.tanh(x)" in caught.value.source.text
+
+
+# each pass ----------------------------------------------------------------------------------------
+
+
+def test_dead_code_constants_and_variables_go(program):
+    def function(x):
+        unused = sg.variable(np.ones(3, "float32"))
+        sg.exp(x) + unused * 2.0
+        return sg.tanh(x)
+
+    with sg.Graph(finalize=False):
+        x = sg.placeholder("x", (3,))
+        y = function(x)
+    whole = sg.lower(y.graph, [y, y.graph.node("add")], [x])
+    pruned = eliminate_dead_code(Program(**{**fields(whole), "outputs": whole.outputs[:1]}))
+    assert names(pruned) == ["tanh"]
+    assert not pruned.constants
+    assert not pruned.variables
+
+
+def fields(program):
+    return {
+        name: getattr(program, name)
+        for name in ("inputs", "constants", "variables", "instructions", "outputs", "updates")
+    }
+
+
+def test_constants_are_folded_through_views(program):
+    ones = np.arange(6, dtype="float32").reshape(2, 3)
+    before = program(lambda x: x + sg.exp(sg.permute_dims(sg.constant(ones))), (3, 2))
+    after = fold_constants(before)
+    assert names(after) == ["add"]
+    folded = after.constants[after.instructions[0].inputs[1]]
+    # in the layout that the kernels give it
+    assert folded.strides == np.exp(ones.T).strides
+    assert np.array_equal(folded, np.exp(ones.T))
+
+
+def test_large_results_are_left_to_the_run_and_views_are_not(program):
+    rows = MAX_BYTES // 4
+    before = program(
+        lambda x: x + sg.tanh(sg.broadcast_to(sg.constant(np.float32(2)), shape=(rows + 1,))),
+        (rows + 1,),
+    )
+    assert names(fold_constants(before)) == ["tanh", "add"]
+
+
+def test_what_would_warn_or_fail_is_left_to_the_run(program):
+    def function(x):
+        zero = sg.constant(np.zeros(2, "float32"))
+        return x + sg.log(zero), x + sg.take(zero, sg.constant(np.array([7, 0])), axis=0)
+
+    assert names(fold_constants(program(function, (2,)))) == ["log", "add", "take", "add"]
+
+
+def test_random_numbers_fold_only_from_a_constant_key(program):
+    from common.ops.random import random_bits
+
+    def bits(key):
+        return random_bits(key, shape=(4,))
+
+    constant = program(lambda x: x + bits(np.array([1, 2], "uint32")).astype("float32"), (4,))
+    assert names(fold_constants(constant)) == ["add"]
+    fed = program(lambda x, key: bits(key), (4,), (2, "uint32")) if False else None
+    assert fed is None
+
+
+def test_units_are_simplified_and_near_misses_are_not(program):
+    zero, minus = np.float32(0.0), np.float32(-0.0)
+    cases = [
+        (lambda x: x * 1.0, True),
+        (lambda x: 1.0 * x, True),
+        (lambda x: x / 1.0, True),
+        (lambda x: 1.0 / x, False),
+        (lambda x: x + sg.constant(minus), True),
+        (lambda x: x + sg.constant(zero), False),
+        (lambda x: x - sg.constant(zero), True),
+        (lambda x: x - sg.constant(minus), False),
+        (lambda x: sg.constant(zero) - x, False),
+        (lambda x: x * 0.0, False),
+        (lambda x: x * np.ones(8, "float32"), True),
+        (lambda x: x * np.ones((1, 8), "float32"), False),
+        (lambda x: x * np.ones(8, "float64"), False),
+        (lambda x: -(-x), True),
+        (lambda x: -(-(-x)), False),
+        (lambda x: x.astype("float32"), True),
+        (lambda x: x.astype("float64"), False),
+        (lambda x: x * 1.0 * 1.0, True),
+    ]
+    for position, (function, gone) in enumerate(cases):
+        before = program(function, (8,))
+        after = simplify_algebra(before)
+        reads_input = after.outputs == after.inputs
+        assert reads_input is gone, position
+        assert same_bits(run(before, SPECIAL), run(after, SPECIAL)), position
+
+
+def test_integers_and_complex_numbers_are_simplified_where_it_is_exact(program):
+    ints = program(lambda x: x * sg.constant(np.int32(1)) + sg.constant(np.int32(0)), ((4,), "int32"))
+    assert names(simplify_algebra(ints)) == []
+    product = program(lambda x: x * sg.constant(np.complex64(1)), ((4,), "complex64"))
+    assert names(simplify_algebra(product)) == ["multiply"]
+
+
+def test_simplifying_keeps_the_layout(program):
+    # x * 1 of a broadcast view is dense, and a sum over it is rounded in another order
+    def function(x):
+        return sg.sum(sg.broadcast_to(x, shape=(1000, 7)) * 1.0)
+
+    before = program(function, (7,))
+    assert names(simplify_algebra(before)) == ["broadcast_to", "multiply", "sum"]
+
+
+def test_views_that_show_the_same_are_merged(program):
+    def function(x):
+        same = sg.reshape(x, shape=(4, 3))
+        back = sg.permute_dims(sg.permute_dims(x, axes=(1, 0)), axes=(1, 0))
+        squeezed = sg.squeeze(sg.expand_dims(x, axis=0), axis=0)
+        twice = sg.flip(sg.flip(x, axis=0), axis=0)
+        return sg.tanh(same), sg.exp(back), sg.sin(squeezed), sg.cos(twice)
+
+    after = eliminate_dead_code(merge_views(program(function, (4, 3))))
+    assert names(after) == ["tanh", "exp", "sin", "cos"] or names(after)[:3] == ["tanh", "exp", "sin"]
+    assert all(each.inputs == after.inputs for each in after.instructions[:3])
+
+
+def test_a_reshape_that_copies_is_kept(program):
+    def function(x):
+        turned = sg.permute_dims(x, axes=(1, 0))
+        return sg.sum(sg.reshape(sg.reshape(turned, shape=(12,)), shape=(3, 4)))
+
+    assert "reshape" in names(merge_views(program(function, (4, 3))))
+
+
+def test_broadcasts_are_absorbed_by_elementwise_ops_only(program):
+    def function(x, row):
+        wide = sg.broadcast_to(row, shape=(5, 3))
+        return x * wide, sg.sum(wide, axis=0), wide + wide
+
+    before = program(function, (5, 3), (3,))
+    after = absorb_broadcasts(before)
+    multiply, total, add = after.instructions[1:]
+    assert multiply.inputs == after.inputs
+    # one operand has to keep the shape of the sum
+    assert [value.type.shape for value in add.inputs].count((5, 3)) >= 1
+    assert total.inputs[0].type.shape == (5, 3)
+    x, row = np.ones((5, 3), "float32"), np.arange(3, dtype="float32")
+    assert same_bits(run(before, x, row), run(after, x, row))
+
+
+def test_constants_that_repeat_themselves_shrink(program):
+    wide = np.broadcast_to(np.float32(2), (5, 3))
+    before = program(lambda x: x * sg.broadcast_to(sg.constant(np.float32(2)), shape=(5, 3)), (5, 3))
+    after = absorb_broadcasts(fold_constants(before))
+    assert after.constants[after.instructions[0].inputs[1]].size == 1
+    x = np.ones((5, 3), "float32")
+    assert same_bits(run(after, x), [x * wide])
+
+
+def test_equal_things_are_computed_once(program):
+    def function(x, y):
+        return (x + y) * (y + x), sg.tanh(x) - sg.tanh(x), x - y, y - x
+
+    after = eliminate_common_subexpressions(program(function, (3,), (3,)))
+    assert names(after) == ["add", "multiply", "tanh", "subtract", "subtract", "subtract"]
+
+
+def test_attributes_that_compare_equal_and_differ_are_kept_apart(program):
+    def function(x):
+        return (
+            sg.clip(x, min=0, max=1),
+            sg.clip(x, min=0.0, max=1),
+            sg.clip(x, min=-0.0, max=1),
+            sg.clip(x, min=0.0, max=True),
+        )
+
+    before = program(function, (3,))
+    assert eliminate_common_subexpressions(before) is before
+
+
+def test_constants_with_equal_bytes_are_merged_and_zeros_kept_apart(program):
+    def function(x):
+        first, second, minus = (
+            sg.constant(np.array([v, 1], "float32")) for v in (0.0, 0.0, -0.0)
+        )
+        return x + first, x + second, x + minus
+
+    after = eliminate_dead_code(eliminate_common_subexpressions(program(function, (2,))))
+    assert names(after) == ["add", "add"]
+    assert len(after.constants) == 2
+
+
+def test_merged_instructions_keep_all_lines(program):
+    def function(x):
+        first = sg.tanh(x)
+        second = sg.tanh(x)
+        return first + second
+
+    after = eliminate_common_subexpressions(program(function, (3,)))
+    lines = [source.text for source in after.instructions[0].sources]
+    assert lines == ["first = sg.tanh(x)", "second = sg.tanh(x)"]
+
+
+def test_the_order_changes_only_where_the_peak_falls(program):
+    def function(*xs):
+        wide = [sg.exp(sg.broadcast_to(x, shape=(100, 10))) for x in xs]
+        sums = [sg.sum(x) for x in wide]
+        total = sums[0]
+        for each in sums[1:]:
+            total = total + each
+        return total
+
+    before = program(function, *[(10,)] * 6)
+    after = reorder_for_memory(before)
+    peak = _Needs(before).peak(range(len(before.instructions)))
+    assert _Needs(after).peak(range(len(after.instructions))) < peak / 4
+    verify(after)
+    assert reorder_for_memory(after) is after
+
+
+def test_groups_gather_across_unrelated_instructions(program):
+    def function(x, w):
+        first = sg.tanh(x)
+        product = sg.matmul(w, w)
+        second = first * 2.0
+        third = sg.exp(second) + sg.sum(product)
+        return third, product
+
+    after = fuse_elementwise(program(function, (8,), (8, 8)))
+    verify(after)
+    groups = {each.op.name: each.group for each in after.instructions}
+    assert groups["matmul"] == groups["sum"] == 0
+    assert groups["tanh"] == groups["multiply"] == groups["exp"] == groups["add"] == 1
+
+
+def test_forward_and_backward_of_a_chain_are_one_group(program):
+    def function(x):
+        y = x
+        for _ in range(4):
+            y = sg.tanh(y)
+        return sg.sum(y), *sg.gradients(sg.sum(y), [x])
+
+    after = run_passes(program(function, (1000,)), DEFAULT_PASSES, verify=True)
+    assert {each.group for each in after.instructions if each.op.name != "sum"} == {1}
+
+
+def test_a_reduction_between_separates_groups(program):
+    def function(x):
+        shifted = x - sg.max(x)
+        powers = sg.exp(shifted)
+        return powers / sg.sum(powers)
+
+    after = fuse_elementwise(program(function, (8,)))
+    verify(after)
+    assert names(after) == ["max", "subtract", "exp", "sum", "divide"]
+    assert [each.group for each in after.instructions] == [0, 1, 1, 0, 0]
+
+
+def test_groups_are_bounded(program):
+    def function(x):
+        for _ in range(3 * MAX_MEMBERS):
+            x = sg.tanh(x)
+        return x
+
+    after = fuse_elementwise(program(function, (8,)))
+    verify(after)
+    sizes = [sum(each.group == n for each in after.instructions) for n in (1, 2, 3)]
+    assert max(sizes) <= MAX_MEMBERS
+    assert sum(sizes) == 3 * MAX_MEMBERS
