@@ -115,6 +115,13 @@ class Op:
         Attributes in the order in which they may be passed by position; ``...`` means required.
     expr : str
         The scalar expression, for code generation; every elementwise op has one.
+    combine : str
+        Of a reduction that does nothing else: how two elements become one, ``"add"``,
+        ``"multiply"``, ``"max"``, ``"min"``, ``"and"`` or ``"or"``. The operand is converted to the
+        result's dtype first.
+    lowering : callable, optional
+        ``lowering(*operands, **attrs)`` makes the same value, up to rounding, of simpler ops: what
+        a compiler may use in place of the kernel.
     alias : tuple of str
         Other spellings, PyTorch's first; the first one also names the tape's node.
     commutative : bool
@@ -140,6 +147,8 @@ class Op:
     vjp: tuple[Rule | None, ...] | Rule | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
     expr: str = ""
+    combine: str = ""
+    lowering: Callable[..., Any] | None = None
     alias: tuple[str, ...] = ()
     commutative: bool = False
     unit: float | None = None
@@ -216,8 +225,14 @@ class Op:
         ArgumentError
             If a required attribute is missing, or something unknown was passed.
         """
-        if not positional and attrs.keys() == self.attrs.keys():
-            return {n: tuple(v) if type(v) is list else v for n, v in attrs.items()}
+        if not positional:  # nearly every call, and quick
+            complete = {**self.attrs, **attrs}
+            if len(complete) == len(self.attrs):
+                for value in complete.values():
+                    if value is ... or type(value) is list:
+                        break
+                else:
+                    return complete
         if len(positional) > len(self.attrs):
             raise self._call_error(f"{len(positional)} positional arguments are too many")
         bound = dict(zip(self.attrs, positional, strict=False))

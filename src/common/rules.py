@@ -162,6 +162,8 @@ def reduction(
     examples: tuple[Example, ...] = REDUCTION_EXAMPLES,
     takes_out: bool = True,
     needs_elements: bool = False,
+    combine: str = "",
+    lowering: Callable[..., Any] | None = None,
     doc: str,
 ) -> Op:
     """Register an op that reduces `axis`: ``kernel(x, out=None, *, axis, keepdims)``.
@@ -196,6 +198,8 @@ def reduction(
             attrs=attrs,
             alias=alias,
             takes_out=takes_out,
+            combine=combine,
+            lowering=lowering,
             domain=domain,
             examples=examples,
             doc=doc,

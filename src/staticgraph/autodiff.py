@@ -93,7 +93,7 @@ def gradients(
             )
     with graph:
         roots = _roots(graph, targets, grad_ys)
-        found = _pull(targets, roots, sources)
+        found = _pull(graph, targets, roots, sources)
         return [_result(graph, found.get(x), x, targets, unused) for x in sources]
 
 
@@ -183,8 +183,13 @@ def _path(ys: list[Node], xs: list[Node]) -> set[Node]:
     return path
 
 
-def _pull(ys: list[Node], roots: list[Node], xs: list[Node]) -> dict[Node, Node]:
-    """Return the gradients of `xs`, for those that have one."""
+def _pull(
+    graph: Graph, ys: list[Node], roots: list[Node], xs: list[Node]
+) -> dict[Node, Node]:
+    """Return the gradients of `xs`, for those that have one.
+
+    What is declared for the gradient of a node is declared for that node's line.
+    """
     path = _path(ys, xs)
     grads: dict[Node, Any] = {}
     for y, g in zip(ys, roots, strict=True):
@@ -194,23 +199,28 @@ def _pull(ys: list[Node], roots: list[Node], xs: list[Node]) -> dict[Node, Node]
     wanted = set(xs)
     heap = [(-node.sequence, node) for node in grads]
     heapify(heap)
-    while heap:
-        _, node = heappop(heap)
-        g = grads.pop(node)
-        if node in wanted:
-            found[node] = g
-        # all rules run before any sum, as in dyngraph: second derivatives see the same order
-        pulled = [
-            (operand, _contribution(node, position, g))
-            for position, operand in enumerate(node.operands)
-            if operand in path and _passes(node, position)
-        ]
-        for operand, contribution in pulled:
-            if operand in grads:
-                grads[operand] = grads[operand] + contribution
-            else:
-                grads[operand] = contribution
-                heappush(heap, (-operand.sequence, operand))
+    outer = graph.line
+    try:
+        while heap:
+            _, node = heappop(heap)
+            g = grads.pop(node)
+            if node in wanted:
+                found[node] = g
+            graph.line = node.source
+            # all rules run before any sum, as in dyngraph: second derivatives see the same order
+            pulled = [
+                (operand, _contribution(node, position, g))
+                for position, operand in enumerate(node.operands)
+                if operand in path and _passes(node, position)
+            ]
+            for operand, contribution in pulled:
+                if operand in grads:
+                    grads[operand] = grads[operand] + contribution
+                else:
+                    grads[operand] = contribution
+                    heappush(heap, (-operand.sequence, operand))
+    finally:
+        graph.line = outer
     return found
 
 

@@ -82,6 +82,8 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         How a traced function arranged its outputs; see `common.tree`.
     parent : Graph or None
         The graph around that of a branch or a loop's body.
+    line : Source or None
+        The line that nodes are declared for, where it is not the user's running line.
 
     Examples
     --------
@@ -107,6 +109,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         **attr: Any,
     ) -> None:
         self.parent: Graph | None = None
+        self.line: Source | None = None
         self.inputs: list[Node] = []
         self.outputs: list[Node] = []
         self.output_tree: Any = None
@@ -231,6 +234,8 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
 
     def _locate(self) -> Source | None:
         """Return the user's running line; one `Source` for each place."""
+        if self.line is not None:
+            return self.line
         frame: Any = sys._getframe(2)
         while frame is not None and is_ours(frame.f_code):
             frame = frame.f_back

@@ -202,16 +202,11 @@ def test_what_would_warn_or_fail_is_left_to_the_run(program):
     assert names(fold_constants(program(function, (2,)))) == ["log", "add", "take", "add"]
 
 
-def test_random_numbers_fold_only_from_a_constant_key(program):
-    from common.ops.random import random_bits
-
-    def bits(key):
-        return random_bits(key, shape=(4,))
-
-    constant = program(lambda x: x + bits(np.array([1, 2], "uint32")).astype("float32"), (4,))
-    assert names(fold_constants(constant)) == ["add"]
-    fed = program(lambda x, key: bits(key), (4,), (2, "uint32")) if False else None
-    assert fed is None
+def test_random_numbers_fold_from_a_constant_key_only(program):
+    drawn = program(lambda x: x + sg.uniform(sg.random_key(3), (4,)), (4,))
+    assert names(fold_constants(drawn)) == ["add"]
+    fed = program(lambda key: sg.uniform(key, (4,)), ((2,), "uint64"))
+    assert fold_constants(fed) is fed
 
 
 def test_units_are_simplified_and_near_misses_are_not(program):
@@ -241,7 +236,8 @@ def test_units_are_simplified_and_near_misses_are_not(program):
         after = simplify_algebra(before)
         reads_input = after.outputs == after.inputs
         assert reads_input is gone, position
-        assert same_bits(run(before, SPECIAL), run(after, SPECIAL)), position
+        with np.errstate(all="ignore"):
+            assert same_bits(run(before, SPECIAL), run(after, SPECIAL)), position
 
 
 def test_integers_and_complex_numbers_are_simplified_where_it_is_exact(program):
@@ -269,8 +265,8 @@ def test_views_that_show_the_same_are_merged(program):
         return sg.tanh(same), sg.exp(back), sg.sin(squeezed), sg.cos(twice)
 
     after = eliminate_dead_code(merge_views(program(function, (4, 3))))
-    assert names(after) == ["tanh", "exp", "sin", "cos"] or names(after)[:3] == ["tanh", "exp", "sin"]
-    assert all(each.inputs == after.inputs for each in after.instructions[:3])
+    assert names(after) == ["tanh", "exp", "sin", "cos"]
+    assert all(each.inputs == after.inputs for each in after.instructions)
 
 
 def test_a_reshape_that_copies_is_kept(program):
