@@ -1,11 +1,14 @@
-"""Where in the user's own code something happened."""
+"""Where in the user's own code something happened: the file, the line, and the expression in it."""
 
 from __future__ import annotations
 
 import linecache
 import os
 import sys
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import takewhile
 from types import CodeType, FrameType
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -14,12 +17,20 @@ _OURS = tuple(
     for package in ("common", "dyngraph", "staticgraph", "sidebyside")
 )
 _WORKLOADS = os.path.join(_HERE, "sidebyside", "workloads") + os.sep
-_is_ours: dict[CodeType, bool] = {}
+_STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_BETWEEN = frozenset({"numpy", "networkx"})
+"""Installed packages that call back into this library: their lines are not what the user wrote."""
+
+_is_ours: dict[str, bool] = {}
+_is_users: dict[str, bool] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A line of the user's program.
+    """A place in the user's program.
+
+    Two sources of one line are equal, whichever expression of the line they mean.
 
     Attributes
     ----------
@@ -28,11 +39,19 @@ class Source:
         Counted from 1.
     function : str
         The function it stands in.
+    column, end_column : int or None
+        Where the expression starts and stops, as Python counts it: from 0, in bytes of UTF-8. None
+        where it is not known.
+    end_line : int or None
+        The line in which it stops.
     """
 
     filename: str
     line: int
     function: str
+    column: int | None = field(default=None, compare=False)
+    end_column: int | None = field(default=None, compare=False)
+    end_line: int | None = field(default=None, compare=False)
 
     @property
     def text(self) -> str:
@@ -44,57 +63,163 @@ class Source:
         """``file.py:12``, with the folder left out."""
         return f"{os.path.basename(self.filename)}:{self.line}"
 
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Which characters of `text` are the expression, or None where that is not known."""
+        line = linecache.getline(self.filename, self.line).rstrip()
+        indent = len(line) - len(line.lstrip())
+        if not line or self.column is None:
+            return None
+        start = _characters(line, self.column)
+        goes_on = self.end_line is not None and self.end_line > self.line
+        stop = len(line)
+        if not goes_on and self.end_column is not None:
+            stop = min(_characters(line, self.end_column), stop)
+        # a file that was edited since it was imported has other lines
+        return (start - indent, stop - indent) if indent <= start < stop else None
+
+    @property
+    def expression(self) -> str:
+        """The expression itself, as far as it stands in `line`; `text` where it is not known."""
+        span = self.span
+        return self.text if span is None else self.text[slice(*span)]
+
+    def shown(self, label: str, always: bool = True) -> list[str]:
+        """Return the place after `label`, and a line with carets under the expression.
+
+        Parameters
+        ----------
+        label : str
+        always : bool
+            Whether the carets are wanted although the expression is the whole line.
+        """
+        lines = [f"{label}{self}"]
+        span = self.span
+        if span is None or not (always or span != (0, len(self.text))):
+            return lines
+        before = _blank(f"{label}{self.place}: {self.text[: span[0]]}")
+        carets = "^" * max(1, _width(self.text[slice(*span)]))
+        rest = ""
+        if self.end_line is not None and self.end_line > self.line:
+            rest = f" to line {self.end_line}"
+        return [*lines, f"{before}{carets}{rest}"]
+
     def __str__(self) -> str:
         text = self.text
-        return f"{self.place}: {text}" if text else self.place
+        if text:
+            return f"{self.place}: {text}"
+        named = self.function and not self.function.startswith("<")
+        return f"{self.place}, in {self.function}" if named else self.place
+
+
+def _characters(line: str, column: int) -> int:
+    """Return how many characters the first `column` bytes of `line` are."""
+    return column if line.isascii() else len(line.encode()[:column].decode(errors="replace"))
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal `text` takes."""
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+
+
+def _blank(text: str) -> str:
+    """Return white space as wide as `text`."""
+    return "".join(each if each == "\t" else " " * _width(each) for each in text)
+
+
+# whose code ---------------------------------------------------------------------------------------
 
 
 def is_ours(code: CodeType) -> bool:
     """Tell whether `code` belongs to this library and not to its user."""
-    known = _is_ours.get(code)
+    return is_our_file(code.co_filename)
+
+
+def is_our_file(name: str) -> bool:
+    """Tell whether the file is one of this library's."""
+    known = _is_ours.get(name)
     if known is None:
-        name = code.co_filename
-        known = (name.startswith(_OURS) and not name.startswith(_WORKLOADS)) or name.startswith(
-            ("<staticgraph", "<frozen importlib")
-        )
-        _is_ours[code] = known
+        ours = name.startswith(_OURS) and not name.startswith(_WORKLOADS)
+        known = _is_ours[name] = ours or name.startswith(("<staticgraph", "<frozen importlib"))
     return known
 
 
+def is_users(code: CodeType) -> bool:
+    """Tell whether `code` was written by the user: not by us, nor for Python or NumPy."""
+    return is_users_file(code.co_filename)
+
+
+def is_users_file(name: str) -> bool:
+    """Tell whether the file was written by the user."""
+    known = _is_users.get(name)
+    if known is None:
+        known = _is_users[name] = not (is_our_file(name) or _is_between(name))
+    return known
+
+
+def _is_between(name: str) -> bool:
+    parts = name.split(os.sep)
+    outside = len(list(takewhile(lambda part: part not in _INSTALLED, parts)))
+    if outside < len(parts):
+        return not _BETWEEN.isdisjoint(parts[outside + 1 : outside + 2])
+    return name.startswith((_STANDARD_LIBRARY, "<frozen ", "<__array_function__"))
+
+
+# where --------------------------------------------------------------------------------------------
+
 Place = tuple[CodeType, int]
-"""A line of some code, cheap to take down on a path that seldom shows it; see `source_of`."""
+"""A running instruction, cheap to take down on a path that seldom shows it; see `source_of`."""
 
 
 def user_place() -> Place | None:
-    """Take down the user's line that is running now."""
+    """Take down the user's place that is running now."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        ours = _is_ours.get(code)
-        if ours is None:
-            ours = is_ours(code)
-        if not ours:
-            return code, frame.f_lineno
+        users = _is_users.get(code.co_filename)
+        if users is None:
+            users = is_users_file(code.co_filename)
+        if users:
+            return code, frame.f_lasti
         frame = frame.f_back
-    return None
+    frame = _outside(sys._getframe(1))
+    return None if frame is None else (frame.f_code, frame.f_lasti)
+
+
+def user_frame(depth: int = 1) -> FrameType | None:
+    """Return the innermost frame of the user's code, or None."""
+    start = frame = sys._getframe(depth)
+    while frame is not None and not is_users(frame.f_code):
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame if frame is not None else _outside(start)
+
+
+def _outside(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame that is not ours, for programs without code of a user's."""
+    while frame is not None and is_ours(frame.f_code):
+        frame = frame.f_back
+    return frame
+
+
+@lru_cache(maxsize=64)
+def _positions(code: CodeType) -> tuple[tuple[int | None, int | None, int | None, int | None], ...]:
+    # as a whole, since Python can only count through them: a place is then found in one step
+    return tuple(code.co_positions())
 
 
 def source_of(place: Place | None) -> Source | None:
     """Return the place as something to show."""
     if place is None:
         return None
-    code, line = place
-    return Source(code.co_filename, line, code.co_name)
-
-
-def user_frame(depth: int = 1) -> FrameType | None:
-    """Return the innermost frame outside this library, or None."""
-    frame: FrameType | None = sys._getframe(depth)
-    while frame is not None and is_ours(frame.f_code):
-        frame = frame.f_back
-    return frame
+    code, instruction = place
+    positions = _positions(code)
+    at = instruction // 2
+    line, end_line, column, end_column = positions[at] if 0 <= at < len(positions) else (None,) * 4
+    return Source(
+        code.co_filename, line or code.co_firstlineno, code.co_name, column, end_column, end_line
+    )
 
 
 def user_source() -> Source | None:
-    """Return the user's line that is running now, or None where there is none."""
+    """Return the user's place that is running now, or None where there is none."""
     return source_of(user_place())

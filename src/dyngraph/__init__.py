@@ -19,7 +19,7 @@ import math as _math
 
 import numpy as _numpy
 
-from common.op import Op
+from common.namespace_info import NamespaceInfo as _NamespaceInfo
 from common.types import TensorType
 from dyngraph import inplace as _inplace
 from dyngraph.checkpoint import checkpoint
@@ -50,6 +50,11 @@ uint8, uint16, uint32, uint64 = (_numpy.dtype(f"uint{n}") for n in (8, 16, 32, 6
 bool = _numpy.dtype("bool")
 float, double, long = float32, float64, int64
 e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
+
+
+def __array_namespace_info__() -> _NamespaceInfo:
+    """Return what the array API standard asks a namespace to say about itself."""
+    return _NamespaceInfo(data_dependent_shapes=True)
 
 
 def is_tensor(value: object) -> object:

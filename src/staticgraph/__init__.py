@@ -23,10 +23,12 @@ from typing import Any as _Any
 
 import numpy as _numpy
 
+from common.namespace_info import NamespaceInfo as _NamespaceInfo
 from common.types import TensorType
-from staticgraph.autodiff import grad, gradients, jvp, value_and_grad, vjp
+from staticgraph.autodiff import gradients
 from staticgraph.build import assign, constant, group, placeholder, stop_gradient, variable
 from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
+from staticgraph.derivatives import grad, jvp, value_and_grad, vjp
 from staticgraph.drawing import to_dot, to_graphml, to_json, to_mermaid, to_svg
 from staticgraph.executable import Executable, compile
 from staticgraph.explanation import Explanation, RetraceWarning
@@ -53,6 +55,11 @@ e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
 
 _own = {name for name in globals() if not name.startswith("_")}
 __all__ = sorted(_own | set(_names()))
+
+
+def __array_namespace_info__() -> _NamespaceInfo:
+    """Return what the array API standard asks a namespace to say about itself."""
+    return _NamespaceInfo(data_dependent_shapes=False)
 
 
 def __getattr__(name: str) -> _Any:

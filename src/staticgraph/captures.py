@@ -7,7 +7,6 @@ objects, also in the user's functions and methods that are called from there.
 
 from __future__ import annotations
 
-import builtins
 import dis
 import functools
 import inspect
@@ -37,7 +36,7 @@ class Read(NamedTuple):
         Where it is read.
     value : object
     read : callable
-        Returns the value that the program would read now.
+        Returns the value that the program would read now; ValueError or `MISSING` means none.
     """
 
     path: str
@@ -101,11 +100,7 @@ _MUTATORS = frozenset(
 _MOST_CODES = 500
 
 
-def _read_global(names: dict[str, Any], name: str) -> Any:
-    return names[name] if name in names else getattr(builtins, name, MISSING)
-
-
-def _read_cell(cell: CellType) -> Any:
+def _contents(cell: CellType) -> Any:
     try:
         return cell.cell_contents
     except ValueError:
@@ -232,16 +227,17 @@ class _Scan:
         elif operation == "STORE_ATTR":
             self._writes(f".{name}", f"attribute {name} is set", source)
         elif operation in ("LOAD_GLOBAL", "LOAD_NAME"):
-            value = _read_global(names.globals, name)
-            if name in _SPEAKS and value is getattr(builtins, name):
+            value = names.globals.get(name, MISSING)
+            if name in _SPEAKS and value is MISSING:
                 self.effects.append(Effect(f"{name}() runs", source))
-            read = functools.partial(_read_global, names.globals, name)
-            self._chain(Read(name, "global", source, value, read), following)
+            read = functools.partial(names.globals.get, name, MISSING)
+            if name in names.globals:
+                self._chain(Read(name, "global", source, value, read), following)
         elif operation in ("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"):
             if name in names.cells:
                 cell = names.cells[name]
-                read = functools.partial(_read_cell, cell)
-                self._chain(Read(name, "closure", source, _read_cell(cell), read), following)
+                read = functools.partial(getattr, cell, "cell_contents")  # without a Python frame
+                self._chain(Read(name, "closure", source, _contents(cell), read), following)
         elif operation.startswith("LOAD_FAST") and name in names.objects:
             value = names.objects[name]
             root = Read(name, "argument", source, value, functools.partial(_itself, value))

@@ -9,10 +9,13 @@ from __future__ import annotations
 import ast
 import itertools
 import linecache
+import sys
 from collections.abc import Iterator
 from functools import lru_cache, reduce
 from types import FrameType
 from typing import NamedTuple
+
+from common.source import Source, is_ours
 
 
 class Expression(NamedTuple):
@@ -203,6 +206,21 @@ def _tested(node: ast.expr, construct: str) -> Expression:
     if inner is not None and inner.construct in ("and", "or", "not", "chained comparison"):
         return inner
     return Expression(ast.unparse(node), construct)
+
+
+def running_loop() -> Source | None:
+    """Return the innermost loop of the user's that runs now, in what is traced; or None."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not is_ours(code):
+            line = enclosing_loop(code.co_filename, frame.f_lineno)
+            if line is not None and line >= code.co_firstlineno:
+                return Source(code.co_filename, line, code.co_name)
+        elif code.co_name == "run_trace":  # what called the trace is no part of it
+            return None
+        frame = frame.f_back
+    return None
 
 
 def enclosing_loop(filename: str, line: int) -> int | None:

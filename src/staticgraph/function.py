@@ -109,7 +109,7 @@ class _Entry:
         self.structure = structure
         self.slots = slots
         self.guards = guards
-        self.executable = executable
+        self.call = executable.call
         self.record = record
         self._passed = [(i, dtype) for i, dtype in enumerate(dtypes) if dtype is not None]
         _, _, (args, kwargs) = structure
@@ -130,7 +130,7 @@ class _Entry:
             x = leaves[i]
             arrays.append(x if type(x) is _ndarray else np.asarray(x, dtype))
         self.record.calls += 1
-        return self.executable.call(*arrays)
+        return self.call(*arrays)
 
 
 class StaticFunction:
@@ -174,7 +174,8 @@ class StaticFunction:
                     break
             else:
                 if entry.guards.failed() is None:
-                    return entry.run(args)
+                    entry.record.calls += 1
+                    return entry.call(*args)
         return self._find(args, kwargs)
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -8,35 +8,31 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping
 from html import escape
-from types import CodeType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import networkx as nx
 import numpy as np
 
 from common.errors import (
-    ArgumentError,
-    DTypeError,
     FinalGraphError,
     GraphError,
     LeakedNodeError,
     NodeBudgetError,
-    SideBySideError,
-    SymbolicValueError,
 )
 from common.op import Op
-from common.source import Source, is_ours, user_source
-from common.types import Array, TensorType, resolve_scalar
-from staticgraph.expression import enclosing_loop
+from common.source import Place, Source, is_users, source_of, user_source
+from common.types import Array, TensorType
+from staticgraph.constants import Constants
+from staticgraph.expression import running_loop
+from staticgraph.inference import TypeTable
 from staticgraph.node import Node
-from staticgraph.roles import CONSTANT, VARIABLE
+from staticgraph.roles import VARIABLE
 from staticgraph.symbolic import replaced_error
 
 _numbers = itertools.count(1)
 _MOST_DRAWN = 500
 """Notebooks draw graphs of at most this many nodes."""
-_SMALL = 4096
-"""Constants of at most this many bytes are told apart by their bytes, larger ones by identity."""
 
 
 class _Stack(threading.local):
@@ -125,12 +121,9 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         self._name_counts: dict[str, int] = {}
         self._reserved: frozenset[str] = frozenset()
         self._sequence = 0
-        self._types: dict[TensorType, TensorType] = {}
-        self._inferred: dict[Any, TensorType] = {}
-        self._sources: dict[tuple[CodeType, int], Source] = {}
-        self._scalars: dict[Any, Node] = {}
-        self._constants: dict[Any, Node] = {}
-        self._large_constants: dict[int, tuple[Array, Node]] = {}
+        self._types = TypeTable()
+        self._sources: dict[Place, Source | None] = {}
+        self._constants = Constants(self)
         super().__init__(incoming_graph_data, multigraph_input, **attr)
         self.name = name or f"graph_{next(_numbers)}"
         for node in self:
@@ -192,9 +185,9 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         if self._final:
             self.require_open(op)
         if type is None:
-            type = self._infer(op, operands, attrs)
+            type = self._types.infer(op, operands, attrs)
         else:
-            type = self._types.setdefault(type, type)
+            type = self._types.intern(type)
         sequence = self._sequence
         if self.max_nodes is not None and sequence >= self.max_nodes:
             raise self._budget_error()
@@ -210,42 +203,19 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
             self.add_edge(operand, node, position)
         return node
 
-    def _infer(self, op: Op, operands: tuple[Node, ...], attrs: Mapping[str, Any]) -> TensorType:
-        """Return the type of `op`'s result; each combination of types is inferred once."""
-        key: Any
-        # equal types are one object, kept as long as the graph, so its id tells it apart
-        if attrs:
-            values = tuple(attrs.values())
-            key = (op, values, *map(_kind, values), *[id(x.type) for x in operands])
-        else:
-            key = (op, *[id(x.type) for x in operands])
-        try:
-            known = self._inferred.get(key)
-        except TypeError:  # an attribute that cannot be hashed, such as a slice
-            known = key = None
-        if known is None:
-            for name, value in attrs.items():
-                _check_attribute(op, name, value)
-            found = infer(op, tuple(x.type for x in operands), attrs)
-            known = self._types.setdefault(found, found)
-            if key is not None:
-                self._inferred[key] = known
-        return known
-
     def _locate(self) -> Source | None:
         """Return the user's running line; one `Source` for each place."""
         if self.line is not None:
             return self.line
         frame: Any = sys._getframe(2)
-        while frame is not None and is_ours(frame.f_code):
+        while frame is not None and not is_users(frame.f_code):
             frame = frame.f_back
         if frame is None:
             return None
-        key = (frame.f_code, frame.f_lasti)
-        source = self._sources.get(key)
+        place = (frame.f_code, frame.f_lasti)
+        source = self._sources.get(place)
         if source is None:
-            code = frame.f_code
-            source = self._sources[key] = Source(code.co_filename, frame.f_lineno, code.co_name)
+            source = self._sources[place] = source_of(place)
         return source
 
     def _new_name(self, base: str) -> str:
@@ -300,45 +270,14 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
 
     def constant_scalar(self, value: Any, dtypes: tuple[np.dtype[Any], ...]) -> Node:
         """Return the constant that Python number `value` acts as beside `dtypes`; one for each."""
-        if not value or value != value:  # 0.0 equals -0.0, and NaN not even itself
-            return self.constant_array(resolve_scalar(value, dtypes))
-        key = (value, value.__class__, dtypes)
-        known = self._scalars.get(key)
-        if known is None:
-            known = self._scalars[key] = self.constant_array(resolve_scalar(value, dtypes))
-        return known
+        return self._constants.scalar(value, dtypes)
 
     def constant_array(self, value: Array, name: str = "", copy: bool = True) -> Node:
         """Return the constant node of an array; equal small arrays, or one array, share a node.
 
         The elements are copied, so that later changes of `value` do not reach the graph.
         """
-        small = value.nbytes <= _SMALL
-        key = (value.dtype.str, value.shape, value.tobytes()) if small else None
-        if not name:
-            if small:
-                known = self._constants.get(key)
-            else:
-                _, known = self._large_constants.get(id(value), (None, None))
-                if known is not None and known.value.tobytes() != value.tobytes():
-                    known = None
-            if known is not None:
-                return known
-        if value.dtype.kind not in "biufc":
-            raise DTypeError(
-                f"a constant of dtype {value.dtype}",
-                cause="elements are numbers or booleans",
-                fix="encode the data as numbers first",
-            )
-        stored = np.array(value, order="C") if copy else value
-        stored.flags.writeable = False
-        type = TensorType(stored.shape, stored.dtype)
-        node = self.add_op(CONSTANT, (), {"value": stored}, type=type, name=name)
-        if small:
-            self._constants.setdefault(key, node)
-        else:
-            self._large_constants[id(value)] = value, node
-        return node
+        return self._constants.array(value, name, copy)
 
     # life cycle ---------------------------------------------------------------------------------
 
@@ -385,7 +324,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
             )
 
     def _budget_error(self) -> NodeBudgetError:
-        loop = self._growing_loop()
+        loop = running_loop()
         where = f"the loop at {loop.place} was unrolled" if loop is not None else "it has grown"
         return NodeBudgetError(
             f"graph {self.name!r} reached its budget of {self.max_nodes:,} nodes: {where}",
@@ -394,20 +333,6 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
             "in dyngraph",
             related=(("loop", loop),),
         )
-
-    def _growing_loop(self) -> Source | None:
-        """Return the innermost loop that runs in what is traced, or None."""
-        frame: Any = sys._getframe(1)
-        while frame is not None:
-            code = frame.f_code
-            if not is_ours(code):
-                line = enclosing_loop(code.co_filename, frame.f_lineno)
-                if line is not None and line >= code.co_firstlineno:
-                    return Source(code.co_filename, line, code.co_name)
-            elif code.co_name == "run_trace":  # what called the trace is no part of it
-                return None
-            frame = frame.f_back
-        return None
 
     # looking up ---------------------------------------------------------------------------------
 
@@ -481,7 +406,6 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         return f"<pre>{escape(repr(self))}</pre>"
 
 
-_kind = type
 _dtype_names: dict[np.dtype[Any], str] = {}
 
 
@@ -491,34 +415,6 @@ def _dtype_name(dtype: np.dtype[Any]) -> str:
     if name is None:
         name = _dtype_names[dtype] = dtype.name
     return name
-
-
-def infer(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> TensorType:
-    """Return the type of the result, or raise the error of `op`'s rule with the op's name."""
-    try:
-        return op.infer(*types, **attrs)
-    except SideBySideError as error:
-        raise error.with_context(op.name) from None
-    except (TypeError, ValueError, IndexError, OverflowError) as error:
-        listing = ", ".join(map(repr, types))
-        raise ArgumentError(
-            f"{op.name}({listing}): {error}",
-            cause="the op's shape rule refused these operands",
-            fix=f"the signature is {op.name}{op.signature}",
-        ) from None
-
-
-def _check_attribute(op: Op, name: str, value: Any) -> None:
-    symbolic = value
-    if isinstance(value, (tuple, list)):
-        symbolic = next((each for each in value if isinstance(each, Node)), None)
-    if isinstance(symbolic, Node):
-        raise SymbolicValueError(
-            f"{op.name}: {name} is {symbolic!r}, a value of the graph",
-            cause=f"{name} shapes the graph itself, so it must be known while it is declared",
-            fix=f"pass {name} as a static Python argument, or take it from x.shape",
-            related=((f"{symbolic.name} declared", symbolic.source),),
-        )
 
 
 def leaked(node: Node, graph: Graph | None, use: str = "") -> LeakedNodeError:

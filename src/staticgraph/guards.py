@@ -86,7 +86,10 @@ class Guard:
 
     def describe_change(self) -> str:
         """Return what changed, as in ``lr: 0.1 -> 0.2 (closure, train.py:12)``."""
-        now = self.read()
+        try:
+            now = self.read()
+        except ValueError:
+            now = MISSING
         old, new = _show(self.expected), "missing" if now is MISSING else _show(now)
         change = "its elements changed" if old == new else f"{old} -> {new}"
         return f"{self.path}: {change} ({self.kind}, {self.source.place})"
@@ -136,13 +139,17 @@ class Guards:
 
     def failed(self) -> Guard | None:
         """Return the first guard whose value has changed since the trace, or None."""
-        for read, expected, guard in self._fixed:
-            value = read()
-            if value is not expected and not guard.holds_for(value):
-                return guard
-        for read, guard in self._mutable:
-            if not guard.holds_for(read()):
-                return guard
+        guard = None
+        try:
+            for read, expected, guard in self._fixed:
+                value = read()
+                if value is not expected and not guard.holds_for(value):
+                    return guard
+            for read, guard in self._mutable:
+                if not guard.holds_for(read()):
+                    return guard
+        except ValueError:  # the closure's variable was deleted
+            return guard
         return None
 
 

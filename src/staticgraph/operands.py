@@ -17,7 +17,8 @@ from common.errors import DTypeError, MixedModesError, OutOfMemoryError, SideByS
 from common.op import EXECUTORS, Kind, Op
 from common.ops.elementwise import cast
 from common.types import DEFAULT_DTYPE, Array, TensorType, is_scalar, resolve_scalar, type_of
-from staticgraph.graph import Graph, infer
+from staticgraph.graph import Graph
+from staticgraph.inference import infer
 from staticgraph.node import Node
 
 _SAMPLES: dict[str, bool | int | float | complex] = {"b": True, "i": 1, "f": 1.0, "c": 1j}

@@ -56,7 +56,7 @@ class RandomFunction:
         if kind == 3:
             return xp.where(x > y, x, y * 0.5)
         if kind == 4:
-            return xp.tanh(x) * 1.0 - (-(-x))
+            return xp.tanh(x) * 1.0 - xp.negative(-x)
         if kind == 5:
             return xp.exp(xp.tanh(x)) / (y * y + 1.0)
         if not x.shape:

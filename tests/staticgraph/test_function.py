@@ -634,3 +634,12 @@ def test_a_failed_trace_leaves_nothing_behind():
     assert sg.current_graph() is None
     fail = False
     assert f(ONES).tolist() == [1, 1, 1]
+
+
+def test_a_deleted_closure_variable_is_noticed():
+    scale = 2.0
+    f = numpy_backend(lambda x: x * scale)  # noqa: F821  that is the point
+    f(ONES)
+    del scale
+    with pytest.raises(NameError):
+        f(ONES)

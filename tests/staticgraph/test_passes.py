@@ -225,8 +225,8 @@ def test_units_are_simplified_and_near_misses_are_not(program):
         (lambda x: x * np.ones(8, "float32"), True),
         (lambda x: x * np.ones((1, 8), "float32"), False),
         (lambda x: x * np.ones(8, "float64"), False),
-        (lambda x: -(-x), True),
-        (lambda x: -(-(-x)), False),
+        (lambda x: sg.negative(-x), True),
+        (lambda x: sg.negative(sg.negative(-x)), False),
         (lambda x: x.astype("float32"), True),
         (lambda x: x.astype("float64"), False),
         (lambda x: x * 1.0 * 1.0, True),
@@ -241,7 +241,9 @@ def test_units_are_simplified_and_near_misses_are_not(program):
 
 
 def test_integers_and_complex_numbers_are_simplified_where_it_is_exact(program):
-    ints = program(lambda x: x * sg.constant(np.int32(1)) + sg.constant(np.int32(0)), ((4,), "int32"))
+    ints = program(
+        lambda x: x * sg.constant(np.int32(1)) + sg.constant(np.int32(0)), ((4,), "int32")
+    )
     assert names(simplify_algebra(ints)) == []
     product = program(lambda x: x * sg.constant(np.complex64(1)), ((4,), "complex64"))
     assert names(simplify_algebra(product)) == ["multiply"]
@@ -295,7 +297,9 @@ def test_broadcasts_are_absorbed_by_elementwise_ops_only(program):
 
 def test_constants_that_repeat_themselves_shrink(program):
     wide = np.broadcast_to(np.float32(2), (5, 3))
-    before = program(lambda x: x * sg.broadcast_to(sg.constant(np.float32(2)), shape=(5, 3)), (5, 3))
+    before = program(
+        lambda x: x * sg.broadcast_to(sg.constant(np.float32(2)), shape=(5, 3)), (5, 3)
+    )
     after = absorb_broadcasts(fold_constants(before))
     assert after.constants[after.instructions[0].inputs[1]].size == 1
     x = np.ones((5, 3), "float32")
@@ -325,9 +329,7 @@ def test_attributes_that_compare_equal_and_differ_are_kept_apart(program):
 
 def test_constants_with_equal_bytes_are_merged_and_zeros_kept_apart(program):
     def function(x):
-        first, second, minus = (
-            sg.constant(np.array([v, 1], "float32")) for v in (0.0, 0.0, -0.0)
-        )
+        first, second, minus = (sg.constant(np.array([v, 1], "float32")) for v in (0.0, 0.0, -0.0))
         return x + first, x + second, x + minus
 
     after = eliminate_dead_code(eliminate_common_subexpressions(program(function, (2,))))

@@ -9,6 +9,7 @@ import numpy as np
 from common.errors import ShapeError
 from common.op import Kind, Op, example, public, register
 from common.ops.arguments import normalize_shape, operand_type, require_int
+from common.ops.elementwise import cast, where
 from common.ops.reduction import sum as sum_over
 from common.rules import movement
 from common.types import Array, Shape, TensorType
@@ -156,10 +157,14 @@ def trace(x: Any, offset: int = 0) -> Any:
 
 
 def _triangle(name: str, compare: np.ufunc, doc: str) -> Op:
-    def kernel(x: Array, out: Array | None = None, *, k: int = 0) -> Any:
-        rows, columns = _matrix(name, x.shape)
+    def mask(shape: Shape, k: int) -> Array:
+        rows, columns = _matrix(name, shape)
         k = require_int(k, "k")
-        inside = compare.outer(np.arange(rows), np.arange(-k, columns - k))
+        inside: Array = compare.outer(np.arange(rows), np.arange(-k, columns - k))
+        return inside
+
+    def kernel(x: Array, out: Array | None = None, *, k: int = 0) -> Any:
+        inside = mask(x.shape, k)
         if out is None:
             out = np.zeros(x.shape, x.dtype)
         else:
@@ -182,6 +187,9 @@ def _triangle(name: str, compare: np.ufunc, doc: str) -> Op:
             infer=infer,
             vjp=(lambda g, _out, _x, *, k: op(g, k=k),),
             attrs={"k": 0},
+            lowering=lambda x, *, k: cast(
+                where(mask(tuple(x.shape), k), x, np.zeros((), x.dtype)), dtype=x.dtype
+            ),
             takes_out=True,
             examples=(
                 example((3, 3)),

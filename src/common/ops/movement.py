@@ -375,6 +375,14 @@ def _sum_to_infer(x: TensorType, *, shape: Any) -> TensorType:
     return TensorType(wanted, x.dtype)
 
 
+def _lower_sum_to(x: Any, *, shape: Any) -> Any:
+    from common.ops.elementwise import cast
+    from common.ops.reduction import sum
+
+    axes = _broadcast_axes(tuple(x.shape), tuple(shape))
+    return reshape(cast(sum(x, axis=axes), dtype=x.dtype) if axes else x, shape=shape)
+
+
 sum_to: Op = register(
     Op(
         name="sum_to",
@@ -384,6 +392,7 @@ sum_to: Op = register(
         infer=_sum_to_infer,
         vjp=(lambda g, _out, x_type, *, shape: broadcast_to(g, shape=x_type.shape),),
         attrs={"shape": ...},
+        lowering=_lower_sum_to,
         takes_out=True,
         examples=(
             example((2, 3, 4), shape=(3, 1)),

@@ -100,6 +100,7 @@ sum = reduction(
     _sum,
     infer_dtype=_reduced_dtype("sum", np.add),
     vjp=spread_sum,
+    combine="add",
     examples=EXAMPLES + EMPTY,
     doc="Sum the elements over `axis`. Of no elements it is 0.",
 )
@@ -129,6 +130,7 @@ prod = reduction(
     _prod,
     infer_dtype=_reduced_dtype("prod", np.multiply),
     vjp=_prod_vjp,
+    combine="multiply",
     examples=EXAMPLES + EMPTY,
     doc="Multiply the elements over `axis`. Of no elements it is 1.",
 )
@@ -157,6 +159,7 @@ def _extremum(name: str, ufunc: np.ufunc, alias: str, doc: str) -> Op:
         kernel,
         infer_dtype=_reduced_dtype(name, ufunc),
         vjp=_extremum_vjp,
+        combine=name,
         alias=(alias,),
         examples=EXAMPLES,
         needs_elements=True,
@@ -239,7 +242,7 @@ argmin = _position(
 # logic --------------------------------------------------------------------------------------------
 
 
-def _predicate(name: str, ufunc: np.ufunc, doc: str) -> Op:
+def _predicate(name: str, ufunc: np.ufunc, combine: str, doc: str) -> Op:
     reduce: Any = ufunc.reduce
 
     def kernel(
@@ -247,14 +250,27 @@ def _predicate(name: str, ufunc: np.ufunc, doc: str) -> Op:
     ) -> Any:
         return reduce(x, axis, None, out, keepdims)
 
-    return reduction(name, kernel, infer_dtype=lambda _: BOOL, examples=EXAMPLES + EMPTY, doc=doc)
+    return reduction(
+        name,
+        kernel,
+        infer_dtype=lambda _: BOOL,
+        combine=combine,
+        examples=EXAMPLES + EMPTY,
+        doc=doc,
+    )
 
 
 all = _predicate(
-    "all", np.logical_and, "Tell whether all elements over `axis` are nonzero; of none, True."
+    "all",
+    np.logical_and,
+    "and",
+    "Tell whether all elements over `axis` are nonzero; of none, True.",
 )
 any = _predicate(
-    "any", np.logical_or, "Tell whether any element over `axis` is nonzero; of none, False."
+    "any",
+    np.logical_or,
+    "or",
+    "Tell whether any element over `axis` is nonzero; of none, False.",
 )
 
 
@@ -268,6 +284,7 @@ count_nonzero = reduction(
     "count_nonzero",
     _count_nonzero,
     infer_dtype=lambda _: INDEX,
+    lowering=lambda x, *, axis, keepdims: sum(cast(x, dtype=BOOL), axis=axis, keepdims=keepdims),
     examples=EXAMPLES + EMPTY,
     doc="Count the elements over `axis` that are not zero.",
 )

@@ -11,7 +11,7 @@ import numpy as np
 from common.errors import ArgumentError
 from common.op import Kind, Op, example, register
 from common.ops.arguments import normalize_ints, require_int
-from common.ops.movement import sum_to
+from common.ops.movement import broadcast_to, sum_to
 from common.types import Array, Shape, TensorType, normalize_axis
 
 
@@ -39,6 +39,10 @@ def _spread(x: Array, out: Array | None, plan: Spread) -> Array:
     # splitting axes is a view whatever the strides, so this writes into `out`
     out.reshape(plan.repeated)[...] = x.reshape(plan.source)
     return out
+
+
+def _lower(x: Any, plan: Spread) -> Any:
+    return broadcast_to(x.reshape(plan.source), shape=plan.repeated).reshape(plan.result)
 
 
 def _gather(g: Any, x_type: TensorType, plan: Spread) -> Any:
@@ -87,6 +91,7 @@ tile = register(
             ),
         ),
         attrs={"repetitions": ...},
+        lowering=lambda x, *, repetitions: _lower(x, _tile_plan(tuple(x.shape), repetitions)),
         takes_out=True,
         examples=(
             example((2, 3), repetitions=(2, 1)),
@@ -136,6 +141,7 @@ repeat = register(
             ),
         ),
         attrs={"repeats": ..., "axis": None},
+        lowering=lambda x, *, repeats, axis: _lower(x, _repeat_plan(tuple(x.shape), repeats, axis)),
         alias=("repeat_interleave",),
         takes_out=True,
         examples=(

@@ -11,10 +11,10 @@ import numpy as np
 from common.errors import ArgumentError, DTypeError
 from common.op import Kind, Op, example, public, register
 from common.ops.arguments import Axis, operand_type
-from common.ops.comparison import equal
+from common.ops.comparison import equal, isfinite
 from common.ops.elementwise import abs as magnitude
 from common.ops.elementwise import cast, where
-from common.ops.exponential import exp
+from common.ops.exponential import exp, log, sqrt
 from common.ops.movement import add_reduce
 from common.ops.reduction import EXAMPLES, count_nonzero, count_reduced, expand_reduced, spread_sum
 from common.ops.reduction import max as greatest
@@ -77,11 +77,18 @@ def _mean_vjp(g: Any, _out: Any, x_type: TensorType, *, axis: Axis, keepdims: bo
     return spread_sum(share, None, x_type, axis=axis, keepdims=keepdims)
 
 
+def _lower_mean(x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    if x.dtype.kind not in "fc":
+        x = cast(x, dtype=FLOAT64)
+    return sum_over(x, axis=axis, keepdims=keepdims) / count_reduced(tuple(x.shape), axis)
+
+
 mean = reduction(
     "mean",
     _mean,
     infer_dtype=_float_dtype("mean", "complex"),
     vjp=_mean_vjp,
+    lowering=_lower_mean,
     examples=EXAMPLES,
     doc="Return the arithmetic mean over `axis`; of whole numbers, as float64.",
 )
@@ -139,7 +146,23 @@ def _std(
     return np.sqrt(variance, variance) if type(variance) is np.ndarray else np.sqrt(variance)
 
 
-def _dispersion(name: str, kernel: Callable[..., Any], vjp: Callable[..., Any], doc: str) -> Op:
+def _lower_var(x: Any, *, axis: Axis, keepdims: bool, correction: float) -> Any:
+    deviation = x - _lower_mean(x, axis=axis, keepdims=True)
+    total = sum_over(deviation * deviation, axis=axis, keepdims=keepdims)
+    return total / float(_free(tuple(x.shape), axis, correction))
+
+
+def _lower_std(x: Any, **attrs: Any) -> Any:
+    return sqrt(_lower_var(x, **attrs))
+
+
+def _dispersion(
+    name: str,
+    kernel: Callable[..., Any],
+    vjp: Callable[..., Any],
+    lowering: Callable[..., Any],
+    doc: str,
+) -> Op:
     """Register a reduction whose divisor is the number of elements less a `correction`."""
     infer_dtype = _float_dtype(name, "real")
 
@@ -163,6 +186,7 @@ def _dispersion(name: str, kernel: Callable[..., Any], vjp: Callable[..., Any], 
             infer=infer,
             vjp=(vjp,),
             attrs={"axis": None, "keepdims": False, "correction": 0.0},
+            lowering=lowering,
             takes_out=True,
             examples=(*EXAMPLES, example((3, 4), axis=0, correction=1.0)),
             doc=doc,
@@ -174,6 +198,7 @@ var = _dispersion(
     "var",
     _var,
     _var_vjp,
+    _lower_var,
     "Return the variance over `axis`: the squared deviations from the mean, "
     "summed and divided by their number less `correction`.",
 )
@@ -181,6 +206,7 @@ std = _dispersion(
     "std",
     _std,
     _std_vjp,
+    _lower_std,
     "Return the standard deviation over `axis`, the root of the variance. "
     "Its gradient is 0 where all elements are equal.",
 )
@@ -218,11 +244,21 @@ def _logsumexp_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> A
     return expand_reduced(g, x, axis, keepdims) * weight
 
 
+def _lower_logsumexp(x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    if x.dtype.kind != "f":
+        x = cast(x, dtype=FLOAT64)
+    top = greatest(x, axis=axis, keepdims=True)
+    top = where(isfinite(top), top, 0.0)
+    total = sum_over(exp(x - top), axis=axis, keepdims=keepdims)
+    return log(total) + top.reshape(total.shape)
+
+
 logsumexp = reduction(
     "logsumexp",
     _logsumexp,
     infer_dtype=_float_dtype("logsumexp", ""),
     vjp=_logsumexp_vjp,
+    lowering=_lower_logsumexp,
     examples=EXAMPLES,
     doc="Return log(sum(exp(x))) over `axis` without overflow; of no elements, -inf.",
 )
@@ -241,11 +277,18 @@ def _euclidean_norm_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool)
     return x * expand_reduced(g / _nonzero(out), x, axis, keepdims)
 
 
+def _lower_euclidean_norm(x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    if x.dtype.kind not in "fc":
+        x = cast(x, dtype=FLOAT64)
+    return sqrt(sum_over(x * x, axis=axis, keepdims=keepdims))
+
+
 euclidean_norm = reduction(
     "euclidean_norm",
     _euclidean_norm,
     infer_dtype=_float_dtype("euclidean_norm", "real"),
     vjp=_euclidean_norm_vjp,
+    lowering=_lower_euclidean_norm,
     examples=EXAMPLES,
     doc="Return the root of the sum of squares over `axis`. Its gradient is 0 at the origin.",
 )

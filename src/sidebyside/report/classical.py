@@ -169,9 +169,7 @@ def _entries(row: Row, dynamic: Cell, static: Cell) -> list[str]:
     assert static.built is not None
     assert static.speedup is not None
     even = static.break_even
-    pays = (
-        units.NOTHING if even is None else "no gain" if not even.known else units.calls(even.calls)
-    )
+    pays = units.break_even(even).partition(" (")[0]
     memory = units.NOTHING
     if dynamic.memory is not None and static.memory is not None:
         memory = units.times(static.memory.peak / max(1, dynamic.memory.peak))

@@ -45,7 +45,7 @@ class _Generator:
         self.body: list[tuple[int, str, Instruction | None]] = []
         # values that are one array in all runs of a function
         self.fixed: set[Value] = set(program.constants)
-        # names of arrays that a run allocates, and of views of them, by the value they belong to
+        # the names of each array that a run allocates, and of views of it
         self.held: dict[Value, list[str]] = {}
         self.place = ""
 
@@ -125,7 +125,10 @@ class _Generator:
         if not output.type.shape:
             text = f"asarray({text})"  # without axes, NumPy returns a scalar
         self.add(f"{name} = {text}", instruction)
-        self.held.setdefault(layout.base, []).append(name)
+        if layout.base is output:
+            self.held[output] = [name]
+        elif layout.base in self.held:
+            self.held[layout.base].append(name)
 
     def add_buffer(self, value: Value) -> str:
         """Make the place of `value` in the arena an array, and return its name."""

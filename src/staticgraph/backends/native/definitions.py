@@ -242,8 +242,10 @@ def _elementwise(instruction: Instruction, operands: tuple[Definition, ...]) -> 
 def _fold(instruction: Instruction, operand: Definition) -> Definition:
     op, type_ = instruction.op, instruction.output.type
     axes = normalize_axes(instruction.attrs.get("axis"), len(operand.shape))
+    axes = tuple([axis for axis in axes if operand.shape[axis] != 1])
     if not axes:
-        return cast_to(operand, type_.dtype)
+        converted = cast_to(operand, type_.dtype)
+        return Reshaped(type_.shape, type_.dtype, instruction, converted)
     if not operand.size:
         raise Unsupported("no elements to reduce")
     # half-precision numbers are summed in single precision, as NumPy does

@@ -36,11 +36,14 @@ class Straddles(Exception):
         Of the loops.
     at : int
         The first index behind the border.
+    definition : Definition
+        What is made of the rectangles.
     """
 
-    def __init__(self, axis: int, at: int) -> None:
+    def __init__(self, axis: int, at: int, definition: Definition) -> None:
         self.axis = axis
         self.at = at
+        self.definition = definition
 
 
 class Demand(Exception):
@@ -260,7 +263,7 @@ class Explorer:
         # the first index at which the form reaches the border, or falls below it
         at = border - form[0] if form[axis + 1] > 0 else form[0] - border + 1
         start, stop = self.box[axis]
-        return Straddles(axis, at) if start < at < stop else Demand(definition)
+        return Straddles(axis, at, definition) if start < at < stop else Demand(definition)
 
 
 _numbers: dict[tuple[int, Box], Uniform] = {}
@@ -305,7 +308,7 @@ def explore(
             nodes = [explorer.visit(*place) for place in places]
         except Straddles as border:
             if len(pending) + len(result) >= MAX_PARTS:
-                raise Demand(places[0].definition) from None
+                raise Demand(border.definition) from None
             start, stop = box[border.axis]
             for half in ((border.at, stop), (start, border.at)):
                 pending.append((*box[: border.axis], half, *box[border.axis + 1 :]))

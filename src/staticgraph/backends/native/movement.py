@@ -20,7 +20,7 @@ from staticgraph.layout import attrs_key
 
 COPIED_ELEMENTS = 1 << 21
 """A copying op is run on at most that many elements to see what it does."""
-PIECES = 32
+PIECES = 256
 """A copying op that is made of more rectangular pieces is not taken apart."""
 _FIRST = 2.0**40
 
