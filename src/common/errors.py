@@ -4,19 +4,33 @@
 
     [SBS-101] add: shapes (2, 3) and (4,) do not broadcast together
       at model.py:12: y = x + b
+                          ^^^^^
       why: aligned from the right, axis -1 has lengths 3 and 4; ...
       fix: reshape, transpose or expand_dims one operand so that the axes line up
+
+With ``SIDEBYSIDE_ERRORS=full`` in the environment it goes on with the inside: the library's own
+frames, and the exception that the error stands for.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+import sys
+import traceback
+import warnings
+from typing import ClassVar, Self
 
-from common.source import Source, user_source
+from common.source import Source, user_frame, user_source
+from common.tracebacks import (
+    causes,
+    format_for_user,
+    inner_frames,
+    show_users_frames,
+    shows_inside,
+)
 
 
-class SideBySideError(Exception):
-    """Base of every error that this library raises on purpose.
+class Message(Exception):
+    """What errors and warnings have in common: the text.
 
     Parameters
     ----------
@@ -52,9 +66,10 @@ class SideBySideError(Exception):
         self.fix = fix or self.remedy
         self.source = source if source is not None else user_source()
         self.related = related
+        self.inside = inner_frames(sys._getframe(1)) if shows_inside() else ()
         super().__init__(what)
 
-    def with_context(self, prefix: str) -> SideBySideError:
+    def with_context(self, prefix: str) -> Self:
         """Return this error with `prefix` (an op's name, say) in front of its first line."""
         if not self.what.startswith(prefix):
             self.what = f"{prefix}: {self.what}"
@@ -63,13 +78,44 @@ class SideBySideError(Exception):
     def __str__(self) -> str:
         lines = [f"[{self.id}] {self.what}"]
         if self.source is not None:
-            lines.append(f"  at {self.source}")
-        lines += [f"  {label} at {where}" for label, where in self.related if where is not None]
+            lines += self.source.shown("  at ")
+        for label, where in self.related:
+            if where is not None:
+                lines += where.shown(f"  {label} at ", always=False)
         if self.cause:
             lines.append(f"  why: {self.cause}")
         if self.fix:
             lines.append(f"  fix: {self.fix}")
+        if shows_inside():
+            lines.append("  inside:")
+            lines += [f"    {line}" for line in (*self.inside, *causes(self))]
         return "\n".join(lines)
+
+
+class SideBySideError(Message):
+    """Base of every error that this library raises on purpose; see `Message`."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows in place of its own traceback."""
+        whole = traceback.format_exception(self) if shows_inside() else format_for_user(self)
+        return "".join(whole).rstrip("\n").split("\n")
+
+
+class SideBySideWarning(Message, UserWarning):
+    """Base of every warning that this library gives on purpose; see `Message`."""
+
+
+def warn(warning: SideBySideWarning) -> None:
+    """Give `warning` at the user's line."""
+    frame, source = user_frame(2), warning.source
+    if frame is None or source is None:
+        warnings.warn(warning, stacklevel=2)
+        return
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(warning, None, source.filename, source.line, registry=registry)
+
+
+show_users_frames(SideBySideError)
 
 
 # 1xx: values ------------------------------------------------------------------------------------
@@ -414,10 +460,13 @@ class MissingPackageError(SideBySideError, ImportError):
     remedy = "install the extra named above"
 
 
-def catalogue() -> list[type[SideBySideError]]:
-    """Return every error class, ordered by id."""
-    found: list[type[SideBySideError]] = []
-    pending = list(SideBySideError.__subclasses__())
+def catalogue() -> list[type[Message]]:
+    """Return the class of every error and warning, ordered by id."""
+    found: list[type[Message]] = []
+    pending: list[type[Message]] = [
+        *SideBySideError.__subclasses__(),
+        *SideBySideWarning.__subclasses__(),
+    ]
     while pending:
         error = pending.pop()
         found.append(error)

@@ -19,8 +19,8 @@ _OURS = tuple(
 _WORKLOADS = os.path.join(_HERE, "sidebyside", "workloads") + os.sep
 _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
-_BETWEEN = frozenset({"numpy", "networkx"})
-"""Installed packages that call back into this library: their lines are not what the user wrote."""
+_BETWEEN = frozenset({"numpy", "networkx", "IPython", "ipykernel"})
+"""Installed packages between the user and this library: their lines are not what the user wrote."""
 
 _is_ours: dict[str, bool] = {}
 _is_users: dict[str, bool] = {}

@@ -65,12 +65,12 @@ def _frame(filename: str, line: int, function: str) -> str:
 # the default --------------------------------------------------------------------------------------
 
 
-def format_for_user(error: BaseException, trace: TracebackType | None) -> list[str]:
+def format_for_user(error: BaseException) -> list[str]:
     """Return the lines of `error` and of those it was raised beside, with the user's frames only.
 
     Exceptions that were raised inside the library are left out: `error` says what they mean.
     """
-    shown = traceback.TracebackException(type(error), error, trace, compact=True)
+    shown = traceback.TracebackException.from_exception(error, compact=True)
     _keep_users(shown, error)
     return list(shown.format())
 
@@ -98,11 +98,9 @@ def show_users_frames(of: type[BaseException]) -> None:
     if sys.excepthook is not sys.__excepthook__:
         return
 
-    def hook(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, of) and not shows_inside() and sys.stderr is not None:
-            sys.stderr.write("".join(format_for_user(error, trace)))
+            sys.stderr.write("".join(format_for_user(error)))
         else:
             sys.__excepthook__(kind, error, trace)
 

@@ -7,6 +7,7 @@ Operations of one and of two operands have an entry of fixed arity, made once an
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -299,22 +300,15 @@ def record(
 
     Only what the rules of the tracked operands read is kept.
     """
-    needs_out = ""
-    needs = [""] * len(arrays)
-    for position, edge in enumerate(edges):
-        if edge is None:
-            continue
-        rule = op.operand_rule(position)
-        if rule is None:
-            edges[position] = None
-            continue
-        needs_out = max(needs_out, rule.out)  # "value" > "type" > ""
-        wanted = rule.operands if op.arity is not None else rule.operands * len(arrays)
-        needs = [max(pair) for pair in zip(needs, wanted, strict=True)]
-    if not any(edge is not None for edge in edges):
+    flowing, needs_out, needs = _plan(op, tuple([edge is not None for edge in edges]))
+    if not any(flowing):
         return None
     node: Any = new(node_type_of(op))
-    node.edges = tuple(edges)
+    node.edges = (
+        tuple(edges)
+        if all(flowing)
+        else tuple([edge if flows else None for edge, flows in zip(edges, flowing)])
+    )
     node.out = _keep(result, needs_out)
     node.operands = tuple(map(_keep, arrays, needs))
     # the gradient of an only operand has its type already: nothing broadcasts against it
@@ -325,6 +319,23 @@ def record(
     if special.count:
         annotate(node)
     return node  # type: ignore[no-any-return]
+
+
+@lru_cache(1024)
+def _plan(op: Op, tracked: tuple[bool, ...]) -> tuple[tuple[bool, ...], str, tuple[str, ...]]:
+    """Return to which operands a gradient flows, and what is kept of the result and of each."""
+    flowing = tuple(
+        [is_tracked and op.operand_rule(i) is not None for i, is_tracked in enumerate(tracked)]
+    )
+    needs_out = ""
+    needs = [""] * len(tracked)
+    for position, flows in enumerate(flowing):
+        rule = op.operand_rule(position) if flows else None
+        if rule is not None:
+            needs_out = max(needs_out, rule.out)  # "value" > "type" > ""
+            wanted = rule.operands if op.arity is not None else rule.operands * len(tracked)
+            needs = [max(pair) for pair in zip(needs, wanted, strict=True)]
+    return flowing, needs_out, tuple(needs)
 
 
 def _keep(array: Array, need: str) -> Array | TensorType | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.op import Kind, Op
+from common.op import REGISTRY, Kind, Op
 from common.types import Array, Shape, TensorType
 from staticgraph.program import Instruction, Program, Value
 
@@ -24,10 +24,15 @@ Strides = tuple[int, ...]
 PROBE_ELEMENTS = 1 << 22
 """A kernel is asked only about operands and results of at most that many elements in all."""
 
-# kinds whose kernels do nothing but compute their result, in bounded time
+# kinds that say that the kernel does nothing but compute its result, in bounded time
 _PROBED = frozenset(
     {Kind.ELEMENTWISE, Kind.REDUCTION, Kind.MOVEMENT, Kind.CONTRACTION, Kind.INDEXING}
 )
+
+
+def _may_ask(op: Op) -> bool:
+    """Tell whether the kernel may be run on zeros: an opaque one only if it is the library's own."""
+    return op.kind in _PROBED or (op.kind is Kind.OPAQUE and REGISTRY.get(op.name) is op)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,7 +235,7 @@ def in_order(layout: Layout) -> bool:
 
 def _outcome(instruction: Instruction, operands: list[Layout]) -> _Outcome | None:
     op = instruction.op
-    if op.kind not in _PROBED or any(x.strides is None for x in operands):
+    if not _may_ask(op) or any(x.strides is None for x in operands):
         return None
     if not op.view:
         size = instruction.output.type.size + sum([v.type.size for v in instruction.inputs])

@@ -279,6 +279,29 @@ def _entries(key: Any, shape: Shape) -> list[Any]:
     return entries
 
 
+def _plain_index(key: Any) -> Index | None:
+    """Return a key of ints, None and slices of ints as an index; None for any other key."""
+    index: list[Entry] = []
+    for entry in key if type(key) is tuple else (key,):
+        kind = type(entry)
+        if kind is slice:
+            if not (
+                type(entry.start) in _BOUNDS
+                and type(entry.stop) in _BOUNDS
+                and type(entry.step) in _BOUNDS
+            ):
+                return None
+            index.append(Slice(entry.start, entry.stop, entry.step))
+        elif kind is int or entry is None:
+            index.append(entry)
+        else:
+            return None
+    return tuple(index)
+
+
+_BOUNDS = frozenset({int, type(None)})
+
+
 def _take_apart(key: Any, shape: Shape) -> _Key:
     """Split a key into its basic part and its index arrays, as NumPy understands them."""
     entries = _entries(key, shape)
@@ -368,6 +391,9 @@ def getitem(x: Any, key: Any) -> Any:
         dtype = getattr(key, "dtype", None)
         if dtype is not None and dtype.kind in "iu" and key.shape:
             return take(x, key, axis=0)
+        index = _plain_index(key)
+        if index is not None:
+            return basic_index(x, index=index)
     parts = _take_apart(key, tuple(x.shape))
     if not parts.arrays:
         return basic_index(x, index=parts.basic)

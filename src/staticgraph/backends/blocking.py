@@ -16,8 +16,9 @@ from staticgraph.layout import Layout
 from staticgraph.memory import Loop, Step
 from staticgraph.program import Instruction, Program, Value
 
-BLOCKED_BYTES = 1 << 20
-"""Results of fewer bytes are computed whole: they stay in the cache anyway."""
+BLOCKED_BYTES = 1 << 18
+"""Results of fewer bytes are computed whole: they stay in the cache anyway, and blocks of them
+won nothing."""
 
 CACHE_BYTES = 1 << 20
 """What one block of everything that a loop touches may take: half of a common second-level cache.

@@ -23,9 +23,7 @@ from staticgraph.backends.native.definitions import (
     View,
 )
 from staticgraph.backends.native.exploration import (
-    Box,
     Demand,
-    Explorer,
     Node,
     Place,
     explore,
@@ -252,12 +250,14 @@ class _Grouper:
         """Place what writes a value, if it is wanted."""
         if definition in self.available:
             return
+        if not definition.size:
+            self.available.add(definition)
         if isinstance(definition, Stored):
             self.available.add(definition)
             if definition.operation:
                 self._index[definition] = len(self.steps)
                 self.steps.append(Call(definition, len(self.steps)))
-        elif definition in self.wanted and definition.size:
+        elif definition in self.wanted and definition not in self.available:
             self._store(definition)
 
     def _store(self, definition: Definition) -> None:
@@ -290,7 +290,7 @@ class _Grouper:
         kernel = self._kernel_for(root)
         kernel.roots.append(root)
         kernel.size += len(root.nodes)
-        kernel.seen.update([id(node.definition) for node in root.nodes])
+        kernel.seen.update(_identities(root))
         if root.rows is not None and kernel.rows is None and root.extents == kernel.extents:
             kernel.rows = root.rows
         return kernel
@@ -310,9 +310,8 @@ class _Grouper:
         earliest = max(
             [self._index.get(leaf.definition, -1) for leaf in root.leaves], default=-1
         )
-        candidates = [*self._with.get(root.extents, ())]
-        if root.fold is None:
-            candidates += [k for k in self._rows_kernels(root.extents)]
+        same = self._with.get(root.extents, ())[-RECENT:]
+        candidates = [*same, *self._rows_kernels(root.extents)]
         best = None
         for kernel in candidates:
             if (
@@ -344,12 +343,13 @@ class _Grouper:
     def _fits(self, kernel: Kernel, root: Root) -> bool:
         if kernel.size + len(root.nodes) > MAX_NODES:
             return False
-        full = root.extents == kernel.extents
-        if full and root.rows is not None and kernel.rows is not None:
+        if (
+            root.extents == kernel.extents
+            and root.rows is not None
+            and kernel.rows is not None
+            and root.rows > kernel.rows
+        ):
             # a reduction of more axes can be gathered beside one of fewer, not the other way round
-            if root.rows > kernel.rows:
-                return False
-        if full and kernel.rows is None and root.rows is not None and not self._all_stay(kernel, root.rows):
             return False
         shares = prod(kernel.extents) <= SMALL_SIZE
         for leaf in root.leaves:
@@ -360,11 +360,7 @@ class _Grouper:
                 shares = True
             elif self._index.get(leaf.definition, -1) == kernel.index:
                 return False
-        return shares or not kernel.seen.isdisjoint([id(node.definition) for node in root.nodes if not isinstance(node.definition, Uniform)])
-
-    def _all_stay(self, kernel: Kernel, rows: int) -> bool:
-        """Tell whether a kernel without rows can be given some."""
-        return True
+        return shares or not kernel.seen.isdisjoint(_identities(root))
 
     def _is_local(self, kernel: Kernel, made: Root, root: Root, leaf: Node) -> bool:
         """Tell whether `root` reads what its kernel makes only where it has just been made."""
@@ -377,6 +373,11 @@ class _Grouper:
 
 RECENT = 16
 """How many steps back a kernel is looked for that counts its rows alike."""
+
+
+def _identities(root: Root) -> list[int]:
+    """Return what tells apart the values that `root` reads or computes; numbers do not count."""
+    return [id(n.definition) for n in root.nodes if not isinstance(n.definition, Uniform)]
 
 
 def _roots_of(definition: Definition) -> Iterable[Root]:
@@ -437,38 +438,72 @@ def _root(
 
 # what is worth storing ----------------------------------------------------------------------------
 
+_Instance = tuple[int, Position]
+"""Where a value is computed: in which kernel, at which position."""
+
 
 def _worth_storing(grouper: _Grouper) -> set[Definition]:
-    """Return the values that several kernels, or several places of one, compute at some cost."""
-    readers: dict[Definition, set[tuple[int, Position]]] = {}
-    above: dict[Definition, set[tuple[int, Position]]] = {}
+    """Return the values that would otherwise be computed more than once at some cost.
+
+    Values are looked at from the results backwards: what is only read by something that is itself
+    to be stored is computed once already.
+    """
     costs: dict[Definition, int] = {}
-    repeated: set[Definition] = set()
+    tops: dict[Definition, set[_Instance]] = {}
+    parents: dict[tuple[Definition, _Instance], list[tuple[Definition, _Instance]]] = {}
+    instances: dict[Definition, set[_Instance]] = {}
+    repeated: set[tuple[Definition, _Instance]] = set()
     for step in grouper.steps:
-        if not isinstance(step, Kernel):
-            continue
-        for root in step.roots:
-            tops = {id(root.place.definition)}
+        for root in step.roots if isinstance(step, Kernel) else ():
+            top = root.place.definition
             for node in root.nodes:
                 if node.leaf:
                     continue
-                definition = node.definition
-                key = (step.index, _without_start(node.position, len(root.extents)))
-                readers.setdefault(definition, set()).add(key)
-                costs[definition] = max(costs.get(definition, 0), node.cost)
-                if id(definition) in tops and root.storage is not definition:
-                    above.setdefault(definition, set())
-                if _is_repeated(node, root):
-                    repeated.add(definition)
+                made = (step.index, _canonical(node.position))
+                place = (node.definition, made)
+                costs[node.definition] = node.cost
+                instances.setdefault(node.definition, set()).add(made)
+                if node.definition is top:
+                    tops.setdefault(top, set()).add(made)
+                if _rounds_repeated(node, root) > 1:
+                    repeated.add(place)
                 for child in node.children:
                     if not child.leaf:
-                        above.setdefault(child.definition, set()).add(key)
-    found = set()
-    for definition, places in readers.items():
-        if costs[definition] < RECOMPUTED_COST or definition in grouper.available:
+                        below = (child.definition, (step.index, _canonical(child.position)))
+                        parents.setdefault(below, []).append(place)
+    chosen: set[Definition] = set()
+    live: dict[Definition, set[_Instance]] = {}
+    for definition in sorted(instances, key=lambda each: -each.order):
+        found = set(tops.get(definition, ()))
+        for made in instances[definition]:
+            above = parents.get((definition, made), ())
+            if any(where in live[parent] for parent, where in above):
+                found.add(made)
+        live[definition] = found
+        if definition in grouper.available or costs[definition] < RECOMPUTED_COST:
             continue
-        if definition in repeated or (
-            len(places) > 1 and _is_border(definition, readers, above)
-        ):
-            found.add(definition)
-    return found
+        if len(found) > 1 or any((definition, made) in repeated for made in found):
+            chosen.add(definition)
+            live[definition] = {min(found)}
+    return chosen
+
+
+def _canonical(position: Position) -> Position:
+    """Return a position that is the same in loops with further axes behind."""
+    result = []
+    for form in position:
+        last = len(form)
+        while last > 1 and not form[last - 1]:
+            last -= 1
+        result.append(form[:last])
+    return tuple(result)
+
+
+def _rounds_repeated(node: Node, root: Root) -> int:
+    """Return how often the loops of `root` compute a value that stays the same."""
+    rounds = 1
+    depth = node.uses.bit_length()
+    for axis in range(depth):
+        if not node.uses >> axis & 1:
+            rounds *= root.extents[axis]
+    return rounds
