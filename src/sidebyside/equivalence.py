@@ -119,9 +119,10 @@ def ulp_distance(x: Array, y: Array) -> Array:
         return np.where(bits < 0, ~(bits ^ low), bits)
 
     a, b = ordered(x), ordered(y)
-    distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
-    # float64 numbers of 64 bits can round to one another
-    distance = np.where(a == b, 0.0, np.maximum(distance, 1.0))
+    # the gap between two signed integers always fits the unsigned one of their width
+    unsigned = np.dtype(f"u{x.dtype.itemsize}")
+    high, low_end = np.maximum(a, b).view(unsigned), np.minimum(a, b).view(unsigned)
+    distance = (high - low_end).astype(np.float64)
     x_nan, y_nan = np.isnan(x), np.isnan(y)
     return np.where(x_nan | y_nan, np.where(x_nan & y_nan, 0.0, np.inf), distance)
 

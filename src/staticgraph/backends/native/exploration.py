@@ -111,6 +111,24 @@ def is_identity(definition: Definition, position: Position, ndim: int) -> bool:
     return position == identity_of(definition.shape, ndim)
 
 
+class Part(NamedTuple):
+    """A part of the loops in which every value is one thing.
+
+    Attributes
+    ----------
+    box : tuple of (int, int)
+        First and last-plus-one index of each loop.
+    nodes : list of Node
+        All that is computed and read, operands first.
+    tops : list of Node
+        What was asked for.
+    """
+
+    box: Box
+    nodes: list[Node]
+    tops: list[Node]
+
+
 class Explorer:
     """Build the nodes of values at positions of a loop nest, each once, operands first.
 
@@ -132,6 +150,7 @@ class Explorer:
         self.is_leaf = is_leaf
         self.nodes: list[Node] = []
         self._known: dict[tuple[int, Position], Node] = {}
+        self._numbers: dict[tuple[int, Box], Uniform] = {}
         self._length = len(extents) + 1
 
     def visit(self, definition: Definition, position: Position) -> Node:
@@ -230,7 +249,7 @@ class Explorer:
         if piece.operand is None:
             number = Uniform(definition.shape, definition.dtype, None, piece.number)
             # one number for each rectangle, whatever the position, so that it is found again
-            return Place(_numbers.setdefault((id(definition), piece.box), number), position)
+            return Place(self._numbers.setdefault((id(definition), piece.box), number), position)
         assert piece.steps is not None
         shifted = [
             combine(-start, (1,), (form,), self._length)
@@ -266,9 +285,6 @@ class Explorer:
         return Straddles(axis, at, definition) if start < at < stop else Demand(definition)
 
 
-_numbers: dict[tuple[int, Box], Uniform] = {}
-
-
 def _uses(form: Form) -> int:
     return sum(1 << axis for axis, c in enumerate(form[1:]) if c)
 
@@ -291,8 +307,18 @@ def explore(
     extents: Shape,
     places: Sequence[Place],
     is_leaf: Callable[[Definition, Position], bool],
-) -> list[tuple[Box, Explorer, list[Node]]]:
+    max_parts: int = 32,
+) -> list[Part]:
     """Return, for each part that the loops must be cut into, the nodes of `places`.
+
+    Parameters
+    ----------
+    extents : tuple of int
+    places : sequence of Place
+    is_leaf : callable
+        See `Explorer`.
+    max_parts : int
+        Rather than cut into more, a value is demanded.
 
     Raises
     ------
@@ -307,15 +333,11 @@ def explore(
         try:
             nodes = [explorer.visit(*place) for place in places]
         except Straddles as border:
-            if len(pending) + len(result) >= MAX_PARTS:
+            if len(pending) + len(result) >= max_parts:
                 raise Demand(border.definition) from None
             start, stop = box[border.axis]
             for half in ((border.at, stop), (start, border.at)):
                 pending.append((*box[: border.axis], half, *box[border.axis + 1 :]))
             continue
-        result.append((box, explorer, nodes))
+        result.append(Part(box, explorer.nodes, nodes))
     return result
-
-
-MAX_PARTS = 32
-"""Loops are cut into at most that many parts."""

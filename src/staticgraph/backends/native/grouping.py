@@ -298,8 +298,8 @@ class _Grouper:
     def _explore(self, root: Root) -> None:
         parts = explore(root.extents, [root.place], self.is_leaf)
         known: dict[tuple[int, Position], Node] = {}
-        for _, explorer, _ in parts:
-            for node in explorer.nodes:
+        for part in parts:
+            for node in part.nodes:
                 known.setdefault((id(node.definition), node.position), node)
         root.nodes = list(known.values())
         root.leaves = [

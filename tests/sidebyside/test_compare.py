@@ -1,0 +1,325 @@
+"""Comparisons of real programs: what is refused, what is gated, and what is recorded."""
+
+import json
+
+import numpy as np
+import pytest
+
+import dyngraph
+import sidebyside as sbs
+import staticgraph
+from common.errors import (
+    ArgumentError,
+    MissingPackageError,
+    OutOfMemoryError,
+    ShapeError,
+    WorkloadError,
+)
+from sidebyside import modes
+from sidebyside.comparison import Cell, Row
+from sidebyside.modes import find_mode
+from sidebyside.statistics import Estimate
+
+QUICK = 0.02
+
+
+def layer(xp, x, w):
+    return xp.sum(xp.tanh(x @ w))
+
+
+def layer_inputs(rng, size):
+    n = size or 4
+    return rng.standard_normal((n, 3), np.float32), rng.standard_normal((3, 2), np.float32)
+
+
+def make(function=layer, inputs=layer_inputs, **options):
+    return sbs.Workload(function, inputs, **options)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return sbs.compare([make(wrt=(0, 1), title="one layer")], budget=QUICK)
+
+
+def test_both_modes_give_the_same_bits(pair):
+    static = pair.row("layer").cell("static")
+    assert static.difference.ulp == 0
+    assert static.failure is None
+
+
+def test_everything_is_measured(pair):
+    row = pair.row("layer")
+    assert row.reference == "dynamic"
+    for cell in row.cells:
+        assert 0 < cell.steady.low <= cell.steady.value <= cell.steady.high
+        assert cell.start.value >= cell.first_call.value > 0
+        assert cell.memory.peak > 0
+        assert cell.calls >= 1
+    dynamic, static = row.cells
+    assert dynamic.build == {}
+    assert dynamic.ratio is None
+    assert {"trace", "passes", "plan", "generate"} <= set(static.build)
+    assert static.built.value == pytest.approx(sum(static.build.values()), rel=0.9)
+    assert static.ratio.value == pytest.approx(static.steady.value / dynamic.steady.value, rel=0.5)
+    assert static.break_even.low <= static.break_even.calls <= static.break_even.high
+    assert static.planned_bytes > 0
+    assert [gain.record.name for gain in static.passes][0] == "fold_constants"
+    assert row.regime.name.endswith("-bound")
+
+
+def test_results_are_value_further_results_and_gradients():
+    def two_results(xp, x, w):
+        y = x @ w
+        return xp.sum(y * y), y
+
+    workload = make(two_results, wrt=(1,))
+    x, w = workload.make_inputs(None)
+    for name in ("dynamic", "static"):
+        prepared = find_mode(name).prepare(workload, (x, w))
+        loss, y, dw = prepared.arrays(prepared.run())
+        np.testing.assert_allclose(y, x @ w, rtol=1e-6)
+        np.testing.assert_allclose(loss, (y * y).sum(), rtol=1e-5)
+        np.testing.assert_allclose(dw, x.T @ (2 * y), rtol=1e-5)
+
+
+def test_a_learning_rate_gives_new_parameters_and_trees_are_inputs():
+    def linear(xp, p, x):
+        return xp.mean(x @ p["w"] + p["b"])
+
+    def inputs(rng, size):
+        x = np.ones((4, 3), np.float32)
+        return {"w": np.zeros((3, 2), np.float32), "b": np.ones(2, np.float32)}, x
+
+    workload = make(linear, inputs, wrt=(0,), learning_rate=0.5)
+    for name in ("dynamic", "static"):
+        prepared = find_mode(name).prepare(workload, workload.make_inputs(None))
+        for _ in range(2):  # a call changes nothing for the next one
+            loss, w, b = prepared.arrays(prepared.run())
+            assert loss == 1
+            np.testing.assert_array_equal(w, np.full((3, 2), -0.25))
+            np.testing.assert_array_equal(b, np.full(2, 0.75))
+
+
+def test_a_loss_of_several_elements_is_summed():
+    workload = make(lambda xp, x, w: x @ w, wrt=(0,), name="matrix")
+    x, w = workload.make_inputs(None)
+    for name in ("dynamic", "static"):
+        prepared = find_mode(name).prepare(workload, (x, w))
+        loss, dx = prepared.arrays(prepared.run())
+        np.testing.assert_allclose(loss, (x @ w).sum(), rtol=1e-5)
+        np.testing.assert_allclose(dx, np.tile(w.sum(axis=1), (4, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+def test_an_unused_parameter_has_a_gradient_of_zeros(mode):
+    workload = make(lambda xp, x, w: xp.sum(x), wrt=(0, 1), name="unused")
+    prepared = find_mode(mode).prepare(workload, workload.make_inputs(None))
+    np.testing.assert_array_equal(prepared.arrays(prepared.run())[2], np.zeros((3, 2)))
+
+
+# refusals and disagreements -----------------------------------------------------------------------
+
+
+def test_a_pair_that_disagrees_shows_no_timing():
+    def different(xp, x, w):
+        return x @ w + (1e-3 if xp is staticgraph else 0)
+
+    row = sbs.compare([make(different)], budget=QUICK).rows[0]
+    assert row.reference == ""
+    assert all(cell.steady is None for cell in row.cells)
+    failure = row.cell("static").failure
+    assert failure.disagrees
+    assert "static and dynamic disagree: result 0[" in failure.text
+    assert "not one bit may differ" in failure.text
+
+
+def test_the_modes_that_agree_are_still_timed():
+    def different(xp, x, w):
+        return x @ w + (1e-3 if xp is staticgraph else 0)
+
+    row = sbs.compare([make(different)], ("dynamic", "static", "numpy"), budget=QUICK).rows[0]
+    assert row.cell("static").steady is None
+    assert row.cell("dynamic").steady is not None
+    assert row.cell("numpy").steady is not None
+
+
+def test_other_libraries_have_a_tolerance():
+    def rough(xp, x, w):
+        return x @ w * (1.001 if xp is np else 1.0)
+
+    refused = sbs.compare([make(rough)], ("dynamic", "numpy"), budget=QUICK).rows[0]
+    assert refused.cell("numpy").failure.disagrees
+    row = sbs.compare([make(rough, tolerance=0.01)], ("dynamic", "numpy"), budget=QUICK).rows[0]
+    assert row.cell("numpy").difference.ulp > 0
+    assert row.cell("numpy").steady is not None
+
+
+def test_what_static_refuses_has_its_exact_error():
+    def loop(xp, x, w):
+        while xp.sum(x) > 0:
+            x = x - 1
+        return xp.sum(x)
+
+    row = sbs.compare([make(loop, wrt=(0,))], budget=QUICK).rows[0]
+    failure = row.cell("static").failure
+    assert failure.id == "SBS-301"
+    assert "test_compare.py" in failure.text
+    assert "while xp.sum(x) > 0" in failure.text
+    assert row.cell("dynamic").steady is not None
+
+
+def test_numpy_has_no_gradients():
+    row = sbs.compare([make(wrt=(0,))], ("dynamic", "numpy"), budget=QUICK).rows[0]
+    assert row.cell("numpy").failure.id == "SBS-205"
+
+
+def test_an_error_in_every_mode_is_the_programs_own():
+    with pytest.raises(ZeroDivisionError):
+        sbs.compare([make(lambda xp, x, w: 1 / 0)], budget=QUICK)
+    with pytest.raises(ShapeError):
+        sbs.compare([make(lambda xp, x, w: x @ x)], budget=QUICK)
+
+
+# A/A ----------------------------------------------------------------------------------------------
+
+
+def test_a_mode_named_twice_is_compared_with_itself():
+    # each run says "difference" in at most 1% of cases, so three in a row are no accident
+    outcomes = []
+    for seed in range(3):
+        row = sbs.compare([make()], ("dynamic", "dynamic"), budget=0.05, seed=seed).rows[0]
+        assert [cell.mode for cell in row.cells] == ["dynamic", "dynamic #2"]
+        outcomes.append(row.cells[1].outcome)
+    assert "no difference" in outcomes
+
+
+def test_outcome_needs_samples_and_a_difference():
+    def outcome(low, value, high, confidence=0.99):
+        return Cell("static", ratio=Estimate(value, low, high, confidence, 9)).outcome
+
+    assert outcome(0.5, 0.6, 0.7) == "faster"
+    assert outcome(1.1, 1.2, 1.3) == "slower"
+    assert outcome(0.9, 0.95, 1.01) == "no difference"
+    assert outcome(0.5, 0.6, 0.7, confidence=0.9) == "too few samples"
+    assert Cell("dynamic").outcome == ""
+
+
+# options ------------------------------------------------------------------------------------------
+
+
+def test_each_size_is_a_row():
+    comparison = sbs.compare([make(sizes=(2, 3))], ("dynamic",), budget=QUICK)
+    assert [row.label for row in comparison.rows] == ["layer 2", "layer 3"]
+    assert sbs.compare([make()], ("dynamic",), sizes=[5], budget=QUICK).rows[0].size == "5"
+    with pytest.raises(KeyError):
+        comparison.row("layer", "7")
+
+
+def test_attribution_measures_each_pass():
+    row = sbs.compare([make(wrt=(0,))], budget=QUICK, attribute=True).rows[0]
+    gains = row.cell("static").passes
+    assert {gain.record.name for gain in gains} >= {"fold_constants", "fuse_elementwise"}
+    assert all(gain.gain.value > 0 for gain in gains)
+    assert row.cell("dynamic").passes == ()
+
+
+def test_progress_is_reported_by_workload():
+    lines = []
+    sbs.compare([make()], budget=QUICK, report=lines.append)
+    assert lines[0] == "layer: dynamic, first results"
+    assert "layer: steady state" in lines
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"modes": ("dynamc",)}, "did you mean 'dynamic'?"),
+        ({"modes": ()}, "no modes"),
+        ({"budget": 0.0}, "a budget of 0.0 seconds"),
+        ({"budget": float("nan")}, "a budget of nan seconds"),
+    ],
+)
+def test_bad_options_are_refused(options, text):
+    with pytest.raises(ArgumentError, match=text.replace("?", r"\?")):
+        sbs.compare([make()], **options)
+
+
+def test_a_mode_without_its_package_says_what_to_install(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'jax'", name="jax")
+
+    monkeypatch.setattr(modes, "import_module", missing)
+    with pytest.raises(MissingPackageError, match="mode 'jax.jit' needs jax"):
+        find_mode("jax.jit")
+
+
+@pytest.mark.parametrize("mode", ["torch", "jax.jit"])
+def test_peers_run_the_same_program(mode):
+    pytest.importorskip(mode.partition(".")[0])
+    row = sbs.compare([make(wrt=(0, 1))], ("dynamic", mode), budget=QUICK).rows[0]
+    assert row.cell(mode).difference.relative < 1e-5
+    assert row.cell(mode).memory is None
+
+
+@pytest.mark.parametrize("mode", ["static:numpy", "static:interpret"])
+def test_backends_of_static_give_the_same_bits(mode):
+    row = sbs.compare([make(wrt=(0, 1))], ("dynamic", mode), budget=QUICK).rows[0]
+    assert row.cell(mode).difference.ulp == 0
+
+
+# workloads ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"inputs": 3}, "inputs is a int"),
+        ({"function": None}, "function is a NoneType"),
+        ({"sizes": ()}, "has no sizes"),
+        ({"learning_rate": 0.1}, "nothing to learn"),
+        ({"training": object()}, "cannot be trained"),
+    ],
+)
+def test_a_workload_whose_parts_do_not_fit_is_refused(options, text):
+    with pytest.raises(WorkloadError, match=text):
+        make(**options)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        (lambda rng, size: ([1.0, 2.0],), "input 0 holds a float"),
+        (lambda rng, size: (np.ones(2), dyngraph.ones((2,))), "input 1 holds a Tensor"),
+        (lambda rng, size: np.ones(2), "wrt names argument 1 of 1"),
+    ],
+)
+def test_inputs_are_trees_of_arrays(inputs, text):
+    with pytest.raises(WorkloadError, match=text):
+        make(inputs=inputs, wrt=(1,)).make_inputs(None)
+
+
+def test_a_size_that_does_not_fit_in_memory_is_refused():
+    workload = make(inputs=lambda rng, size: (np.empty(size),), name="large")
+    with pytest.raises(OutOfMemoryError, match="workload 'large', size 4,611,686,018,427,387,904"):
+        workload.make_inputs(1 << 62)
+
+
+def test_a_size_of_the_wrong_kind_names_the_right_ones():
+    workload = make(inputs=lambda rng, size: (np.ones((size[0], 2)),), sizes=((4, 2),))
+    with pytest.raises(WorkloadError, match="has no inputs of size 7") as caught:
+        workload.make_inputs(7)
+    assert "4x2" in caught.value.fix
+
+
+def test_results_can_be_written(pair, tmp_path):
+    pair.to_json(tmp_path / "found.json")
+    data = json.loads((tmp_path / "found.json").read_text())
+    assert data["rows"][0]["cells"][1]["mode"] == "static"
+    pair.to_csv(tmp_path / "found.csv")
+    assert len((tmp_path / "found.csv").read_text().splitlines()) == 3
+
+
+def test_a_row_finds_its_cells():
+    row = Row("w", "", "", (Cell("dynamic"), Cell("static")))
+    assert row.cell("static") is row.cells[1]
+    assert row.cell("torch") is None

@@ -1,0 +1,295 @@
+"""What a comparison looks like: text, JSON, CSV, and files written whole or not at all."""
+
+import csv
+import io
+import json
+import math
+import os
+
+import pytest
+
+from common.errors import OutputError
+from sidebyside import verdict
+from sidebyside.comparison import Cell, Comparison, Failure, PassGain, Row
+from sidebyside.equivalence import Difference
+from sidebyside.measure import environment
+from sidebyside.memory import Memory
+from sidebyside.modes.mode import PassRecord
+from sidebyside.regime import Regime, Work, find_regime
+from sidebyside.report import units
+from sidebyside.report.box import Span, as_ascii, draw_table
+from sidebyside.report.data import COLUMNS, comparison_csv, comparison_json
+from sidebyside.report.writing import check_writable, write_whole
+from sidebyside.statistics import CONFIDENCE, BreakEven, Estimate
+
+
+def about(value, spread=0.02, count=40):
+    return Estimate(value, value * (1 - spread), value * (1 + spread), CONFIDENCE, count)
+
+
+def timed(mode, seconds, ratio=None, **options):
+    fields = {
+        "steady": about(seconds),
+        "start": about(seconds * 20),
+        "first_call": about(seconds * 2),
+        "built": about(seconds * 18) if ratio else about(0.0),
+        "build": {"trace": seconds * 10, "passes": seconds * 8} if ratio else {},
+        "memory": Memory(0, 4096),
+        "calls": 10,
+        **options,
+    }
+    if ratio is not None:
+        fields.setdefault("difference", Difference(0.0, 0.0))
+        fields.setdefault("break_even", BreakEven(57, 50, 64, True))
+        fields["ratio"] = ratio
+    return Cell(mode, **fields)
+
+
+def row_of(*cells, regime=Regime("overhead-bound", "an operation takes 1.2x the time")):
+    return Row("seed", "(x+w)*(w+1)", "1", cells, cells[0].mode, regime)
+
+
+def compared(*rows):
+    return Comparison(rows, environment())
+
+
+FASTER = timed("static", 3e-6, about(0.25))
+PAIR = row_of(timed("dynamic", 12e-6), FASTER)
+
+
+# text ---------------------------------------------------------------------------------------------
+
+
+def test_text_has_each_mode_with_its_interval_and_the_verdict():
+    text = str(compared(PAIR).table())
+    assert "12.0 µs" in text
+    assert "(11.8–12.2)" in text
+    assert "4.00x" in text
+    assert "no bit" in text
+    assert "57 │" in text
+    assert "static is 4.00 times faster than dynamic (3.92 to 4.08); its start of 60.0 µs is" in text
+    assert "overhead-bound" in text
+    assert repr(compared(PAIR)) == text == repr(compared(PAIR).table())
+
+
+def test_lines_of_a_box_are_of_one_length_and_fit():
+    wide = row_of(timed("dynamic", 12e-6), timed("static:interpret", 3.3e-6, about(0.275)))
+    failed = row_of(
+        timed("dynamic", 12e-6), Cell("jax.jit", Failure("TypeError", "a long reason " * 30))
+    )
+    for row in (PAIR, wide, failed):
+        lines = str(compared(row).table(100)).splitlines()
+        boxed = [line for line in lines if line[0] in "│┌├└"]
+        assert len({len(line) for line in boxed}) == 1
+        assert max(map(len, lines)) <= 100
+
+
+def test_a_failure_stands_in_place_of_a_time():
+    refused = Cell("static", Failure("SymbolicBoolError", "[SBS-301] no truth value\n  at f.py:3"))
+    text = str(compared(row_of(timed("dynamic", 12e-6), refused)).table())
+    assert "static: [SBS-301] no truth value" in text
+    assert "at f.py:3" in text
+    assert "static cannot run this program" in text
+
+
+def test_a_disagreement_shows_no_time_at_all():
+    failure = Failure("DisagreementError", "[SBS-403] static and dynamic disagree: result 0")
+    row = Row("seed", "", "", (Cell("dynamic"), Cell("static", failure)))
+    text = str(compared(row).table())
+    assert "static and dynamic disagree: result 0" in text
+    assert "static computes something else, so no time is shown" in text
+    assert "µs" not in text
+
+
+def test_attribution_is_shown_where_it_was_measured():
+    gains = (
+        PassGain(PassRecord("fold_constants", 52, 47, 1e-4), about(1.5)),
+        PassGain(PassRecord("merge_views", 47, 47, 2e-4), about(1.0)),
+    )
+    cell = timed("static", 3e-6, about(0.25), passes=gains)
+    text = str(compared(row_of(timed("dynamic", 12e-6), cell)).table())
+    assert "52 → 47" in text
+    assert "1.50x (1.47–1.53)" in text
+    assert "no difference" in text
+
+
+# verdicts -----------------------------------------------------------------------------------------
+
+
+def sentence(cell):
+    return verdict.cell_verdict(row_of(timed("dynamic", 12e-6), cell), cell)
+
+
+def test_noise_is_never_a_win():
+    text = sentence(timed("static", 12e-6, about(0.99), break_even=BreakEven(9, 3, math.inf, False)))
+    assert "do not differ by more than noise could explain" in text
+    assert "faster" not in text
+    assert "is never paid back" in text
+
+
+def test_few_samples_give_no_verdict():
+    few = Estimate(0.2, 0.1, 0.3, 0.5, 2)
+    assert "too few for a verdict" in sentence(timed("static", 3e-6, few))
+
+
+def test_slower_says_so_with_its_factor():
+    slow = timed("static", 24e-6, about(2.0), break_even=BreakEven(math.inf, math.inf, math.inf, True))
+    assert sentence(slow).startswith("static is 2.00 times slower than dynamic (1.96 to 2.04)")
+    assert "never paid back" in sentence(slow)
+
+
+def test_a_late_break_even_is_build_bound():
+    late = timed("static", 3e-6, about(0.9), break_even=BreakEven(30_000, 20_000, 50_000, True))
+    assert "build-bound" in sentence(late)
+    at_once = timed("static", 3e-6, about(0.9), break_even=BreakEven(1, 1, 2, True))
+    assert "from the first call on" in sentence(at_once)
+
+
+def test_the_three_rows_follow_the_numbers():
+    pairs = [(PAIR, *PAIR.cells)]
+    refused = Row("loop", "", "", (timed("dynamic", 1e-4), Cell("static", Failure("E", "no"))))
+    assert verdict.building_verdict(pairs).startswith("Confirmed: static builds for 54.0 µs")
+    text = verdict.efficiency_verdict(pairs, [refused])
+    assert text.startswith("Confirmed: static is faster in 1 of 1")
+    assert "it refuses loop, which dynamic runs" in text
+    assert "paid back after 57 calls (seed)" in verdict.waiting_verdict(
+        [(PAIR, PAIR.cells[0], timed("static", 30e-6, about(0.25)))]
+    )
+    for sentence_of in (verdict.building_verdict, verdict.waiting_verdict):
+        assert sentence_of([]) == "Not measured."
+
+
+def test_a_static_mode_that_does_not_gain_is_not_confirmed():
+    slow = timed("static", 24e-6, about(2.0))
+    row = row_of(timed("dynamic", 12e-6), slow)
+    assert verdict.efficiency_verdict([(row, *row.cells)], []).startswith("Not here")
+
+
+def test_regimes_follow_the_probes(monkeypatch):
+    monkeypatch.setattr("sidebyside.regime.smallest_operation", lambda gradients: 1000.0)
+    monkeypatch.setattr("sidebyside.regime.copy_time", lambda size: 5000.0)
+    work = Work(10, 1 << 20, True)
+    assert find_regime(work, 15_000).name == "overhead-bound"
+    assert find_regime(work, 100_000).name == "memory-bound"
+    assert find_regime(work, 1_000_000).name == "compute-bound"
+    assert "20x the time of copying" in find_regime(work, 1_000_000).reason
+
+
+# numbers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(9.996e-7, "1.00 µs"), (9.994e-4, "999 µs"), (0.0, "0 ns"), (1234.0, "1,234 s")],
+)
+def test_times_are_rounded_to_three_digits(value, text):
+    assert units.seconds(value) == text
+
+
+def test_an_interval_has_the_unit_of_its_median():
+    assert units.seconds_with_interval(Estimate(1.5e-3, 9e-4, 2e-3, 0.99, 9)) == (
+        "1.50 ms (0.900–2.00)"
+    )
+
+
+def test_break_even_in_words():
+    assert units.break_even(BreakEven(57, 50, 64, True)) == "57 (50–64)"
+    assert units.break_even(BreakEven(57, 50, math.inf, True)) == "57 (50–never)"
+    assert units.break_even(BreakEven(1, 1, 3, True)) == "at once"
+    assert units.break_even(BreakEven(9, 3, math.inf, False)) == "no gain"
+    assert units.break_even(BreakEven(math.inf, math.inf, math.inf, True)) == "never"
+    assert units.break_even(None) == "–"
+
+
+def test_tables_wrap_and_span():
+    text = draw_table([["a", "b"], None, Span("one two three"), None, ["c", "d e f"]], [3, 3])
+    assert text.splitlines() == [
+        "┌─────┬─────┐",
+        "│ a   │ b   │",
+        "├─────┴─────┤",
+        "│ one two   │",
+        "│ three     │",
+        "├─────┬─────┤",
+        "│ c   │ d e │",
+        "│     │ f   │",
+        "└─────┴─────┘",
+    ]
+    assert as_ascii(text).isascii()
+
+
+# data ---------------------------------------------------------------------------------------------
+
+
+def test_json_is_strict_and_whole():
+    never = timed("static", 3e-6, about(2.0), break_even=BreakEven(math.inf, 5, math.inf, True))
+    text = comparison_json(compared(row_of(timed("dynamic", 12e-6), never)))
+
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    data = json.loads(text, parse_constant=refuse)
+    cell = data["rows"][0]["cells"][1]
+    assert cell["break_even"]["calls"] == "Infinity"
+    assert cell["outcome"] == "slower"
+    assert cell["steady"]["value"] == 3e-6
+    assert data["confidence"] == CONFIDENCE
+    assert data["environment"]["cores"] >= 1
+
+
+def test_csv_has_a_line_a_mode():
+    refused = Cell("static", Failure("E", 'a "quoted", reason\nand more'))
+    text = comparison_csv(compared(PAIR, row_of(timed("dynamic", 1e-3), refused, regime=None)))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["mode"] for row in rows] == ["dynamic", "static"] * 2
+    assert float(rows[1]["ratio"]) == 0.25
+    assert rows[1]["outcome"] == "faster"
+    assert rows[3]["failure"] == 'a "quoted", reason'
+    assert rows[3]["steady_seconds"] == ""
+
+
+# files --------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "found.json"
+    path.write_text("old")
+    write_whole(path, "new")
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["found.json"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "found.json"
+    path.write_text("old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["found.json"]
+
+
+def test_places_that_cannot_be_written_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(OutputError, match=r"the folder .* does not exist"):
+        check_writable(tmp_path / "missing" / "found.json")
+    with pytest.raises(OutputError, match="is a folder"):
+        check_writable(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="is not a folder"):
+        check_writable(tmp_path / "file" / "found.json")
+
+    def deny(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", deny)
+    with pytest.raises(OutputError, match="Permission denied"):
+        check_writable(tmp_path / "found.json")
+
+
+def test_checking_leaves_nothing_behind(tmp_path):
+    check_writable(tmp_path / "found.json")
+    assert os.listdir(tmp_path) == []
