@@ -76,6 +76,16 @@ class IndexingError(SideBySideError, IndexError):
     remedy = "check the indices against the axis length"
 
 
+class AssertionFailedError(SideBySideError, AssertionError):
+    """A condition of assert_ that does not hold."""
+
+    id = "SBS-107"
+    title = "an assertion does not hold"
+    explanation = "the condition is False"
+    remedy = "look where the values shown come from; the condition was declared for this line"
+    pains = (6,)
+
+
 # 2xx: dynamic graph -------------------------------------------------------------------------------
 
 

@@ -130,6 +130,10 @@ class Op:
     takes_out : bool
     view : bool
         The result shares memory with the first operand.
+    effect : bool
+        The kernel does something besides computing, such as printing: it is to run whenever it is
+        reached, once, and in the order declared among its like. The result has the elements of the
+        first operand.
     domain : tuple of float
         Open interval that sample operands are drawn from.
     kinks : tuple of float
@@ -154,6 +158,7 @@ class Op:
     unit: float | None = None
     takes_out: bool = False
     view: bool = False
+    effect: bool = False
     domain: tuple[float, float] = (-2.0, 2.0)
     kinks: tuple[float, ...] = ()
     examples: tuple[Example, ...] = ()

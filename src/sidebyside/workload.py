@@ -178,11 +178,11 @@ class Workload:
             made = self.inputs(np.random.default_rng(seed), size)
         except SideBySideError:
             raise
-        except MemoryError as error:
-            raise OutOfMemoryError(
-                f"workload {self.name!r}, size {size_label(size)}: {error}"
-            ) from error
         except Exception as error:
+            if _is_too_large(error):
+                raise OutOfMemoryError(
+                    f"workload {self.name!r}, size {size_label(size)}: {error}"
+                ) from error
             if size in self.sizes:
                 raise
             raise WorkloadError(
@@ -209,6 +209,14 @@ class Workload:
                     fix=f"choose from {', '.join(map(str, range(len(inputs)))) or 'none'}",
                 )
         return inputs
+
+
+def _is_too_large(error: Exception) -> bool:
+    """Tell whether NumPy refused a size: it does so in several ways."""
+    if isinstance(error, MemoryError):
+        return True
+    said = ("array is too big", "Maximum allowed dimension exceeded")
+    return isinstance(error, ValueError) and any(text in str(error) for text in said)
 
 
 def size_label(size: Any) -> str:

@@ -7,91 +7,22 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from types import CodeType
 from typing import Any
 
 import numpy as np
 
 from common.errors import ArgumentError, GraphError
-from common.source import Source
-from common.tree import LEAF, Structure, flatten, unflatten
-from common.types import TensorType
+from common.tree import Structure, flatten, unflatten
 from staticgraph.build import placeholder
 from staticgraph.executable import Executable, compile
 from staticgraph.explanation import Explanation, RetraceWarning, Trace
 from staticgraph.graph import Graph
 from staticgraph.guards import BakedValueWarning, Guards, RandomState, watch
 from staticgraph.node import Node
-from staticgraph.trace import MAX_NODES, argument_names, run_trace, spec_type
-
-_WEAK: dict[type, np.dtype[Any]] = {
-    bool: np.dtype(np.bool_),
-    int: np.dtype(np.int64),
-    float: np.dtype(np.float64),
-    complex: np.dtype(np.complex128),
-}
-"""The dtype in which a Python number reaches the graph; there it acts as a Python number."""
+from staticgraph.signature import Slot, Static, matcher
+from staticgraph.trace import MAX_NODES, argument_names, declared_at, definition_of, run_trace
 
 _TRACES_BEFORE_WARNING = 5
-_ndarray = np.ndarray
-
-
-class _Static:
-    """An argument that is part of the signature, as one leaf whatever it holds."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-class _Slot:
-    """What one leaf of the arguments is: an array, a Python number, or static.
-
-    Attributes
-    ----------
-    type : TensorType or None
-        Of the input; None for a static leaf.
-    weak : type or None
-        The Python type of a number.
-    value : object
-        Of a static leaf.
-    """
-
-    __slots__ = ("dtype", "shape", "type", "value", "weak")
-
-    def __init__(self, leaf: Any) -> None:
-        kind = type(leaf)
-        self.weak = kind if kind in _WEAK else None
-        self.type = TensorType((), _WEAK[kind]) if self.weak else None
-        self.value = None
-        if kind is _Static:
-            self.value = leaf.value
-        elif not self.weak:
-            self.type = spec_type(leaf)
-            self.value = leaf if self.type is None else None
-        self.shape = None if self.type is None else self.type.shape
-        self.dtype = None if self.type is None else self.type.dtype
-
-    @property
-    def key(self) -> Any:
-        """What tells this slot from others; it can be hashed if a static value can."""
-        return self.weak or self.type or (_Static, type(self.value), self.value)
-
-    def accepts(self, leaf: Any) -> bool:
-        """Tell whether `leaf` is of this kind."""
-        if self.weak is not None:
-            return type(leaf) is self.weak
-        if self.type is not None:
-            return type(leaf) is _ndarray and leaf.shape == self.shape and leaf.dtype == self.dtype
-        value = leaf.value if type(leaf) is _Static else leaf
-        return value is self.value
-
-    def describe(self, name: str) -> str:
-        """Return the slot as the report shows it."""
-        if self.type is None:
-            return f"{name}={self.value!r} (static)"
-        return f"{name}: {self.weak.__name__ if self.weak else self.type}"
 
 
 class _Entry:
@@ -100,35 +31,24 @@ class _Entry:
     def __init__(
         self,
         structure: Structure,
-        slots: list[_Slot],
+        slots: list[Slot],
         guards: Guards,
         executable: Executable,
         dtypes: list[np.dtype[Any] | None],
         record: Trace,
     ) -> None:
-        self.structure = structure
-        self.slots = slots
         self.guards = guards
         self.call = executable.call
+        self.match = matcher(structure, slots, dtypes)
         self.record = record
         self._passed = [(i, dtype) for i, dtype in enumerate(dtypes) if dtype is not None]
-        _, _, (args, kwargs) = structure
-        only_arrays = all(slot.type is not None and slot.weak is None for slot in slots)
-        self.flat = only_arrays and not kwargs[2] and all(child is LEAF for child in args[2])
-        self.types = [(slot.shape, slot.dtype) for slot in slots]
 
-    def accepts(self, leaves: list[Any], structure: Structure) -> bool:
-        """Tell whether arguments of that structure are of this signature."""
-        if structure != self.structure:
-            return False
-        return all(map(_Slot.accepts, self.slots, leaves))
-
-    def run(self, leaves: Any) -> Any:
+    def run(self, leaves: list[Any]) -> Any:
         """Run on the leaves of the arguments."""
         arrays = []
         for i, dtype in self._passed:
             x = leaves[i]
-            arrays.append(x if type(x) is _ndarray else np.asarray(x, dtype))
+            arrays.append(x if type(x) is np.ndarray else np.asarray(x, dtype))
         self.record.calls += 1
         return self.call(*arrays)
 
@@ -168,14 +88,11 @@ class StaticFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the compiled function; trace and compile it first where that was not done yet."""
         entry = self._recent
-        if entry is not None and entry.flat and not kwargs and len(args) == len(entry.types):
-            for x, (shape, dtype) in zip(args, entry.types):
-                if type(x) is not _ndarray or x.shape != shape or x.dtype != dtype:
-                    break
-            else:
-                if entry.guards.failed() is None:
-                    entry.record.calls += 1
-                    return entry.call(*args)
+        if entry is not None:
+            arrays = entry.match(args, kwargs)
+            if arrays is not None and entry.guards.failed() is None:
+                entry.record.calls += 1
+                return entry.call(*arrays)
         return self._find(args, kwargs)
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -183,14 +100,11 @@ class StaticFunction:
         if self._static:
             args = self._mark_static(args)
         leaves, structure = flatten((args, kwargs))
-        entry = self._recent
-        if entry is not None and entry.accepts(leaves, structure) and entry.guards.failed() is None:
-            return entry.run(leaves)
         if any(type(x) is Node for x in leaves):
             # inside another trace it is part of that graph
             args, kwargs = unflatten(structure, map(_plain, leaves))
             return self.__wrapped__(*args, **kwargs)
-        slots = list(map(_Slot, leaves))
+        slots = list(map(Slot, leaves))
         key = (structure, *[slot.key for slot in slots])
         try:
             hash(key)
@@ -209,11 +123,11 @@ class StaticFunction:
 
     def _mark_static(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         static = {i % len(args) for i in self._static if -len(args) <= i < len(args)}
-        return tuple([_Static(x) if i in static else x for i, x in enumerate(args)])
+        return tuple([Static(x) if i in static else x for i, x in enumerate(args)])
 
-    def _unhashable(self, structure: Structure, slots: list[_Slot]) -> ArgumentError:
+    def _unhashable(self, structure: Structure, slots: list[Slot]) -> ArgumentError:
         names = argument_names(self.__wrapped__, structure)
-        name, slot = next(each for each in zip(names, slots, strict=True) if not _hashes(each[1]))
+        name, slot = next(each for each in zip(names, slots, strict=True) if not each[1].hashable)
         return ArgumentError(
             f"{self.__name__}: argument {name} is a {type(slot.value).__name__}, "
             "which cannot be hashed",
@@ -222,7 +136,7 @@ class StaticFunction:
             fix="pass arrays and numbers, or a tuple in place of a list where the value is static",
         )
 
-    def _build(self, key: Any, structure: Structure, slots: list[_Slot]) -> _Entry:
+    def _build(self, key: Any, structure: Structure, slots: list[Slot]) -> _Entry:
         """Trace and compile for one signature."""
         names = argument_names(self.__wrapped__, structure)
         described = tuple(slot.describe(name) for slot, name in zip(slots, names, strict=True))
@@ -250,12 +164,12 @@ class StaticFunction:
         return entry
 
     def _trace(
-        self, structure: Structure, slots: list[_Slot], names: list[str], record: Trace
+        self, structure: Structure, slots: list[Slot], names: list[str], record: Trace
     ) -> tuple[Graph, list[Any]]:
         """Return the graph of one trace, with what was passed for each leaf."""
         graph = Graph(name=self.__name__, max_nodes=self._max_nodes)
         values: list[Any] = []
-        with graph:
+        with graph, declared_at(graph, definition_of(self.__wrapped__)):
             for slot, name in zip(slots, names, strict=True):
                 if slot.type is None:
                     values.append(slot.value)
@@ -340,15 +254,7 @@ class StaticFunction:
 
     def explain(self) -> Explanation:
         """Return what was traced, guarded, baked and retraced, why, and what it cost."""
-        code: CodeType | None = getattr(self._innermost(), "__code__", None)
-        source = None if code is None else Source(code.co_filename, code.co_firstlineno, "")
-        return Explanation(self.__name__, source, list(self._traces))
-
-    def _innermost(self) -> Any:
-        function = self.__wrapped__
-        while hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        return function
+        return Explanation(self.__name__, definition_of(self.__wrapped__), list(self._traces))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -357,16 +263,8 @@ class StaticFunction:
         return f"<static function {self.__name__}, {len(self._traces)} traces>"
 
 
-def _hashes(slot: _Slot) -> bool:
-    try:
-        hash(slot.key)
-    except TypeError:
-        return False
-    return True
-
-
 def _plain(leaf: Any) -> Any:
-    return leaf.value if type(leaf) is _Static else leaf
+    return leaf.value if type(leaf) is Static else leaf
 
 
 def _feed_of(graph: Graph, node: Node) -> Node:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from common.errors import GraphError, MixedModesError
 from common.op import EXECUTORS
+from common.source import Source, is_ours
 from common.tree import flatten, leaf_paths, unflatten
 from common.types import TensorType, is_scalar
 from staticgraph.build import placeholder, to_node
@@ -74,7 +77,7 @@ def trace(
     slots, structure = flatten((specs, named))
     names = argument_names(function, structure)
     graph = Graph(name=getattr(function, "__name__", type(function).__name__), max_nodes=max_nodes)
-    with graph:
+    with graph, declared_at(graph, definition_of(function)):
         values = [
             as_placeholder(graph, name, spec) for name, spec in zip(names, slots, strict=True)
         ]
@@ -93,6 +96,28 @@ def run_trace(
         paths = leaf_paths(graph.output_tree)
         graph.outputs = [_output(graph, *each) for each in zip(paths, leaves, strict=True)]
     graph.seal()
+
+
+def definition_of(function: Any) -> Source | None:
+    """Return the line on which the user defined `function`, or None if that cannot be told."""
+    if hasattr(function, "__wrapped__"):
+        return definition_of(function.__wrapped__)
+    if isinstance(function, functools.partial):
+        return definition_of(function.func)
+    code = getattr(function, "__code__", None)
+    if code is None or is_ours(code):
+        return None
+    return Source(code.co_filename, code.co_firstlineno, code.co_name)
+
+
+@contextmanager
+def declared_at(graph: Graph, line: Source | None) -> Iterator[None]:
+    """Give the nodes that are declared inside that line, or the running one if it is None."""
+    outer, graph.line = graph.line, line
+    try:
+        yield
+    finally:
+        graph.line = outer
 
 
 def argument_names(function: Callable[..., Any], structure: Any) -> list[str]:

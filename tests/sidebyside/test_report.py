@@ -79,7 +79,7 @@ def test_lines_of_a_box_are_of_one_length_and_fit():
     )
     for row in (PAIR, wide, failed):
         lines = str(compared(row).table(100)).splitlines()
-        boxed = [line for line in lines if line[0] in "│┌├└"]
+        boxed = [line for line in lines if line[:1] and line[0] in "│┌├└"]
         assert len({len(line) for line in boxed}) == 1
         assert max(map(len, lines)) <= 100
 

@@ -174,12 +174,13 @@ class Grouping:
     ----------
     steps : list of Kernel or Call
         In an order in which everything is written before it is read.
-    stored : set of Definition
-        All that is in memory at some time.
+    index : dict of Definition to int
+        For each value that is in memory at some time, the step that completes it; -1 for what is
+        there from the start.
     """
 
     steps: list[Step]
-    stored: set[Definition]
+    index: dict[Definition, int]
 
 
 def group(results: Sequence[Definition]) -> Grouping:
@@ -200,7 +201,8 @@ def group(results: Sequence[Definition]) -> Grouping:
         if more <= wanted:
             break
         wanted |= more
-    return Grouping(grouper.steps, grouper.available)
+    index = {each: grouper.index.get(each, -1) for each in grouper.available}
+    return Grouping(grouper.steps, index)
 
 
 MAX_ROUNDS = 4
@@ -242,7 +244,7 @@ class _Grouper:
         self.wanted = wanted
         self.steps: list[Step] = []
         self.available: set[Definition] = set()
-        self._index: dict[Definition, int] = {}
+        self.index: dict[Definition, int] = {}
         self._with: dict[Shape, list[Kernel]] = {}
         self._root_in: dict[Definition, tuple[Kernel, Root]] = {}
 
@@ -255,7 +257,7 @@ class _Grouper:
         if isinstance(definition, Stored):
             self.available.add(definition)
             if definition.operation:
-                self._index[definition] = len(self.steps)
+                self.index[definition] = len(self.steps)
                 self.steps.append(Call(definition, len(self.steps)))
         elif definition in self.wanted and definition not in self.available:
             self._store(definition)
@@ -269,7 +271,7 @@ class _Grouper:
         roots = list(_roots_of(definition))
         placed = [self._place(root) for root in roots]
         self.available.add(definition)
-        self._index[definition] = max(kernel.index for kernel in placed)
+        self.index[definition] = max(kernel.index for kernel in placed)
         if len(roots) == 1 and roots[0].definition is definition:
             self._root_in[definition] = (placed[0], roots[0])
 
@@ -308,7 +310,7 @@ class _Grouper:
 
     def _kernel_for(self, root: Root) -> Kernel:
         earliest = max(
-            [self._index.get(leaf.definition, -1) for leaf in root.leaves], default=-1
+            [self.index.get(leaf.definition, -1) for leaf in root.leaves], default=-1
         )
         same = self._with.get(root.extents, ())[-RECENT:]
         candidates = [*same, *self._rows_kernels(root.extents)]
@@ -358,7 +360,7 @@ class _Grouper:
                 if not self._is_local(kernel, made[1], root, leaf):
                     return False
                 shares = True
-            elif self._index.get(leaf.definition, -1) == kernel.index:
+            elif self.index.get(leaf.definition, -1) == kernel.index:
                 return False
         return shares or not kernel.seen.isdisjoint(_identities(root))
 
@@ -396,7 +398,7 @@ def _roots_of(definition: Definition) -> Iterable[Root]:
         source = definition.sources[piece.operand]
         assert piece.steps is not None
         whole = View(shape, definition.dtype, definition.instruction, source, piece.steps)
-        if _shows_all(whole):
+        if _shows_all(whole) and not isinstance(source, Fold):
             longer = [s for s, n in zip(strides, shape, strict=True) if n != 1]
             own = iter(longer)
             own_strides = tuple([0 if n == 1 else next(own) for n in source.shape])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
 from common.types import Shape
+from staticgraph.backends.native.code import BITS
 from staticgraph.backends.native.definitions import Definition, Uniform
 from staticgraph.backends.native.elements import stored_element
-from staticgraph.backends.native.code import BITS
 from staticgraph.backends.native.exploration import Node, Part, explore, identity_of
 from staticgraph.backends.native.forms import Form, Position
 from staticgraph.backends.native.grouping import Kernel, Root
@@ -83,33 +83,22 @@ class Nest:
         return [root for root in self.kernel.roots if self.is_partial(root)]
 
 
-def plan_nest(
-    kernel: Kernel, available: Iterable[Definition], target: Target, external: set[Definition]
-) -> Nest:
+def plan_nest(kernel: Kernel, index: Mapping[Definition, int], target: Target) -> Nest:
     """Return how `kernel` runs.
 
     Parameters
     ----------
     kernel : Kernel
-    available : set of Definition
-        What is in memory when it runs, or made by it.
+    index : mapping of Definition to int
+        The step that completes each value that is in memory at some time.
     target : Target
-    external : set of Definition
-        What other steps read.
     """
-    stored = set(available)
-    own = {root.definition: root for root in kernel.roots}
+    folds = {root.definition for root in kernel.roots if root.fold is not None}
     ndim = len(kernel.extents)
 
-    def is_leaf(definition: Definition, position: Position) -> bool:
-        if definition not in stored:
-            root = own.get(definition)
-            return root is not None and root.fold is not None
-        root = own.get(definition)
-        if root is None or root.fold is not None:
-            return True
+    def is_leaf(definition: Definition, _: Position) -> bool:
         # what this kernel makes itself is still in a register
-        return position != identity_of(definition.shape, ndim)
+        return index.get(definition, kernel.index) < kernel.index or definition in folds
 
     places = [root.place._replace(position=_place(root, ndim)) for root in kernel.roots]
     parts = explore(kernel.extents, places, is_leaf, max_parts=4096)
