@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,11 @@ def programs(name):
     ]
 
 
-@pytest.mark.parametrize("program", programs("README.md"))
-def test_programs_of_the_readme_run(program):
-    exec(compile(program, "README.md", "exec"), {})
+@pytest.mark.parametrize("program", programs("README.md") + programs("docs/tutorial.md"))
+def test_programs_of_the_documents_run(program, tmp_path):
+    path = tmp_path / "program.py"  # a file, so that errors can show its lines
+    path.write_text(program)
+    runpy.run_path(str(path))
 
 
 def test_every_error_has_its_texts():

@@ -173,6 +173,26 @@ class GradcheckError(SideBySideError, AssertionError):
     remedy = "check the backward rule, and that inputs are float64 and away from kinks"
 
 
+class NonLeafGradWarning(SideBySideWarning):
+    """``.grad`` was read from a tensor that is not a leaf, and is None."""
+
+    id = "SBS-209"
+    title = "the gradient of a tensor that is not a leaf"
+    explanation = "backward() keeps gradients of leaves only, and this tensor was computed"
+    remedy = "call retain_grad() before backward(), or read .grad of the leaf"
+    pains = (25,)
+
+
+class UnusedInputWarning(SideBySideWarning):
+    """A gradient asked with ``unused="warn"`` of an input that the output does not depend on."""
+
+    id = "SBS-210"
+    title = "zeros for an input that the output does not depend on"
+    explanation = "no differentiable path leads from the input to the output"
+    remedy = 'choose unused="zero" where that is meant, or leave the input out'
+    pains = (20,)
+
+
 # 3xx: static graph --------------------------------------------------------------------------------
 
 
@@ -302,12 +322,12 @@ class RunError(SideBySideError, RuntimeError):
     pains = (21,)
 
 
-class GuardError(SideBySideError, RuntimeError):
-    """A value baked into a traced graph that has changed since."""
+class BakedValueWarning(SideBySideWarning):
+    """A value was fixed in a traced graph, and nothing can tell when it changes."""
 
     id = "SBS-314"
-    title = "a value baked into the graph has changed"
-    explanation = "tracing reads closures and globals once and fixes their values in the graph"
+    title = "a value is baked into the graph"
+    explanation = "tracing reads a value from outside once, and later calls do not read it again"
     remedy = "pass the value as an argument"
     pains = (5,)
 
@@ -329,6 +349,16 @@ class LoopBoundError(SideBySideError, RuntimeError):
     title = "a loop ran longer than its bound"
     explanation = "the condition still held after max_steps"
     remedy = "check that the body moves towards the end, or raise max_steps"
+
+
+class RetraceWarning(SideBySideWarning):
+    """A static function is traced again and again, so its build time is never won back."""
+
+    id = "SBS-317"
+    title = "a function is traced again and again"
+    explanation = "each new signature, and each changed value from outside, is traced and compiled"
+    remedy = "pad to a few fixed shapes, and pass what changes as an argument"
+    pains = (7, 8)
 
 
 # 4xx: measurement ---------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import linecache
 import os
 import sys
 import tokenize
@@ -13,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from common.errors import SideBySideError, WorkloadError
-from common.source import Source, is_ours
+from common.source import Source, is_ours, user_source
 from sidebyside.workload import Workload
 from sidebyside.workloads import BUILTIN, load
 
@@ -59,7 +60,11 @@ def find_workloads(reference: str | os.PathLike[str]) -> tuple[Workload, ...]:
             cause="a workload without .py at its end is a builtin one",
             fix=f"name the file, {text}.py",
         )
-    return (load(text),)
+    try:
+        return (load(text),)
+    except WorkloadError as error:
+        error.source = user_source()  # the builtin programs count as a user's
+        raise
 
 
 # files --------------------------------------------------------------------------------------------
@@ -95,6 +100,7 @@ def _load(path: Path) -> ModuleType:
             cause="a workload of your own is one Python file",
             fix="check the path",
         )
+    linecache.checkcache(str(path))  # it may have been edited since it was shown last
     code = _parse(path)
     module = ModuleType(path.stem)
     module.__file__ = str(path)

@@ -31,11 +31,14 @@ class Picture:
     graph : networkx.MultiDiGraph
         In the form of `staticgraph.drawing.plain_graph`.
     text : str
+    note : str
+        What was done to get there.
     """
 
     title: str
     graph: nx.MultiDiGraph
     text: str
+    note: str = ""
 
 
 def pictures(workload: Workload, size: Any = None) -> list[Picture]:
@@ -63,12 +66,22 @@ def pictures(workload: Workload, size: Any = None) -> list[Picture]:
     before = lower(graph, graph.outputs, graph.inputs)
     records: list[PassRecord] = []
     after = run_passes(before, DEFAULT_PASSES, observer=records.append)
-    changes = [f"{r.name} {r.before} → {r.after}" for r in records if r.changed]
     return [
         *found,
         _program_picture("static, as declared", before),
-        _program_picture(f"static, after the passes ({', '.join(changes)})", after),
+        _program_picture("static, after the passes", after, _changes(records)),
     ]
+
+
+def _changes(records: Sequence[PassRecord]) -> str:
+    """Return which passes changed the program, and how many instructions they left."""
+    changed = []
+    for record in records:
+        if record.before != record.after:
+            changed.append(f"{record.name} ({record.before:,} → {record.after:,})")
+        elif record.changed:
+            changed.append(record.name)
+    return f"changed by {', '.join(changed)}" if changed else "no pass changed it"
 
 
 def _count(tape: nx.MultiDiGraph) -> str:
@@ -76,12 +89,13 @@ def _count(tape: nx.MultiDiGraph) -> str:
     return f"{count:,} operation{'' if count == 1 else 's'}"
 
 
-def _program_picture(title: str, program: Program) -> Picture:
+def _program_picture(title: str, program: Program, note: str = "") -> Picture:
     count = len(program.instructions)
     return Picture(
         f"{title}: {count:,} instruction{'' if count == 1 else 's'}",
         drawing.program_graph(program),
         format_program(program),
+        note,
     )
 
 
@@ -89,7 +103,10 @@ def pictures_text(workload: Workload, found: Sequence[Picture], size: Any = None
     """Return the graphs as text."""
     label = f"{workload.name} {size_label(workload.sizes[0] if size is None else size)}".strip()
     heading = f"{label}: {workload.title}" if workload.title else label
-    return "\n\n".join([heading, *(f"{each.title}\n{each.text}" for each in found)])
+    parts = [heading]
+    for each in found:
+        parts.append("\n".join(line for line in (each.title, each.note, each.text) if line))
+    return "\n\n".join(parts)
 
 
 # files --------------------------------------------------------------------------------------------
@@ -132,7 +149,7 @@ def _as_svg(found: Sequence[Picture]) -> str:
         name = f"arrow{len(parts)}"
         svg = svg.replace('id="arrow"', f'id="{name}"').replace("url(#arrow)", f"url(#{name})")
         svg = svg.replace("<svg ", f'<svg x="{left:g}" y="{head:g}" ', 1)
-        title = each.title.partition(" (")[0]
+        title = each.title
         parts.append(f'<text x="{left + 12:g}" y="22" font-weight="bold">{escape(title)}</text>')
         parts.append(svg)
         left += max(wide, 9.0 * len(title)) + gap
@@ -178,14 +195,14 @@ def _as_mermaid(found: Sequence[Picture]) -> str:
 def _renamed(line: str, number: int) -> str:
     """Return a line of a drawing with its ids, n0, n1, ..., made those of graph `number`."""
     line = re.sub(r"^( *)n(\d+)\b", rf"\1g{number}n\2", line)
-    return re.sub(r"(-->?) n(\d+)(;?)$", rf"\1 g{number}n\2\3", line)
+    return re.sub(r"(-+>) n(\d+)(;?)$", rf"\1 g{number}n\2\3", line)
 
 
 def _together(found: Sequence[Picture]) -> nx.MultiDiGraph:
     """Return one graph of all of them; the attribute ``graph`` says where a node belongs."""
     whole = nx.MultiDiGraph(name="sidebyside")
     for each in _drawn(found):
-        kind = each.title.partition(":")[0].partition(" (")[0]
+        kind = each.title.partition(":")[0]
         names: Mapping[str, str] = {name: f"{kind}/{name}" for name in each.graph}
         for name, data in each.graph.nodes(data=True):
             whole.add_node(names[name], **data, graph=kind)

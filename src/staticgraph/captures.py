@@ -54,10 +54,19 @@ class Effect(NamedTuple):
 
 
 class Captures(NamedTuple):
-    """Everything that a function reads from outside, and does to the outside."""
+    """Everything that a function reads from outside, and does to the outside.
+
+    Attributes
+    ----------
+    reads : list of Read
+    effects : list of Effect
+    owners : list of object
+        Objects whose methods were looked into, so that what they read is among the reads.
+    """
 
     reads: list[Read]
     effects: list[Effect]
+    owners: list[Any]
 
 
 def captures_of(function: Callable[..., Any], static: Mapping[str, Any] | None = None) -> Captures:
@@ -78,13 +87,18 @@ def captures_of(function: Callable[..., Any], static: Mapping[str, Any] | None =
         for read in reversed(scan.reads)
         if read.path not in written and f".{read.path.rpartition('.')[2]}" not in written
     }
-    return Captures(list(reversed(reads.values())), scan.effects)
+    return Captures(list(reversed(reads.values())), scan.effects, scan.owners)
 
 
 def is_user_code(code: CodeType) -> bool:
     """Tell whether `code` is the user's own: neither ours nor an installed package's."""
     name = code.co_filename
     return not (is_ours(code) or name.startswith(_INSTALLED) or name.startswith("<frozen"))
+
+
+def is_wrapper(value: Any) -> bool:
+    """Tell whether `value` calls another function, which it names as its ``__wrapped__``."""
+    return callable(inspect.getattr_static(value, "__wrapped__", None))
 
 
 _INSTALLED = tuple(
@@ -140,6 +154,7 @@ class _Scan:
         self.reads: list[Read] = []
         self.effects: list[Effect] = []
         self.written: set[str] = set()
+        self.owners: list[Any] = []
         self._seen: set[tuple[Any, ...]] = set()
 
     def callable(self, value: Any, static: Mapping[str, Any]) -> None:
@@ -147,9 +162,8 @@ class _Scan:
         if isinstance(value, functools.partial):
             self.callable(value.func, static)
             return
-        wrapped = getattr(value, "__wrapped__", None)
-        if callable(wrapped):
-            self.callable(wrapped, static)
+        if is_wrapper(value):
+            self.callable(value.__wrapped__, static)
         elif isinstance(value, MethodType):
             function: Any = value.__func__
             self._function(function, self._with_first(function, value.__self__, static))
@@ -158,6 +172,7 @@ class _Scan:
         elif not isinstance(value, type):
             method = inspect.getattr_static(type(value), "__call__", None)
             if isinstance(method, FunctionType):
+                self.owners.append(value)
                 self._function(method, self._with_first(method, value, static))
 
     @staticmethod
@@ -268,7 +283,8 @@ class _Scan:
 
     def _method(self, owner: Any, name: str) -> None:
         found = getattr(type(owner), name, None)
-        if isinstance(found, FunctionType):
+        if isinstance(found, FunctionType) and is_user_code(found.__code__):
+            self.owners.append(owner)
             self._function(found, self._with_first(found, owner, {}))
 
     def _found(self, read: Read) -> None:

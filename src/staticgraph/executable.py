@@ -320,7 +320,7 @@ def _entry(
             converted = f"run(*convert_feeds(feeds, {passed}, {{}}))"
             writer.line(f"return {_arranged(converted, structure)}")
         writer.line(f"return {_arranged(f'run({arguments})', structure)}")
-    call: Callable[..., Any] = writer.run()["call"]
+    call: Callable[..., Any] = writer.define("call")
     writer.show_lines(call)
     return call
 

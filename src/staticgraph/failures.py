@@ -7,6 +7,9 @@ from typing import NoReturn
 from common.errors import IndexingError, OutOfMemoryError, RunError, SideBySideError
 from staticgraph.program import Instruction
 
+_RUN = "run"
+"""What the line that runs the program is called, behind the line that declared what failed."""
+
 
 def raise_explained(instruction: Instruction, error: Exception) -> NoReturn:
     """Raise the error that says why `instruction` failed with `error`."""
@@ -20,9 +23,13 @@ def explain_failure(instruction: Instruction, error: Exception) -> Exception:
     """Return the error to raise where `instruction` failed with `error`.
 
     It names the op, the types of its operands, and every line that declared it. The class of an
-    error that a kernel raised on purpose is kept.
+    error that a kernel raised on purpose is kept. Where a branch or the body of a loop failed, the
+    instruction is that of the control flow, and its line comes after the inner one.
     """
     op = instruction.op
+    if isinstance(error, SideBySideError) and any(label == _RUN for label, _ in error.related):
+        error.related += tuple((f"inside {op.name}", source) for source in instruction.sources[:1])
+        return error
     call = f"{op.name}({', '.join(repr(value.type) for value in instruction.inputs)})"
     if isinstance(error, SideBySideError):
         return _located(error.with_context(op.name), instruction)
@@ -44,6 +51,6 @@ def _located(error: SideBySideError, instruction: Instruction) -> SideBySideErro
     if instruction.sources:
         declared, *others = instruction.sources
         also = tuple(("also declared", source) for source in others)
-        error.related = (*also, ("run", error.source), *error.related)
+        error.related = (*also, (_RUN, error.source), *error.related)
         error.source = declared
     return error

@@ -18,7 +18,7 @@ import numpy as np
 from common.source import Source
 from common.tree import LEAF, flatten
 from common.types import Array, TensorType
-from staticgraph.captures import MISSING, Captures, Read, captures_of, is_user_code
+from staticgraph.captures import MISSING, Captures, Read, captures_of, is_user_code, is_wrapper
 from staticgraph.node import Node
 
 LARGEST_COMPARED = 64 * 1024
@@ -27,6 +27,7 @@ many a call."""
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, enum.Enum)
 _PLAIN_TYPES = (*_PLAIN, TensorType, range, slice, type(Ellipsis))
+_COMPARABLE = (*_PLAIN_TYPES, frozenset, FunctionType, MethodType)
 
 
 class BakedValueWarning(UserWarning):
@@ -42,7 +43,7 @@ class Baked(NamedTuple):
         As in `Read`.
     shown : str
     why : str
-        Why it is not watched.
+        Why it is not watched, or not wholly.
     """
 
     path: str
@@ -122,10 +123,8 @@ def _is_same(value: Any, remembered: tuple[Any, bytes | None]) -> bool:
     expected, contents = remembered
     if value is expected:
         return contents is None or value.tobytes() == contents
-    if isinstance(expected, np.ndarray) or type(value) is not type(expected):
+    if type(value) is not type(expected) or not isinstance(expected, _COMPARABLE):
         return False
-    if isinstance(expected, (FunctionType, MethodType, type)):
-        return bool(value == expected)
     return bool(value == expected or (value != value and expected != expected))
 
 
@@ -177,11 +176,10 @@ def watch(function: Callable[..., Any], static: Mapping[str, Any] | None = None)
     for read in captures.reads:
         if _is_ignored(read.value):
             continue
+        guards.append(Guard(read))
         why = _why_unwatched(read.value)
-        if why:
+        if why and not any(read.value is owner for owner in captures.owners):
             baked.append(Baked(read.path, read.kind, read.source, _show(read.value), why))
-        if not why or why == _TOO_LARGE:
-            guards.append(Guard(read))
     effects = [
         f"{effect.what} while tracing, and not in later calls ({effect.source.place})"
         for effect in captures.effects
@@ -198,7 +196,7 @@ def _is_ignored(value: Any) -> bool:
         return True
     if isinstance(value, (FunctionType, MethodType)):
         code = value.__code__
-        return not is_user_code(code) and not hasattr(value, "__wrapped__")
+        return not is_user_code(code) and not is_wrapper(value)
     return isinstance(value, type) and value.__module__ in ("builtins", "numpy")
 
 
@@ -210,8 +208,8 @@ def _why_unwatched(value: Any) -> str:
         if isinstance(leaf, np.ndarray):
             if leaf.nbytes > LARGEST_COMPARED and leaf.flags.writeable:
                 why = _TOO_LARGE
-        elif not isinstance(leaf, (*_PLAIN_TYPES, frozenset, FunctionType, MethodType, type)):
-            return f"a {type(leaf).__name__} may hold state that changes"
+        elif not isinstance(leaf, (*_COMPARABLE, type)) and not is_wrapper(leaf):
+            return f"a {type(leaf).__name__} may hold state; only which one it is, is watched"
     return why
 
 

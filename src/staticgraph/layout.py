@@ -32,6 +32,8 @@ _PROBED = frozenset(
 
 def _may_ask(op: Op) -> bool:
     """Tell whether the kernel may be run on zeros; an opaque one must be the library's own."""
+    if op.effect:
+        return False
     return op.kind in _PROBED or (op.kind is Kind.OPAQUE and REGISTRY.get(op.name) is op)
 
 

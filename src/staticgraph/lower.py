@@ -8,8 +8,10 @@ import networkx as nx
 import numpy as np
 
 from common.errors import CycleError, FeedError, GraphError
+from common.op import Kind
 from common.source import Source
 from common.types import Array, TensorType
+from staticgraph.effects import computable_effects, silenced
 from staticgraph.graph import Graph
 from staticgraph.node import Node
 from staticgraph.program import Instruction, Program, Value, Variable
@@ -20,8 +22,9 @@ def lower(
     graph: Graph,
     outputs: Sequence[Node | str],
     inputs: Sequence[Node | str] | None = None,
+    effects: bool = True,
 ) -> Program:
-    """Return the program that computes `outputs` of `graph`, and nothing else.
+    """Return the program that computes `outputs` of `graph` and has its effects, and nothing else.
 
     Parameters
     ----------
@@ -32,6 +35,10 @@ def lower(
     inputs : sequence of Node or str, optional
         What a call passes, in order: any nodes, whose own computation is then left out. Defaults to
         the placeholders that are needed, as declared. An input that no output needs is allowed.
+    effects : bool
+        Whether the program prints, asserts and so on: whatever the graph declares of that kind and
+        can be computed from the inputs, needed for an output or not. It makes no further
+        assignment.
 
     Returns
     -------
@@ -57,7 +64,11 @@ def lower(
         fed = placeholders
     elif not set(placeholders) <= set(fed):
         raise _missing_error(placeholders, fed, fetched)
-    return _Lowering(graph, fed).program(needed, fetched)
+    if effects:
+        more = computable_effects(graph, set(needed), set(fed))
+        if more:
+            needed = _needed([*needed, *more], fed)
+    return _Lowering(graph, fed, effects).program(needed, fetched)
 
 
 def _needed(outputs: Iterable[Node], fed: Iterable[Node]) -> list[Node]:
@@ -109,8 +120,9 @@ def _missing_error(placeholders: list[Node], fed: list[Node], fetched: list[Node
 class _Lowering:
     """What has been lowered so far."""
 
-    def __init__(self, graph: Graph, fed: Sequence[Node]) -> None:
+    def __init__(self, graph: Graph, fed: Sequence[Node], effects: bool) -> None:
         self.graph = graph
+        self.effects = effects
         self.values: dict[Node, Value] = {node: Value(node.type, node.name) for node in fed}
         self.inputs = tuple(self.values.values())
         self.constants: dict[Value, Array] = {}
@@ -150,15 +162,16 @@ class _Lowering:
         elif op is GROUP:
             values[node] = value = Value(TensorType((), np.bool_), node.name)
             self.constants[value] = np.array(True)
-        elif op in TRANSPARENT:
+        elif op in TRANSPARENT or (op.effect and not self.effects):
             values[node] = values[node.operands[0]]
         else:
             values[node] = value = Value(node.type, node.name)
             sources: tuple[Source, ...] = () if node.source is None else (node.source,)
+            attrs = node.attrs
+            if op.kind is Kind.CONTROL and not self.effects:
+                attrs = silenced(attrs)
             self.instructions.append(
-                Instruction(
-                    op, tuple([values[x] for x in node.operands]), value, node.attrs, sources
-                )
+                Instruction(op, tuple([values[x] for x in node.operands]), value, attrs, sources)
             )
 
     def _update(self, node: Node) -> None:

@@ -5,11 +5,11 @@ import gc
 import numpy as np
 import pytest
 
+from common.errors import DisagreementError
 from sidebyside import measure as measuring
 from sidebyside.equivalence import check_agreement, compare_results, ulp_distance
 from sidebyside.measure import calibrate_clock, environment, measure, take_sample
 from sidebyside.memory import available_memory, measure_memory, memory_limit
-from common.errors import DisagreementError
 
 
 class FakeTime:
@@ -85,7 +85,7 @@ def test_modes_take_turns_in_random_order(clock):
     measure(
         {"a": mode("a"), "b": mode("b")},
         budget=1,
-        on_round=lambda: (rounds.append(tuple(order[-2:]))),
+        on_round=lambda: rounds.append(tuple(order[-2:])),
     )
     assert set(rounds) == {("a", "b"), ("b", "a")}
 

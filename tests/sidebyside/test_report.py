@@ -67,7 +67,9 @@ def test_text_has_each_mode_with_its_interval_and_the_verdict():
     assert "4.00x" in text
     assert "no bit" in text
     assert "57 │" in text
-    assert "static is 4.00 times faster than dynamic (3.92 to 4.08); its start of 60.0 µs is" in text
+    assert (
+        "static is 4.00 times faster than dynamic (3.92 to 4.08); its start of 60.0 µs is" in text
+    )
     assert "overhead-bound" in text
     assert repr(compared(PAIR)) == text == repr(compared(PAIR).table())
 
@@ -121,7 +123,9 @@ def sentence(cell):
 
 
 def test_noise_is_never_a_win():
-    text = sentence(timed("static", 12e-6, about(0.99), break_even=BreakEven(9, 3, math.inf, False)))
+    text = sentence(
+        timed("static", 12e-6, about(0.99), break_even=BreakEven(9, 3, math.inf, False))
+    )
     assert "do not differ by more than noise could explain" in text
     assert "faster" not in text
     assert "is never paid back" in text
@@ -133,7 +137,9 @@ def test_few_samples_give_no_verdict():
 
 
 def test_slower_says_so_with_its_factor():
-    slow = timed("static", 24e-6, about(2.0), break_even=BreakEven(math.inf, math.inf, math.inf, True))
+    slow = timed(
+        "static", 24e-6, about(2.0), break_even=BreakEven(math.inf, math.inf, math.inf, True)
+    )
     assert sentence(slow).startswith("static is 2.00 times slower than dynamic (1.96 to 2.04)")
     assert "never paid back" in sentence(slow)
 

@@ -74,9 +74,7 @@ def test_interval_holds_the_median_as_often_as_promised():
 
 def test_a_mode_against_itself_shows_no_difference():
     rng = np.random.default_rng(2)
-    verdicts = [
-        differs(paired_ratio(*noisy_times(rng, rounds=40, modes=2))) for _ in range(400)
-    ]
+    verdicts = [differs(paired_ratio(*noisy_times(rng, rounds=40, modes=2))) for _ in range(400)]
     assert np.mean(verdicts) <= 0.05
 
 
@@ -113,9 +111,7 @@ def between(low, value, high):
 
 def test_break_even_is_the_first_call_that_is_ahead_in_total():
     start, reference_start, steady, reference_steady = 1.0, 0.25, 0.5, 0.75
-    found = break_even(
-        exactly(start), exactly(reference_start), exactly(reference_steady - steady)
-    )
+    found = break_even(exactly(start), exactly(reference_start), exactly(reference_steady - steady))
     calls = int(found.calls)
 
     def ahead(n):

@@ -1,3 +1,4 @@
+import gc
 import linecache
 import threading
 import traceback
@@ -335,9 +336,7 @@ def test_tracebacks_show_the_generated_line_as_long_as_it_can_run(program):
     shown = "".join(traceback.format_exception(caught.value))
     assert "log_0 = log(x0)" in shown
     del run, caught
-    import gc
-
-    gc.collect()
+    gc.collect()  # a caught error and its frames refer to each other
     assert filename not in linecache.cache
 
 

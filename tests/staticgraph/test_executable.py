@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -265,3 +268,17 @@ def test_call_is_the_same_without_names(graph):
     assert np.array_equal(run.call(ones(2, 3)), run(ones(2, 3)))
     with pytest.raises(FeedError):
         run.call(ones(2))
+
+
+def test_an_executable_is_freed_at_once():
+    with sg.Graph():
+        x = sg.placeholder("x", (5000,))
+        run = sg.compile(sg.tanh(sg.tanh(x)), [x], backend="numpy")
+    run(ones(5000))
+    watched = weakref.ref(run.call), weakref.ref(run._runner.call)
+    gc.disable()
+    try:
+        del run
+        assert [each() for each in watched] == [None, None]
+    finally:
+        gc.enable()

@@ -456,6 +456,20 @@ def test_objects_that_may_hold_state_are_listed():
         "baked schedule=" in text and "a Schedule may hold state" in text
         for text in f.explain().traces[0].baked
     )
+    schedule = Schedule()
+    f(ONES)
+    assert traces(f) == 2
+
+
+def test_objects_whose_methods_are_seen_are_not_listed():
+    model = Model()
+    f = numpy_backend(lambda x: model(x) + model.step(x))
+    assert f(ONES)[0] == 5
+    assert f.explain().traces[0].baked == []
+    model = Model()
+    model.w = model.w * 2
+    assert f(ONES)[0] == 9
+    assert traces(f) == 2
 
 
 def test_side_effects_are_reported_and_not_guarded():
@@ -643,3 +657,20 @@ def test_a_deleted_closure_variable_is_noticed():
     del scale
     with pytest.raises(NameError):
         f(ONES)
+
+
+def test_calls_of_the_same_signature_are_told_from_others():
+    @numpy_backend
+    def f(tree, k):
+        return tree["a"] * k + sum(tree["b"])
+
+    assert f({"a": ONES, "b": (ONES, ONES)}, 2.0).tolist() == [4, 4, 4]
+    assert f({"b": (ONES, ONES), "a": ONES * 2}, 3.0).tolist() == [8, 8, 8]
+    assert traces(f) == 1
+    assert f({"a": ONES, "b": [ONES, ONES]}, 2.0).tolist() == [4, 4, 4]
+    assert f({"a": ONES, "b": (ONES,)}, 2.0).tolist() == [3, 3, 3]
+    assert f({"a": ONES, "b": (ONES, ONES)}, 2).dtype == "float32"
+    assert f({"a": ONES, "b": (ONES, ONES)}, ONES).tolist() == [3, 3, 3]
+    assert traces(f) == 5
+    with pytest.raises(KeyError):
+        f({"a": ONES, "c": (ONES, ONES)}, 2.0)

@@ -3,9 +3,10 @@ import pytest
 
 import staticgraph as sg
 from common.errors import ArgumentError, PassError
-from common.op import REGISTRY
+from common.op import REGISTRY, Kind
 from common.types import TensorType
 from staticgraph.backends import interpret
+from staticgraph.backends import numpy as numpy_backend
 from staticgraph.passes import DEFAULT_PASSES, pass_name, run_passes, without
 from staticgraph.passes.absorb_broadcasts import absorb_broadcasts
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
@@ -414,3 +415,62 @@ def test_groups_are_bounded(program):
     sizes = [sum(each.group == n for each in after.instructions) for n in (1, 2, 3)]
     assert max(sizes) <= MAX_MEMBERS
     assert sum(sizes) == 3 * MAX_MEMBERS
+
+
+# effects ------------------------------------------------------------------------------------------
+
+
+def test_effects_are_kept_once_each_and_in_order(program):
+    happened = []
+
+    def kernel(x, *, name):
+        happened.append(name)
+        return x + 0
+
+    like = REGISTRY["tanh"]
+    note = type(like)(
+        name="note",
+        kind=Kind.OPAQUE,
+        arity=1,
+        kernel=kernel,
+        infer=lambda x, *, name: x,
+        attrs={"name": ...},
+        effect=True,
+    )
+    x = Value(TensorType((50,)), "x")
+    one, wide = Value(TensorType(()), "one"), TensorType((1000, 50))
+    instructions, totals = [], []
+    for name in ("a", "b", "b", "constant"):
+        seen = Value(one.type if name == "constant" else x.type, name)
+        source = one if name == "constant" else x
+        instructions.append(Instruction(note, (source,), seen, {"name": name}))
+        large, total = Value(wide), Value(TensorType(()))
+        shape = {"shape": wide.shape}
+        instructions.append(Instruction(REGISTRY["broadcast_to"], (x,), large, shape))
+        powers = Value(wide)
+        instructions.append(Instruction(REGISTRY["exp"], (large,), powers))
+        totals.append((powers, total))
+    for powers, total in totals:
+        attrs = {"axis": None, "keepdims": False}
+        instructions.append(Instruction(REGISTRY["sum"], (powers,), total, attrs))
+    outputs = tuple(total for _, total in totals)
+    before = Program((x,), {one: np.float32(1).reshape(())}, {}, tuple(instructions), outputs)
+    after = run_passes(before, DEFAULT_PASSES, verify=True)
+    plan = numpy_backend.plan(after)
+    assert happened == []  # no pass and no analysis ran one
+    numpy_backend.build(after, plan).call(np.ones(50, "float32"))
+    assert happened == ["a", "b", "b", "constant"]
+
+
+def test_a_branch_with_an_effect_is_kept(program):
+    def branches(effect):
+        def function(x):
+            sg.cond(sg.sum(x) > 0, lambda: sg.print_(x) if effect else x * 2, lambda: x)
+            return sg.tanh(x)
+
+        return program(lambda x: [function(x), x.graph.node("item")], (3,))
+
+    for effect in (True, False):
+        whole = branches(effect)
+        unused = Program(**{**fields(whole), "outputs": whole.outputs[:1]})
+        assert ("switch" in names(eliminate_dead_code(unused))) is effect

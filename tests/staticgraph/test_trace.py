@@ -212,3 +212,15 @@ def test_an_error_that_numpy_replaced_is_restored():
     with pytest.raises(TypeError, match="an index was asked of Node") as error:
         sg.trace(f, sg.TensorType((), "int64"))
     assert error.value.source.text == "return sg.sum(sg.asarray(np.zeros(n)))"
+
+
+def test_placeholders_are_declared_where_the_function_is_defined():
+    def f(x):
+        return x * 2
+
+    for function in (f, sg.grad(f), sg.function(f)):
+        graph = sg.trace(function, sg.TensorType(()))
+        assert graph.inputs[0].source.text == "def f(x):"
+    assert graph.outputs[0].source.text == "return x * 2"
+    graph = sg.trace(np.tanh, sg.TensorType(()))
+    assert graph.inputs[0].source.text == "graph = sg.trace(np.tanh, sg.TensorType(()))"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,16 @@ def program(workload: Workload) -> Callable[..., Any]:
 def trace(workload: Workload, inputs: Sequence[Any]) -> Any:
     """Return the declared graph of a call of the workload on inputs like these."""
     call, code = program(workload), getattr(workload.function, "__code__", None)
-    declare: Any = lambda: sg.trace(call, *inputs)  # noqa: E731  its line must be its first one
-    if code is not None:
-        # placeholders are declared where their line is running: make that the program's own
-        place = {"co_filename": code.co_filename, "co_firstlineno": code.co_firstlineno}
-        declare = FunctionType(
-            declare.__code__.replace(**place), globals(), closure=declare.__closure__
-        )
-    return declare()
+    if code is None:
+        return sg.trace(call, *inputs)
+    # placeholders are declared at the line that is running: let that be the program's first one
+    running = ast.parse("trace(call, *inputs)", mode="eval")
+    for node in ast.walk(running):
+        if isinstance(node, ast.expr):
+            node.lineno = node.end_lineno = code.co_firstlineno
+            node.col_offset = node.end_col_offset = 0
+    line = compile(running, code.co_filename, "eval")
+    return eval(line, {"trace": sg.trace, "call": call, "inputs": inputs})
 
 
 def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[Any, Prepared]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from common.types import Array, Shape
 from staticgraph.backends.blocking import is_cut
-from staticgraph.backends.source import SourceWriter
+from staticgraph.backends.source import SourceWriter, line_in
 from staticgraph.failures import raise_explained
 from staticgraph.layout import Strides
 from staticgraph.memory import BufferPlan, Loop, Step
@@ -334,9 +334,10 @@ def _place_blocks(
 
 def _fail_with(writer: SourceWriter) -> Callable[[Exception], None]:
     """Return a function that explains an error by the line of the module that it came from."""
+    filename, instructions = writer.filename, writer.instructions
 
     def fail(error: Exception) -> None:
-        instruction = writer.instruction_at(error.__traceback__)
+        instruction = instructions.get(line_in(filename, error.__traceback__))
         if instruction is not None:
             raise_explained(instruction, error)
 

@@ -64,7 +64,7 @@ def _is_dense(shape: Shape, layout: Layout) -> bool:
 def build(program: Program, plan: BufferPlan) -> Runner:
     """Return what runs `program`: the generated function, or one with an arena for each thread."""
     writer, has_state = generate(program, plan)
-    make = writer.run()["make"]
+    make = writer.define("make")
     call = make(_arena(plan.arena_bytes))
     if has_state:
         call = _shared(call, lambda: make(_arena(plan.arena_bytes)))

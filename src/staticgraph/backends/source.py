@@ -107,10 +107,14 @@ class SourceWriter:
         """Return the global name of `dtype`."""
         return self.bind(dtype, dtype.name)
 
-    def run(self) -> dict[str, Any]:
-        """Run the module and return its namespace."""
+    def define(self, name: str) -> Any:
+        """Run the module and return the function called `name` that it defines.
+
+        It is taken out of the module: a function that its own globals refer to would be freed by
+        the garbage collector only, and so would all arrays behind it.
+        """
         exec(compile(self.text, self.filename, "exec", dont_inherit=True), self.namespace)
-        return self.namespace
+        return self.namespace.pop(name)
 
     def show_lines(self, function: Callable[..., Any]) -> None:
         """Let tracebacks show the module's lines as long as `function` lives."""
@@ -118,10 +122,11 @@ class SourceWriter:
         linecache.cache[self.filename] = (len(self.text), None, lines, self.filename)
         weakref.finalize(function, linecache.cache.pop, self.filename, None).atexit = False
 
-    def instruction_at(self, traceback: TracebackType | None) -> Instruction | None:
-        """Return the instruction whose line `traceback` passes through, or None."""
-        while traceback is not None:
-            if traceback.tb_frame.f_code.co_filename == self.filename:
-                return self.instructions.get(traceback.tb_lineno)
-            traceback = traceback.tb_next
-        return None
+
+def line_in(filename: str, traceback: TracebackType | None) -> int:
+    """Return the line of `filename` that `traceback` passes through, or 0."""
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == filename:
+            return traceback.tb_lineno
+        traceback = traceback.tb_next
+    return 0

@@ -48,7 +48,7 @@ def compile_region(
     from staticgraph.backends import load_backend
     from staticgraph.lower import lower
 
-    program = lower(region.graph, region.outputs, region.inputs)
+    program = lower(region.graph, region.outputs, region.inputs, effects=not region.quiet)
     if program.updates:
         raise FeedError(
             "a variable is assigned inside a branch or a loop body",

@@ -69,8 +69,8 @@ def _while_rule(
             if i < carries
         ]
         attrs = {
-            "condition": condition,
-            "body": body,
+            "condition": condition.silent(),
+            "body": body.silent(),
             "pullback": body.pullback(tuple(t.dtype.kind == "f" for t in body.output_types)),
             "carries": carries,
             "max_steps": max_steps,

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from common.errors import BranchTypeError, GraphError
+from common.op import Kind
 from common.source import Source, user_source
 from common.tree import Structure, flatten, unflatten
 from common.types import Array, TensorType
 from staticgraph.build import placeholder, require_graph, to_node
+from staticgraph.effects import has_effect, silenced
 from staticgraph.graph import Graph, leaked
 from staticgraph.node import Node
 from staticgraph.roles import CONSTANT
@@ -60,6 +62,8 @@ class Region:
     inputs, outputs : tuple of Node
     source : Source or None
         Where the function that declared it stands.
+    quiet : bool
+        Whether it only computes, and has none of the effects that are declared in it.
     """
 
     def __init__(
@@ -68,11 +72,14 @@ class Region:
         inputs: Sequence[Node],
         outputs: Sequence[Node],
         source: Source | None = None,
+        quiet: bool = False,
     ) -> None:
         self.graph = graph
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.source = source
+        self.quiet = quiet
+        self._silent: Region | None = None
         self._pullbacks: dict[Any, Region] = {}
         self._default: Callable[..., tuple[Array, ...]] | None = None
 
@@ -94,8 +101,22 @@ class Region:
             self._default = compile_region(self, "numpy", None)
         return self._default(*arrays)
 
+    @property
+    def effect(self) -> bool:
+        """Whether running it does something besides computing."""
+        return not self.quiet and any(has_effect(node.op, node.attrs) for node in self.graph)
+
+    def silent(self) -> Region:
+        """Return this region without its effects, for where it is computed once more."""
+        if self._silent is None:
+            self._silent = Region(self.graph, self.inputs, self.outputs, self.source, quiet=True)
+        return self._silent
+
     def inline(self, operands: Sequence[Node]) -> list[Node]:
-        """Declare this region's nodes again, on `operands`, in the graph that is being declared."""
+        """Declare this region's nodes again, on `operands`, in the graph that is being declared.
+
+        What it prints or checks is left out: it is computed once more, for a gradient.
+        """
         graph = require_graph("inline")
         here: dict[Node, Node] = dict(zip(self.inputs, operands, strict=True))
         for node in sorted(self._needed(), key=lambda node: node.sequence):
@@ -103,9 +124,12 @@ class Region:
                 continue
             if node.op is CONSTANT:
                 here[node] = graph.constant_array(node.attrs["value"])
+            elif node.op.effect:
+                here[node] = here[node.operands[0]]
             else:
                 there = tuple(here[x] for x in node.operands)
-                here[node] = graph.add_op(node.op, there, node.attrs, type=node.type)
+                attrs = silenced(node.attrs) if node.op.kind is Kind.CONTROL else node.attrs
+                here[node] = graph.add_op(node.op, there, attrs, type=node.type)
         return [here[node] for node in self.outputs]
 
     def _needed(self) -> set[Node]:

@@ -37,7 +37,8 @@ def eliminate_common_subexpressions(program: Program) -> Program:
                 operands.sort()
         try:
             key = (op, tuple(operands), attrs_key(instruction.attrs), output.type)
-            place = None if op.kind is Kind.CONTROL else first.setdefault(key, len(kept))
+            each_runs = op.effect or op.kind is Kind.CONTROL
+            place = None if each_runs else first.setdefault(key, len(kept))
         except TypeError:  # an attribute that cannot be hashed
             place = None
         if place is None or place == len(kept):

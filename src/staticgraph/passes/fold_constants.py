@@ -34,7 +34,7 @@ def fold_constants(program: Program) -> Program:
 
 def _foldable(instruction: Instruction) -> bool:
     op = instruction.op
-    if op.kind is Kind.CONTROL:
+    if op.kind is Kind.CONTROL or op.effect:
         return False
     # without an operand nothing says that an opaque op gives the same every time
     if op.kind is Kind.OPAQUE and not instruction.inputs:

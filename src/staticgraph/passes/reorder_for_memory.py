@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
+from staticgraph.effects import has_effect
 from staticgraph.layout import find_layouts
 from staticgraph.program import Instruction, Program, Value
 
@@ -77,11 +78,18 @@ class _Needs:
         """Return the order of the greedy schedule."""
         waits = [0] * len(self.instructions)
         dependents: list[list[int]] = [[] for _ in self.instructions]
+        effect: int | None = None
         for position, instruction in enumerate(self.instructions):
             operands = {self.made_at[v] for v in instruction.inputs if v in self.made_at}
             waits[position] = len(operands)
             for operand in operands:
                 dependents[operand].append(position)
+            # effects happen in the order in which they were declared
+            if has_effect(instruction.op, instruction.attrs):
+                if effect is not None and effect not in operands:
+                    waits[position] += 1
+                    dependents[effect].append(position)
+                effect = position
         left = [len(users) for users in self.users]
         # with one user left, the sum of those left is that user
         sums = [sum(users) for users in self.users]

@@ -400,6 +400,8 @@ class Code:
 
     def shuffle(self, x: Register, order: Sequence[int]) -> Register:
         """Return the lanes of `x` that `order` lists."""
+        if len(order) == 1:
+            return self.extract(x, order[0])
         mask = ", ".join(f"i32 {i}" for i in order)
         return self.pure(
             f"shufflevector {x.type} {x.ref}, {x.type} poison, <{len(order)} x i32> <{mask}>",

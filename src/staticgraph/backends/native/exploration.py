@@ -191,7 +191,9 @@ class Explorer:
     def _leaf(self, place: Place) -> Node:
         node = Node(place.definition, place.position, True)
         if not isinstance(place.definition, Uniform):
-            node.offset = flatten(place.definition.shape, place.position, self._length)
+            shape = place.definition.shape
+            flat = len(shape) != len(place.position)
+            node.offset = place.position[0] if flat else flatten(shape, place.position, self._length)
             node.uses = _uses(node.offset)
             node.cost = 1
         self.nodes.append(node)
@@ -226,13 +228,21 @@ class Explorer:
                 offset = flatten(definition.shape, position, self._length)
                 found = split(offset, operand.shape, self.extents)
                 if found is None:
-                    raise Demand(operand)
+                    return self._flat(operand, offset)
                 definition, position = operand, found
             elif isinstance(definition, Pieced):
                 definition, position = self._piece(definition, position)
             else:
                 break
         return Place(definition, _trimmed(definition.shape, position, self._length))
+
+    def _flat(self, definition: Definition, offset: Form) -> Place:
+        """Return the element at an offset of what is in memory; the position is the offset alone."""
+        while isinstance(definition, Reshaped) and not self.is_leaf(definition, (offset,)):
+            definition = definition.operand
+        if isinstance(definition, Uniform) or self.is_leaf(definition, (offset,)):
+            return Place(definition, (offset,))
+        raise Demand(definition)
 
     def _piece(self, definition: Pieced, position: Position) -> Place:
         """Return what a rectangle shows that holds all that the box reaches."""

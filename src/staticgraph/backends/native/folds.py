@@ -49,9 +49,6 @@ def fold_lanes(code: Code, combine: str, dtype: DType, x: Register) -> Register:
     """Return the combination of all lanes: the upper half with the lower one until one is left."""
     while x.lanes > 1:
         half = x.lanes // 2
-        x = fold_two(
-            code, combine, dtype, code.shuffle(x, range(half)), code.shuffle(x, range(half, 2 * half))
-        )
-        if x.lanes == 1:
-            break
+        low, high = code.shuffle(x, range(half)), code.shuffle(x, range(half, 2 * half))
+        x = fold_two(code, combine, dtype, low, high)
     return x

@@ -1,0 +1,25 @@
+"""Run a program as machine code: fused, vectorised loops that LLVM compiles for this processor."""
+
+from __future__ import annotations
+
+from staticgraph.backends import Runner
+from staticgraph.memory import BufferPlan
+from staticgraph.program import Program
+
+
+def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
+    """Return the loops that `program` becomes, and where its values are kept."""
+    from staticgraph.backends.native.planning import make_plan
+
+    return make_plan(program)
+
+
+def build(program: Program, plan: BufferPlan) -> Runner:
+    """Return what runs the program."""
+    from staticgraph.backends.native.planning import NativePlan
+    from staticgraph.backends.native.running import Machine, make_call
+
+    assert isinstance(plan, NativePlan)
+    machine = Machine(plan)
+    notes = [f"left to NumPy: {each.op.name}: {why}" for each, why in plan.definitions.reasons]
+    return Runner(make_call(machine), machine.text, tuple(notes))

@@ -1,0 +1,88 @@
+"""Memory access: several elements at a time, whatever lies between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.elements import BOOL, DType, stored_element
+from staticgraph.backends.native.folds import neutral_register
+
+Index = Register | int
+
+
+def linear_offset(
+    code: Code, constant: int, coefficients: Sequence[int], indices: Sequence[Index]
+) -> Index:
+    """Return a constant plus the sum of each index times its coefficient."""
+    total: Register | None = None
+    for coefficient, index in zip(coefficients, indices, strict=False):
+        if not coefficient:
+            continue
+        if isinstance(index, int):
+            constant += coefficient * index
+            continue
+        term = index if coefficient == 1 else index * coefficient
+        total = term if total is None else total + term
+    if total is None:
+        return constant
+    return total + constant if constant else total
+
+
+def load_lanes(
+    code: Code, base: Register, dtype: DType, offset: Index, step: int, lanes: int
+) -> Register:
+    """Return `lanes` elements, `step` apart, as they are computed with."""
+    element = stored_element(dtype)
+    if lanes == 1 or step == 0:
+        found = code.load(code.address(base, offset, element), element)
+    elif step == 1:
+        found = code.load(code.address(base, offset, element), element, lanes)
+    elif step == -1:
+        first = offset - (lanes - 1)
+        found = code.load(code.address(base, first, element), element, lanes)
+        found = code.shuffle(found, range(lanes - 1, -1, -1))
+    else:
+        found = Register(code, "poison", element, lanes)
+        start = code.address(base, offset, element)
+        for lane in range(lanes):
+            one = code.load(code.address(start, lane * step, element), element)
+            found = code.insert(found, one, lane)
+    return found.differs(0) if dtype == BOOL else found
+
+
+def store_lanes(
+    code: Code, base: Register, dtype: DType, offset: Index, step: int, value: Register
+) -> None:
+    """Write elements `step` apart."""
+    element = stored_element(dtype)
+    if dtype == BOOL:
+        value = code.cast("zext", value, "i8")
+    if value.lanes == 1 or step == 1:
+        code.store(value, code.address(base, offset, element))
+    elif step == -1:
+        turned = code.shuffle(value, range(value.lanes - 1, -1, -1))
+        code.store(turned, code.address(base, offset - (value.lanes - 1), element))
+    else:
+        start = code.address(base, offset, element)
+        for lane in range(value.lanes):
+            one = code.extract(value, lane)
+            code.store(one, code.address(start, lane * step, element))
+
+
+def fill(
+    code: Code, base: Register, combine: str, dtype: DType, offset: Index, size: int, lanes: int
+) -> None:
+    """Write the number that changes nothing to `size` elements."""
+    while lanes > size:
+        lanes //= 2
+    value = neutral_register(code, combine, dtype, lanes)
+    start = code.address(base, offset, stored_element(dtype))
+    if size == lanes:
+        store_lanes(code, start, dtype, 0, 1, value)
+        return
+    last = size - lanes
+    loop = code.begin_loop(0, size, lanes, [])
+    at = code.select(loop.index.less(last), loop.index, last) if size % lanes else loop.index
+    store_lanes(code, start, dtype, at, 1, value)
+    code.end_loop(loop, [])

@@ -1,0 +1,289 @@
+"""Planning: the steps of a run, and where everything is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from staticgraph.backends.native.definitions import (
+    Definition,
+    Definitions,
+    Elementwise,
+    Stored,
+    Uniform,
+    define,
+)
+from staticgraph.backends.native.elements import Unsupported, stored_element
+from staticgraph.backends.native.exploration import Node
+from staticgraph.backends.native.expansion import expand
+from staticgraph.backends.native.grouping import Call, Grouping, Kernel, Step, base_of, group
+from staticgraph.backends.native.loops import Nest, plan_nest
+from staticgraph.backends.native.target import Target, host_target
+from staticgraph.memory import BufferPlan, _Arena
+from staticgraph.memory import Step as PlannedStep
+from staticgraph.program import Instruction, Program, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a value is.
+
+    Attributes
+    ----------
+    slot : int
+        Which of the addresses that a run is given.
+    offset : int
+        Bytes from there.
+    """
+
+    slot: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NativePlan(BufferPlan):
+    """What the native backend decides before it writes code.
+
+    Attributes
+    ----------
+    target : Target
+    definitions : Definitions
+    grouping : Grouping
+    nests : dict of Kernel to Nest
+    results : tuple of Definition
+        What is in each result's memory, in the order of the outputs and then the updates.
+    sources : tuple of Definition
+        The inputs, the variables and the constants, each in a slot.
+    locations : dict of Definition to Location
+    partials : dict of Definition to Location
+        Where the chunks of a reduction leave their results.
+    held : set of Definition
+        What is no array of numbers, and so is kept as an object.
+    unread : set of Definition
+        What nothing outside its kernel reads.
+    """
+
+    target: Target
+    definitions: Definitions
+    grouping: Grouping
+    nests: Mapping[Kernel, Nest]
+    results: tuple[Definition, ...]
+    sources: tuple[Definition, ...]
+    locations: Mapping[Definition, Location]
+    partials: Mapping[Definition, Location]
+    held: set[Definition]
+    unread: set[Definition]
+    program: Program
+
+    @property
+    def arena_slot(self) -> int:
+        """The slot of the arena; those of the results are in front of it."""
+        return len(self.sources) + len(self.results)
+
+
+def make_plan(program: Program) -> NativePlan:
+    """Return how `program` runs."""
+    target = host_target()
+    expanded = expand(program)
+    definitions = define(expanded)
+    of = definitions.of
+    results = _separate_results([of[value] for value in program_results(expanded)])
+    grouping = group(results)
+    nests = {
+        step: plan_nest(step, grouping.index, target)
+        for step in grouping.steps
+        if isinstance(step, Kernel)
+    }
+    inputs = (*expanded.inputs, *expanded.variables, *expanded.constants)
+    sources = tuple([of[value] for value in inputs])
+    locations = {source: Location(slot) for slot, source in enumerate(sources)}
+    for position, result in enumerate(results):
+        locations[base_of(result)] = Location(len(sources) + position)
+    layout = _Layout(grouping, nests, locations, len(sources) + len(results))
+    layout.plan()
+    steps, offsets, last_use = _described(expanded, grouping, nests, layout)
+    return NativePlan(
+        steps=steps,
+        layouts={},
+        offsets=offsets,
+        in_place={},
+        last_use=last_use,
+        arena_bytes=layout.arena.size,
+        peak_bytes=layout.peak + sum(result.nbytes for result in results),
+        unplanned_bytes=layout.total + sum(result.nbytes for result in results),
+        target=target,
+        definitions=definitions,
+        grouping=grouping,
+        nests=nests,
+        results=tuple(results),
+        sources=sources,
+        locations=locations,
+        partials=layout.partials,
+        held=layout.held,
+        unread=layout.unread,
+        program=expanded,
+    )
+
+
+def program_results(program: Program) -> tuple[Value, ...]:
+    """Return what must be in memory of its own when a run ends."""
+    return program.results
+
+
+def _separate_results(results: list[Definition]) -> list[Definition]:
+    """Return the results, those that are no values of their own replaced by copies."""
+    taken: set[Definition] = set()
+    separate = []
+    for result in results:
+        base = base_of(result)
+        own = base not in taken and not isinstance(base, Uniform)
+        if isinstance(base, Stored) and not base.operation:
+            own = False
+        if own and _is_number(result):
+            taken.add(base)
+            separate.append(result)
+        else:
+            separate.append(_copy(result))
+    return separate
+
+
+def _is_number(definition: Definition) -> bool:
+    try:
+        stored_element(definition.dtype)
+    except Unsupported:
+        return False
+    return True
+
+
+def _copy(definition: Definition) -> Definition:
+    if _is_number(definition):
+        return Elementwise(
+            definition.shape, definition.dtype, definition.instruction, "{0}", (), (definition,)
+        )
+    return Stored(definition.shape, definition.dtype, None, (definition,))
+
+
+class _Layout:
+    """Give every value that is written a place, for as long as it is needed."""
+
+    def __init__(
+        self,
+        grouping: Grouping,
+        nests: Mapping[Kernel, Nest],
+        locations: dict[Definition, Location],
+        arena_slot: int,
+    ) -> None:
+        self.steps = grouping.steps
+        self.nests = nests
+        self.locations = locations
+        self.arena_slot = arena_slot
+        self.arena = _Arena()
+        self.partials: dict[Definition, Location] = {}
+        self.held: set[Definition] = set()
+        self.unread: set[Definition] = set()
+        self.peak = 0
+        self.total = 0
+        self.last: dict[Definition, int] = {}
+        self.first: dict[Definition, int] = {}
+
+    def plan(self) -> None:
+        self._find_lives()
+        dying: dict[int, list[Definition]] = {}
+        for definition, number in self.last.items():
+            dying.setdefault(number, []).append(definition)
+        in_use = 0
+        for number, step in enumerate(self.steps):
+            scratch = []
+            for definition in self._written(step):
+                if definition in self.locations or definition in self.unread:
+                    continue
+                if definition.dtype.kind == "O":
+                    self.held.add(definition)
+                    continue
+                self.locations[definition] = self._place(definition.nbytes)
+                in_use += definition.nbytes
+                self.total += definition.nbytes
+            if isinstance(step, Kernel):
+                nest = self.nests[step]
+                for root in nest.partial_roots:
+                    nbytes = root.definition.nbytes * nest.chunks
+                    place = self._place(nbytes)
+                    self.partials[root.definition] = place
+                    scratch.append((place.offset, nbytes))
+            self.peak = max(self.peak, in_use + sum(nbytes for _, nbytes in scratch))
+            for offset, nbytes in scratch:
+                self.arena.give_back(offset, nbytes)
+            for definition in dying.get(number, ()):
+                location = self.locations.get(definition)
+                if location is not None and location.slot == self.arena_slot:
+                    self.arena.give_back(location.offset, definition.nbytes)
+                    in_use -= definition.nbytes
+
+    def _place(self, nbytes: int) -> Location:
+        return Location(self.arena_slot, self.arena.take(nbytes))
+
+    def _written(self, step: Step) -> list[Definition]:
+        if isinstance(step, Call):
+            return [step.definition]
+        found = [root.storage for root in step.roots if self.first[root.storage] == step.index]
+        return list(dict.fromkeys(found))
+
+    def _find_lives(self) -> None:
+        read: set[Definition] = set(self.locations)
+        for number, step in enumerate(self.steps):
+            if isinstance(step, Call):
+                operands = {base_of(each) for each in step.definition.operation}
+                self._use([step.definition, *operands], number)
+                read |= operands
+                continue
+            self._use([root.storage for root in step.roots], number)
+            own = {root.definition for root in step.roots}
+            for part in self.nests[step].parts:
+                for node in part.nodes:
+                    if node.leaf and not isinstance(node.definition, Uniform):
+                        self._use([node.definition], number)
+                        if node.definition not in own:
+                            read.add(node.definition)
+        for step in self.steps:
+            for root in step.roots if isinstance(step, Kernel) else ():
+                if root.storage is not root.definition:
+                    read.add(root.storage)
+                elif root.fold is not None and not step.is_local(root):
+                    read.add(root.definition)
+        written = {root.storage for s in self.steps if isinstance(s, Kernel) for root in s.roots}
+        self.unread = written - read
+
+    def _use(self, definitions: list[Definition], number: int) -> None:
+        for definition in definitions:
+            self.first.setdefault(definition, number)
+            self.last[definition] = number
+
+
+def _described(
+    program: Program, grouping: Grouping, nests: Mapping[Kernel, Nest], layout: _Layout
+) -> tuple[tuple[PlannedStep, ...], dict[Value, int], dict[Value, int]]:
+    """Return the steps, offsets and last uses in terms of the program's instructions."""
+    place = {each: number for number, each in enumerate(program.instructions)}
+    steps, offsets, last_use = [], {}, {}
+    for step in grouping.steps:
+        found: dict[Instruction, None] = {}
+        definitions: list[Definition] = []
+        if isinstance(step, Call):
+            definitions.append(step.definition)
+        else:
+            nodes: list[Node] = [node for part in nests[step].parts for node in part.nodes]
+            definitions += [node.definition for node in nodes if not node.leaf]
+            definitions += [root.definition for root in step.roots]
+        for definition in definitions:
+            if definition.instruction in place:
+                assert definition.instruction is not None
+                found[definition.instruction] = None
+        steps.append(PlannedStep(tuple(sorted(found, key=place.__getitem__))))
+    for definition, location in layout.locations.items():
+        instruction = definition.instruction
+        if location.slot == layout.arena_slot and instruction in place:
+            assert instruction is not None
+            if instruction.output.type.nbytes == definition.nbytes:
+                offsets[instruction.output] = location.offset
+                last_use[instruction.output] = layout.last[definition]
+    return tuple(steps), offsets, last_use

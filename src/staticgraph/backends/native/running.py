@@ -1,0 +1,212 @@
+"""Running: the machine code of a plan, and what calls it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from common.types import Array
+from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.definitions import Definition, Stored
+from staticgraph.backends.native.grouping import Call, Kernel, base_of
+from staticgraph.backends.native.kernels import write_combination, write_kernel
+from staticgraph.backends.native.module import Module
+from staticgraph.backends.native.planning import Location, NativePlan
+from staticgraph.backends.native.target import Library, assemble
+from staticgraph.failures import raise_explained
+from staticgraph.memory import ALIGNMENT
+
+Segment = list[Kernel]
+
+
+def segments_of(plan: NativePlan) -> list[Segment | Call]:
+    """Return the steps, neighbouring kernels together."""
+    result: list[Segment | Call] = []
+    for step in plan.grouping.steps:
+        if isinstance(step, Call):
+            result.append(step)
+        elif result and isinstance(result[-1], list):
+            result[-1].append(step)
+        else:
+            result.append([step])
+    return result
+
+
+def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Module, list[str]]:
+    """Return the functions of all kernels, and the names of those that run a segment each."""
+    module = Module(plan.target)
+    names = []
+    for step in plan.grouping.steps:
+        if isinstance(step, Kernel):
+            nest = plan.nests[step]
+            write_kernel(
+                module,
+                f"kernel_{step.index}",
+                nest,
+                lambda code, definition: _address(code, plan.locations[definition]),
+                lambda code, definition: _address(code, plan.partials[definition]),
+                plan.unread,
+            )
+            if nest.partial_roots:
+                write_combination(
+                    module,
+                    f"combine_{step.index}",
+                    nest,
+                    lambda code, definition: _address(code, plan.locations[definition]),
+                    lambda code, definition: _address(code, plan.partials[definition]),
+                )
+    for segment in segments:
+        if isinstance(segment, Call):
+            continue
+        code = Code(module)
+        for kernel in segment:
+            nest = plan.nests[kernel]
+            code.statement(
+                f"call void @kernel_{kernel.index}(ptr %slots, i64 0, i64 {nest.chunks})"
+            )
+            if nest.partial_roots:
+                code.statement(f"call void @combine_{kernel.index}(ptr %slots)")
+        code.statement("ret void")
+        names.append(f"segment_{len(names)}")
+        module.add_function(names[-1], code, "void", ["ptr %slots"])
+    return module, names
+
+
+def _address(code: Code, location: Location) -> Register:
+    slots = code.parameter("%slots", "ptr")
+    base = code.load(code.address(slots, location.slot, "ptr"), "ptr")
+    return code.address(base, location.offset, "i8")
+
+
+class Machine:
+    """A plan as machine code.
+
+    Parameters
+    ----------
+    plan : NativePlan
+    """
+
+    def __init__(self, plan: NativePlan) -> None:
+        self.plan = plan
+        self.segments = segments_of(plan)
+        module, names = write_module(plan, self.segments)
+        self.text = str(module)
+        self.library = Library(assemble(self.text, plan.target), names) if names else None
+        self.functions: list[Any] = []
+        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        for name in names:
+            assert self.library is not None
+            self.functions.append(prototype(self.library.addresses[name]))
+
+
+class State:
+    """The memory of one run at a time.
+
+    Parameters
+    ----------
+    machine : Machine
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        plan = machine.plan
+        self.machine = machine
+        self.plan = plan
+        memory = np.empty(plan.arena_bytes + ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % ALIGNMENT
+        self.arena = memory[start : start + plan.arena_bytes]
+        self.slots = (ctypes.c_void_p * (plan.arena_slot + 1))()
+        self.slots[plan.arena_slot] = _data(self.arena)
+        program = plan.program
+        self.variables = tuple(program.variables.values())
+        self.constants = [np.ascontiguousarray(a) for a in program.constants.values()]
+        self.first_constant = len(program.inputs) + len(self.variables)
+        for number, array in enumerate(self.constants, self.first_constant):
+            self.slots[number] = _data(array)
+        self.shapes = [
+            (_output_shape(result), result.dtype) for result in plan.results
+        ]
+        self.outputs = len(program.outputs)
+        self.held: dict[Definition, Any] = {}
+        self.arrays: list[Array] = []
+
+    def run(self, *inputs: Array) -> list[Array]:
+        """Run once and return the outputs."""
+        slots = self.slots
+        variables = [np.ascontiguousarray(variable.value) for variable in self.variables]
+        results = [np.empty(shape, dtype) for shape, dtype in self.shapes]
+        for number, array in enumerate((*inputs, *variables)):
+            slots[number] = _data(array)
+        first_result = self.first_constant + len(self.constants)
+        for number, array in enumerate(results, first_result):
+            slots[number] = _data(array)
+        self.arrays = [*inputs, *variables, *self.constants, *results]
+        functions = iter(self.machine.functions)
+        for segment in self.machine.segments:
+            if isinstance(segment, Call):
+                self._call(segment.definition)
+            else:
+                next(functions)(slots)
+        self.arrays = []
+        self.held.clear()
+        for (variable, _), array in zip(
+            self.plan.program.updates, results[self.outputs :], strict=True
+        ):
+            variable.value = array
+        return results[: self.outputs]
+
+    def _call(self, definition: Stored) -> None:
+        operands = [self._array(operand) for operand in definition.operation]
+        instruction = definition.instruction
+        if instruction is None:
+            result: Any = operands[0]
+        else:
+            try:
+                result = instruction.op.kernel(*operands, **instruction.attrs)
+            except Exception as error:
+                raise_explained(instruction, error)
+        if definition in self.plan.held:
+            self.held[definition] = result
+        else:
+            np.copyto(self._array(definition), result)
+
+    def _array(self, definition: Definition) -> Any:
+        base = base_of(definition)
+        if base in self.plan.held:
+            return self.held[base]
+        location = self.plan.locations.get(base)
+        if location is None:
+            number = getattr(base, "number", 0)
+            return np.full(definition.shape, number, definition.dtype)
+        if location.slot == self.plan.arena_slot:
+            return np.ndarray(definition.shape, definition.dtype, self.arena, location.offset)
+        return self.arrays[location.slot].reshape(definition.shape)
+
+
+def _output_shape(definition: Definition) -> tuple[int, ...]:
+    return definition.shape
+
+
+def _data(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def make_call(machine: Machine) -> Callable[..., list[Array]]:
+    """Return a function that many threads may call, each with memory of its own."""
+    # taking from and adding to a list is atomic, so no two threads get the same one
+    idle = [State(machine)]
+
+    def call(*inputs: Array) -> list[Array]:
+        try:
+            state = idle.pop()
+        except IndexError:
+            state = State(machine)
+        try:
+            return state.run(*inputs)
+        finally:
+            idle.append(state)
+
+    return call

@@ -1,0 +1,462 @@
+"""The command line: what it prints, its exit codes, and that no traceback of ours is shown."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import networkx as nx
+import pytest
+
+import sidebyside
+from sidebyside.cli import main, parse_size
+from sidebyside.progress import Progress
+
+COMPARE = sys.modules["sidebyside.compare"]  # the attribute of that name is the function
+QUICK = ["--budget", "0.02"]
+
+PROGRAM = """
+import numpy as np
+from sidebyside import Workload
+
+def layer(xp, x, w):
+    return xp.sum(xp.tanh(x @ w))
+
+def inputs(rng, size):
+    return np.ones((4, 3), np.float32), np.ones((3, 2), np.float32)
+
+one = Workload(layer, inputs, wrt=(1,), name="one")
+two = Workload(layer, inputs, name="two", title="forward only")
+"""
+
+BARE = """
+import numpy as np
+
+wrt = [0]
+sizes = [2, 3]
+
+def f(xp, x):
+    return xp.sum(x * x)
+
+def inputs(rng, size):
+    return np.ones(size, np.float32)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        code = main([str(each) for each in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def refused(run, *arguments):
+    """Return the message of a command that must be refused without a traceback or results."""
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.startswith("[SBS-")
+    return err
+
+
+# commands -----------------------------------------------------------------------------------------
+
+
+def test_without_a_command_there_is_help(run):
+    code, out, _ = run()
+    assert code == 0
+    assert "sidebyside table" in out
+
+
+def test_version_is_that_of_the_distribution(capsys):
+    from importlib.metadata import version
+
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"sidebyside {sidebyside.__version__}\n"
+    assert sidebyside.__version__ == version("sidebyside")
+
+
+def test_list_has_workloads_and_modes(run):
+    code, out, _ = run("list")
+    assert code == 0
+    for name in ("seed", "lstm_text", "static:interpret", "torch.compile"):
+        assert f"\n  {name}" in out
+
+
+def test_compare_writes_what_it_prints(run, folder):
+    code, out, _ = run("compare", "seed", *QUICK, "--json", "a.json", "--csv", "a.csv")
+    assert code == 0
+    assert "seed: (x+w)*(w+1)" in out
+    assert "static is" in out or "static and dynamic do not differ" in out
+    data = json.loads((folder / "a.json").read_text())
+    assert [cell["mode"] for cell in data["rows"][0]["cells"]] == ["dynamic", "static"]
+    rows = list(csv.DictReader((folder / "a.csv").read_text().splitlines()))
+    assert rows[1]["largest_ulp"] == "0.0"
+    assert sorted(os.listdir(folder)) == ["a.csv", "a.json"]
+
+
+def test_compare_takes_modes_and_sizes(run):
+    code, out, _ = run(
+        "compare", "chain", "--modes", "dynamic, numpy", "--size", "7", "--size", "1,000", *QUICK
+    )
+    assert code == 0
+    assert "chain 7:" in out
+    assert "chain 1,000:" in out
+    assert "│ numpy " in out
+
+
+def test_compare_attributes_the_gain_to_passes(run):
+    code, out, _ = run("compare", "seed", "--attribute", *QUICK)
+    assert code == 0
+    assert "what the passes of static buy" in out
+    assert "fuse_elementwise" in out
+
+
+def test_show_prints_both_graphs(run):
+    code, out, _ = run("show", "seed")
+    assert code == 0
+    assert "dynamic: 3 operations recorded" in out
+    assert "%4 = MulBackward0(%2, %3)  float32[1]  # seed.py:" in out
+    assert "static, as declared: 6 instructions" in out
+    assert "static, after the passes: 4 instructions" in out
+    assert "simplify_algebra (6 → 4)" in out
+
+
+def test_show_prints_the_error_of_what_static_refuses(run):
+    code, out, _ = run("show", "control_flow")
+    assert code == 0
+    assert "MaxBackward0" not in out  # a comparison passes no gradient
+    assert "[SBS-301]" in out
+    assert "numbers declared at control_flow.py:14: def control_flow(" in out
+
+
+def names_of(path):
+    text = path.read_text()
+    if path.suffix == ".svg":
+        root = ElementTree.fromstring(text)
+        return [node.text for node in root.iter("{http://www.w3.org/2000/svg}title")]
+    if path.suffix == ".graphml":
+        return list(nx.parse_graphml(text))
+    if path.suffix == ".json":
+        return list(nx.node_link_graph(json.loads(text), edges="edges"))
+    return text.splitlines()
+
+
+@pytest.mark.parametrize("suffix", ["svg", "dot", "mmd", "graphml", "json"])
+def test_show_draws_all_three_graphs(run, folder, suffix):
+    code, out, _ = run("show", "seed", "-o", f"seed.{suffix}")
+    assert code == 0
+    assert out.startswith(f"wrote seed.{suffix}: dynamic: 3 operations recorded; static, as decl")
+    names = names_of(folder / f"seed.{suffix}")
+    assert sum("MulBackward0" in name or "dynamic/%4" in name for name in names) == 1
+    operations = ("add", "multiply")
+    if suffix in ("graphml", "json"):
+        assert sum("/%" in name for name in names) == 3 + 6 + 4
+    else:
+        found = [name for name in names if any(f"{op}" in name for op in operations)]
+        assert len(found) >= 6 + 4
+
+
+def test_identifiers_of_the_drawings_do_not_clash(run, folder):
+    run("show", "seed", "-o", "seed.svg")
+    root = ElementTree.parse(folder / "seed.svg").getroot()
+    ids = [node.get("id") for node in root.iter() if node.get("id")]
+    assert len(ids) == len(set(ids)) == 3
+    run("show", "seed", "-o", "seed.dot")
+    lines = (folder / "seed.dot").read_text().splitlines()
+    nodes = [line.split(" [")[0].strip() for line in lines if "tooltip" in line]
+    assert len(nodes) == len(set(nodes))
+    used = {end.strip(" ;") for line in lines if "->" in line for end in line.split("->")}
+    assert used <= set(nodes)
+
+
+# a user's own file --------------------------------------------------------------------------------
+
+
+def test_a_file_may_have_several_workloads(run, folder):
+    (folder / "mine.py").write_text(PROGRAM)
+    code, out, _ = run("compare", "mine.py", *QUICK)
+    assert code == 0
+    assert "one\n" in out
+    assert "two: forward only\n" in out
+    code, out, _ = run("compare", "mine.py:two", *QUICK)
+    assert "one\n" not in out
+    assert not (folder / "__pycache__").exists()
+
+
+def test_a_file_may_have_two_functions_only(run, folder):
+    (folder / "bare.py").write_text(BARE)
+    code, out, _ = run("compare", "bare.py", *QUICK)
+    assert code == 0
+    assert "bare 2\n" in out
+    assert "bare 3\n" in out
+
+
+def test_a_drawing_is_of_one_workload(run, folder):
+    (folder / "mine.py").write_text(PROGRAM)
+    err = refused(run, "show", "mine.py", "-o", "mine.svg")
+    assert "choose one, such as mine.py:one" in err
+    assert run("show", "mine.py:one", "-o", "mine.svg")[0] == 0
+    assert run("show", "mine.py")[0] == 0
+
+
+def test_a_file_may_import_its_neighbours(run, folder):
+    (folder / "neighbour_of_bare.py").write_text("FACTOR = 3\n")
+    (folder / "bare.py").write_text("from neighbour_of_bare import FACTOR\n" + BARE)
+    assert run("compare", "bare.py", "--size", "2", *QUICK)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def f(xp x):\n    pass\n", ["does not parse: invalid syntax", "mine.py:1: def f(xp x):"]),
+        ("x = (1,\n", ["does not parse: '(' was never closed", "mine.py:1: x = (1,"]),
+        ("import no_such_module\n", ["ModuleNotFoundError: No module named 'no_such_module'"]),
+        ("a = 1\nb = a / 0\n", ["ZeroDivisionError: division by zero", "mine.py:2: b = a / 0"]),
+        ("raise SystemExit(3)\n", ["failed when it was imported: SystemExit: 3"]),
+        ("x = 1\n", ["has no workload"]),
+        ("", ["has no workload"]),
+        ("x = '\0'\n", ["mine.py", "null bytes"]),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_with_its_line(run, folder, text, expected):
+    (folder / "mine.py").write_text(text)
+    err = refused(run, "compare", "mine.py", "--json", "found.json")
+    for each in expected:
+        assert each in err
+    assert not (folder / "found.json").exists()
+
+
+def test_a_file_in_another_encoding_is_refused(run, folder):
+    (folder / "mine.py").write_bytes(b"name = '\xff'\n")
+    assert "mine.py" in refused(run, "compare", "mine.py")
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("sead", "did you mean 'seed'?"),
+        ("nothing like it", "the builtin ones are seed, chain"),
+        ("missing.py", "there is no file missing.py"),
+        ("mine", "did you mean the file mine.py?"),
+        ("mine.py:three", "its workloads are one, two"),
+        ("mine.py:tow", "did you mean 'two'?"),
+        ("./", "is a folder"),
+    ],
+)
+def test_an_unknown_workload_is_refused_with_the_nearest(run, folder, reference, expected):
+    (folder / "mine.py").write_text(PROGRAM)
+    assert expected in refused(run, "compare", reference)
+
+
+def test_a_failing_program_shows_the_users_frames_only(run, folder):
+    (folder / "mine.py").write_text(
+        PROGRAM.replace("xp.sum(xp.tanh(x @ w))", "helper(x)")
+        + "\ndef helper(x):\n    return undefined_name\n"
+    )
+    code, out, err = run("compare", "mine.py", *QUICK, "--json", "found.json")
+    assert code == 1
+    assert out == ""
+    lines = [line.strip() for line in err.splitlines()]
+    assert [line for line in lines if line.startswith("File")] == [
+        'File "mine.py", line 6, in layer',
+        'File "mine.py", line 15, in helper',
+    ]
+    assert lines[-1] == "NameError: name 'undefined_name' is not defined"
+    assert not (folder / "found.json").exists()
+
+
+def test_a_failing_program_of_an_op_names_the_line(run, folder):
+    (folder / "mine.py").write_text(PROGRAM.replace("x @ w", "x @ x"))
+    err = refused(run, "compare", "mine.py")
+    assert "[SBS-101]" in err
+    assert "mine.py:6: return xp.sum(xp.tanh(x @ x))" in err
+
+
+def test_a_program_that_static_alone_refuses_is_no_failure(run, folder):
+    (folder / "mine.py").write_text(
+        PROGRAM.replace(
+            "    return xp.sum", "    if xp.sum(x) > 0:\n        x = -x\n    return xp.sum"
+        )
+    )
+    code, out, _ = run("compare", "mine.py:one", *QUICK)
+    assert code == 0
+    assert "[SBS-301]" in out
+    assert "static cannot run this program." in out
+
+
+# what cannot be done ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+def test_a_folder_that_is_not_there_is_refused_before_measuring(run, folder, option, monkeypatch):
+    monkeypatch.setattr(COMPARE, "compare", None)  # would be called to measure
+    err = refused(run, "compare", "seed", option, "missing/found")
+    assert "[SBS-402]" in err
+    assert "mkdir -p missing" in err
+    assert os.listdir(folder) == []
+
+
+def test_the_table_and_drawings_check_their_file_first(run, folder, monkeypatch):
+    monkeypatch.setattr("sidebyside.table.measure_table", None)
+    assert "[SBS-402]" in refused(run, "table", "--json", "missing/found.json")
+    assert "[SBS-402]" in refused(run, "show", "seed", "-o", "missing/seed.svg")
+    assert ".svg, .dot, .mmd" in refused(run, "show", "seed", "-o", "seed.png")
+
+
+def test_an_unknown_mode_is_refused(run):
+    assert "did you mean 'static'?" in refused(run, "compare", "seed", "--modes", "statc")
+    assert "no modes" in refused(run, "compare", "seed", "--modes", ",")
+
+
+def test_a_budget_must_be_time(run):
+    assert "a budget of -1.0 seconds" in refused(run, "compare", "seed", "--budget", "-1")
+
+
+def test_messages_of_the_command_line_name_no_line_of_ours(run):
+    err = refused(run, "compare", "sead")
+    assert "\n  at " not in err
+
+
+@pytest.mark.parametrize("size", ["9" * 14, "9" * 30])
+def test_a_size_beyond_the_memory_is_refused(run, size):
+    err = refused(run, "compare", "chain", "--size", size)
+    assert "[SBS-105]" in err
+
+
+def test_a_size_of_the_wrong_kind_is_refused(run):
+    assert "its own sizes are 512x512" in refused(
+        run, "compare", "layernorm_softmax", "--size", "3"
+    )
+
+
+def test_memory_that_runs_out_later_is_an_error_too(run, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(COMPARE, "compare", fail)
+    assert "[SBS-105]" in refused(run, "compare", "seed")
+
+
+def test_an_interrupt_leaves_nothing_behind(run, folder, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(COMPARE, "measure", interrupt)
+    code, out, err = run("compare", "seed", "--json", "found.json")
+    assert code == 130
+    assert out == ""
+    assert "interrupted" in err
+    assert os.listdir(folder) == []
+
+
+def test_wrong_arguments_are_explained(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["compare"])
+    assert caught.value.code == 2
+    assert "WORKLOAD" in capsys.readouterr().err
+
+
+def test_sizes_are_read():
+    assert parse_size("12") == 12
+    assert parse_size("4_000_000") == 4_000_000
+    assert parse_size("2x3x4") == (2, 3, 4)
+
+
+# processes ----------------------------------------------------------------------------------------
+
+
+def start(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "sidebyside", *arguments],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+
+
+def test_it_runs_as_a_module_and_names_no_line_of_pythons():
+    done = start("compare", "sead", text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "runpy" not in done.stderr
+    assert "[SBS-401]" in done.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sidebyside", "show", "lstm_text"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 0
+    assert err == b""
+
+
+def test_a_stream_of_plain_characters_gets_plain_characters():
+    done = start("show", "seed", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert done.returncode == 0
+    assert b"simplify_algebra (6 > 4)" in done.stdout
+
+
+# progress -----------------------------------------------------------------------------------------
+
+
+class Stream:
+    def __init__(self, terminal):
+        self.terminal = terminal
+        self.text = ""
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_progress_is_silent_at_first():
+    stream = Stream(terminal=True)
+    with Progress(stream, delay=1000) as progress:
+        progress("seed: steady state")
+    assert stream.text == ""
+
+
+def test_progress_rewrites_one_line_of_a_terminal_and_takes_it_away():
+    stream = Stream(terminal=True)
+    with Progress(stream, delay=0) as progress:
+        progress("seed: steady state")
+        progress("seed: memory")
+    assert stream.text.count("\n") == 0
+    assert stream.text.endswith("\r")
+    assert "\x1b" not in stream.text
+
+
+def test_progress_writes_a_line_a_workload_elsewhere():
+    stream = Stream(terminal=False)
+    with Progress(stream, delay=0) as progress:
+        for text in ("seed: fresh builds", "seed: steady state", "chain 1: steady state"):
+            progress(text)
+    assert stream.text == "0 s: seed\n0 s: chain 1\n"
