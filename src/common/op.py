@@ -119,6 +119,9 @@ class Op:
         Of a reduction that does nothing else: how two elements become one, ``"add"``,
         ``"multiply"``, ``"max"``, ``"min"``, ``"and"`` or ``"or"``. The operand is converted to the
         result's dtype first.
+    contraction : callable, optional
+        Of a contraction that is an einsum: ``contraction(*types, **attrs)`` returns its explicit
+        subscripts, one letter an axis, such as ``"ij,jk->ik"``. An axis of length 1 broadcasts.
     lowering : callable, optional
         ``lowering(*operands, **attrs)`` makes the same value, up to rounding, of simpler ops: what
         a compiler may use in place of the kernel.
@@ -152,6 +155,7 @@ class Op:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     expr: str = ""
     combine: str = ""
+    contraction: Callable[..., str] | None = None
     lowering: Callable[..., Any] | None = None
     alias: tuple[str, ...] = ()
     commutative: bool = False

@@ -245,29 +245,31 @@ def _run(
     freed = None if retain else Freed(user_place())
     anomaly = mode.is_anomaly_enabled()
     latest_change = versions.latest
-    pending: dict[Node, Any] = {}
-    heap: list[tuple[int, Node]] = []  # the negated sequence number of each pending node
+    pending: dict[Node, Any] = {}  # what has arrived at each node so far
+    heap: list[tuple[int, Node]] = []  # the operations in it, latest first
     node: Any
     for node, g in roots:
         if node in pending:
             pending[node] = pending[node] + g
         else:
-            heappush(heap, (-node.sequence, node))
             pending[node] = g
+            if not node.is_leaf:
+                heappush(heap, (-node.sequence, node))
     with mode.enable_grad() if create_graph else mode.no_grad():
-        carried: tuple[int, Node] | None = None  # one pending node that was not pushed yet
+        carried: Any = None  # one operation that belongs into the heap, often the next to come out
         while heap or carried is not None:
-            node = (heappop(heap) if carried is None else heappushpop(heap, carried))[1]
+            if carried is None:
+                node = heappop(heap)[1]
+            elif heap:
+                node = heappushpop(heap, (-carried.sequence, carried))[1]
+            else:
+                node = carried
             carried = None
             g = pending.pop(node)
             if node.extra is not None:
                 g = _run_extra(node, g)
             if targets and node in targets:
                 found[node] = g
-            if type(node) is AccumulateGrad:
-                if wanted is None:
-                    _accumulate(node, g)
-                continue
             if node.operands is None:
                 _recompute(node)
             if latest_change[0] > node.sequence:
@@ -284,13 +286,22 @@ def _run(
                 if edge in pending:
                     pending[edge] = pending[edge] + grad
                 else:
-                    if carried is not None:
-                        heappush(heap, carried)
-                    carried = (-edge.sequence, edge)
                     pending[edge] = grad
+                    if not edge.is_leaf:
+                        if carried is not None:
+                            heappush(heap, (-carried.sequence, carried))
+                        carried = edge
             grads = grad = None  # so that a leaf may keep the array itself, see _accumulate
             if freed is not None and node.saves:
                 node.free(freed)
+        for node in list(pending):  # only leaves are left
+            g = pending.pop(node)
+            if node.extra is not None:
+                g = _run_extra(node, g)
+            if node in targets:
+                found[node] = g
+            if wanted is None:
+                _accumulate(node, g)
     return found
 
 

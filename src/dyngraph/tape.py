@@ -76,6 +76,7 @@ class AccumulateGrad:
     """
 
     __slots__ = ("__weakref__", "extra", "grad", "sequence", "type")
+    is_leaf: ClassVar[bool] = True
     next_functions: ClassVar[tuple[()]] = ()
 
     def __init__(self, type: TensorType) -> None:
@@ -109,6 +110,7 @@ class GradFn:
 
     __slots__ = ("__weakref__", "edges", "extra", "operands", "out", "sequence")
 
+    is_leaf: ClassVar[bool] = False
     op: ClassVar[Op]
     types: ClassVar[Any] = None
     attrs: ClassVar[Mapping[str, Any]] = {}
@@ -186,13 +188,14 @@ class BinaryGradFn(GradFn):
 
     __slots__ = ("types",)
     types: tuple[TensorType, ...] | None  # type: ignore[misc]
-    rules: ClassVar[tuple[Rule | None, Rule | None]]
 
-    def pull(self, g: Any, out: Any, operands: tuple[Any, ...]) -> list[Any]:
-        """Return the gradient of both operands; see `GradFn.pull`."""
+
+def _binary_pull(x_rule: Rule | None, y_rule: Rule | None) -> Callable[..., list[Any]]:
+    """Return the `GradFn.pull` of an op of two operands with these rules."""
+
+    def pull(self: BinaryGradFn, g: Any, out: Any, operands: tuple[Any, ...]) -> list[Any]:
         x, y = operands
         x_edge, y_edge = self.edges
-        x_rule, y_rule = self.rules
         x_grad = None if x_edge is None or x_rule is None else x_rule(g, out, x, y)
         y_grad = None if y_edge is None or y_rule is None else y_rule(g, out, x, y)
         if self.types is not None:
@@ -200,6 +203,8 @@ class BinaryGradFn(GradFn):
             x_grad = None if x_grad is None else fit(x_grad, x_type)
             y_grad = None if y_grad is None else fit(y_grad, y_type)
         return [x_grad, y_grad]
+
+    return pull
 
 
 class GeneralGradFn(GradFn):
@@ -221,9 +226,9 @@ def grad_fn_type(op: Op, base: type[GradFn]) -> type[GradFn]:
         rule is not None and (rule.out == "value" or "value" in rule.operands) for rule in op.rules
     )
     members: dict[str, Any] = {"__slots__": (), "op": op, "saves": saves, "__module__": __name__}
-    rules = tuple(None if rule is None else rule.rule for rule in op.rules)
-    if base is UnaryGradFn and rules and rules[0] is not None:
+    rules = [None if rule is None else rule.rule for rule in op.rules]
+    if base is UnaryGradFn and any(rules):
         members["rule"] = staticmethod(rules[0])
-    elif base is BinaryGradFn:
-        members["rules"] = rules or (None, None)
+    elif base is BinaryGradFn and any(rules):
+        members["pull"] = _binary_pull(*rules)
     return type(name, (base,), members)

@@ -15,7 +15,7 @@ from common.errors import ArgumentError, DisagreementError, OutOfMemoryError, Si
 from common.types import Array
 from sidebyside.comparison import Cell, Comparison, Failure, PassGain, Row
 from sidebyside.equivalence import Difference, check_agreement
-from sidebyside.measure import Timings, environment, measure, time_once
+from sidebyside.measure import Timings, environment, load_average, measure, time_once
 from sidebyside.memory import measure_memory
 from sidebyside.modes import Mode, PassRecord, Prepared, find_mode
 from sidebyside.regime import Regime, find_regime
@@ -30,6 +30,9 @@ from sidebyside.workload import Workload, size_label
 
 STARTS = ENOUGH + 1
 """Most fresh builds behind a start time."""
+
+START_BUDGET = 4
+"""The most that fresh builds may take, in budgets."""
 
 Report = Callable[[str], None]
 
@@ -56,8 +59,8 @@ def compare(
     modes : sequence of str
         See `sidebyside.modes.MODES`. A mode named twice is compared with itself: an A/A test.
     budget : float
-        Seconds of steady-state samples for each workload and size; fresh builds take as long
-        again at most, except that at least one is made.
+        Seconds of steady-state samples for each workload and size. Fresh builds take up to
+        `START_BUDGET` times as long, and there is at least one.
     sizes : sequence, optional
         In place of the workloads' own.
     attribute : bool
@@ -92,6 +95,7 @@ def compare(
         )
     found = {label: find_mode(name) for label, name in _labels(modes).items()}
     say = report or (lambda text: None)
+    load = load_average()
     rows = []
     for workload in workloads:
         chosen = workload.sizes if sizes is None else tuple(sizes)
@@ -99,7 +103,7 @@ def compare(
             row = _Pairing(workload, size, found, budget, seed, say).row(attribute)
             rows.append(replace(row, several=len(chosen) > 1))
     packages = dict.fromkeys(mode.package for mode in found.values() if mode.package)
-    return Comparison(tuple(rows), environment(tuple(packages)))
+    return Comparison(tuple(rows), {**environment(tuple(packages)), "load": load})
 
 
 def _labels(modes: Sequence[str]) -> dict[str, str]:
@@ -232,7 +236,7 @@ class _Pairing:
         """
         self.say("fresh builds")
         starts: dict[str, list[_Start]] = {label: [] for label in timed}
-        deadline = time.perf_counter() + self.budget
+        deadline = time.perf_counter() + START_BUDGET * self.budget
         spent = dict.fromkeys(timed, 0.0)
         for _ in range(STARTS):
             for label in timed:

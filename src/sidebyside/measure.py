@@ -218,6 +218,11 @@ def thread_count() -> int:
     return core_count()
 
 
+def load_average() -> float | None:
+    """Return how many processes wanted a core in the last minute, where that is known."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
 def environment(packages: Sequence[str] = ()) -> dict[str, Any]:
     """Describe the machine and how the measurement was made.
 

@@ -157,8 +157,8 @@ class BreakEven:
 
     @property
     def at_once(self) -> bool:
-        """Whether it may be ahead from the first call on."""
-        return self.known and self.low <= 1 and not math.isinf(self.calls)
+        """Whether it is ahead from the first call on."""
+        return self.known and self.calls <= 1
 
     @property
     def never(self) -> bool:
@@ -183,7 +183,8 @@ def break_even(start: Estimate, reference_start: Estimate, gain: Estimate) -> Br
     -------
     BreakEven
         Its low end takes the smallest cost and the largest gain, its high end the opposite, so
-        the interval is wider than its confidence asks for.
+        the interval is wider than its confidence asks for. Where there are too few starts for an
+        interval, their range is taken.
 
     Examples
     --------

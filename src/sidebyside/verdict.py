@@ -51,7 +51,7 @@ def _payback(cell: Cell) -> str:
     even = cell.break_even
     if even is None or cell.start is None or cell.outcome == "too few samples":
         return ""
-    if not cell.build and (not even.known or even.never or even.at_once):
+    if not cell.build and (not even.known or even.never or even.low <= 1):
         return ""  # a mode that builds nothing has nothing to pay back
     cost = f"its start of {units.seconds(cell.start.value)}"
     if not even.known or even.never:
@@ -125,20 +125,25 @@ def _extremes(pairs: Sequence[Pair]) -> str:
 
 def waiting_verdict(pairs: Sequence[Pair]) -> str:
     """Return the verdict on "results at once" against "needs a whole graph first"."""
-    waits = [
-        (static.start.value / dynamic.start.value, row)
+    starts = [
+        (row, dynamic.start, static.start)
         for row, dynamic, static in pairs
-        if static.start is not None and dynamic.start is not None
+        if dynamic.start is not None and static.start is not None
     ]
-    if not waits:
+    if not starts:
         return "Not measured."
-    longest, row = max(waits, key=_first)
-    earlier = [each.label for wait, each in waits if wait <= 1]
-    if longest <= 1:
-        return f"Not here: static has its first number first, for {', '.join(earlier)}."
+    later = [
+        (static.value / dynamic.value, row)
+        for row, dynamic, static in starts
+        if static.low > dynamic.high
+    ]
+    earlier = [row.label for row, dynamic, static in starts if static.high < dynamic.low]
+    if not later:
+        return f"Not here: dynamic does not have its first number first; {_payments(pairs)}."
+    longest, row = max(later, key=_first)
     text = (
-        f"{'Mostly' if earlier else 'Confirmed'}: static's first number takes up to "
-        f"{units.factor(longest)} times as long ({row.label})"
+        f"{'Confirmed' if len(later) == len(starts) else 'Mostly'}: static's first number takes up "
+        f"to {units.factor(longest)} times as long ({row.label})"
     )
     if earlier:
         text += f", though it comes first for {', '.join(earlier)}"

@@ -23,6 +23,7 @@ from typing import Any as _Any
 
 import numpy as _numpy
 
+from common.errors import BakedValueWarning, RetraceWarning
 from common.namespace_info import NamespaceInfo as _NamespaceInfo
 from common.types import TensorType
 from staticgraph.autodiff import gradients
@@ -31,10 +32,9 @@ from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
 from staticgraph.derivatives import grad, jvp, value_and_grad, vjp
 from staticgraph.drawing import to_dot, to_graphml, to_json, to_mermaid, to_svg
 from staticgraph.executable import Executable, compile
-from staticgraph.explanation import Explanation, RetraceWarning
+from staticgraph.explanation import Explanation
 from staticgraph.function import StaticFunction, function
 from staticgraph.graph import Graph, current_graph
-from staticgraph.guards import BakedValueWarning
 from staticgraph.lower import lower
 from staticgraph.namespace import asarray
 from staticgraph.namespace import lookup as _lookup

@@ -90,6 +90,7 @@ def gradients(
                 f"the gradient with respect to {x!r}",
                 related=((f"{x.name} declared", x.source),),
             )
+    graph.require_open("gradients")
     with graph:
         roots = _roots(graph, targets, grad_ys)
         found = _pull(graph, targets, roots, sources)

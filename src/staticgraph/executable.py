@@ -73,6 +73,7 @@ class Executable:
         self.records = tuple(records)
         self.hooks = hooks
         self.call = _entry(self.inputs, runner.call, structure)
+        self._names = {feed.name for feed in inputs}
         self._runner = runner
         self._lowered = lowered
 
@@ -98,7 +99,9 @@ class Executable:
             If an instruction fails, with the line that declared it.
         """
         if named:
-            return self.call(*convert_feeds(self.inputs, arrays, named))
+            if arrays or named.keys() != self._names:
+                return self.call(*convert_feeds(self.inputs, arrays, named))
+            arrays = tuple([named[feed.name] for feed in self.inputs])
         return self.call(*arrays)
 
     @property

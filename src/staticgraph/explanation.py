@@ -8,10 +8,6 @@ from typing import Any
 from common.source import Source
 
 
-class RetraceWarning(UserWarning):
-    """A static function is traced again and again, so its build time is never won back."""
-
-
 @dataclass
 class Trace:
     """One trace of a static function.

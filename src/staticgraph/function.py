@@ -5,19 +5,18 @@ from __future__ import annotations
 import functools
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from common.errors import ArgumentError, GraphError
+from common.errors import ArgumentError, BakedValueWarning, GraphError, RetraceWarning, warn
 from common.tree import Structure, flatten, unflatten
 from staticgraph.build import placeholder
 from staticgraph.executable import Executable, compile
-from staticgraph.explanation import Explanation, RetraceWarning, Trace
+from staticgraph.explanation import Explanation, Trace
 from staticgraph.graph import Graph
-from staticgraph.guards import BakedValueWarning, Guards, RandomState, watch
+from staticgraph.guards import Guards, RandomState, watch
 from staticgraph.node import Node
 from staticgraph.signature import Slot, Static, matcher
 from staticgraph.trace import MAX_NODES, argument_names, declared_at, definition_of, run_trace
@@ -185,10 +184,12 @@ class StaticFunction:
         for generator in state.drawn():
             note = f"{generator} was drawn from: its numbers are fixed in the graph"
             record.baked.append(f"baked {note}")
-            warnings.warn(
-                f"{self.__name__}: while tracing, {note}; draw with a key, sg.random_key",
-                BakedValueWarning,
-                stacklevel=5,
+            warn(
+                BakedValueWarning(
+                    f"{self.__name__}: while tracing, {note}",
+                    cause="a generator's state is outside the graph: a later call does not draw",
+                    fix="draw with a key, sg.random_key, and pass the key as an argument",
+                )
             )
         return graph, values
 
@@ -244,12 +245,13 @@ class StaticFunction:
             fix = "pass numbers as arrays or plain numbers in place of static values"
         else:
             fix = "pad to a few fixed shapes, and keep dtypes the same from call to call"
-        warnings.warn(
-            f"{self.__name__} was traced {len(self._traces)} times, which took "
-            f"{spent * 1e3:.0f} ms; last because of {recent}. To avoid it, {fix}. "
-            f"{self.__name__}.explain() lists every trace",
-            RetraceWarning,
-            stacklevel=6,
+        warn(
+            RetraceWarning(
+                f"{self.__name__} was traced {len(self._traces)} times, which took "
+                f"{spent * 1e3:.0f} ms; last because of {recent}",
+                fix=f"{fix}; {self.__name__}.explain() lists every trace",
+                related=(("defined", definition_of(self.__wrapped__)),),
+            )
         )
 
     def explain(self) -> Explanation:

@@ -183,7 +183,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
             If the graph would have more than `max_nodes`.
         """
         if self._final:
-            self.require_open(op)
+            self.require_open(op.name)
         if type is None:
             type = self._types.infer(op, operands, attrs)
         else:
@@ -308,8 +308,8 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         """Whether nodes may be added inside ``with graph:`` only."""
         return self._sealed
 
-    def require_open(self, op: Op) -> None:
-        """Refuse to declare `op` if the graph is final.
+    def require_open(self, what: str) -> None:
+        """Refuse to declare an op or function called `what` if the graph is final.
 
         Raises
         ------
@@ -317,7 +317,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         """
         if self._final:
             raise FinalGraphError(
-                f"{op.name} was declared in graph {self.name!r} after it was compiled",
+                f"{what} was declared in graph {self.name!r} after it was compiled",
                 fix="declare every op before the loop that runs the graph; for a graph that is to "
                 "grow, call graph.unfreeze() first or create it with Graph(finalize=False)",
                 related=(("compiled", self._finalized_at),),

@@ -30,10 +30,6 @@ _PLAIN_TYPES = (*_PLAIN, TensorType, range, slice, type(Ellipsis))
 _COMPARABLE = (*_PLAIN_TYPES, frozenset, FunctionType, MethodType)
 
 
-class BakedValueWarning(UserWarning):
-    """Something was fixed in a traced graph that no guard can watch."""
-
-
 class Baked(NamedTuple):
     """A value that is fixed in the graph and is not watched, or not wholly.
 

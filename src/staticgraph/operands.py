@@ -73,7 +73,7 @@ def _has_dtype(value: Any) -> bool:
 
 def declare_mixed(graph: Graph, op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:
     """Declare `op` on operands of which some are arrays, Python numbers or weak nodes."""
-    graph.require_open(op)  # before any constant is added, to name the op and not its operand
+    graph.require_open(op.name)  # before any constant is added, to name the op and not its operand
     mixed = [_as_operand(graph, op, x, position) for position, x in enumerate(operands)]
     if _stays_weak(graph, op, mixed, attrs):
         nodes = [x if type(x) is Node else graph.constant_array(np.asarray(x)) for x in mixed]

@@ -264,7 +264,8 @@ def no_assignment(node: Node) -> SideBySideError:
     return InPlaceError(
         f"elements of {node!r} were assigned to",
         cause="a node is one value of the graph, computed once a run; it cannot change",
-        fix="make a new value: x = where(mask, value, x), or x = scatter_add(x, indices, update)",
+        fix="make a new value: x = set_item(x, key, value), x = where(mask, value, x), or "
+        "x = scatter_add(x, indices, update)",
         related=_related(node, frame),
     )
 

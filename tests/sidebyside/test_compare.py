@@ -63,7 +63,7 @@ def test_everything_is_measured(pair):
     assert static.ratio.value == pytest.approx(static.steady.value / dynamic.steady.value, rel=0.5)
     assert static.break_even.low <= static.break_even.calls <= static.break_even.high
     assert static.planned_bytes > 0
-    assert [gain.record.name for gain in static.passes][0] == "fold_constants"
+    assert static.passes[0].record.name == "fold_constants"
     assert row.regime.name.endswith("-bound")
 
 

@@ -45,7 +45,10 @@ def timed(mode, seconds, ratio=None, **options):
     return Cell(mode, **fields)
 
 
-def row_of(*cells, regime=Regime("overhead-bound", "an operation takes 1.2x the time")):
+REGIME = Regime("overhead-bound", "an operation takes 1.2x the time of one on a single number")
+
+
+def row_of(*cells, regime=REGIME):
     return Row("seed", "(x+w)*(w+1)", "1", cells, cells[0].mode, regime)
 
 

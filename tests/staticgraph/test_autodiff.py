@@ -7,6 +7,7 @@ import dyngraph as dg
 import staticgraph as sg
 from common.errors import (
     ArgumentError,
+    FinalGraphError,
     GraphError,
     LeakedNodeError,
     NonScalarError,
@@ -154,6 +155,20 @@ def test_gradients_pass_assignments_and_stop_where_told():
     w.value = [2.0]
     assert run(h).tolist() == [2]
     assert run(k).tolist() == [0]
+
+
+def test_what_is_declared_for_a_gradient_has_the_line_of_its_node():
+    with sg.Graph() as graph:
+        x = sg.placeholder("x", ())
+        y = sg.tanh(x)
+        z = y * y
+        (g,) = sg.gradients(z, [x])
+    assert g.source == y.source and y.source.text == "y = sg.tanh(x)"
+    assert {node.source.text for node in g.operands} <= {"y = sg.tanh(x)", "z = y * y"}
+    assert graph.line is None
+    sg.compile(g, backend="interpret")
+    with pytest.raises(FinalGraphError, match="gradients was declared in graph"):
+        sg.gradients(z, [x])
 
 
 # refusals -----------------------------------------------------------------------------------------

@@ -251,6 +251,11 @@ def _einsum_rule(position: int, g: Any, _out: Any, *operands: Any, subscripts: s
     return gradient
 
 
+def _explicit(*types: TensorType, subscripts: str) -> str:
+    contraction = _parse(subscripts, tuple(t.shape for t in types))
+    return f"{','.join(contraction.inputs)}->{contraction.output}"
+
+
 _einsum: Op = register(
     Op(
         name="einsum",
@@ -258,6 +263,7 @@ _einsum: Op = register(
         arity=None,
         kernel=_einsum_kernel,
         infer=_einsum_infer,
+        contraction=_explicit,
         vjp=_einsum_rule,
         attrs={"subscripts": ...},
         examples=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,16 @@ def _matmul_y_rule(g: Any, _out: Any, x: Any, y_type: TensorType) -> Any:
     return matmul(matrix_transpose(x), g)
 
 
+def _matmul_subscripts(x: TensorType, y: TensorType) -> str:
+    left = "i" if x.ndim > 1 else ""
+    right = "j" if y.ndim > 1 else ""
+    # letters of the axes before the last two, aligned on the right
+    letters = ascii_uppercase[: max(x.ndim, y.ndim, 2) - 2]
+    x_batch = letters[len(letters) - max(x.ndim - 2, 0) :]
+    y_batch = letters[len(letters) - max(y.ndim - 2, 0) :]
+    return f"{x_batch}{left}k,{y_batch}k{right}->{letters}{left}{right}"
+
+
 matmul: Op = register(
     Op(
         name="matmul",
@@ -112,6 +123,7 @@ matmul: Op = register(
         arity=2,
         kernel=_matmul,
         infer=_matmul_infer,
+        contraction=_matmul_subscripts,
         vjp=(_matmul_x_rule, _matmul_y_rule),
         takes_out=True,
         examples=(

@@ -11,6 +11,9 @@ from sidebyside.statistics import differs
 from sidebyside.verdict import cell_verdict, regime_sentence
 
 _WIDEST_MODE = 16
+BUSY = 0.5
+"""A load above this part of the cores is worth a warning."""
+
 HEADINGS = (
     "mode",
     "a call",
@@ -116,10 +119,16 @@ def environment_text(comparison: Comparison, width: int = 100) -> str:
     """Return the machine and the method."""
     about = comparison.environment
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    lines = (
+    lines = [
         f"Python {about['python']}, {versions}; {about['system']}, {about['cores']} cores, "
         f"{about['threads']} threads.",
         "Medians with 99% intervals; the modes take turns in random order; the collector runs "
         "between samples, not during them.",
-    )
+    ]
+    load = about.get("load")
+    if load is not None and load > BUSY * about["cores"]:
+        lines.append(
+            f"The machine was busy before this began (load {load:.1f}): on an idle one the "
+            "intervals are narrower."
+        )
     return "\n".join(textwrap.fill(line, width) for line in lines)

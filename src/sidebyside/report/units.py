@@ -55,8 +55,18 @@ def seconds_with_interval(estimate: Estimate) -> str:
 
 
 def interval(estimate: Estimate, scale: float = 1.0) -> str:
-    """Return the interval of an estimate, in units of `scale`."""
-    return f"({three_digits(estimate.low / scale)}–{three_digits(estimate.high / scale)})"
+    """Return the interval of an estimate, in units of `scale`.
+
+    Where there are too few samples for one, their range and number are shown.
+
+    Examples
+    --------
+    >>> from sidebyside.statistics import median_estimate
+    >>> interval(median_estimate(range(1, 10))), interval(median_estimate([1, 2, 3]))
+    ('(1.00–9.00)', '(1.00–3.00 in 3 runs)')
+    """
+    note = "" if estimate.known else f" in {estimate.count} run{'s' * (estimate.count > 1)}"
+    return f"({three_digits(estimate.low / scale)}–{three_digits(estimate.high / scale)}{note})"
 
 
 def size_in_bytes(value: float) -> str:

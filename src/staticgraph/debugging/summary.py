@@ -1,0 +1,41 @@
+"""An array in one line: its range and mean, and how many of its elements are not finite."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from common.types import Array
+
+
+def summarize(array: Array) -> str:
+    """Return the least, greatest and mean element, and the number of NaN and infinities.
+
+    Of complex numbers the absolute values are meant.
+
+    Examples
+    --------
+    >>> summarize(np.array([1.0, 2.0, 6.0]))
+    'min 1  max 6  mean 3'
+    >>> summarize(np.array([1.0, np.nan]))
+    'min 1  max 1  mean 1  1 NaN'
+    """
+    if not array.size:
+        return "empty"
+    kind = array.dtype.kind
+    # one element is kept an array, and integers stay exact
+    elements = np.abs(array).reshape(-1) if kind == "c" else array.reshape(-1)
+    notes = []
+    if kind in "fc":
+        finite = elements[np.isfinite(elements)]
+        nans = int(np.isnan(elements).sum())
+        others = elements.size - finite.size - nans
+        notes = [f"{count} {what}" for count, what in ((nans, "NaN"), (others, "inf")) if count]
+        elements = finite
+    if not elements.size:
+        return "  ".join(notes)
+    if array.size == 1:
+        return f"{array.reshape(-1)[0]}"
+    with np.errstate(all="ignore"):
+        mean = elements.mean(dtype=np.float64)
+    low, high = elements.min(), elements.max()
+    return "  ".join([f"min {low:.6g}  max {high:.6g}  mean {mean:.6g}", *notes])
