@@ -12,8 +12,10 @@ import ast
 import linecache
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from common.op import Op
 from common.operators import BINARY_OPERATORS, UNARY_OPERATORS
@@ -58,7 +60,9 @@ def _scope_of(code: CodeType) -> _Scope | None:
         return tree
     for node in ast.walk(tree):
         if isinstance(node, _SCOPES):
-            first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+            first = min(
+                [node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))]
+            )
             if first == code.co_firstlineno and getattr(node, "name", "<lambda>") == code.co_name:
                 return node
     return None
@@ -105,9 +109,7 @@ def _assignments(scope: _Scope) -> list[_Assignment]:
     for node in _own(scope):
         if isinstance(node, ast.Assign):
             targets, value = node.targets, node.value
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            targets, value = [node.target], node.value
-        elif isinstance(node, ast.AugAssign):
+        elif (isinstance(node, ast.AnnAssign) and node.value is not None) or isinstance(node, ast.AugAssign):
             targets, value = [node.target], node.value
         else:
             continue
@@ -141,7 +143,9 @@ def _subject(node: ast.AST) -> ast.expr | None:
             return node.func.value
         if node.args:
             first = node.args[0]
-            return first.elts[0] if isinstance(first, (ast.List, ast.Tuple)) and first.elts else first
+            return (
+                first.elts[0] if isinstance(first, (ast.List, ast.Tuple)) and first.elts else first
+            )
         return node.func.value if isinstance(node.func, ast.Attribute) else None
     return node.value if isinstance(node, ast.Attribute) else None
 
@@ -221,6 +225,20 @@ def _runs(node: ast.AST, op: Op) -> bool:
     return False
 
 
+def _base(node: ast.AST | None) -> str:
+    """Return the name of what an in-place change writes to: ``x`` in ``x[0] += 1``."""
+    while node is not None:
+        if isinstance(node, ast.Name):
+            return node.id
+        if isinstance(node, ast.AugAssign):
+            node = node.target
+        elif isinstance(node, ast.Call):
+            node = node.func
+        else:
+            node = getattr(node, "value", None)
+    return ""
+
+
 def where_saved(op: Op, changed: Place | None) -> list[Source]:
     """Return where `op` probably ran and saved what was overwritten at `changed`, in few lines."""
     if changed is None:
@@ -230,11 +248,11 @@ def where_saved(op: Op, changed: Place | None) -> list[Source]:
     if scope is None or overwritten is None:
         return []
     uses = [node for node in _own(scope) if _runs(node, op)]
-    change = _node_at(scope, overwritten)
-    target = _names(change)[:1] if change is not None else []
+    target = _base(_node_at(scope, overwritten))
     if target:  # the operation read or made what was overwritten
-        made = {id(n) for a in _assignments(scope) if target[0] in a.names for n in ast.walk(a.value)}
-        uses = [node for node in uses if target[0] in _names(node) or id(node) in made] or uses
+        values = [each.value for each in _assignments(scope) if target in each.names]
+        made = {node for value in values for node in ast.walk(value)}
+        uses = [node for node in uses if target in _names(node) or node in made] or uses
     lines = {place.line: place for place in (_place_of(node, code) for node in uses)}
     lines.pop(overwritten.line, None)
     before = [line for line in sorted(lines) if line < overwritten.line]
@@ -243,27 +261,30 @@ def where_saved(op: Op, changed: Place | None) -> list[Source]:
 
 # where a graph was cut ----------------------------------------------------------------------------
 
-_CUTTERS = {
-    "detach": "detach()",
-    "detach_": "detach_()",
-    "numpy": "numpy()",
-    "item": "item()",
-    "tolist": "tolist()",
-}
+_CUTTERS = frozenset({"detach", "detach_", "numpy", "item", "tolist", "float"})
 _MAKERS = frozenset({"tensor", "as_tensor", "asarray", "from_numpy", "array"})
 _INTEGERS = frozenset({"argmax", "argmin", "argsort", "long", "int", "nonzero", "searchsorted"})
 _OFF = frozenset({"no_grad", "inference_mode"})
 
 
-def where_cut(frame: FrameType | None) -> Found | None:
-    """Return the first cut on the way back from what `frame` asks a gradient of, or None."""
+def where_cut(frame: FrameType | None, through: bool = False) -> Found | None:
+    """Return the first cut on the way back from what `frame` asks a gradient of, or None.
+
+    Parameters
+    ----------
+    frame : frame or None
+        Of the user's line.
+    through : bool
+        Whether to look behind tensors that require a gradient, too: for an input that the result
+        does not reach.
+    """
     asked = _asked(frame) if frame is not None else None
     subject = _subject(asked[1]) if asked is not None else None
     if frame is None or asked is None or subject is None:
         return None
     values = {**frame.f_globals, **frame.f_locals}
-    walk = _Walk()
-    return walk.expression(subject, subject, _Context(frame.f_code, asked[0], values, asked[2].line))
+    context = _Context(frame.f_code, asked[0], values, asked[2].line)
+    return _Walk(through).expression(subject, subject, (), context)
 
 
 class _Context(NamedTuple):
@@ -278,24 +299,29 @@ class _Context(NamedTuple):
 class _Walk:
     """One way back through assignments and calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, through: bool) -> None:
+        self._through = through
         self._steps = 0
         self._seen: set[Any] = set()
 
     def expression(
-        self, value: ast.expr, statement: ast.AST, context: _Context
+        self, value: ast.expr, statement: ast.AST, rebound: tuple[str, ...], context: _Context
     ) -> Found | None:
-        """Return the first cut in `value`, or in what its names were assigned before."""
+        """Return the first cut in `value`, or in what its names were assigned before.
+
+        `rebound` are the names that `statement` assigns: what they meant in `value` is gone.
+        """
         self._steps += 1
         if self._steps > _MOST_STEPS:
             return None
-        off = _switched_off(context, statement)
-        if off is not None and any(isinstance(n, (ast.Call, ast.BinOp)) for n in ast.walk(value)):
-            return off
         nodes = [value, *_own(value)]
+        off = _switched_off(context, statement)
+        if off is not None and any(isinstance(node, (ast.Call, ast.BinOp)) for node in nodes):
+            return off
+        masks = _masks(nodes)
         for node in nodes:
-            reason = _cut_by(node)
-            if reason:
+            reason = "" if node in masks else _cut_by(node)
+            if reason and _carries(node, rebound, context, strict=_is_maker(node)):
                 return Found(reason, _place_of(node, context.code))
         for node in nodes:
             found = None
@@ -310,7 +336,7 @@ class _Walk:
     def _name(self, name: str, context: _Context) -> Found | None:
         tensor = context.values.get(name)
         if isinstance(tensor, Tensor):
-            if tensor.requires_grad:
+            if tensor.requires_grad and not self._through:
                 return None
             cut: Cut | None = getattr(tensor, "_cut", None)
             if cut is not None and cut.source is not None:
@@ -318,9 +344,10 @@ class _Walk:
         assignment = _assigned_before(context.scope, name, context.line)
         if assignment is None or (context.code, assignment.statement.lineno) in self._seen:
             return None
-        self._seen.add((context.code, assignment.statement.lineno))
-        before = context._replace(line=assignment.statement.lineno)
-        return self.expression(assignment.value, assignment.statement, before)
+        names, value, statement = assignment
+        self._seen.add((context.code, statement.lineno))
+        before = context._replace(line=statement.lineno)
+        return self.expression(value, statement, names, before)
 
     def _call(self, call: ast.Call, context: _Context) -> Found | None:
         """Go into a function of the user's, through what it returns."""
@@ -335,18 +362,64 @@ class _Walk:
         if scope is None or code in self._seen:
             return None
         self._seen.add(code)
-        inner = _Context(code, scope, function.__globals__, 0)
+        inner = _Context(code, scope, _outer_values(function), 0)
+        if isinstance(scope, ast.Lambda):
+            line = scope.lineno + 1
+            return self.expression(scope.body, scope.body, (), inner._replace(line=line))
         for decorator in getattr(scope, "decorator_list", ()):
             if not _OFF.isdisjoint(_called(decorator)):
                 return Found(f"{_called(decorator)[-1]}()", _place_of(decorator, code))
-        if isinstance(scope, ast.Lambda):
-            return self.expression(scope.body, scope.body, inner._replace(line=scope.lineno + 1))
         for node in _own(scope):
             if isinstance(node, ast.Return) and node.value is not None:
-                found = self.expression(node.value, node, inner._replace(line=node.lineno))
+                at = inner._replace(line=node.lineno)
+                found = self.expression(node.value, node, (), at)
                 if found is not None:
                     return found
         return None
+
+
+def _outer_values(function: FunctionType) -> dict[str, Any]:
+    """Return what the names mean that `function` reads from outside."""
+    code = function.__code__
+    names = function.__globals__
+    values = {name: names[name] for name in code.co_names if name in names}
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            values[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    return values
+
+
+def _masks(nodes: list[ast.AST]) -> set[ast.AST]:
+    """Return the comparisons that only choose: factors, and conditions of ``where``."""
+    choosers = [
+        node
+        for node in nodes
+        if isinstance(node, ast.BinOp)
+        or (isinstance(node, ast.Call) and _called(node)[-1:] == ["where"])
+    ]
+    return {
+        inner for node in choosers for inner in ast.walk(node) if isinstance(inner, ast.Compare)
+    }
+
+
+def _carries(node: ast.AST, rebound: tuple[str, ...], context: _Context, strict: bool) -> bool:
+    """Tell whether a gradient may have come as far as `node`, by what its names mean now.
+
+    With `strict` it must be known: data that tensors are made of has no gradient.
+    """
+    known = [context.values.get(name) for name in _names(node) if name not in rebound]
+    if any(isinstance(value, Tensor) and value.requires_grad for value in known):
+        return True
+    if strict:
+        return False
+    without = (Tensor, np.ndarray, np.generic, int, float, ModuleType, type)
+    return len(known) < len(_names(node)) or not all(isinstance(v, without) for v in known)
+
+
+def _is_maker(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _called(node)[-1:] in ([n] for n in (*_MAKERS, "float"))
 
 
 def _called(node: ast.AST) -> list[str]:
@@ -361,24 +434,21 @@ def _called(node: ast.AST) -> list[str]:
 def _cut_by(node: ast.AST) -> str:
     """Return what `node` does to a graph, or nothing."""
     if isinstance(node, ast.Compare):
-        return "a comparison, whose result has no gradient,"
+        return "a comparison, which has no gradient"
     if isinstance(node, ast.Attribute) and node.attr == "data":
         return ".data"
     if not isinstance(node, ast.Call):
         return ""
-    *_, name = ("", *_called(node))
-    if isinstance(node.func, ast.Attribute):
-        name = node.func.attr
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else _called(node)[-1:]
+    name = name if isinstance(name, str) else "".join(name)
     if name in _CUTTERS:
-        return _CUTTERS[name]
+        return f"{name}()"
     if name in _INTEGERS:
-        return f"{name}(), which gives integers,"
-    if name in _MAKERS and node.args and _names(node.args[0]):
-        return f"{name}(), which starts a new graph,"
-    if name == "float" and isinstance(node.func, ast.Name):
-        return "float()"
+        return f"{name}(), which gives integers"
+    if name in _MAKERS and node.args:
+        return f"{name}(), which starts a new graph"
     if name == "astype" and node.args and "int" in ast.unparse(node.args[0]):
-        return f"{name}() to integers"
+        return "astype() to integers"
     return ""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import common.functional  # noqa: F401  enters the compositions into the namespace
-from common.op import Kind, Op, namespace, register
+from common.op import Kind, Op, namespace
 from common.operators import (
     BINARY_OPERATORS,
     COMPARISONS,
@@ -18,21 +18,8 @@ from common.operators import (
     UNARY_OPERATORS,
 )
 from common.ops.creation import CREATION
-from common.types import TensorType
 from dyngraph.apply import FAST, lift, make_attributed, make_binary, make_unary
 from dyngraph.tensor import Tensor
-
-clone = register(
-    Op(
-        name="clone",
-        kind=Kind.MOVEMENT,
-        arity=1,
-        kernel=np.copy,
-        infer=lambda x: TensorType(x.shape, x.dtype),
-        vjp=(lambda g, _out, _x: g,),
-        doc="Return a copy of x.",
-    )
-)
 
 
 def wrap(result: Any) -> Any:

@@ -227,7 +227,7 @@ def grad_fn_type(op: Op, base: type[GradFn]) -> type[GradFn]:
     )
     members: dict[str, Any] = {"__slots__": (), "op": op, "saves": saves, "__module__": __name__}
     rules = [None if rule is None else rule.rule for rule in op.rules]
-    if base is UnaryGradFn and any(rules):
+    if base is UnaryGradFn and rules and rules[0] is not None:
         members["rule"] = staticmethod(rules[0])
     elif base is BinaryGradFn and any(rules):
         members["pull"] = _binary_pull(*rules)

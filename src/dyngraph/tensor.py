@@ -15,6 +15,7 @@ from common.errors import (
     NotDifferentiableError,
     OutOfMemoryError,
 )
+from common.op import REGISTRY
 from common.operators import ArrayOperators
 from common.types import DEFAULT_DTYPE, Array, TensorType
 from dyngraph import cut, printing
@@ -302,9 +303,7 @@ class Tensor(ArrayOperators):
 
     def clone(self) -> Tensor:
         """Return a copy; gradients flow through it."""
-        from dyngraph.namespace import clone
-
-        return clone(self)  # type: ignore[no-any-return]
+        return REGISTRY["clone"](self)  # type: ignore[no-any-return]
 
     def contiguous(self) -> Tensor:
         """Return this tensor, copied only if its elements are not in C order."""

@@ -404,3 +404,17 @@ sum_to: Op = register(
         doc="Sum the axes that broadcasting from `shape` enlarged: the gradient of broadcast_to.",
     )
 )
+
+
+clone = register(
+    Op(
+        name="clone",
+        kind=Kind.MOVEMENT,
+        arity=1,
+        kernel=np.copy,
+        infer=lambda x: TensorType(x.shape, x.dtype),
+        vjp=(lambda g, _out, _x: g,),
+        examples=(example((2, 3)), example(())),
+        doc="Return a copy of x.",
+    )
+)
