@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy import ndarray
 
+from common.errors import ArgumentError
 from common.op import Op
 from common.ops.elementwise import cast
 from common.ops.movement import sum_to
@@ -55,3 +56,18 @@ def fit(g: Any, operand_type: TensorType) -> Any:
     if g.dtype != operand_type.dtype:
         g = cast(g, dtype=operand_type.dtype)
     return g
+
+
+def require_policy(unused: Any) -> None:
+    """Refuse what says nothing about inputs without a path to the output.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if unused not in ("raise", "warn", "zero", "none"):
+        raise ArgumentError(
+            f"unused must be 'raise', 'warn', 'zero' or 'none', not {unused!r}",
+            cause="it says what an input without a path to the output gets",
+            fix='choose one of them, for example unused="zero"',
+        )

@@ -122,6 +122,11 @@ class Op:
     contraction : callable, optional
         Of a contraction that is an einsum: ``contraction(*types, **attrs)`` returns its explicit
         subscripts, one letter an axis, such as ``"ij,jk->ik"``. An axis of length 1 broadcasts.
+    selection : callable, optional
+        Of an op that selects by index arrays: ``selection(*types, **attrs)`` returns subscripts
+        like those of an einsum, in which each ``@`` stands for an axis that the next index array
+        selects from: ``"@d,b->bd"`` takes rows. On the right it adds into zeros: ``"bd,b->@d"``.
+        Empty where the op does something else with operands of these types.
     lowering : callable, optional
         ``lowering(*operands, **attrs)`` makes the same value, up to rounding, of simpler ops: what
         a compiler may use in place of the kernel.
@@ -156,6 +161,7 @@ class Op:
     expr: str = ""
     combine: str = ""
     contraction: Callable[..., str] | None = None
+    selection: Callable[..., str] | None = None
     lowering: Callable[..., Any] | None = None
     alias: tuple[str, ...] = ()
     commutative: bool = False

@@ -13,20 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from common.autodiff import require_policy
 from common.errors import (
-    AnomalyError,
     ArgumentError,
     FreedGraphError,
-    InPlaceError,
-    NoGraphError,
     NonScalarError,
-    NotDifferentiableError,
     ShapeError,
     UnusedInputError,
+    warn,
 )
 from common.source import source_of, user_place
 from common.types import TensorType
-from dyngraph import mode, versions
+from dyngraph import failures, mode, versions
 from dyngraph.tape import AccumulateGrad, Dropped, Freed, GradFn, Node
 from dyngraph.tensor import Tensor
 
@@ -75,8 +73,9 @@ def grad(
         Keep the saved values; defaults to `create_graph`.
     create_graph : bool
         Make the gradients differentiable themselves.
-    unused : {"raise", "zero", "none"}
-        What to give for an input that no output depends on.
+    unused : {"raise", "warn", "zero", "none"}
+        What to give for an input that no output depends on: an error that shows where the path
+        may break, zeros with a warning or without one, or None.
     allow_unused : bool
         PyTorch's spelling of ``unused="none"``.
 
@@ -97,12 +96,7 @@ def grad(
     (tensor(2.),)
     """
     policy = "none" if allow_unused else unused
-    if policy not in ("raise", "zero", "none"):
-        raise ArgumentError(
-            f"unused must be 'raise', 'zero' or 'none', not {unused!r}",
-            cause="it says what an input without a path to the output gets",
-            fix='choose one of them, for example unused="zero"',
-        )
+    require_policy(policy)
     outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     if grad_outputs is not None and not isinstance(grad_outputs, (tuple, list)):
@@ -115,15 +109,15 @@ def grad(
     for position, (node, x) in enumerate(zip(nodes, inputs, strict=True)):
         if node in found:
             grads.append(_tensor(found[node]))
-        elif policy == "zero":
-            grads.append(Tensor(np.zeros(x.shape, x.dtype), None))
         elif policy == "none":
             grads.append(None)
         else:
-            raise UnusedInputError(
-                f"input {position}, a tensor {TensorType(x.shape, x.dtype)}, "
-                "does not reach the output"
-            )
+            if policy != "zero":
+                error = failures.unused_input(x, position, [root for root, _ in roots])
+                if policy == "raise":
+                    raise error
+                warn(failures.warning_of(error))
+            grads.append(Tensor(np.zeros(x.shape, x.dtype), None))
     return tuple(grads)
 
 
@@ -160,7 +154,7 @@ def _roots(
     for x, cotangent in zip(tensors, given, strict=True):
         node = x._node
         if node is None:
-            raise _no_graph(x)
+            raise failures.no_graph(x)
         array = x._array
         g: Any
         if cotangent is None:
@@ -182,26 +176,6 @@ def _roots(
                 )
         roots.append((node, Tensor(g, None) if create_graph and not isinstance(g, Tensor) else g))
     return roots
-
-
-def _no_graph(x: Tensor) -> NoGraphError | NotDifferentiableError:
-    if x.dtype.kind != "f":
-        return NotDifferentiableError(f"the result has dtype {x.dtype}")
-    found = getattr(x, "_cut", None)
-    if found is not None:
-        return NoGraphError(
-            f"the result was cut from its graph by {found.reason}",
-            cause="nothing before that place is recorded",
-            fix="move the cut behind backward(), or leave it out",
-            related=(("cut", found.source),),
-        )
-    if not mode.is_grad_enabled():
-        return NoGraphError(
-            "nothing was recorded: gradients are switched off here",
-            cause="the computation ran inside no_grad()",
-            fix="compute the result outside no_grad(), or inside enable_grad()",
-        )
-    return NoGraphError("the result does not require a gradient")
 
 
 def _path(roots: list[tuple[Node, Any]], wanted: Iterable[Node]) -> set[Node]:
@@ -384,43 +358,12 @@ def _check_versions(node: GradFn) -> None:
     for array in node.saved():
         change = versions.change_after(array, node.sequence)
         if change is not None:
-            saved = node.extra.source if node.extra is not None else None
-            raise InPlaceError(
-                f"a value saved by {node.describe()} was overwritten by {change.operation}",
-                cause=f"the gradient of {node.describe()} needs the "
-                f"{TensorType(array.shape, array.dtype)} as it was; it is now at version "
-                f"{change.version}"
-                + ("" if saved else " (run under detect_anomaly() to see the line that saved it)"),
-                related=((f"saved by {node.describe()}", saved), ("overwritten", change.source)),
-            )
+            raise failures.overwritten(node, array, change)
 
 
 def _check_finite(node: GradFn, g: Any, grads: list[Any]) -> None:
-    """Raise if `node` turned a gradient without NaN into one with NaN."""
+    """Raise if `node` gave a gradient that holds NaN."""
     for position, grad in enumerate(grads):
         array = grad._array if isinstance(grad, Tensor) else grad
-        if not isinstance(array, np.ndarray) or not np.isnan(array).any():
-            continue
-        where = int(np.flatnonzero(np.isnan(array).reshape(-1))[0])
-        index = tuple(int(i) for i in np.unravel_index(where, array.shape)) if array.ndim else ()
-        values = []
-        for number, operand in enumerate(node.operands or ()):
-            if isinstance(operand, np.ndarray) and operand.shape == array.shape:
-                values.append(f"operand {number} is {operand[index]!r} there")
-        upstream = g._array if isinstance(g, Tensor) else g
-        if isinstance(upstream, np.ndarray) and upstream.shape == array.shape:
-            values.append(f"the gradient that came in is {upstream[index]!r}")
-        hint = (
-            "; a zero gradient times an infinite slope is NaN, as in where(x > 0, log(x), 0)"
-            if "gradient that came in is" in " ".join(values) and upstream[index] == 0
-            else ""
-        )
-        source = node.extra.source if node.extra is not None else None
-        raise AnomalyError(
-            f"{node.name()} returned NaN for operand {position} at index {index}",
-            cause="; ".join(values) + hint if values else "",
-            fix="make the operand safe before the operation: log(where(x > 0, x, 1))"
-            if hint
-            else "",
-            related=((f"{node.describe()} ran", source),),
-        )
+        if isinstance(array, np.ndarray) and np.isnan(array).any():
+            raise failures.not_a_number(node, g, position, array)

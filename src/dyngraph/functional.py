@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import ArgumentError, NonScalarError, ShapeError
+from common.autodiff import require_policy
+from common.errors import ArgumentError, NonScalarError, ShapeError, UnusedInputError, warn
 from common.tree import flatten, unflatten
 from dyngraph import engine
+from dyngraph.failures import warning_of
 from dyngraph.mode import enable_grad, is_grad_enabled
 from dyngraph.namespace import NAMESPACE
 from dyngraph.tensor import Tensor, as_tensor
@@ -37,7 +39,7 @@ def value_and_grad(
         Whether the function returns ``(value, aux)``; then so does the new one, first.
     create_graph : bool
         Make the gradients differentiable; also done where the arguments themselves require one.
-    unused : {"zero", "none", "raise"}
+    unused : {"zero", "none", "warn", "raise"}
         What to give for an argument without a path to the value.
 
     Returns
@@ -52,6 +54,7 @@ def value_and_grad(
     >>> value_and_grad(lambda x: dg.sum(x * x))(dg.tensor([1.0, 2.0]))
     (tensor(5.), tensor([2., 4.]))
     """
+    require_policy(unused)
     several = not isinstance(argnums, int)
     positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
@@ -107,12 +110,13 @@ def value_and_grad(
 
 
 def _without_path(leaves: list[Tensor], unused: str) -> list[Tensor | None]:
-    from common.errors import UnusedInputError
-
-    if unused == "raise":
-        raise UnusedInputError("the value depends on none of the arguments")
     if unused == "none":
         return [None] * len(leaves)
+    if unused != "zero":
+        error = UnusedInputError("the value depends on none of the arguments")
+        if unused == "raise":
+            raise error
+        warn(warning_of(error))
     return [Tensor(np.zeros(x.shape, x.dtype), None) for x in leaves]
 
 

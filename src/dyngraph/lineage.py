@@ -9,9 +9,7 @@ never to decide.
 from __future__ import annotations
 
 import ast
-import linecache
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -21,133 +19,45 @@ from common.op import Op
 from common.operators import BINARY_OPERATORS, UNARY_OPERATORS
 from common.source import Place, Source, is_users, source_of
 from dyngraph.cut import Cut
+from dyngraph.syntax import (
+    Scope,
+    asked_by,
+    assigned_before,
+    assignments,
+    called_names,
+    names_in,
+    node_at,
+    own_nodes,
+    place_of,
+    scope_of,
+    subject_of,
+)
 from dyngraph.tensor import Tensor
 
-_Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _MOST_STEPS = 200
 
 
 class Found(NamedTuple):
-    """A piece of the program that matters.
+    """A place where a value left its graph.
 
     Attributes
     ----------
     reason : str
-        Such as ``"detach()"``.
+        What did it, such as ``"detach()"``.
+    cause, fix : str
+        Why no gradient comes through, and what to write instead.
     source : Source
     """
 
     reason: str
+    cause: str
+    fix: str
     source: Source
 
 
-# the source ---------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=32)
-def _parse(lines: tuple[str, ...]) -> ast.Module | None:
-    try:
-        return ast.parse("".join(lines))
-    except (SyntaxError, ValueError):
-        return None
-
-
-def _scope_of(code: CodeType) -> _Scope | None:
-    """Return the piece of the source that `code` was compiled from."""
-    tree = _parse(tuple(linecache.getlines(code.co_filename)))
-    if tree is None or code.co_name == "<module>":
-        return tree
-    for node in ast.walk(tree):
-        if isinstance(node, _SCOPES):
-            first = min(
-                [node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))]
-            )
-            if first == code.co_firstlineno and getattr(node, "name", "<lambda>") == code.co_name:
-                return node
-    return None
-
-
-def _own(scope: ast.AST) -> Iterator[ast.AST]:
-    """Yield what `scope` runs itself: functions defined inside are left out."""
-    for child in ast.iter_child_nodes(scope):
-        yield child
-        if not isinstance(child, (*_SCOPES, ast.ClassDef)):
-            yield from _own(child)
-
-
-def _node_at(scope: _Scope, place: Source) -> ast.AST | None:
-    """Return the node that stands exactly where `place` does."""
-    wanted = (place.line, place.column, place.end_line, place.end_column)
-    for node in _own(scope):
-        found = [getattr(node, name, None) for name in ("lineno", "col_offset", "end_lineno")]
-        if (*found, getattr(node, "end_col_offset", None)) == wanted:
-            return node
-    return None
-
-
-def _place_of(node: Any, code: CodeType) -> Source:
-    return Source(
-        code.co_filename,
-        node.lineno,
-        code.co_name,
-        node.col_offset,
-        node.end_col_offset,
-        node.end_lineno,
-    )
-
-
-class _Assignment(NamedTuple):
-    names: tuple[str, ...]
-    value: ast.expr
-    statement: ast.stmt
-
-
-def _assignments(scope: _Scope) -> list[_Assignment]:
-    """Return the assignments that `scope` makes, in the order of their lines."""
-    found = []
-    for node in _own(scope):
-        if isinstance(node, ast.Assign):
-            targets, value = node.targets, node.value
-        elif (isinstance(node, ast.AnnAssign) and node.value is not None) or isinstance(node, ast.AugAssign):
-            targets, value = [node.target], node.value
-        else:
-            continue
-        names = [n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)]
-        found.append(_Assignment(tuple(names), value, node))
-    return sorted(found, key=lambda each: each.statement.lineno)
-
-
-def _assigned_before(scope: _Scope, name: str, line: int) -> _Assignment | None:
-    """Return the last assignment to `name` above `line`."""
-    above = [a for a in _assignments(scope) if name in a.names and a.statement.lineno < line]
-    return above[-1] if above else None
-
-
-def _names(node: ast.AST) -> list[str]:
-    return [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
-
-
-def _asked(frame: FrameType) -> tuple[_Scope, ast.AST, Source] | None:
-    """Return the scope that `frame` runs, and the expression that it is evaluating."""
-    place = source_of((frame.f_code, frame.f_lasti))
-    scope = _scope_of(frame.f_code)
-    node = None if scope is None or place is None else _node_at(scope, place)
-    return None if scope is None or node is None or place is None else (scope, node, place)
-
-
-def _subject(node: ast.AST) -> ast.expr | None:
-    """Return what a call or an attribute is asked of: ``x`` in ``x.grad`` and ``grad(x, w)``."""
-    if isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Attribute) and node.func.attr == "backward" and not node.args:
-            return node.func.value
-        if node.args:
-            first = node.args[0]
-            return (
-                first.elts[0] if isinstance(first, (ast.List, ast.Tuple)) and first.elts else first
-            )
-        return node.func.value if isinstance(node.func, ast.Attribute) else None
-    return node.value if isinstance(node, ast.Attribute) else None
+def values_in(frame: FrameType) -> dict[str, Any]:
+    """Return what the names in `frame` mean."""
+    return {**frame.f_globals, **frame.f_locals}
 
 
 # where a tensor that is not a leaf was made -------------------------------------------------------
@@ -173,19 +83,19 @@ class Made(NamedTuple):
 
 def where_made(frame: FrameType | None) -> Made | None:
     """Return where the tensor was made whose attribute `frame` is reading, or None."""
-    asked = _asked(frame) if frame is not None else None
+    asked = asked_by(frame) if frame is not None else None
     if frame is None or asked is None:
         return None
     scope, node, place = asked
-    subject = _subject(node)
+    subject = subject_of(node, values_in(frame))
     if not isinstance(subject, ast.Name):
         return None
-    assignment = _assigned_before(scope, subject.id, place.line)
+    assignment = assigned_before(scope, subject.id, place.line)
     if assignment is None:
         return None
     inner = [each for each in ast.walk(assignment.value) if _asks_for_gradient(each)]
     leaf = ast.unparse(inner[0]) if inner and inner[0] is not assignment.value else ""
-    return Made(subject.id, _place_of(assignment.value, frame.f_code), leaf)
+    return Made(subject.id, place_of(assignment.value, frame.f_code), leaf)
 
 
 def _asks_for_gradient(node: ast.AST) -> bool:
@@ -199,7 +109,7 @@ def _asks_for_gradient(node: ast.AST) -> bool:
 
 # where an operation ran ---------------------------------------------------------------------------
 
-_SYMBOLS: dict[type, str] = {
+_METHODS: dict[type, str] = {
     ast.Add: "__add__",
     ast.Sub: "__sub__",
     ast.Mult: "__mul__",
@@ -209,20 +119,18 @@ _SYMBOLS: dict[type, str] = {
     ast.MatMult: "__matmul__",
     ast.USub: "__neg__",
 }
+_OPERATORS = {**BINARY_OPERATORS, **UNARY_OPERATORS}
+_SPELLED: dict[type, frozenset[str]] = {
+    symbol: frozenset({_OPERATORS[method]}) for symbol, method in _METHODS.items()
+} | {ast.Pow: frozenset({"pow", "square"})}
+"""The ops that Python's operators run."""
 
 
 def _runs(node: ast.AST, op: Op) -> bool:
     """Tell whether `node` is a use of `op`."""
-    if isinstance(node, ast.Call):
-        called = node.func
-        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-        return name in (op.name, *op.alias)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        return op.name in ("pow", "square")
     if isinstance(node, (ast.BinOp, ast.UnaryOp)):
-        method = _SYMBOLS.get(type(node.op), "")
-        return op.name in (BINARY_OPERATORS.get(method), UNARY_OPERATORS.get(method))
-    return False
+        return op.name in _SPELLED.get(type(node.op), ())
+    return _function(node) in (op.name, *op.alias)
 
 
 def _base(node: ast.AST | None) -> str:
@@ -244,16 +152,16 @@ def where_saved(op: Op, changed: Place | None) -> list[Source]:
     if changed is None:
         return []
     code, overwritten = changed[0], source_of(changed)
-    scope = _scope_of(code)
+    scope = scope_of(code)
     if scope is None or overwritten is None:
         return []
-    uses = [node for node in _own(scope) if _runs(node, op)]
-    target = _base(_node_at(scope, overwritten))
+    uses = [node for node in own_nodes(scope) if _runs(node, op)]
+    target = _base(node_at(scope, overwritten))
     if target:  # the operation read or made what was overwritten
-        values = [each.value for each in _assignments(scope) if target in each.names]
+        values = [each.value for each in assignments(scope) if target in each.names]
         made = {node for value in values for node in ast.walk(value)}
-        uses = [node for node in uses if target in _names(node) or node in made] or uses
-    lines = {place.line: place for place in (_place_of(node, code) for node in uses)}
+        uses = [node for node in uses if target in names_in(node) or node in made] or uses
+    lines = {place.line: place for place in (place_of(node, code) for node in uses)}
     lines.pop(overwritten.line, None)
     before = [line for line in sorted(lines) if line < overwritten.line]
     return [lines[line] for line in (before or sorted(lines))[-3:]]
@@ -261,7 +169,27 @@ def where_saved(op: Op, changed: Place | None) -> list[Source]:
 
 # where a graph was cut ----------------------------------------------------------------------------
 
-_CUTTERS = frozenset({"detach", "detach_", "numpy", "item", "tolist", "float"})
+# why no gradient comes through, and what to write instead
+_CUT = ("nothing before that place is recorded", "leave it out, or move it behind backward()")
+_PLAIN = (
+    "plain numbers do not remember the operations that made them",
+    "stay with tensors and dyngraph's functions up to backward()",
+)
+_DISCRETE = (
+    "integers and booleans have no gradient",
+    "use a differentiable function in its place, such as softmax, sigmoid or cross_entropy",
+)
+_UNRECORDED = (
+    "operations inside it are not recorded",
+    "compute the result outside of it, or inside enable_grad()",
+)
+_CUTTERS = {
+    "detach": _CUT,
+    "detach_": _CUT,
+    "numpy": _PLAIN,
+    "item": _PLAIN,
+    "tolist": _PLAIN,
+}
 _MAKERS = frozenset({"tensor", "as_tensor", "asarray", "from_numpy", "array"})
 _INTEGERS = frozenset({"argmax", "argmin", "argsort", "long", "int", "nonzero", "searchsorted"})
 _OFF = frozenset({"no_grad", "inference_mode"})
@@ -278,11 +206,13 @@ def where_cut(frame: FrameType | None, through: bool = False) -> Found | None:
         Whether to look behind tensors that require a gradient, too: for an input that the result
         does not reach.
     """
-    asked = _asked(frame) if frame is not None else None
-    subject = _subject(asked[1]) if asked is not None else None
-    if frame is None or asked is None or subject is None:
+    asked = asked_by(frame) if frame is not None else None
+    if frame is None or asked is None:
         return None
-    values = {**frame.f_globals, **frame.f_locals}
+    values = values_in(frame)
+    subject = subject_of(asked[1], values)
+    if subject is None:
+        return None
     context = _Context(frame.f_code, asked[0], values, asked[2].line)
     return _Walk(through).expression(subject, subject, (), context)
 
@@ -291,7 +221,7 @@ class _Context(NamedTuple):
     """Where an expression stands: what its names mean and which assignments lie before it."""
 
     code: CodeType
-    scope: _Scope
+    scope: Scope
     values: Mapping[str, Any]
     line: int
 
@@ -314,34 +244,34 @@ class _Walk:
         self._steps += 1
         if self._steps > _MOST_STEPS:
             return None
-        nodes = [value, *_own(value)]
+        nodes = [value, *own_nodes(value)]
         off = _switched_off(context, statement)
         if off is not None and any(isinstance(node, (ast.Call, ast.BinOp)) for node in nodes):
             return off
         masks = _masks(nodes)
         for node in nodes:
-            reason = "" if node in masks else _cut_by(node)
-            if reason and _carries(node, rebound, context, strict=_is_maker(node)):
-                return Found(reason, _place_of(node, context.code))
+            cut = None if node in masks else _cut_by(node)
+            if cut is not None and _carries(node, rebound, context, strict=_is_maker(node)):
+                return Found(*cut, place_of(node, context.code))
         for node in nodes:
             found = None
             if isinstance(node, ast.Name):
-                found = self._name(node.id, context)
+                found = self._name(node.id, node.id in rebound, context)
             elif isinstance(node, ast.Call):
                 found = self._call(node, context)
             if found is not None:
                 return found
         return None
 
-    def _name(self, name: str, context: _Context) -> Found | None:
-        tensor = context.values.get(name)
+    def _name(self, name: str, rebound: bool, context: _Context) -> Found | None:
+        tensor = None if rebound else context.values.get(name)
         if isinstance(tensor, Tensor):
             if tensor.requires_grad and not self._through:
                 return None
             cut: Cut | None = getattr(tensor, "_cut", None)
             if cut is not None and cut.source is not None:
-                return Found(cut.reason, cut.source)
-        assignment = _assigned_before(context.scope, name, context.line)
+                return Found(cut.reason, *_CUT, cut.source)
+        assignment = assigned_before(context.scope, name, context.line)
         if assignment is None or (context.code, assignment.statement.lineno) in self._seen:
             return None
         names, value, statement = assignment
@@ -358,7 +288,7 @@ class _Walk:
         if not isinstance(function, FunctionType) or not is_users(function.__code__):
             return None
         code = function.__code__
-        scope = _scope_of(code)
+        scope = scope_of(code)
         if scope is None or code in self._seen:
             return None
         self._seen.add(code)
@@ -367,9 +297,10 @@ class _Walk:
             line = scope.lineno + 1
             return self.expression(scope.body, scope.body, (), inner._replace(line=line))
         for decorator in getattr(scope, "decorator_list", ()):
-            if not _OFF.isdisjoint(_called(decorator)):
-                return Found(f"{_called(decorator)[-1]}()", _place_of(decorator, code))
-        for node in _own(scope):
+            if not _OFF.isdisjoint(called_names(decorator)):
+                name = f"{called_names(decorator)[-1]}()"
+                return Found(name, *_UNRECORDED, place_of(decorator, code))
+        for node in own_nodes(scope):
             if isinstance(node, ast.Return) and node.value is not None:
                 at = inner._replace(line=node.lineno)
                 found = self.expression(node.value, node, (), at)
@@ -393,12 +324,7 @@ def _outer_values(function: FunctionType) -> dict[str, Any]:
 
 def _masks(nodes: list[ast.AST]) -> set[ast.AST]:
     """Return the comparisons that only choose: factors, and conditions of ``where``."""
-    choosers = [
-        node
-        for node in nodes
-        if isinstance(node, ast.BinOp)
-        or (isinstance(node, ast.Call) and _called(node)[-1:] == ["where"])
-    ]
+    choosers = [node for node in nodes if isinstance(node, ast.BinOp) or _function(node) == "where"]
     return {
         inner for node in choosers for inner in ast.walk(node) if isinstance(inner, ast.Compare)
     }
@@ -409,59 +335,59 @@ def _carries(node: ast.AST, rebound: tuple[str, ...], context: _Context, strict:
 
     With `strict` it must be known: data that tensors are made of has no gradient.
     """
-    known = [context.values.get(name) for name in _names(node) if name not in rebound]
+    known = [context.values.get(name) for name in names_in(node) if name not in rebound]
     if any(isinstance(value, Tensor) and value.requires_grad for value in known):
         return True
     if strict:
         return False
     without = (Tensor, np.ndarray, np.generic, int, float, ModuleType, type)
-    return len(known) < len(_names(node)) or not all(isinstance(v, without) for v in known)
+    return len(known) < len(names_in(node)) or not all(isinstance(v, without) for v in known)
+
+
+def _function(node: ast.AST) -> str:
+    """Return the name of the function or method that `node` calls, or nothing."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return (
+        node.func.attr if isinstance(node.func, ast.Attribute) else "".join(called_names(node)[-1:])
+    )
 
 
 def _is_maker(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and _called(node)[-1:] in ([n] for n in (*_MAKERS, "float"))
+    """Tell whether `node` makes a tensor or a number of plain data."""
+    name = _function(node)
+    builtin = name == "float" and isinstance(getattr(node, "func", None), ast.Name)
+    return (name in _MAKERS or builtin) and bool(getattr(node, "args", ()))
 
 
-def _called(node: ast.AST) -> list[str]:
-    """Return the names in ``torch.no_grad()``, without its arguments."""
-    if isinstance(node, ast.Call):
-        node = node.func
-    if isinstance(node, ast.Attribute):
-        return [*_called(node.value), node.attr]
-    return [node.id] if isinstance(node, ast.Name) else []
-
-
-def _cut_by(node: ast.AST) -> str:
-    """Return what `node` does to a graph, or nothing."""
+def _cut_by(node: ast.AST) -> tuple[str, str, str] | None:
+    """Return what `node` does to a graph, why, and the fix; None if it does nothing."""
+    name = _function(node)
+    found = None
     if isinstance(node, ast.Compare):
-        return "a comparison, which has no gradient"
-    if isinstance(node, ast.Attribute) and node.attr == "data":
-        return ".data"
-    if not isinstance(node, ast.Call):
-        return ""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else _called(node)[-1:]
-    name = name if isinstance(name, str) else "".join(name)
-    if name in _CUTTERS:
-        return f"{name}()"
-    if name in _INTEGERS:
-        return f"{name}(), which gives integers"
-    if name in _MAKERS and node.args:
-        return f"{name}(), which starts a new graph"
-    if name == "astype" and node.args and "int" in ast.unparse(node.args[0]):
-        return "astype() to integers"
-    return ""
+        found = "a comparison", *_DISCRETE
+    elif isinstance(node, ast.Attribute) and node.attr == "data":
+        found = ".data", *_CUT
+    elif name in _INTEGERS or (name == "astype" and "int" in ast.unparse(node)):
+        found = f"{name}()", *_DISCRETE
+    elif name in _CUTTERS:
+        found = f"{name}()", *_CUTTERS[name]
+    elif _is_maker(node):
+        found = f"{name}()", *_PLAIN
+    return found
 
 
 def _switched_off(context: _Context, statement: ast.AST) -> Found | None:
     """Return the ``with no_grad()`` block that holds `statement`, or None."""
-    for node in _own(context.scope):
+    for node in own_nodes(context.scope):
         if not isinstance(node, ast.With) or statement not in ast.walk(node):
             continue
         for item in node.items:
-            names = _called(item.context_expr)
+            names = called_names(item.context_expr)
             off = not _OFF.isdisjoint(names)
             if "set_grad_enabled" in names:
                 off = ast.unparse(item.context_expr).endswith("(False)")
             if off:
-                return Found(f"{names[-1]}()", _place_of(item.context_expr, context.code))
+                place = place_of(item.context_expr, context.code)
+                return Found(f"{names[-1]}()", *_UNRECORDED, place)
     return None

@@ -14,6 +14,7 @@ from common.errors import (
     NonScalarError,
     NotDifferentiableError,
     OutOfMemoryError,
+    warn,
 )
 from common.op import REGISTRY
 from common.operators import ArrayOperators
@@ -88,13 +89,19 @@ class Tensor(ArrayOperators):
 
     @property
     def grad(self) -> Tensor | None:
-        """The accumulated gradient, or None."""
+        """The accumulated gradient, or None; None with a warning for what keeps no gradient."""
         node = self._node
         if node is None:
             return None
         if isinstance(node, AccumulateGrad):
             return node.grad  # type: ignore[no-any-return]
-        return None if node.extra is None else node.extra.grad
+        extra = node.extra
+        if extra is None or (extra.grad is None and not extra.retained):
+            from dyngraph.failures import no_leaf
+
+            warn(no_leaf(node))
+            return None
+        return extra.grad  # type: ignore[no-any-return]
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -249,7 +256,7 @@ class Tensor(ArrayOperators):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         copied = tensor(self._array.copy(), requires_grad=self._node is not None)
-        if self.grad is not None and self.is_leaf:
+        if self.is_leaf and self.grad is not None:
             copied.grad = Tensor(self.grad._array.copy(), None)
         memo[id(self)] = copied
         return copied

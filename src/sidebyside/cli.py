@@ -9,17 +9,20 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from common.errors import ArgumentError, OutOfMemoryError, SideBySideError
-from common.source import is_ours
+from common.source import is_our_file
+from sidebyside.callers import Callers, callers, forget_callers
 from sidebyside.memory import memory_limit
 from sidebyside.progress import Progress
 from sidebyside.report.box import as_ascii
 from sidebyside.workload import Workload
 
 OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+WHOLE_TRACEBACK = "SIDEBYSIDE_TRACEBACK"
+"""The environment variable that shows the lines of this library too."""
 
 _DESCRIPTION = """\
 Measure dynamic against static graphs: one program, two executors over one op library.
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: the workload's own program failed. 2: what was asked for is not possible; the
     message says why. 130: interrupted.
     """
-    callers = _callers(sys._getframe(1))
+    known = callers()
     parser = make_parser()
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] | None = getattr(options, "command", None)
@@ -50,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except SideBySideError as error:
-        return _refuse(error, callers)
+        return _refuse(error, known)
     except MemoryError as error:
-        return _refuse(OutOfMemoryError(str(error) or "an array does not fit"), callers)
+        return _refuse(OutOfMemoryError(str(error) or "an array does not fit"), known)
     except KeyboardInterrupt:
         print("\ninterrupted; nothing was written", file=sys.stderr)
         return INTERRUPTED
@@ -61,41 +64,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:
-        return _report_users(error, callers)
+        return _report_users(error, known)
 
 
-def _callers(frame: FrameType | None) -> frozenset[str]:
-    """Return the files that this command line was called from: no code of the user's."""
-    found = set()
-    while frame is not None:
-        found.add(frame.f_code.co_filename)
-        frame = frame.f_back
-    return frozenset(found)
-
-
-def _refuse(error: SideBySideError, callers: frozenset[str]) -> int:
-    if error.source is not None and error.source.filename in callers:
-        error.source = None
-    print(error, file=sys.stderr)
+def _refuse(error: SideBySideError, known: Callers) -> int:
+    if _wants_whole_traceback():
+        traceback.print_exception(error)
+    print(forget_callers(error, known), file=sys.stderr)
     return REFUSED
 
 
-def _report_users(error: Exception, callers: frozenset[str]) -> int:
+def _report_users(error: Exception, known: Callers) -> int:
     """Print a user's own exception with the user's own frames."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename not in callers
-    ]
-    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = {code.co_filename for code in codes if is_ours(code)}
-    users = [frame for frame in frames if frame.filename not in ours]
+    if _wants_whole_traceback():
+        traceback.print_exception(error)
+        return FAILED
+    whole = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in whole if (frame.filename, frame.name) not in known]
+    users = [frame for frame in frames if not is_our_file(frame.filename)]
     if not users:  # nothing of the user's: a defect of this library, and its lines are wanted
         users = frames
     print("Traceback (most recent call last):", file=sys.stderr)
     lines = traceback.format_list(users) + traceback.format_exception_only(error)
     print("".join(lines), end="", file=sys.stderr)
+    if len(users) < len(frames):
+        print(f"(only your lines; {WHOLE_TRACEBACK}=1 shows all)", file=sys.stderr)
     return FAILED
+
+
+def _wants_whole_traceback() -> bool:
+    return os.environ.get(WHOLE_TRACEBACK, "") not in ("", "0")
 
 
 def make_parser() -> argparse.ArgumentParser:

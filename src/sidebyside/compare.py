@@ -13,9 +13,10 @@ import numpy as np
 
 from common.errors import ArgumentError, DisagreementError, OutOfMemoryError, SideBySideError
 from common.types import Array
+from sidebyside.callers import Callers, callers, forget_callers
 from sidebyside.comparison import Cell, Comparison, Failure, PassGain, Row
 from sidebyside.equivalence import Difference, check_agreement
-from sidebyside.measure import Timings, environment, load_average, measure, time_once
+from sidebyside.measure import Timings, environment, frozen_heap, load_average, measure, time_once
 from sidebyside.memory import measure_memory
 from sidebyside.modes import Mode, PassRecord, Prepared, find_mode
 from sidebyside.regime import Regime, find_regime
@@ -95,12 +96,12 @@ def compare(
         )
     found = {label: find_mode(name) for label, name in _labels(modes).items()}
     say = report or (lambda text: None)
-    load = load_average()
+    load, known = load_average(), callers()
     rows = []
     for workload in workloads:
         chosen = workload.sizes if sizes is None else tuple(sizes)
         for size in chosen:
-            row = _Pairing(workload, size, found, budget, seed, say).row(attribute)
+            row = _Pairing(workload, size, found, budget, seed, say, known).row(attribute)
             rows.append(replace(row, several=len(chosen) > 1))
     packages = dict.fromkeys(mode.package for mode in found.values() if mode.package)
     return Comparison(tuple(rows), {**environment(tuple(packages)), "load": load})
@@ -141,6 +142,7 @@ class _Pairing:
         budget: float,
         seed: int,
         say: Report,
+        known: Callers,
     ) -> None:
         self.workload = workload
         self.modes = modes
@@ -154,6 +156,7 @@ class _Pairing:
         self.prepared: dict[str, Prepared] = {}
         self.results: dict[str, list[Array]] = {}
         self.failures: dict[str, Failure] = {}
+        self.callers = known
         self.differences: dict[str, Difference] = {}
         self.reference = ""
 
@@ -198,7 +201,7 @@ class _Pairing:
                 prepared = mode.prepare(self.workload, self.inputs)
                 self.results[label] = prepared.arrays(prepared.run())
             except Exception as error:  # whatever the library says belongs in the cell
-                self.failures[label] = _failure(error)
+                self.failures[label] = self._failure(error)
                 errors.append(error)
             else:
                 self.prepared[label] = prepared
@@ -221,11 +224,18 @@ class _Pairing:
                     tolerance=None if exact else self.workload.tolerance,
                 )
             except DisagreementError as error:
-                self.failures[label] = _failure(error)
+                self.failures[label] = self._failure(error)
             else:
                 agreeing.append(label)
         disagreeing = len(self.results) - len(agreeing)
         return [] if disagreeing and len(agreeing) == 1 else agreeing
+
+    def _failure(self, error: Exception) -> Failure:
+        if isinstance(error, MemoryError) and not isinstance(error, SideBySideError):
+            error = OutOfMemoryError(str(error) or "an array does not fit in memory")
+        if isinstance(error, SideBySideError):
+            forget_callers(error, self.callers)
+        return Failure(type(error).__name__, str(error))
 
     # times --------------------------------------------------------------------------------------
 
@@ -238,11 +248,11 @@ class _Pairing:
         starts: dict[str, list[_Start]] = {label: [] for label in timed}
         deadline = time.perf_counter() + START_BUDGET * self.budget
         spent = dict.fromkeys(timed, 0.0)
-        for _ in range(STARTS):
-            for label in timed:
+        with frozen_heap():
+            for label in [*timed] * STARTS:
                 # one that would not end in time is left with the samples it has
-                slowest = spent[label] / max(1, len(starts[label]))
-                if starts[label] and time.perf_counter() + slowest > deadline:
+                usual = spent[label] / max(1, len(starts[label]))
+                if starts[label] and time.perf_counter() + usual > deadline:
                     continue
                 gc.collect()
                 whole, start = time_once(partial(self._start, label))
@@ -312,9 +322,3 @@ class _Pairing:
         if work is None or reference is None or reference.steady is None:
             return None
         return find_regime(work, reference.steady.value * 1e9)
-
-
-def _failure(error: Exception) -> Failure:
-    if isinstance(error, MemoryError) and not isinstance(error, SideBySideError):
-        error = OutOfMemoryError(str(error) or "an array does not fit in memory")
-    return Failure(type(error).__name__, str(error))

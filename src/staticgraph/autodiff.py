@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from common.autodiff import pull_back
+from common.autodiff import pull_back, require_policy
 from common.errors import (
     ArgumentError,
     GraphError,
@@ -17,14 +17,14 @@ from common.errors import (
     ShapeError,
     SideBySideError,
     UnusedInputError,
+    UnusedInputWarning,
+    warn,
 )
 from common.source import Source
 from staticgraph.build import require_graph, to_node
 from staticgraph.graph import Graph, current_graph
 from staticgraph.node import Node
 from staticgraph.roles import STOP_GRADIENT
-
-_POLICIES = ("raise", "zero", "none")
 
 
 def gradients(
@@ -43,9 +43,9 @@ def gradients(
         Any floating-point nodes: inputs, variables or intermediate results.
     grad_ys : array or sequence of array, optional
         A cotangent for each of `ys`, of its shape; not needed for those of one element.
-    unused : {"raise", "zero", "none"}
+    unused : {"raise", "warn", "zero", "none"}
         What to give for one of `xs` that no `ys` depends on: an error that shows where the path
-        breaks, zeros, or None.
+        breaks, zeros with a warning or without one, or None.
 
     Returns
     -------
@@ -75,12 +75,7 @@ def gradients(
     >>> dx
     Node(add: float32[3])
     """
-    if unused not in _POLICIES:
-        raise ArgumentError(
-            f"unused must be 'raise', 'zero' or 'none', not {unused!r}",
-            cause="it says what an input without a path to the output gets",
-            fix='choose one of them, for example unused="zero"',
-        )
+    require_policy(unused)
     targets, sources = _listed(ys, "ys"), _listed(xs, "xs")
     graph = _graph_of(targets + sources)
     targets, sources = [graph.adopt(y) for y in targets], [graph.adopt(x) for x in sources]
@@ -249,9 +244,12 @@ def _result(graph: Graph, g: Node | None, x: Node, ys: list[Node], unused: str) 
         return g
     if unused == "none":
         return None
-    if unused == "zero":
-        return graph.constant_array(np.zeros(x.shape, x.dtype))
-    raise _unused_error(x, ys)
+    if unused != "zero":
+        error = _unused_error(x, ys)
+        if unused == "raise":
+            raise error
+        warn(UnusedInputWarning(error.what, cause=error.cause, related=error.related))
+    return graph.constant_array(np.zeros(x.shape, x.dtype))
 
 
 def _unused_error(x: Node, ys: list[Node]) -> UnusedInputError:

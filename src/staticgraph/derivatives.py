@@ -37,7 +37,7 @@ def value_and_grad(
         The arguments to differentiate with respect to; each may be a tree of nodes.
     has_aux : bool
         Whether the function returns ``(value, aux)``; then so does the new one, first.
-    unused : {"zero", "none", "raise"}
+    unused : {"zero", "none", "warn", "raise"}
         What to give for an argument that the value does not depend on.
 
     Returns

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common.errors import GraphError
 from common.tree import LEAF, Structure, flatten, unflatten
 from common.types import Array
-from staticgraph.backends import BACKENDS, Runner, interpret, load_backend
+from staticgraph.backends import BACKENDS, Runner, load_backend
 from staticgraph.backends.interpret import Hook
 from staticgraph.backends.source import SourceWriter
 from staticgraph.control.binding import bind_regions
@@ -24,6 +25,12 @@ from staticgraph.node import Node
 from staticgraph.passes.pipeline import DEFAULT_PASSES, Observer, Pass, PassRecord, run_passes
 from staticgraph.printing import format_program
 from staticgraph.program import Program
+
+if TYPE_CHECKING:
+    from staticgraph.debugging import Debugger
+
+
+_OF_DEBUGGING = frozenset({"break_at", "inspect", "trace", "values", "watch_nan"})
 
 
 class Executable:
@@ -50,6 +57,8 @@ class Executable:
     hooks : list of callable
         With ``compile(..., debug=True)``, each is called after every instruction with the
         instruction, its operands and its result.
+
+    With ``debug=True`` it can be looked into while it runs; see `DebugExecutable`.
     """
 
     def __init__(
@@ -103,6 +112,12 @@ class Executable:
                 return self.call(*convert_feeds(self.inputs, arrays, named))
             arrays = tuple([named[feed.name] for feed in self.inputs])
         return self.call(*arrays)
+
+    def __getattr__(self, name: str) -> Any:
+        what = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if name in _OF_DEBUGGING:
+            what += "; compile with debug=True to look into runs"
+        raise AttributeError(what)
 
     @property
     def source(self) -> str:
@@ -186,7 +201,8 @@ def compile(
     observer : callable, optional
         Called with a `PassRecord` after each pass.
     debug : bool
-        Run the program as declared, instruction by instruction; see `Executable.hooks`.
+        Run the program as declared, instruction by instruction, with breakpoints and every value at
+        hand; see `DebugExecutable`. `backend` has no effect then, nor have `DEFAULT_PASSES`.
     borrow : bool
         Return arrays that the next call may overwrite, and save their allocation.
 
@@ -217,14 +233,21 @@ def compile(
     clock = _Clock()
     leaves, structure = flatten(outputs)
     given = None if inputs is None else list(inputs)
-    graph = _graph_of(leaves, given)
+    graph = graph_of(leaves, given)
     if given is None:
         given = list(graph.inputs)
     nodes = [graph.resolve(node) for node in given]
     lowered = lower(graph, leaves, nodes)
     clock.lap("lower")
+    hooks: list[Hook] = []
+    debugger: Debugger | None = None
+    make: Callable[..., Executable] = Executable
     if debug:
+        from staticgraph import debugging
+
         backend, passes = "interpret", passes or ()
+        debugger = debugging.Debugger(graph, passes, hooks)
+        make = partial(debugging.DebugExecutable, debugger)
     name = _default_backend() if backend is None else backend
     loaded = load_backend(name)
     records: list[PassRecord] = []
@@ -237,14 +260,13 @@ def compile(
 
     program = run_passes(lowered, DEFAULT_PASSES if passes is None else passes, verify, observe)
     clock.restart()
-    program = bind_regions(program, name, passes)
+    program = debugger.bind(program) if debugger else bind_regions(program, name, passes)
     clock.lap("regions")
     plan = loaded.plan(program, borrow=borrow)
     clock.lap("plan")
-    hooks: list[Hook] = []
-    runner = interpret.build(program, plan, hooks) if debug else loaded.build(program, plan)
+    runner = debugger.runner(program) if debugger else loaded.build(program, plan)
     feeds = [Feed(node.name, node.type, node.source) for node in nodes]
-    executable = Executable(
+    executable = make(
         lowered, program, plan, name, runner, feeds, structure, clock.phases, records, hooks
     )
     clock.lap("generate")
@@ -252,7 +274,14 @@ def compile(
     return executable
 
 
-def _graph_of(leaves: Sequence[Any], inputs: Sequence[Any] | None) -> Graph:
+def graph_of(leaves: Sequence[Any], inputs: Sequence[Any] | None) -> Graph:
+    """Return the graph that outputs and inputs belong to.
+
+    Raises
+    ------
+    GraphError
+        If none of them is a node.
+    """
     for node in (*leaves, *(inputs or ())):
         if isinstance(node, Node):
             return node.graph

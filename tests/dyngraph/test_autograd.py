@@ -14,6 +14,7 @@ from common.errors import (
     ArgumentError,
     FreedGraphError,
     NoGraphError,
+    NonLeafGradWarning,
     NonScalarError,
     NotDifferentiableError,
     ShapeError,
@@ -82,7 +83,8 @@ def test_non_leaf_gradient_needs_retain_grad():
     z.backward()
     assert y.grad.tolist() == [3.0]
     assert y.retains_grad
-    assert z.grad is None
+    with pytest.warns(NonLeafGradWarning, match="retain_grad"):
+        assert z.grad is None
 
 
 def test_second_backward_names_the_line_that_freed():

@@ -277,8 +277,21 @@ def test_a_failing_program_shows_the_users_frames_only(run, folder):
         'File "mine.py", line 6, in layer',
         'File "mine.py", line 15, in helper',
     ]
-    assert lines[-1] == "NameError: name 'undefined_name' is not defined"
+    assert lines[-2] == "NameError: name 'undefined_name' is not defined"
+    assert lines[-1] == "(only your lines; SIDEBYSIDE_TRACEBACK=1 shows all)"
     assert not (folder / "found.json").exists()
+
+
+def test_the_whole_traceback_is_shown_on_request(run, folder, monkeypatch):
+    monkeypatch.setenv("SIDEBYSIDE_TRACEBACK", "1")
+    (folder / "mine.py").write_text(PROGRAM.replace("xp.sum(xp.tanh(x @ w))", "1 / 0"))
+    code, _, err = run("compare", "mine.py")
+    assert code == 1
+    assert "compare.py" in err
+    assert "ZeroDivisionError" in err
+    code, _, err = run("compare", "sead")
+    assert code == 2
+    assert "finding.py" in err
 
 
 def test_a_failing_program_of_an_op_names_the_line(run, folder):

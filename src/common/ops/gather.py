@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NoReturn
 
 import numpy as np
@@ -142,11 +143,31 @@ def _take_gradient_infer(
     return TensorType(shape, g.dtype)
 
 
+def _taken(ndim: int, index_ndim: int, axis: int) -> tuple[str, str, str]:
+    """Return the subscripts of the operand, the indices and the result of `take`."""
+    before, after = ascii_lowercase[:axis], ascii_lowercase[axis : ndim - 1]
+    selected = ascii_uppercase[:index_ndim]
+    return f"{before}@{after}", selected, before + selected + after
+
+
+def _take_subscripts(x: TensorType, indices: TensorType, *, axis: int | None) -> str:
+    source, selected, result = _taken(x.ndim, indices.ndim, _take_axis(x.shape, axis))
+    return f"{source},{selected}->{result}"
+
+
+def _take_gradient_subscripts(
+    _g: TensorType, indices: TensorType, *, shape: Shape, axis: int
+) -> str:
+    target, selected, given = _taken(len(shape), indices.ndim, axis % len(shape))
+    return f"{given},{selected}->{target}"
+
+
 take: Op = register(
     Op(
         name="take",
         kind=Kind.INDEXING,
         arity=2,
+        selection=_take_subscripts,
         kernel=_take,
         infer=_take_infer,
         vjp=(
@@ -173,6 +194,7 @@ take_gradient: Op = register(
         name="take_gradient",
         kind=Kind.INDEXING,
         arity=2,
+        selection=_take_gradient_subscripts,
         kernel=_take_gradient_kernel,
         infer=_take_gradient_infer,
         vjp=(lambda h, _out, _g, indices, *, shape, axis: take(h, indices, axis=axis), None),
@@ -251,11 +273,26 @@ def _take_along_axis_gradient_kernel(g: Array, indices: Array, *, shape: Shape, 
     return scatter_rows(g.reshape(-1, 1), flat.reshape(-1), prod(shape)).reshape(shape)
 
 
+def _along_subscripts(x: TensorType, _indices: TensorType, *, axis: int) -> str:
+    letters = ascii_lowercase[: x.ndim]
+    position = axis % x.ndim
+    return f"{letters[:position]}@{letters[position + 1 :]},{letters}->{letters}"
+
+
+def _along_gradient_subscripts(
+    g: TensorType, _indices: TensorType, *, shape: Shape, axis: int
+) -> str:
+    letters = ascii_lowercase[: g.ndim]
+    position = axis % g.ndim
+    return f"{letters},{letters}->{letters[:position]}@{letters[position + 1 :]}"
+
+
 take_along_axis: Op = register(
     Op(
         name="take_along_axis",
         kind=Kind.INDEXING,
         arity=2,
+        selection=_along_subscripts,
         kernel=_take_along_axis,
         infer=_take_along_axis_infer,
         vjp=(
@@ -281,6 +318,7 @@ take_along_axis_gradient: Op = register(
         name="take_along_axis_gradient",
         kind=Kind.INDEXING,
         arity=2,
+        selection=_along_gradient_subscripts,
         kernel=_take_along_axis_gradient_kernel,
         infer=lambda g, indices, *, shape, axis: TensorType(shape, g.dtype),
         vjp=(

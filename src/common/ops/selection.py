@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,34 @@ def _advanced_index_rule(
     return advanced_index_gradient(g, *indices, shape=x.shape, axes=axes, position=position)
 
 
+def _selected(
+    ndim: int, indices: Sequence[TensorType], axes: Sequence[int], position: int
+) -> tuple[str, list[str], str] | None:
+    """Return the subscripts of the operand, the indices and the result; None with a mask."""
+    if any(t.dtype == np.bool_ for t in indices):
+        return None
+    letters = iter(ascii_lowercase)
+    whole = "".join(["@" if axis in axes else next(letters) for axis in range(ndim)])
+    rest = whole.replace("@", "")
+    selected = ascii_uppercase[: max(t.ndim for t in indices)]
+    parts = [selected[len(selected) - t.ndim :] for t in indices]
+    return whole, parts, rest[:position] + selected + rest[position:]
+
+
+def _advanced_subscripts(
+    x: TensorType, *indices: TensorType, axes: tuple[int, ...], position: int
+) -> str:
+    found = _selected(x.ndim, indices, axes, position)
+    return "" if found is None else f"{found[0]},{','.join(found[1])}->{found[2]}"
+
+
+def _advanced_gradient_subscripts(
+    _g: TensorType, *indices: TensorType, shape: Shape, axes: tuple[int, ...], position: int
+) -> str:
+    found = _selected(len(shape), indices, axes, position)
+    return "" if found is None else f"{found[2]},{','.join(found[1])}->{found[0]}"
+
+
 _ROWS, _COLUMNS = np.array([[0], [2]]), np.array([1, 3, 1])
 
 advanced_index: Op = register(
@@ -140,6 +169,7 @@ advanced_index: Op = register(
         name="advanced_index",
         kind=Kind.INDEXING,
         arity=None,
+        selection=_advanced_subscripts,
         kernel=_advanced_index_kernel,
         infer=_advanced_index_infer,
         vjp=_advanced_index_rule,
@@ -161,6 +191,7 @@ advanced_index_gradient: Op = register(
         name="advanced_index_gradient",
         kind=Kind.INDEXING,
         arity=None,
+        selection=_advanced_gradient_subscripts,
         kernel=_advanced_index_gradient_kernel,
         infer=lambda g, *indices, shape, axes, position: TensorType(shape, g.dtype),
         vjp=lambda place, h, _out, *operands, shape, axes, position: (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -14,8 +16,11 @@ from sidebyside.workload import Workload
 
 
 def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
-    """Make the workload ready, and forget what was compiled before."""
+    """Make the workload ready, and forget what was compiled before, on disk too."""
     torch.compiler.reset()
+    inductor: Any = import_module("torch._inductor.config")
+    inductor.force_disable_caches = True
+    warnings.filterwarnings("ignore", message="dynamo_pgo force disabled")
     function = workload.function
     compiled: Any = torch.compile(lambda *arguments: function(NAMESPACE, *arguments))
     arguments, leaves = arguments_of(workload, inputs)

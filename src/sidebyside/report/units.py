@@ -84,14 +84,14 @@ def size_in_bytes(value: float) -> str:
 
 
 def factor(value: float) -> str:
-    """Return a factor: two decimals below 10, else three digits that count.
+    """Return a factor: two decimals from 0.1 to 10, else digits that count.
 
     Examples
     --------
-    >>> factor(0.1534), factor(1.0), factor(12.34), factor(1234.5)
-    ('0.15', '1.00', '12.3', '1,234')
+    >>> factor(0.1534), factor(1.0), factor(12.34), factor(1234.5), factor(0.01234)
+    ('0.15', '1.00', '12.3', '1,234', '0.0123')
     """
-    return f"{value:.2f}" if value < 9.995 else three_digits(value)
+    return f"{value:.2f}" if 0.095 < value < 9.995 else three_digits(value)
 
 
 def times(value: float) -> str:

@@ -46,6 +46,22 @@ def compile_region(
 ) -> Callable[..., tuple[Array, ...]]:
     """Return what runs `region`: as any program is compiled, without the checks of a call."""
     from staticgraph.backends import load_backend
+
+    program = run_passes(lower_region(region), DEFAULT_PASSES if passes is None else passes)
+    program = bind_regions(program, backend, passes)
+    loaded = load_backend(backend)
+    call = loaded.build(program, loaded.plan(program)).call
+    return lambda *arrays: tuple(call(*arrays))
+
+
+def lower_region(region: Region) -> Program:
+    """Return `region` as a program, before the passes and with regions of its own as they are.
+
+    Raises
+    ------
+    FeedError
+        If it assigns a variable.
+    """
     from staticgraph.lower import lower
 
     program = lower(region.graph, region.outputs, region.inputs, effects=not region.quiet)
@@ -55,11 +71,7 @@ def compile_region(
             cause="assignments are made once, when a run ends",
             fix="carry the value through the loop, and assign the result",
         )
-    program = run_passes(program, DEFAULT_PASSES if passes is None else passes)
-    program = bind_regions(program, backend, passes)
-    loaded = load_backend(backend)
-    call = loaded.build(program, loaded.plan(program)).call
-    return lambda *arrays: tuple(call(*arrays))
+    return program
 
 
 def bind_regions(program: Program, backend: str, passes: Sequence[Pass] | None) -> Program:

@@ -34,8 +34,8 @@ def find_anomaly(
     bad = next((i for i, x in enumerate(operands) if not _is_finite(x)), None)
     nan = np.isnan(result)
     if bad is None:
-        mask = ~np.isfinite(result)
-        made = "NaN" if nan.any() else "inf"
+        mask = nan if nan.any() else ~np.isfinite(result)
+        made = "NaN" if nan.any() else str(result[mask][0])
         what = f"made {made} out of finite operands"
     elif nan.any():
         mask = nan
@@ -69,7 +69,7 @@ def _is_finite(x: Any) -> bool:
 
 def _cause(
     instruction: Instruction,
-    operands: tuple[Array, ...],
+    operands: tuple[Any, ...],
     mask: Array,
     index: tuple[int, ...],
     names: Mapping[Value, str],

@@ -62,7 +62,7 @@ class Frame:
     name: str
     text: str
     source: Source | None
-    operands: tuple[Array, ...]
+    operands: tuple[Any, ...]
     result: Any
     values: Mapping[str, Array]
     scope: str

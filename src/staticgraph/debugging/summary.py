@@ -22,9 +22,8 @@ def summarize(array: Array) -> str:
     if not array.size:
         return "empty"
     kind = array.dtype.kind
-    # one element is kept an array, and integers stay exact
     elements = np.abs(array).reshape(-1) if kind == "c" else array.reshape(-1)
-    notes = []
+    notes: list[str] = []
     if kind in "fc":
         finite = elements[np.isfinite(elements)]
         nans = int(np.isnan(elements).sum())
@@ -34,8 +33,11 @@ def summarize(array: Array) -> str:
     if not elements.size:
         return "  ".join(notes)
     if array.size == 1:
-        return f"{array.reshape(-1)[0]}"
+        return str(array.reshape(-1)[0])
+    if kind == "b":
+        return f"{np.count_nonzero(elements)} of {elements.size} True"
     with np.errstate(all="ignore"):
         mean = elements.mean(dtype=np.float64)
     low, high = elements.min(), elements.max()
-    return "  ".join([f"min {low:.6g}  max {high:.6g}  mean {mean:.6g}", *notes])
+    ends = f"min {low:.6g}  max {high:.6g}" if kind in "fc" else f"min {low}  max {high}"
+    return "  ".join([ends, f"mean {mean:.6g}", *notes])

@@ -205,12 +205,26 @@ class _Maker:
             return _elementwise(instruction, operands)
         if op.combine:
             return _fold(instruction, operands[0])
+        if op.contraction is not None:
+            from staticgraph.backends.native.products import define_contraction
+
+            subscripts = op.contraction(
+                *[value.type for value in instruction.inputs], **instruction.attrs
+            )
+            return define_contraction(instruction, operands, subscripts)
+        if op.selection is not None:
+            from staticgraph.backends.native.selections import define_selection
+
+            types = [value.type for value in instruction.inputs]
+            return define_selection(
+                instruction, operands, op.selection(*types, **instruction.attrs)
+            )
         if op.view:
             steps = find_view(op, operands[0].shape, instruction.attrs)
             if steps is None:
                 return Reshaped(type_.shape, type_.dtype, instruction, operands[0])
             return View(type_.shape, type_.dtype, instruction, operands[0], steps)
-        if op.kind is Kind.MOVEMENT:
+        if op.kind in (Kind.MOVEMENT, Kind.INDEXING):
             return _pieced(instruction, operands)
         if op.kind is Kind.CREATION:
             return _created(instruction)

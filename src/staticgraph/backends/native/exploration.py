@@ -23,8 +23,10 @@ from staticgraph.backends.native.forms import (
     identity,
     split,
 )
+from staticgraph.backends.native.selections import Gathered
 
 Box = tuple[tuple[int, int], ...]
+GATHER_COST = 4
 
 
 class Straddles(Exception):
@@ -68,7 +70,7 @@ class Node:
     position : tuple of Form
     children : list of Node
     offset : Form
-        Of a leaf, where it is in memory, in elements.
+        Of a leaf, where it is in memory, in elements; of a `Gathered`, where index 0 selects.
     uses : int
         The loops whose index it depends on, one bit each.
     cost : int
@@ -171,12 +173,15 @@ class Explorer:
             if key in self._known:
                 continue
             found = place.definition
-            if not isinstance(found, Elementwise) or self.is_leaf(found, place.position):
+            if not isinstance(found, (Elementwise, Gathered)) or self.is_leaf(
+                found, place.position
+            ):
                 self._known[key] = self._leaf(place)
                 continue
+            inputs = found.inputs if isinstance(found, Elementwise) else self._indices(found)
             operands = [
                 self._resolve(operand, _broadcast(place, operand, self._length))
-                for operand in found.inputs
+                for operand in inputs
             ]
             if expanded:
                 self._known[key] = self._compute(place, operands)
@@ -200,9 +205,17 @@ class Explorer:
         return node
 
     def _compute(self, place: Place, operands: Sequence[Place]) -> Node:
-        assert isinstance(place.definition, Elementwise)
-        node = Node(place.definition, place.position, False)
-        node.cost = place.definition.cost
+        definition = place.definition
+        node = Node(definition, place.position, False)
+        if isinstance(definition, Gathered):
+            node.cost = GATHER_COST
+            node.offset = combine(
+                definition.start, definition.strides, place.position, self._length
+            )
+            node.uses = _uses(node.offset)
+        else:
+            assert isinstance(definition, Elementwise)
+            node.cost = definition.cost
         for operand in operands:
             child = self._known[id(operand.definition), operand.position]
             node.children.append(child)
@@ -210,6 +223,11 @@ class Explorer:
             node.cost += child.cost
         self.nodes.append(node)
         return node
+
+    def _indices(self, definition: Gathered) -> tuple[Definition, ...]:
+        if not self.is_leaf(definition.source, ()):
+            raise Demand(definition.source)
+        return definition.indices
 
     def _resolve(self, definition: Definition, position: Position) -> Place:
         """Go through what only moves elements."""

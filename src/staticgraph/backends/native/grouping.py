@@ -31,6 +31,7 @@ from staticgraph.backends.native.exploration import (
     squeeze,
 )
 from staticgraph.backends.native.forms import Form, Position, flatten, identity, row_major
+from staticgraph.backends.native.selections import Gathered
 
 LOCAL_SIZE = 1 << 14
 """A reduction of everything to one number is finished before its kernel goes on, if it is of at most
@@ -192,6 +193,8 @@ def group(results: Sequence[Definition]) -> Grouping:
             wanted.update(map(base_of, definition.operation))
         elif isinstance(definition, Fold):
             wanted.add(definition)
+        elif isinstance(definition, Gathered):
+            wanted.add(base_of(definition.source))
     wanted |= _between_segments(reachable)
     for _ in range(MAX_ROUNDS):
         grouper = _Grouper(wanted)
@@ -309,9 +312,8 @@ class _Grouper:
         ]
 
     def _kernel_for(self, root: Root) -> Kernel:
-        earliest = max(
-            [self.index.get(leaf.definition, -1) for leaf in root.leaves], default=-1
-        )
+        read = [leaf.definition for leaf in root.leaves] + _gathered_from(root)
+        earliest = max([self.index.get(base_of(each), -1) for each in read], default=-1)
         same = self._with.get(root.extents, ())[-RECENT:]
         candidates = [*same, *self._rows_kernels(root.extents)]
         best = None
@@ -353,6 +355,8 @@ class _Grouper:
         ):
             # a reduction of more axes can be gathered beside one of fewer, not the other way round
             return False
+        if any(self.index.get(base_of(each), -1) == kernel.index for each in _gathered_from(root)):
+            return False
         shares = prod(kernel.extents) <= SMALL_SIZE
         for leaf in root.leaves:
             made = self._root_in.get(leaf.definition)
@@ -375,6 +379,11 @@ class _Grouper:
 
 RECENT = 16
 """How many steps back a kernel is looked for that counts its rows alike."""
+
+
+def _gathered_from(root: Root) -> list[Definition]:
+    """Return what is read at computed positions."""
+    return [n.definition.source for n in root.nodes if isinstance(n.definition, Gathered) and not n.leaf]
 
 
 def _identities(root: Root) -> list[int]:

@@ -9,27 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import prod
 
+import numpy as np
+
 from staticgraph.backends.native.code import Code, Register
 from staticgraph.backends.native.definitions import Definition, Elementwise, Uniform
-from staticgraph.backends.native.elements import element_of
+from staticgraph.backends.native.elements import convert, element_of, number, stored_element
 from staticgraph.backends.native.exploration import Box, Node, Part
 from staticgraph.backends.native.folds import fold_lanes, fold_two, neutral_register
 from staticgraph.backends.native.forms import Form, row_major
-from staticgraph.backends.native.grouping import RECOMPUTED_COST, Root
+from staticgraph.backends.native.grouping import RECOMPUTED_COST, Root, base_of
 from staticgraph.backends.native.loops import ROW_BYTES, Nest
 from staticgraph.backends.native.memory_access import (
     Index,
     fill,
+    gather,
     linear_offset,
     load_lanes,
     store_lanes,
 )
 from staticgraph.backends.native.module import Module
 from staticgraph.backends.native.scalars import write_expression
+from staticgraph.backends.native.selections import Gathered
 
 AddressOf = Callable[[Code, Definition], Register]
 """Writes the address of a value's first element."""
 Span = tuple[Index, Index]
+INDEX = np.dtype(np.int64)
 
 
 def write_kernel(
@@ -38,6 +43,7 @@ def write_kernel(
     nest: Nest,
     address_of: AddressOf,
     partials_of: AddressOf,
+    status: Callable[[Code], Register],
     unread: set[Definition],
 ) -> None:
     """Write ``void symbol(ptr slots, i64 first, i64 last)``, which runs a range of chunks.
@@ -51,11 +57,13 @@ def write_kernel(
         Where values are.
     partials_of : callable
         Where the results of the chunks of a reduction are, one behind the other.
+    status : callable
+        Writes the address of the word that is set where an index is out of range.
     unread : set of Definition
         Results that nothing outside the kernel reads, so that they need not be written.
     """
     code = Code(module, nest.lanes)
-    _Writer(code, nest, address_of, partials_of, unread).write()
+    _Writer(code, nest, address_of, partials_of, status, unread).write()
     code.statement("ret void")
     parameters = ["ptr %slots", "i64 %first", "i64 %last"]
     module.add_function(symbol, code, "void", parameters, "internal", attributes="noinline")
@@ -100,6 +108,7 @@ class _Writer:
         nest: Nest,
         address_of: AddressOf,
         partials_of: AddressOf,
+        status: Callable[[Code], Register],
         unread: set[Definition],
     ) -> None:
         self.code = code
@@ -123,6 +132,7 @@ class _Writer:
         self.depth: dict[Node, int] = {}
         self.temporaries: dict[Node, tuple[int, Register]] = {}
         self.boxes = _outer_boxes(nest)
+        self.status = status
         self._find_levels()
 
     # what is known before anything is written ---------------------------------------------------
@@ -165,6 +175,9 @@ class _Writer:
         for part in self.nest.parts:
             for node in part.nodes:
                 definition = node.definition
+                if isinstance(definition, Gathered) and not node.leaf:
+                    source = base_of(definition.source)
+                    self.bases[source] = self.address_of(self.code, source)
                 if node.leaf and definition not in self.folds:
                     if not isinstance(definition, Uniform) and definition not in self.bases:
                         self.bases[definition] = self.address_of(self.code, definition)
@@ -194,7 +207,7 @@ class _Writer:
         for root in self.nest.partial_roots:
             base = self.partials_of(self.code, root.definition)
             at = loop.index * root.definition.size
-            element = "i8" if element_of(root.definition.dtype) == "i1" else element_of(root.definition.dtype)
+            element = stored_element(root.definition.dtype)
             self.bases[root.storage] = self.code.address(base, at, element)
         start = loop.index * self.nest.chunk
         total = self.code.constant(self.nest.extents[0], "i64")
@@ -337,8 +350,7 @@ class _Writer:
                     continue
                 if visited.get(node, stage) < stage and node.cost >= RECOMPUTED_COST and nbytes <= left:
                     left -= nbytes
-                    element = "i8" if element_of(node.definition.dtype) == "i1" else element_of(node.definition.dtype)
-                    memory = self.code.allocate(element, size)
+                    memory = self.code.allocate(stored_element(node.definition.dtype), size)
                     self.temporaries[node] = (visited[node], memory)
                     continue
                 visited.setdefault(node, stage)
@@ -562,14 +574,41 @@ class _Writer:
             offset, lane = self._offset(node.offset, depth)
             lanes = self.nest.lanes if lane else 1
             return load_lanes(code, self.bases[definition], definition.dtype, offset, lane, lanes)
-        assert isinstance(definition, Elementwise)
-        operands = [self._operand(child) for child in node.children]
-        value = write_expression(
-            code, definition.expression, definition.attrs, operands, definition.dtype
-        )
+        if isinstance(definition, Gathered):
+            value = self._gather(node, definition)
+        else:
+            assert isinstance(definition, Elementwise)
+            operands = [self._operand(child) for child in node.children]
+            value = write_expression(
+                code, definition.expression, definition.attrs, operands, definition.dtype
+            )
         if node in self.temporaries and self.temporaries[node][0] == stage:
             self._temporary(node, value)
         return value
+
+    def _gather(self, node: Node, definition: Gathered) -> Register:
+        depth = self._depth(node)
+        offset, lane = self._offset(node.offset, depth)
+        indices = []
+        for child in node.children:
+            value, dtype = self._operand(child)
+            if not isinstance(value, Register):
+                value = number(self.code, value, INDEX)
+            elif dtype != INDEX:
+                value = convert(self.code, value, dtype, INDEX)
+            indices.append(value)
+        lanes = self.nest.lanes if depth == self.depths and self.depths > self.nest.outer else 1
+        source = self.bases[base_of(definition.source)]
+        return gather(
+            self.code,
+            source,
+            definition.dtype,
+            offset,
+            lane,
+            list(zip(indices, definition.axes, strict=True)),
+            self.status,
+            lanes,
+        )
 
     def _operand(self, node: Node) -> tuple[Register | float, object]:
         if isinstance(node.definition, Uniform):

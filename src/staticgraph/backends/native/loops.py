@@ -130,7 +130,7 @@ def _bands(kernel: Kernel, parts: list[Part]) -> list[tuple[int, int]]:
         node.offset
         for part in parts
         for node in part.nodes
-        if node.leaf and not isinstance(node.definition, Uniform)
+        if node.offset
     ]
     forms += [root.offset(ndim) for root in kernel.roots]
     forms = list(dict.fromkeys(forms))

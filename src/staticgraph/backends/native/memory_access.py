@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from staticgraph.backends.native.code import Code, Register
 from staticgraph.backends.native.elements import BOOL, DType, stored_element
@@ -86,3 +86,63 @@ def fill(
     at = code.select(loop.index.less(last), loop.index, last) if size % lanes else loop.index
     store_lanes(code, start, dtype, at, 1, value)
     code.end_loop(loop, [])
+
+
+# positions that are computed ----------------------------------------------------------------------
+
+Selector = tuple[Register, tuple[int, int]]
+"""An index, with the length of the axis it selects from and how far apart its elements are."""
+
+
+def selected_offset(
+    code: Code, selectors: Sequence[Selector], status: Callable[[Code], Register]
+) -> Register:
+    """Return how many elements behind the first the selected ones are.
+
+    Negative indices count from the end. Where an index is out of range the word at `status` is set,
+    and the first element selected instead.
+    """
+    total: Register | None = None
+    for index, (length, stride) in selectors:
+        counted = code.select(index.less(0), index + length, index)
+        inside = code.compare("lt", counted, length, signed=False)
+        _report(code, ~inside, status)
+        term = code.select(inside, counted, 0) * stride
+        total = term if total is None else code.arithmetic("add", total, term)
+    assert total is not None
+    return total
+
+
+def _report(code: Code, wrong: Register, status: Callable[[Code], Register]) -> None:
+    yes, done = code.new_label(), code.new_label()
+    code.branch(code.any_lane(wrong), yes, done)
+    mark = code.mark()
+    code.begin_block(yes)
+    code.store(code.constant(1, "i64"), status(code))
+    code.jump(done)
+    code.forget(mark)
+    code.begin_block(done)
+
+
+def gather(
+    code: Code,
+    base: Register,
+    dtype: DType,
+    offset: Index,
+    step: int,
+    selectors: Sequence[Selector],
+    status: Callable[[Code], Register],
+    lanes: int,
+) -> Register:
+    """Return `lanes` elements at positions that are computed, besides being `step` apart."""
+    selected = selected_offset(code, selectors, status)
+    if selected.lanes == 1:
+        return load_lanes(code, base, dtype, selected + offset, step, lanes)
+    element = stored_element(dtype)
+    found = Register(code, "poison", element, lanes)
+    start = code.address(base, offset, element)
+    for lane in range(lanes):
+        at = code.extract(selected, lane)
+        one = code.load(code.address(code.address(start, lane * step, element), at, element), element)
+        found = code.insert(found, one, lane)
+    return found.differs(0) if dtype == BOOL else found

@@ -14,10 +14,11 @@ from staticgraph.backends.native.definitions import (
     define,
 )
 from staticgraph.backends.native.elements import Unsupported, stored_element
-from staticgraph.backends.native.exploration import Node
 from staticgraph.backends.native.expansion import expand
+from staticgraph.backends.native.exploration import Node
 from staticgraph.backends.native.grouping import Call, Grouping, Kernel, Step, base_of, group
 from staticgraph.backends.native.loops import Nest, plan_nest
+from staticgraph.backends.native.selections import Gathered
 from staticgraph.backends.native.target import Target, host_target
 from staticgraph.memory import BufferPlan, _Arena
 from staticgraph.memory import Step as PlannedStep
@@ -240,6 +241,9 @@ class _Layout:
             own = {root.definition for root in step.roots}
             for part in self.nests[step].parts:
                 for node in part.nodes:
+                    if isinstance(node.definition, Gathered) and not node.leaf:
+                        self._use([base_of(node.definition.source)], number)
+                        read.add(base_of(node.definition.source))
                     if node.leaf and not isinstance(node.definition, Uniform):
                         self._use([node.definition], number)
                         if node.definition not in own:

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from common.errors import RunError
 from common.types import Array
+from staticgraph.backends.native.blas import FUNCTIONS, blas_addresses, write_product
 from staticgraph.backends.native.code import Code, Register
 from staticgraph.backends.native.definitions import Definition, Stored
 from staticgraph.backends.native.grouping import Call, Kernel, base_of
 from staticgraph.backends.native.kernels import write_combination, write_kernel
 from staticgraph.backends.native.module import Module
 from staticgraph.backends.native.planning import Location, NativePlan
+from staticgraph.backends.native.products import Product
+from staticgraph.backends.native.scatter import write_scatter
+from staticgraph.backends.native.selections import Scattered
 from staticgraph.backends.native.target import Library, assemble
 from staticgraph.failures import raise_explained
 from staticgraph.memory import ALIGNMENT
 
-Segment = list[Kernel]
+Segment = list[Kernel | Call]
+"""Steps that follow each other and are machine code."""
 
 
 def segments_of(plan: NativePlan) -> list[Segment | Call]:
-    """Return the steps, neighbouring kernels together."""
+    """Return the steps, those between two calls of NumPy together."""
     result: list[Segment | Call] = []
     for step in plan.grouping.steps:
-        if isinstance(step, Call):
+        if isinstance(step, Call) and not isinstance(step.definition, (Product, Scattered)):
             result.append(step)
         elif result and isinstance(result[-1], list):
             result[-1].append(step)
@@ -48,6 +55,7 @@ def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Modu
                 nest,
                 lambda code, definition: _address(code, plan.locations[definition]),
                 lambda code, definition: _address(code, plan.partials[definition]),
+                lambda code: _status(code, plan),
                 plan.unread,
             )
             if nest.partial_roots:
@@ -62,7 +70,22 @@ def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Modu
         if isinstance(segment, Call):
             continue
         code = Code(module)
+        functions: list[Register] = []
         for kernel in segment:
+            if isinstance(kernel, Call) and isinstance(kernel.definition, Scattered):
+                write_scatter(
+                    module,
+                    f"scatter_{kernel.index}",
+                    kernel.definition,
+                    lambda code, definition: _address(code, plan.locations[base_of(definition)]),
+                    lambda code: _status(code, plan),
+                )
+                code.statement(f"call void @scatter_{kernel.index}(ptr %slots)")
+                continue
+            if isinstance(kernel, Call):
+                functions = functions or _functions(code, plan)
+                _write_product(code, plan, kernel.definition, functions)
+                continue
             nest = plan.nests[kernel]
             code.statement(
                 f"call void @kernel_{kernel.index}(ptr %slots, i64 0, i64 {nest.chunks})"
@@ -73,6 +96,32 @@ def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Modu
         names.append(f"segment_{len(names)}")
         module.add_function(names[-1], code, "void", ["ptr %slots"])
     return module, names
+
+
+def _functions(code: Code, plan: NativePlan) -> list[Register]:
+    slots = code.parameter("%slots", "ptr")
+    return [
+        code.load(code.address(slots, plan.arena_slot + 1 + number, "ptr"), "ptr")
+        for number in range(len(FUNCTIONS))
+    ]
+
+
+def _write_product(
+    code: Code, plan: NativePlan, product: Definition, functions: list[Register]
+) -> None:
+    assert isinstance(product, Product)
+    bases = tuple(
+        [
+            _address(code, plan.locations[base_of(each)])
+            for each in (*product.operation, product)
+        ]
+    )
+    write_product(code, product, functions, bases)
+
+
+def _status(code: Code, plan: NativePlan) -> Register:
+    slots = code.parameter("%slots", "ptr")
+    return code.load(code.address(slots, plan.arena_slot + 1 + len(FUNCTIONS), "ptr"), "ptr")
 
 
 def _address(code: Code, location: Location) -> Register:
@@ -92,6 +141,10 @@ class Machine:
     def __init__(self, plan: NativePlan) -> None:
         self.plan = plan
         self.segments = segments_of(plan)
+        self.needs_blas = any(
+            isinstance(step, Call) and isinstance(step.definition, Product)
+            for step in plan.grouping.steps
+        )
         module, names = write_module(plan, self.segments)
         self.text = str(module)
         self.library = Library(assemble(self.text, plan.target), names) if names else None
@@ -117,8 +170,13 @@ class State:
         memory = np.empty(plan.arena_bytes + ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % ALIGNMENT
         self.arena = memory[start : start + plan.arena_bytes]
-        self.slots = (ctypes.c_void_p * (plan.arena_slot + 1))()
+        self.slots = (ctypes.c_void_p * (plan.arena_slot + 2 + len(FUNCTIONS)))()
         self.slots[plan.arena_slot] = _data(self.arena)
+        self.status = ctypes.c_int64(0)
+        self.slots[plan.arena_slot + 1 + len(FUNCTIONS)] = ctypes.addressof(self.status)
+        if machine.needs_blas:
+            for number, address in enumerate(blas_addresses(), plan.arena_slot + 1):
+                self.slots[number] = address
         program = plan.program
         self.variables = tuple(program.variables.values())
         self.constants = [np.ascontiguousarray(a) for a in program.constants.values()]
@@ -151,11 +209,22 @@ class State:
                 next(functions)(slots)
         self.arrays = []
         self.held.clear()
+        if self.status.value:
+            self.status.value = 0
+            self._explain(inputs)
         for (variable, _), array in zip(
             self.plan.program.updates, results[self.outputs :], strict=True
         ):
             variable.value = array
         return results[: self.outputs]
+
+    def _explain(self, inputs: tuple[Array, ...]) -> None:
+        """Raise the error of an index that is out of range: NumPy's kernels name it."""
+        from staticgraph.backends import interpret
+
+        program = self.plan.program
+        interpret.build(replace(program, updates=()), interpret.plan(program)).call(*inputs)
+        raise RunError("an index was out of range while the program ran")
 
     def _call(self, definition: Stored) -> None:
         operands = [self._array(operand) for operand in definition.operation]

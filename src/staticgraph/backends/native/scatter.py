@@ -1,0 +1,101 @@
+"""Scatter: elements added into zeros at positions that index arrays hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+import numpy as np
+
+from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.definitions import Definition
+from staticgraph.backends.native.elements import convert, element_of, stored_element
+from staticgraph.backends.native.memory_access import (
+    linear_offset,
+    load_lanes,
+    selected_offset,
+    store_lanes,
+)
+from staticgraph.backends.native.module import Module
+from staticgraph.backends.native.selections import Scattered
+
+INDEX = np.dtype(np.int64)
+
+
+def write_scatter(
+    module: Module,
+    symbol: str,
+    scattered: Scattered,
+    address_of: Callable[[Code, Definition], Register],
+    status: Callable[[Code], Register],
+) -> None:
+    """Write ``void symbol(ptr slots)``, which adds the elements one after the other, in order.
+
+    The last axis is worked on several elements at a time where all of them have one index.
+    """
+    dtype = scattered.dtype
+    lanes = _lanes(scattered, module.target.lanes(max(dtype.itemsize, 4)))
+    code = Code(module, lanes)
+    target = address_of(code, scattered)
+    bases = [address_of(code, place.base) for place in scattered.places]
+    _clear(code, target, scattered)
+    loops = []
+    *outer, last = scattered.extents or (1,)
+    for n in outer:
+        loops.append(code.begin_loop(0, n, 1, []))
+    indices = [loop.index for loop in loops]
+
+    def add(at: Register | int, width: int) -> None:
+        where = [*indices, at]
+        offsets = [linear_offset(code, p.start, p.strides, where) for p in scattered.places]
+        steps = [p.strides[-1] if p.strides else 0 for p in scattered.places]
+        value = load_lanes(code, bases[0], dtype, offsets[0], steps[0], width)
+        selectors = []
+        for place, base, offset, axis in zip(
+            scattered.places[1:], bases[1:], offsets[1:], scattered.axes, strict=True
+        ):
+            kind = place.base.dtype
+            index = load_lanes(code, base, kind, offset, 1, 1)
+            selectors.append((convert(code, index, kind, INDEX), axis))
+        chosen = selected_offset(code, selectors, status)
+        offset = chosen + linear_offset(code, 0, scattered.strides, where)
+        old = load_lanes(code, target, dtype, offset, 1, width)
+        store_lanes(code, target, dtype, offset, 1, old + code.splat(value, width))
+
+    full = last // lanes * lanes
+    loop = code.begin_loop(0, full, lanes, [])
+    add(loop.index, lanes)
+    code.end_loop(loop, [])
+    if full < last:
+        loop = code.begin_loop(full, last, 1, [])
+        add(loop.index, 1)
+        code.end_loop(loop, [])
+    for loop in reversed(loops):
+        code.end_loop(loop, [])
+    code.statement("ret void")
+    module.add_function(symbol, code, "void", ["ptr %slots"], "internal", attributes="noinline")
+
+
+def _lanes(scattered: Scattered, most: int) -> int:
+    if not scattered.strides or scattered.strides[-1] != 1:
+        return 1
+    data, *indices = scattered.places
+    if data.strides[-1] not in (0, 1) or any(place.strides[-1] for place in indices):
+        return 1
+    while most > scattered.extents[-1]:
+        most //= 2
+    return most
+
+
+def _clear(code: Code, target: Register, scattered: Scattered) -> None:
+    element = stored_element(scattered.dtype)
+    size = prod(scattered.shape)
+    lanes = 1
+    while lanes * 2 <= min(size, 64):
+        lanes *= 2
+    zero = code.constant(0, element_of(scattered.dtype), lanes)
+    loop = code.begin_loop(0, size, lanes, [])
+    last = size - lanes
+    at = code.select(loop.index.less(last), loop.index, last) if size % lanes else loop.index
+    code.store(zero, code.address(target, at, element))
+    code.end_loop(loop, [])

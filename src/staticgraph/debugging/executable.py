@@ -1,0 +1,117 @@
+"""DebugExecutable: what ``compile(..., debug=True)`` returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common.errors import GraphError
+from common.types import Array
+from staticgraph.debugging.debugger import Action, Breakpoint, Debugger
+from staticgraph.debugging.trace import format_trace
+from staticgraph.executable import Executable
+from staticgraph.node import Node
+
+
+class DebugExecutable(Executable):
+    """An executable that runs instruction by instruction and can be looked into.
+
+    It runs the program as declared, without passes unless some were asked for, and so do the
+    branches and loop bodies in it. Every value of the last run is kept, of a branch or a loop's
+    body those of the last time that it ran. Their names are those of the nodes; within a branch or
+    a body they have its path in front, as in ``"scan.body/tanh"`` and ``"switch.branches[1]/log"``
+    (`cond` is a switch whose branch 1 is the true one).
+
+    Examples
+    --------
+    >>> import staticgraph as sg
+    >>> with sg.Graph():
+    ...     x = sg.placeholder("x", (3,))
+    ...     y = sg.log(x)
+    ...     run = sg.compile(sg.sum(y), [x], debug=True)
+    >>> seen = run.break_at(y, lambda frame: print(frame.name, frame.operands[0]))
+    >>> run([1.0, 1.0, 1.0])
+    log [1. 1. 1.]
+    array(0., dtype=float32)
+    >>> run.inspect("log")
+    array([0., 0., 0.], dtype=float32)
+    """
+
+    def __init__(self, debugger: Debugger, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._debugger = debugger
+
+    def break_at(self, target: Node | str, action: Action | None = None) -> Breakpoint:
+        """Stop after each instruction that `target` means, in branches and loop bodies too.
+
+        Parameters
+        ----------
+        target : Node or str
+            A node; the name of a value; the name of an op, which means all of its instructions; or
+            a line such as ``"model.py:12"``.
+        action : callable, optional
+            Called with a `Frame`; by default the frame is printed and `breakpoint` called. What it
+            raises ends the run.
+
+        Returns
+        -------
+        Breakpoint
+            Its ``remove()`` lets runs go on, and ``hits`` counts.
+
+        Raises
+        ------
+        GraphError
+            If no instruction is meant; the closest names are shown.
+        LeakedNodeError
+            If the node is of another graph.
+        """
+        return self._debugger.add_breakpoint(target, action)
+
+    @property
+    def values(self) -> dict[str, Array]:
+        """Every array of the last run by name, in the order computed; read-only arrays."""
+        return self._debugger.values()
+
+    def inspect(self, target: Node | str) -> Array:
+        """Return one value of the last run, also in the middle of it.
+
+        Parameters
+        ----------
+        target : Node or str
+            A node or a name. A name within a branch or body needs its path only where there are
+            several of that name.
+
+        Raises
+        ------
+        GraphError
+            If the last run computed no such value, or there was none.
+        LeakedNodeError
+            If the node is of another graph.
+        """
+        return self._debugger.value(target)
+
+    def watch_nan(self, enabled: bool = True) -> None:
+        """Let runs fail at the first instruction that makes NaN, or infinity out of finite numbers.
+
+        The error is an `AnomalyError`, with the op, the user's line and what its operands were. An
+        infinity that is fed or declared, such as that of a mask, may go on; NaN that is fed is
+        reported where it is first computed with.
+        """
+        self._debugger.watching = enabled
+
+    def trace(self) -> str:
+        """Return the last run as text: each instruction with its line, type, range and mean.
+
+        Those of a branch or a loop's body stand below it, as the last time that it ran.
+
+        Raises
+        ------
+        GraphError
+            If there was no run yet.
+        """
+        if not self._debugger.record:
+            raise GraphError(
+                "trace: the program has not run yet",
+                cause="it shows the values of the last run",
+                fix="call the executable first",
+            )
+        return format_trace(self._debugger.record)
