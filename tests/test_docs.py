@@ -31,6 +31,8 @@ def programs(name):
     ]
 
 
+# the seed's program asks for it on purpose
+@pytest.mark.filterwarnings("ignore::common.errors.NonLeafGradWarning")
 @pytest.mark.parametrize("program", programs("README.md") + programs("docs/tutorial.md"))
 def test_programs_of_the_documents_run(program, tmp_path):
     path = tmp_path / "program.py"  # a file, so that errors can show its lines

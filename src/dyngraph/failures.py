@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -89,16 +90,21 @@ def warning_of(error: UnusedInputError) -> UnusedInputWarning:
     )
 
 
-def _leaves(roots: list[Node]) -> list[AccumulateGrad]:
+def _behind(nodes: Iterable[Node]) -> set[Node]:
+    """Return `nodes` and all nodes that their gradients go to."""
     seen: set[Node] = set()
-    stack = list(roots)
+    stack = list(nodes)
     while stack:
         node = stack.pop()
         if node not in seen:
             seen.add(node)
             if isinstance(node, GradFn):
                 stack += [edge for edge in node.edges if edge is not None]
-    found = [node for node in seen if isinstance(node, AccumulateGrad)]
+    return seen
+
+
+def _leaves(roots: list[Node]) -> list[AccumulateGrad]:
+    found = [node for node in _behind(roots) if isinstance(node, AccumulateGrad)]
     return sorted(found, key=lambda leaf: leaf.sequence)
 
 
@@ -155,13 +161,13 @@ def not_a_number(node: GradFn, g: Any, position: int, array: Array) -> AnomalyEr
             fix = (
                 f"make the operand safe before the operation: {node.describe()}(where(x > 0, x, 1))"
             )
-    lines = [(f"{node.describe()} ran", _line(node))]
+    lines: list[tuple[str, Source | None]] = [(f"{node.describe()} ran", _line(node))]
     first = _first_not_finite(node)
     if first is not None:
         source, text = first
-        values.append(f"the first operand that is not finite: {text}")
+        values.append(f"the first value that is not finite: {text}")
         if source != lines[0][1]:
-            lines.append(("the first value that is not finite", source))
+            lines.append(("first not finite", source))
     return AnomalyError(
         f"{node.name()} returned NaN for operand {position} at index {index}",
         cause="; ".join(values),
@@ -175,22 +181,47 @@ def _line(node: GradFn) -> Source | None:
 
 
 def _first_not_finite(node: GradFn) -> tuple[Source | None, str] | None:
-    """Return the earliest operation behind `node` that read a value which is not finite."""
-    seen: set[Node] = set()
-    stack: list[Node] = [node]
-    while stack:
-        each = stack.pop()
-        if each not in seen:
-            seen.add(each)
-            if isinstance(each, GradFn):
-                stack += [edge for edge in each.edges if edge is not None]
-    for each in sorted(seen, key=lambda found: found.sequence):
-        for number, operand in enumerate(getattr(each, "operands", None) or ()):
-            if isinstance(operand, np.ndarray) and operand.dtype.kind == "f":
-                wrong = operand[~np.isfinite(operand)]
-                if wrong.size and isinstance(each, GradFn):
-                    return _line(each), f"operand {number} of {each.describe()} holds {wrong[0]}"
-    return None
+    """Return where the earliest value that is not finite came from, and what it was."""
+    found: list[tuple[int, Source | None, str]] = []
+    for each in _behind([node]):
+        if not isinstance(each, GradFn):
+            continue
+        if _wrong(each.out) is not None:
+            found.append((each.sequence, _line(each), _made(each, each.out)))
+        for number, operand in enumerate(each.operands or ()):
+            maker = each.edges[number] if number < len(each.edges) else None
+            if _wrong(operand) is None:
+                continue
+            if isinstance(maker, GradFn):
+                found.append((maker.sequence, _line(maker), _made(maker, operand)))
+            else:
+                value = operand[_wrong(operand)][0]
+                text = f"operand {number} of {each.describe()} is {value}"
+                found.append((each.sequence - 1, _line(each), text))
+    if not found:
+        return None
+    _, source, text = min(found, key=lambda one: one[0])
+    return source, text
+
+
+def _wrong(array: Any) -> Array | None:
+    """Return which elements of `array` are not finite, or None if all are."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        return None
+    wrong = ~np.isfinite(array)
+    return wrong if wrong.any() else None
+
+
+def _made(node: GradFn, result: Array) -> str:
+    """Say what `node` made of which operands, such as ``log of -1.0 is nan``."""
+    wrong = _wrong(result)
+    before = [
+        str(x[wrong][0])
+        for x in node.operands or ()
+        if isinstance(x, np.ndarray) and x.shape == result.shape
+    ]
+    of = f" of {' and '.join(before)}" if before else ""
+    return f"{node.describe()}{of} is {result[wrong][0]}"
 
 
 # leaves -------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def node_at(scope: Scope, place: Source) -> ast.AST | None:
     for node in own_nodes(scope):
         found = [getattr(node, name, None) for name in ("lineno", "col_offset", "end_lineno")]
         if (*found, getattr(node, "end_col_offset", None)) == wanted:
-            return node
+            return node.value if isinstance(node, ast.Expr) else node
     return None
 
 

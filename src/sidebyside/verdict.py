@@ -152,10 +152,12 @@ def waiting_verdict(pairs: Sequence[Pair]) -> str:
 
 def _payments(pairs: Sequence[Pair]) -> str:
     """Return when the wait for a static graph is paid back."""
-    paid, unpaid = [], []
+    paid, unpaid, unknown = [], [], []
     for row, _, static in pairs:
         even = static.break_even
-        if even is None or not even.known or math.isinf(even.calls):
+        if even is None or not even.known:
+            unknown.append(row.label)
+        elif math.isinf(even.calls):
             unpaid.append(row.label)
         elif not even.at_once:
             paid.append((even.calls, row))
@@ -168,6 +170,8 @@ def _payments(pairs: Sequence[Pair]) -> str:
         parts.append(text)
     if unpaid:
         parts.append(f"never for {', '.join(unpaid)}")
+    if unknown:
+        parts.append(f"with no sure gain for {', '.join(unknown)}")
     return ", ".join(parts) or "it is ahead from the first call"
 
 

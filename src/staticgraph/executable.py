@@ -246,7 +246,7 @@ def compile(
         from staticgraph import debugging
 
         backend, passes = "interpret", passes or ()
-        debugger = debugging.Debugger(graph, passes, hooks)
+        debugger = debugging.Debugger(graph, passes, hooks, verify)
         make = partial(debugging.DebugExecutable, debugger)
     name = _default_backend() if backend is None else backend
     loaded = load_backend(name)

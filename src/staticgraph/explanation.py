@@ -69,12 +69,24 @@ class Explanation:
         """How often compiled code answered a call."""
         return sum(trace.calls for trace in self.traces)
 
+    @property
+    def retraces(self) -> int:
+        """How often it was traced again after the first time."""
+        return max(len(self.traces) - 1, 0)
+
+    @property
+    def lost_seconds(self) -> float:
+        """Seconds that all traces but the first took: the cost of calls that were not alike."""
+        return sum(trace.total_seconds for trace in self.traces[1:])
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain containers, for JSON."""
         return {
             "name": self.name,
             "source": self.source.place if self.source is not None else None,
             "calls": self.calls,
+            "retraces": self.retraces,
+            "lost_seconds": self.lost_seconds,
             "traces": [
                 {**vars(trace), "signature": list(trace.signature)} for trace in self.traces
             ],
@@ -87,6 +99,9 @@ class Explanation:
             f"{self.name}{place}: traced {len(self.traces)}x in {spent * 1e3:.1f} ms, "
             f"executed {self.calls}x"
         ]
+        if self.retraces:
+            lost = f"{self.lost_seconds * 1e3:.1f} ms lost"
+            lines.append(f"  retraced {self.retraces}x, {lost}: the reasons stand below")
         for number, trace in enumerate(self.traces, 1):
             phases = ", ".join(f"{k} {v * 1e3:.1f} ms" for k, v in trace.seconds.items())
             lines.append(f"  trace {number}: {trace.reason}")
@@ -94,7 +109,12 @@ class Explanation:
             lines.append(f"    {trace.nodes} nodes; {phases}; executed {trace.calls}x")
             lines += [f"    guarded: {text}" for text in trace.guards]
             lines += [f"    {text}" for text in trace.baked]
-            lines += [f"    side effect: {text}" for text in trace.effects]
+            lines += [
+                f"    side effect: {text}: traced 1x, executed {trace.calls}x"
+                for text in trace.effects
+            ]
+        if any(trace.effects for trace in self.traces):
+            lines.append("  for what is to happen in every call, use print_ and assert_")
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -205,7 +205,7 @@ def test_break_even_in_words():
     assert units.break_even(BreakEven(57, 50, 64, True)) == "57 (50–64)"
     assert units.break_even(BreakEven(57, 50, math.inf, True)) == "57 (50–never)"
     assert units.break_even(BreakEven(1, 1, 3, True)) == "at once"
-    assert units.break_even(BreakEven(9, 3, math.inf, False)) == "no gain"
+    assert units.break_even(BreakEven(9, 3, math.inf, False)) == "no sure gain"
     assert units.break_even(BreakEven(math.inf, math.inf, math.inf, True)) == "never"
     assert units.break_even(None) == "–"
 

@@ -1,18 +1,25 @@
 """The classical table, measured quickly: every claim has its numbers and its verdict."""
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from common.errors import MissingPackageError, WorkloadError
 from sidebyside import table as table_module
+from sidebyside.statistics import CONFIDENCE, BreakEven, Estimate
 from sidebyside.table import TABLE, Table, check_against_itself, measure_table
 from sidebyside.training import compare_training, train
 from sidebyside.workload import Training
 from sidebyside.workloads import load
 
 NAMES = ("seed", "mlp_digits", "control_flow")
+
+
+def unwrapped(text):
+    return " ".join(text.replace("│", "").split())
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +43,7 @@ def test_each_claim_has_numbers_and_a_verdict(table):
     assert "mlp_digits: builds for" in text
     assert "control_flow: runs," in text
     assert "control_flow: refused, SBS-301, see below" in text
-    assert "it refuses control_flow, which dynamic runs" in " ".join(text.replace("│", "").split())
+    assert "it refuses control_flow, which dynamic runs" in unwrapped(text)
 
 
 def test_the_exact_error_is_quoted(table):
@@ -153,3 +160,18 @@ def test_training_reports_each_mode():
 
 def test_the_self_check_is_of_the_first_size():
     assert check_against_itself(load("chain"), 0.01).size == "1"
+
+
+def test_what_noise_could_explain_is_marked(table):
+    row = table.comparison.rows[0]
+    unsure = replace(
+        row.cell("static"),
+        ratio=Estimate(0.8, 0.5, 1.2, CONFIDENCE, 20),
+        break_even=BreakEven(9, 3, math.inf, False),
+    )
+    changed = replace(row, cells=(row.cell("dynamic"), unsure))
+    text = str(replace(table, comparison=replace(table.comparison, rows=(changed,))).text())
+    assert "~1.25x (0.83–2.00)" in text
+    assert "~ noise could explain this difference." in text
+    assert "not different beyond noise in 1" in unwrapped(text)
+    assert "with no sure gain for seed" in unwrapped(text)

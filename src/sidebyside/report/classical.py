@@ -31,7 +31,7 @@ _COLUMNS = (
     ("peak", "memory"),
     ("dynamic", "bound by"),
 )
-_WIDTHS = (17, 7, 7, 17, 7, 10, 6, 10)
+_WIDTHS = (17, 7, 7, 18, 7, 12, 6, 9)
 
 
 def table_text(table: Table, width: int = 100) -> str:
@@ -150,6 +150,8 @@ def rows_text(pairs: list[Pair]) -> str:
     lines.append(rule)
     lines += [_line(_entries(*pair)) for pair in pairs]
     lines.append(rule)
+    if any(static.outcome not in ("faster", "slower") for *_, static in pairs):
+        lines.append("~ noise could explain this difference.")
     same = all(static.difference is not None and static.difference.ulp == 0 for *_, static in pairs)
     if pairs and same:
         lines.append("Both modes gave the same results to the last bit (0 ULP) in every line.")
@@ -186,7 +188,8 @@ def _entries(row: Row, dynamic: Cell, static: Cell) -> list[str]:
 
 
 def _gain(cell: Cell, speedup: Estimate) -> str:
-    return units.times_with_interval(speedup) if cell.outcome != "no difference" else cell.outcome
+    sure = cell.outcome in ("faster", "slower")
+    return ("" if sure else "~") + units.times_with_interval(speedup)
 
 
 def _refusal(row: Row) -> Failure | None:

@@ -124,7 +124,7 @@ def break_even(value: BreakEven | None) -> str:
     if value is None:
         return NOTHING
     if not value.known:
-        return "no gain"
+        return "no sure gain"
     if value.never:
         return "never"
     if value.at_once:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from common.errors import PassError
@@ -155,8 +156,10 @@ class _Record:
     digests : dict of Key to Digest
         In the order computed.
     found : Found
-    effects : list
-        What was printed and checked, in order.
+    effects : list of (str, Digest)
+        What was printed and checked, in order: the op and its operands.
+    effective : list of Instruction
+        What did so.
     kept : dict of Key to result
         The arrays that were asked for.
     results : list of ndarray
@@ -167,6 +170,7 @@ class _Record:
         self.digests: dict[Key, Digest] = {}
         self.found: Found = {}
         self.effects: list[tuple[str, Digest]] = []
+        self.effective: list[Instruction] = []
         self.kept: dict[Key, Any] = {}
         self.results: list[Array] = []
         self._keep = frozenset(keep)
@@ -185,6 +189,7 @@ class _Record:
         self.found[unit.path, output] = unit, instruction
         if instruction.op.effect:
             self.effects.append((instruction.op.name, tuple(map(digest, operands))))
+            self.effective.append(instruction)
         if key in self._keep:
             self.kept[key] = result
 
@@ -226,7 +231,7 @@ class _Check:
 
     def run(self, program: Program, passes: Sequence[Pass], keep: Iterable[Key] = ()) -> _Record:
         record = _Record(keep)
-        debugger = Debugger(self.graph, passes, [], self.lowered)
+        debugger = Debugger(self.graph, passes, [], True, self.lowered)
         debugger.observers.append(record)
         call = debugger.runner(debugger.bind(program)).call
         record.results = _runs(program, call, self.arrays)
@@ -268,13 +273,22 @@ class _Check:
             if difference is not None:
                 raise result_changed(f"pass {name}", self.program, position, difference, fix)
         if now.effects != record.effects:
-            raise PassError(
-                f"pass {name} changed what is printed or checked: {_listed(now)} in place of "
-                f"{_listed(record)}",
-                cause="an instruction with an effect runs once, in the order declared",
-                fix=fix,
-            )
+            raise self._effects_changed(name, record, fix)
         return self.program is not before or now.digests.keys() != record.digests.keys()
+
+    def _effects_changed(self, name: str, record: _Record, fix: str) -> PassError:
+        pairs = zip_longest(record.effects, self.record.effects)
+        first = next(i for i, (old, new) in enumerate(pairs) if old != new)
+        at = [each.effective[first : first + 1] for each in (record, self.record)]
+        old, new = (
+            f"{each[0].op.name} of {each[0].inputs[0].name}" if each else "nothing" for each in at
+        )
+        return PassError(
+            f"pass {name} changed what is printed or checked: {new} runs in place of {old}",
+            cause="an instruction with an effect runs once each time, in the order declared",
+            fix=fix,
+            source=next((each[0].sources[0] for each in at if each and each[0].sources), None),
+        )
 
     def _kept(self, program: Program, passes: Sequence[Pass], key: Key) -> Any:
         with redirect_stdout(io.StringIO()):
@@ -329,7 +343,3 @@ def _has_regions(program: Program) -> bool:
     return any(
         each.op.kind is Kind.CONTROL and "index" not in each.attrs for each in program.instructions
     )
-
-
-def _listed(record: _Record) -> str:
-    return ", ".join(name for name, _ in record.effects) or "nothing"

@@ -87,6 +87,8 @@ class Debugger:
     passes : sequence of callable
         That regions go through.
     hooks : list of callable
+    verify : bool
+        Whether regions are proved after each pass.
     lowered : dict of Region to Program, optional
         Where regions are kept before the passes, so that their values stay the same objects.
 
@@ -106,6 +108,7 @@ class Debugger:
         graph: Graph,
         passes: Sequence[Pass],
         hooks: list[Hook],
+        verify: bool = False,
         lowered: dict[Region, Program] | None = None,
     ) -> None:
         self.units: dict[str, Unit] = {}
@@ -115,6 +118,7 @@ class Debugger:
         self._graph = graph
         self._passes = passes
         self._hooks = hooks
+        self._verify = verify
         self._lowered = {} if lowered is None else lowered
         self._stops: dict[Value, list[Breakpoint]] = {}
         self._local = threading.local()
@@ -148,7 +152,7 @@ class Debugger:
         known = self._lowered.get(region)
         if known is None:
             known = self._lowered[region] = lower_region(region)
-        program = self.bind(run_passes(known, self._passes), f"{path}/")
+        program = self.bind(run_passes(known, self._passes, self._verify), f"{path}/")
         run = self._build(Unit(path, program, node_names(program), region.graph))
         return lambda *arrays: tuple(run(*arrays))
 

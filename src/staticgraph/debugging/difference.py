@@ -89,12 +89,11 @@ def _numerical(expected: Array, found: Array) -> Difference:
     by = f", by {largest:.6g} at most" if np.isfinite(largest) else ""
     if kind == "f" and ulps < _FEW:
         by += f" ({ulps:,} ULP)"
-    place = f" at {[int(n) for n in index]}" if expected.ndim else ""
-    return Difference(
-        ulps,
-        f"{int(unequal.sum())} of {expected.size} elements differ{by}: "
-        f"{found[index]} in place of {expected[index]}{place}",
-    )
+    shown = f"{found[index]} in place of {expected[index]}"
+    if not expected.ndim:
+        return Difference(ulps, f"it differs{by}: {shown}")
+    count, place = int(unequal.sum()), [int(n) for n in index]
+    return Difference(ulps, f"{count} of {expected.size} elements differ{by}: {shown} at {place}")
 
 
 def _signs(array: Array) -> Array:

@@ -83,7 +83,7 @@ def write_expression(
     code: Code,
     expression: str,
     attrs: tuple[tuple[str, Any], ...],
-    operands: Sequence[tuple[Register, DType]],
+    operands: Sequence[tuple[Register | float, DType]],
     result: DType,
 ) -> Register:
     """Write an expression and return its value as `result`.
@@ -93,9 +93,19 @@ def write_expression(
     Unsupported
         If something in it has no machine code here.
     """
-    writer = _Writer(code, [Scalar(*operand) for operand in operands], result)
+    writer = _Writer(code, [], result)
+    for operand in operands:
+        scalar = Scalar(*operand)
+        if result.kind == "f" and _is_narrower(operand[1], result):
+            # kernels that compute in floating point convert their operands first
+            scalar = Scalar(writer.converted(scalar, result), result)
+        writer.operands.append(scalar)
     found = writer.write(parse(expression, attrs))
     return writer.converted(found, result)
+
+
+def _is_narrower(dtype: DType, result: DType) -> bool:
+    return dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize < result.itemsize)
 
 
 @lru_cache(maxsize=4096)
@@ -154,7 +164,7 @@ def _resolve(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> tuple[DType, ...]:
 
 
 class _Writer:
-    def __init__(self, code: Code, operands: Sequence[Scalar], result: DType) -> None:
+    def __init__(self, code: Code, operands: list[Scalar], result: DType) -> None:
         self.code = code
         self.operands = operands
         self.result = result
