@@ -28,7 +28,7 @@ from dyngraph.tape import (
     new,
     tick,
 )
-from dyngraph.tensor import Tensor
+from dyngraph.tensor import Tensor, numeric
 
 ndarray = np.ndarray
 asarray = np.asarray
@@ -188,6 +188,7 @@ def _needs(*rules: OperandRule | None) -> tuple[str, ...]:
 
 
 _WEAK = frozenset({float, int, bool})
+_DIRECT: frozenset[type] = frozenset({*_WEAK, Tensor})
 
 
 def _complex_error(op: Op) -> NotDifferentiableError:
@@ -263,8 +264,10 @@ def make_attributed(op: Op) -> Callable[..., Any]:
 def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     """Run an op of any arity with any attributes, and record it."""
     fast = FAST.get(op)
-    if fast is not None and all(type(x) is Tensor or type(x) in _WEAK for x in operands):
-        return fast(*operands, **attrs)
+    if fast is not None:
+        kinds = set(map(type, operands))
+        if Tensor in kinds and kinds <= _DIRECT:  # else the quick entry would come back here
+            return fast(*operands, **attrs)
     arrays, edges, tracked = unwrap(op, operands)
     try:
         result = op.kernel(*arrays, **attrs)
@@ -368,7 +371,7 @@ def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[Node | 
             weak = True
             arrays.append(x)
         elif isinstance(x, (np.generic, ndarray, list, tuple)):
-            arrays.append(asarray(x))
+            arrays.append(numeric(x))
         else:
             raise DTypeError(
                 f"{op.name}: operand {len(arrays)} is a {type(x).__name__}",

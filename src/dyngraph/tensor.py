@@ -477,7 +477,7 @@ from_numpy = as_tensor
 
 
 def _inferred_dtype(data: Any) -> np.dtype[Any] | None:
-    array = _numeric(data, None)
+    array = numeric(data, None)
     if array.dtype == np.float64 and not _holds_arrays(data):
         return DEFAULT_DTYPE
     if array.dtype == np.complex128 and not _holds_arrays(data):
@@ -491,7 +491,14 @@ def _holds_arrays(data: Any) -> bool:
     return hasattr(data, "dtype")
 
 
-def _numeric(data: Any, dtype: npt.DTypeLike | None) -> Array:
+def numeric(data: Any, dtype: npt.DTypeLike | None = None) -> Array:
+    """Return `data` as an array of numbers or booleans.
+
+    Raises
+    ------
+    DTypeError
+        If it is not made of them, or not rectangular.
+    """
     if type(data) is Tensor:
         data = data._array
     elif isinstance(data, (list, tuple)):
@@ -524,7 +531,7 @@ def _without_tensors(data: Any) -> Any:
 
 
 def _made(data: Any, dtype: npt.DTypeLike | None, copied: bool, requires_grad: bool) -> Tensor:
-    array = _numeric(data, dtype)
+    array = numeric(data, dtype)
     if copied:
         array = np.array(array, order="C", copy=True)
     out = Tensor(array, None)

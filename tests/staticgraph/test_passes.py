@@ -12,7 +12,7 @@ from staticgraph.passes.absorb_broadcasts import absorb_broadcasts
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from staticgraph.passes.eliminate_dead_code import eliminate_dead_code
 from staticgraph.passes.fold_constants import MAX_BYTES, fold_constants
-from staticgraph.passes.fuse_elementwise import MAX_MEMBERS, fuse_elementwise
+from staticgraph.passes.fuse_elementwise import MAX_MEMBERS, MAX_OPERANDS, fuse_elementwise
 from staticgraph.passes.merge_views import merge_views
 from staticgraph.passes.reorder_for_memory import _Needs, reorder_for_memory
 from staticgraph.passes.simplify_algebra import simplify_algebra
@@ -474,3 +474,19 @@ def test_a_branch_with_an_effect_is_kept(program):
         whole = branches(effect)
         unused = Program(**{**fields(whole), "outputs": whole.outputs[:1]})
         assert ("switch" in names(eliminate_dead_code(unused))) is effect
+
+
+def test_a_group_does_not_keep_many_operands_alive():
+    """A long sum of products, each made just before it is added, needs one of them at a time."""
+    shape = (64, 64)
+
+    def total(*xs):
+        result = xs[0] @ xs[0]
+        for x in xs[1:]:
+            result = result + x @ x
+        return result
+
+    graph = sg.trace(total, *[sg.TensorType(shape)] * 40)
+    nbytes = sg.TensorType(shape).nbytes
+    grouped = sg.compile(graph.outputs, graph.inputs, backend="numpy")
+    assert grouped.plan.peak_bytes <= (MAX_OPERANDS + 3) * nbytes

@@ -346,7 +346,10 @@ def _cast(x: Any, out: Array | None = None, *, dtype: npt.DTypeLike) -> Any:
     if x.dtype.kind == "c" and np.dtype(dtype).kind not in "cb":
         x = x.real
     if out is None:
-        return x.astype(dtype)
+        result = x.astype(dtype)
+        if result.dtype.kind not in "biufc":
+            raise _no_number(result.dtype)
+        return result
     np.copyto(out, x, casting="unsafe")
     return out
 

@@ -13,6 +13,10 @@ from staticgraph.program import Instruction, Program, Value
 MAX_MEMBERS = 64
 """A group has at most that many instructions, so that what it reads and writes stays in cache."""
 
+MAX_OPERANDS = 8
+"""A group reads at most that many values of its own size from outside. All of them exist at once:
+fifty gradients that are summed one by one would otherwise have to wait for each other."""
+
 
 def fuse_elementwise(program: Program) -> Program:
     """Group elementwise instructions of one shape that feed each other or read the same.
@@ -74,7 +78,7 @@ def _gather(
         elif units and units[-1].shape == shape is not None and units[-1].reads(instruction):
             # what only reads the same values gains little, so it joins its neighbour alone
             place = len(units) - 1
-        if place is None or len(units[place].members) >= MAX_MEMBERS:
+        if place is None or not units[place].has_room([instruction]):
             place = len(units)
             units.append(_Unit(shape))
         units[place].add(instruction)
@@ -99,7 +103,7 @@ def _merge(units: list[_Unit], unit_of: dict[Value, int], near: set[int]) -> int
         # everything that the moving unit, or the instruction, needs must come before
         if older <= others or max(last.after - {place}, default=-1) > older:
             break
-        if len(unit.members) + len(last.members) >= MAX_MEMBERS:
+        if not unit.has_room(last.members):
             break
         for instruction in last.members:
             unit.add(instruction)
@@ -113,17 +117,29 @@ def _merge(units: list[_Unit], unit_of: dict[Value, int], near: set[int]) -> int
 class _Unit:
     """Instructions that stay together; `after` are the units that they need to come after."""
 
-    __slots__ = ("after", "members", "shape", "touched")
+    __slots__ = ("after", "made", "members", "shape", "touched")
 
     def __init__(self, shape: Shape | None) -> None:
         self.shape = shape
         self.members: list[Instruction] = []
         self.touched: set[Value] = set()
+        self.made: set[Value] = set()
         self.after: set[int] = set()
 
     def add(self, instruction: Instruction) -> None:
         self.members.append(instruction)
-        self.touched.update([v for v in instruction.inputs if v.type.shape == self.shape])
+        self.made.add(instruction.output)
+        self.touched |= self._read(instruction)
+
+    def has_room(self, more: Sequence[Instruction]) -> bool:
+        """Tell whether `more` may join without making the group too large."""
+        if len(self.members) + len(more) > MAX_MEMBERS:
+            return False
+        touched = self.touched.union(*map(self._read, more))
+        return len(touched - self.made - {each.output for each in more}) <= MAX_OPERANDS
 
     def reads(self, instruction: Instruction) -> bool:
         return not self.touched.isdisjoint(instruction.inputs)
+
+    def _read(self, instruction: Instruction) -> set[Value]:
+        return {value for value in instruction.inputs if value.type.shape == self.shape}

@@ -102,7 +102,9 @@ def _find_view(request: _Request, shape: Shape) -> Steps | None:
     # never read or written: the memory is reserved, not used
     operand = np.empty(shape, np.int8)
     result = request.op.kernel(operand, **request.attrs)
-    if not np.may_share_memory(result, operand) and operand.size:
+    if not result.size or not operand.size:
+        return Steps((0,) * len(shape), ((0,) * result.ndim,) * len(shape))
+    if not np.may_share_memory(result, operand):
         raise Unsupported("a view that copies")
     offset = result.__array_interface__["data"][0] - operand.__array_interface__["data"][0]
     steps = _decode(shape, result.shape, offset, result.strides)
@@ -216,6 +218,11 @@ def _one_piece(
     if None in strides or not np.array_equal(np.broadcast_to(expected, part.shape), part):
         return None
     operand = int(np.searchsorted(firsts, first - _FIRST, "right")) - 1
+    while firsts[operand + 1] == firsts[operand]:
+        operand += 1
+    inside = part - _FIRST
+    if inside.min() < firsts[operand] or inside.max() >= firsts[operand + 1]:
+        return None
     shape = shapes[operand]
     steps = _decode(shape, part.shape, int(first - _FIRST) - int(firsts[operand]), strides)  # type: ignore[arg-type]
     return None if steps is None else Piece(box, operand, steps, 0.0)

@@ -23,7 +23,9 @@ from staticgraph.backends.native.elements import (
     DType,
     Unsupported,
     convert,
+    highest,
     is_unsigned,
+    lowest,
     maximum,
     minimum,
     number,
@@ -399,6 +401,9 @@ class _Writer:
 
     def _extremum_of_two(self, name: str, x: Scalar, y: Scalar) -> Scalar:
         ufunc = np.minimum if name == "min" else np.maximum
+        if x.dtype is not None and x.dtype.kind in "iu" and type(y.value) is int:
+            # a bound beyond what the dtype holds bounds nothing
+            y = Scalar(max(min(y.value, highest(x.dtype)), lowest(x.dtype)), None)
         dtype, (a, b) = self._loop(ufunc, x, y)
         if dtype.kind == "f" and y.weak and not math.isnan(y.value):  # type: ignore[arg-type]
             # one instruction, and NaN stays
