@@ -266,7 +266,60 @@ def large_compile(small=1_000, large=10_000):
     )
 
 
-CHECKS = (taped_small_op, chain_of_small_ops, seed_call, digits_step, long_tape, large_compile)
+def long_loop(budget=4.0, steps=1_000, hidden=64):
+    """Compare a recurrent loop of 1,000 steps in the graph with the same loop in dyngraph."""
+    rng = np.random.default_rng(0)
+    w, u = (rng.standard_normal((hidden, hidden)).astype(np.float32) * 0.1 for _ in range(2))
+    start, xs = np.zeros(hidden, np.float32), rng.standard_normal((steps, hidden))
+    arrays = (w, u, start, xs.astype(np.float32))
+
+    def last(xp, w, u, start, xs):
+        return xp.sum(xp.scan(lambda h, x: (xp.tanh(h @ w + x @ u), None), start, xs)[0])
+
+    tensors = [
+        dg.tensor(array, requires_grad=position < 2) for position, array in enumerate(arrays)
+    ]
+    forward = sg.function(lambda *a: last(sg, *a), backend="numpy")
+    both = sg.function(sg.grad(lambda *a: last(sg, *a), argnums=(0, 1)), backend="numpy")
+
+    def gradients():
+        last(dg, *tensors).backward()
+        found = [x.grad for x in tensors[:2]]
+        for x in tensors[:2]:
+            x.grad = None
+        return found
+
+    assert all(
+        np.array_equal(a, b.numpy()) for a, b in zip(both(*arrays), gradients(), strict=True)
+    )
+    ratios = []
+    for what, static, dynamic in (
+        ("forward", lambda: forward(*arrays), lambda: last(dg, *tensors)),
+        ("forward and backward", lambda: both(*arrays), gradients),
+    ):
+        timings = measure({"static": static, "dynamic": dynamic}, budget / 2)
+        us = {name: microseconds(timings.samples[name]) for name in ("static", "dynamic")}
+        ratios.append(
+            Ratio(
+                f"scan of {steps:,} steps, hidden {hidden}, {what}: static over dynamic",
+                paired_ratio(timings, "static", "dynamic"),
+                0.5,
+                "x",
+                f"{us['static'] / 1000:.2f} ms against {us['dynamic'] / 1000:.2f} ms",
+            )
+        )
+    return tuple(ratios)
+
+
+CHECKS = (
+    taped_small_op,
+    chain_of_small_ops,
+    seed_call,
+    digits_step,
+    long_tape,
+    large_compile,
+    long_loop,
+)
 """Functions that measure; each returns a Ratio or several."""
 
 

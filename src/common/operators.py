@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from common.errors import DTypeError
 from common.op import REGISTRY, lookup
 
 BINARY_OPERATORS = {
@@ -104,7 +105,11 @@ class ArrayOperators:
 
     def __iter__(self) -> Any:
         if not self.shape:
-            raise TypeError("iteration over a 0-d array")
+            raise DTypeError(
+                "iteration over a 0-d array",
+                cause="it has no axis to go along",
+                fix="use the value itself, or x.reshape(1)",
+            )
         return (self[i] for i in range(self.shape[0]))
 
     @property
@@ -120,14 +125,22 @@ class ArrayOperators:
     def reshape(self, *shape: Any) -> Any:
         """Return the same elements in another shape; one length may be -1."""
         target = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-        return REGISTRY["reshape"](self, shape=tuple(target))
+        if not isinstance(target, tuple):
+            from common.ops.arguments import normalize_ints
+
+            target = normalize_ints(target, "shape")
+        return REGISTRY["reshape"](self, shape=target)
 
     view = reshape
 
     def permute(self, *axes: Any) -> Any:
         """Return the array with its axes in the order given."""
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        return REGISTRY["permute_dims"](self, axes=tuple(order))
+        if not isinstance(order, tuple):
+            from common.ops.arguments import normalize_ints
+
+            order = normalize_ints(order, "axes")
+        return REGISTRY["permute_dims"](self, axes=order)
 
     def transpose(self, axis0: int = -2, axis1: int = -1) -> Any:
         """Return the array with two axes exchanged."""

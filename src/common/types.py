@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import ArgumentError, ShapeError
+from common.errors import ArgumentError, DTypeError, ShapeError
 
 Shape = tuple[int, ...]
 Array = npt.NDArray[Any]
@@ -129,6 +129,24 @@ def resolve_scalar(value: Any, dtypes: Sequence[np.dtype[Any]]) -> Array:
     if not dtypes:
         return np.asarray(value, dtype=type_of(value).dtype)
     return np.asarray(value, dtype=np.result_type(*dtypes, value))
+
+
+def fit_scalar(value: Any, dtypes: Sequence[np.dtype[Any]]) -> Array:
+    """Return what `resolve_scalar` does.
+
+    Raises
+    ------
+    DTypeError
+        If a Python int does not fit the dtype beside it.
+    """
+    try:
+        return resolve_scalar(value, dtypes)
+    except OverflowError as error:
+        raise DTypeError(
+            str(error),
+            cause="a Python int takes the dtype of the array beside it, and does not fit",
+            fix="convert the array to a wider dtype with astype first",
+        ) from None
 
 
 def normalize_axis(axis: int, ndim: int, name: str = "axis") -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from common.errors import DTypeError, NotDifferentiableError, SideBySideError
 from common.op import ENTRIES, EXECUTORS, Op, OperandRule, executor_of, explain
 from common.source import user_source
-from common.types import Array, TensorType, is_scalar, resolve_scalar, type_of_array
+from common.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
 from dyngraph.mode import is_anomaly_enabled, is_grad_enabled, recorder, special
 from dyngraph.tape import (
     BinaryGradFn,
@@ -45,11 +45,28 @@ def _scalar(value: Any, dtype: np.dtype[Any]) -> Array:
     key = (value, type(value), dtype.num)
     array = _scalars.get(key)
     if array is None or value == 0:  # 0.0 and -0.0 are one key, so zero is not looked up
-        array = resolve_scalar(value, (dtype,))
+        array = fit_scalar(value, (dtype,))
         if len(_scalars) >= _SCALARS_KEPT:
             _scalars.clear()
         _scalars[key] = array
     return array
+
+
+def _scalar_of_any_size(value: Any, dtype: np.dtype[Any]) -> Array:
+    """Return what `_scalar` does, and a wider array where a comparison can take one."""
+    try:
+        return _scalar(value, dtype)
+    except DTypeError:
+        return asarray(value)
+
+
+def _compares(op: Op) -> bool:
+    """Tell whether the result of `op` is a truth value, so that no operand need fit the other."""
+    number = TensorType(())
+    try:
+        return op.arity == 2 and op.infer(number, number).dtype == np.bool_
+    except (SideBySideError, TypeError):
+        return False
 
 
 def annotate(node: GradFn) -> None:
@@ -111,7 +128,9 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
     # what is kept if x, y or both need a gradient: by name, "value", "type" or ""
     needs_x, needs_y, needs_both = _needs(rule_x), _needs(rule_y), _needs(rule_x, rule_y)
     saves_nothing = not any(needs_both)
+    saves_both = needs_both == ("", "value", "value")
     node_type = grad_fn_type(op, BinaryGradFn)
+    to_array = _scalar_of_any_size if _compares(op) else _scalar
     nothing = (None, None)
 
     def apply(x: Any, y: Any) -> Any:
@@ -123,7 +142,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
                 y_array = y._array
                 y_edge = y._node
             elif type(y) in _WEAK:
-                y_array = _scalar(y, x_array.dtype)
+                y_array = to_array(y, x_array.dtype)
                 y_edge = None
                 weak = True
             else:
@@ -131,7 +150,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
         elif type(x) in _WEAK and type(y) is Tensor:
             y_array = y._array
             y_edge = y._node
-            x_array = _scalar(x, y_array.dtype)
+            x_array = to_array(x, y_array.dtype)
             x_edge = None
             weak = True
         else:
@@ -156,6 +175,9 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
         if saves_nothing:
             node.out = None
             node.operands = nothing
+        elif saves_both and x_edge is not None and y_edge is not None:  # a product, say
+            node.out = None
+            node.operands = (x_array, y_array)
         else:
             need_out, need_x, need_y = (
                 needs_x if y_edge is None else needs_y if x_edge is None else needs_both
@@ -381,7 +403,12 @@ def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[Node | 
         edges.append(edge)
     if weak:
         dtypes = [a.dtype for a in arrays if type(a) is ndarray]
-        arrays = [a if type(a) is ndarray else resolve_scalar(a, dtypes) for a in arrays]
+        try:
+            arrays = [a if type(a) is ndarray else fit_scalar(a, dtypes) for a in arrays]
+        except DTypeError as error:
+            if not _compares(op):
+                raise error.with_context(op.name) from None
+            arrays = list(map(asarray, arrays))
     return arrays, edges, tracked
 
 

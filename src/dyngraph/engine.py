@@ -244,14 +244,16 @@ def _run(
                 g = _run_extra(node, g)
             if targets and node in targets:
                 found[node] = g
-            if node.operands is None:
+            operands = node.operands
+            if operands is None:
                 _recompute(node)
+                operands = node.operands
             if latest_change[0] > node.sequence:
                 _check_versions(node)
             if create_graph:
                 grads = node.pull(g, *_saved_tensors(node))
             else:
-                grads = node.pull(g, node.out, node.operands)
+                grads = node.pull(g, node.out, operands)
             if anomaly:
                 _check_finite(node, g, grads)
             for edge, grad in zip(node.edges, grads):
@@ -361,7 +363,7 @@ def _check_versions(node: GradFn) -> None:
             raise failures.overwritten(node, array, change)
 
 
-def _check_finite(node: GradFn, g: Any, grads: list[Any]) -> None:
+def _check_finite(node: GradFn, g: Any, grads: Sequence[Any]) -> None:
     """Raise if `node` gave a gradient that holds NaN."""
     for position, grad in enumerate(grads):
         array = grad._array if isinstance(grad, Tensor) else grad

@@ -26,7 +26,7 @@ from dyngraph.apply import record
 from dyngraph.mode import is_grad_enabled, special
 from dyngraph.namespace import NAMESPACE
 from dyngraph.tape import AccumulateGrad, GradFn
-from dyngraph.tensor import Tensor
+from dyngraph.tensor import Tensor, numeric
 from dyngraph.versions import changed, storage_of
 
 
@@ -229,7 +229,7 @@ def _constant(value: Any, dtype: np.dtype[Any]) -> Tensor:
     if isinstance(value, Tensor):
         # a new Tensor, as the graph of the source must not be handed on as that of the target
         return NAMESPACE["clone"](value)  # type: ignore[no-any-return]
-    return Tensor(np.asarray(value, dtype=dtype if is_scalar(value) else None), None)
+    return Tensor(numeric(value, dtype if is_scalar(value) else None), None)
 
 
 def setitem(self: Tensor, key: Any, value: Any) -> None:
@@ -237,7 +237,7 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     from common.ops.indexing import set_item
 
     if isinstance(value, (list, tuple)):
-        value = np.asarray(value, dtype=self.dtype)
+        value = numeric(value, self.dtype)
     write(self, set_item(self, key, value), "x[...] = value")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from common.ops.arguments import normalize_shape, require_int
 from common.types import DEFAULT_DTYPE, Array
 from dyngraph.namespace import NAMESPACE
 from dyngraph.tensor import Tensor
@@ -28,7 +29,7 @@ _generator = _Generator()
 
 def manual_seed(seed: int) -> None:
     """Start the default generator of this thread afresh from `seed`."""
-    _generator.seed = int(seed)
+    _generator.seed = require_int(seed, "seed")
     _generator.draws = 0
 
 
@@ -50,9 +51,7 @@ def next_key() -> Array:
 
 
 def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    if len(shape) == 1 and not isinstance(shape[0], int):
-        return tuple(shape[0])
-    return shape
+    return normalize_shape(shape[0] if len(shape) == 1 else shape)
 
 
 def rand(*shape: Any, dtype: npt.DTypeLike = DEFAULT_DTYPE, requires_grad: bool = False) -> Tensor:

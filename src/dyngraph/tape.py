@@ -7,7 +7,7 @@ freed at once when the last Tensor that leads to it is gone.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from common.autodiff import fit
@@ -135,7 +135,7 @@ class GradFn:
         """Return the arrays that the gradient rules will read."""
         return [x for x in (self.out, *(self.operands or ())) if hasattr(x, "strides")]
 
-    def pull(self, g: Any, out: Any, operands: tuple[Any, ...]) -> list[Any]:
+    def pull(self, g: Any, out: Any, operands: tuple[Any, ...]) -> Sequence[Any]:
         """Return the gradient of each operand, None where there is no edge.
 
         Parameters
@@ -159,10 +159,9 @@ class GradFn:
         return grads
 
     def free(self, freed: Freed) -> None:
-        """Let go of the saved arrays."""
-        if self.saves:
-            self.out = freed
-            self.operands = None
+        """Let go of the saved arrays; not called where `saves` is False."""
+        self.out = freed
+        self.operands = None
 
     def describe(self) -> str:
         """Return the op's name, for messages."""
@@ -176,11 +175,6 @@ class UnaryGradFn(GradFn):
     """An elementwise operation of one operand, whose gradient needs no fitting."""
 
     __slots__ = ()
-    rule: ClassVar[Rule]
-
-    def pull(self, g: Any, out: Any, operands: tuple[Any, ...]) -> list[Any]:
-        """Return the gradient of the operand; see `GradFn.pull`."""
-        return [self.rule(g, out, operands[0])]
 
 
 class BinaryGradFn(GradFn):
@@ -190,10 +184,19 @@ class BinaryGradFn(GradFn):
     types: tuple[TensorType, ...] | None  # type: ignore[misc]
 
 
-def _binary_pull(x_rule: Rule | None, y_rule: Rule | None) -> Callable[..., list[Any]]:
+def _unary_pull(rule: Rule) -> Callable[..., tuple[Any, ...]]:
+    """Return the `GradFn.pull` of an op of one operand with this rule."""
+
+    def pull(self: UnaryGradFn, g: Any, out: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (rule(g, out, operands[0]),)
+
+    return pull
+
+
+def _binary_pull(x_rule: Rule | None, y_rule: Rule | None) -> Callable[..., tuple[Any, ...]]:
     """Return the `GradFn.pull` of an op of two operands with these rules."""
 
-    def pull(self: BinaryGradFn, g: Any, out: Any, operands: tuple[Any, ...]) -> list[Any]:
+    def pull(self: BinaryGradFn, g: Any, out: Any, operands: tuple[Any, ...]) -> tuple[Any, ...]:
         x, y = operands
         x_edge, y_edge = self.edges
         x_grad = None if x_edge is None or x_rule is None else x_rule(g, out, x, y)
@@ -202,7 +205,7 @@ def _binary_pull(x_rule: Rule | None, y_rule: Rule | None) -> Callable[..., list
             x_type, y_type = self.types
             x_grad = None if x_grad is None else fit(x_grad, x_type)
             y_grad = None if y_grad is None else fit(y_grad, y_type)
-        return [x_grad, y_grad]
+        return x_grad, y_grad
 
     return pull
 
@@ -228,7 +231,7 @@ def grad_fn_type(op: Op, base: type[GradFn]) -> type[GradFn]:
     members: dict[str, Any] = {"__slots__": (), "op": op, "saves": saves, "__module__": __name__}
     rules = [None if rule is None else rule.rule for rule in op.rules]
     if base is UnaryGradFn and rules and rules[0] is not None:
-        members["rule"] = staticmethod(rules[0])
+        members["pull"] = _unary_pull(rules[0])
     elif base is BinaryGradFn and any(rules):
         members["pull"] = _binary_pull(*rules)
     return type(name, (base,), members)

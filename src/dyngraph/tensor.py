@@ -237,7 +237,7 @@ class Tensor(ArrayOperators):
         return int(self._array.shape[0])
 
     def __contains__(self, value: Any) -> bool:
-        return bool((self._array == (value._array if type(value) is Tensor else value)).any())
+        return bool((self == value).any())
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and not self._array.ndim else str(self)
@@ -320,7 +320,15 @@ class Tensor(ArrayOperators):
         """Return the tensor as `dtype`; itself if it has that dtype, or for ``"cpu"``."""
         if isinstance(dtype, str) and dtype == "cpu":
             return self
-        return self if np.dtype(dtype) == self.dtype else self.astype(dtype)
+        try:
+            wanted = np.dtype(dtype)
+        except TypeError:
+            raise DTypeError(
+                f"to({dtype!r}) is neither a dtype nor a place",
+                cause='elements live on "cpu" only, and dtypes are NumPy\'s',
+                fix='write x.to("float32"), or leave the device out',
+            ) from None
+        return self if wanted == self.dtype else self.astype(wanted)
 
     def cpu(self) -> Tensor:
         """Return this tensor: it is on the CPU already."""
@@ -362,6 +370,12 @@ class Tensor(ArrayOperators):
         Removable
             Its ``remove()`` takes the hook away again.
         """
+        if not callable(hook):
+            raise ArgumentError(
+                f"register_hook was given a {type(hook).__name__}",
+                cause="a hook is a function that is called with the gradient",
+                fix="write x.register_hook(lambda grad: ...)",
+            )
         if self._node is None:
             raise NotDifferentiableError(
                 "a hook on a tensor that does not require a gradient",

@@ -81,7 +81,7 @@ def test_a_failed_assertion_shows_its_line_message_and_values(xp):
         xp.assert_(x > 0, "all are positive", x)
         return x
 
-    assert np.array_equal(called(xp, checked, array(1, 2)), [1, 2])
+    assert called(xp, checked, array(1, 2)).tolist() == [1, 2]
     with pytest.raises(AssertionFailedError) as caught:
         called(xp, checked, array(1, -2))
     text = str(caught.value)
@@ -148,26 +148,6 @@ def test_every_effect_survives_every_pass_in_order(capsys, backend, passes):
         run(array(1, 2))
         starts = [line.partition(":")[0] for line in lines(capsys) if ":" in line]
         assert starts == ["unused", "big", "twice", "twice", "constant"]
-
-
-def test_effects_of_random_programs_keep_their_order(capsys, random_function):
-    for seed in range(10):
-        function = random_function(seed)
-
-        def watched(*inputs, function=function):
-            outputs = function(sg, *inputs)
-            for number, each in enumerate(outputs[0].graph.nodes):
-                if number % 3 == 0 and each.operands:
-                    sg.print_(sg.sum(each), str(number))
-            return outputs
-
-        inputs = function.inputs()
-        graph = sg.trace(watched, *inputs)
-        sg.compile(graph.outputs, graph.inputs, backend="interpret", passes=())(*inputs)
-        expected = lines(capsys)
-        assert expected
-        sg.compile(graph.outputs, graph.inputs, backend="numpy")(*inputs)
-        assert lines(capsys) == expected
 
 
 # which ones run -----------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ import numpy as np
 
 from common.errors import DTypeError, IndexingError, ShapeError
 from common.op import Kind, Op, example, register
-from common.ops.comparison import equal
+from common.ops.comparison import equal, less
 from common.ops.composite import float_dtype
-from common.ops.elementwise import cast, multiply, subtract
-from common.ops.gather import index_along, raise_out_of_range
+from common.ops.elementwise import cast, multiply, negative, subtract, where
+from common.ops.gather import index_along, raise_out_of_range, take_along_axis
 from common.ops.movement import expand_dims
 from common.ops.reduction import sum as sum_
-from common.ops.softmax import softmax
+from common.ops.softmax import log_softmax, softmax
 from common.types import Array, Shape, TensorType, normalize_axis, type_of_array
 
 
@@ -110,6 +110,20 @@ def _gradient_by_logits(h: Any, _out: Any, g: Any, logits: Any, _labels: Any, *,
     return subtract(share, multiply(p, sum_(share, axis=axis, keepdims=True)))
 
 
+def _lower(logits: Any, labels: Any, *, axis: int) -> Any:
+    position = normalize_axis(axis, len(logits.shape))
+    own = expand_dims(labels, axis=position)
+    # a negative label must not count from the last class
+    own = cast(where(less(own, 0), logits.shape[position], own), dtype=np.int64)
+    chosen = log_softmax(logits, axis=position)
+    return negative(sum_(take_along_axis(chosen, own, axis=position), axis=position))
+
+
+def _lower_gradient(g: Any, logits: Any, labels: Any, *, axis: int) -> Any:
+    logits = cast(logits, dtype=float_dtype("cross_entropy", logits.dtype))
+    return multiply(expand_dims(g, axis=axis), _direction(logits, labels, axis))
+
+
 _LABELS = np.array([2, 0, 3])
 
 cross_entropy: Op = register(
@@ -128,6 +142,7 @@ cross_entropy: Op = register(
             None,
         ),
         attrs={"axis": -1},
+        lowering=_lower,
         takes_out=True,
         operand_names=("logits", "labels"),
         examples=(
@@ -158,6 +173,7 @@ cross_entropy_gradient: Op = register(
             None,
         ),
         attrs={"axis": ...},
+        lowering=_lower_gradient,
         takes_out=True,
         operand_names=("g", "logits", "labels"),
         examples=(

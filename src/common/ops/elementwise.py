@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import ArgumentError
+from common.errors import ArgumentError, DTypeError
 from common.op import Kind, Op, example, register
 from common.ops.composite import float_dtype
 from common.ops.exponential import log
 from common.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
-from common.types import Array, TensorType, broadcast_shapes, is_scalar
+from common.types import Array, TensorType, broadcast_shapes, is_scalar, type_of
 
 # arithmetic ---------------------------------------------------------------------------------------
 
@@ -347,11 +347,27 @@ def _cast(x: Any, out: Array | None = None, *, dtype: npt.DTypeLike) -> Any:
         x = x.real
     if out is None:
         result = x.astype(dtype)
-        if result.dtype.kind not in "biufc":
-            raise _no_number(result.dtype)
-        return result
+        return result if result.dtype.kind in "biufc" else _cast_infer(type_of(x), dtype=dtype)
     np.copyto(out, x, casting="unsafe")
     return out
+
+
+def _cast_infer(x: TensorType, *, dtype: npt.DTypeLike) -> TensorType:
+    try:
+        result = TensorType(x.shape, dtype)
+    except TypeError as error:
+        raise DTypeError(
+            str(error).rstrip("."),
+            cause="a dtype is named, such as float32, or a NumPy dtype",
+            fix='write x.astype("float32")',
+        ) from None
+    if result.dtype.kind not in "biufc":
+        raise DTypeError(
+            f"elements cannot be converted to {result.dtype}",
+            cause="elements are numbers or booleans",
+            fix="convert outside of the library, for example with x.numpy().astype(object)",
+        )
+    return result
 
 
 cast: Op = register(
@@ -360,7 +376,7 @@ cast: Op = register(
         kind=Kind.ELEMENTWISE,
         arity=1,
         kernel=_cast,
-        infer=lambda x, *, dtype: TensorType(x.shape, dtype),
+        infer=_cast_infer,
         vjp=(lambda g, _out, x_type, *, dtype: cast(g, dtype=x_type.dtype),),
         attrs={"dtype": ...},
         expr="cast({0})",

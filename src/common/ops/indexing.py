@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.errors import ArgumentError, DTypeError, IndexingError
+from common.errors import ArgumentError, DTypeError, IndexingError, SideBySideError
 from common.op import Kind, Op, example, public, register
 from common.ops.arguments import operand_type
 from common.ops.elementwise import cast, where
 from common.ops.gather import require_integers, take
 from common.ops.selection import advanced_index, advanced_set, align_value, check_value
 from common.rules import movement
-from common.types import Array, Shape, TensorType, is_scalar, resolve_scalar
+from common.types import Array, Shape, TensorType, fit_scalar, is_scalar
 
 
 class Slice(NamedTuple):
@@ -226,7 +226,7 @@ def _selector(item: Any) -> Any:
     if isinstance(item, (int, np.integer)):
         return int(item)
     if isinstance(item, (list, tuple)):
-        item = np.asarray(item) if len(item) else np.zeros(0, np.int64)
+        item = _index_array(item)
     if hasattr(item, "shape") and hasattr(item, "dtype"):
         if item.dtype == np.bool_:
             if not len(item.shape):
@@ -243,6 +243,19 @@ def _selector(item: Any) -> Any:
         cause="a key is made of ints, slices, None, ..., integer arrays and masks",
         fix="convert it, for example with int()",
     )
+
+
+def _index_array(item: Any) -> Any:
+    try:
+        return np.asarray(item) if len(item) else np.zeros(0, np.int64)
+    except SideBySideError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(
+            f"the index {item!r} is no array: {error}",
+            cause="a list of indices is rectangular and made of ints, or of truth values",
+            fix="make its rows of one length",
+        ) from None
 
 
 def _is_array(entry: Any) -> bool:
@@ -447,7 +460,7 @@ def set_item(x: Any, key: Any, value: Any) -> Any:
         return result if result.dtype == x_type.dtype else cast(result, dtype=x_type.dtype)
     parts = _take_apart(key, x_type.shape)
     if is_scalar(value):
-        value = resolve_scalar(value, (x_type.dtype,))
+        value = fit_scalar(value, (x_type.dtype,))
     if not parts.arrays:
         return basic_set(x, value, index=parts.basic)
     if not parts.moves:

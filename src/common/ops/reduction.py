@@ -12,8 +12,8 @@ import numpy as np
 from common.errors import ArgumentError, DTypeError, ShapeError
 from common.op import Kind, Op, example, register
 from common.ops.arguments import Axis
-from common.ops.comparison import equal
-from common.ops.elementwise import cast
+from common.ops.comparison import bitwise_or, equal, not_equal
+from common.ops.elementwise import cast, where
 from common.ops.movement import add_reduce, broadcast_to, permute_dims
 from common.ops.scan import exclusive_prod
 from common.ops.slicing import flip
@@ -181,7 +181,25 @@ min = _extremum(
 )
 
 
-def _position(name: str, find: Callable[..., Any], doc: str) -> Op:
+def _lower_position(
+    extremum: Callable[..., Any], x: Any, axis: int | None, keepdims: bool
+) -> Any:
+    """Return the least position at which the extremum stands."""
+    shape = tuple(x.shape)
+    if axis is None:
+        line = x.reshape((product(shape),))
+        found = _lower_position(extremum, line, 0, False)
+        return found.reshape((1,) * len(shape)) if keepdims else found
+    at = normalize_axis(axis, len(shape))
+    numbers = np.arange(shape[at]).reshape((shape[at],) + (1,) * (len(shape) - at - 1))
+    # an extremum that is NaN stands where x is NaN
+    hits = bitwise_or(equal(x, extremum(x, axis=at, keepdims=True)), not_equal(x, x))
+    return min(where(hits, numbers, shape[at]), axis=at, keepdims=keepdims)
+
+
+def _position(
+    name: str, find: Callable[..., Any], extremum: Callable[..., Any], doc: str
+) -> Op:
     """Register an op that returns where along one axis an extremum stands."""
 
     def kernel(
@@ -214,6 +232,7 @@ def _position(name: str, find: Callable[..., Any], doc: str) -> Op:
             kernel=kernel,
             infer=infer,
             attrs={"axis": None, "keepdims": False},
+            lowering=lambda x, *, axis, keepdims: _lower_position(extremum, x, axis, keepdims),
             takes_out=True,
             examples=(
                 example((3, 4)),
@@ -230,11 +249,13 @@ def _position(name: str, find: Callable[..., Any], doc: str) -> Op:
 argmax = _position(
     "argmax",
     lambda x, axis, out, keepdims: x.argmax(axis, out, keepdims=keepdims),
+    max,
     "Return the position of the first greatest element along `axis`, or of the flattened operand.",
 )
 argmin = _position(
     "argmin",
     lambda x, axis, out, keepdims: x.argmin(axis, out, keepdims=keepdims),
+    min,
     "Return the position of the first least element along `axis`, or of the flattened operand.",
 )
 

@@ -12,7 +12,9 @@ import numpy as np
 
 from common.op import Kind, Op, example, register
 from common.ops.composite import float_dtype
-from common.ops.exponential import exp
+from common.ops.elementwise import cast
+from common.ops.exponential import exp, log
+from common.ops.reduction import max as greatest
 from common.ops.reduction import sum as sum_
 from common.types import Array, TensorType, normalize_axis
 
@@ -39,6 +41,21 @@ def _log_softmax_kernel(x: Array, out: Array | None = None, *, axis: int = -1) -
     total = np.add.reduce(np.exp(result), axis, keepdims=True)
     result -= np.log(total, total)
     return result
+
+
+def _lower_shifted(name: str, x: Any, axis: int) -> Any:
+    x = cast(x, dtype=float_dtype(name, x.dtype)) if x.dtype.kind != "f" else x
+    return x - greatest(x, axis=axis, keepdims=True)
+
+
+def _lower_softmax(x: Any, *, axis: int) -> Any:
+    weights = exp(_lower_shifted("softmax", x, axis))
+    return weights / sum_(weights, axis=axis, keepdims=True)
+
+
+def _lower_log_softmax(x: Any, *, axis: int) -> Any:
+    shifted = _lower_shifted("log_softmax", x, axis)
+    return shifted - log(sum_(exp(shifted), axis=axis, keepdims=True))
 
 
 def _infer(name: str) -> Any:
@@ -71,6 +88,7 @@ softmax: Op = register(
         infer=_infer("softmax"),
         vjp=(_softmax_rule,),
         attrs={"axis": -1},
+        lowering=_lower_softmax,
         takes_out=True,
         examples=_EXAMPLES,
         doc="Return exp(x) divided by its sum along `axis`.",
@@ -85,6 +103,7 @@ log_softmax: Op = register(
         infer=_infer("log_softmax"),
         vjp=(lambda g, out, _x, *, axis: g - exp(out) * sum_(g, axis=axis, keepdims=True),),
         attrs={"axis": -1},
+        lowering=_lower_log_softmax,
         takes_out=True,
         examples=_EXAMPLES,
         doc="Return the logarithm of softmax, x - logsumexp(x), along `axis`.",

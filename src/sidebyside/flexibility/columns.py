@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,12 @@ class Prepared:
 
 def prepare(column: str, program: Program) -> Prepared:
     """Make `program` ready in a column; raises what the library says where it cannot."""
-    name = f"sidebyside.flexibility.in_{_MODULES[column]}"
-    return import_module(name).prepare(column, program)  # type: ignore[no-any-return]
+    return load_column(column).prepare(column, program)  # type: ignore[no-any-return]
+
+
+def load_column(column: str) -> ModuleType:
+    """Import the module of a column, and with it the library that the column needs."""
+    return import_module(f"sidebyside.flexibility.in_{_MODULES[column]}")
 
 
 _MODULES = {
