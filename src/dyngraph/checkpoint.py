@@ -7,6 +7,7 @@ from typing import Any
 
 from common.errors import ArgumentError
 from dyngraph import random
+from dyngraph.arguments import require_callable
 from dyngraph.mode import collect_nodes, enable_grad, is_grad_enabled
 from dyngraph.tape import Dropped, GradFn
 
@@ -40,6 +41,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     >>> x.grad
     tensor([5.4366])
     """
+    require_callable(function, "checkpoint")
     if not is_grad_enabled():
         return function(*args, **kwargs)
     random_state = random.get_state()

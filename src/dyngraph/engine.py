@@ -25,8 +25,9 @@ from common.errors import (
 from common.source import source_of, user_place
 from common.types import TensorType
 from dyngraph import failures, mode, versions
+from dyngraph.arguments import listed_tensors
 from dyngraph.tape import AccumulateGrad, Dropped, Freed, GradFn, Node
-from dyngraph.tensor import Tensor
+from dyngraph.tensor import Tensor, numeric
 
 
 def backward(
@@ -37,13 +38,14 @@ def backward(
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Add the gradients of `tensors` to ``.grad`` of every leaf; see `Tensor.backward`."""
-    tensors = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    if type(tensors) is not tuple:
+        tensors = listed_tensors(tensors, "result")
     roots = _roots(tensors, grad_tensors, create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     if inputs is None:
         _run(roots, retain, create_graph, None, None)
         return
-    wanted = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    wanted = listed_tensors(inputs, "input")
     nodes = [_wanted_node(t, i) for i, t in enumerate(wanted)]
     found = _run(roots, retain, create_graph, nodes, _path(roots, nodes))
     for node in dict.fromkeys(nodes):
@@ -97,8 +99,8 @@ def grad(
     """
     policy = "none" if allow_unused else unused
     require_policy(policy)
-    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    outputs = listed_tensors(outputs, "result")
+    inputs = listed_tensors(inputs, "input")
     if grad_outputs is not None and not isinstance(grad_outputs, (tuple, list)):
         grad_outputs = (grad_outputs,)
     roots = _roots(outputs, grad_outputs, create_graph)
@@ -121,13 +123,7 @@ def grad(
     return tuple(grads)
 
 
-def _wanted_node(x: Any, position: int) -> Node:
-    if not isinstance(x, Tensor):
-        raise ArgumentError(
-            f"input {position} is a {type(x).__name__}, not a Tensor",
-            cause="gradients are taken with respect to tensors",
-            fix="pass the tensor the computation started from",
-        )
+def _wanted_node(x: Tensor, position: int) -> Node:
     if x._node is None:
         raise UnusedInputError(
             f"input {position}, a tensor {TensorType(x.shape, x.dtype)}, "
@@ -152,6 +148,8 @@ def _roots(
         )
     roots: list[tuple[Node, Any]] = []
     for x, cotangent in zip(tensors, given, strict=True):
+        if type(x) is not Tensor:
+            listed_tensors(tensors, "result")
         node = x._node
         if node is None:
             raise failures.no_graph(x)
@@ -163,11 +161,7 @@ def _roots(
             g = np.ones(array.shape, array.dtype)
         else:
             tensor = isinstance(cotangent, Tensor)
-            g = (
-                cotangent
-                if tensor and create_graph
-                else np.asarray(cotangent._array if tensor else cotangent, dtype=array.dtype)
-            )
+            g = cotangent if tensor and create_graph else numeric(cotangent, array.dtype)
             if g.shape != array.shape:
                 raise ShapeError(
                     f"the cotangent has shape {g.shape} and the result {array.shape}",

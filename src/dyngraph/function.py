@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from common.errors import ArgumentError, ShapeError
+from common.errors import ArgumentError, NotDifferentiableError, ShapeError
 from common.types import Array
 from dyngraph.apply import annotate
 from dyngraph.mode import is_grad_enabled, no_grad, special
@@ -183,12 +183,20 @@ class Function:
     @staticmethod
     def forward(ctx: Context, *args: Any) -> Any:
         """Compute the result, or a tuple of results."""
-        raise NotImplementedError
+        raise ArgumentError(
+            "this Function has no forward",
+            cause="forward computes the result, and each operation has its own",
+            fix="subclass Function and define the static method forward(ctx, *args)",
+        )
 
     @staticmethod
     def backward(ctx: Context, *grads: Any) -> Any:
         """Compute the gradient of each argument."""
-        raise NotImplementedError
+        raise NotDifferentiableError(
+            "this Function has no backward",
+            cause="its forward ran on a tensor that requires a gradient",
+            fix="define the static method backward(ctx, *grads), or detach() the argument",
+        )
 
     @classmethod
     def apply(cls, *args: Any) -> Any:

@@ -12,8 +12,10 @@ import numpy as np
 
 from common.autodiff import require_policy
 from common.errors import ArgumentError, NonScalarError, ShapeError, UnusedInputError, warn
+from common.ops.arguments import normalize_ints
 from common.tree import flatten, unflatten
 from dyngraph import engine
+from dyngraph.arguments import require_callable, result_tensor
 from dyngraph.failures import warning_of
 from dyngraph.mode import enable_grad, is_grad_enabled
 from dyngraph.namespace import NAMESPACE
@@ -54,9 +56,10 @@ def value_and_grad(
     >>> value_and_grad(lambda x: dg.sum(x * x))(dg.tensor([1.0, 2.0]))
     (tensor(5.), tensor([2., 4.]))
     """
+    require_callable(function, "value_and_grad")
     require_policy(unused)
     several = not isinstance(argnums, int)
-    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    positions = normalize_ints(argnums, "argnums")
 
     def run(*args: Any, **kwargs: Any) -> Any:
         for position in positions:
@@ -73,6 +76,12 @@ def value_and_grad(
         deep = create_graph
         for position in positions:
             values, structure = flatten(args[position])
+            if not values:
+                raise ArgumentError(
+                    f"argument {position} is {args[position]!r}, which holds no tensor",
+                    cause="a gradient is taken with respect to numbers",
+                    fix="pass a tensor, or name another argument with argnums",
+                )
             fresh = []
             for value in values:
                 x = as_tensor(value)
@@ -86,7 +95,7 @@ def value_and_grad(
             leaves += fresh
         with enable_grad():
             result = function(*prepared, **kwargs)
-        value, aux = result if has_aux else (result, None)
+        value, aux = _split(result) if has_aux else (result, None)
         if not isinstance(value, Tensor) or value.size != 1:
             raise NonScalarError(
                 f"the function returned {_kind(value)}",
@@ -107,6 +116,16 @@ def value_and_grad(
         return shown, tuple(grads) if several else grads[0]
 
     return run
+
+
+def _split(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError(
+            f"the function returned {_kind(result)}, not a pair",
+            cause="has_aux=True says that it returns the value first and everything else second",
+            fix="return (value, aux)",
+        )
+    return result
 
 
 def _without_path(leaves: list[Tensor], unused: str) -> list[Tensor | None]:
@@ -160,9 +179,12 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
     >>> pull(dg.tensor([1.0, 10.0]))
     (tensor([ 2., 40.]),)
     """
+    require_callable(function, "vjp")
     inputs = [as_tensor(x).detach().requires_grad_() for x in primals]
     with enable_grad():
         value = function(*inputs)
+    for part in value if isinstance(value, tuple) else (value,):
+        result_tensor(part, "vjp")
 
     def pull(cotangent: Any) -> tuple[Tensor | None, ...]:
         return engine.grad(value, inputs, cotangent, retain_graph=True, unused="zero")
@@ -189,8 +211,15 @@ def jvp(
     >>> jvp(lambda x: x * x, [dg.tensor([1.0, 2.0])], [dg.tensor([1.0, 0.5])])
     (tensor([1., 4.]), tensor([2., 2.]))
     """
-    inputs = [as_tensor(x).detach().requires_grad_() for x in primals]
-    directions = [as_tensor(t) for t in tangents]
+    require_callable(function, "jvp")
+    inputs = [as_tensor(x).detach().requires_grad_() for x in _listed(primals)]
+    directions = [as_tensor(t) for t in _listed(tangents)]
+    if len(inputs) != len(directions):
+        raise ArgumentError(
+            f"jvp: {len(directions)} tangents for {len(inputs)} primals",
+            cause="each primal moves along a tangent of its own",
+            fix="pass one tangent a primal, zeros for those that stay",
+        )
     for position, (x, t) in enumerate(zip(inputs, directions, strict=True)):
         if x.shape != t.shape:
             raise ShapeError(
@@ -199,7 +228,7 @@ def jvp(
                 fix="pass tangents of the primals' shapes",
             )
     with enable_grad():
-        value = function(*inputs)
+        value = result_tensor(function(*inputs), "jvp")
         if value._node is None:
             return value, Tensor(np.zeros(value.shape, value.dtype), None)
         dummy = Tensor(np.zeros(value.shape, value.dtype), None).requires_grad_()
@@ -216,6 +245,10 @@ def jvp(
         )
     assert tangent is not None
     return value.detach(), tangent
+
+
+def _listed(values: Any) -> Sequence[Any]:
+    return values if isinstance(values, (tuple, list)) else (values,)
 
 
 def jacobian(function: Callable[..., Any], inputs: Any, create_graph: bool = False) -> Any:
@@ -240,6 +273,7 @@ def jacobian(function: Callable[..., Any], inputs: Any, create_graph: bool = Fal
     tensor([[2., 0.],
             [0., 6.]])
     """
+    require_callable(function, "jacobian")
     single = not isinstance(inputs, (tuple, list))
     given = [as_tensor(x) for x in ([inputs] if single else inputs)]
     outer = is_grad_enabled()
@@ -250,7 +284,7 @@ def jacobian(function: Callable[..., Any], inputs: Any, create_graph: bool = Fal
         for x in given
     ]
     with enable_grad():
-        value = function(*xs)
+        value = result_tensor(function(*xs), "jacobian")
         rows: list[list[Tensor]] = [[] for _ in xs]
         for index in np.ndindex(value.shape):
             cotangent = np.zeros(value.shape, value.dtype)
@@ -293,6 +327,7 @@ def hessian(function: Callable[..., Any], inputs: Any) -> Any:
     tensor([[ 6.,  0.],
             [ 0., 12.]])
     """
+    require_callable(function, "hessian")
     single = not isinstance(inputs, (tuple, list))
     xs = [inputs] if single else list(inputs)
     run = value_and_grad(function, argnums=tuple(range(len(xs))), create_graph=True)

@@ -10,6 +10,7 @@ import numpy as np
 from common.errors import ArgumentError, GradcheckError
 from common.types import Array
 from dyngraph import engine
+from dyngraph.arguments import require_callable
 from dyngraph.mode import enable_grad
 from dyngraph.tensor import Tensor, as_tensor
 
@@ -48,6 +49,7 @@ def gradcheck(
     >>> gradcheck(dg.tanh, dg.tensor([0.5], dtype="float64", requires_grad=True))
     True
     """
+    require_callable(function, "gradcheck")
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     xs = [_fresh(x) if isinstance(x, Tensor) and x._node is not None else x for x in given]
     wanted = [x for x in xs if isinstance(x, Tensor) and x._node is not None]
@@ -100,6 +102,7 @@ def gradgradcheck(
 
     Parameters and errors are those of `gradcheck`.
     """
+    require_callable(function, "gradgradcheck")
     given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     rng = np.random.default_rng(0)
     with enable_grad():

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
+from common.errors import ArgumentError
+
 
 class _Mode(threading.local):
     recording = True
@@ -76,7 +78,13 @@ class _Setting:
     _field = "recording"
     _value = False
 
-    def __init__(self) -> None:
+    def __init__(self, function: Any = None) -> None:
+        if function is not None:
+            raise ArgumentError(
+                f"{type(self).__name__} was given a {type(function).__name__}",
+                cause="it is made first, and decorates or guards then",
+                fix=f"write @{type(self).__name__}() with its parentheses",
+            )
         self._before: list[bool] = []
 
     def __enter__(self) -> Self:
@@ -95,6 +103,13 @@ class _Setting:
         special.leave()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if not callable(function):
+            raise ArgumentError(
+                f"{type(self).__name__}() was called with a {type(function).__name__}",
+                cause="it decorates a function, or stands in a with statement",
+                fix=f"write `with {type(self).__name__}():`, or put it above a def",
+            )
+
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with type(self)._again(self):

@@ -321,7 +321,7 @@ class Tensor(ArrayOperators):
         if isinstance(dtype, str) and dtype == "cpu":
             return self
         try:
-            wanted = np.dtype(dtype)
+            wanted = np.dtype(dtype if dtype is not None else "None")
         except TypeError:
             raise DTypeError(
                 f"to({dtype!r}) is neither a dtype nor a place",

@@ -350,3 +350,10 @@ def test_complex_values_run_forward_and_say_so_backward():
         dg.tensor([1j], requires_grad=True)
     with pytest.raises(NotDifferentiableError, match="complex"):
         leaf(1.0) * z
+
+
+def test_plain_numbers_become_tensors():
+    assert repr(dg.tanh(0.0)) == "tensor(0.)"
+    assert dg.add(3.0, 2.0).item() == 5.0
+    assert dg.add(2.0, dg.tensor([1.0])).tolist() == [3.0]
+    assert dg.exp(np.zeros(2, "float32")).tolist() == [1.0, 1.0]

@@ -662,6 +662,28 @@ def test_effects_of_random_programs_keep_their_order(capsys, random_function):
         assert capsys.readouterr().out == expected
 
 
+# what a function did ------------------------------------------------------------------------------
+
+
+def test_explain_counts_side_effects_and_what_retraces_cost(capsys):
+    @sg.function
+    def scaled(x):
+        print("tracing")
+        return x * 2
+
+    for count in (2, 2, 2, 3):
+        scaled(np.ones(count, "float32"))
+    assert capsys.readouterr().out == "tracing\n" * 2
+    report = scaled.explain()
+    assert (report.calls, report.retraces) == (4, 1)
+    assert report.lost_seconds == report.traces[1].total_seconds > 0
+    assert report.to_dict()["lost_seconds"] == report.lost_seconds
+    text = str(report)
+    assert f"retraced 1x, {report.lost_seconds * 1e3:.1f} ms lost" in text
+    assert re.search(r"side effect: print\(\) runs .*: traced 1x, executed 3x", text)
+    assert text.endswith("use print_ and assert_")
+
+
 # differences --------------------------------------------------------------------------------------
 
 

@@ -360,6 +360,8 @@ def _difference(x: Any, y: Any, tolerance: float) -> str:
         return f"of shape {x.shape} in place of {y.shape}"
     if (x.dtype.kind == "f") != (y.dtype.kind == "f"):
         return f"{x.dtype} in place of {y.dtype}"
+    if y.dtype.kind != "f":
+        tolerance = 0.0
     x, y = x.reshape(-1).astype(np.float64), y.reshape(-1).astype(np.float64)
     finite = np.abs(y[np.isfinite(y)])
     largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0

@@ -1,0 +1,114 @@
+"""Interpreter API: what machine code needs to know of CPython and NumPy, checked before it is used.
+
+The addresses of functions come from the running process, the layout of objects is compared with
+objects that exist. Where anything is not as expected, no function object is made, and calls go
+through ctypes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import sysconfig
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+DATA, NDIM, DIMENSIONS, DTYPE, FLAGS = 16, 24, 32, 56, 64
+"""Offsets in an array object, in bytes (PyArrayObject_fields in NumPy's ndarraytypes.h)."""
+TYPE = 8
+"""Offset of an object's type."""
+FIRST_SLOT = 16
+"""Offset of the first of an object's slots."""
+BYTES = bytes.__basicsize__ - 1
+"""Offset of the content of a bytes object."""
+IN_ORDER = 0x0001 | 0x0100
+"""The flags of an array that is row-major and aligned."""
+
+FUNCTIONS = (
+    "Py_IncRef",
+    "Py_DecRef",
+    "PyList_New",
+    "PyList_SetItem",
+    "PyTuple_New",
+    "PyTuple_SetItem",
+    "PyObject_Vectorcall",
+    "PyEval_SaveThread",
+    "PyEval_RestoreThread",
+    "PyObject_GetAttr",
+    "PyObject_SetAttr",
+)
+"""The functions of CPython that are called, all of its stable interface."""
+_ARRAY_TYPE, _NEW_FROM_DESCR = 2, 94
+_ABI = 0x02000000
+
+
+@lru_cache(maxsize=1)
+def addresses() -> dict[str, int] | None:
+    """Return the address of each function and of the array type, or None if they cannot be used."""
+    if sys.implementation.name != "cpython" or ctypes.sizeof(ctypes.c_void_p) != 8:
+        return None
+    if sysconfig.get_config_var("Py_GIL_DISABLED") or not _is_main_interpreter():
+        return None
+    found = {}
+    for name in FUNCTIONS:
+        function = getattr(ctypes.pythonapi, name, None)
+        if function is None:
+            return None
+        found[name] = ctypes.cast(function, ctypes.c_void_p).value or 0
+    table = _array_api()
+    if table is None or not _layout_is_known():
+        return None
+    found["PyArray_Type"] = table[_ARRAY_TYPE]
+    found["PyArray_NewFromDescr"] = table[_NEW_FROM_DESCR]
+    return found if table[_ARRAY_TYPE] == id(np.ndarray) else None
+
+
+def _is_main_interpreter() -> bool:
+    for name in ("_interpreters", "_xxsubinterpreters"):
+        try:
+            module: Any = __import__(name)
+        except ImportError:
+            continue
+        main, current = module.get_main(), module.get_current()
+        if isinstance(main, tuple):
+            main, current = main[0], current[0]
+        return bool(main == current)
+    return False
+
+
+def _array_api() -> Any:
+    """Return NumPy's table of functions, if it has the binary interface that is known here."""
+    try:
+        from numpy._core import _multiarray_umath
+    except ImportError:
+        return None
+    capsule = getattr(_multiarray_umath, "_ARRAY_API", None)
+    if capsule is None:
+        return None
+    get = ctypes.pythonapi.PyCapsule_GetPointer
+    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    table = ctypes.cast(get(capsule, None), ctypes.POINTER(ctypes.c_void_p))
+    version = ctypes.CFUNCTYPE(ctypes.c_uint)(table[0] or 0)()
+    return table if version == _ABI else None
+
+
+def _layout_is_known() -> bool:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    at = id(array)
+
+    def word(address: int) -> int:
+        return ctypes.c_void_p.from_address(address).value or 0
+
+    dimensions = word(at + DIMENSIONS)
+    return (
+        word(at + TYPE) == id(np.ndarray)
+        and word(at + DATA) == array.ctypes.data
+        and ctypes.c_int.from_address(at + NDIM).value == 2
+        and [word(dimensions), word(dimensions + 8)] == [2, 3]
+        and word(at + DTYPE) == id(array.dtype)
+        and ctypes.c_int.from_address(at + FLAGS).value == array.flags.num
+        and bytes.__itemsize__ == 1
+        and ctypes.string_at(id(b"known") + BYTES, 5) == b"known"
+    )
