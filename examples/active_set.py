@@ -13,6 +13,7 @@ import numpy as np
 import dyngraph as dg
 import staticgraph as sg
 from sidebyside.datasets import breast_cancer
+from sidebyside.flexibility import Program
 
 
 def margins(weights, x, y):
@@ -26,6 +27,26 @@ def hinge(xp, weights, x, y, price=1e-3):
     rows = x[active]
     loss = xp.sum(1 - margins(weights, rows, y[active]))
     return loss + price * xp.sum(weights[0] * weights[0]), rows.shape[0]
+
+
+
+def hinge_rewritten(xp, weights, x, y, price=1e-3):
+    """Return the same from all samples, the inactive ones masked."""
+    gaps = 1 - margins(weights, x, y)
+    active = gaps > 0
+    loss = xp.sum(xp.where(active, gaps, 0))
+    return loss + price * xp.sum(weights[0] * weights[0]), xp.sum(active)
+
+
+def rounds_of_training():
+    """Return the weights at the beginning and further on, with the data."""
+    data = breast_cancer()
+    for size in (0.0, 0.05, 0.2):
+        weights = [np.full(30, size, np.float32), np.zeros((), np.float32)]
+        yield weights, data.train_x, data.train_y.astype(np.float32)
+
+
+PROGRAMS = (Program(hinge, inputs=rounds_of_training, rewrite=hinge_rewritten, wrt=(0,)),)
 
 
 def run(xp=dg, rounds=200, rate=1e-3):

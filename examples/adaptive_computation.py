@@ -13,6 +13,7 @@ import numpy as np
 import dyngraph as dg
 import staticgraph as sg
 from sidebyside.datasets import digits
+from sidebyside.flexibility import Program
 
 WIDTH = 24
 MOST = 6
@@ -41,6 +42,43 @@ def think(xp, weights, image):
     rest = 1 - total  # the last look gets what is left of one
     answer = answer + rest * state
     return answer @ read + read_bias, looks + rest, looks
+
+
+
+def think_rewritten(xp, weights, image):
+    """Return the same, as a static graph declares it."""
+    see, recur, bias, halt, halt_bias, read, read_bias = weights
+    seen = image @ see + bias
+
+    def sureness(state):
+        return xp.sigmoid(xp.sum(state * halt) + halt_bias)
+
+    def is_undecided(now):
+        looks, _, sure, _, total = now
+        return xp.logical_and(looks < MOST, total + sure < THRESHOLD)
+
+    def look_again(now):
+        looks, state, sure, answer, total = now
+        answer = answer + sure * state
+        state_after = xp.tanh(seen + state @ recur)
+        return looks + 1, state_after, sureness(state_after), answer, total + sure
+
+    state = xp.tanh(seen)
+    first = xp.asarray(1), state, sureness(state), 0 * state, 0 * halt_bias
+    looks, state, _, answer, total = xp.while_loop(is_undecided, look_again, first)
+    rest = 1 - total
+    answer = answer + rest * state
+    return answer @ read + read_bias, looks + rest, looks
+
+
+def images():
+    """Return one set of weights with several images."""
+    weights = initial_weights()
+    weights[3] *= 6  # so that some images need fewer looks than others
+    return [(weights, image) for image in digits().train_x[:8]]
+
+
+PROGRAMS = (Program(think, inputs=images, rewrite=think_rewritten, wrt=(0,)),)
 
 
 def initial_weights():

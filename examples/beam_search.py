@@ -13,9 +13,13 @@ import numpy as np
 import dyngraph as dg
 import staticgraph as sg
 from sidebyside.datasets import text
+from sidebyside.flexibility import Program
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 CONTEXT = 4
+LONGEST = 16
+"""Letters that a completion may add."""
+
 WIDTH = 64
 
 
@@ -33,7 +37,7 @@ def log_probabilities(xp, weights, contexts):
     return scores - xp.logsumexp(scores, 1, keepdims=True)
 
 
-def complete(xp, weights, start, width, longest=16):
+def complete(xp, weights, start, width, longest=LONGEST):
     """Return the best completion of `start`, its log-probability and the rounds it took."""
     beam = [(0.0, start)]
     finished = []
@@ -55,6 +59,66 @@ def complete(xp, weights, start, width, longest=16):
             break
     score, word = max(finished or beam, key=lambda entry: float(entry[0]))
     return word, score, rounds
+
+
+
+def best_completion(xp, weights, start, width=4):
+    """Return the best completion, filled up with spaces to one length, its score and rounds."""
+    word, score, rounds = complete(xp, weights, start, width)
+    missing = len(start) + LONGEST - len(word)
+    return xp.concat([word, xp.zeros(missing, dtype=xp.int64)]), score, rounds
+
+
+def best_completion_rewritten(xp, weights, start, width=4):
+    """Return the same from arrays of a fixed size; a beginning that has ended scores -inf."""
+    known = start.shape[0]
+    columns = xp.arange(known + LONGEST)
+    lowest = xp.asarray(np.float32(-np.inf))
+
+    def goes_on(now):
+        rounds, _, scores, best_score, _ = now
+        leading = xp.max(scores)
+        is_open = xp.logical_and(leading > lowest, best_score <= leading)
+        return xp.logical_and(rounds < LONGEST, is_open)
+
+    def grow(now):
+        rounds, words, scores, best_score, best_word = now
+        end = known + rounds
+        contexts = xp.take(words, end - CONTEXT + xp.arange(CONTEXT), axis=1)
+        longer = scores.reshape((-1, 1)) + log_probabilities(xp, weights, contexts)
+        longer = longer.reshape((-1,))
+        best = xp.argsort(longer, descending=True)[:width]
+        row, letter = best // len(LETTERS), best % len(LETTERS)
+        words = xp.where(columns == end, letter.reshape((-1, 1)), words[row])
+        finished = xp.where(letter == 0, longer[best], lowest)
+        first = xp.argmax(finished, 0)
+        is_better = finished[first] > best_score
+        best_word = xp.where(is_better, words[first], best_word)
+        best_score = xp.maximum(finished[first], best_score)
+        scores = xp.where(letter == 0, lowest, longer[best])
+        return rounds + 1, words, scores, best_score, best_word
+
+    word = xp.concat([start, xp.zeros(LONGEST, dtype=xp.int64)])
+    words = xp.broadcast_to(word, (width, known + LONGEST))
+    scores = xp.where(xp.arange(width) == 0, xp.zeros_like(lowest), lowest)
+    begin = xp.asarray(0), words, scores, lowest, word
+    rounds, words, scores, best_score, best_word = xp.while_loop(goes_on, grow, begin)
+    is_finished = best_score > lowest
+    best_word = xp.where(is_finished, best_word, words[0])
+    return best_word, xp.where(is_finished, best_score, scores[0]), rounds
+
+
+def beginnings():
+    """Return a model that has read a little, with the beginnings of several words."""
+    weights, _ = train(dg, encode(text()), steps=100, rate=0.5)
+    weights = [weight.detach().numpy() for weight in weights]
+    for start in ("retu", "stri", "func", "pyth"):
+        yield weights, encode("a " + start)
+
+
+PROGRAMS = (
+    Program(best_completion, inputs=beginnings, rewrite=best_completion_rewritten),
+)
 
 
 def initial_weights():

@@ -13,6 +13,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
+from sidebyside.flexibility import Program
 
 HIDDEN = 16
 LONGEST = 200
@@ -56,6 +57,67 @@ def episode(xp, weights, rng):
         decisions.append(decision)
         state, upright = fall(state, push)
     return decisions
+
+
+
+START = np.array([0.02, 0.0, -0.03, 0.0], np.float32)
+
+
+def balance(xp, weights, coins):
+    """Return the log-probability of an episode's actions and its length; the coins are given."""
+    state, upright = START, True
+    total, steps = 0, 0
+    while upright and steps < len(coins):
+        push, decision = push_right(xp, weights, xp.tensor(state), coins[steps])
+        total, steps = total + decision, steps + 1
+        state, upright = fall(state, push)
+    return total, steps
+
+
+def fall_rewritten(xp, state, push):
+    """Return the same as `fall`, computed with arrays."""
+    position, velocity, angle, spin = (state[i] for i in range(4))
+    force = xp.where(push, xp.asarray(np.float32(10)), xp.asarray(np.float32(-10)))
+    swing = (force + 0.05 * spin * spin * xp.sin(angle)) / 1.1
+    turning = (9.8 * xp.sin(angle) - xp.cos(angle) * swing) / (
+        0.5 * (4 / 3 - 0.1 * xp.cos(angle) ** 2 / 1.1)
+    )
+    thrust = swing - 0.05 * turning * xp.cos(angle) / 1.1
+    position, velocity = position + 0.02 * velocity, velocity + 0.02 * thrust
+    angle, spin = angle + 0.02 * spin, spin + 0.02 * turning
+    upright = xp.logical_and(xp.abs(position) < 2.4, xp.abs(angle) < 12 * math.pi / 180)
+    return xp.stack([position, velocity, angle, spin]), upright
+
+
+def balance_rewritten(xp, weights, coins):
+    """Return the same; the world is part of the graph, since it lies inside the loop."""
+    inward, outward = weights
+
+    def goes_on(now):
+        _, upright, _, steps = now
+        return xp.logical_and(upright, steps < coins.shape[0])
+
+    def act(now):
+        state, _, total, steps = now
+        probability = xp.sigmoid(xp.sum(xp.tanh(state @ inward) * outward))
+        push = coins[steps] < probability
+        decision = xp.log(xp.where(push, probability, 1 - probability))
+        state, upright = fall_rewritten(xp, state, push)
+        return state, upright, total + decision, steps + 1
+
+    begin = xp.asarray(START), xp.asarray(True), xp.asarray(np.float32(0)), xp.asarray(0)
+    _, _, total, steps = xp.while_loop(goes_on, act, begin)
+    return total, steps
+
+
+def coins():
+    """Return the coins of several episodes, with one policy."""
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        yield initial_weights(), rng.random(LONGEST, dtype=np.float32)
+
+
+PROGRAMS = (Program(balance, inputs=coins, rewrite=balance_rewritten, wrt=(0,)),)
 
 
 def initial_weights():

@@ -18,6 +18,7 @@ import numpy as np
 import dyngraph as dg
 import staticgraph as sg
 from sidebyside.datasets import breast_cancer
+from sidebyside.flexibility import Program
 
 DEPTH = 8
 BROKEN = 5
@@ -94,6 +95,42 @@ def print_node(log):
     compiled = sg.compile(graph.outputs, inputs=graph.inputs)
     for number in (1, 2):
         compiled(np.full(2, number, np.float32))
+
+
+
+def watched(xp, layers, x):
+    """Return the network's result, the lines printed on the way and the stops of the debugger."""
+    log, stops = io.StringIO(), []
+    result = forward(xp, layers, x, 100.0, lambda: stops.append("here"), log)
+    return xp.sum(result), len(log.getvalue().splitlines()), len(stops)
+
+
+def networks():
+    """Return a broken network and a sound one."""
+    broken, sound = initial_layers(), initial_layers()
+    sound[BROKEN] /= 1000
+    return [(layers, breast_cancer().train_x) for layers in (broken, sound)]
+
+
+printed = []
+
+
+def printing(xp, x):
+    """Return twice `x`, and how often that was printed so far."""
+    y = x * 2
+    print(y, file=io.StringIO())
+    printed.append("once")
+    return y, len(printed)
+
+
+def numbers():
+    return [(np.full(2, number, np.float32),) for number in (1, 2, 3)]
+
+
+PROGRAMS = (
+    Program(watched, inputs=networks, wrt=(0,)),
+    Program(printing, inputs=numbers, name="plain print"),
+)
 
 
 def main():

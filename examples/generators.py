@@ -16,6 +16,7 @@ import numpy as np
 import dyngraph as dg
 import staticgraph as sg
 from sidebyside.datasets import text
+from sidebyside.flexibility import Program
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 
@@ -73,6 +74,18 @@ def gumbel(xp, rng):
 def initial_weights():
     count = len(LETTERS)
     return [np.zeros(shape, np.float32) for shape in ((count, count),) * 2 + ((count**2, count),)]
+
+
+
+def noises():
+    """Return weights with the noise for several words."""
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(0, 0.5, array.shape).astype(np.float32) for array in initial_weights()]
+    for _ in range(3):
+        yield weights, rng.gumbel(size=(40, len(LETTERS))).astype(np.float32)
+
+
+PROGRAMS = (Program(one_word, inputs=noises),)
 
 
 def run(xp=dg, target=2.35, most=2000, words=12):

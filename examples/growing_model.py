@@ -13,6 +13,7 @@ import numpy as np
 import dyngraph as dg
 import staticgraph as sg
 from sidebyside.datasets import digits
+from sidebyside.flexibility import Program
 
 
 def new_unit_pair(rng):
@@ -40,6 +41,49 @@ def grown(xp, model, before, images, targets, spare):
     if loss > 0.97 * before:
         model = [*model, spare]
     return loss, model
+
+
+
+def grow_once(xp, pair, before, images, targets, spare):
+    """Return the loss, and how many units the model has afterwards."""
+    loss, model = grown(xp, [pair], before, images, targets, spare)
+    return loss, 2 * len(model)
+
+
+def losses_before():
+    """Return one model, which has stopped to learn or has not."""
+    data, rng = digits(), np.random.default_rng(0)
+    pair, spare = new_unit_pair(rng), new_unit_pair(rng)
+    targets = np.eye(10, dtype=np.float32)[data.train_y[:100]]
+    for before in (9, 1):
+        yield pair, np.float32(before), data.train_x[:100], targets, spare
+
+
+current_model = []
+"""The model that `edited` computes with, a list that grows between two calls."""
+
+
+def edited(xp, images, targets):
+    """Return the loss of the model as it is now."""
+    model = [[xp.asarray(part) for part in pair] for pair in current_model]
+    return cross_entropy(xp, model, images, targets)
+
+
+def edits():
+    """Return the same images again and again; in between the model grows."""
+    data, rng = digits(), np.random.default_rng(0)
+    targets = np.eye(10, dtype=np.float32)[data.train_y[:100]]
+    current_model.clear()
+    for _ in range(3):
+        inward, outward, gate = new_unit_pair(rng)
+        current_model.append([inward, outward, gate + np.float32(1)])
+        yield data.train_x[:100], targets
+
+
+PROGRAMS = (
+    Program(grow_once, inputs=losses_before, wrt=(0,)),
+    Program(edited, inputs=edits, name="edited outside"),
+)
 
 
 def run(xp=dg, rounds=25, epochs=5, rate=0.5, batch=128):

@@ -10,8 +10,11 @@ A static graph has no number to test when it is declared: it refuses at the ``if
 
 import math
 
+import numpy as np
+
 import dyngraph as dg
 import staticgraph as sg
+from sidebyside.flexibility import Program
 
 ORBITS = {
     "Venus": 0.00677,
@@ -42,6 +45,33 @@ def anomaly(xp, mean, eccentricity, tolerance=1e-13):
         if abs(step) < tolerance:
             break
     return angle, rounds
+
+
+
+def anomaly_rewritten(xp, mean, eccentricity, tolerance=1e-13):
+    """Return the same, as a static graph declares it."""
+
+    def is_rough(state):
+        _, step, _ = state
+        return xp.abs(step) >= tolerance
+
+    def improve(state):
+        angle, _, rounds = state
+        error = angle - eccentricity * xp.sin(angle) - mean
+        step = error / (1 - eccentricity * xp.cos(angle))
+        return angle - step, step, rounds + 1
+
+    start = xp.zeros_like(mean) + math.pi
+    angle, _, rounds = xp.while_loop(is_rough, improve, (start, start, xp.asarray(0)))
+    return angle, rounds
+
+
+def orbits():
+    """Return the arguments for each orbit."""
+    return [(np.array(0.5), np.array(eccentricity)) for eccentricity in ORBITS.values()]
+
+
+PROGRAMS = (Program(anomaly, inputs=orbits, rewrite=anomaly_rewritten, wrt=(1,)),)
 
 
 def run(xp=dg, mean=0.5):

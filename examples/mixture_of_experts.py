@@ -13,6 +13,7 @@ import numpy as np
 import dyngraph as dg
 import staticgraph as sg
 from sidebyside.datasets import digits
+from sidebyside.flexibility import Program
 
 EXPERTS = 4
 WIDTH = 16
@@ -52,6 +53,34 @@ def indices(xp, mask):
 def cross_entropy(xp, scores, classes):
     chosen = scores[xp.arange(len(classes)), classes]
     return xp.mean(xp.logsumexp(scores, 1) - chosen)
+
+
+
+def forward_rewritten(xp, weights, images):
+    """Return the same: every expert sees every image, and a mask keeps what was asked for."""
+    gate, *experts = weights
+    trust = xp.exp(images @ gate)
+    trust = trust / xp.sum(trust, axis=1, keepdims=True)
+    chosen = xp.argmax(trust, axis=1)
+    importance = xp.mean(trust, axis=0)
+    scores, load, imbalance = 0, [], 0
+    for expert in range(EXPERTS):
+        mine = chosen == expert
+        load.append(xp.sum(mine))
+        imbalance = imbalance + load[-1].astype("float32") / len(images) * importance[expert]
+        inward, outward = experts[2 * expert : 2 * expert + 2]
+        answer = xp.tanh(images @ inward) @ outward
+        scores = scores + xp.where(mine, trust[:, expert], 0).reshape((-1, 1)) * answer
+    return scores, load, imbalance * EXPERTS
+
+
+def batches():
+    """Return batches of images, which the experts share differently."""
+    data = digits()
+    return [(initial_weights(), data.train_x[start : start + 32]) for start in (0, 32, 64)]
+
+
+PROGRAMS = (Program(forward, inputs=batches, rewrite=forward_rewritten, wrt=(0,)),)
 
 
 def initial_weights():

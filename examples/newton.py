@@ -12,6 +12,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
+from sidebyside.flexibility import Program
 
 DECADES = np.arange(16.0)
 POPULATION = np.array(
@@ -56,6 +57,22 @@ def fit(xp, parameters, decades, population, tolerance=1e-6, most=100):
         parameters = parameters + length * direction
         history.append({"misfit": value.item(), "halvings": halvings, "length": length})
     return parameters, history
+
+
+
+def fit_and_count(xp, parameters, decades, population):
+    """Return the parameters at the minimum and the rounds it took."""
+    parameters, history = fit(xp, parameters, decades, population)
+    return parameters, len(history)
+
+
+def starts():
+    """Return several places to start from."""
+    for start in (START, (180.0, 0.3, 12.0), (300.0, 0.1, 15.0)):
+        yield np.array(start), DECADES, POPULATION
+
+
+PROGRAMS = (Program(fit_and_count, inputs=starts),)
 
 
 def run(xp=dg):

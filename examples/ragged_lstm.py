@@ -16,6 +16,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
+from sidebyside.flexibility import Program
 
 ALPHABET = ".abcdefghijklmnopqrstuvwxyz_"
 """The full stop begins and ends each word."""
@@ -51,6 +52,61 @@ def spell(xp, weights, letters, start, stop):
         loss = loss + xp.logsumexp(scores, 0) - scores[letters[position + 1]]
         steps += 1
     return loss / steps
+
+
+
+LONGEST = 28
+"""Letters that the padded rewrite has room for, both full stops included."""
+
+
+def spell_rewritten(xp, weights, letters, start, stop):
+    """Return the same, every word padded to one length; a mask hides what is not there."""
+    embedding, recurrent, bias, readout = weights
+    positions = start + xp.arange(LONGEST - 1)
+    inside = positions < stop - 1
+    last = letters.shape[0] - 1
+    read = letters[xp.minimum(positions, last)]
+    expected = letters[xp.minimum(positions + 1, last)]
+
+    def step(state, each):
+        hidden, cell, loss = state
+        letter, following, is_inside = each
+        gates = embedding[letter] + hidden @ recurrent + bias
+        opened = xp.sigmoid(gates[: 3 * WIDTH])
+        cell_after = opened[:WIDTH] * cell + opened[WIDTH : 2 * WIDTH] * xp.tanh(gates[3 * WIDTH :])
+        hidden_after = opened[2 * WIDTH :] * xp.tanh(cell_after)
+        scores = hidden_after @ readout
+        more = xp.logsumexp(scores, 0) - scores[following]
+        state = (
+            xp.where(is_inside, hidden_after, hidden),
+            xp.where(is_inside, cell_after, cell),
+            loss + xp.where(is_inside, more, 0),
+        )
+        return state, None
+
+    nothing = 0 * bias[:WIDTH]
+    (_, _, loss), _ = xp.scan(step, (nothing, nothing, nothing[0]), (read, expected, inside))
+    return loss / xp.sum(inside)
+
+
+def some_words():
+    """Return words of several lengths, each by its bounds in the array of all letters."""
+    letters, bounds = pack(words())
+    for word in (0, 1, 40, 80, 120):
+        yield initial_weights(), letters, bounds[word], bounds[word + 1]
+
+
+def words_by_length():
+    """Return words of several lengths, their bounds as plain Python numbers."""
+    letters, bounds = pack(words())
+    for word in (0, 1, 40, 80, 120):
+        yield initial_weights(), letters, int(bounds[word]), int(bounds[word + 1])
+
+
+PROGRAMS = (
+    Program(spell, inputs=some_words, rewrite=spell_rewritten, wrt=(0,)),
+    Program(spell, inputs=words_by_length, static=(2, 3), wrt=(0,), name="plain bounds"),
+)
 
 
 def initial_weights():

@@ -14,6 +14,7 @@ import numpy as np
 import dyngraph as dg
 import staticgraph as sg
 from sidebyside.datasets import diabetes
+from sidebyside.flexibility import Program
 
 
 class Diverged(ArithmeticError):
@@ -33,6 +34,43 @@ def attempt(xp, weights, x, y, before, rate):
     if value > 1.5 * before:
         raise Diverged(f"loss rose from {float(before):.3f} to {float(value):.3f} at rate {rate}")
     return value
+
+
+
+def careful_step(xp, weights, gradients, x, y, before, rate):
+    """Return the loss after the longest step that does not diverge, and its rate."""
+    while True:
+        moved = [weight - rate * gradient for weight, gradient in zip(weights, gradients)]
+        try:
+            return attempt(xp, moved, x, y, before, rate), rate
+        except Diverged:
+            rate = rate / 2
+
+
+def careful_step_rewritten(xp, weights, gradients, x, y, before, rate):
+    """Return the same; nothing is raised, the loop asks what the exception would have said."""
+
+    def tried(rate):
+        moved = [weight - rate * gradient for weight, gradient in zip(weights, gradients)]
+        return loss(xp, moved, x, y), rate
+
+    def has_diverged(now):
+        value, _ = now
+        return xp.logical_or(xp.logical_not(xp.isfinite(value)), value > 1.5 * before)
+
+    return xp.while_loop(has_diverged, lambda now: tried(now[1] / 2), tried(rate))
+
+
+def first_steps():
+    """Return the first step of training, with several step sizes to begin with."""
+    data = diabetes()
+    x, y = data.train_x, data.train_y
+    gradients = [-2 / len(x) * (y @ x), -2 * np.mean(y)]
+    for rate in (64, 4, 0.1):
+        yield initial_weights(), gradients, x, y, np.mean(y * y), np.float32(rate)
+
+
+PROGRAMS = (Program(careful_step, inputs=first_steps, rewrite=careful_step_rewritten, wrt=(0,)),)
 
 
 def run(xp=dg, steps=60, rate=64.0):

@@ -15,6 +15,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
+from sidebyside.flexibility import Program
 
 OPERATORS = ("**", "*", "/", "%", "+", "-", "<<", "&", "^", "|")
 WIDTH = 6
@@ -87,6 +88,56 @@ def parse(xp, weights, operators):
     while waiting:
         reduce()
     return trees[0]
+
+
+
+def reductions(xp, weights, operators):
+    """Return the operators of a formula, counted from 1, in the order in which they are reduced."""
+    order = []
+
+    def visit(tree):
+        if not isinstance(tree, int):
+            visit(tree[0])
+            visit(tree[1])
+            order.append(first_operand(tree[1]))
+
+    visit(parse(xp, weights, operators))
+    return np.array(order)
+
+
+def reductions_rewritten(xp, weights, operators):
+    """Return the same; the stack is an array, and each of the 2 n steps shifts or reduces."""
+    count = operators.shape[0]
+    places = xp.arange(count)
+
+    def act(_, now):
+        stack, depth, position, order, done = now
+        top = stack[xp.maximum(depth - 1, 0)]
+        upcoming = xp.minimum(position, count - 1)
+        is_first = preference(weights, operators[top], operators[upcoming]) >= 0
+        reduces = xp.logical_and(depth > 0, xp.logical_or(position == count, is_first))
+        shifts = xp.logical_not(reduces)
+        return (
+            xp.where(xp.logical_and(shifts, places == depth), position, stack),
+            depth + xp.where(reduces, -1, 1),
+            position + shifts.astype("int64"),
+            xp.where(xp.logical_and(reduces, places == done), top + 1, order),
+            done + reduces.astype("int64"),
+        )
+
+    nothing, zero = xp.zeros_like(places), xp.asarray(0)
+    return xp.fori_loop(0, 2 * count, act, (nothing, zero, zero, nothing, zero))[3]
+
+
+def some_formulas():
+    """Return weights that were drawn, not learned, and formulas of one length."""
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(0, 1, array.shape).astype(np.float32) for array in initial_weights()]
+    for _ in range(5):
+        yield weights, rng.integers(0, len(OPERATORS), 7)
+
+
+PROGRAMS = (Program(reductions, inputs=some_formulas, rewrite=reductions_rewritten),)
 
 
 def lesson(xp, weights, operators):

@@ -20,6 +20,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
+from sidebyside.flexibility import Program
 
 MODULES = (bisect, fnmatch, heapq, textwrap)
 KINDS = sorted(
@@ -89,6 +90,36 @@ def score(xp, weights, kinds, counts):
     """Return how much speaks for a loop."""
     (hidden, _), _ = encode(xp, weights, kinds, counts)
     return hidden @ weights[4]
+
+
+
+def small_trees():
+    """Return the smallest trees with one set of weights."""
+    trees = sorted(functions(), key=lambda tree: len(tree[0]))[:4]
+    return [(initial_weights(), kinds, counts) for kinds, counts, _ in trees]
+
+
+current_tree = []
+"""The kinds and counts of the tree that `score_current` reads: a constant as long as it stays."""
+
+
+def score_current(xp, weights):
+    kinds, counts = current_tree
+    return score(xp, weights, kinds, counts)
+
+
+def changing_trees():
+    """Return the same weights again and again; in between another tree takes its place."""
+    for weights, kinds, counts in small_trees():
+        current_tree[:] = kinds, counts
+        yield (weights,)
+
+
+# there is no rewrite: neither loops nor branches have the recursion that an unknown tree needs
+PROGRAMS = (
+    Program(score, inputs=small_trees, wrt=(0,)),
+    Program(score_current, inputs=changing_trees, wrt=(0,), name="constant tree"),
+)
 
 
 def initial_weights():

@@ -220,6 +220,24 @@ def source_of(place: Place | None) -> Source | None:
     )
 
 
+def defined_at(code: CodeType) -> Source:
+    """Return where the user wrote `code`: the line of its ``def``, or the body of its lambda."""
+    first = Source(code.co_filename, code.co_firstlineno, code.co_name)
+    if code.co_name != "<lambda>":
+        return first
+    spans = [
+        (line, column, end_line, end_column)
+        for line, end_line, column, end_column in _positions(code)
+        if line and end_line and column is not None and end_column and (line, column) != (1, 0)
+        if (line, column) < (end_line, end_column)
+    ]
+    if not spans:
+        return first
+    line, column = min(span[:2] for span in spans)
+    end_line, end_column = max(span[2:] for span in spans)
+    return Source(code.co_filename, line, code.co_name, column, end_column, end_line)
+
+
 def user_source() -> Source | None:
     """Return the user's place that is running now, or None where there is none."""
     return source_of(user_place())

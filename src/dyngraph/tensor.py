@@ -321,13 +321,15 @@ class Tensor(ArrayOperators):
         if isinstance(dtype, str) and dtype == "cpu":
             return self
         try:
-            wanted = np.dtype(dtype if dtype is not None else "None")
+            wanted = None if dtype is None else np.dtype(dtype)
         except TypeError:
+            wanted = None
+        if wanted is None:
             raise DTypeError(
                 f"to({dtype!r}) is neither a dtype nor a place",
                 cause='elements live on "cpu" only, and dtypes are NumPy\'s',
                 fix='write x.to("float32"), or leave the device out',
-            ) from None
+            )
         return self if wanted == self.dtype else self.astype(wanted)
 
     def cpu(self) -> Tensor:

@@ -82,6 +82,8 @@ class Executable:
         self.records = tuple(records)
         self.hooks = hooks
         self.call = _entry(self.inputs, runner.call, structure)
+        if runner.quicken is not None:
+            self.call = runner.quicken(self.call, structure)
         self._names = {feed.name for feed in inputs}
         self._runner = runner
         self._lowered = lowered

@@ -107,7 +107,7 @@ def definition_of(function: Any) -> Source | None:
     code = getattr(function, "__code__", None)
     if code is None or is_ours(code):
         return None
-    return Source(code.co_filename, code.co_firstlineno, code.co_name)
+    return defined_at(code)
 
 
 @contextmanager

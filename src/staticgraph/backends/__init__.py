@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from common.errors import BackendError
+from common.tree import Structure
 from common.types import Array
 from staticgraph.memory import BufferPlan
 from staticgraph.program import Program
@@ -37,11 +38,15 @@ class Runner:
         What was generated, if that is text.
     notes : tuple of str
         What a report says about it.
+    quicken : callable, optional
+        ``quicken(call, structure)`` returns a function that does what `call` does, which checks
+        what it is passed and arranges the outputs, but quicker where nothing is to be converted.
     """
 
     call: Callable[..., list[Array]]
     source: str = ""
     notes: tuple[str, ...] = ()
+    quicken: Callable[[Callable[..., Any], Structure], Callable[..., Any]] | None = None
 
 
 class Backend(Protocol):

@@ -210,7 +210,7 @@ def _place_of(function: Callable[..., Any]) -> Source | None:
     code = getattr(function, "__code__", None)
     if code is None:
         return user_source()
-    return Source(code.co_filename, code.co_firstlineno, code.co_name)
+    return defined_at(code)
 
 
 def share_captures(
@@ -275,4 +275,7 @@ def require_same_types(
 def _hint(a: TensorType, b: TensorType) -> str:
     if a.dtype != b.dtype:
         return f'x.astype("{a.dtype}")'
-    return f"broadcast_to(x, {a.shape})"
+    try:
+        return f"broadcast_to(x, {broadcast_shapes(a.shape, b.shape)})"
+    except ShapeError:
+        return "reshape or reduce it to the other's shape"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from staticgraph.backends import Runner
 from staticgraph.memory import BufferPlan
 from staticgraph.program import Program
@@ -17,9 +19,9 @@ def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
 def build(program: Program, plan: BufferPlan) -> Runner:
     """Return what runs the program."""
     from staticgraph.backends.native.planning import NativePlan
-    from staticgraph.backends.native.running import Machine, make_call
+    from staticgraph.backends.native.running import Machine, make_call, quicken
 
     assert isinstance(plan, NativePlan)
     machine = Machine(plan)
     notes = [f"left to NumPy: {each.op.name}: {why}" for each, why in plan.definitions.reasons]
-    return Runner(make_call(machine), machine.text, tuple(notes))
+    return Runner(make_call(machine), machine.text, tuple(notes), partial(quicken, machine))

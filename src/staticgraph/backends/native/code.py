@@ -162,6 +162,9 @@ class Register:
     def is_nan(self) -> Register:
         return self.code.pure(f"fcmp uno {self.type} {self.ref}, {self.ref}", "i1", self.lanes)
 
+    def is_null(self) -> Register:
+        return self.code.pure(f"icmp eq ptr {self.ref}, null", "i1", 1)
+
     def as_integer(self) -> Register:
         """The bits of a floating-point register."""
         return self.code.cast("bitcast", self, INTEGER_OF[self.element])

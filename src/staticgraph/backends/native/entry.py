@@ -18,7 +18,9 @@ from staticgraph.backends.native.module import Module
 
 LONG_WORK = 50_000.0
 """A run of more nanoseconds releases the interpreter lock."""
-_FIXED = ("PyArray_Type", "PyArray_NewFromDescr", *api.FUNCTIONS, "slots", "busy", "status", "slow")
+FORMS = ("leaf", "list", "tuple")
+"""How the outputs may be arranged."""
+_FIXED = ("PyArray_Type", "PyArray_NewFromDescr", *api.FUNCTIONS, "slots", "busy", "status", "slow", "form")
 _FASTCALL = 0x0080
 
 
@@ -32,8 +34,6 @@ class Signature(NamedTuple):
         For each update the number of the variable; its value is a result behind the outputs.
     result_slot : int
         The slot of the first result; those of the inputs and variables are the first ones.
-    shape : str
-        ``"leaf"``, ``"list"`` or ``"tuple"``: how the outputs are arranged.
     work : float
         Estimated nanoseconds of a run.
     checks_status : bool
@@ -45,7 +45,6 @@ class Signature(NamedTuple):
     outputs: tuple[TensorType, ...]
     updates: tuple[tuple[int, TensorType], ...]
     result_slot: int
-    shape: str
     work: float
     checks_status: bool
 
@@ -161,7 +160,7 @@ class _Entry:
         for type_ in signature.results:
             made = self._new_array(type_, array_type)
             failed = self._cleanup(variables, results, "")
-            self._require(made.differs("null"), failed)  # type: ignore[arg-type]
+            self._require(~made.is_null(), failed)
             results.append(made)
         slots = self.word("slots")
         for number, address in enumerate(data):
@@ -171,6 +170,7 @@ class _Entry:
         self._run(slots)
         if signature.checks_status:
             status = code.load(self.word("status"), "i64")
+            code.store(code.constant(0, "i64"), self.word("status"))
             self._require(status.equals(0), self._cleanup(variables, results, self.slow))
         self._update(variables, results)
         for held in variables:
@@ -249,15 +249,25 @@ class _Entry:
 
     def _return(self, outputs: Sequence[Register]) -> None:
         code = self.code
-        if self.signature.shape == "leaf":
-            code.statement(f"ret ptr {outputs[0].ref}")
-            return
-        kind = "PyTuple" if self.signature.shape == "tuple" else "PyList"
-        made = self.object_call(f"{kind}_New", f"i64 {len(outputs)}")
-        self._require(made.differs("null"), self._cleanup([], list(outputs), ""))  # type: ignore[arg-type]
-        for number, output in enumerate(outputs):
-            self.call(f"{kind}_SetItem", "i32", made, f"i64 {number}", output)
-        code.statement(f"ret ptr {made.ref}")
+        form = code.cast("ptrtoint", self.word("form"), "i64")
+        labels = [code.new_label() for _ in FORMS]
+        code.statement(
+            f"switch i64 {form.ref}, label %{labels[0]} [i64 1, label %{labels[1]} "
+            f"i64 2, label %{labels[2]}]"
+        )
+        mark = code.mark()
+        for label, kind in zip(labels, ("", "PyList", "PyTuple"), strict=True):
+            code.begin_block(label)
+            if not kind:
+                code.statement(f"ret ptr {outputs[0].ref}" if outputs else "unreachable")
+                continue
+            made = self.object_call(f"{kind}_New", f"i64 {len(outputs)}")
+            failed = self._cleanup([], list(outputs), "")
+            self._require(~made.is_null(), failed)
+            for number, output in enumerate(outputs):
+                self.call(f"{kind}_SetItem", "i32", made, f"i64 {number}", output)
+            code.statement(f"ret ptr {made.ref}")
+            code.forget(mark)
 
 
 # the function object ------------------------------------------------------------------------------
@@ -277,15 +287,15 @@ class Holder:
 
     Attributes
     ----------
-    table : bytes
-        The addresses that the machine code reads. The first slot: the code finds it by its offset.
+    addresses : bytes
+        What the machine code reads. The first slot (they are sorted): it is found by its offset.
     owned : tuple
     """
 
-    __slots__ = ("owned", "table")
+    __slots__ = ("addresses", "owned")
 
-    def __init__(self, table: bytes, owned: tuple[Any, ...]) -> None:
-        self.table = table
+    def __init__(self, addresses: bytes, owned: tuple[Any, ...]) -> None:
+        self.addresses = addresses
         self.owned = owned
 
 
@@ -296,6 +306,7 @@ def make_entry(
     status: Any,
     variables: Sequence[Any],
     slow: Callable[..., Any],
+    form: str,
     owner: Any,
 ) -> Callable[..., Any] | None:
     """Return the function object, or None where the interpreter is not as expected.
@@ -310,6 +321,8 @@ def make_entry(
     variables : sequence of Variable
     slow : callable
         What is called with anything but the expected arrays.
+    form : str
+        One of `FORMS`.
     owner : object
         Whatever else must live as long as the function.
     """
@@ -321,12 +334,13 @@ def make_entry(
     dtypes = signature.dtypes
     words = [found[name] for name in _FIXED if name in found]
     words += [ctypes.addressof(slots), ctypes.addressof(busy), ctypes.addressof(status), id(slow)]
+    words += [FORMS.index(form)]
     words += [*map(id, dtypes), id(value), *map(id, variables)]
     definition = _Definition(b"run", address, _FASTCALL, None)
     owned = (owner, slots, status, busy, slow, value, tuple(dtypes), tuple(variables), definition)
     holder = Holder(struct.pack(f"{len(words)}Q", *words), owned)
     first = ctypes.c_void_p.from_address(id(holder) + api.FIRST_SLOT).value
-    if first != id(holder.table):
+    if first != id(holder.addresses):
         return None
     new = ctypes.pythonapi.PyCFunction_NewEx
     new.restype = ctypes.py_object

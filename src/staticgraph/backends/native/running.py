@@ -5,22 +5,26 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from common.errors import RunError
+from common.tree import LEAF, Structure, flatten, unflatten
 from common.types import Array
 from staticgraph.backends.native.blas import FUNCTIONS, blas_addresses, write_product
 from staticgraph.backends.native.code import Code, Register
 from staticgraph.backends.native.definitions import Definition, Stored
+from staticgraph.backends.native.entry import Signature, make_entry, write_entry
 from staticgraph.backends.native.grouping import Call, Kernel, base_of
 from staticgraph.backends.native.kernels import write_combination, write_kernel
 from staticgraph.backends.native.module import Module
 from staticgraph.backends.native.planning import Location, NativePlan
+from staticgraph.backends.native.pool import get_pool
 from staticgraph.backends.native.products import Product
 from staticgraph.backends.native.scatter import write_scatter
-from staticgraph.backends.native.selections import Scattered
+from staticgraph.backends.native.selections import Gathered, Scattered
 from staticgraph.backends.native.target import Library, assemble
 from staticgraph.failures import raise_explained
 from staticgraph.memory import ALIGNMENT
@@ -87,9 +91,14 @@ def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Modu
                 _write_product(code, plan, kernel.definition, functions)
                 continue
             nest = plan.nests[kernel]
-            code.statement(
-                f"call void @kernel_{kernel.index}(ptr %slots, i64 0, i64 {nest.chunks})"
-            )
+            if nest.chunks > 1:
+                run, pool = (_special(code, plan, POOL_RUN + i) for i in range(2))
+                code.statement(
+                    f"call void {run.ref}(ptr {pool.ref}, ptr @kernel_{kernel.index}, "
+                    f"ptr %slots, i64 {nest.chunks})"
+                )
+            else:
+                code.statement(f"call void @kernel_{kernel.index}(ptr %slots, i64 0, i64 1)")
             if nest.partial_roots:
                 code.statement(f"call void @combine_{kernel.index}(ptr %slots)")
         code.statement("ret void")
@@ -98,12 +107,20 @@ def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Modu
     return module, names
 
 
-def _functions(code: Code, plan: NativePlan) -> list[Register]:
+# the slots behind the arena's
+STATUS = len(FUNCTIONS)
+POOL_RUN = STATUS + 1
+SPECIAL_SLOTS = POOL_RUN + 2
+
+
+def _special(code: Code, plan: NativePlan, number: int) -> Register:
+    """Return what is in one of the slots behind the arena's."""
     slots = code.parameter("%slots", "ptr")
-    return [
-        code.load(code.address(slots, plan.arena_slot + 1 + number, "ptr"), "ptr")
-        for number in range(len(FUNCTIONS))
-    ]
+    return code.load(code.address(slots, plan.arena_slot + 1 + number, "ptr"), "ptr")
+
+
+def _functions(code: Code, plan: NativePlan) -> list[Register]:
+    return [_special(code, plan, number) for number in range(len(FUNCTIONS))]
 
 
 def _write_product(
@@ -120,8 +137,7 @@ def _write_product(
 
 
 def _status(code: Code, plan: NativePlan) -> Register:
-    slots = code.parameter("%slots", "ptr")
-    return code.load(code.address(slots, plan.arena_slot + 1 + len(FUNCTIONS), "ptr"), "ptr")
+    return _special(code, plan, STATUS)
 
 
 def _address(code: Code, location: Location) -> Register:
@@ -141,18 +157,67 @@ class Machine:
     def __init__(self, plan: NativePlan) -> None:
         self.plan = plan
         self.segments = segments_of(plan)
+        self.signature = _signature(plan, self.segments)
         self.needs_blas = any(
             isinstance(step, Call) and isinstance(step.definition, Product)
             for step in plan.grouping.steps
         )
+        self.needs_threads = any(nest.chunks > 1 for nest in plan.nests.values())
         module, names = write_module(plan, self.segments)
+        symbols = list(names)
+        if self.signature is not None:
+            if not names:
+                write_nothing(module)
+            write_entry(module, self.signature, "segment_0")
+            symbols.append("entry")
         self.text = str(module)
-        self.library = Library(assemble(self.text, plan.target), names) if names else None
+        self.library = Library(assemble(self.text, plan.target), symbols) if symbols else None
         self.functions: list[Any] = []
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
         for name in names:
             assert self.library is not None
             self.functions.append(prototype(self.library.addresses[name]))
+
+
+def _signature(plan: NativePlan, segments: list[Segment | Call]) -> Signature | None:
+    """Return what the function object takes and gives; None if NumPy takes part in the run."""
+    if any(isinstance(segment, Call) for segment in segments) or len(segments) > 1:
+        return None
+    program = plan.program
+    inputs = [value.type for value in program.inputs]
+    variables = list(program.variables.values())
+    numbers = {variable: number for number, variable in enumerate(variables)}
+    if any(variable not in numbers for variable, _ in program.updates):
+        return None
+    work = sum([nest.work for nest in plan.nests.values()])
+    status = any(
+        isinstance(node.definition, Gathered)
+        for nest in plan.nests.values()
+        for part in nest.parts
+        for node in part.nodes
+    )
+    for step in plan.grouping.steps:
+        if isinstance(step, Call) and isinstance(step.definition, Product):
+            work += step.definition.work
+        elif isinstance(step, Call):
+            status = True
+            work += 5.0 * prod(getattr(step.definition, "extents", ()))
+    return Signature(
+        tuple(inputs),
+        tuple([value.type for value in program.variables]),
+        tuple([value.type for value in program.outputs]),
+        tuple([(numbers[variable], value.type) for variable, value in program.updates]),
+        len(plan.sources),
+        work,
+        status,
+    )
+
+
+def write_nothing(module: Module) -> None:
+    """Write the function of a program without steps."""
+    code = Code(module)
+    code.statement("ret void")
+    module.add_function("segment_0", code, "void", ["ptr %slots"])
 
 
 class State:
@@ -170,13 +235,19 @@ class State:
         memory = np.empty(plan.arena_bytes + ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % ALIGNMENT
         self.arena = memory[start : start + plan.arena_bytes]
-        self.slots = (ctypes.c_void_p * (plan.arena_slot + 2 + len(FUNCTIONS)))()
+        special = plan.arena_slot + 1
+        self.slots = (ctypes.c_void_p * (special + SPECIAL_SLOTS))()
         self.slots[plan.arena_slot] = _data(self.arena)
         self.status = ctypes.c_int64(0)
-        self.slots[plan.arena_slot + 1 + len(FUNCTIONS)] = ctypes.addressof(self.status)
+        self.slots[special + STATUS] = ctypes.addressof(self.status)
         if machine.needs_blas:
-            for number, address in enumerate(blas_addresses(), plan.arena_slot + 1):
+            for number, address in enumerate(blas_addresses(), special):
                 self.slots[number] = address
+        if machine.needs_threads:
+            pool = get_pool()
+            pool.start()
+            self.slots[special + POOL_RUN] = pool.run
+            self.slots[special + POOL_RUN + 1] = pool.address
         program = plan.program
         self.variables = tuple(program.variables.values())
         self.constants = [np.ascontiguousarray(a) for a in program.constants.values()]
@@ -261,6 +332,45 @@ def _output_shape(definition: Definition) -> tuple[int, ...]:
 def _data(array: Array) -> int:
     address: int = array.__array_interface__["data"][0]
     return address
+
+
+def quicken(
+    machine: Machine, call: Callable[..., Any], structure: Structure
+) -> Callable[..., Any]:
+    """Return a function that does what `call` does, quicker for arrays of the declared types."""
+    if machine.signature is None or machine.library is None:
+        return call
+    form = _form(structure)
+    slow = call if form else _listed(call)
+    state = State(machine)
+    entry = make_entry(
+        machine.signature,
+        machine.library.addresses["entry"],
+        state.slots,
+        state.status,
+        state.variables,
+        slow,
+        form or "list",
+        (state, machine.library),
+    )
+    if entry is None:
+        return call
+    if form:
+        return entry
+    return lambda *arrays: unflatten(structure, entry(*arrays))
+
+
+def _form(structure: Structure) -> str:
+    """Return how outputs are arranged: flat in one of `FORMS`, or otherwise."""
+    if structure is LEAF:
+        return "leaf"
+    if structure is not None and all(child is LEAF for child in structure[2]):
+        return {list: "list", tuple: "tuple"}.get(structure[0], "")
+    return ""
+
+
+def _listed(call: Callable[..., Any]) -> Callable[..., list[Any]]:
+    return lambda *arrays: flatten(call(*arrays))[0]
 
 
 def make_call(machine: Machine) -> Callable[..., list[Array]]:
