@@ -29,7 +29,6 @@ def hinge(xp, weights, x, y, price=1e-3):
     return loss + price * xp.sum(weights[0] * weights[0]), rows.shape[0]
 
 
-
 def hinge_rewritten(xp, weights, x, y, price=1e-3):
     """Return the same from all samples, the inactive ones masked."""
     gaps = 1 - margins(weights, x, y)

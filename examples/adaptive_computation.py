@@ -44,7 +44,6 @@ def think(xp, weights, image):
     return answer @ read + read_bias, looks + rest, looks
 
 
-
 def think_rewritten(xp, weights, image):
     """Return the same, as a static graph declares it."""
     see, recur, bias, halt, halt_bias, read, read_bias = weights

@@ -61,7 +61,6 @@ def complete(xp, weights, start, width, longest=LONGEST):
     return word, score, rounds
 
 
-
 def best_completion(xp, weights, start, width=4):
     """Return the best completion, filled up with spaces to one length, its score and rounds."""
     word, score, rounds = complete(xp, weights, start, width)
@@ -116,9 +115,7 @@ def beginnings():
         yield weights, encode("a " + start)
 
 
-PROGRAMS = (
-    Program(best_completion, inputs=beginnings, rewrite=best_completion_rewritten),
-)
+PROGRAMS = (Program(best_completion, inputs=beginnings, rewrite=best_completion_rewritten),)
 
 
 def initial_weights():

@@ -59,7 +59,6 @@ def episode(xp, weights, rng):
     return decisions
 
 
-
 START = np.array([0.02, 0.0, -0.03, 0.0], np.float32)
 
 
@@ -68,7 +67,7 @@ def balance(xp, weights, coins):
     state, upright = START, True
     total, steps = 0, 0
     while upright and steps < len(coins):
-        push, decision = push_right(xp, weights, xp.tensor(state), coins[steps])
+        push, decision = push_right(xp, weights, xp.asarray(state), coins[steps])
         total, steps = total + decision, steps + 1
         state, upright = fall(state, push)
     return total, steps

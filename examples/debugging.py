@@ -97,7 +97,6 @@ def print_node(log):
         compiled(np.full(2, number, np.float32))
 
 
-
 def watched(xp, layers, x):
     """Return the network's result, the lines printed on the way and the stops of the debugger."""
     log, stops = io.StringIO(), []

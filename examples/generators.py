@@ -76,7 +76,6 @@ def initial_weights():
     return [np.zeros(shape, np.float32) for shape in ((count, count),) * 2 + ((count**2, count),)]
 
 
-
 def noises():
     """Return weights with the noise for several words."""
     rng = np.random.default_rng(0)

@@ -43,7 +43,6 @@ def grown(xp, model, before, images, targets, spare):
     return loss, model
 
 
-
 def grow_once(xp, pair, before, images, targets, spare):
     """Return the loss, and how many units the model has afterwards."""
     loss, model = grown(xp, [pair], before, images, targets, spare)

@@ -47,7 +47,6 @@ def anomaly(xp, mean, eccentricity, tolerance=1e-13):
     return angle, rounds
 
 
-
 def anomaly_rewritten(xp, mean, eccentricity, tolerance=1e-13):
     """Return the same, as a static graph declares it."""
 

@@ -55,7 +55,6 @@ def cross_entropy(xp, scores, classes):
     return xp.mean(xp.logsumexp(scores, 1) - chosen)
 
 
-
 def forward_rewritten(xp, weights, images):
     """Return the same: every expert sees every image, and a mask keeps what was asked for."""
     gate, *experts = weights

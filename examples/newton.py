@@ -59,7 +59,6 @@ def fit(xp, parameters, decades, population, tolerance=1e-6, most=100):
     return parameters, history
 
 
-
 def fit_and_count(xp, parameters, decades, population):
     """Return the parameters at the minimum and the rounds it took."""
     parameters, history = fit(xp, parameters, decades, population)

@@ -54,7 +54,6 @@ def spell(xp, weights, letters, start, stop):
     return loss / steps
 
 
-
 LONGEST = 28
 """Letters that the padded rewrite has room for, both full stops included."""
 

@@ -36,7 +36,6 @@ def attempt(xp, weights, x, y, before, rate):
     return value
 
 
-
 def careful_step(xp, weights, gradients, x, y, before, rate):
     """Return the loss after the longest step that does not diverge, and its rate."""
     while True:

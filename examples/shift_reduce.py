@@ -90,19 +90,16 @@ def parse(xp, weights, operators):
     return trees[0]
 
 
-
 def reductions(xp, weights, operators):
     """Return the operators of a formula, counted from 1, in the order in which they are reduced."""
-    order = []
 
-    def visit(tree):
-        if not isinstance(tree, int):
-            visit(tree[0])
-            visit(tree[1])
-            order.append(first_operand(tree[1]))
+    def halves_first(tree):
+        if isinstance(tree, int):
+            return []
+        left, right = tree
+        return [*halves_first(left), *halves_first(right), first_operand(right)]
 
-    visit(parse(xp, weights, operators))
-    return np.array(order)
+    return np.array(halves_first(parse(xp, weights, operators)))
 
 
 def reductions_rewritten(xp, weights, operators):

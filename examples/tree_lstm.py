@@ -92,7 +92,6 @@ def score(xp, weights, kinds, counts):
     return hidden @ weights[4]
 
 
-
 def small_trees():
     """Return the smallest trees with one set of weights."""
     trees = sorted(functions(), key=lambda tree: len(tree[0]))[:4]

@@ -228,7 +228,7 @@ def defined_at(code: CodeType) -> Source:
     spans = [
         (line, column, end_line, end_column)
         for line, end_line, column, end_column in _positions(code)
-        if line and end_line and column is not None and end_column and (line, column) != (1, 0)
+        if line and end_line and column is not None and end_column
         if (line, column) < (end_line, end_column)
     ]
     if not spans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +31,15 @@ TABLE = (
 BUDGET = 1.6
 """Seconds of steady-state samples for each workload and size."""
 
+NATIVE = "static:native"
+"""The mode that is measured besides, where its packages are installed."""
+
 Report = Callable[[str], None]
+
+
+def native_is_installed() -> bool:
+    """Tell whether the packages of the machine-code backend are installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("llvmlite", "scipy"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,7 +90,7 @@ class Table:
 def measure_table(
     names: Sequence[str] = TABLE, *, budget: float = BUDGET, report: Report | None = None
 ) -> Table:
-    """Measure the workloads of the table in the modes dynamic and static.
+    """Measure the workloads of the table in the modes dynamic and static, and as machine code.
 
     Parameters
     ----------
@@ -101,7 +110,8 @@ def measure_table(
             skipped.append((workload.name, str(error)))
         else:
             workloads.append(workload)
-    comparison = compare(workloads, budget=budget, report=report)
+    modes = ("dynamic", "static", NATIVE) if native_is_installed() else ("dynamic", "static")
+    comparison = compare(workloads, modes, budget=budget, report=report)
     trainings = tuple(
         compare_training(workload, report=report)
         for workload in workloads

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from time import perf_counter
@@ -13,7 +12,7 @@ import numpy as np
 from common.errors import GraphError
 from common.tree import LEAF, Structure, flatten, unflatten
 from common.types import Array
-from staticgraph.backends import BACKENDS, Runner, load_backend
+from staticgraph.backends import Runner, load_backend
 from staticgraph.backends.interpret import Hook
 from staticgraph.backends.source import SourceWriter
 from staticgraph.control.binding import bind_regions
@@ -31,6 +30,10 @@ if TYPE_CHECKING:
 
 
 _OF_DEBUGGING = frozenset({"break_at", "inspect", "trace", "values", "watch_nan"})
+
+
+DEFAULT_BACKEND = "numpy"
+"""Exact by default: whoever asks for machine code also accepts another rounding."""
 
 
 class Executable:
@@ -194,8 +197,8 @@ def compile(
     inputs : iterable of Node or str, optional
         What a call passes, in order; by default all placeholders of the graph, as declared.
     backend : str, optional
-        ``"numpy"``, ``"interpret"``, or another of `BACKENDS`; by default the quickest that can
-        be used here.
+        ``"numpy"``, the default, whose results are dyngraph's to the last bit; ``"native"``,
+        machine code, quicker and equal within a documented bound; or ``"interpret"``.
     passes : sequence of callable, optional
         By default `DEFAULT_PASSES`; see `without`.
     verify : bool
@@ -250,7 +253,7 @@ def compile(
         backend, passes = "interpret", passes or ()
         debugger = debugging.Debugger(graph, passes, hooks, verify)
         make = partial(debugging.DebugExecutable, debugger)
-    name = _default_backend() if backend is None else backend
+    name = DEFAULT_BACKEND if backend is None else backend
     loaded = load_backend(name)
     records: list[PassRecord] = []
 
@@ -293,12 +296,6 @@ def graph_of(leaves: Sequence[Any], inputs: Sequence[Any] | None) -> Graph:
         cause="a program computes nodes of a declared graph",
         fix="pass what an op returned inside `with sg.Graph():`, or the outputs of sg.trace",
     )
-
-
-def _default_backend() -> str:
-    if "native" in BACKENDS and importlib.util.find_spec("llvmlite") is not None:
-        return "native"
-    return "numpy"
 
 
 class _Clock:

@@ -12,7 +12,7 @@ import numpy as np
 
 from common.errors import GraphError, MixedModesError
 from common.op import EXECUTORS
-from common.source import Source, is_ours
+from common.source import Source, defined_at, is_ours
 from common.tree import flatten, leaf_paths, unflatten
 from common.types import TensorType, is_scalar
 from staticgraph.build import placeholder, to_node

@@ -71,6 +71,4 @@ def prepare(column: str, program: Program) -> Prepared:
 
 
 def _results(found: Any) -> list[Any]:
-    return [
-        x.detach().numpy() if isinstance(x, torch.Tensor) else plain(x) for x in numbers(found)
-    ]
+    return [x.detach().numpy() if isinstance(x, torch.Tensor) else plain(x) for x in numbers(found)]

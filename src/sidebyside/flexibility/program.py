@@ -176,10 +176,7 @@ def _lines(function: FunctionType, seen: set[CodeType]) -> set[int]:
         lines.update(line for _, _, line in inner.co_lines() if line is not None)
         for name in inner.co_names:
             callee = function.__globals__.get(name)
-            if (
-                isinstance(callee, FunctionType)
-                and callee.__code__.co_filename == code.co_filename
-            ):
+            if isinstance(callee, FunctionType) and callee.__code__.co_filename == code.co_filename:
                 lines |= _lines(callee, seen)
     return lines
 

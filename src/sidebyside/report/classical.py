@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Pair = tuple[Row, Cell, Cell]
 
+NATIVE = "static:native"
+
 EXAMPLE = "mlp_digits"
 """The workload whose numbers stand in the cells of the three rows."""
 
@@ -39,6 +41,9 @@ def table_text(table: Table, width: int = 100) -> str:
     pairs = verdict.pairs_of(table.comparison)
     refused = [row for row in table.comparison.rows if _refusal(row) is not None]
     parts = [claims_text(pairs, refused, width), rows_text(pairs)]
+    native = [row for row in table.comparison.rows if row.cell(NATIVE) is not None]
+    if native:
+        parts.append(native_text(native))
     parts += [refusal_text(row, width) for row in refused]
     parts += [_disagreement(row) for row in table.comparison.rows if _disagrees(row)]
     parts += [f"{name} was left out: {text}" for name, text in table.skipped]
@@ -185,6 +190,53 @@ def _entries(row: Row, dynamic: Cell, static: Cell) -> list[str]:
         memory,
         "" if row.regime is None else row.regime.name.removesuffix("-bound"),
     ]
+
+
+def native_text(rows: list[Row]) -> str:
+    """Return one line a workload and size for the machine-code backend of the static mode."""
+    headings = ("machine code", "takes", "(99% interval)", "speed-up", "builds", "differs by")
+    lines = [_native_line(headings)]
+    rule = "─" * len(lines[0])
+    lines.append(rule)
+    for row in rows:
+        cell = row.cell(NATIVE)
+        if cell is None or row.cell("static") is None or _refusal(row) is not None:
+            continue
+        if cell.failure is not None:
+            lines.append(f"{row.label:<17}  {cell.failure.id}: {cell.failure.kind}")
+            continue
+        assert cell.steady is not None
+        assert cell.built is not None
+        assert cell.speedup is not None
+        takes, _, interval = units.seconds_with_interval(cell.steady).partition(" (")
+        difference = "no bit"
+        if cell.difference is not None and cell.difference.ulp:
+            difference = f"{cell.difference.relative:.1e}"
+        lines.append(
+            _native_line(
+                (
+                    row.label,
+                    takes,
+                    f"({interval}" if interval else "",
+                    _gain(cell, cell.speedup).partition(" (")[0],
+                    units.seconds(cell.built.value),
+                    difference,
+                )
+            )
+        )
+    lines.append(rule)
+    lines.append(
+        "The same static programs by the native backend, against dynamic; relative differences."
+    )
+    return "\n".join(lines)
+
+
+def _native_line(entries: tuple[str, ...]) -> str:
+    first, *rest = entries
+    widths = (10, 20, 10, 10, 12)
+    cells = [f"{first:<17}"]
+    cells += [f"{entry:>{width}}" for entry, width in zip(rest, widths, strict=True)]
+    return "  ".join(cells)
 
 
 def _gain(cell: Cell, speedup: Estimate) -> str:

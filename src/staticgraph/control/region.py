@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from common.errors import BranchTypeError, GraphError
+from common.errors import BranchTypeError, GraphError, ShapeError
 from common.op import Kind
-from common.source import Source, user_source
+from common.source import Source, defined_at, user_source
 from common.tree import Structure, flatten, unflatten
-from common.types import Array, TensorType
+from common.types import Array, TensorType, broadcast_shapes
 from staticgraph.build import placeholder, require_graph, to_node
 from staticgraph.effects import has_effect, silenced
 from staticgraph.graph import Graph, leaked

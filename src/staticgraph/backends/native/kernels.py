@@ -31,54 +31,67 @@ from staticgraph.backends.native.module import Module
 from staticgraph.backends.native.scalars import write_expression
 from staticgraph.backends.native.selections import Gathered
 
-AddressOf = Callable[[Code, Definition], Register]
-"""Writes the address of a value's first element."""
 Span = tuple[Index, Index]
 INDEX = np.dtype(np.int64)
+Base = tuple[str, Definition | None]
+"""Memory that a kernel uses: ``"value"`` or ``"partial"`` with what is there, or ``"status"``."""
 
 
-def write_kernel(
-    module: Module,
-    symbol: str,
-    nest: Nest,
-    address_of: AddressOf,
-    partials_of: AddressOf,
-    status: Callable[[Code], Register],
-    unread: set[Definition],
-) -> None:
-    """Write ``void symbol(ptr slots, i64 first, i64 last)``, which runs a range of chunks.
+class Bases:
+    """The addresses that a kernel is given, in the order in which it first asks for them.
+
+    Parameters
+    ----------
+    code : Code
+    """
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.order: list[Base] = []
+
+    def address(self, kind: str, definition: Definition | None = None) -> Register:
+        """Write the reading of an address."""
+        base = (kind, definition)
+        if base not in self.order:
+            self.order.append(base)
+        given = self.code.parameter("%bases", "ptr")
+        return self.code.load(self.code.address(given, self.order.index(base), "ptr"), "ptr")
+
+
+def write_kernel(module: Module, symbol: str, nest: Nest, unread: set[Definition]) -> list[Base]:
+    """Write ``void symbol(ptr bases, i64 first, i64 last)``, which runs a range of chunks.
 
     Parameters
     ----------
     module : Module
     symbol : str
     nest : Nest
-    address_of : callable
-        Where values are.
-    partials_of : callable
-        Where the results of the chunks of a reduction are, one behind the other.
-    status : callable
-        Writes the address of the word that is set where an index is out of range.
     unread : set of Definition
         Results that nothing outside the kernel reads, so that they need not be written.
+
+    Returns
+    -------
+    list of Base
+        What the addresses are of.
     """
     code = Code(module, nest.lanes)
-    _Writer(code, nest, address_of, partials_of, status, unread).write()
+    bases = Bases(code)
+    _Writer(code, nest, bases, unread).write()
     code.statement("ret void")
-    parameters = ["ptr %slots", "i64 %first", "i64 %last"]
+    parameters = ["ptr %bases", "i64 %first", "i64 %last"]
     module.add_function(symbol, code, "void", parameters, "internal", attributes="noinline")
+    return bases.order
 
 
-def write_combination(
-    module: Module, symbol: str, nest: Nest, address_of: AddressOf, partials_of: AddressOf
-) -> None:
-    """Write ``void symbol(ptr slots)``, which combines the results of the chunks, in order."""
+def write_combination(module: Module, symbol: str, nest: Nest) -> list[Base]:
+    """Write ``void symbol(ptr bases)``, which combines the results of the chunks, in order."""
     code = Code(module)
+    bases = Bases(code)
     for root in nest.partial_roots:
         fold = root.fold
         assert fold is not None
-        element = element_of(fold.dtype)
-        source, target = partials_of(code, fold), address_of(code, root.storage)
+        source = bases.address("partial", fold)
+        target = bases.address("value", root.storage)
         lanes = 1
         while lanes * 2 <= min(fold.size, nest.lanes):
             lanes *= 2
@@ -94,11 +107,11 @@ def write_combination(
         value = load_lanes(code, source, fold.dtype, offset, 1, lanes)
         folded = fold_two(code, fold.combine, fold.dtype, inner.carried[0], value)
         (total,) = code.end_loop(inner, [folded])
-        assert total.element == element
         store_lanes(code, target, fold.dtype, at, 1, total)
         code.end_loop(outer, [])
     code.statement("ret void")
-    module.add_function(symbol, code, "void", ["ptr %slots"], "internal", attributes="noinline")
+    module.add_function(symbol, code, "void", ["ptr %bases"], "internal", attributes="noinline")
+    return bases.order
 
 
 class _Writer:
@@ -106,16 +119,13 @@ class _Writer:
         self,
         code: Code,
         nest: Nest,
-        address_of: AddressOf,
-        partials_of: AddressOf,
-        status: Callable[[Code], Register],
+        given: Bases,
         unread: set[Definition],
     ) -> None:
         self.code = code
         self.nest = nest
         self.roots = nest.kernel.roots
-        self.address_of = address_of
-        self.partials_of = partials_of
+        self.given = given
         self.unread = unread
         self.ndim = len(nest.kernel.extents)
         self.depths = len(nest.extents)
@@ -132,7 +142,6 @@ class _Writer:
         self.depth: dict[Node, int] = {}
         self.temporaries: dict[Node, tuple[int, Register]] = {}
         self.boxes = _outer_boxes(nest)
-        self.status = status
         self._find_levels()
 
     # what is known before anything is written ---------------------------------------------------
@@ -177,14 +186,14 @@ class _Writer:
                 definition = node.definition
                 if isinstance(definition, Gathered) and not node.leaf:
                     source = base_of(definition.source)
-                    self.bases[source] = self.address_of(self.code, source)
+                    self.bases[source] = self.given.address("value", source)
                 if node.leaf and definition not in self.folds:
                     if not isinstance(definition, Uniform) and definition not in self.bases:
-                        self.bases[definition] = self.address_of(self.code, definition)
+                        self.bases[definition] = self.given.address("value", definition)
         for root in self.roots:
             if not self.nest.is_partial(root) and root.storage not in self.bases:
                 if root.definition not in self.unread:
-                    self.bases[root.storage] = self.address_of(self.code, root.storage)
+                    self.bases[root.storage] = self.given.address("value", root.storage)
 
     def _offset(self, form: Form, depth: int) -> tuple[Index, int]:
         """Return the offset of a form in the loops entered so far, and its step a lane."""
@@ -205,7 +214,7 @@ class _Writer:
         last = self.code.parameter("%last", "i64")
         loop = self.code.begin_loop(first, last, 1, [])
         for root in self.nest.partial_roots:
-            base = self.partials_of(self.code, root.definition)
+            base = self.given.address("partial", root.definition)
             at = loop.index * root.definition.size
             element = stored_element(root.definition.dtype)
             self.bases[root.storage] = self.code.address(base, at, element)
@@ -606,7 +615,7 @@ class _Writer:
             offset,
             lane,
             list(zip(indices, definition.axes, strict=True)),
-            self.status,
+            lambda _: self.given.address("status"),
             lanes,
         )
 

@@ -18,13 +18,15 @@ from staticgraph.backends.native.code import Code, Register
 from staticgraph.backends.native.definitions import Definition, Stored
 from staticgraph.backends.native.entry import Signature, make_entry, write_entry
 from staticgraph.backends.native.grouping import Call, Kernel, base_of
-from staticgraph.backends.native.kernels import write_combination, write_kernel
+from staticgraph.backends.native.kernels import Base, write_combination, write_kernel
+from staticgraph.backends.native.loops import Nest
 from staticgraph.backends.native.module import Module
 from staticgraph.backends.native.planning import Location, NativePlan
 from staticgraph.backends.native.pool import get_pool
 from staticgraph.backends.native.products import Product
 from staticgraph.backends.native.scatter import write_scatter
 from staticgraph.backends.native.selections import Gathered, Scattered
+from staticgraph.backends.native.similarity import Description
 from staticgraph.backends.native.target import Library, assemble
 from staticgraph.failures import raise_explained
 from staticgraph.memory import ALIGNMENT
@@ -46,65 +48,124 @@ def segments_of(plan: NativePlan) -> list[Segment | Call]:
     return result
 
 
+class _Kernels:
+    """The functions of kernels, equal ones written once."""
+
+    def __init__(self, module: Module, plan: NativePlan) -> None:
+        self.module = module
+        self.plan = plan
+        self._known: dict[Any, tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]] = {}
+
+    def find(self, kernel: Kernel) -> tuple[str, str, list[Base], list[Base]]:
+        """Return a kernel's function, the one that combines its chunks, and their addresses."""
+        nest = self.plan.nests[kernel]
+        description = Description(nest, self.plan.unread)
+        known = self._known.get(description.key)
+        if known is None:
+            known = self._known[description.key] = self._write(nest, description)
+        run, combine, *orders = known
+        values = description.definitions
+        bases = [
+            [(kind, values[number] if number >= 0 else None) for kind, number in order]
+            for order in orders
+        ]
+        return run, combine, bases[0], bases[1]
+
+    def _write(
+        self, nest: Nest, description: Description
+    ) -> tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]:
+        number = len(self._known)
+        run, combine = f"kernel_{number}", ""
+        places = {definition: i for i, definition in enumerate(description.definitions)}
+
+        def numbered(order: list[Base]) -> list[tuple[str, int]]:
+            return [(kind, places[d] if d is not None else -1) for kind, d in order]
+
+        used = numbered(write_kernel(self.module, run, nest, self.plan.unread))
+        combined: list[tuple[str, int]] = []
+        if nest.partial_roots:
+            combine = f"combine_{number}"
+            combined = numbered(write_combination(self.module, combine, nest))
+        return run, combine, used, combined
+
+
 def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Module, list[str]]:
     """Return the functions of all kernels, and the names of those that run a segment each."""
     module = Module(plan.target)
+    kernels = _Kernels(module, plan)
     names = []
-    for step in plan.grouping.steps:
-        if isinstance(step, Kernel):
-            nest = plan.nests[step]
-            write_kernel(
-                module,
-                f"kernel_{step.index}",
-                nest,
-                lambda code, definition: _address(code, plan.locations[definition]),
-                lambda code, definition: _address(code, plan.partials[definition]),
-                lambda code: _status(code, plan),
-                plan.unread,
-            )
-            if nest.partial_roots:
-                write_combination(
-                    module,
-                    f"combine_{step.index}",
-                    nest,
-                    lambda code, definition: _address(code, plan.locations[definition]),
-                    lambda code, definition: _address(code, plan.partials[definition]),
-                )
     for segment in segments:
         if isinstance(segment, Call):
             continue
-        code = Code(module)
-        functions: list[Register] = []
-        for kernel in segment:
-            if isinstance(kernel, Call) and isinstance(kernel.definition, Scattered):
-                write_scatter(
-                    module,
-                    f"scatter_{kernel.index}",
-                    kernel.definition,
-                    lambda code, definition: _address(code, plan.locations[base_of(definition)]),
-                    lambda code: _status(code, plan),
-                )
-                code.statement(f"call void @scatter_{kernel.index}(ptr %slots)")
-                continue
-            if isinstance(kernel, Call):
-                functions = functions or _functions(code, plan)
-                _write_product(code, plan, kernel.definition, functions)
-                continue
-            nest = plan.nests[kernel]
-            if nest.chunks > 1:
-                run, pool = (_special(code, plan, POOL_RUN + i) for i in range(2))
-                code.statement(
-                    f"call void {run.ref}(ptr {pool.ref}, ptr @kernel_{kernel.index}, "
-                    f"ptr %slots, i64 {nest.chunks})"
-                )
-            else:
-                code.statement(f"call void @kernel_{kernel.index}(ptr %slots, i64 0, i64 1)")
-            if nest.partial_roots:
-                code.statement(f"call void @combine_{kernel.index}(ptr %slots)")
-        code.statement("ret void")
         names.append(f"segment_{len(names)}")
-        module.add_function(names[-1], code, "void", ["ptr %slots"])
+        _SegmentWriter(module, plan, kernels).write(names[-1], segment)
     return module, names
+
+
+class _SegmentWriter:
+    """Write the function that runs a segment: it calls the kernels one after the other."""
+
+    def __init__(self, module: Module, plan: NativePlan, kernels: _Kernels) -> None:
+        self.module = module
+        self.plan = plan
+        self.kernels = kernels
+        self.code = Code(module)
+        self.widest = 0
+
+    def write(self, name: str, segment: Segment) -> None:
+        functions: list[Register] = []
+        for step in segment:
+            if isinstance(step, Kernel):
+                self._kernel(step)
+            elif isinstance(step.definition, Scattered):
+                self._scatter(step)
+            else:
+                functions = functions or _functions(self.code, self.plan)
+                _write_product(self.code, self.plan, step.definition, functions)
+        if self.widest:
+            self.code.allocations.append(f"  %bases = alloca [{self.widest} x ptr], align 8")
+        self.code.statement("ret void")
+        self.module.add_function(name, self.code, "void", ["ptr %slots"])
+
+    def _fill(self, bases: list[Base]) -> None:
+        """Write the addresses that a function is given."""
+        self.widest = max(self.widest, len(bases))
+        given = self.code.parameter("%bases", "ptr")
+        for number, (kind, definition) in enumerate(bases):
+            if kind == "status":
+                address = _status(self.code, self.plan)
+            else:
+                assert definition is not None
+                places = self.plan.partials if kind == "partial" else self.plan.locations
+                address = _address(self.code, places[definition])
+            self.code.store(address, self.code.address(given, number, "ptr"))
+
+    def _kernel(self, kernel: Kernel) -> None:
+        code, nest = self.code, self.plan.nests[kernel]
+        run, combine, used, combined = self.kernels.find(kernel)
+        self._fill(used)
+        if nest.chunks > 1:
+            share, pool = (_special(code, self.plan, POOL_RUN + i) for i in range(2))
+            code.statement(
+                f"call void {share.ref}(ptr {pool.ref}, ptr @{run}, ptr %bases, i64 {nest.chunks})"
+            )
+        else:
+            code.statement(f"call void @{run}(ptr %bases, i64 0, i64 1)")
+        if combine:
+            self._fill(combined)
+            code.statement(f"call void @{combine}(ptr %bases)")
+
+    def _scatter(self, step: Call) -> None:
+        assert isinstance(step.definition, Scattered)
+        name = f"scatter_{step.index}"
+        write_scatter(
+            self.module,
+            name,
+            step.definition,
+            lambda code, definition: _address(code, self.plan.locations[base_of(definition)]),
+            lambda code: _status(code, self.plan),
+        )
+        self.code.statement(f"call void @{name}(ptr %slots)")
 
 
 # the slots behind the arena's
