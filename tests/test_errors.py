@@ -418,7 +418,7 @@ MISTAKES = {
     "object": ("SBS-102", lambda m: m.value(2).astype(object)),
     "unknown dtype": ("SBS-102", lambda m: m.value(2).astype("flot32")),
     "range of a dtype": ("SBS-102", lambda m: m.value(2, dtype="uint8") + 300),
-    "length of a scalar": ("SBS-102", lambda m: m.xp.zeros((), dtype="q")),
+    "dtype of new elements": ("SBS-102", lambda m: m.xp.zeros((), dtype="flot32")),
     "axis by name": ("SBS-103", lambda m: m.value(2, 3).sum(axis="rows")),
     "unknown argument": ("SBS-103", lambda m: m.value(2, 3).sum(rows=3)),
     "missing argument": ("SBS-103", lambda m: m.value(2, 3).broadcast_to()),
@@ -432,7 +432,7 @@ MISTAKES = {
     "aux": ("SBS-103", lambda m: m.transformed(m.xp.grad(m.xp.sum, has_aux=True), (2,))),
     "memory": ("SBS-105", lambda m: m.xp.zeros((10**6, 10**6, 10**6))),
     "index": ("SBS-106", lambda m: m.value(3)[5]),
-    "index array": ("SBS-106", lambda m: m.value(3)[[0, 5]]),
+    "index array": ("SBS-106", lambda m: m.run(lambda x: x[[0, 5]], np.ones(3))),
     "index at run time": (
         "SBS-106",
         lambda m: m.run(lambda x, i: m.xp.take(x, i), np.ones(3), np.array([9])),

@@ -79,15 +79,25 @@ def _keep_users(shown: traceback.TracebackException, error: BaseException) -> No
     users = [frame for frame in shown.stack if is_users_file(frame.filename)]
     if users:
         shown.stack[:] = users
-    shown.__cause__ = None
-    context = error.__context__
-    if shown.__context__ is None or context is None:
-        return
-    frames = [frame.filename for frame in shown.__context__.stack]
-    if frames and not is_users_file(frames[-1]) and not hasattr(context, "what"):
-        shown.__context__ = None
-    else:
+    shown.__cause__ = shown.__context__ = None
+    context = _users_context(error)
+    if context is not None:
+        shown.__context__ = traceback.TracebackException.from_exception(context, compact=True)
+        shown.__suppress_context__ = False
         _keep_users(shown.__context__, context)
+
+
+def _users_context(error: BaseException) -> BaseException | None:
+    """Return the exception that the user's program was handling when `error` was raised."""
+    seen = {error}
+    context = error.__context__
+    while context is not None and context not in seen:
+        seen.add(context)
+        frames = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(context.__traceback__)]
+        if not frames or is_users_file(frames[-1]) or hasattr(context, "what"):
+            return context
+        context = context.__context__
+    return None
 
 
 def show_users_frames(of: type[BaseException]) -> None:

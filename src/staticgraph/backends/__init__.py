@@ -64,6 +64,7 @@ class Backend(Protocol):
 BACKENDS: dict[str, str] = {
     "interpret": "staticgraph.backends.interpret",
     "numpy": "staticgraph.backends.numpy",
+    "native": "staticgraph.backends.native",
 }
 """The module of each backend; imported when it is first used."""
 

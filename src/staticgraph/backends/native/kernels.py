@@ -33,8 +33,9 @@ from staticgraph.backends.native.selections import Gathered
 
 Span = tuple[Index, Index]
 INDEX = np.dtype(np.int64)
-Base = tuple[str, Definition | None]
-"""Memory that a kernel uses: ``"value"`` or ``"partial"`` with what is there, or ``"status"``."""
+Base = tuple[str, Definition | None, int]
+"""Memory that a kernel uses: ``"value"`` or ``"partial"`` with what is there, or ``"status"``; and
+the element that its address is of."""
 
 
 class Bases:
@@ -49,9 +50,9 @@ class Bases:
         self.code = code
         self.order: list[Base] = []
 
-    def address(self, kind: str, definition: Definition | None = None) -> Register:
+    def address(self, kind: str, definition: Definition | None = None, start: int = 0) -> Register:
         """Write the reading of an address."""
-        base = (kind, definition)
+        base = (kind, definition, start)
         if base not in self.order:
             self.order.append(base)
         given = self.code.parameter("%bases", "ptr")
@@ -136,7 +137,7 @@ class _Writer:
         self.indices: list[Index] = []
         self.values: list[dict[Node, Register]] = [{}]
         self.rows: dict[Definition, Register] = {}
-        self.bases: dict[Definition, Register] = {}
+        self.bases: dict[tuple[Definition, int], Register] = {}
         self.levels: dict[Node, int] = {}
         self.root_levels: dict[Root, int] = {}
         self.depth: dict[Node, int] = {}
@@ -185,23 +186,34 @@ class _Writer:
             for node in part.nodes:
                 definition = node.definition
                 if isinstance(definition, Gathered) and not node.leaf:
-                    source = base_of(definition.source)
-                    self.bases[source] = self.given.address("value", source)
-                if node.leaf and definition not in self.folds:
-                    if not isinstance(definition, Uniform) and definition not in self.bases:
-                        self.bases[definition] = self.given.address("value", definition)
+                    self._find_base(base_of(definition.source), node.offset[0])
+                elif node.leaf and definition not in self.folds:
+                    if not isinstance(definition, Uniform):
+                        self._find_base(definition, node.offset[0])
         for root in self.roots:
-            if not self.nest.is_partial(root) and root.storage not in self.bases:
-                if root.definition not in self.unread:
-                    self.bases[root.storage] = self.given.address("value", root.storage)
+            if not self.nest.is_partial(root) and self._is_written(root):
+                self._find_base(root.storage, root.start)
+
+    def _is_written(self, root: Root) -> bool:
+        return root.definition not in self.unread or root.storage is not root.definition
+
+    def _find_base(self, definition: Definition, start: int) -> None:
+        if (definition, start) not in self.bases:
+            self.bases[definition, start] = self.given.address("value", definition, start)
+
+    def _target(self, root: Root) -> Register:
+        return self.bases[root.storage, root.start]
 
     def _offset(self, form: Form, depth: int) -> tuple[Index, int]:
-        """Return the offset of a form in the loops entered so far, and its step a lane."""
+        """Return the offset of a form in the loops entered so far, and its step a lane.
+
+        Its constant is left out: it is in the address.
+        """
         coefficients = self.nest.coefficients(form)
         lane = 0
         if depth == self.depths and self.depths > self.nest.outer:
             lane = coefficients[-1]
-        return linear_offset(self.code, form[0], coefficients[:depth], self.indices[:depth]), lane
+        return linear_offset(self.code, 0, coefficients[:depth], self.indices[:depth]), lane
 
     # rows ---------------------------------------------------------------------------------------
 
@@ -217,7 +229,7 @@ class _Writer:
             base = self.given.address("partial", root.definition)
             at = loop.index * root.definition.size
             element = stored_element(root.definition.dtype)
-            self.bases[root.storage] = self.code.address(base, at, element)
+            self.bases[root.storage, root.start] = self.code.address(base, at, element)
         start = loop.index * self.nest.chunk
         total = self.code.constant(self.nest.extents[0], "i64")
         final = loop.index.equals(self.nest.chunks - 1)
@@ -289,7 +301,7 @@ class _Writer:
 
     def _write_row(self, root: Root, value: Register) -> None:
         offset, _ = self._offset(root.offset(self.ndim), self.nest.outer)
-        store_lanes(self.code, self.bases[root.storage], root.definition.dtype, offset, 1, value)
+        store_lanes(self.code, self._target(root), root.definition.dtype, offset, 1, value)
 
     # accumulators in memory ---------------------------------------------------------------------
 
@@ -322,7 +334,7 @@ class _Writer:
         loops = self.depths if root.extents == self.nest.kernel.extents else self.nest.outer
         kept = [n for i, n in enumerate(self.nest.extents[:loops]) if i >= depth and i not in reduced]
         offset, _ = self._offset(root.offset(self.ndim), depth)
-        base = self.bases[root.storage]
+        base = self._target(root)
         fill(self.code, base, fold.combine, fold.dtype, offset, prod(kept), self.nest.lanes)
 
     def _accumulate(self, root: Root, value: Register, depth: int) -> None:
@@ -330,7 +342,7 @@ class _Writer:
         fold = root.fold
         assert fold is not None
         offset, lane = self._offset(root.offset(self.ndim), depth)
-        base = self.bases[root.storage]
+        base = self._target(root)
         old = load_lanes(self.code, base, fold.dtype, offset, lane, value.lanes)
         new = fold_two(self.code, fold.combine, fold.dtype, old, value)
         store_lanes(self.code, base, fold.dtype, offset, lane, new)
@@ -437,7 +449,7 @@ class _Writer:
             self.rows[root.definition] = value
         elif self._is_direct(root):
             offset, _ = self._offset(root.offset(self.ndim), depth)
-            store_lanes(self.code, self.bases[root.storage], fold.dtype, offset, 1, value)
+            store_lanes(self.code, self._target(root), fold.dtype, offset, 1, value)
         else:
             self._accumulate(root, value, depth)
 
@@ -530,7 +542,7 @@ class _Writer:
                 if root.definition in self.unread and root.storage is root.definition:
                     continue
                 offset, lane = self._offset(root.offset(self.ndim), self.depths)
-                base = self.bases[root.storage]
+                base = self._target(root)
                 store_lanes(code, base, root.definition.dtype, offset, lane, value)
                 continue
             if mask is not None:
@@ -582,7 +594,8 @@ class _Writer:
             depth = self._depth(node)
             offset, lane = self._offset(node.offset, depth)
             lanes = self.nest.lanes if lane else 1
-            return load_lanes(code, self.bases[definition], definition.dtype, offset, lane, lanes)
+            base = self.bases[definition, node.offset[0]]
+            return load_lanes(code, base, definition.dtype, offset, lane, lanes)
         if isinstance(definition, Gathered):
             value = self._gather(node, definition)
         else:
@@ -607,7 +620,7 @@ class _Writer:
                 value = convert(self.code, value, dtype, INDEX)
             indices.append(value)
         lanes = self.nest.lanes if depth == self.depths and self.depths > self.nest.outer else 1
-        source = self.bases[base_of(definition.source)]
+        source = self.bases[base_of(definition.source), node.offset[0]]
         return gather(
             self.code,
             source,

@@ -24,7 +24,7 @@ from staticgraph.backends.native.module import Module
 from staticgraph.backends.native.planning import Location, NativePlan
 from staticgraph.backends.native.pool import get_pool
 from staticgraph.backends.native.products import Product
-from staticgraph.backends.native.scatter import write_scatter
+from staticgraph.backends.native.scatter import scatter_key, write_scatter
 from staticgraph.backends.native.selections import Gathered, Scattered
 from staticgraph.backends.native.similarity import Description
 from staticgraph.backends.native.target import Library, assemble
@@ -55,6 +55,7 @@ class _Kernels:
         self.module = module
         self.plan = plan
         self._known: dict[Any, tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]] = {}
+        self._scatters: dict[Any, str] = {}
 
     def find(self, kernel: Kernel) -> tuple[str, str, list[Base], list[Base]]:
         """Return a kernel's function, the one that combines its chunks, and their addresses."""
@@ -64,22 +65,31 @@ class _Kernels:
         if known is None:
             known = self._known[description.key] = self._write(nest, description)
         run, combine, *orders = known
-        values = description.definitions
-        bases = [
-            [(kind, values[number] if number >= 0 else None) for kind, number in order]
+        places = description.places
+        bases: list[list[Base]] = [
+            [(kind, *(places[number] if number >= 0 else (None, 0))) for kind, number in order]
             for order in orders
         ]
         return run, combine, bases[0], bases[1]
+
+    def find_scatter(self, scattered: Scattered) -> str:
+        """Return the function that adds elements where they are selected."""
+        key = scatter_key(scattered)
+        name = self._scatters.get(key)
+        if name is None:
+            name = self._scatters[key] = f"scatter_{len(self._scatters)}"
+            write_scatter(self.module, name, scattered)
+        return name
 
     def _write(
         self, nest: Nest, description: Description
     ) -> tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]:
         number = len(self._known)
         run, combine = f"kernel_{number}", ""
-        places = {definition: i for i, definition in enumerate(description.definitions)}
+        places: dict[Any, int] = {place: i for i, place in enumerate(description.places)}
 
         def numbered(order: list[Base]) -> list[tuple[str, int]]:
-            return [(kind, places[d] if d is not None else -1) for kind, d in order]
+            return [(kind, places.get(tuple(place), -1)) for kind, *place in order]
 
         used = numbered(write_kernel(self.module, run, nest, self.plan.unread))
         combined: list[tuple[str, int]] = []
@@ -98,8 +108,29 @@ def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Modu
         if isinstance(segment, Call):
             continue
         names.append(f"segment_{len(names)}")
-        _SegmentWriter(module, plan, kernels).write(names[-1], segment)
+        _write_segment(module, plan, kernels, names[-1], segment)
     return module, names
+
+
+def _write_segment(
+    module: Module, plan: NativePlan, kernels: _Kernels, name: str, segment: Segment
+) -> None:
+    """Write the function that runs a segment; a long one calls a function for each stretch."""
+    if len(segment) <= STRETCH:
+        _SegmentWriter(module, plan, kernels).write(name, segment)
+        return
+    code = Code(module)
+    for start in range(0, len(segment), STRETCH):
+        part = f"{name}_{start}"
+        stretch = segment[start : start + STRETCH]
+        _SegmentWriter(module, plan, kernels).write(part, stretch, "internal", "noinline optnone")
+        code.statement(f"call void @{part}(ptr %slots)")
+    code.statement("ret void")
+    module.add_function(name, code, "void", ["ptr %slots"])
+
+
+STRETCH = 64
+"""Steps in one function: the time that LLVM takes grows faster than the length of a function."""
 
 
 class _SegmentWriter:
@@ -112,7 +143,9 @@ class _SegmentWriter:
         self.code = Code(module)
         self.widest = 0
 
-    def write(self, name: str, segment: Segment) -> None:
+    def write(
+        self, name: str, segment: Segment, linkage: str = "", attributes: str = ""
+    ) -> None:
         functions: list[Register] = []
         for step in segment:
             if isinstance(step, Kernel):
@@ -125,19 +158,22 @@ class _SegmentWriter:
         if self.widest:
             self.code.allocations.append(f"  %bases = alloca [{self.widest} x ptr], align 8")
         self.code.statement("ret void")
-        self.module.add_function(name, self.code, "void", ["ptr %slots"])
+        self.module.add_function(
+            name, self.code, "void", ["ptr %slots"], linkage, attributes=attributes
+        )
 
     def _fill(self, bases: list[Base]) -> None:
         """Write the addresses that a function is given."""
         self.widest = max(self.widest, len(bases))
         given = self.code.parameter("%bases", "ptr")
-        for number, (kind, definition) in enumerate(bases):
+        for number, (kind, definition, start) in enumerate(bases):
             if kind == "status":
                 address = _status(self.code, self.plan)
             else:
                 assert definition is not None
                 places = self.plan.partials if kind == "partial" else self.plan.locations
                 address = _address(self.code, places[definition])
+                address = self.code.address(address, start * definition.dtype.itemsize, "i8")
             self.code.store(address, self.code.address(given, number, "ptr"))
 
     def _kernel(self, kernel: Kernel) -> None:
@@ -156,16 +192,13 @@ class _SegmentWriter:
             code.statement(f"call void @{combine}(ptr %bases)")
 
     def _scatter(self, step: Call) -> None:
-        assert isinstance(step.definition, Scattered)
-        name = f"scatter_{step.index}"
-        write_scatter(
-            self.module,
-            name,
-            step.definition,
-            lambda code, definition: _address(code, self.plan.locations[base_of(definition)]),
-            lambda code: _status(code, self.plan),
-        )
-        self.code.statement(f"call void @{name}(ptr %slots)")
+        scattered = step.definition
+        assert isinstance(scattered, Scattered)
+        places = [(base_of(place.base), place.start) for place in scattered.places]
+        bases: list[Base] = [("value", scattered, 0), ("status", None, 0)]
+        bases += [("value", *place) for place in places]
+        self._fill(bases)
+        self.code.statement(f"call void @{self.kernels.find_scatter(scattered)}(ptr %bases)")
 
 
 # the slots behind the arena's

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from staticgraph.backends.native.code import Code, Register
-from staticgraph.backends.native.definitions import Definition
 from staticgraph.backends.native.elements import convert, element_of, stored_element
 from staticgraph.backends.native.memory_access import (
     linear_offset,
@@ -22,22 +21,33 @@ from staticgraph.backends.native.selections import Scattered
 INDEX = np.dtype(np.int64)
 
 
-def write_scatter(
-    module: Module,
-    symbol: str,
-    scattered: Scattered,
-    address_of: Callable[[Code, Definition], Register],
-    status: Callable[[Code], Register],
-) -> None:
-    """Write ``void symbol(ptr slots)``, which adds the elements one after the other, in order.
+def scatter_key(scattered: Scattered) -> tuple[Any, ...]:
+    """Return what the code depends on."""
+    return (
+        scattered.dtype,
+        scattered.shape,
+        scattered.extents,
+        scattered.strides,
+        scattered.axes,
+        tuple([(place.base.dtype, place.strides) for place in scattered.places]),
+    )
 
-    The last axis is worked on several elements at a time where all of them have one index.
+
+def write_scatter(module: Module, symbol: str, scattered: Scattered) -> None:
+    """Write ``void symbol(ptr bases)``, which adds the elements one after the other, in order.
+
+    The addresses are those of the result, of the word for an index out of range, of what is added
+    and of the indices. The last axis is worked on several elements at a time where all of them have
+    one index.
     """
     dtype = scattered.dtype
     lanes = _lanes(scattered, module.target.lanes(max(dtype.itemsize, 4)))
     code = Code(module, lanes)
-    target = address_of(code, scattered)
-    bases = [address_of(code, place.base) for place in scattered.places]
+    given = code.parameter("%bases", "ptr")
+    target, status, *bases = (
+        code.load(code.address(given, number, "ptr"), "ptr")
+        for number in range(2 + len(scattered.places))
+    )
     _clear(code, target, scattered)
     loops = []
     *outer, last = scattered.extents or (1,)
@@ -47,7 +57,7 @@ def write_scatter(
 
     def add(at: Register | int, width: int) -> None:
         where = [*indices, at]
-        offsets = [linear_offset(code, p.start, p.strides, where) for p in scattered.places]
+        offsets = [linear_offset(code, 0, p.strides, where) for p in scattered.places]
         steps = [p.strides[-1] if p.strides else 0 for p in scattered.places]
         value = load_lanes(code, bases[0], dtype, offsets[0], steps[0], width)
         selectors = []
@@ -57,7 +67,7 @@ def write_scatter(
             kind = place.base.dtype
             index = load_lanes(code, base, kind, offset, 1, 1)
             selectors.append((convert(code, index, kind, INDEX), axis))
-        chosen = selected_offset(code, selectors, status)
+        chosen = selected_offset(code, selectors, lambda _: status)
         offset = chosen + linear_offset(code, 0, scattered.strides, where)
         old = load_lanes(code, target, dtype, offset, 1, width)
         store_lanes(code, target, dtype, offset, 1, old + code.splat(value, width))
@@ -73,7 +83,7 @@ def write_scatter(
     for loop in reversed(loops):
         code.end_loop(loop, [])
     code.statement("ret void")
-    module.add_function(symbol, code, "void", ["ptr %slots"], "internal", attributes="noinline")
+    module.add_function(symbol, code, "void", ["ptr %bases"], "internal", attributes="noinline")
 
 
 def _lanes(scattered: Scattered, most: int) -> int:

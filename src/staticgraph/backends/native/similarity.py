@@ -21,13 +21,14 @@ class Description:
     ----------
     key : tuple
         Equal for kernels with equal code.
-    definitions : list of Definition
-        The values that it names, in an order that follows from the key.
+    places : list of (Definition, int)
+        The values that it names, with the element that it begins at, in an order that follows from
+        the key.
     """
 
     def __init__(self, nest: Nest, unread: set[Definition]) -> None:
-        self.definitions: list[Definition] = []
-        self._numbers: dict[Definition, int] = {}
+        self.places: list[tuple[Definition, int]] = []
+        self._numbers: dict[tuple[Definition, int], int] = {}
         kernel = nest.kernel
         ndim = len(kernel.extents)
         parts = []
@@ -41,9 +42,9 @@ class Description:
             reduced = None if fold is None else (fold.combine, root.reduced(), fold.size)
             roots.append(
                 (
-                    self._number(root.storage),
-                    self._number(root.definition),
-                    root.offset(ndim),
+                    self._number(root.storage, root.start),
+                    self._number(root.definition, 0),
+                    root.offset(ndim)[1:],
                     root.definition.dtype,
                     reduced,
                     root.extents,
@@ -63,11 +64,12 @@ class Description:
             tuple(roots),
         )
 
-    def _number(self, definition: Definition) -> int:
-        number = self._numbers.get(definition)
+    def _number(self, definition: Definition, start: int) -> int:
+        place = (definition, start)
+        number = self._numbers.get(place)
         if number is None:
-            number = self._numbers[definition] = len(self.definitions)
-            self.definitions.append(definition)
+            number = self._numbers[place] = len(self.places)
+            self.places.append(place)
         return number
 
     def _node(self, node: Node, places: dict[Node, int]) -> tuple[Any, ...]:
@@ -76,12 +78,13 @@ class Description:
             # 0.0 == -0.0, and NaN is not even itself
             return ("number", repr(definition.number), definition.dtype)
         if node.leaf:
-            return ("leaf", self._number(definition), node.offset, node.uses, definition.dtype)
+            number = self._number(definition, node.offset[0])
+            return ("leaf", number, node.offset[1:], node.uses, definition.dtype)
         children = tuple([places[child] for child in node.children])
         if isinstance(definition, Gathered):
-            source = self._number(base_of(definition.source))
-            axes = definition.axes
-            return ("gather", source, node.offset, node.uses, axes, definition.dtype, children)
+            source = self._number(base_of(definition.source), node.offset[0])
+            form, axes = node.offset[1:], definition.axes
+            return ("gather", source, form, node.uses, axes, definition.dtype, children)
         assert isinstance(definition, Elementwise)
         expression = (definition.expression, repr(definition.attrs))
         return ("compute", expression, definition.dtype, node.uses, node.cost, children)
