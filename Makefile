@@ -23,6 +23,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m pytest bench -q -p no:xdist --benchmark-only --benchmark-group-by=group
 	$(BIN)/python -m bench.ratios
+	$(BIN)/python -m bench.peers
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

@@ -301,6 +301,7 @@ class PassError(SideBySideError, RuntimeError):
     title = "a compiler pass broke the program"
     explanation = "this is a defect of the compiler, not of your program"
     remedy = "switch the pass off with passes=without(name), and report it"
+    pains = (28,)
 
 
 class BackendError(SideBySideError, RuntimeError):

@@ -129,7 +129,7 @@ class Op:
         Empty where the op does something else with operands of these types.
     lowering : callable, optional
         ``lowering(*operands, **attrs)`` makes the same value, up to rounding, of simpler ops: what
-        a compiler may use in place of the kernel.
+        a compiler may use in place of the kernel. None where it cannot.
     alias : tuple of str
         Other spellings, PyTorch's first; the first one also names the tape's node.
     commutative : bool

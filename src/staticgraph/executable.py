@@ -209,7 +209,8 @@ def compile(
         Run the program as declared, instruction by instruction, with breakpoints and every value at
         hand; see `DebugExecutable`. `backend` has no effect then, nor have `DEFAULT_PASSES`.
     borrow : bool
-        Return arrays that the next call may overwrite, and save their allocation.
+        Return arrays that the next call may overwrite, and save their allocation. With `debug` it
+        does overwrite them, with NaN.
 
     Returns
     -------
@@ -270,6 +271,8 @@ def compile(
     plan = loaded.plan(program, borrow=borrow)
     clock.lap("plan")
     runner = debugger.runner(program) if debugger else loaded.build(program, plan)
+    if debug and borrow:
+        runner = debugging.poisoning(runner)
     feeds = [Feed(node.name, node.type, node.source) for node in nodes]
     executable = make(
         lowered, program, plan, name, runner, feeds, structure, clock.phases, records, hooks

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from functools import lru_cache, reduce
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from common.source import Source, is_ours
 
@@ -60,7 +60,10 @@ def _tree_of(filename: str) -> ast.Module | None:
 def _span_of(node: ast.AST) -> _Span | None:
     if not hasattr(node, "lineno"):
         return None
-    return _Span((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset))  # type: ignore[attr-defined]
+    # Python counts decorators out of the function or class that they stand above
+    nodes: list[Any] = [node, *getattr(node, "decorator_list", ())]
+    start = min((each.lineno, each.col_offset) for each in nodes)
+    return _Span(start, (node.end_lineno, node.end_col_offset))  # type: ignore[attr-defined]
 
 
 def _running_span(frame: FrameType) -> _Span | None:

@@ -17,6 +17,11 @@ import numpy as np
 from common.errors import ArgumentError, ShapeError
 from common.op import Kind, Op, example, public, register
 from common.ops.elementwise import add
+from common.ops.image_lowering import (
+    lower_conv2d,
+    lower_input_gradient,
+    lower_weight_gradient,
+)
 from common.ops.windows import Geometry, Pair, chunks_first, columns_last, geometry_of, pair
 from common.types import Array, Shape, TensorType
 
@@ -73,6 +78,7 @@ _conv2d: Op = register(
         arity=2,
         kernel=_conv2d_kernel,
         infer=_conv2d_infer,
+        lowering=lower_conv2d,
         vjp=(
             lambda g, _out, x_type, weight, *, stride, padding, dilation, groups: (
                 _conv2d_input_gradient(g, weight, x_type.shape, stride, padding, dilation, groups)
@@ -197,6 +203,7 @@ _conv2d_input_gradient: Op = register(
         arity=2,
         kernel=_input_gradient_kernel,
         infer=_input_gradient_infer,
+        lowering=lower_input_gradient,
         vjp=(
             lambda h, _out, _g, weight, *, shape, stride, padding, dilation, groups: _conv2d(
                 h, weight, stride, padding, dilation, groups
@@ -232,6 +239,7 @@ _conv2d_weight_gradient: Op = register(
         arity=2,
         kernel=_weight_gradient_kernel,
         infer=_weight_gradient_infer,
+        lowering=lower_weight_gradient,
         vjp=(
             lambda h, _out, _g, x, *, shape, stride, padding, dilation, groups: _conv2d(
                 x, h, stride, padding, dilation, groups

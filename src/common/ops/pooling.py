@@ -10,6 +10,8 @@ import numpy as np
 
 from common.errors import ArgumentError, ShapeError
 from common.op import Kind, Op, example, public, register
+from common.ops.elementwise import add, cast, maximum
+from common.ops.image_lowering import lower_max_gradient, lower_mean_gradient, lower_pool
 from common.ops.windows import Pair, pair
 from common.types import Array, Shape, TensorType
 
@@ -191,6 +193,7 @@ _max_pool2d: Op = register(
         arity=1,
         kernel=_max_pool2d_kernel,
         infer=_pool_infer("max_pool2d", False),
+        lowering=lower_pool(maximum, _lowest),
         vjp=(
             lambda g, out, x, *, kernel, stride, padding: _max_pool2d_gradient(
                 g, x, out, kernel, stride, padding
@@ -212,6 +215,7 @@ _max_pool2d_gradient: Op = register(
         arity=3,
         kernel=_max_pool2d_gradient_kernel,
         infer=lambda g, x, largest, **attrs: TensorType(x.shape, g.dtype),
+        lowering=lower_max_gradient,
         vjp=(
             lambda h, _out, _g, x, largest, *, kernel, stride, padding: _max_pool2d_select(
                 h, x, largest, kernel, stride, padding
@@ -254,6 +258,8 @@ _max_pool2d_select: Op = register(
 
 def _avg_pool2d_kernel(x: Array, out: Array | None = None, **attrs: Any) -> Array:
     windows = _windows("avg_pool2d", x.shape, **attrs)
+    if x.dtype.kind in "biu":  # their sums would wrap around
+        x = x.astype(np.true_divide.resolve_dtypes((x.dtype, x.dtype, None))[-1])
     total = _pool(_pad(x, windows, 0), windows, np.add)
     return np.true_divide(total, windows.kernel[0] * windows.kernel[1], out)
 
@@ -267,6 +273,13 @@ def _avg_pool2d_gradient_kernel(g: Array, *, shape: Shape, **attrs: Any) -> Arra
     return _crop(padded, windows)
 
 
+def _lower_mean(x: Any, *, kernel: Pair, stride: Pair, padding: Pair) -> Any:
+    dtype = np.true_divide.resolve_dtypes((x.dtype, x.dtype, None))[-1]
+    x = x if x.dtype == dtype else cast(x, dtype=dtype)
+    total = lower_pool(add, lambda _: 0)(x, kernel=kernel, stride=stride, padding=padding)
+    return total / float(kernel[0] * kernel[1])
+
+
 _avg_pool2d: Op = register(
     Op(
         name="avg_pool2d",
@@ -274,6 +287,7 @@ _avg_pool2d: Op = register(
         arity=1,
         kernel=_avg_pool2d_kernel,
         infer=_pool_infer("avg_pool2d", True),
+        lowering=_lower_mean,
         vjp=(
             lambda g, _out, x_type, *, kernel, stride, padding: _avg_pool2d_gradient(
                 g, x_type.shape, kernel, stride, padding
@@ -293,6 +307,7 @@ _avg_pool2d_gradient: Op = register(
         arity=1,
         kernel=_avg_pool2d_gradient_kernel,
         infer=lambda g, *, shape, **_: TensorType(shape, g.dtype),
+        lowering=lower_mean_gradient,
         vjp=(
             lambda h, _out, _g, *, shape, kernel, stride, padding: _avg_pool2d(
                 h, kernel, stride, padding

@@ -104,7 +104,7 @@ class _Process:
             f"import sys; sys.path[:] = {sys.path!r}; "
             "from sidebyside.flexibility.worker import main; main()"
         )
-        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
+        self._said: IO[bytes] = tempfile.TemporaryFile()
         self._folder = tempfile.TemporaryDirectory(prefix="sidebyside-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],

@@ -13,6 +13,7 @@ from typing import Any
 from common.errors import BackendError
 from staticgraph.backends.native.code import Code, Register
 from staticgraph.backends.native.elements import FLOAT32, element_of
+from staticgraph.backends.native.memory_access import fill
 from staticgraph.backends.native.products import Matrix, Product
 
 FUNCTIONS = ("sgemm", "dgemm")
@@ -96,6 +97,8 @@ def write_product(
         code.address(base, matrix.start, element)
         for base, matrix in zip(bases, matrices, strict=True)
     ]
+    if product.accumulates:
+        fill(code, bases[-1], 0, product.dtype, product.size, 64)
     loops = []
     for rounds, *steps in product.loops:
         loop = code.begin_loop(0, rounds, 1, [])
@@ -138,7 +141,7 @@ def _write_gemm(
         _whole(code, y_width),
         x.ref,
         _whole(code, x_width),
-        _number(code, 0.0, element),
+        _number(code, 1.0 if product.accumulates else 0.0, element),
         out.ref,
         _whole(code, width),
     ]

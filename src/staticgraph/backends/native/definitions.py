@@ -185,6 +185,7 @@ class _Maker:
     def __init__(self) -> None:
         self.of: dict[Value, Definition] = {}
         self.reasons: list[tuple[Instruction, str]] = []
+        self.copies: dict[Definition, Definition] = {}
 
     def add(self, instruction: Instruction) -> None:
         operands = tuple([self.of[value] for value in instruction.inputs])
@@ -199,6 +200,13 @@ class _Maker:
             made = Stored(type_.shape, type_.dtype, instruction, operands)
         self.of[instruction.output] = made
 
+    def _copy(self, definition: Definition) -> Definition:
+        from staticgraph.backends.native.products import copy_of
+
+        if definition not in self.copies:
+            self.copies[definition] = copy_of(definition)
+        return self.copies[definition]
+
     def _make(self, instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
         op, type_ = instruction.op, instruction.output.type
         if op.expr:
@@ -211,7 +219,7 @@ class _Maker:
             subscripts = op.contraction(
                 *[value.type for value in instruction.inputs], **instruction.attrs
             )
-            return define_contraction(instruction, operands, subscripts)
+            return define_contraction(instruction, operands, subscripts, self._copy)
         if op.selection is not None:
             from staticgraph.backends.native.selections import define_selection
 

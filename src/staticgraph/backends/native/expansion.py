@@ -91,6 +91,8 @@ def _body(request: _Request) -> Program | None:
             result = request.op.lowering(*operands, **request.attrs)
         except SideBySideError:
             return None
+    if result is None:
+        return None
     expected = request.op.infer(*request.types, **request.attrs)
     if result.type != expected:
         return None

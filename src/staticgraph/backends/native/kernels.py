@@ -15,7 +15,7 @@ from staticgraph.backends.native.code import Code, Register
 from staticgraph.backends.native.definitions import Definition, Elementwise, Uniform
 from staticgraph.backends.native.elements import convert, element_of, number, stored_element
 from staticgraph.backends.native.exploration import Box, Node, Part
-from staticgraph.backends.native.folds import fold_lanes, fold_two, neutral_register
+from staticgraph.backends.native.folds import fold_lanes, fold_two, neutral, neutral_register
 from staticgraph.backends.native.forms import Form, row_major
 from staticgraph.backends.native.grouping import RECOMPUTED_COST, Root, base_of
 from staticgraph.backends.native.loops import ROW_BYTES, Nest
@@ -335,7 +335,9 @@ class _Writer:
         kept = [n for i, n in enumerate(self.nest.extents[:loops]) if i >= depth and i not in reduced]
         offset, _ = self._offset(root.offset(self.ndim), depth)
         base = self._target(root)
-        fill(self.code, base, fold.combine, fold.dtype, offset, prod(kept), self.nest.lanes)
+        start = self.code.address(base, offset, stored_element(fold.dtype))
+        number = neutral(fold.combine, fold.dtype)
+        fill(self.code, start, number, fold.dtype, prod(kept), self.nest.lanes)
 
     def _accumulate(self, root: Root, value: Register, depth: int) -> None:
         """Combine what is in memory with a value, at `depth` loops."""

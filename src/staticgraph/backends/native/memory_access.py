@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from staticgraph.backends.native.code import Code, Register
-from staticgraph.backends.native.elements import BOOL, DType, stored_element
-from staticgraph.backends.native.folds import neutral_register
+from staticgraph.backends.native.elements import BOOL, DType, element_of, stored_element
 
 Index = Register | int
 
@@ -70,14 +70,11 @@ def store_lanes(
             code.store(one, code.address(start, lane * step, element))
 
 
-def fill(
-    code: Code, base: Register, combine: str, dtype: DType, offset: Index, size: int, lanes: int
-) -> None:
-    """Write the number that changes nothing to `size` elements."""
+def fill(code: Code, start: Register, number: Any, dtype: DType, size: int, lanes: int) -> None:
+    """Write one number to `size` elements that lie together."""
     while lanes > size:
         lanes //= 2
-    value = neutral_register(code, combine, dtype, lanes)
-    start = code.address(base, offset, stored_element(dtype))
+    value = code.constant(number, element_of(dtype), lanes)
     if size == lanes:
         store_lanes(code, start, dtype, 0, 1, value)
         return

@@ -22,6 +22,7 @@ from staticgraph.backends.native.selections import Gathered
 from staticgraph.backends.native.target import Target, host_target
 from staticgraph.memory import BufferPlan, _Arena
 from staticgraph.memory import Step as PlannedStep
+from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from staticgraph.program import Instruction, Program, Value
 
 
@@ -85,7 +86,7 @@ class NativePlan(BufferPlan):
 def make_plan(program: Program) -> NativePlan:
     """Return how `program` runs."""
     target = host_target()
-    expanded = expand(program)
+    expanded = eliminate_common_subexpressions(expand(program))
     definitions = define(expanded)
     of = definitions.of
     results = _separate_results([of[value] for value in program_results(expanded)])

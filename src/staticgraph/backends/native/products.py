@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
@@ -60,6 +60,8 @@ class Product(Stored):
     left, right, result : Matrix
     loops : tuple of (int, int, int, int)
         Rounds, and how far apart the left, right and result matrices of two rounds are.
+    accumulates : bool
+        Whether several rounds have one result, which is the sum of theirs.
     """
 
     rows: int = 0
@@ -69,6 +71,7 @@ class Product(Stored):
     right: Matrix = Matrix(0, 0, 0)
     result: Matrix = Matrix(0, 0, 0)
     loops: tuple[tuple[int, int, int, int], ...] = ()
+    accumulates: bool = False
 
     @property
     def work(self) -> float:
@@ -78,9 +81,14 @@ class Product(Stored):
 
 
 def define_contraction(
-    instruction: Instruction, operands: tuple[Definition, ...], subscripts: str
+    instruction: Instruction,
+    operands: tuple[Definition, ...],
+    subscripts: str,
+    copies: Callable[[Definition], Definition],
 ) -> Definition:
     """Return what an einsum of two operands is.
+
+    `copies` returns a value in memory of its own, the same one for one value.
 
     Raises
     ------
@@ -108,7 +116,7 @@ def define_contraction(
         raise Unsupported("an einsum that sums an operand by itself")
     if min(spec.length(spec.left), spec.length(spec.right), spec.length(spec.inner)) == 1:
         return _by_loops(instruction, x, y, spec)
-    return _by_blas(instruction, x, y, spec)
+    return _by_blas(instruction, x, y, spec, copies)
 
 
 class _Spec:
@@ -213,13 +221,24 @@ class _Operand(NamedTuple):
         return 0 if at < 0 or self.shape[at] == 1 else self.strided.strides[at]
 
 
-def _by_blas(instruction: Instruction, x: Definition, y: Definition, spec: _Spec) -> Definition:
+def _by_blas(
+    instruction: Instruction,
+    x: Definition,
+    y: Definition,
+    spec: _Spec,
+    copies: Callable[[Definition], Definition],
+) -> Definition:
     """Return a product of matrices, of copies of the operands where they are not in order."""
-    choices = [(x, y), (x, copy_of(y)), (copy_of(x), y), (copy_of(x), copy_of(y))]
-    for left, right in choices:
-        product = _in_place(instruction, left, right, spec)
-        if product is not None:
-            return product
+    for left in (x, None):
+        for right in (y, None):
+            product = _in_place(
+                instruction,
+                copies(x) if left is None else left,
+                copies(y) if right is None else right,
+                spec,
+            )
+            if product is not None:
+                return product
     raise Unsupported("a product whose result is not a matrix in memory")
 
 
@@ -238,8 +257,6 @@ def _in_place(
     rows, columns, inner = (
         _merged(labels, spec, operands) for labels in (spec.left, spec.right, spec.inner)
     )
-    if len(inner) > 1:
-        return None
     matrices = []
     for operand, first, second in (
         (left, rows[-1], inner[-1]),
@@ -255,7 +272,7 @@ def _in_place(
     loops = tuple(
         [
             (spec.length(labels), *[_step(operand, labels, spec) for operand in operands])
-            for labels in (*spec.batch, *rows[:-1], *columns[:-1])
+            for labels in (*spec.batch, *rows[:-1], *columns[:-1], *inner[:-1])
             if spec.length(labels) > 1
         ]
     )
@@ -269,6 +286,7 @@ def _in_place(
         spec.length(inner[-1]),
         *matrices,
         loops,  # type: ignore[arg-type]
+        len(inner) > 1,
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from staticgraph.backends.native.code import Code, Register
-from staticgraph.backends.native.elements import convert, element_of, stored_element
+from staticgraph.backends.native.elements import convert
 from staticgraph.backends.native.memory_access import (
+    fill,
     linear_offset,
     load_lanes,
     selected_offset,
@@ -48,7 +49,7 @@ def write_scatter(module: Module, symbol: str, scattered: Scattered) -> None:
         code.load(code.address(given, number, "ptr"), "ptr")
         for number in range(2 + len(scattered.places))
     )
-    _clear(code, target, scattered)
+    fill(code, target, 0, dtype, prod(scattered.shape), 64)
     loops = []
     *outer, last = scattered.extents or (1,)
     for n in outer:
@@ -95,17 +96,3 @@ def _lanes(scattered: Scattered, most: int) -> int:
     while most > scattered.extents[-1]:
         most //= 2
     return most
-
-
-def _clear(code: Code, target: Register, scattered: Scattered) -> None:
-    element = stored_element(scattered.dtype)
-    size = prod(scattered.shape)
-    lanes = 1
-    while lanes * 2 <= min(size, 64):
-        lanes *= 2
-    zero = code.constant(0, element_of(scattered.dtype), lanes)
-    loop = code.begin_loop(0, size, lanes, [])
-    last = size - lanes
-    at = code.select(loop.index.less(last), loop.index, last) if size % lanes else loop.index
-    code.store(zero, code.address(target, at, element))
-    code.end_loop(loop, [])

@@ -9,12 +9,10 @@ from staticgraph.backends.native.definitions import (
     Definition,
     Stored,
     Uniform,
-    View,
     cast_to,
 )
 from staticgraph.backends.native.elements import BOOL, Unsupported
 from staticgraph.backends.native.forms import row_major
-from staticgraph.backends.native.movement import Steps
 from staticgraph.backends.native.products import Strided, copy_of, find_strided, spread
 from staticgraph.program import Instruction
 

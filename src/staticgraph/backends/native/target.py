@@ -161,7 +161,9 @@ class Library:
         with _lock:
             if Library._linker is None:
                 machine = _machine(host_target(), 2)
-                Library._linker = llvm.create_lljit_compiler(machine, use_jit_link=False)
+                # the older linker puts code and constants where it likes, and aborts the process
+                # where they come to lie too far apart for the code's 32-bit distances
+                Library._linker = llvm.create_lljit_compiler(machine, use_jit_link=True)
             Library._count += 1
             builder = llvm.JITLibraryBuilder().add_object_img(code)
             for symbol in symbols:
