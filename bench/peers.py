@@ -1,8 +1,8 @@
-"""Machine code against the compilers that are installed: ``python -m bench.peers [--torch-compile]``.
+"""Machine code against the compilers that are installed: ``python -m bench.peers``.
 
-Each row is a builtin workload; the bound is the largest ratio of our time to the fastest peer's that
-the project promises. All take turns in one process. ``torch.compile`` needs a C++ compiler and takes
-minutes to build some rows, so it runs only when asked for.
+Each row is a builtin workload; the bound is the largest ratio of our time to the fastest peer's
+that the project promises. All take turns in one process. ``torch.compile`` needs a C++ compiler and
+takes minutes to build some rows, so it runs only with ``--torch-compile``.
 """
 
 import argparse

@@ -192,6 +192,7 @@ def test_a_place_is_code_and_instruction_until_it_is_shown():
 
 def test_where_functions_were_written():
     assert defined_at(message.__code__).text == "def message(call):"
+    assert defined_at(test_full_shows_the_inside.__code__).text.startswith("def test_full_shows")
     double = lambda x: x * 2  # noqa: E731
     assert defined_at(double.__code__).expression == "x * 2"
 

@@ -215,7 +215,7 @@ def test_row_07_recompile_storm():
         line='model(np.ones(n, "float32"))',
         words=("was traced 6 times, which took", " ms", "x: float32[6] after x: float32[5]"),
         fix="pad to a few fixed shapes",
-        related=["@sg.function"],
+        related=["def model(x):"],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import sys
 import unicodedata
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _BETWEEN = frozenset({"numpy", "networkx", "IPython", "ipykernel"})
 """Installed packages between the user and this library: their lines are not what the user wrote."""
+
+_MOST_DECORATOR_LINES = 50
 
 _is_ours: dict[str, bool] = {}
 _is_users: dict[str, bool] = {}
@@ -222,9 +225,8 @@ def source_of(place: Place | None) -> Source | None:
 
 def defined_at(code: CodeType) -> Source:
     """Return where the user wrote `code`: the line of its ``def``, or the body of its lambda."""
-    first = Source(code.co_filename, code.co_firstlineno, code.co_name)
     if code.co_name != "<lambda>":
-        return first
+        return Source(code.co_filename, _line_of_def(code), code.co_name)
     spans = [
         (line, column, end_line, end_column)
         for line, end_line, column, end_column in _positions(code)
@@ -232,10 +234,19 @@ def defined_at(code: CodeType) -> Source:
         if (line, column) < (end_line, end_column)
     ]
     if not spans:
-        return first
+        return Source(code.co_filename, code.co_firstlineno, code.co_name)
     line, column = min(span[:2] for span in spans)
     end_line, end_column = max(span[2:] for span in spans)
     return Source(code.co_filename, line, code.co_name, column, end_column, end_line)
+
+
+def _line_of_def(code: CodeType) -> int:
+    """Return the line of the ``def``; code starts at the first decorator above it."""
+    written = re.compile(rf"\s*(async\s+)?def\s+{re.escape(code.co_name)}\b")
+    for line in range(code.co_firstlineno, code.co_firstlineno + _MOST_DECORATOR_LINES):
+        if written.match(linecache.getline(code.co_filename, line)):
+            return line
+    return code.co_firstlineno
 
 
 def user_source() -> Source | None:

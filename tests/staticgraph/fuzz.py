@@ -220,7 +220,10 @@ class Generator:
         exact = all(known for _, _, known in operands)
         if result.size > LARGEST or (not exact and jumps(op, arrays, result)):
             return
-        node = op(*[node for node, _, _ in operands], **attrs)
+        try:
+            node = op(*[node for node, _, _ in operands], **attrs)
+        except SideBySideError:  # a kernel may take more than is declared
+            return
         self.pool.append((node, result, exact and (is_exact(op) or result.dtype.kind != "f")))
 
     def within(self, op, operand):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from common.tree import flatten
@@ -14,7 +15,9 @@ from sidebyside.flexibility.program import Program, convert_arrays
 from sidebyside.modes.tape import numbers, split
 
 _numpy: Any = tf.experimental.numpy
-_numpy.experimental_enable_numpy_behavior()
+_numpy.experimental_enable_numpy_behavior(prefer_float32=True)
+for _name in ("sum", "mean", "max", "min"):
+    setattr(tf.Tensor, _name, getattr(_numpy, _name))
 
 
 def _value_and_grad(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,7 +48,8 @@ NAMESPACE = SimpleNamespace(
         **_public(_numpy),
         "tensor": tf.convert_to_tensor,
         "asarray": tf.convert_to_tensor,
-        "concat": tf.concat,
+        "concat": lambda arrays, axis=0: tf.concat(arrays, axis),
+        "nonzero": lambda x: tuple(_numpy.nonzero(x)),
         "logsumexp": lambda x, axis=None, keepdims=False: tf.reduce_logsumexp(x, axis, keepdims),
         "value_and_grad": _value_and_grad,
         "hessian": _hessian,
@@ -62,7 +66,7 @@ def prepare(column: str, program: Program) -> Prepared:
         convert=lambda arguments: convert_arrays(tf.convert_to_tensor, arguments),
         call=lambda arguments: compiled(*arguments),
         results=lambda found: [
-            x.numpy() if isinstance(x, tf.Tensor) else plain(x) for x in numbers(found)
+            np.asarray(x) if isinstance(x, tf.Tensor) else plain(x) for x in numbers(found)
         ],
         builds=compiled.experimental_get_tracing_count,
     )

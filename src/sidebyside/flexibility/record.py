@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,9 @@ class Failure:
         lines = [line.strip() for line in self.text.splitlines() if line.strip()]
         if self.id:
             return lines[0]
+        if lines and lines[0] == "in user code:":  # TensorFlow puts the stack before the message
+            own = [line for line in lines if re.match(r"\w+(Error|Exception): ", line)]
+            return own[0] if own else self.kind
         return f"{self.kind}: {lines[0]}" if lines else self.kind
 
 

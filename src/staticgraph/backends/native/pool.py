@@ -13,9 +13,10 @@ import os
 import threading
 from typing import Any
 
+from staticgraph.backends.native.cache import assemble_cached
 from staticgraph.backends.native.code import Code, Register
 from staticgraph.backends.native.module import Module
-from staticgraph.backends.native.target import Library, Target, assemble, host_target
+from staticgraph.backends.native.target import Library, Target, host_target
 
 # the fields of the pool, as words of 8 bytes; those that many write have a cache line of their own
 KERNEL, BASES, CHUNKS, STOP = 0, 1, 2, 3
@@ -44,7 +45,9 @@ class Pool:
 
     def __init__(self) -> None:
         target = host_target()
-        self._library = Library(assemble(_write_module(target), target), ["pool_run", "pool_work"])
+        self._library = Library(
+            assemble_cached(_write_module(target), target), ["pool_run", "pool_work"]
+        )
         self.run = self._library.addresses["pool_run"]
         self._work = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._library.addresses["pool_work"])
         self._memory = (ctypes.c_int64 * (_WORDS + 8))()

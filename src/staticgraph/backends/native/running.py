@@ -14,6 +14,7 @@ from common.errors import RunError
 from common.tree import LEAF, Structure, flatten, unflatten
 from common.types import Array
 from staticgraph.backends.native.blas import FUNCTIONS, blas_addresses, write_product
+from staticgraph.backends.native.cache import assemble_cached
 from staticgraph.backends.native.code import Code, Register
 from staticgraph.backends.native.definitions import Definition, Stored
 from staticgraph.backends.native.entry import Signature, make_entry, write_entry
@@ -27,7 +28,7 @@ from staticgraph.backends.native.products import Product
 from staticgraph.backends.native.scatter import scatter_key, write_scatter
 from staticgraph.backends.native.selections import Gathered, Scattered
 from staticgraph.backends.native.similarity import Description
-from staticgraph.backends.native.target import Library, assemble
+from staticgraph.backends.native.target import Library
 from staticgraph.failures import raise_explained
 from staticgraph.memory import ALIGNMENT
 
@@ -265,7 +266,7 @@ class Machine:
             write_entry(module, self.signature, "segment_0")
             symbols.append("entry")
         self.text = str(module)
-        self.library = Library(assemble(self.text, plan.target), symbols) if symbols else None
+        self.library = Library(assemble_cached(self.text, plan.target), symbols) if symbols else None
         self.functions: list[Any] = []
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
         for name in names:

@@ -1,0 +1,136 @@
+"""Cache: object code on disk, found again by the content that it was made from.
+
+An entry is named by the hash of the program's LLVM IR, the processor and the versions of LLVM and
+llvmlite, so it never has to be invalidated. It holds its own hash: a torn or foreign file is made
+anew. Files appear by renaming, so processes that write at once do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from staticgraph.backends.native.target import Target, assemble, load_llvm
+
+VARIABLE = "SIDEBYSIDE_CACHE"
+LIMIT_BYTES = 256 << 20
+"""What all entries take at most; the ones that were not used for longest go first."""
+_MAGIC = b"sidebyside object code 1\n"
+_HASH_BYTES = 32
+
+
+def cache_folder() -> Path | None:
+    """Return where object code is kept, or None where it is not.
+
+    The environment variable ``SIDEBYSIDE_CACHE`` names the folder, or is ``off``. Without it, it is
+    the user's cache folder of the platform.
+    """
+    given = os.environ.get(VARIABLE, "")
+    if given.lower() in ("off", "0", "no", "false"):
+        return None
+    if given:
+        return Path(given)
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "sidebyside"
+
+
+def assemble_cached(text: str, target: Target, level: int = 2) -> bytes:
+    """Return the object code of a module, from the cache if it is there.
+
+    Parameters
+    ----------
+    text : str
+    target : Target
+    level : int
+        As of `assemble`.
+    """
+    folder = cache_folder()
+    if folder is None:
+        return assemble(text, target, level)
+    path = folder / f"{_key(text, target, level)}.o"
+    found = _read(path)
+    if found is not None:
+        return found
+    code = assemble(text, target, level)
+    # a cache that cannot be written is no reason to fail
+    with contextlib.suppress(OSError):
+        _write(path, code)
+        _trim(folder)
+    return code
+
+
+def _key(text: str, target: Target, level: int) -> str:
+    import llvmlite
+
+    versions = f"{llvmlite.__version__} {load_llvm().llvm_version_info}"
+    parts = (versions, target.triple, target.cpu, target.features, str(level), text)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        if not _is_private(path):
+            return None
+        content = path.read_bytes()
+        code = content[len(_MAGIC) + _HASH_BYTES :]
+        if content[: len(_MAGIC) + _HASH_BYTES] != _MAGIC + hashlib.sha256(code).digest():
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return code
+    except OSError:
+        return None
+
+
+def _is_private(path: Path) -> bool:
+    """Tell whether nobody else could have written a file, since its content is executed."""
+    if not hasattr(os, "getuid"):
+        return True
+    for each in (path, path.parent):
+        status = each.stat()
+        if status.st_uid != os.getuid() or status.st_mode & 0o022:
+            return False
+    return True
+
+
+def _write(path: Path, code: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _trim(folder: Path) -> None:
+    """Remove the entries that were not used for longest, until the rest is small enough."""
+    entries = []
+    for path in folder.iterdir():
+        if path.suffix in (".o", ".new"):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                entries.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries, key=lambda entry: entry[0]):
+        if total <= LIMIT_BYTES:
+            break
+        with contextlib.suppress(OSError):
+            path.unlink()
+        total -= size
