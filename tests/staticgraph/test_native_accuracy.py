@@ -112,7 +112,8 @@ def test_float64_is_within_its_bound(name):
 def test_error_function():
     special = pytest.importorskip("scipy.special")
     x = singles()
-    assert_accurate(run(sg.erf, x), special.erf(x.astype(np.float64)), 1.5)
+    with np.errstate(all="ignore"):
+        assert_accurate(run(sg.erf, x), special.erf(x.astype(np.float64)), 1.5)
     x = np.random.default_rng(0).normal(0, 2, 30_000)
     np.testing.assert_array_max_ulp(run(sg.erf, x), special.erf(x), 5)
 

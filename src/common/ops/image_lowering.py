@@ -104,9 +104,7 @@ def lower_weight_gradient(g: Any, x: Any, *, shape: Shape, **attrs: Any) -> Any:
     """Return the gradient by the weight as a product with the windows of the image."""
     g, x = _both(g, x)
     geometry = geometry_of(tuple(x.shape), shape, **attrs)
-    by_group = reshape(
-        g, shape=(geometry.images, geometry.groups, geometry.filters, *geometry.out)
-    )
+    by_group = reshape(g, shape=(geometry.images, geometry.groups, geometry.filters, *geometry.out))
     product = einsum("ngfij,ngcklij->gfckl", by_group, _view(x, geometry))
     return reshape(product, shape=shape)
 

@@ -11,10 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 from common.errors import BackendError
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.elements import FLOAT32, element_of
 from staticgraph.backends.native.memory_access import fill
 from staticgraph.backends.native.products import Matrix, Product
+from staticgraph.backends.native.register import Register
 
 FUNCTIONS = ("sgemm", "dgemm")
 """The functions whose addresses a run is given, in order."""
@@ -35,8 +36,7 @@ def blas_addresses() -> tuple[int, ...]:
         raise BackendError(
             "the native backend needs SciPy for matrix products, and it is not installed",
             cause="SciPy brings the BLAS functions that compiled code calls",
-            fix="run `pip install scipy` (the extra sidebyside[native]), "
-            'or use backend="numpy"',
+            fix='run `pip install scipy` (the extra sidebyside[native]), or use backend="numpy"',
         ) from None
     return tuple([_address(table[name], name) for name in FUNCTIONS])
 

@@ -13,8 +13,9 @@ import numpy as np
 from common.op import Kind
 from common.types import Array, Shape, normalize_axes
 from staticgraph.backends.native.elements import FLOAT16, FLOAT32, DType, Unsupported, element_of
+from staticgraph.backends.native.expressions import expression_cost, numeric_attrs
 from staticgraph.backends.native.movement import Piece, Steps, find_pieces, find_view
-from staticgraph.backends.native.scalars import check_expression, expression_cost, numeric_attrs
+from staticgraph.backends.native.scalars import check_expression
 from staticgraph.program import Instruction, Program, Value
 
 UNIFORM_ELEMENTS = 1 << 16
@@ -247,9 +248,7 @@ def cast_to(operand: Definition, dtype: DType) -> Definition:
         with np.errstate(all="ignore"):
             number = np.asarray(operand.number, operand.dtype).astype(dtype).item()
         return Uniform(operand.shape, dtype, operand.instruction, number)
-    return Elementwise(
-        operand.shape, dtype, operand.instruction, "cast({0})", (), (operand,)
-    )
+    return Elementwise(operand.shape, dtype, operand.instruction, "cast({0})", (), (operand,))
 
 
 def _elementwise(instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:

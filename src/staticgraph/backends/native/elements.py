@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
+from staticgraph.backends.native.register import Register
 
 DType = np.dtype[Any]
 

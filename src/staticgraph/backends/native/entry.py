@@ -13,14 +13,24 @@ from typing import Any, NamedTuple
 
 from common.types import TensorType
 from staticgraph.backends.native import interpreter_api as api
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.module import Module
+from staticgraph.backends.native.register import Register
 
 LONG_WORK = 50_000.0
 """A run of more nanoseconds releases the interpreter lock."""
 FORMS = ("leaf", "list", "tuple")
 """How the outputs may be arranged."""
-_FIXED = ("PyArray_Type", "PyArray_NewFromDescr", *api.FUNCTIONS, "slots", "busy", "status", "slow", "form")
+_FIXED = (
+    "PyArray_Type",
+    "PyArray_NewFromDescr",
+    *api.FUNCTIONS,
+    "slots",
+    "busy",
+    "status",
+    "slow",
+    "form",
+)
 _FASTCALL = 0x0080
 
 

@@ -198,7 +198,9 @@ class Explorer:
         if not isinstance(place.definition, Uniform):
             shape = place.definition.shape
             flat = len(shape) != len(place.position)
-            node.offset = place.position[0] if flat else flatten(shape, place.position, self._length)
+            node.offset = (
+                place.position[0] if flat else flatten(shape, place.position, self._length)
+            )
             node.uses = _uses(node.offset)
             node.cost = 1
         self.nodes.append(node)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.elements import (
     BOOL,
     DType,
@@ -15,6 +15,7 @@ from staticgraph.backends.native.elements import (
     maximum,
     minimum,
 )
+from staticgraph.backends.native.register import Register
 
 
 def neutral(combine: str, dtype: DType) -> Any:

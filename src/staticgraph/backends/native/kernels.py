@@ -11,13 +11,12 @@ from math import prod
 
 import numpy as np
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.definitions import Definition, Elementwise, Uniform
 from staticgraph.backends.native.elements import convert, element_of, number, stored_element
 from staticgraph.backends.native.exploration import Box, Node, Part
 from staticgraph.backends.native.folds import fold_lanes, fold_two, neutral, neutral_register
 from staticgraph.backends.native.forms import Form, row_major
-from staticgraph.backends.native.grouping import RECOMPUTED_COST, Root, base_of
 from staticgraph.backends.native.loops import ROW_BYTES, Nest
 from staticgraph.backends.native.memory_access import (
     Index,
@@ -28,6 +27,9 @@ from staticgraph.backends.native.memory_access import (
     store_lanes,
 )
 from staticgraph.backends.native.module import Module
+from staticgraph.backends.native.recomputation import RECOMPUTED_COST
+from staticgraph.backends.native.register import Register
+from staticgraph.backends.native.roots import Root, base_of
 from staticgraph.backends.native.scalars import write_expression
 from staticgraph.backends.native.selections import Gathered
 
@@ -247,7 +249,9 @@ class _Writer:
             self._find_temporaries()
             self._outer(0, box, span, single)
 
-    def _outer(self, depth: int, box: list[tuple[int, int]], span: Span | None, clear: bool) -> None:
+    def _outer(
+        self, depth: int, box: list[tuple[int, int]], span: Span | None, clear: bool
+    ) -> None:
         if clear:
             for root in self.folds.values():
                 if self._clears_at(root) == depth:
@@ -332,7 +336,9 @@ class _Writer:
         assert fold is not None
         reduced = self.nest.reduced(root)
         loops = self.depths if root.extents == self.nest.kernel.extents else self.nest.outer
-        kept = [n for i, n in enumerate(self.nest.extents[:loops]) if i >= depth and i not in reduced]
+        kept = [
+            n for i, n in enumerate(self.nest.extents[:loops]) if i >= depth and i not in reduced
+        ]
         offset, _ = self._offset(root.offset(self.ndim), depth)
         base = self._target(root)
         start = self.code.address(base, offset, stored_element(fold.dtype))
@@ -371,7 +377,11 @@ class _Writer:
                 nbytes = size * node.definition.dtype.itemsize
                 if node in self.temporaries:
                     continue
-                if visited.get(node, stage) < stage and node.cost >= RECOMPUTED_COST and nbytes <= left:
+                if (
+                    visited.get(node, stage) < stage
+                    and node.cost >= RECOMPUTED_COST
+                    and nbytes <= left
+                ):
                     left -= nbytes
                     memory = self.code.allocate(stored_element(node.definition.dtype), size)
                     self.temporaries[node] = (visited[node], memory)
@@ -648,9 +658,7 @@ class _Writer:
         dtype = node.definition.dtype
         if value is None:
             return load_lanes(self.code, memory, dtype, offset, 1, self.nest.lanes)
-        store_lanes(
-            self.code, memory, dtype, offset, 1, self.code.splat(value, self.nest.lanes)
-        )
+        store_lanes(self.code, memory, dtype, offset, 1, self.code.splat(value, self.nest.lanes))
         return value
 
 
@@ -700,5 +708,3 @@ def _outer_boxes(nest: Nest) -> list[tuple[list[tuple[int, int]], list[Part]]]:
         key = tuple([_band_range(part.box, band, extents) for band in outer])
         grouped.setdefault(key, []).append(part)
     return [(list(key), parts) for key, parts in sorted(grouped.items(), key=lambda kv: kv[0])]
-
-

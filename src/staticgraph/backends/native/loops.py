@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from math import prod
 
 from common.types import Shape
-from staticgraph.backends.native.code import BITS
 from staticgraph.backends.native.definitions import Definition, Uniform
 from staticgraph.backends.native.elements import stored_element
 from staticgraph.backends.native.exploration import Node, Part, explore, identity_of
 from staticgraph.backends.native.forms import Form, Position
-from staticgraph.backends.native.grouping import Kernel, Root
+from staticgraph.backends.native.register import BITS
+from staticgraph.backends.native.roots import Kernel, Root
 from staticgraph.backends.native.target import Target
 
 SPLIT_WORK = 60_000
@@ -126,12 +126,7 @@ def _place(root: Root, ndim: int) -> Position:
 def _bands(kernel: Kernel, parts: list[Part]) -> list[tuple[int, int]]:
     """Return the loops: neighbouring axes that all accesses go through as through one."""
     ndim = len(kernel.extents)
-    forms = [
-        node.offset
-        for part in parts
-        for node in part.nodes
-        if node.offset
-    ]
+    forms = [node.offset for part in parts for node in part.nodes if node.offset]
     forms += [root.offset(ndim) for root in kernel.roots]
     forms = list(dict.fromkeys(forms))
     reduced = [set(root.reduced()) for root in kernel.roots if root.fold is not None]
@@ -177,7 +172,9 @@ def _work(kernel: Kernel, parts: list[Part]) -> float:
     cost = 0.0
     for node in parts[0].nodes:
         if node.leaf:
-            cost += 0.0 if isinstance(node.definition, Uniform) else node.definition.dtype.itemsize / 4
+            cost += (
+                0.0 if isinstance(node.definition, Uniform) else node.definition.dtype.itemsize / 4
+            )
         else:
             cost += max(node.cost - sum(child.cost for child in node.children), 1)
     cost += sum(root.definition.dtype.itemsize / 4 for root in kernel.roots)
@@ -197,7 +194,11 @@ def _split(work: float, extents: list[int], multiple: int) -> tuple[int, int]:
 def _fewer_partials(kernel: Kernel, chunks: int, chunk: int, n: int) -> tuple[int, int]:
     """Return fewer chunks where each would have a large result of its own."""
     largest = max(
-        [root.definition.size for root in kernel.roots if root.fold is not None and 0 in root.reduced()],
+        [
+            root.definition.size
+            for root in kernel.roots
+            if root.fold is not None and 0 in root.reduced()
+        ],
         default=0,
     )
     most = max(min(chunks, (1 << 18) // max(largest, 1)), 1)

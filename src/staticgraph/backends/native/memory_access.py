@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.elements import BOOL, DType, element_of, stored_element
+from staticgraph.backends.native.register import Register
 
 Index = Register | int
 
@@ -140,6 +141,8 @@ def gather(
     start = code.address(base, offset, element)
     for lane in range(lanes):
         at = code.extract(selected, lane)
-        one = code.load(code.address(code.address(start, lane * step, element), at, element), element)
+        one = code.load(
+            code.address(code.address(start, lane * step, element), at, element), element
+        )
         found = code.insert(found, one, lane)
     return found.differs(0) if dtype == BOOL else found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from staticgraph.backends.native.code import Code, Register, type_text
+from staticgraph.backends.native.code import Code
+from staticgraph.backends.native.register import Register, type_text
 from staticgraph.backends.native.target import Target
 
 
@@ -61,9 +62,7 @@ class Module:
             symbol = self._mathematics[key] = f"{name}_{element}_{lanes}"
             function = FUNCTIONS[name]
             code = Code(self, lanes)
-            operands = [
-                code.parameter(f"%x{i}", element, lanes) for i in range(function.arity)
-            ]
+            operands = [code.parameter(f"%x{i}", element, lanes) for i in range(function.arity)]
             result = function.write(code, *operands)
             code.statement(f"ret {result.type} {result.ref}")
             # a call costs nothing beside the work, and one copy is built however often it is used

@@ -16,8 +16,9 @@ from staticgraph.backends.native.definitions import (
 from staticgraph.backends.native.elements import Unsupported, stored_element
 from staticgraph.backends.native.expansion import expand
 from staticgraph.backends.native.exploration import Node
-from staticgraph.backends.native.grouping import Call, Grouping, Kernel, Step, base_of, group
+from staticgraph.backends.native.grouping import Grouping, group
 from staticgraph.backends.native.loops import Nest, plan_nest
+from staticgraph.backends.native.roots import Call, Kernel, Step, base_of
 from staticgraph.backends.native.selections import Gathered
 from staticgraph.backends.native.target import Target, host_target
 from staticgraph.memory import BufferPlan, _Arena

@@ -14,8 +14,9 @@ import threading
 from typing import Any
 
 from staticgraph.backends.native.cache import assemble_cached
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.module import Module
+from staticgraph.backends.native.register import Register
 from staticgraph.backends.native.target import Library, Target, host_target
 
 # the fields of the pool, as words of 8 bytes; those that many write have a cache line of their own
@@ -191,9 +192,7 @@ def _write_run(module: Module) -> None:
     code = Code(module)
     alone, together = code.new_label(), code.new_label()
     lock = _field(code, LOCK)
-    pair = code.effect(
-        f"cmpxchg ptr {lock.ref}, i64 0, i64 1 seq_cst seq_cst", "{ i64, i1 }", 1
-    )
+    pair = code.effect(f"cmpxchg ptr {lock.ref}, i64 0, i64 1 seq_cst seq_cst", "{ i64, i1 }", 1)
     taken = code.effect(f"extractvalue {{ i64, i1 }} {pair.ref}, 1", "i1", 1)
     code.branch(taken, together, alone)
     code.begin_block(alone)

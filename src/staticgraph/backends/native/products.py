@@ -139,9 +139,7 @@ class _Spec:
         return tuple([self.lengths[c] for c in labels])
 
 
-def _by_loops(
-    instruction: Instruction, x: Definition, y: Definition, spec: _Spec
-) -> Definition:
+def _by_loops(instruction: Instruction, x: Definition, y: Definition, spec: _Spec) -> Definition:
     """Return a product of a vector, which memory is too slow for BLAS to help, as a sum."""
     type_ = instruction.output.type
     labels = spec.output + spec.inner
@@ -203,7 +201,9 @@ def find_strided(definition: Definition) -> Strided:
             return Strided(found, *_flat(found.shape, position, ndim))
 
 
-def _flat(shape: Shape, position: Sequence[tuple[int, ...]], ndim: int) -> tuple[int, tuple[int, ...]]:
+def _flat(
+    shape: Shape, position: Sequence[tuple[int, ...]], ndim: int
+) -> tuple[int, tuple[int, ...]]:
     offset = flatten(shape, tuple(position), ndim + 1)
     return offset[0], offset[1:]
 

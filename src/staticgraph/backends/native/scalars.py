@@ -9,13 +9,13 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from staticgraph.backends.native.code import BITS, Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.elements import (
     BOOL,
     FLOAT16,
@@ -30,7 +30,9 @@ from staticgraph.backends.native.elements import (
     minimum,
     number,
 )
+from staticgraph.backends.native.expressions import parse
 from staticgraph.backends.native.mathematics import FUNCTIONS
+from staticgraph.backends.native.register import BITS, Register
 
 
 class Scalar(NamedTuple):
@@ -43,42 +45,6 @@ class Scalar(NamedTuple):
     def weak(self) -> bool:
         """Whether it is a Python number, which takes the dtype of what it meets."""
         return self.dtype is None
-
-
-@lru_cache(maxsize=4096)
-def parse(expression: str, attrs: tuple[tuple[str, Any], ...]) -> ast.expr:
-    """Return the syntax tree of a scalar expression, operands named ``_0``, ``_1`` and so on."""
-    values = {name: repr(value) for name, value in attrs}
-    text = expression.format(*(f"_{i}" for i in range(10)), **values)
-    return ast.parse(text, mode="eval").body
-
-
-def numeric_attrs(attrs: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Return the attributes that may stand in an expression: numbers and None."""
-    return tuple(
-        (name, value.item() if isinstance(value, np.generic) else value)
-        for name, value in attrs.items()
-        if value is None or isinstance(value, (int, float, np.generic))
-    )
-
-
-_COSTS = {"sqrt": 4, "abs": 1, "min": 1, "max": 2, "floor": 1, "ceil": 1, "trunc": 1, "round": 1}
-_FREE = frozenset({"cast", "real", "imag", "conj"})
-
-
-@lru_cache(maxsize=4096)
-def expression_cost(expression: str, attrs: tuple[tuple[str, Any], ...]) -> int:
-    """Return about how many additions an expression takes as long as."""
-    cost = 0
-    for node in ast.walk(parse(expression, attrs)):
-        if isinstance(node, ast.BinOp):
-            division = isinstance(node.op, (ast.Div, ast.FloorDiv, ast.Mod))
-            cost += 4 if division else 25 if isinstance(node.op, ast.Pow) else 1
-        elif isinstance(node, (ast.Compare, ast.IfExp, ast.UnaryOp)):
-            cost += 1
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            cost += 0 if node.func.id in _FREE else _COSTS.get(node.func.id, 12)
-    return cost
 
 
 def write_expression(
@@ -182,7 +148,9 @@ class _Writer:
     def converted(self, x: Scalar, dtype: DType) -> Register:
         """Return the register of `x` as `dtype`."""
         if not isinstance(x.value, Register):
-            lanes = max((o.value.lanes for o in self.operands if isinstance(o.value, Register)), default=1)
+            lanes = max(
+                (o.value.lanes for o in self.operands if isinstance(o.value, Register)), default=1
+            )
             return number(self.code, x.value, dtype, lanes)
         assert x.dtype is not None
         return convert(self.code, x.value, x.dtype, dtype)
@@ -301,7 +269,9 @@ class _Writer:
             return Scalar(self._rounded(lambda v: v * v, a), dtype)
         if whole == 1:
             return Scalar(a, dtype)
-        return Scalar(self._rounded(lambda v, w: code.module.call(code, "pow", *code.pair(v, w)), a, b), dtype)
+        return Scalar(
+            self._rounded(lambda v, w: code.module.call(code, "pow", *code.pair(v, w)), a, b), dtype
+        )
 
     def compare(self, node: ast.Compare) -> Scalar:
         if len(node.ops) != 1:
@@ -313,7 +283,9 @@ class _Writer:
             raise Unsupported(f"comparisons of {inputs[0]} with {inputs[1]}")
         _, (a, b) = self._loop(ufunc, x, y)
         signed = not is_unsigned(inputs[0])
-        return Scalar(self._rounded(lambda v, w: self.code.compare(relation, v, w, signed), a, b), BOOL)
+        return Scalar(
+            self._rounded(lambda v, w: self.code.compare(relation, v, w, signed), a, b), BOOL
+        )
 
     def choice(self, node: ast.IfExp) -> Scalar:
         test = self.write(node.test)
@@ -411,7 +383,9 @@ class _Writer:
             return Scalar(self._rounded(plain, a, b), dtype)
         write = minimum if name == "min" else maximum
         wide = FLOAT32 if dtype == FLOAT16 else dtype
-        return Scalar(self._rounded(lambda v, w: write(self.code, *self.code.pair(v, w), wide), a, b), dtype)
+        return Scalar(
+            self._rounded(lambda v, w: write(self.code, *self.code.pair(v, w), wide), a, b), dtype
+        )
 
 
 def _whole_exponent(y: Scalar) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.elements import convert
 from staticgraph.backends.native.memory_access import (
     fill,
@@ -17,6 +17,7 @@ from staticgraph.backends.native.memory_access import (
     store_lanes,
 )
 from staticgraph.backends.native.module import Module
+from staticgraph.backends.native.register import Register
 from staticgraph.backends.native.selections import Scattered
 
 INDEX = np.dtype(np.int64)

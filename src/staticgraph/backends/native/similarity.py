@@ -9,8 +9,8 @@ from typing import Any
 
 from staticgraph.backends.native.definitions import Definition, Elementwise, Uniform
 from staticgraph.backends.native.exploration import Node
-from staticgraph.backends.native.grouping import base_of
 from staticgraph.backends.native.loops import Nest
+from staticgraph.backends.native.roots import base_of
 from staticgraph.backends.native.selections import Gathered
 
 

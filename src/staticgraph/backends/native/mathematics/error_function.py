@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.mathematics.exponential import exp
 from staticgraph.backends.native.mathematics.registry import function
+from staticgraph.backends.native.register import Register
 
 _BORDER = {"float": 0.927734375, "double": 0.92}
 # erf(x) / x - 1 in powers of x**2, below the border

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.mathematics.registry import function
+from staticgraph.backends.native.register import Register
 
 
 class Format(NamedTuple):
@@ -217,5 +218,3 @@ def expm1(code: Code, x: Register) -> Register:
     result = result + result
     # the sign of a zero, and subnormal numbers, which the halves would round
     return code.select(code.absolute(x).less(2.0 ** -(format_.mantissa + 2)), x, result)
-
-

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.mathematics.exponential import expm1, half_exp, small_expm1
 from staticgraph.backends.native.mathematics.logarithm import log, log1p
 from staticgraph.backends.native.mathematics.registry import function
+from staticgraph.backends.native.register import Register
 
 # above it, sqrt(x**2 + 1) is x
 _LARGE = {"float": 2.0**13, "double": 2.0**28}
@@ -81,9 +82,7 @@ def hypot(code: Code, x: Register, y: Register) -> Register:
     """Write the length of the vector (x, y), without overflow on the way."""
     if x.element == "float":
         a, b = (code.cast("fpext", v, "double") for v in (x, y))
-        result = code.cast(
-            "fptrunc", code.call_intrinsic("sqrt", code.fma(a, a, b * b)), "float"
-        )
+        result = code.cast("fptrunc", code.call_intrinsic("sqrt", code.fma(a, a, b * b)), "float")
     else:
         a, b = code.absolute(x), code.absolute(y)
         swap = a.less(b)

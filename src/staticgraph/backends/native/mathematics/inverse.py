@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.mathematics.registry import function
+from staticgraph.backends.native.register import Register
 
 # (asin(x) - x) / x**3 in powers of x**2, up to 1/2
 _ASIN = {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.mathematics.exponential import (
     FORMATS,
     integer_as_whole,
     whole_as_integer,
 )
 from staticgraph.backends.native.mathematics.registry import function
+from staticgraph.backends.native.register import Register
 
 # the bits of the least mantissa: 2/3 in float, the root of 1/2 in double
 _LEAST = {"float": 0x3F2AAAAB, "double": 0x3FE6A09E667F3BCD}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.mathematics.exponential import (
     FORMATS,
     scale,
@@ -13,6 +13,7 @@ from staticgraph.backends.native.mathematics.exponential import (
 )
 from staticgraph.backends.native.mathematics.logarithm import LN2_HIGH, split_mantissa
 from staticgraph.backends.native.mathematics.registry import function
+from staticgraph.backends.native.register import Register
 
 # log((1 + s) / (1 - s)) - 2 s in powers of s**2, divided by s**3: enough for a result in float
 _LOG_FOR_FLOAT = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from staticgraph.backends.native.code import Register
+from staticgraph.backends.native.register import Register
 
 Write = Callable[..., Register]
 

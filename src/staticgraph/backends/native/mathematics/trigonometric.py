@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from staticgraph.backends.native.code import Code, Register
+from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.mathematics.exponential import round_to_whole, whole_as_integer
 from staticgraph.backends.native.mathematics.registry import function
 from staticgraph.backends.native.mathematics.two_over_pi import WORDS
+from staticgraph.backends.native.register import Register
 
 # pi / 2 in three parts of full precision
 _PARTS = {
@@ -241,5 +242,3 @@ def tan(code: Code, x: Register) -> Register:
     below = code.select(odd, sine, cosine)
     result = _finite(code, x, above / below)
     return code.select(code.absolute(x).less(2.0**-30), x, result)
-
-
