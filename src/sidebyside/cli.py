@@ -1,4 +1,4 @@
-"""The command line: ``sidebyside table``, ``compare``, ``show`` and ``list``."""
+"""The command line: ``sidebyside table``, ``compare``, ``show``, ``flexibility`` and ``list``."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ Measure dynamic against static graphs: one program, two executors over one op li
   sidebyside compare seed chain         workloads in both modes, with break-even and memory
   sidebyside compare mine.py            a program of your own
   sidebyside show seed -o seed.svg      both graphs, before and after the passes
+  sidebyside flexibility                what each mode makes of control flow, by running it
 """
 
 
@@ -110,6 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_table(commands)
     _add_compare(commands)
     _add_show(commands)
+    _add_flexibility(commands)
     listing = commands.add_parser("list", help="list the builtin workloads and the modes")
     listing.set_defaults(command=list_all)
     return parser
@@ -158,6 +160,24 @@ def _add_show(commands: Any) -> None:
         "-o", "--output", metavar="FILE", type=Path, help=".svg, .dot, .mmd, .graphml or .json"
     )
     show.set_defaults(command=show_command)
+
+
+def _add_flexibility(commands: Any) -> None:
+    flexibility = commands.add_parser(
+        "flexibility", help="run every example in every mode and show what happened"
+    )
+    flexibility.add_argument(
+        "examples", nargs="*", metavar="EXAMPLE", help="a name in the folder, or a Python file"
+    )
+    flexibility.add_argument("--examples", dest="folder", metavar="FOLDER", type=Path)
+    flexibility.add_argument(
+        "--peers", metavar="A,B", help="torch,torch.compile,jax.jit,tf.function, or none"
+    )
+    flexibility.add_argument(
+        "--timeout", type=float, default=60.0, metavar="S", help="for a program in one mode"
+    )
+    flexibility.add_argument("--json", metavar="FILE", type=Path, help="also write it as JSON")
+    flexibility.set_defaults(command=flexibility_command)
 
 
 # commands -----------------------------------------------------------------------------------------
@@ -222,6 +242,25 @@ def show_command(options: argparse.Namespace) -> int:
             write(f"wrote {options.output}: {'; '.join(each.title for each in found)}")
         else:
             write(("\n" if position else "") + show.pictures_text(workload, found, size))
+    return OK
+
+
+def flexibility_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside flexibility``."""
+    from sidebyside.flexibility import measure_flexibility
+
+    _check_outputs(options.json)
+    with Progress(sys.stderr) as progress:
+        matrix = measure_flexibility(
+            options.examples,
+            folder=options.folder,
+            peers=options.peers,
+            timeout=options.timeout,
+            report=progress,
+        )
+    if options.json is not None:
+        matrix.to_json(options.json)
+    write(matrix.text(_width()))
     return OK
 
 

@@ -86,7 +86,8 @@ def _view(x: Any, geometry: Geometry) -> Any:
 
 def _both(x: Any, y: Any) -> tuple[Any, Any]:
     dtype = np.result_type(x.dtype, y.dtype)
-    return tuple(each if each.dtype == dtype else cast(each, dtype=dtype) for each in (x, y))  # type: ignore[return-value]
+    x, y = (each if each.dtype == dtype else cast(each, dtype=dtype) for each in (x, y))
+    return x, y
 
 
 def lower_conv2d(x: Any, weight: Any, **attrs: Any) -> Any:

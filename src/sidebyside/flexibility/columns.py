@@ -41,12 +41,15 @@ class Prepared:
         Turns what a call gave into a list of ndarrays and other plain values.
     builds : callable
         How often the program was traced or compiled so far; None where nothing is.
+    notes : callable
+        What is known about the traces, for those who ask: fixed values, effects that happen once.
     """
 
     convert: Callable[[tuple[Any, ...]], Any]
     call: Callable[[Any], Any]
     results: Callable[[Any], list[Any]]
     builds: Callable[[], int | None] = lambda: None
+    notes: Callable[[], list[str]] = list
 
 
 def prepare(column: str, program: Program) -> Prepared:
@@ -105,7 +108,7 @@ def choose_peers(wanted: str | None = None) -> tuple[str, ...]:
 
 
 def plain(leaf: Any) -> Any:
-    """Return a result as an ndarray if it is a number, and as it is if not."""
+    """Return a result as an ndarray if it is a number, and in words if not."""
     if isinstance(leaf, (bool, int, float, complex, np.generic)):
         return np.asarray(leaf)
-    return leaf
+    return leaf if isinstance(leaf, (np.ndarray, str)) else repr(leaf)

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import jax
+import jax as _jax
 import numpy as np
 
 from common.tree import flatten
 from sidebyside.flexibility.columns import Prepared, plain
 from sidebyside.flexibility.program import Program, convert_arrays
 from sidebyside.modes.tape import numbers, split
+
+jax: Any = _jax
 
 
 def _hessian(function: Callable[..., Any], x: Any) -> Any:
@@ -35,7 +37,7 @@ def prepare(column: str, program: Program) -> Prepared:
     """Make `program` ready: it is traced and compiled at the first call."""
     # the examples ask for float64 where they need it
     jax.config.update("jax_enable_x64", True)
-    traces = []
+    traces: list[None] = []
 
     def function(*arguments: Any) -> Any:
         traces.append(None)

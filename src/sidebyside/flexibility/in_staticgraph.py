@@ -23,9 +23,15 @@ def prepare(column: str, program: Program) -> Prepared:
     # what the program reads from outside is guarded, as if it had been passed to sg.function
     call.__wrapped__ = function
     compiled = sg.function(call, static_argnums=program.static)
+
+    def notes() -> list[str]:
+        traces = compiled.explain().traces
+        return [note for trace in traces for note in (*trace.baked, *trace.effects)]
+
     return Prepared(
         convert=lambda arguments: convert_arrays(np.asarray, arguments),
         call=lambda arguments: compiled(*arguments),
         results=lambda found: [plain(x) for x in numbers(found)],
         builds=lambda: len(compiled.explain().traces),
+        notes=notes,
     )

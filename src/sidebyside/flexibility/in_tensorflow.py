@@ -3,65 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from common.tree import flatten
 from sidebyside.flexibility.columns import Prepared, plain
 from sidebyside.flexibility.program import Program, convert_arrays
 from sidebyside.modes.tape import numbers, split
 
-_numpy: Any = tf.experimental.numpy
-_numpy.experimental_enable_numpy_behavior(prefer_float32=True)
-for _name in ("sum", "mean", "max", "min"):
-    setattr(tf.Tensor, _name, getattr(_numpy, _name))
+
+@cache
+def _tensorflow() -> Any:
+    """Return TensorFlow, its tensors with the operators and methods of NumPy."""
+    import tensorflow
+
+    functions = tensorflow.experimental.numpy
+    functions.experimental_enable_numpy_behavior(prefer_float32=True)
+    for name in ("sum", "mean", "max", "min"):
+        setattr(tensorflow.Tensor, name, getattr(functions, name))
+    return tensorflow
 
 
-def _value_and_grad(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(x: Any) -> tuple[Any, Any]:
+@cache
+def _namespace() -> SimpleNamespace:
+    """Return TensorFlow's functions under the names of the array API standard."""
+    tf = _tensorflow()
+    functions = tf.experimental.numpy
+
+    def asarray(x: Any) -> Any:
+        if any(isinstance(leaf, tf.Tensor) for leaf in flatten(x)[0]):
+            return tf.convert_to_tensor(x)
+        return tf.convert_to_tensor(np.asarray(x))  # NumPy's integers have 64 bits
+
+    def value_and_grad(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(x: Any) -> tuple[Any, Any]:
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                value = function(x)
+            return value, tape.gradient(value, x)
+
+        return call
+
+    def hessian(function: Callable[..., Any], x: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(x)
-            value = function(x)
-        return value, tape.gradient(value, x)
+            _, gradient = value_and_grad(function)(x)
+        return tape.jacobian(gradient, x)
 
-    return call
-
-
-def _hessian(function: Callable[..., Any], x: Any) -> Any:
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        _, gradient = _value_and_grad(function)(x)
-    return tape.jacobian(gradient, x)
+    return SimpleNamespace(
+        **{
+            **_public(tf.nn),
+            **_public(tf.math),
+            **_public(functions),
+            "tensor": tf.convert_to_tensor,
+            "asarray": asarray,
+            "concat": lambda arrays, axis=0: tf.concat(arrays, axis),
+            "nonzero": lambda x: tuple(functions.nonzero(x)),
+            "logsumexp": lambda x, axis=None, keepdims=False: tf.reduce_logsumexp(
+                x, axis, keepdims
+            ),
+            "value_and_grad": value_and_grad,
+            "hessian": hessian,
+        }
+    )
 
 
 def _public(module: Any) -> dict[str, Any]:
     return {name: getattr(module, name) for name in dir(module) if name[0] != "_"}
 
 
-NAMESPACE = SimpleNamespace(
-    **{
-        **_public(tf.nn),
-        **_public(tf.math),
-        **_public(_numpy),
-        "tensor": tf.convert_to_tensor,
-        "asarray": tf.convert_to_tensor,
-        "concat": lambda arrays, axis=0: tf.concat(arrays, axis),
-        "nonzero": lambda x: tuple(_numpy.nonzero(x)),
-        "logsumexp": lambda x, axis=None, keepdims=False: tf.reduce_logsumexp(x, axis, keepdims),
-        "value_and_grad": _value_and_grad,
-        "hessian": _hessian,
-    }
-)
-"""TensorFlow's functions under the names of the array API standard, where they differ."""
-
-
 def prepare(column: str, program: Program) -> Prepared:
     """Make `program` ready: it is traced at the first call, with AutoGraph as by default."""
-    call = _with_gradients(program.function, program.wrt)
-    compiled = tf.function(call)
+    tf = _tensorflow()
+    compiled = tf.function(_with_gradients(program.function, program.wrt))
     return Prepared(
         convert=lambda arguments: convert_arrays(tf.convert_to_tensor, arguments),
         call=lambda arguments: compiled(*arguments),
@@ -73,15 +90,16 @@ def prepare(column: str, program: Program) -> Prepared:
 
 
 def _with_gradients(function: Callable[..., Any], wrt: tuple[int, ...]) -> Callable[..., Any]:
+    tf, xp = _tensorflow(), _namespace()
     if not wrt:
-        return lambda *arguments: function(NAMESPACE, *arguments)
+        return lambda *arguments: function(xp, *arguments)
 
     def call(*arguments: Any) -> Any:
         leaves = flatten([arguments[position] for position in wrt])[0]
         with tf.GradientTape() as tape:
             for leaf in leaves:
                 tape.watch(leaf)
-            loss, others = split(function(NAMESPACE, *arguments))
+            loss, others = split(function(xp, *arguments))
             loss = tf.reduce_sum(loss)
         gradients = tape.gradient(loss, leaves, unconnected_gradients="zero")
         return [loss, *others, *map(tf.convert_to_tensor, gradients)]

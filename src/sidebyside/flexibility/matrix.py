@@ -21,6 +21,9 @@ from sidebyside.statistics import Estimate, median_estimate, paired_ratio
 TIMEOUT = 60.0
 """Seconds that a program may take in one column, its builds included."""
 
+BUDGET = 0.2
+"""Seconds of samples for one program, all columns of this library together."""
+
 RAN = "ran"
 WRONG = "wrong"
 REWRITTEN = "rewritten"
@@ -59,6 +62,8 @@ class Cell:
         What differed, or how the process ended.
     warnings : tuple of str
         What was warned of.
+    notes : tuple of str
+        What the mode says about its traces when it is asked, by ``explain()``.
     """
 
     column: str
@@ -72,6 +77,7 @@ class Cell:
     failure: Failure | None = None
     text: str = ""
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -163,6 +169,7 @@ def measure_flexibility(
     folder: str | os.PathLike[str] | None = None,
     peers: str | None = None,
     timeout: float = TIMEOUT,
+    budget: float = BUDGET,
     report: Callable[[str], None] | None = None,
 ) -> Matrix:
     """Run examples in every mode and return what happened.
@@ -177,6 +184,8 @@ def measure_flexibility(
         Such as ``"torch,jax.jit"``, or ``"none"``; by default all that are installed.
     timeout : float
         Seconds that a program may take in one column.
+    budget : float
+        Seconds of samples for one program.
     report : callable, optional
         Called with a line of text when something new begins.
 
@@ -203,11 +212,13 @@ def measure_flexibility(
             fix="define PROGRAMS = (Program(function, inputs=...),)",
         )
     board = _Board()
-    for event in run_tasks([replace(task, columns=OWN) for task in tasks], timeout, on_begin):
+    for event in run_tasks(
+        [replace(task, columns=OWN, budget=budget) for task in tasks], timeout, on_begin
+    ):
         board.take(event)
     comparable = [task for task in tasks if board.ran(task)]
     for peer in chosen:
-        jobs = [replace(task, columns=(peer,)) for task in comparable]
+        jobs = [replace(task, columns=(peer,), budget=budget) for task in comparable]
         for event in run_tasks(jobs, timeout, on_begin):
             board.take(event)
     columns = (*OWN, *chosen)
@@ -315,6 +326,7 @@ def _judge(column: str, run: Run, reference: Run) -> Cell:
         extra_lines=run.lines - reference.lines,
         failure=run.failure,
         warnings=run.warnings,
+        notes=run.notes,
     )
     if run.failure is not None:
         return found

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -135,13 +136,18 @@ def find_examples(
     return [path.resolve() for path in paths]
 
 
+_loaded = count(1)
+
+
 def load_module(path: Path) -> ModuleType:
     """Run a file as a new module; nothing is written beside it."""
-    module = ModuleType(path.stem)
+    # a name of its own each time: torch.compile remembers modules by their names
+    name = f"{path.stem}_{next(_loaded)}"
+    module = ModuleType(name)
     module.__file__ = str(path)
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    sys.modules[path.stem] = module  # dataclasses and torch.compile look their module up
+    sys.modules[name] = module  # dataclasses and torch.compile look it up
     exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     return module
 

@@ -58,8 +58,16 @@ def failure_of(error: BaseException, path: Path, call: int) -> Failure:
     if isinstance(error, SideBySideError):
         identity = error.id
         source = error.source or source
+    if source is None:
+        source = _place_in(str(error), path)
     kind = type(error).__name__
     return Failure(kind, identity, str(error), "" if source is None else str(source), call)
+
+
+def _place_in(text: str, path: Path) -> Source | None:
+    """Return the last line of the example that a message names in the form of a traceback."""
+    named = re.findall(rf'File "{re.escape(str(path))}", line (\d+), in ([^\s,]+)', text)
+    return Source(str(path), int(named[-1][0]), named[-1][1]) if named else None
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,8 @@ class Run:
         Lines of code of the function that ran.
     warnings : tuple of str
         What was warned of.
+    notes : tuple of str
+        What the mode would say about its traces if it were asked.
     tolerance : float
         Of the program.
     """
@@ -90,6 +100,7 @@ class Run:
     builds: int | None = None
     lines: int = 0
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     tolerance: float = 1e-4
 
 
@@ -104,11 +115,14 @@ class Task:
         The name of one of its programs.
     columns : tuple of str
         In which to run it; none to list the names of its programs.
+    budget : float
+        Seconds of samples.
     """
 
     path: Path
     program: str = ""
     columns: tuple[str, ...] = ()
+    budget: float = 0.2
 
 
 # what a process reports, one after the other ------------------------------------------------------

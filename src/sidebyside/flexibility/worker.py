@@ -10,13 +10,15 @@ import faulthandler
 import os
 import pickle
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from common.errors import WorkloadError
 from sidebyside.flexibility.columns import REWRITE, Prepared, load_column, prepare
 from sidebyside.flexibility.program import Program, code_lines, load_module, programs_of
 from sidebyside.flexibility.record import (
@@ -31,9 +33,6 @@ from sidebyside.flexibility.record import (
     failure_of,
 )
 
-BUDGET = 0.2
-"""Seconds of samples for one program."""
-
 ROUNDS = 60
 """The most samples of one program."""
 
@@ -41,6 +40,7 @@ ROUNDS = 60
 def main() -> None:
     """Do every task that the standard input holds."""
     faulthandler.enable()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     tasks: list[Task] = pickle.load(sys.stdin.buffer)
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -58,6 +58,13 @@ def main() -> None:
         else:
             send(Begun(task, ""))
             send(list_programs(task))
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone: a program may never end."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def list_programs(task: Task) -> Listed:
@@ -78,7 +85,7 @@ def run_task(task: Task, send: Callable[[Report], None]) -> None:
         if made.again is not None:
             timers[column] = made.again
     send(Begun(task, "timing"))
-    send(Timed(task, time_calls(timers)))
+    send(Timed(task, time_calls(timers, task.budget)))
 
 
 @dataclass(frozen=True)
@@ -89,58 +96,72 @@ class Made:
     again: Callable[[], Any] | None = None
 
 
+@dataclass
+class _Calls:
+    """The calls of one program, as far as they came."""
+
+    begun: int = 0
+    results: list[list[Any]] = field(default_factory=list)
+    arguments: list[Any] = field(default_factory=list)
+    first_seconds: float = 0.0
+    lines: int = 0
+    prepared: Prepared | None = None
+
+
 def make_calls(task: Task, column: str) -> Made:
     """Prepare a program once and make all its calls."""
-    call, lines = 0, 0
-    results: list[list[Any]] = []
-    converted: list[Any] = []
-    first_seconds = 0.0
-    prepared: Prepared | None = None
+    calls = _Calls()
+    failure: Failure | None = None
     tolerance = 0.0
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        failure: Failure | None = None
         try:
             # a module of its own, so that no column sees what another has changed
             program = programs_of(load_module(task.path))[task.program]
-            tolerance = program.tolerance
-            function = program.rewrite if column == REWRITE else program.function
-            if function is None:
+            if column == REWRITE and program.rewrite is None:
                 return Made(Run())
-            lines = code_lines(function)
-            prepared = prepare(column, program)
-            for arguments in program.calls():
-                call += 1
-                converted.append(prepared.convert(arguments))
-                started = time.perf_counter()
-                found = prepared.call(converted[-1])
-                if call == 1:
-                    first_seconds = time.perf_counter() - started
-                results.append(prepared.results(found))
-            if not results:
-                failure = _no_calls(program)
+            tolerance = program.tolerance
+            _make_all(calls, program, column)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # libraries raise exceptions of every kind
-            failure = failure_of(error, task.path, call)
+            failure = failure_of(error, task.path, calls.begun)
+    prepared = calls.prepared
     run = Run(
-        tuple(results),
-        failure,
-        first_seconds,
-        prepared.builds() if prepared is not None else None,
-        lines,
-        tuple(dict.fromkeys(_warning(each) for each in caught if _matters(each))),
-        tolerance,
+        results=tuple(calls.results),
+        failure=failure,
+        first_seconds=calls.first_seconds,
+        builds=None if prepared is None else prepared.builds(),
+        lines=calls.lines,
+        warnings=tuple(dict.fromkeys(_warning(each) for each in caught if _matters(each))),
+        notes=() if prepared is None else tuple(dict.fromkeys(prepared.notes())),
+        tolerance=tolerance,
     )
     if failure is not None or prepared is None:
         return Made(run)
     make = prepared.call
-    return Made(run, lambda: [make(each) for each in converted])
+    return Made(run, lambda: [make(each) for each in calls.arguments])
 
 
-def _no_calls(program: Program) -> Failure:
-    name = getattr(program.inputs, "__name__", "inputs")
-    return Failure("ValueError", "", f"{name}() gives no call", "")
+def _make_all(calls: _Calls, program: Program, column: str) -> None:
+    function = program.rewrite if column == REWRITE else program.function
+    assert function is not None
+    calls.lines = code_lines(function)
+    calls.prepared = prepared = prepare(column, program)
+    for arguments in program.calls():
+        calls.begun += 1
+        calls.arguments.append(prepared.convert(arguments))
+        started = time.perf_counter()
+        found = prepared.call(calls.arguments[-1])
+        if calls.begun == 1:
+            calls.first_seconds = time.perf_counter() - started
+        calls.results.append(prepared.results(found))
+    if not calls.results:
+        raise WorkloadError(
+            f"the program {program.function.__name__} has no calls",
+            cause="its inputs() gives no arguments",
+            fix="return or yield a tuple of arguments for each call",
+        )
 
 
 def _warning(message: warnings.WarningMessage) -> str:
@@ -153,7 +174,7 @@ def _matters(message: warnings.WarningMessage) -> bool:
     return not issubclass(message.category, (DeprecationWarning, FutureWarning, ImportWarning))
 
 
-def time_calls(timers: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
+def time_calls(timers: dict[str, Callable[[], Any]], budget: float) -> dict[str, list[float]]:
     """Return the seconds that all calls take in each column, one sample a round."""
     from sidebyside.measure import measure
     from sidebyside.statistics import ENOUGH
@@ -163,11 +184,11 @@ def time_calls(timers: dict[str, Callable[[], Any]]) -> dict[str, list[float]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            timings = measure(timers, BUDGET, fewest=ENOUGH, most=ROUNDS)
+            timings = measure(timers, budget, fewest=ENOUGH, most=ROUNDS)
         except Exception:
             return {}  # a program that runs once and not again has no time
     return {name: _seconds(samples) for name, samples in timings.samples.items()}
 
 
-def _seconds(samples: Sequence[float]) -> list[float]:
+def _seconds(samples: Iterable[float]) -> list[float]:
     return [float(sample) * 1e-9 for sample in samples]

@@ -257,7 +257,7 @@ class Explorer:
         return Place(definition, _trimmed(definition.shape, position, self._length))
 
     def _flat(self, definition: Definition, offset: Form) -> Place:
-        """Return the element at an offset of what is in memory; the position is the offset alone."""
+        """Return the element at an offset of what is in memory; its position is the offset."""
         while isinstance(definition, Reshaped) and not self.is_leaf(definition, (offset,)):
             definition = definition.operand
         if isinstance(definition, Uniform) or self.is_leaf(definition, (offset,)):
@@ -356,7 +356,7 @@ def explore(
         If a value must be stored first.
     """
     pending: list[Box] = [tuple([(0, n) for n in extents])]
-    result = []
+    result: list[Part] = []
     while pending:
         box = pending.pop()
         explorer = Explorer(extents, box, is_leaf)

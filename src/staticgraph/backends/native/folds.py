@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 from staticgraph.backends.native.code import Code
@@ -42,7 +41,7 @@ def fold_two(code: Code, combine: str, dtype: DType, x: Register, y: Register) -
     if combine == "min":
         return minimum(code, x, y, dtype)
     if combine in ("and", "or") or dtype == BOOL:
-        return operator.and_(x, y) if combine in ("and", "multiply") else operator.or_(x, y)
+        return x & y if combine in ("and", "multiply") else x | y
     return x + y if combine == "add" else x * y
 
 

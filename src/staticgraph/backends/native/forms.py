@@ -35,7 +35,7 @@ def row_major(shape: Shape) -> tuple[int, ...]:
 
 
 def combine(constant: int, factors: Sequence[int], forms: Sequence[Form], length: int) -> Form:
-    """Return ``constant`` plus the sum of each form times its factor; `length` is that of a form."""
+    """Return `constant` plus the sum of forms times factors; `length` is that of a form."""
     total = [0] * length
     total[0] = constant
     for factor, form in zip(factors, forms, strict=True):
@@ -73,7 +73,7 @@ def split(form: Form, shape: Shape, extents: Shape) -> Position | None:
     strides = row_major(shape)
     rest = form[0]
     parts = []
-    for n, stride in zip(shape, strides, strict=True):
+    for stride in strides:
         at = rest // stride
         rest -= at * stride
         parts.append([at] + [0] * (len(form) - 1))

@@ -101,7 +101,9 @@ def _between_segments(reachable: Sequence[Definition]) -> set[Definition]:
     computed = [each for each in reachable if isinstance(each, Elementwise)]
     if len(computed) <= 2 * SEGMENT:
         return set()
-    segment = {each: number // SEGMENT for number, each in enumerate(computed)}
+    segment: dict[Definition, int] = {
+        each: number // SEGMENT for number, each in enumerate(computed)
+    }
     crossing = set()
     current = 0
     for definition in reachable:
@@ -187,7 +189,7 @@ class _Grouper:
         earliest = max([self.index.get(base_of(each), -1) for each in read], default=-1)
         same = self._with.get(root.extents, ())[-RECENT:]
         candidates = [*same, *self._rows_kernels(root.extents)]
-        best = None
+        best: Kernel | None = None
         for kernel in candidates:
             if (
                 kernel.index >= earliest
@@ -204,7 +206,7 @@ class _Grouper:
 
     def _rows_kernels(self, extents: Shape) -> list[Kernel]:
         """Return the latest kernels whose rows are counted by `extents`."""
-        found = []
+        found: list[Kernel] = []
         for step in self.steps[-RECENT:]:
             if (
                 isinstance(step, Kernel)

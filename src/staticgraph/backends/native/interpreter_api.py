@@ -81,7 +81,7 @@ def _is_main_interpreter() -> bool:
 def _array_api() -> Any:
     """Return NumPy's table of functions, if it has the binary interface that is known here."""
     try:
-        from numpy._core import _multiarray_umath
+        from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
     except ImportError:
         return None
     capsule = getattr(_multiarray_umath, "_ARRAY_API", None)

@@ -250,13 +250,14 @@ class _Layout:
                         self._use([node.definition], number)
                         if node.definition not in own:
                             read.add(node.definition)
-        for step in self.steps:
-            for root in step.roots if isinstance(step, Kernel) else ():
+        kernels = [step for step in self.steps if isinstance(step, Kernel)]
+        for step in kernels:
+            for root in step.roots:
                 if root.storage is not root.definition:
                     read.add(root.storage)
                 elif root.fold is not None and not step.is_local(root):
                     read.add(root.definition)
-        written = {root.storage for s in self.steps if isinstance(s, Kernel) for root in s.roots}
+        written = {root.storage for step in kernels for root in step.roots}
         self.unread = written - read
 
     def _use(self, definitions: list[Definition], number: int) -> None:

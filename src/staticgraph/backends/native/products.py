@@ -49,6 +49,9 @@ class Matrix(NamedTuple):
     column: int
 
 
+_NOWHERE = Matrix(0, 0, 0)
+
+
 @dataclass(eq=False, slots=True)
 class Product(Stored):
     """A matrix product for each round of some loops.
@@ -67,9 +70,9 @@ class Product(Stored):
     rows: int = 0
     columns: int = 0
     inner: int = 0
-    left: Matrix = Matrix(0, 0, 0)
-    right: Matrix = Matrix(0, 0, 0)
-    result: Matrix = Matrix(0, 0, 0)
+    left: Matrix = _NOWHERE
+    right: Matrix = _NOWHERE
+    result: Matrix = _NOWHERE
     loops: tuple[tuple[int, int, int, int], ...] = ()
     accumulates: bool = False
 
@@ -269,13 +272,11 @@ def _in_place(
         if not _is_usable(matrix, spec.length(first), spec.length(second)):
             return None
         matrices.append(matrix)
-    loops = tuple(
-        [
-            (spec.length(labels), *[_step(operand, labels, spec) for operand in operands])
-            for labels in (*spec.batch, *rows[:-1], *columns[:-1], *inner[:-1])
-            if spec.length(labels) > 1
-        ]
-    )
+    loops: list[tuple[int, int, int, int]] = []
+    for labels in (*spec.batch, *rows[:-1], *columns[:-1], *inner[:-1]):
+        if spec.length(labels) > 1:
+            steps = [_step(operand, labels, spec) for operand in operands]
+            loops.append((spec.length(labels), steps[0], steps[1], steps[2]))
     return Product(
         type_.shape,
         type_.dtype,
@@ -284,8 +285,10 @@ def _in_place(
         spec.length(rows[-1]),
         spec.length(columns[-1]),
         spec.length(inner[-1]),
-        *matrices,
-        loops,  # type: ignore[arg-type]
+        matrices[0],
+        matrices[1],
+        matrices[2],
+        tuple(loops),
         len(inner) > 1,
     )
 

@@ -1,4 +1,4 @@
-"""Recomputation: which values are cheaper to write to memory than to compute wherever they are read."""
+"""Recomputation: which values are cheaper to write to memory than to compute again."""
 
 from __future__ import annotations
 

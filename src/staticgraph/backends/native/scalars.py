@@ -192,7 +192,8 @@ class _Writer:
     def unary(self, node: ast.UnaryOp) -> Scalar:
         x = self.write(node.operand)
         if x.weak:
-            return Scalar({ast.USub: operator.neg}[type(node.op)](x.value), None)  # type: ignore[index]
+            assert isinstance(node.op, ast.USub)
+            return Scalar(-x.value, None)
         if isinstance(node.op, ast.USub):
             dtype, (operand,) = self._loop(np.negative, x)
             return Scalar(self._rounded(operator.neg, operand), dtype)
@@ -290,7 +291,7 @@ class _Writer:
     def choice(self, node: ast.IfExp) -> Scalar:
         test = self.write(node.test)
         x, y = self.write(node.body), self.write(node.orelse)
-        kinds = [v.dtype if v.dtype is not None else v.value for v in (x, y)]
+        kinds: list[Any] = [v.dtype if v.dtype is not None else v.value for v in (x, y)]
         dtype = np.result_type(*kinds) if not (x.weak and y.weak) else self.result
         a, b = self.converted(x, dtype), self.converted(y, dtype)
         return Scalar(self.code.select(self.truth(test), a, b), dtype)
@@ -395,13 +396,14 @@ def _whole_exponent(y: Scalar) -> int | None:
     return int(y.value) if float(y.value).is_integer() else None
 
 
-_FLOAT_OPERATORS = {
+_Binary = Callable[[Register, Register], Register]
+_FLOAT_OPERATORS: dict[np.ufunc, _Binary] = {
     np.add: operator.add,
     np.subtract: operator.sub,
     np.multiply: operator.mul,
     np.true_divide: operator.truediv,
 }
-_INTEGER_OPERATORS = {
+_INTEGER_OPERATORS: dict[np.ufunc, _Binary] = {
     np.add: operator.add,
     np.subtract: operator.sub,
     np.multiply: operator.mul,
@@ -409,7 +411,7 @@ _INTEGER_OPERATORS = {
     np.bitwise_or: operator.or_,
     np.bitwise_xor: operator.xor,
 }
-_BOOLEAN_OPERATORS = {
+_BOOLEAN_OPERATORS: dict[np.ufunc, _Binary] = {
     np.add: operator.or_,
     np.multiply: operator.and_,
     np.bitwise_and: operator.and_,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from staticgraph.backends.native.bases import Base
 from staticgraph.backends.native.blas import FUNCTIONS, write_product
 from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.definitions import Definition
-from staticgraph.backends.native.kernels import Base, write_combination, write_kernel
+from staticgraph.backends.native.kernels import write_combination, write_kernel
 from staticgraph.backends.native.loops import Nest
 from staticgraph.backends.native.module import Module
 from staticgraph.backends.native.planning import Location, NativePlan
@@ -90,7 +91,7 @@ def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Modu
     """Return the functions of all kernels, and the names of those that run a segment each."""
     module = Module(plan.target)
     kernels = _Kernels(module, plan)
-    names = []
+    names: list[str] = []
     for segment in segments:
         if isinstance(segment, Call):
             continue

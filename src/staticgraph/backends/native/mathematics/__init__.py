@@ -4,17 +4,45 @@ Coefficients are minimax fits (Remez exchange with 60 digits, weighted by the re
 a source is named. The greatest errors are listed in ``docs/native.md`` and are held by tests.
 """
 
-from staticgraph.backends.native.mathematics import (
-    error_function,
-    exponential,
-    hyperbolic,
-    inverse,
-    logarithm,
-    power,
-    trigonometric,
+from staticgraph.backends.native.mathematics.error_function import erf
+from staticgraph.backends.native.mathematics.exponential import exp, expm1
+from staticgraph.backends.native.mathematics.hyperbolic import (
+    acosh,
+    asinh,
+    atanh,
+    cosh,
+    hypot,
+    sinh,
+    tanh,
 )
+from staticgraph.backends.native.mathematics.inverse import acos, asin, atan, atan2
+from staticgraph.backends.native.mathematics.logarithm import log, log1p, log2, log10
+from staticgraph.backends.native.mathematics.power import power
 from staticgraph.backends.native.mathematics.registry import FUNCTIONS
+from staticgraph.backends.native.mathematics.trigonometric import cos, sin, tan
 
-__all__ = ["FUNCTIONS"]
-
-_WRITTEN = (error_function, exponential, hyperbolic, inverse, logarithm, power, trigonometric)
+__all__ = [
+    "FUNCTIONS",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cos",
+    "cosh",
+    "erf",
+    "exp",
+    "expm1",
+    "hypot",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "power",
+    "sin",
+    "sinh",
+    "tan",
+    "tanh",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -150,7 +151,7 @@ def _reduction_function(code: Code) -> str:
     words_read = [body.load(body.address(word_address, i, "i64"), "i64") for i in range(4)]
     shift = first & 63
     window = []
-    for a, b in zip(words_read, words_read[1:], strict=False):
+    for a, b in itertools.pairwise(words_read):
         window.append(body.call_intrinsic("fshl", a, b, shift))
     mantissa = (bits & ((1 << 52) - 1)) | (1 << 52)
     mantissa = body.select(bits.less(0), 0 - mantissa, mantissa)

@@ -1,0 +1,261 @@
+"""The flexibility matrix as text and as data."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sidebyside.flexibility.columns import DYNAMIC, OWN, REWRITE, STATIC
+from sidebyside.report import units
+from sidebyside.report.data import plain
+
+if TYPE_CHECKING:
+    from sidebyside.flexibility.matrix import Cell, Matrix, Row
+
+SCHEMA = 1
+
+LEGEND = (
+    ("120 µs (3)", "ran: dyngraph's results, the time of a call with its gradients; built 3 times"),
+    ("+2 0.50x", "rewritten: 2 lines of code more, half of dyngraph's time"),
+    ("SBS-301, refused", "ended with an error, which stands below"),
+    ("WRONG, warned", "ran, with results that are not dyngraph's: silently, or with a warning"),
+    ("–", "there is no rewrite, or nothing to compare with"),
+)
+"""What may stand in a cell, and what it means."""
+
+_NARROWEST = 12
+"""Characters that the names of programs have at least."""
+
+
+def matrix_text(matrix: Matrix, width: int = 100) -> str:
+    """Return the matrix, its legend, what was said, and what follows from it."""
+    parts = [f"{_table(matrix, width)}\n{_legend(width)}"]
+    messages = _messages(matrix, width)
+    if messages:
+        parts.append("What they said, the first line of each (--json has the whole messages):")
+        parts[-1] += "\n" + messages
+    rewrites = _rewrites(matrix, width)
+    if rewrites:
+        parts.append(f"What the rewrites cost and won:\n{rewrites}")
+    parts += [f"{name} was left out: {reason}." for name, reason in matrix.left_out]
+    parts.append(textwrap.fill(conclusion(matrix), width, break_on_hyphens=False))
+    parts.append(f"Measured in {matrix.seconds:.0f} s.")
+    return "\n\n".join(parts)
+
+
+# the table ----------------------------------------------------------------------------------------
+
+
+def _table(matrix: Matrix, width: int) -> str:
+    lines = [_heading(matrix.columns, 0), _heading(matrix.columns, 1)]
+    previous = ""
+    for row in matrix.rows:
+        label = row.label
+        if row.program and row.example == previous:
+            label = f"  {row.program}"
+        previous = row.example
+        lines.append([label, *[cell_text(cell) for cell in row.cells]])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    rest = sum(widths[1:])
+    gap = "  " if rest + widths[0] + 2 * (len(widths) - 1) <= width else " "
+    widths[0] = max(_NARROWEST, min(widths[0], width - rest - len(gap) * (len(widths) - 1)))
+    drawn = [_drawn(line, widths, gap) for line in lines]
+    rule = "─" * max(map(len, drawn))
+    return "\n".join([*drawn[:2], rule, *drawn[2:], rule])
+
+
+def _heading(columns: Sequence[str], part: int) -> list[str]:
+    """Return one of the two lines of the heading."""
+    names = {STATIC: ("static,", "traced"), REWRITE: ("static,", "rewritten")}
+    found = ["program" if part else ""]
+    for column in columns:
+        upper, _, lower = column.partition(".")
+        both = names.get(column) or ((f"{upper}.", lower) if lower else ("", upper))
+        found.append(both[part])
+    return found
+
+
+def _drawn(line: Sequence[str], widths: Sequence[int], gap: str) -> str:
+    first, *rest = line
+    if len(first) > widths[0]:
+        first = first[: widths[0] - 1] + "…"
+    cells = [first.ljust(widths[0])]
+    cells += [text.rjust(size) for text, size in zip(rest, widths[1:], strict=True)]
+    return gap.join(cells).rstrip()
+
+
+def cell_text(cell: Cell) -> str:
+    """Return a cell in a few characters."""
+    if cell.outcome == "not tried":
+        return units.NOTHING
+    if cell.outcome == "wrong":
+        return "warned" if cell.warnings else "WRONG"
+    if cell.outcome == "refused" and cell.failure is not None:
+        return cell.failure.id or "refused"
+    if not cell.good:
+        return cell.outcome
+    if cell.outcome == "rewritten":
+        time = "ran" if cell.ratio is None else f"{_ratio(cell.ratio.value)}x"
+        return f"{cell.extra_lines:+d} {time}"
+    time = "ran" if cell.seconds is None else units.seconds(cell.seconds.value)
+    return f"{time} ({cell.builds})" if (cell.builds or 0) > 1 else time
+
+
+def _legend(width: int) -> str:
+    return "\n".join(
+        textwrap.fill(meaning, width, initial_indent=f"  {mark:<18}", subsequent_indent=" " * 20)
+        for mark, meaning in LEGEND
+    )
+
+
+# below it -----------------------------------------------------------------------------------------
+
+
+def _messages(matrix: Matrix, width: int) -> str:
+    lines = []
+    for row in matrix.rows:
+        said = [cell for cell in row.cells if cell.reason]
+        if said:
+            lines.append(row.label)
+        for cell in said:
+            lines += _entry(cell, width)
+    return "\n".join(lines)
+
+
+def _entry(cell: Cell, width: int) -> list[str]:
+    text = cell.reason
+    if cell.outcome == "wrong":
+        text += "".join(f"; it warned: {warning}" for warning in cell.warnings)
+        text += "".join(f"; explain() says: {note}" for note in cell.notes)
+    head = f"  {cell.column:<14}"
+    lines = textwrap.wrap(
+        text, width, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
+    )
+    if cell.failure is not None and cell.failure.place and cell.column in (DYNAMIC, STATIC):
+        place = f"{' ' * len(head)}at {cell.failure.place}"
+        lines.append(place if len(place) <= width else f"{place[: width - 1]}…")
+    return lines
+
+
+def _rewrites(matrix: Matrix, width: int) -> str:
+    lines = []
+    for row in matrix.rows:
+        for cell in row.cells:
+            if cell.outcome == "rewritten":
+                lines += textwrap.wrap(
+                    _rewrite(row, cell),
+                    width,
+                    initial_indent="  ",
+                    subsequent_indent="    ",
+                    break_on_hyphens=False,
+                )
+    return "\n".join(lines)
+
+
+def _rewrite(row: Row, cell: Cell) -> str:
+    lines = f"{cell.lines} lines in place of {cell.lines - cell.extra_lines}"
+    text = f"{row.label}: {lines}"
+    if cell.first_seconds is not None:
+        text += f"; its first call takes {units.seconds(cell.first_seconds)}"
+    if cell.ratio is not None and cell.seconds is not None:
+        text += (
+            f", a later one {units.seconds(cell.seconds.value)}, "
+            f"{units.times_with_interval(cell.ratio)} of dyngraph's time"
+        )
+    return f"{text}."
+
+
+# the conclusion -----------------------------------------------------------------------------------
+
+
+def conclusion(matrix: Matrix) -> str:
+    """Return what the cells come to, in one sentence."""
+    total = len(matrix.rows)
+    ran = sum(row.cell(DYNAMIC).good for row in matrix.rows)
+    parts = [f"dyngraph runs {_of(ran, total)}", f"traced, staticgraph {_did(matrix, STATIC)}"]
+    rewritten = [row.cell(REWRITE) for row in matrix.rows if row.cell(REWRITE).lines]
+    if rewritten:
+        parts.append(_rewritten(rewritten))
+    parts += [f"{column} {_did(matrix, column)}" for column in matrix.columns[len(OWN) :]]
+    return f"Here {'; '.join(parts)}."
+
+
+def _of(count: int, total: int) -> str:
+    if count == total:
+        return "the program" if total == 1 else f"all {total} programs"
+    return f"{count} of {total} programs"
+
+
+def _did(matrix: Matrix, column: str) -> str:
+    """Return how often each thing happened in a column."""
+    cells = [row.cell(column) for row in matrix.rows]
+    count = {name: sum(cell.outcome == name for cell in cells) for name in _VERBS}
+    silent = sum(cell.outcome == "wrong" and not cell.warnings for cell in cells)
+    found = []
+    for name, verb in _VERBS.items():
+        if not count[name]:
+            continue
+        text = f"{verb} {count[name]}"
+        if name == "refused" and column == STATIC:
+            named = sum(cell.failure is not None and bool(cell.failure.place) for cell in cells)
+            text += f" ({'each' if named == count[name] else f'{named} of them'} with its line)"
+        if name == "wrong":
+            text += " without a word" if silent == count[name] else f", {silent} without a word"
+        found.append(text)
+    return " and ".join(filter(None, [", ".join(found[:-1]), *found[-1:]])) or "was not tried"
+
+
+_VERBS = {
+    "ran": "runs",
+    "refused": "refuses",
+    "wrong": "computes something else in",
+    "crashed": "crashes in",
+    "timed out": "does not end in",
+}
+
+
+def _rewritten(cells: Sequence[Cell]) -> str:
+    good = [cell for cell in cells if cell.good]
+    if not good:
+        return f"none of its {len(cells)} rewrites runs"
+    if len(good) == len(cells):
+        text = "its rewrite runs" if len(cells) == 1 else f"its {len(cells)} rewrites run"
+    else:
+        text = f"{len(good)} of its {len(cells)} rewrites run"
+    extra = [cell.extra_lines for cell in good]
+    text += f", with {_range(f'{min(extra):+d}', f'{max(extra):+d}')} lines"
+    ratios = [cell.ratio.value for cell in good if cell.ratio is not None]
+    if ratios:
+        text += f" and {_range(_ratio(min(ratios)), _ratio(max(ratios)))} times dyngraph's time"
+    return text
+
+
+def _ratio(value: float) -> str:
+    return f"{max(value, 0.01):.2f}"
+
+
+def _range(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
+
+
+# data ---------------------------------------------------------------------------------------------
+
+
+def matrix_data(matrix: Matrix) -> dict[str, Any]:
+    """Return the matrix as nested dicts and lists; times are in seconds."""
+    return {
+        "schema": SCHEMA,
+        "columns": list(matrix.columns),
+        "rows": [
+            {
+                "example": row.example,
+                "program": row.program,
+                "cells": [{**plain(cell), "reason": cell.reason} for cell in row.cells],
+            }
+            for row in matrix.rows
+        ],
+        "left_out": plain(matrix.left_out),
+        "conclusion": conclusion(matrix),
+        "seconds": matrix.seconds,
+    }
