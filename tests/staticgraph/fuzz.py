@@ -444,11 +444,7 @@ def pruned(program, arrays, optimized):
         if each.output in needed:
             kept.append(each)
             needed.update(each.inputs)
-    fed = [
-        (v, a)
-        for v, a in zip(program.inputs, arrays, strict=True)
-        if v in needed
-    ]
+    fed = [(v, a) for v, a in zip(program.inputs, arrays, strict=True) if v in needed]
     smaller = replace(
         program,
         inputs=tuple(value for value, _ in fed),

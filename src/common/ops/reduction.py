@@ -181,9 +181,7 @@ min = _extremum(
 )
 
 
-def _lower_position(
-    extremum: Callable[..., Any], x: Any, axis: int | None, keepdims: bool
-) -> Any:
+def _lower_position(extremum: Callable[..., Any], x: Any, axis: int | None, keepdims: bool) -> Any:
     """Return the least position at which the extremum stands."""
     shape = tuple(x.shape)
     if axis is None:
@@ -197,9 +195,7 @@ def _lower_position(
     return min(where(hits, numbers, shape[at]), axis=at, keepdims=keepdims)
 
 
-def _position(
-    name: str, find: Callable[..., Any], extremum: Callable[..., Any], doc: str
-) -> Op:
+def _position(name: str, find: Callable[..., Any], extremum: Callable[..., Any], doc: str) -> Op:
     """Register an op that returns where along one axis an extremum stands."""
 
     def kernel(
