@@ -191,7 +191,8 @@ class _Writer:
         top = self.stages.top(part, root)
         self.values.emit(find_needed([top]), stage)
         if root.fold is None:
-            self._write_row(root, self.values.value(top))
+            if self.values.is_written(root):
+                self._write_row(root, self.values.value(top))
         else:
             self._accumulate(root, self.values.value(top), self.nest.outer)
 
