@@ -1,4 +1,4 @@
-"""BLAS: where its functions are, and the instructions that call them."""
+"""BLAS: where its functions are, and the functions of machine code that call them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from functools import lru_cache
 from typing import Any
 
 from common.errors import BackendError
+from staticgraph.backends.native.bases import Base
 from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.elements import FLOAT32, element_of
-from staticgraph.backends.native.memory_access import fill
-from staticgraph.backends.native.products import Matrix, Product
+from staticgraph.backends.native.module import Module
+from staticgraph.backends.native.products import Matrix, Product, Split
 from staticgraph.backends.native.register import Register
+from staticgraph.backends.native.roots import base_of
 
 FUNCTIONS = ("sgemm", "dgemm")
 """The functions whose addresses a run is given, in order."""
@@ -31,7 +33,7 @@ def blas_addresses() -> tuple[int, ...]:
         If SciPy is missing, or its functions are not what they were.
     """
     try:
-        table = _cython_blas().__pyx_capi__
+        table = load_cython_blas().__pyx_capi__
     except ImportError:
         raise BackendError(
             "the native backend needs SciPy for matrix products, and it is not installed",
@@ -41,7 +43,8 @@ def blas_addresses() -> tuple[int, ...]:
     return tuple([_address(table[name], name) for name in FUNCTIONS])
 
 
-def _cython_blas() -> Any:
+def load_cython_blas() -> Any:
+    """Return the module whose functions compiled code may call, without all of SciPy around it."""
     name = "scipy.linalg.cython_blas"
     if "scipy.linalg" not in sys.modules:
         # the module alone loads in 2 ms, the package around it in 400
@@ -77,55 +80,133 @@ def _address(capsule: Any, name: str) -> int:
     return address
 
 
-def write_product(
-    code: Code, product: Product, functions: list[Register], bases: tuple[Register, ...]
-) -> None:
-    """Write the calls that compute a product.
+def product_bases(product: Product) -> list[Base]:
+    """Return the addresses that the function of a product is given."""
+    operands = (*product.operation, product)
+    matrices = (product.left, product.right, product.result)
+    function = FUNCTIONS.index("sgemm" if product.dtype == FLOAT32 else "dgemm")
+    places: list[Base] = [
+        ("value", base_of(each), matrix.start) for each, matrix in zip(operands, matrices)
+    ]
+    return [("blas", None, function), *places]
+
+
+def write_product(module: Module, symbol: str, product: Product, split: Split) -> None:
+    """Write ``void symbol(ptr bases, i64 first, i64 last)``, some chunks of a product.
 
     Parameters
     ----------
-    code : Code
+    module : Module
+    symbol : str
     product : Product
-    functions : list of Register
-        The addresses of `FUNCTIONS`.
-    bases : tuple of Register
-        The addresses of the left and right operand and of the result.
+    split : Split
+        Into which chunks.
     """
-    element = element_of(product.dtype)
-    matrices = [product.left, product.right, product.result]
-    addresses = [
-        code.address(base, matrix.start, element)
-        for base, matrix in zip(bases, matrices, strict=True)
-    ]
-    if product.accumulates:
-        fill(code, bases[-1], 0, product.dtype, product.size, 64)
-    loops = []
-    for rounds, *steps in product.loops:
-        loop = code.begin_loop(0, rounds, 1, [])
-        loops.append(loop)
-        addresses = [
-            code.address(address, loop.index * step, element)
-            for address, step in zip(addresses, steps, strict=True)
-        ]
-    function = functions[0 if product.dtype == FLOAT32 else 1]
-    _write_gemm(code, product, function, addresses, element)
-    for loop in reversed(loops):
-        code.end_loop(loop, [])
+    _ProductWriter(module, product, split).write(symbol)
+
+
+class _ProductWriter:
+    def __init__(self, module: Module, product: Product, split: Split) -> None:
+        self.code = Code(module)
+        self.product = product
+        self.split = split
+        self.element = element_of(product.dtype)
+
+    def write(self, symbol: str) -> None:
+        code = self.code
+        first, last = (code.parameter(name, "i64") for name in ("%first", "%last"))
+        if self.split.axis == "rounds":
+            chunk, rounds = self.split.chunk, self.product.rounds
+            self._rounds(first * chunk, code.smaller(last * chunk, rounds), None)
+        else:
+            loop = code.begin_loop(first, last, 1, [])
+            self._rounds(code.constant(0, "i64"), self.product.rounds, loop.index)
+            code.end_loop(loop, [])
+        code.statement("ret void")
+        code.module.add_function(
+            symbol, code, "void", ["ptr %bases", "i64 %first", "i64 %last"], "internal"
+        )
+
+    def _rounds(self, start: Register, stop: Register | int, block: Register | None) -> None:
+        if self.product.rounds == 1:
+            self._round(None, block)
+            return
+        loop = self.code.begin_loop(start, stop, 1, [])
+        self._round(loop.index, block)
+        self.code.end_loop(loop, [])
+
+    def _round(self, number: Register | None, block: Register | None) -> None:
+        """Write one call of BLAS, of a block of a round."""
+        code, product = self.code, self.product
+        given = code.parameter("%bases", "ptr")
+        function, *bases = (code.load(code.address(given, i, "ptr"), "ptr") for i in range(4))
+        offsets: list[Register | int] = [0, 0, 0]
+        sums = 1
+        rest = number
+        for n, *steps in reversed(product.loops):
+            assert rest is not None
+            index = code.arithmetic("rem", rest, n)
+            rest = rest / n
+            offsets = [o + index * step if step else o for o, step in zip(offsets, steps)]
+            if product.accumulates and not steps[2]:
+                sums *= n
+        beta = _number(code, 0.0, self.element)
+        if sums > 1:
+            assert number is not None
+            again = code.arithmetic("rem", number, sums).differs(0)
+            zero, one = (
+                code.parameter(_number(code, value, self.element), "ptr") for value in (0.0, 1.0)
+            )
+            beta = code.select(again, one, zero).ref
+        rows, columns = _whole(code, product.rows), _whole(code, product.columns)
+        if block is not None:
+            offsets, rows, columns = self._block(block, offsets, rows, columns)
+        x, y, out = (
+            code.address(base, offset, self.element)
+            for base, offset in zip(bases, offsets, strict=True)
+        )
+        _write_gemm(code, product, function, (x, y, out), (rows, columns), beta, self.element)
+
+    def _block(
+        self, block: Register, offsets: list[Register | int], rows: str, columns: str
+    ) -> tuple[list[Register | int], str, str]:
+        """Return where the matrices of a block begin, and the addresses of its lengths."""
+        code, product, split = self.code, self.product, self.split
+        by_rows = split.axis == "rows"
+        length = product.rows if by_rows else product.columns
+        first = block * split.chunk
+        count = code.smaller(length - first, split.chunk)
+        address = code.allocate("i32", 1)
+        code.store(code.cast("trunc", count, "i32"), address)
+        left, right, result = product.left, product.right, product.result
+        if by_rows:
+            steps, rows = (left.row, 0, result.row), address.ref
+        else:
+            steps, columns = (0, right.column, result.column), address.ref
+        moved = [o + first * step if step else o for o, step in zip(offsets, steps)]
+        return moved, rows, columns
 
 
 def _write_gemm(
-    code: Code, product: Product, function: Register, addresses: list[Register], element: str
+    code: Code,
+    product: Product,
+    function: Register,
+    addresses: tuple[Register, Register, Register],
+    lengths: tuple[str, str],
+    beta: str,
+    element: str,
 ) -> None:
     """Write one call. BLAS counts columns first, so it is asked for the transposed product."""
     left, right, result = product.left, product.right, product.result
     rows, columns = product.rows, product.columns
     x, y, out = addresses
-    if result.column != 1 and columns > 1:
-        # the transposed product is what is in row-major order
+    row_count, column_count = lengths
+    if product.is_turned:
         left, right = _turned(right), _turned(left)
         result = _turned(result)
         x, y = y, x
         rows, columns = columns, rows
+        row_count, column_count = column_count, row_count
     inner = product.inner
     x_flag, x_width = _flag(left, rows, inner)
     y_flag, y_width = _flag(right, inner, columns)
@@ -133,15 +214,15 @@ def _write_gemm(
     arguments = [
         _letter(code, y_flag),
         _letter(code, x_flag),
-        _whole(code, columns),
-        _whole(code, rows),
+        column_count,
+        row_count,
         _whole(code, inner),
         _number(code, 1.0, element),
         y.ref,
         _whole(code, y_width),
         x.ref,
         _whole(code, x_width),
-        _number(code, 1.0 if product.accumulates else 0.0, element),
+        beta,
         out.ref,
         _whole(code, width),
     ]

@@ -14,6 +14,7 @@ from common.errors import RunError
 from common.tree import LEAF, Structure, flatten, unflatten
 from common.types import Array
 from staticgraph.backends.native.blas import blas_addresses
+from staticgraph.backends.native.blas_threads import blas_threads
 from staticgraph.backends.native.cache import assemble_cached
 from staticgraph.backends.native.code import Code
 from staticgraph.backends.native.definitions import Definition, Stored
@@ -24,10 +25,12 @@ from staticgraph.backends.native.pool import get_pool
 from staticgraph.backends.native.products import Product
 from staticgraph.backends.native.roots import Call, base_of
 from staticgraph.backends.native.segments import (
+    BLAS_ENTER,
     POOL_RUN,
     SPECIAL_SLOTS,
     STATUS,
     Segment,
+    is_shared,
     segments_of,
     write_module,
 )
@@ -53,7 +56,10 @@ class Machine:
             isinstance(step, Call) and isinstance(step.definition, Product)
             for step in plan.grouping.steps
         )
-        self.needs_threads = any(nest.chunks > 1 for nest in plan.nests.values())
+        self.shares_products = any(map(is_shared, plan.grouping.steps))
+        self.needs_threads = self.shares_products or any(
+            nest.chunks > 1 for nest in plan.nests.values()
+        )
         module, names = write_module(plan, self.segments)
         symbols = list(names)
         if self.signature is not None:
@@ -141,6 +147,13 @@ class State:
             pool.start()
             self.slots[special + POOL_RUN] = pool.run
             self.slots[special + POOL_RUN + 1] = pool.address
+        if machine.shares_products:
+            switch = blas_threads()
+            assert switch is not None
+            for number, address in enumerate(
+                (switch.enter, switch.leave, switch.address), special + BLAS_ENTER
+            ):
+                self.slots[number] = address
         program = plan.program
         self.variables = tuple(program.variables.values())
         self.constants = [np.ascontiguousarray(a) for a in program.constants.values()]

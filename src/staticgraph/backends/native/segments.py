@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from staticgraph.backends.native.bases import Base
-from staticgraph.backends.native.blas import FUNCTIONS, write_product
+from staticgraph.backends.native.blas import FUNCTIONS, product_bases, write_product
+from staticgraph.backends.native.blas_threads import blas_threads
 from staticgraph.backends.native.code import Code
-from staticgraph.backends.native.definitions import Definition
 from staticgraph.backends.native.kernels import write_combination, write_kernel
 from staticgraph.backends.native.loops import Nest
 from staticgraph.backends.native.module import Module
 from staticgraph.backends.native.planning import Location, NativePlan
-from staticgraph.backends.native.products import Product
+from staticgraph.backends.native.pool import thread_count
+from staticgraph.backends.native.products import Product, Split
 from staticgraph.backends.native.register import Register
 from staticgraph.backends.native.roots import Call, Kernel, base_of
 from staticgraph.backends.native.scatter import scatter_key, write_scatter
@@ -36,14 +37,30 @@ def segments_of(plan: NativePlan) -> list[Segment | Call]:
     return result
 
 
+BLAS_ALONE_TERMS = 1 << 17
+"""A product of fewer multiplications is computed by one thread of BLAS in any case (OpenBLAS cuts
+up what has more than 1 << 18)."""
+
+
+def is_shared(step: Kernel | Call) -> bool:
+    """Tell whether a step is a product so large that not BLAS is to share it among threads."""
+    product = step.definition if isinstance(step, Call) else None
+    return (
+        isinstance(product, Product)
+        and product.terms > BLAS_ALONE_TERMS
+        and blas_threads() is not None
+    )
+
+
 class _Kernels:
-    """The functions of kernels, equal ones written once."""
+    """The functions of kernels and products, equal ones written once."""
 
     def __init__(self, module: Module, plan: NativePlan) -> None:
         self.module = module
         self.plan = plan
         self._known: dict[Any, tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]] = {}
         self._scatters: dict[Any, str] = {}
+        self._products: dict[Any, tuple[str, Split]] = {}
 
     def find(self, kernel: Kernel) -> tuple[str, str, list[Base], list[Base]]:
         """Return a kernel's function, the one that combines its chunks, and their addresses."""
@@ -59,6 +76,16 @@ class _Kernels:
             for order in orders
         ]
         return run, combine, bases[0], bases[1]
+
+    def find_product(self, product: Product) -> tuple[str, Split]:
+        """Return the function that computes chunks of a product, and the chunks there are."""
+        known = self._products.get(product.geometry)
+        if known is None:
+            threads = 1 if blas_threads() is None else thread_count()
+            name, split = f"product_{len(self._products)}", product.split(threads)
+            write_product(self.module, name, product, split)
+            known = self._products[product.geometry] = name, split
+        return known
 
     def find_scatter(self, scattered: Scattered) -> str:
         """Return the function that adds elements where they are selected."""
@@ -104,17 +131,28 @@ def _write_segment(
     module: Module, plan: NativePlan, kernels: _Kernels, name: str, segment: Segment
 ) -> None:
     """Write the function that runs a segment; a long one calls a function for each stretch."""
-    if len(segment) <= STRETCH:
+    alone = any(map(is_shared, segment))
+    if len(segment) <= STRETCH and not alone:
         _SegmentWriter(module, plan, kernels).write(name, segment)
         return
     code = Code(module)
+    if alone:
+        _switch_blas(code, plan, BLAS_ENTER)
     for start in range(0, len(segment), STRETCH):
         part = f"{name}_{start}"
         stretch = segment[start : start + STRETCH]
         _SegmentWriter(module, plan, kernels).write(part, stretch, "internal", "noinline optnone")
         code.statement(f"call void @{part}(ptr %slots)")
+    if alone:
+        _switch_blas(code, plan, BLAS_ENTER + 1)
     code.statement("ret void")
     module.add_function(name, code, "void", ["ptr %slots"])
+
+
+def _switch_blas(code: Code, plan: NativePlan, slot: int) -> None:
+    """Write the call that lets BLAS use one thread, or its own again."""
+    switch, words = _special(code, plan, slot), _special(code, plan, BLAS_ENTER + 2)
+    code.statement(f"call void {switch.ref}(ptr {words.ref})")
 
 
 STRETCH = 64
@@ -132,15 +170,14 @@ class _SegmentWriter:
         self.widest = 0
 
     def write(self, name: str, segment: Segment, linkage: str = "", attributes: str = "") -> None:
-        functions: list[Register] = []
         for step in segment:
             if isinstance(step, Kernel):
                 self._kernel(step)
             elif isinstance(step.definition, Scattered):
-                self._scatter(step)
+                self._scatter(step.definition)
             else:
-                functions = functions or _functions(self.code, self.plan)
-                _write_product(self.code, self.plan, step.definition, functions)
+                assert isinstance(step.definition, Product)
+                self._product(step.definition)
         if self.widest:
             self.code.allocations.append(f"  %bases = alloca [{self.widest} x ptr], align 8")
         self.code.statement("ret void")
@@ -154,7 +191,9 @@ class _SegmentWriter:
         given = self.code.parameter("%bases", "ptr")
         for number, (kind, definition, start) in enumerate(bases):
             if kind == "status":
-                address = _status(self.code, self.plan)
+                address = _special(self.code, self.plan, STATUS)
+            elif kind == "blas":
+                address = _special(self.code, self.plan, start)
             else:
                 assert definition is not None
                 places = self.plan.partials if kind == "partial" else self.plan.locations
@@ -165,21 +204,28 @@ class _SegmentWriter:
     def _kernel(self, kernel: Kernel) -> None:
         code, nest = self.code, self.plan.nests[kernel]
         run, combine, used, combined = self.kernels.find(kernel)
-        self._fill(used)
-        if nest.chunks > 1:
-            share, pool = (_special(code, self.plan, POOL_RUN + i) for i in range(2))
-            code.statement(
-                f"call void {share.ref}(ptr {pool.ref}, ptr @{run}, ptr %bases, i64 {nest.chunks})"
-            )
-        else:
-            code.statement(f"call void @{run}(ptr %bases, i64 0, i64 1)")
+        self._run(run, used, nest.chunks)
         if combine:
             self._fill(combined)
             code.statement(f"call void @{combine}(ptr %bases)")
 
-    def _scatter(self, step: Call) -> None:
-        scattered = step.definition
-        assert isinstance(scattered, Scattered)
+    def _run(self, function: str, bases: list[Base], chunks: int) -> None:
+        """Write the call of a function for all its chunks, which threads may share."""
+        code = self.code
+        self._fill(bases)
+        if chunks > 1:
+            share, pool = (_special(code, self.plan, POOL_RUN + i) for i in range(2))
+            code.statement(
+                f"call void {share.ref}(ptr {pool.ref}, ptr @{function}, ptr %bases, i64 {chunks})"
+            )
+        else:
+            code.statement(f"call void @{function}(ptr %bases, i64 0, i64 1)")
+
+    def _product(self, product: Product) -> None:
+        function, split = self.kernels.find_product(product)
+        self._run(function, product_bases(product), split.chunks)
+
+    def _scatter(self, scattered: Scattered) -> None:
         places = [(base_of(place.base), place.start) for place in scattered.places]
         bases: list[Base] = [("value", scattered, 0), ("status", None, 0)]
         bases += [("value", *place) for place in places]
@@ -190,31 +236,14 @@ class _SegmentWriter:
 # the slots behind the arena's
 STATUS = len(FUNCTIONS)
 POOL_RUN = STATUS + 1
-SPECIAL_SLOTS = POOL_RUN + 2
+BLAS_ENTER = POOL_RUN + 2
+SPECIAL_SLOTS = BLAS_ENTER + 3
 
 
 def _special(code: Code, plan: NativePlan, number: int) -> Register:
     """Return what is in one of the slots behind the arena's."""
     slots = code.parameter("%slots", "ptr")
     return code.load(code.address(slots, plan.arena_slot + 1 + number, "ptr"), "ptr")
-
-
-def _functions(code: Code, plan: NativePlan) -> list[Register]:
-    return [_special(code, plan, number) for number in range(len(FUNCTIONS))]
-
-
-def _write_product(
-    code: Code, plan: NativePlan, product: Definition, functions: list[Register]
-) -> None:
-    assert isinstance(product, Product)
-    bases = tuple(
-        [_address(code, plan.locations[base_of(each)]) for each in (*product.operation, product)]
-    )
-    write_product(code, product, functions, bases)
-
-
-def _status(code: Code, plan: NativePlan) -> Register:
-    return _special(code, plan, STATUS)
 
 
 def _address(code: Code, location: Location) -> Register:
