@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,12 @@ from common.errors import (
     warn,
 )
 from common.source import Source
+from common.types import TensorType
 from staticgraph.build import require_graph, to_node
 from staticgraph.graph import Graph, current_graph
 from staticgraph.node import Node
 from staticgraph.roles import STOP_GRADIENT
+from staticgraph.tuples import TupleGradient
 
 
 def gradients(
@@ -90,6 +93,36 @@ def gradients(
         roots = _roots(graph, targets, grad_ys)
         found = _pull(graph, targets, roots, sources)
         return [_result(graph, found.get(x), x, targets, unused) for x in sources]
+
+
+def gradients_onto(
+    ys: Sequence[Node], xs: Sequence[Node], grad_ys: Sequence[Node], totals: Mapping[Node, Node]
+) -> list[Node]:
+    """Declare the gradients of `ys`, in the graph that is being declared, on top of `totals`.
+
+    Parameters
+    ----------
+    ys, xs, grad_ys
+        As in `gradients`; nodes of this graph, with a cotangent for each of `ys`.
+    totals : mapping of Node to Node
+        What the gradients of some of `xs` are already. Contributions are added to it one by one.
+
+    Returns
+    -------
+    list of Node
+        A gradient for each of `xs`, zeros where there is none.
+    """
+    graph = require_graph("gradients")
+    found = _pull(graph, list(ys), list(grad_ys), list(xs), totals)
+    return [
+        found[x] if x in found else totals[x] if x in totals else zeros_of(graph, x.type)
+        for x in xs
+    ]
+
+
+def zeros_of(graph: Graph, type: TensorType) -> Node:
+    """Declare zeros of that type."""
+    return graph.constant_array(np.zeros(type.shape, type.dtype))
 
 
 def _listed(nodes: Any, what: str) -> list[Node]:
@@ -178,40 +211,56 @@ def _path(ys: list[Node], xs: list[Node]) -> set[Node]:
     return path
 
 
-def _pull(graph: Graph, ys: list[Node], roots: list[Node], xs: list[Node]) -> dict[Node, Node]:
-    """Return the gradients of `xs`, for those that have one.
+def _pull(
+    graph: Graph,
+    ys: list[Node],
+    roots: list[Node],
+    xs: list[Node],
+    totals: Mapping[Node, Node] = MappingProxyType({}),
+) -> dict[Node, Node]:
+    """Return the gradients of `xs`, for those that have one, on top of `totals`.
 
     What is declared for the gradient of a node is declared for that node's line.
     """
     path = _path(ys, xs)
-    grads: dict[Node, Any] = {}
+    grads: dict[Node, Any] = {x: total for x, total in totals.items() if x in path}
     for y, g in zip(ys, roots, strict=True):
         if y in path:
             grads[y] = grads[y] + g if y in grads else g
     found: dict[Node, Node] = {}
-    wanted = set(xs)
+    targets = set(xs)
     heap = [(-node.sequence, node) for node in grads]
     heapify(heap)
+    waiting = set(grads)
     outer = graph.line
     try:
         while heap:
             _, node = heappop(heap)
             g = grads.pop(node)
-            if node in wanted:
+            if node in targets:
                 found[node] = g
             graph.line = node.source
-            # all rules run before any sum, as in dyngraph: second derivatives see the same order
-            pulled = [
-                (operand, _contribution(node, position, g))
+            wanted = [
+                position
                 for position, operand in enumerate(node.operands)
                 if operand in path and _passes(node, position)
             ]
+            if isinstance(g, TupleGradient):
+                g.wanted = frozenset(wanted)
+                g.totals = {x: grads[x] for x in node.operands if x in grads}
+            # all rules run before any sum, as in dyngraph: second derivatives see the same order
+            pulled = [(node.operands[i], _contribution(node, i, g)) for i in wanted]
+            if isinstance(g, TupleGradient):
+                for operand in g.continued:  # its sum so far is part of the contribution
+                    del grads[operand]
             for operand, contribution in pulled:
                 if operand in grads:
                     grads[operand] = grads[operand] + contribution
                 else:
                     grads[operand] = contribution
-                    heappush(heap, (-operand.sequence, operand))
+                    if operand not in waiting:
+                        waiting.add(operand)
+                        heappush(heap, (-operand.sequence, operand))
     finally:
         graph.line = outer
     return found
@@ -222,8 +271,7 @@ def _contribution(node: Node, position: int, g: Node) -> Any:
     op, operands = node.op, node.operands
     rule = op.operand_rule(position)
     assert rule is not None
-    needs = rule.operands if op.arity is not None else rule.operands * len(operands)
-    read = tuple(map(_read, operands, needs))
+    read = tuple(map(_read, operands, rule.needs(position, len(operands))))
     try:
         return pull_back(
             op, position, g, _read(node, rule.out), read, node.attrs, operands[position].type
@@ -249,7 +297,7 @@ def _result(graph: Graph, g: Node | None, x: Node, ys: list[Node], unused: str) 
         if unused == "raise":
             raise error
         warn(UnusedInputWarning(error.what, cause=error.cause, related=error.related))
-    return graph.constant_array(np.zeros(x.shape, x.dtype))
+    return zeros_of(graph, x.type)
 
 
 def _unused_error(x: Node, ys: list[Node]) -> UnusedInputError:

@@ -28,7 +28,7 @@ from staticgraph.expression import running_loop
 from staticgraph.inference import TypeTable
 from staticgraph.node import Node
 from staticgraph.roles import VARIABLE
-from staticgraph.symbolic import replaced_error
+from staticgraph.symbolic import endless_recursion, replaced_error
 
 _numbers = itertools.count(1)
 _MOST_DRAWN = 500
@@ -148,6 +148,8 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
     ) -> None:
         _stack.graphs.pop()
         better = replaced_error(error, traceback)
+        if isinstance(error, RecursionError) and self.parent is None:
+            better = endless_recursion(traceback)
         if better is not None:
             raise better from error
 

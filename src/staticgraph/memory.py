@@ -86,7 +86,7 @@ class BufferPlan:
         Bytes from the start of the arena, for each value that is computed into it. For a value
         that exists one block at a time, where its block is.
     in_place : mapping of Value to Value
-        The operand whose memory a result takes over.
+        The operand whose memory a result takes over: in the arena, or an input's own.
     last_use : mapping of Value to int
         For each value that owns memory the last step that reads it or a view of it; the number of
         steps for results.
@@ -131,6 +131,7 @@ def plan_buffers(
     steps: Sequence[Step],
     layouts: Mapping[Value, Layout],
     buffered: Collection[Value],
+    owned: Collection[Value] = (),
 ) -> BufferPlan:
     """Return where each value of `buffered` is kept in one arena.
 
@@ -148,8 +149,10 @@ def plan_buffers(
     buffered : collection of Value
         What the backend computes into memory that it is given; not views. Values that exist one
         block at a time are always planned.
+    owned : collection of Value
+        Inputs whose memory results may take over.
     """
-    planner = _Planner(steps, layouts, buffered, last_uses(program, steps, layouts))
+    planner = _Planner(steps, layouts, buffered, last_uses(program, steps, layouts), set(owned))
     for number, step in enumerate(steps):
         planner.plan_step(number, step)
     return BufferPlan(
@@ -195,6 +198,7 @@ class _Planner:
     layouts: Mapping[Value, Layout]
     buffered: Collection[Value]
     last_use: dict[Value, int]
+    owned: set[Value]
     arena: _Arena = field(default_factory=lambda: _Arena())
     offsets: dict[Value, int] = field(default_factory=dict)
     in_place: dict[Value, Value] = field(default_factory=dict)
@@ -218,7 +222,11 @@ class _Planner:
             if donor is not None:
                 self.given.add(donor)
                 self.in_place[output] = donor
-                self.offsets[output] = self.offsets[donor]
+                if donor in self.offsets:
+                    self.offsets[output] = self.offsets[donor]
+                else:
+                    self.owned.add(output)  # and may pass it on
+                    self.in_use += nbytes
                 continue
             self.in_use += nbytes
             if output in self.buffered:
@@ -239,15 +247,11 @@ class _Planner:
     ) -> Value | None:
         """Return the operand whose memory the result can take over, or None."""
         output = instruction.output
-        if (
-            output not in self.buffered
-            or output.type.nbytes < IN_PLACE_BYTES
-            or not isinstance(instruction.op.kernel, np.ufunc)
-        ):
+        if output.type.nbytes < IN_PLACE_BYTES or not isinstance(instruction.op.kernel, np.ufunc):
             return None
         for value in instruction.inputs:
             if (
-                value in self.offsets
+                self._is_to_be_had(value, output, step)
                 and value not in self.given
                 and value not in step.inner
                 and self.last_use[value] == number
@@ -257,6 +261,12 @@ class _Planner:
             ):
                 return value
         return None
+
+    def _is_to_be_had(self, value: Value, output: Value, step: Step) -> bool:
+        """Tell whether `output` may lie in memory of the kind that `value` has."""
+        if value in self.offsets:
+            return output in self.buffered
+        return value in self.owned and step.loop is None
 
     def _read_only_as_itself(self, value: Value, step: Step, position: int) -> bool:
         """Tell whether `step` reads the memory of `value` element by element, up to `position`."""

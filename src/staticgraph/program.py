@@ -89,6 +89,8 @@ class Program:
         May repeat, and may be inputs, constants or variables.
     updates : tuple of (Variable, Value)
         What each assigned variable holds after the run.
+    owned : frozenset of Value
+        Inputs whose arrays a run may overwrite: the caller does not read them again.
     """
 
     inputs: tuple[Value, ...]
@@ -97,6 +99,7 @@ class Program:
     instructions: tuple[Instruction, ...]
     outputs: tuple[Value, ...]
     updates: tuple[tuple[Variable, Value], ...] = ()
+    owned: frozenset[Value] = frozenset()
 
     @property
     def results(self) -> tuple[Value, ...]:

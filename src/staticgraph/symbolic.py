@@ -5,19 +5,21 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
 from common.errors import (
     GraphError,
     InPlaceError,
+    NodeBudgetError,
     SideBySideError,
     SymbolicArrayError,
     SymbolicBoolError,
     SymbolicValueError,
 )
-from common.source import Source, user_frame
+from common.source import Source, is_users, source_of, user_frame
 from staticgraph.expression import Expression, expression_at
 from staticgraph.roles import PLACEHOLDER, VARIABLE
 
@@ -75,6 +77,27 @@ def replaced_error(
     if traceback is None or traceback.tb_lineno != last.source.line:
         return None
     return last if traceback.tb_frame.f_code.co_filename == last.source.filename else None
+
+
+def endless_recursion(traceback: TracebackType | None) -> SideBySideError:
+    """Return the error of a function that called itself until Python gave up, while traced."""
+    frames: list[tuple[CodeType, int]] = []
+    while traceback is not None:
+        if is_users(traceback.tb_frame.f_code):
+            frames.append((traceback.tb_frame.f_code, traceback.tb_lasti))
+        traceback = traceback.tb_next
+    calls = Counter(code for code, _ in frames)
+    code, times = calls.most_common(1)[0] if calls else (None, 0)
+    place = next((each for each in reversed(frames) if each[0] is code), None)
+    name = "a function" if code is None else code.co_qualname
+    return NodeBudgetError(
+        f"{name} called itself {times:,} times while it was traced, without an end",
+        cause="every call declares its nodes, both branches of a cond included: only what is known "
+        "while tracing can end a recursion, never a value of the graph",
+        fix="let a static argument, such as a depth, end it; declare a loop with while_loop or "
+        "scan; or run the recursion in dyngraph",
+        source=None if place is None else source_of(place),
+    )
 
 
 def asked_by_networkx() -> bool:

@@ -40,15 +40,24 @@ class TupleGradient:
     items : dict of int to Node
     memo : dict
         What the op's rule keeps between its operands: the gradient op is declared once.
+    totals : dict of Node to Node
+        The sum of what others have contributed to the gradient of each operand so far.
+    wanted : frozenset of int
+        The positions of the operands whose gradients are asked for.
+    continued : set of Node
+        The operands whose sum the rule has gone on from, so that its own result contains it.
     """
 
-    __slots__ = ("dtype", "items", "memo", "shape")
+    __slots__ = ("continued", "dtype", "items", "memo", "shape", "totals", "wanted")
 
     def __init__(self, type: TensorType, items: dict[int, Any]) -> None:
         self.shape = type.shape
         self.dtype = type.dtype
         self.items = items
         self.memo: dict[str, Any] = {}
+        self.totals: dict[Any, Any] = {}
+        self.wanted: frozenset[int] = frozenset()
+        self.continued: set[Any] = set()
 
     def __add__(self, other: TupleGradient) -> TupleGradient:
         merged = dict(self.items)
@@ -59,6 +68,13 @@ class TupleGradient:
     def given(self, count: int) -> tuple[bool, ...]:
         """Tell for each of `count` results whether it has a gradient."""
         return tuple(index in self.items for index in range(count))
+
+    def continue_total(self, operand: Any) -> Any:
+        """Return the sum to go on from for `operand`, or None; it is then part of the result."""
+        if operand not in self.totals or operand in self.continued:
+            return None
+        self.continued.add(operand)
+        return self.totals[operand]
 
     def in_order(self) -> list[Any]:
         """Return the gradients there are, by result."""

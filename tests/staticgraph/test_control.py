@@ -217,7 +217,7 @@ def test_carries_are_stacked_only_for_a_gradient():
     graph = sg.trace(lambda *a: recurrent(sg, *a), *arguments)
     run = sg.compile(graph.outputs, graph.inputs)
     (scan,) = [i for i in run.program.instructions if "keep" in i.attrs]
-    assert scan.attrs["keep"] == (True, False)
+    assert scan.attrs["keep"] == (False, True)
 
 
 def test_build_does_not_depend_on_the_length_of_a_loop():

@@ -115,6 +115,8 @@ class _Generator:
             self.add(self.call(instruction, operands), instruction)
             return
         name = self.writer.name_of(output)
+        if output in self.plan.in_place:  # an input's own memory
+            operands.append(self.writer.name_of(self.plan.in_place[output]))
         text = self.call(instruction, operands)
         layout = self.layouts[output]
         is_view = layout.base is not output and layout.strides is not None

@@ -38,7 +38,7 @@ def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
                 continue
             if step.loop is not None or _fits_a_place(instruction, layouts[output]):
                 buffered.add(output)
-    return plan_buffers(program, steps, layouts, buffered)
+    return plan_buffers(program, steps, layouts, buffered, program.owned)
 
 
 def _fits_a_place(instruction: Instruction, layout: Layout) -> bool:

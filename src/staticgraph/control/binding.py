@@ -22,20 +22,18 @@ class BoundRegion:
     Attributes
     ----------
     region : Region
+    run : callable
+        Takes row-major arrays of its input types, and gives a sequence of arrays.
     input_types, output_types : tuple of TensorType
     """
 
     __slots__ = ("input_types", "output_types", "region", "run")
 
-    def __init__(self, region: Region, run: Callable[..., tuple[Array, ...]]) -> None:
+    def __init__(self, region: Region, run: Callable[..., Sequence[Array]]) -> None:
         self.region = region
         self.run = run
         self.input_types = region.input_types
         self.output_types = region.output_types
-
-    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
-        """Run the region on row-major arrays of its input types."""
-        return self.run(*arrays)
 
     def __repr__(self) -> str:
         return repr(self.region)
@@ -43,15 +41,14 @@ class BoundRegion:
 
 def compile_region(
     region: Region, backend: str, passes: Sequence[Pass] | None
-) -> Callable[..., tuple[Array, ...]]:
+) -> Callable[..., Sequence[Array]]:
     """Return what runs `region`: as any program is compiled, without the checks of a call."""
     from staticgraph.backends import load_backend
 
     program = run_passes(lower_region(region), DEFAULT_PASSES if passes is None else passes)
     program = bind_regions(program, backend, passes)
     loaded = load_backend(backend)
-    call = loaded.build(program, loaded.plan(program)).call
-    return lambda *arrays: tuple(call(*arrays))
+    return loaded.build(program, loaded.plan(program)).call
 
 
 def lower_region(region: Region) -> Program:
@@ -71,7 +68,7 @@ def lower_region(region: Region) -> Program:
             cause="assignments are made once, when a run ends",
             fix="carry the value through the loop, and assign the result",
         )
-    return program
+    return replace(program, owned=frozenset(program.inputs[: region.owned]))
 
 
 def bind_regions(program: Program, backend: str, passes: Sequence[Pass] | None) -> Program:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,20 @@ from common.tree import flatten, unflatten
 from common.types import Array, TensorType
 from staticgraph.build import require_graph, to_node
 from staticgraph.control.binding import row_major
-from staticgraph.control.region import Region, region_from, require_same_types, share_captures
+from staticgraph.control.declaring import (
+    region_from,
+    require_callable,
+    require_same_types,
+    share_captures,
+)
+from staticgraph.control.region import Region
+from staticgraph.node import Node
 from staticgraph.tuples import ITEM, TupleGradient, TupleType
 
 
-def _switch(index: Any, *operands: Array, branches: Sequence[Region]) -> tuple[Array, ...]:
+def _switch(index: Any, *operands: Array, branches: Sequence[Region]) -> Sequence[Array]:
     chosen = min(max(int(index), 0), len(branches) - 1)
-    return branches[chosen](*map(row_major, operands))
+    return branches[chosen].run(*map(row_major, operands))
 
 
 def _switch_infer(
@@ -35,10 +42,17 @@ def _switch_rule(
     index, *rest = operands
     if "grads" not in g.memo:
         given = g.given(len(branches[0].outputs))
-        pulled = tuple(branch.pullback(given) for branch in branches)
-        values = declare_several(SWITCH, (index, *rest, *g.in_order()), {"branches": pulled})
-        floats = [i for i, x in enumerate(operands) if i and x.dtype.kind == "f"]
-        g.memo["grads"] = dict(zip(floats, values, strict=True))
+        totals = {
+            i: total
+            for i in sorted(g.wanted)
+            if (total := g.continue_total(operands[i])) is not None
+        }
+        wanted, started = [i - 1 for i in sorted(g.wanted)], [i - 1 for i in totals]
+        pulled = tuple(branch.pullback(given, wanted, started) for branch in branches)
+        values = declare_several(
+            SWITCH, (index, *rest, *g.in_order(), *totals.values()), {"branches": pulled}
+        )
+        g.memo["grads"] = dict(zip(sorted(g.wanted), values, strict=True))
     return g.memo["grads"][position]
 
 
@@ -83,46 +97,50 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     BranchTypeError
         If two branches return different types; both are shown.
     """
-    graph = require_graph("switch")
+    if callable(branches) or not isinstance(branches, Iterable):
+        raise ArgumentError(
+            f"switch: the branches are a {type(branches).__name__}, not a list",
+            cause="the index chooses one of several functions",
+            fix="pass a list of functions, or use cond to choose between two",
+        )
+    branches = list(branches)
     if not branches:
         raise ArgumentError(
             "switch: there are no branches",
             cause="one of them is to run",
             fix="pass at least one function",
         )
-    chosen = to_node(graph, index)
+    graph = require_graph("switch")
+    chosen = to_node(graph, np.asarray(index) if isinstance(index, int) else index)
     if chosen.shape or chosen.dtype.kind not in "iub":
         raise DTypeError(
             f"switch: the index is {chosen.type}",
             cause="it chooses one branch for the whole call",
             fix="pass one integer; to choose element by element, use where",
         )
+    names = [f"branch {number}" for number in range(len(branches))]
+    return _declare("switch", chosen, dict(zip(names, branches, strict=True)), operands)
+
+
+def _declare(
+    what: str, index: Node, branches: Mapping[str, Callable[..., Any]], operands: tuple[Any, ...]
+) -> Any:
+    """Declare the choice between `branches`, each with what errors call it."""
+    graph = require_graph(what)
+    require_callable(what, *branches.values())
     leaves, structure = flatten(operands)
     nodes = [to_node(graph, leaf) for leaf in leaves]
-    traced = [
-        region_from("switch", branch, [node.type for node in nodes], structure)
-        for branch in branches
+    types = [node.type for node in nodes]
+    traced = [region_from(what, branch, types, structure) for branch in branches.values()]
+    sides = [
+        (name, region.output_types, found, region.source)
+        for name, (region, found, _) in zip(branches, traced, strict=True)
     ]
-    first = traced[0]
-    for number, other in enumerate(traced[1:], 1):
-        require_same_types(
-            "switch" if len(traced) > 2 else "cond",
-            (
-                "branch 0" if len(traced) > 2 else "the false branch",
-                first[0].output_types,
-                first[1],
-                first[0].source,
-            ),
-            (
-                f"branch {number}" if len(traced) > 2 else "the true branch",
-                other[0].output_types,
-                other[1],
-                other[0].source,
-            ),
-        )
+    for side in sides[1:]:
+        require_same_types(what, sides[0], side)
     regions, outer = share_captures([t[0] for t in traced], [t[2] for t in traced])
-    values = declare_several(SWITCH, (chosen, *nodes, *outer), {"branches": tuple(regions)})
-    return unflatten(first[1], values)
+    values = declare_several(SWITCH, (index, *nodes, *outer), {"branches": tuple(regions)})
+    return unflatten(traced[0][1], values)
 
 
 def cond(
@@ -165,4 +183,6 @@ def cond(
     if chosen.dtype.kind != "b":
         chosen = cast(chosen, dtype=np.dtype(bool))
     index = cast(chosen, dtype=np.dtype(np.int64))
-    return switch(index, (false_fn, true_fn), *operands)
+    return _declare(
+        "cond", index, {"the false branch": false_fn, "the true branch": true_fn}, operands
+    )

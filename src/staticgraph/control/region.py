@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from common.errors import BranchTypeError, GraphError, ShapeError
 from common.op import Kind
-from common.source import Source, defined_at, user_source
-from common.tree import Structure, flatten, unflatten
-from common.types import Array, TensorType, broadcast_shapes
-from staticgraph.build import placeholder, require_graph, to_node
+from common.source import Source
+from common.types import Array, TensorType
+from staticgraph.build import placeholder, require_graph
 from staticgraph.effects import has_effect, silenced
 from staticgraph.graph import Graph, leaked
 from staticgraph.node import Node
@@ -44,11 +42,12 @@ class RegionGraph(Graph):
             if outer.op is CONSTANT:
                 known = self.constant_array(outer.attrs["value"])
             else:
-                known = self._input(outer.name, outer.type)
+                known = self.add_input(outer.name, outer.type)
             self.captured[node] = known
         return known
 
-    def _input(self, name: str, type: TensorType) -> Node:
+    def add_input(self, name: str, type: TensorType) -> Node:
+        """Declare a further input."""
         with self:
             return placeholder(self._new_name(name), type.shape, type.dtype)
 
@@ -60,10 +59,13 @@ class Region:
     ----------
     graph : Graph
     inputs, outputs : tuple of Node
+        An input may be any node of the graph; it is then not computed but passed.
     source : Source or None
         Where the function that declared it stands.
     quiet : bool
         Whether it only computes, and has none of the effects that are declared in it.
+    owned : int
+        How many of the first inputs a run may overwrite: the caller does not read them again.
     """
 
     def __init__(
@@ -73,15 +75,17 @@ class Region:
         outputs: Sequence[Node],
         source: Source | None = None,
         quiet: bool = False,
+        owned: int = 0,
     ) -> None:
         self.graph = graph
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.source = source
         self.quiet = quiet
+        self.owned = owned
         self._silent: Region | None = None
-        self._pullbacks: dict[Any, Region] = {}
-        self._default: Callable[..., tuple[Array, ...]] | None = None
+        self._pullbacks: dict[Any, Pullback] = {}
+        self._default: Callable[..., Sequence[Array]] | None = None
 
     @property
     def input_types(self) -> tuple[TensorType, ...]:
@@ -93,13 +97,14 @@ class Region:
         """The types of the outputs."""
         return tuple(node.type for node in self.outputs)
 
-    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
-        """Run the region alone; a compiled program binds its regions instead."""
+    @property
+    def run(self) -> Callable[..., Sequence[Array]]:
+        """What runs the region alone; a compiled program binds its regions instead."""
         if self._default is None:
             from staticgraph.control.binding import compile_region
 
             self._default = compile_region(self, "numpy", None)
-        return self._default(*arrays)
+        return self._default
 
     @property
     def effect(self) -> bool:
@@ -112,11 +117,20 @@ class Region:
             self._silent = Region(self.graph, self.inputs, self.outputs, self.source, quiet=True)
         return self._silent
 
+    def with_outputs(self, more: Sequence[Node]) -> Region:
+        """Return a region that gives `more` nodes of its graph, behind its outputs."""
+        outputs = (*self.outputs, *more)
+        return Region(self.graph, self.inputs, outputs, self.source, self.quiet, self.owned)
+
     def inline(self, operands: Sequence[Node]) -> list[Node]:
         """Declare this region's nodes again, on `operands`, in the graph that is being declared.
 
         What it prints or checks is left out: it is computed once more, for a gradient.
         """
+        here = self._declare_again(operands)
+        return [here[node] for node in self.outputs]
+
+    def _declare_again(self, operands: Sequence[Node]) -> dict[Node, Node]:
         graph = require_graph("inline")
         here: dict[Node, Node] = dict(zip(self.inputs, operands, strict=True))
         for node in sorted(self._needed(), key=lambda node: node.sequence):
@@ -130,152 +144,75 @@ class Region:
                 there = tuple(here[x] for x in node.operands)
                 attrs = silenced(node.attrs) if node.op.kind is Kind.CONTROL else node.attrs
                 here[node] = graph.add_op(node.op, there, attrs, type=node.type)
-        return [here[node] for node in self.outputs]
+        return here
 
     def _needed(self) -> set[Node]:
+        given = set(self.inputs)
         seen = set(self.outputs)
-        stack = list(seen)
+        stack = list(seen - given)
         while stack:
             for operand in stack.pop().operands:
                 if operand not in seen:
                     seen.add(operand)
-                    stack.append(operand)
+                    if operand not in given:
+                        stack.append(operand)
         return seen
 
-    def pullback(self, given: tuple[bool, ...]) -> Region:
+    def pullback(
+        self, given: Sequence[bool], wanted: Collection[int], started: Collection[int] = ()
+    ) -> Pullback:
         """Return the region that computes the gradients of this one.
 
         Parameters
         ----------
-        given : tuple of bool
+        given : sequence of bool
             Which outputs have a gradient.
+        wanted : collection of int
+            The positions of the inputs whose gradients are asked for.
+        started : collection of int, optional
+            Those of the inputs to whose gradients others have contributed before. Each contribution
+            is added to that sum by itself, as in dyngraph, so that the bits are the same.
 
         Returns
         -------
-        Region
-            Its inputs are this region's, then the given gradients; its outputs are the gradients
-            of the floating-point inputs, zeros where there is none.
+        Pullback
+            Its inputs are this region's, the given gradients and the sums; its outputs are the
+            gradients of the wanted inputs, in order, zeros where there is none.
         """
-        known = self._pullbacks.get(given)
+        key = (tuple(given), tuple(sorted(wanted)), tuple(sorted(started)))
+        known = self._pullbacks.get(key)
         if known is None:
-            from staticgraph.autodiff import gradients
+            known = self._pullbacks[key] = self._pull_back(*key)
+        return known
 
-            graph = RegionGraph(f"gradient of {self.graph.name}", self.graph)
-            with graph:
-                inputs = [graph._input(f"x{i}", t) for i, t in enumerate(self.input_types)]
-                wanted = [y for y, is_given in zip(self.outputs, given, strict=True) if is_given]
-                cotangents = [graph._input(f"g{i}", y.type) for i, y in enumerate(wanted)]
-                results = self.inline(inputs)
-                ys = [y for y, is_given in zip(results, given, strict=True) if is_given]
-                xs = [x for x in inputs if x.dtype.kind == "f"]
-                found = gradients(ys, xs, cotangents, unused="zero") if ys and xs else []
-                found = [to_node(graph, g) for g in found]
-            known = Region(graph, inputs + cotangents, found, self.source)
-            self._pullbacks[given] = known
+    def _pull_back(
+        self, given: tuple[bool, ...], wanted: tuple[int, ...], started: tuple[int, ...]
+    ) -> Pullback:
+        from staticgraph.autodiff import gradients_onto
+
+        graph = RegionGraph(f"gradient of {self.graph.name}", self.graph)
+        with graph:
+            inputs = [graph.add_input(f"x{i}", t) for i, t in enumerate(self.input_types)]
+            targets = [y for y, is_given in zip(self.outputs, given, strict=True) if is_given]
+            cotangents = [graph.add_input(f"g{i}", y.type) for i, y in enumerate(targets)]
+            totals = {inputs[i]: graph.add_input(f"sum{i}", inputs[i].type) for i in started}
+            here = self._declare_again(inputs)
+            ys = [here[y] for y in targets]
+            xs = [inputs[i] for i in wanted]
+            found = gradients_onto(ys, xs, cotangents, totals)
+        primal = {copy: node for node, copy in reversed(here.items())}
+        known = Pullback(graph, (*inputs, *cotangents, *totals.values()), found, self.source)
+        known.primal = primal
         return known
 
 
-def region_from(
-    name: str, function: Callable[..., Any], types: Sequence[TensorType], structure: Structure
-) -> tuple[Region, Structure, dict[Node, Node]]:
-    """Trace `function` on inputs of `types`, arranged as its arguments.
+class Pullback(Region):
+    """The region that computes the gradients of another one.
 
-    Returns
-    -------
-    region : Region
-        Without inputs for what it captured.
-    structure
-        Of what the function returned.
-    captured : dict of Node to Node
-        The nodes of the graph around it that the function used, with what stands for them inside.
+    Attributes
+    ----------
+    primal : dict of Node to Node
+        The nodes that only repeat what the other region computes, with the node they repeat.
     """
-    parent = require_graph(name)
-    graph = RegionGraph(f"{name} {getattr(function, '__name__', 'function')}", parent)
-    with graph:
-        inputs = [graph._input(f"x{i}", type) for i, type in enumerate(types)]
-        result = function(*unflatten(structure, inputs))
-        leaves, found = flatten(result)
-        for leaf in leaves:
-            if callable(leaf) or isinstance(leaf, str):
-                raise GraphError(
-                    f"{name}: the function returned a {type(leaf).__name__}",
-                    cause="each value it returns is computed by the graph",
-                    fix="return nodes, in tuples, lists and dicts if there are several",
-                )
-        outputs = [to_node(graph, leaf) for leaf in leaves]
-    return Region(graph, inputs, outputs, _place_of(function)), found, graph.captured
 
-
-def _place_of(function: Callable[..., Any]) -> Source | None:
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return user_source()
-    return defined_at(code)
-
-
-def share_captures(
-    regions: Sequence[Region], captured: Sequence[dict[Node, Node]]
-) -> tuple[list[Region], list[Node]]:
-    """Give all regions the same further inputs: what any of them captured.
-
-    Returns
-    -------
-    regions : list of Region
-    outer : list of Node
-        What the further inputs stand for, in the graph around the regions.
-    """
-    parent = require_graph("control flow")
-    outer: dict[Node, Node] = {}  # what was captured, with what stands for it here
-    for each in captured:
-        for node, inner in each.items():
-            if inner.op is not CONSTANT:
-                outer.setdefault(node, parent.adopt(node))
-    shared = []
-    for region, known in zip(regions, captured, strict=True):
-        graph = region.graph
-        assert isinstance(graph, RegionGraph)
-        more = [
-            known[node] if node in known else graph._input(node.name, node.type) for node in outer
-        ]
-        shared.append(Region(graph, (*region.inputs, *more), region.outputs, region.source))
-    return shared, list(outer.values())
-
-
-def require_same_types(
-    what: str,
-    first: tuple[str, Sequence[TensorType], Structure, Source | None],
-    second: tuple[str, Sequence[TensorType], Structure, Source | None],
-) -> None:
-    """Refuse two sides of a control-flow op that give different types.
-
-    Raises
-    ------
-    BranchTypeError
-        Showing what differs, and both lines.
-    """
-    name, types, structure, source = first
-    other, other_types, other_structure, other_source = second
-    related = ((f"{name} declared", source), (f"{other} declared", other_source))
-    if structure != other_structure:
-        raise BranchTypeError(
-            f"{what}: {name} gives {len(types)} values and {other} {len(other_types)}, "
-            "or arranges them otherwise",
-            fix="return the same tuples, lists and dicts from both",
-            related=related,
-        )
-    for position, (a, b) in enumerate(zip(types, other_types, strict=True)):
-        if a != b:
-            raise BranchTypeError(
-                f"{what}: value {position} is {a} from {name} and {b} from {other}",
-                fix="cast or broadcast one of them: " + _hint(a, b),
-                related=related,
-            )
-
-
-def _hint(a: TensorType, b: TensorType) -> str:
-    if a.dtype != b.dtype:
-        return f'x.astype("{a.dtype}")'
-    try:
-        return f"broadcast_to(x, {broadcast_shapes(a.shape, b.shape)})"
-    except ShapeError:
-        return "reshape or reduce it to the other's shape"
+    primal: dict[Node, Node]

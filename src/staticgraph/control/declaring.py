@@ -1,0 +1,268 @@
+"""Trace the functions that are passed to control flow, and require that their types agree."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from common.errors import (
+    ArgumentError,
+    BranchTypeError,
+    GraphError,
+    ShapeError,
+    SideBySideError,
+)
+from common.source import Source, defined_at, user_source
+from common.tree import LEAF, Structure, flatten, unflatten
+from common.types import TensorType, broadcast_shapes
+from staticgraph.build import require_graph, to_node
+from staticgraph.control.region import Region, RegionGraph
+from staticgraph.node import Node
+from staticgraph.roles import CONSTANT
+
+
+def region_from(
+    name: str, function: Callable[..., Any], types: Sequence[TensorType], structure: Structure
+) -> tuple[Region, Structure, dict[Node, Node]]:
+    """Trace `function` on inputs of `types`, arranged as its arguments.
+
+    Returns
+    -------
+    region : Region
+        Without inputs for what it captured.
+    structure
+        Of what the function returned.
+    captured : dict of Node to Node
+        The nodes of the graph around it that the function used, with what stands for them inside.
+    """
+    parent = require_graph(name)
+    require_parameters(name, function, structure[2])
+    graph = RegionGraph(f"{name} {getattr(function, '__name__', 'function')}", parent)
+    with graph:
+        inputs = [graph.add_input(f"x{i}", type) for i, type in enumerate(types)]
+        result = function(*unflatten(structure, inputs))
+        leaves, found = flatten(result)
+        for leaf in leaves:
+            if callable(leaf) or isinstance(leaf, str):
+                raise GraphError(
+                    f"{name}: the function returned a {type(leaf).__name__}",
+                    cause="each value it returns is computed by the graph",
+                    fix="return nodes, in tuples, lists and dicts if there are several",
+                )
+        outputs = [to_node(graph, leaf) for leaf in leaves]
+    return Region(graph, inputs, outputs, _place_of(function)), found, graph.captured
+
+
+def require_callable(name: str, *functions: Any) -> None:
+    """Refuse what is passed in place of a function.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    for function in functions:
+        if not callable(function):
+            raise ArgumentError(
+                f"{name}: {function!r} was passed where a function is expected",
+                cause="each branch, condition or body is a function that declares it",
+                fix="pass a function of the operands, such as lambda x: x + 1",
+            )
+
+
+def require_count(name: str, what: str, value: Any) -> int:
+    """Return `value`, which must be a whole number of at least 0.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    try:
+        count = operator.index(value)
+    except SideBySideError:  # a node says best itself that it is no number
+        raise
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise ArgumentError(
+            f"{name}: {what} is {value!r}",
+            cause="it is a number of steps",
+            fix=f"pass a whole number, such as {what}=100",
+        )
+    return count
+
+
+def require_parameters(
+    name: str, function: Callable[..., Any], arguments: Sequence[Structure]
+) -> None:
+    """Refuse a function that does not take the arguments that it will be passed.
+
+    Raises
+    ------
+    ArgumentError
+        With the line of the function, and how to write its parameters.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin says nothing of its parameters
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        called = getattr(function, "__name__", type(function).__name__)
+        shown = "lambda " if called == "<lambda>" else called
+        place = _place_of(function)
+        raise ArgumentError(
+            f"{name}: {shown}{signature} is called with {_counted(arguments)}",
+            cause=f"it gets {_listed(arguments)}",
+            fix=_parameters_fix(arguments),
+            related=(("the function declared", place),) if place is not None else (),
+        ) from None
+
+
+def _counted(arguments: Sequence[Structure]) -> str:
+    count = len(arguments)
+    return f"{count or 'no'} argument{'' if count == 1 else 's'}"
+
+
+def _described(structure: Structure) -> str:
+    if structure is None:
+        return "None"
+    if structure is LEAF:
+        return "a node"
+    kind, keys, children = structure
+    inside = f" with the keys {list(keys)}" if issubclass(kind, dict) else f" of {len(children)}"
+    return f"a {kind.__name__}{inside}"
+
+
+def _listed(arguments: Sequence[Structure]) -> str:
+    return ", ".join(map(_described, arguments)) or "nothing: what it needs it takes from outside"
+
+
+def _parameters_fix(arguments: Sequence[Structure]) -> str:
+    if not arguments:
+        return "write it without parameters, or pass the operands to the control flow as well"
+    names = "xyzuvw"[: len(arguments)] if len(arguments) > 1 else ["carry"]
+    fix = f"write it with {_counted(arguments).replace('argument', 'parameter')}"
+    for position, each in enumerate(arguments):
+        if each is not LEAF and each is not None and not issubclass(each[0], dict):
+            inner = ", ".join("abcdefgh"[: len(each[2])])
+            return f"{fix} and unpack inside: {inner or '()'} = {names[position]}"
+    return fix
+
+
+def require_carry(
+    what: str,
+    types: Sequence[TensorType],
+    structure: Structure,
+    out_types: Sequence[TensorType],
+    out_structure: Structure,
+    body: Region,
+) -> None:
+    """Refuse a body that returns another carry than it gets.
+
+    Raises
+    ------
+    BranchTypeError
+        Showing both.
+    """
+    require_same_types(
+        what,
+        ("the first carry", types, structure, user_source()),
+        ("the body", out_types, out_structure, body.source),
+    )
+
+
+def _place_of(function: Callable[..., Any]) -> Source | None:
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return user_source()
+    return defined_at(code)
+
+
+def share_captures(
+    regions: Sequence[Region],
+    captured: Sequence[dict[Node, Node]],
+    owned: Sequence[int] | None = None,
+) -> tuple[list[Region], list[Node]]:
+    """Give all regions the same further inputs: what any of them captured.
+
+    Parameters
+    ----------
+    regions : sequence of Region
+    captured : sequence of dict
+        For each region, the nodes around it with what stands for them inside.
+    owned : sequence of int, optional
+        How many of the first inputs each region may overwrite.
+
+    Returns
+    -------
+    regions : list of Region
+    outer : list of Node
+        What the further inputs stand for, in the graph around the regions.
+    """
+    parent = require_graph("control flow")
+    outer: dict[Node, Node] = {}  # what was captured, with what stands for it here
+    for each in captured:
+        for node, inner in each.items():
+            if inner.op is not CONSTANT:
+                outer.setdefault(node, parent.adopt(node))
+    shared = []
+    counts = owned or [0] * len(regions)
+    for region, known, count in zip(regions, captured, counts, strict=True):
+        graph = region.graph
+        assert isinstance(graph, RegionGraph)
+        more = [
+            known[node] if node in known else graph.add_input(node.name, node.type)
+            for node in outer
+        ]
+        inputs = (*region.inputs, *more)
+        shared.append(Region(graph, inputs, region.outputs, region.source, owned=count))
+    return shared, list(outer.values())
+
+
+def require_same_types(
+    what: str,
+    first: tuple[str, Sequence[TensorType], Structure, Source | None],
+    second: tuple[str, Sequence[TensorType], Structure, Source | None],
+) -> None:
+    """Refuse two sides of a control-flow op that give different types.
+
+    Raises
+    ------
+    BranchTypeError
+        Showing what differs, and both lines.
+    """
+    name, types, structure, source = first
+    other, other_types, other_structure, other_source = second
+    related = ((f"{name} declared", source), (f"{other} declared", other_source))
+    if structure != other_structure:
+        raise BranchTypeError(
+            f"{what}: {name} gives {len(types)} values and {other} {len(other_types)}, "
+            "or arranges them otherwise",
+            fix="return the same tuples, lists and dicts from both",
+            related=related,
+        )
+    for position, (a, b) in enumerate(zip(types, other_types, strict=True)):
+        if a != b:
+            raise BranchTypeError(
+                f"{what}: value {position} is {a} from {name} and {b} from {other}",
+                fix=_hint(name, a, other, b),
+                related=related,
+            )
+
+
+def _hint(name: str, a: TensorType, other: str, b: TensorType) -> str:
+    if a.dtype != b.dtype:
+        wider = np.promote_types(a.dtype, b.dtype)
+        sides = [side for side, type in ((name, a), (other, b)) if type.dtype != wider]
+        return f'cast what {" and ".join(sides)} gives: x.astype("{wider}")'
+    try:
+        wider_shape = broadcast_shapes(a.shape, b.shape)
+    except ShapeError:
+        return "reshape or reduce one of them to the other's shape"
+    sides = [side for side, type in ((name, a), (other, b)) if type.shape != wider_shape]
+    return f"broadcast what {' and '.join(sides)} gives: broadcast_to(x, {wider_shape})"

@@ -1,0 +1,203 @@
+"""scan: a loop over the positions of arrays, with a carry from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+
+from common.errors import ArgumentError
+from common.op import Kind, Op
+from common.tree import flatten, unflatten
+from common.types import Array, TensorType
+from staticgraph.build import require_graph, to_node
+from staticgraph.control.binding import row_major
+from staticgraph.control.conditional import declare_several
+from staticgraph.control.declaring import (
+    region_from,
+    require_callable,
+    require_carry,
+    require_count,
+    share_captures,
+)
+from staticgraph.control.region import Region
+from staticgraph.control.scan_gradient import scan_backwards
+from staticgraph.control.while_loop import own_copies
+from staticgraph.tuples import TupleGradient, TupleType
+
+
+def _scan(
+    *operands: Array,
+    body: Region,
+    carries: int,
+    sequences: int,
+    length: int,
+    reverse: bool,
+    keep: tuple[bool, ...],
+) -> tuple[Any, ...]:
+    # the body may overwrite the carry, and the results are arrays of their own
+    carry: Sequence[Array] = own_copies(operands[:carries])
+    xs = list(map(row_major, operands[carries : carries + sequences]))
+    outer = list(map(row_major, operands[carries + sequences :]))
+    stacks: list[Any] = [
+        np.empty((length, *type.shape), type.dtype) if kept else None
+        for type, kept in zip(body.output_types, keep, strict=True)
+    ]
+    saved = [(i, stack) for i, stack in enumerate(stacks[:carries]) if stack is not None]
+    ys = [(i, stack) for i, stack in enumerate(stacks) if i >= carries and stack is not None]
+    order = range(length - 1, -1, -1) if reverse else range(length)
+    positions = zip(*[_positions(x, order) for x in xs], strict=True) if xs else repeat(())
+    run = body.run
+    for step, at in zip(order, positions, strict=False):
+        for i, stack in saved:
+            stack[step] = carry[i]
+        results = run(*carry, *at, *outer)
+        carry = results[:carries]
+        for i, stack in ys:
+            stack[step] = results[i]
+    return (*carry, *stacks)
+
+
+def _positions(x: Array, order: range) -> Iterator[Array]:
+    """Return the positions of axis 0 in `order`, which is all of them, as arrays."""
+    if x.ndim > 1:
+        return iter(x if order.step > 0 else x[::-1])
+    return (x[i, ...] for i in order)  # iterating would give scalars
+
+
+def _scan_infer(
+    *operands: TensorType, body: Region, carries: int, length: int, **_: Any
+) -> TensorType:
+    stacked = [TensorType((length, *t.shape), t.dtype) for t in body.output_types]
+    return TupleType([*operands[:carries], *stacked])
+
+
+def _scan_rule(position: int, g: TupleGradient, out: Any, *operands: Any, **attrs: Any) -> Any:
+    if "grads" not in g.memo:
+        g.memo["grads"] = scan_backwards(g, out, operands)
+    return g.memo["grads"][position]
+
+
+SCAN = Op(
+    name="scan",
+    kind=Kind.CONTROL,
+    arity=None,
+    kernel=_scan,
+    infer=_scan_infer,
+    vjp=_scan_rule,
+    attrs={
+        "body": ...,
+        "carries": ...,
+        "sequences": ...,
+        "length": ...,
+        "reverse": False,
+        "keep": ...,
+    },
+    doc="Run the body once for each position of the sequences, with a carry from step to step. "
+    "Its results are the last carry, then stacks of the carry before each step, then of the other "
+    "values that the steps gave.",
+)
+
+
+def scan(
+    body_fn: Callable[..., Any],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """Declare a loop over the first axis of `xs` that carries a value from step to step.
+
+    Parameters
+    ----------
+    body_fn : callable
+        ``body_fn(carry, x) -> (carry, y)``; the carry keeps its structure and types. It may also
+        use nodes of the graph around it.
+    init : Node or tree of Node
+        The first carry.
+    xs : Node or tree of Node, optional
+        Of one length along axis 0; each step gets one position. Without it steps get None.
+    length : int, optional
+        The number of steps, needed without `xs`.
+    reverse : bool
+        Go from the last position to the first; `ys` stay in the order of `xs`.
+
+    Returns
+    -------
+    carry, ys
+        The last carry, and what the steps gave, stacked along a new axis 0. Differentiable to any
+        order.
+
+    Raises
+    ------
+    BranchTypeError
+        If the body changes the type of the carry; both are shown.
+    ArgumentError
+        If lengths differ, or there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import staticgraph as sg
+    >>> @sg.function
+    ... def sums(x):
+    ...     return sg.scan(lambda total, each: (total + each, total + each), x[0] * 0, x)
+    >>> sums(np.array([1.0, 2.0, 3.0]))
+    (array(6.), array([1., 3., 6.]))
+    """
+    graph = require_graph("scan")
+    require_callable("scan", body_fn)
+    leaves, structure = flatten(init)
+    nodes = [to_node(graph, leaf) for leaf in leaves]
+    x_leaves, x_structure = flatten(xs)
+    sequences = [to_node(graph, leaf) for leaf in x_leaves]
+    steps = _length(sequences, length)
+    types = [node.type for node in nodes]
+    x_types = [TensorType(x.shape[1:], x.dtype) for x in sequences]
+    arguments = (tuple, None, (structure, x_structure))
+    body, found, captured = region_from("scan", body_fn, [*types, *x_types], arguments)
+    if found is None or found == "*" or found[0] is not tuple or len(found[2]) != 2:
+        raise ArgumentError(
+            "scan: the body does not return a pair",
+            cause="a step gives the next carry and a value to stack",
+            fix="return (carry, y), or (carry, None) if there is nothing to stack",
+            related=(("the body declared", body.source),),
+        )
+    carry_structure, y_structure = found[2]
+    carries = len(nodes)
+    require_carry("scan", types, structure, body.output_types[:carries], carry_structure, body)
+    (body,), outer = share_captures((body,), (captured,), (carries,))
+    attrs = {
+        "body": body,
+        "carries": carries,
+        "sequences": len(sequences),
+        "length": steps,
+        "reverse": bool(reverse),
+        "keep": (True,) * len(body.outputs),
+    }
+    values = declare_several(SCAN, (*nodes, *sequences, *outer), attrs)
+    last = unflatten(structure, values[:carries])
+    return last, unflatten(y_structure, values[2 * carries :])
+
+
+def _length(sequences: Sequence[Any], length: int | None) -> int:
+    lengths: set[int] = set()
+    for x in sequences:
+        if not x.shape:
+            raise ArgumentError(
+                f"scan: {x!r} has no axis to go along",
+                cause="each step gets one position of axis 0",
+                fix="capture it instead: the body may use values from outside",
+            )
+        lengths.add(x.shape[0])
+    if length is not None:
+        lengths.add(require_count("scan", "length", length))
+    if len(lengths) != 1:
+        raise ArgumentError(
+            f"scan: the lengths are {sorted(lengths)}" if lengths else "scan: there is no length",
+            cause="all sequences are gone through together",
+            fix="pass sequences of one length, or length= without any",
+        )
+    return lengths.pop()

@@ -1,0 +1,235 @@
+"""while_loop: a body that runs as often as the data asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from common.errors import DTypeError, LoopBoundError, NotDifferentiableError
+from common.op import Kind, Op
+from common.tree import flatten, unflatten
+from common.types import Array, TensorType
+from staticgraph.autodiff import zeros_of
+from staticgraph.build import require_graph, to_node
+from staticgraph.control.binding import row_major
+from staticgraph.control.conditional import declare_several
+from staticgraph.control.declaring import (
+    region_from,
+    require_callable,
+    require_carry,
+    require_count,
+    share_captures,
+)
+from staticgraph.control.region import Region
+from staticgraph.control.residuals import split_pullback
+from staticgraph.tuples import TupleGradient, TupleType
+
+
+def own_copies(arrays: Sequence[Array]) -> list[Array]:
+    """Return copies that a region may overwrite."""
+    return [np.array(x, order="C") for x in arrays]
+
+
+def _bounded(max_steps: int) -> LoopBoundError:
+    return LoopBoundError(f"while_loop ran {max_steps:,} steps and its condition still holds")
+
+
+def _while(
+    *operands: Array, condition: Region, body: Region, carries: int, max_steps: int | None
+) -> Sequence[Array]:
+    # the body may overwrite the carry, and the results are arrays of their own
+    carry: Sequence[Array] = own_copies(operands[:carries])
+    outer = list(map(row_major, operands[carries:]))
+    holds, step = condition.run, body.run
+    steps = 0
+    while holds(*carry, *outer)[0]:
+        if steps == max_steps:
+            raise _bounded(steps)
+        carry = step(*carry, *outer)
+        steps += 1
+    return carry
+
+
+def _while_infer(*operands: TensorType, carries: int, **_: Any) -> TensorType:
+    return TupleType(operands[:carries])
+
+
+def _while_rule(
+    position: int,
+    g: TupleGradient,
+    _out: Any,
+    *operands: Any,
+    condition: Region,
+    body: Region,
+    carries: int,
+    max_steps: int | None,
+) -> Any:
+    if "grads" not in g.memo:
+        graph = require_graph("while_loop")
+        of_carry = [i for i in range(carries) if operands[i].dtype.kind == "f"]
+        of_outer = [i for i in sorted(g.wanted) if i >= carries]
+        cotangents = [
+            g.items[i] if i in g.items else zeros_of(graph, operands[i].type) for i in of_carry
+        ]
+        totals = [g.continue_total(operands[i]) for i in of_outer]
+        sums = [
+            zeros_of(graph, operands[i].type) if total is None else total
+            for i, total in zip(of_outer, totals, strict=True)
+        ]
+        given = [t.dtype.kind == "f" for t in body.output_types]
+        pullback = body.pullback(given, [*of_carry, *of_outer], of_outer)
+        saving, pulling = split_pullback(body.silent(), pullback)
+        attrs = {
+            "condition": condition.silent(),
+            "body": saving,
+            "pullback": pulling,
+            "carries": carries,
+            "max_steps": max_steps,
+        }
+        values = declare_several(WHILE_GRADIENT, (*operands, *cotangents, *sums), attrs)
+        g.memo["grads"] = dict(zip([*of_carry, *of_outer], values, strict=True))
+    return g.memo["grads"][position]
+
+
+WHILE = Op(
+    name="while_loop",
+    kind=Kind.CONTROL,
+    arity=None,
+    kernel=_while,
+    infer=_while_infer,
+    vjp=_while_rule,
+    attrs={"condition": ..., "body": ..., "carries": ..., "max_steps": None},
+    doc="Run the body while the condition holds.",
+)
+
+
+def _while_gradient(
+    *operands: Array,
+    condition: Region,
+    body: Region,
+    pullback: Region,
+    carries: int,
+    max_steps: int | None,
+) -> tuple[Array, ...]:
+    """Run the loop again, keeping what its gradient needs, then its steps backwards."""
+    arrays = list(map(row_major, operands))
+    inputs = len(body.input_types)
+    carry: Sequence[Array] = arrays[:carries]
+    outer = arrays[carries:inputs]
+    floats = sum(x.dtype.kind == "f" for x in carry)
+    grads: Sequence[Array] = arrays[inputs : inputs + floats]
+    sums: Sequence[Array] = arrays[inputs + floats :]
+    holds, step, pull = condition.run, body.run, pullback.run
+    history: list[tuple[Sequence[Array], Sequence[Array]]] = []
+    while holds(*carry, *outer)[0]:
+        if len(history) == max_steps:
+            raise _bounded(len(history))
+        results = step(*carry, *outer)
+        history.append((carry, results[carries:]))
+        carry = results[:carries]
+    if not history:  # the results are arrays of their own
+        return (*own_copies(grads), *own_copies(sums))
+    while history:
+        carry, residuals = history.pop()
+        pulled = pull(*carry, *outer, *grads, *sums, *residuals)
+        grads, sums = pulled[:floats], pulled[floats:]
+    return (*grads, *sums)
+
+
+def _while_gradient_infer(*operands: TensorType, body: Region, **_: Any) -> TensorType:
+    return TupleType(operands[len(body.input_types) :])  # those of the cotangents and sums
+
+
+def _while_gradient_rule(_position: int, _g: Any, _out: Any, *_operands: Any, **_attrs: Any) -> Any:
+    raise NotDifferentiableError(
+        "the second derivative of while_loop",
+        cause="its first derivative runs a number of steps that is not known beforehand",
+        fix="use scan or fori_loop with a fixed number of steps, or dyngraph",
+    )
+
+
+WHILE_GRADIENT = Op(
+    name="while_gradient",
+    kind=Kind.CONTROL,
+    arity=None,
+    kernel=_while_gradient,
+    infer=_while_gradient_infer,
+    vjp=_while_gradient_rule,
+    attrs={"condition": ..., "body": ..., "pullback": ..., "carries": ..., "max_steps": None},
+    doc="The gradients of while_loop.",
+)
+
+
+def while_loop(
+    cond_fn: Callable[..., Any],
+    body_fn: Callable[..., Any],
+    init: Any,
+    max_steps: int | None = None,
+) -> Any:
+    """Declare ``while cond_fn(carry): carry = body_fn(carry)``.
+
+    Parameters
+    ----------
+    cond_fn : callable
+        Gets the carry and returns one bool.
+    body_fn : callable
+        Gets the carry and returns the next one, of the same structure and types.
+    init : Node or tree of Node
+        The first carry. Both functions may also use nodes of the graph around them.
+    max_steps : int, optional
+        Raise LoopBoundError if the loop runs longer.
+
+    Returns
+    -------
+    Node or tree of Node
+        The last carry. Its gradient runs the loop again and keeps every carry; second derivatives
+        need `scan` or `fori_loop`.
+
+    Raises
+    ------
+    BranchTypeError
+        If the body returns other types than it gets; both are shown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import staticgraph as sg
+    >>> @sg.function
+    ... def root(x):
+    ...     return sg.while_loop(
+    ...         lambda r: sg.abs(r * r - x) > 1e-9, lambda r: (r + x / r) / 2, x
+    ...     )
+    >>> float(root(np.float64(2.0))).__round__(6)
+    1.414214
+    """
+    graph = require_graph("while_loop")
+    require_callable("while_loop", cond_fn, body_fn)
+    if max_steps is not None:
+        max_steps = require_count("while_loop", "max_steps", max_steps)
+    leaves, structure = flatten(init)
+    nodes = [to_node(graph, leaf) for leaf in leaves]
+    types = [node.type for node in nodes]
+    arguments = (tuple, None, (structure,))
+    condition, _, condition_captures = region_from("while_loop", cond_fn, types, arguments)
+    if len(condition.outputs) != 1 or condition.outputs[0].type != TensorType((), bool):
+        found = ", ".join(repr(t) for t in condition.output_types) or "nothing"
+        raise DTypeError(
+            f"while_loop: the condition gives {found}",
+            cause="it decides once a step whether to go on",
+            fix="return one bool, such as any(x > 0)",
+            related=(("the condition declared", condition.source),),
+        )
+    body, out_structure, body_captures = region_from("while_loop", body_fn, types, arguments)
+    require_carry("while_loop", types, structure, body.output_types, out_structure, body)
+    (condition, body), outer = share_captures(
+        (condition, body), (condition_captures, body_captures), (0, len(nodes))
+    )
+    attrs = {
+        "condition": condition,
+        "body": body,
+        "carries": len(nodes),
+        "max_steps": max_steps,
+    }
+    return unflatten(structure, declare_several(WHILE, (*nodes, *outer), attrs))
