@@ -109,7 +109,7 @@ def plan_nest(kernel: Kernel, index: Mapping[Definition, int], target: Target) -
         outer = sum(last < kernel.rows for _, last in bands)
     work = _work(kernel, parts)
     chunks, chunk = 1, extents[0] if extents else 1
-    lanes = _lanes(kernel, parts, target, extents[-1] if len(extents) > outer else 1)
+    lanes = _lanes(kernel, parts, target, _shortest(kernel, parts, bands[outer:]))
     cut = any(part.box[0] != (0, kernel.extents[0]) for part in parts) if ndim else False
     if work > SPLIT_WORK and extents and not cut and (outer or kernel.rows is None):
         if len(extents) > 1:
@@ -146,6 +146,15 @@ def _bands(kernel: Kernel, parts: list[Part]) -> list[tuple[int, int]]:
     return bands
 
 
+def _shortest(kernel: Kernel, parts: list[Part], bands: list[tuple[int, int]]) -> int:
+    """Return the fewest rounds that a part goes through the last loop inside a row."""
+    if not bands:
+        return 1
+    first, last = bands[-1]
+    scale = prod(kernel.extents[first + 1 : last + 1])
+    return min([(part.box[first][1] - part.box[first][0]) * scale for part in parts])
+
+
 def _lanes(kernel: Kernel, parts: list[Part], target: Target, length: int) -> int:
     """Return how many elements are worked on together: a power of two, at most `length`."""
     widest = 1
@@ -155,13 +164,7 @@ def _lanes(kernel: Kernel, parts: list[Part], target: Target, length: int) -> in
     for root in kernel.roots:
         widest = max(widest, root.definition.dtype.itemsize)
     lanes = target.lanes(max(widest, 4))
-    shortest = length
-    for part in parts:
-        if part.box:
-            start, stop = part.box[-1]
-            if (start, stop) != (0, kernel.extents[-1]):
-                shortest = min(shortest, stop - start)
-    while lanes > shortest:
+    while lanes > length:
         lanes //= 2
     return max(lanes, 1)
 

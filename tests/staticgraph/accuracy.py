@@ -1,0 +1,212 @@
+"""How far the native backend's functions are from the true values: measured, and documented.
+
+``python -m tests.staticgraph.accuracy`` goes through all 2**32 float32 numbers for each function
+(about two minutes each) and writes the largest error found into the table of ``docs/native.md``;
+``python -m tests.staticgraph.accuracy exp log`` does it for some. The tests read their bounds from
+the same table.
+"""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import staticgraph as sg
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "native.md"
+CHUNK = 1 << 15
+"""Numbers that are looked at together: what is made of them stays in the cache."""
+
+LOWEST = {"sigmoid": 128.0, "silu": 1024.0}
+"""Below that many times the smallest normal number, exp(-x) overflows and the result is 0, as it is
+in NumPy's kernel."""
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def erf(x):
+    from scipy import special
+
+    return special.erf(x)
+
+
+TRUTH = {
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "erf": erf,
+    "sigmoid": sigmoid,
+    "silu": lambda x: x * sigmoid(x),
+    "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
+}
+"""The true values, for operands of a type that is wider than the one that is tested."""
+
+
+class Documented(NamedTuple):
+    """A row of the table.
+
+    Attributes
+    ----------
+    single : float
+        The bound for float32, in units in the last place.
+    found : float or None
+        The largest error of all float32 numbers.
+    double : float
+        The bound for float64.
+    """
+
+    single: float
+    found: float | None
+    double: float
+
+
+_ROW = re.compile(r"^\| `(\w+)` +\| +([\d.]+) +\| +([\d.]*) +\| +([\d.]+) +\|$", re.MULTILINE)
+
+
+def documented():
+    """Return the rows of the table of `DOCUMENT`."""
+    rows = _ROW.findall(DOCUMENT.read_text(encoding="utf-8"))
+    return {
+        name: Documented(float(single), float(found) if found else None, float(double))
+        for name, single, found, double in rows
+    }
+
+
+def record(name, found):
+    """Write the largest error of a function into the table."""
+
+    def row(match):
+        if match[1] != name:
+            return match[0]
+        return f"| {f'`{name}`':<10} | {match[2]:>6} | {found:>6.3f} | {match[4]:>6} |"
+
+    text = DOCUMENT.read_text(encoding="utf-8")
+    DOCUMENT.write_text(_ROW.sub(row, text), encoding="utf-8")
+
+
+def compiled(name, x):
+    """Return the function of one operand like `x`, as machine code."""
+    with sg.Graph():
+        node = sg.placeholder("x", x.shape, x.dtype)
+        executable = sg.compile(getattr(sg, name)(node), [node], backend="native")
+    assert "left to NumPy" not in executable.report()
+    return executable
+
+
+def spacing(expected, wide):
+    """Return the distance of neighbouring numbers at each of `expected`, in the type `wide`."""
+    if expected.dtype != np.float32:
+        return np.spacing(np.abs(expected)).astype(wide)
+    # the power of two below, 2**23 times the distance: five times as quick
+    power = np.maximum(expected.view(np.uint32) & 0x7F800000, 0x00800000).view(np.float32)
+    return power.astype(wide) * 2.0**-23
+
+
+def largest_error(result, truth, lowest=0.0):
+    """Return the largest error in units in the last place.
+
+    Parameters
+    ----------
+    result : ndarray
+    truth : ndarray
+        Of a wider type.
+    lowest : float
+        Below that many times the smallest normal number a result may be anything as small.
+
+    Raises
+    ------
+    AssertionError
+        If what is infinite, zero or not a number is another result, or has another sign.
+    """
+    expected = truth.astype(result.dtype)
+    special = ~np.isfinite(expected) | (expected == 0)
+    if special.any():
+        wanted, given = expected[special], result[special]
+        np.testing.assert_array_equal(given, wanted)
+        number = ~np.isnan(wanted)
+        np.testing.assert_array_equal(np.signbit(given[number]), np.signbit(wanted[number]))
+    error = result.astype(truth.dtype)
+    error -= truth
+    np.abs(error, out=error)
+    error /= spacing(expected, truth.dtype)
+    skipped = special
+    if lowest:
+        tiny = lowest * np.finfo(result.dtype).tiny
+        small = ~special & (np.abs(expected) < tiny)
+        assert np.all(np.abs(result[small]) < 2 * tiny)
+        skipped = special | small
+    if skipped.any():
+        error[skipped] = 0.0
+    worst = float(error.max(initial=0.0))
+    assert worst == worst, "not a number for a number"
+    return worst
+
+
+def sweep(name, stride=1, first=0):
+    """Return the largest error of a function over every `stride`-th float32 number."""
+    truth = TRUTH[name]
+    count = -(-(2**32 - first) // stride)
+    offsets = np.arange(CHUNK, dtype=np.uint64) * stride + first
+    executable = compiled(name, np.empty(CHUNK, np.float32))
+    worst = 0.0
+    with np.errstate(all="ignore"):
+        for start in range(0, count, CHUNK):
+            # behind the last pattern come the first ones again
+            patterns = (offsets + start * stride).astype(np.uint32)
+            x = patterns.view(np.float32)
+            error = largest_error(
+                executable(x), truth(x.astype(np.float64)), LOWEST.get(name, 0.0)
+            )
+            worst = max(worst, error)
+    return worst
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="accuracy", description=__doc__)
+    parser.add_argument("functions", nargs="*", help="all, if none is named")
+    parser.add_argument("--stride", type=int, default=1)
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("SIDEBYSIDE_CACHE", "off")
+    bounds = documented()
+    failed = False
+    for name in options.functions or TRUTH:
+        try:
+            found = sweep(name, options.stride)
+        except AssertionError as error:
+            failed = True
+            print(f"{name}: {error}", flush=True)
+            continue
+        allowed = bounds[name].single
+        failed = failed or found > allowed
+        print(f"{name}: {found:.3f}, allowed {allowed}", flush=True)
+        if options.stride == 1:
+            record(name, found)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""What a program is expected to compute, and how far rounding may carry a result from it."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from common.op import Kind
+from tests.staticgraph.random_programs import is_exact
+
+ROUNDING = 4
+"""Units in the last place by which a perturbed run changes what an inexact instruction computes."""
+MARGIN = 16
+"""How much further than the perturbed runs a backend may be from NumPy."""
+
+
+def evaluate(program, arrays, rng=None):
+    """Return every value of `program`, as NumPy's kernels compute it.
+
+    With `rng` what an inexact instruction computes is changed a little, and what it reads, too, if
+    it adds numbers up: an error of a sum is relative to what is summed.
+    """
+    values = dict(zip(program.inputs, arrays, strict=True)) | dict(program.constants)
+    for each in program.instructions:
+        operands = [values[value] for value in each.inputs]
+        inexact = rng is not None and not is_exact(each.op)
+        if inexact and each.op.kind is not Kind.ELEMENTWISE:
+            operands = [changed(x, rng) for x in operands]
+        result = np.asarray(each.op.kernel(*operands, **each.attrs))
+        values[each.output] = changed(result, rng) if inexact else result
+    return values
+
+
+def changed(x, rng):
+    """Return an array with floating-point numbers a little smaller or larger."""
+    if x.dtype.kind != "f":
+        return x
+    noise = rng.uniform(-1, 1, x.shape) * (ROUNDING * np.finfo(x.dtype).eps)
+    return (x * (1 + noise)).astype(x.dtype)
+
+
+def inexact_values(program):
+    """Return the values that depend on an inexact instruction."""
+    found = set()
+    for each in program.instructions:
+        rounded = each.output.type.dtype.kind == "f" and not is_exact(each.op)
+        if rounded or found.intersection(each.inputs):
+            found.add(each.output)
+    return found
+
+
+class Expected(NamedTuple):
+    """An array that is expected.
+
+    Attributes
+    ----------
+    array : ndarray
+    bound : ndarray or None
+        How far each element may be from it; None if not at all.
+    free : ndarray
+        Where it may be anything.
+    """
+
+    array: np.ndarray
+    bound: np.ndarray | None
+    free: np.ndarray
+
+
+def bounds(program, arrays, samples):
+    """Return for each output what is expected of it."""
+    exact = evaluate(program, arrays)
+    rounded = inexact_values(program)
+    spread = {value: np.zeros(value.type.shape) for value in program.outputs}
+    free = {value: np.zeros(value.type.shape, bool) for value in program.outputs}
+    for seed in range(samples if rounded else 0):
+        other = evaluate(program, arrays, np.random.default_rng(seed))
+        for value in rounded.intersection(program.outputs):
+            a, b = np.asarray(exact[value]), np.asarray(other[value])
+            if a.dtype.kind != "f":
+                free[value] |= a != b
+                continue
+            finite = np.isfinite(a) & np.isfinite(b)
+            free[value] |= ~finite & ~((a == b) | (np.isnan(a) & np.isnan(b)))
+            far = np.abs(a.astype("float64") - b)
+            spread[value] = np.fmax(spread[value], np.where(finite, far, 0.0))
+    result = []
+    for value in program.outputs:
+        a = np.asarray(exact[value])
+        bound = None
+        if value in rounded and a.dtype.kind == "f":
+            info = np.finfo(a.dtype)
+            size = np.where(np.isfinite(a), np.abs(a.astype("float64")), 0.0)
+            bound = MARGIN * (spread[value] + size * float(info.eps) + float(info.tiny))
+        result.append(Expected(a, bound, free[value]))
+    return result
+
+
+def compare(expected, result):
+    """Return how `result` differs from what is expected; empty if it is near enough."""
+    array, bound, free = expected
+    if type(result) is not np.ndarray:
+        return f"a {type(result).__name__}"
+    if (result.shape, result.dtype) != (array.shape, array.dtype):
+        return f"{result.dtype}{result.shape} instead of {array.dtype}{array.shape}"
+    same = (array == result) | free
+    if array.dtype.kind == "f":
+        same |= np.isnan(array) & np.isnan(result)
+    worst = ""
+    if bound is not None:
+        with np.errstate(invalid="ignore"):
+            error = np.abs(array.astype("float64") - result.astype("float64"))
+        same |= error <= bound
+        if not same.all():
+            worst = f", off by {error[~same].max():.3g}, allowed {bound[~same].max():.3g}"
+    if same.all():
+        return ""
+    place = tuple(int(i) for i in np.argwhere(~same)[0])
+    found, wanted = result[place], array[place]
+    return f"{(~same).sum()} of {same.size} wrong{worst}; at {place} {found!r} for {wanted!r}"
