@@ -58,12 +58,27 @@ class OperandRule(NamedTuple):
     out : str
         ``"value"``, ``"type"`` or ``""``: what the rule reads of the result.
     operands : tuple of str
-        The same for each operand. For a variadic op it has one entry, which holds for all.
+        The same for each operand; for a variadic op, for those that the rule names.
+    rest : str
+        What a variadic op's rule reads of the operands that it does not name; ``"others"`` is the
+        values of all but the one whose gradient it gives.
     """
 
     rule: Rule
     out: str
     operands: tuple[str, ...]
+    rest: str = ""
+
+    def needs(self, position: int, count: int) -> tuple[str, ...]:
+        """Return what the gradient of the operand at `position` reads of each of `count`."""
+        named = self.operands[:count]
+        if len(named) == count:
+            return named
+        rest = "value" if self.rest == "others" else self.rest
+        needs = [*named, *[rest] * (count - len(named))]
+        if self.rest == "others" and position >= len(named):
+            needs[position] = "type"
+        return tuple(needs)
 
 
 def _need(name: str) -> str:
@@ -74,15 +89,15 @@ def _need(name: str) -> str:
 
 def _operand_rule(rule: Rule, variadic: bool) -> OperandRule:
     parameters = [
-        p.name
+        p
         for p in inspect.signature(rule).parameters.values()
         if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)
     ]
-    if variadic:
-        _, _, out, *operands = parameters
-    else:
-        _, out, *operands = parameters
-    return OperandRule(rule, _need(out), tuple(map(_need, operands)))
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    _, out, *operands = names[1:] if variadic else names
+    rest = "".join([p.name for p in parameters if p.kind is p.VAR_POSITIONAL])
+    need = rest if rest == "others" else _need(rest or "_")
+    return OperandRule(rule, _need(out), tuple(map(_need, operands)), need)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -109,7 +124,9 @@ class Op:
         One rule an operand (None where not differentiable), ``rule(g, out, *operands, **attrs)``;
         a variadic op has a single ``rule(position, g, out, *operands, **attrs)``. The parameter
         names say what the rule reads: a plain name reads the value, ``x_type`` only its
-        `TensorType`, ``_x`` nothing (None is passed). Executors keep no more than that.
+        `TensorType`, ``_x`` nothing (None is passed). Executors keep no more than that. The
+        variadic rule may end in ``*xs``, which follows the same convention; ``*others`` reads the
+        values of the other operands and the type of the one whose gradient it gives.
         Rules call ops and operators only, so they run on arrays, Tensors and Nodes alike.
     attrs : mapping of str to default
         Attributes in the order in which they may be passed by position; ``...`` means required.

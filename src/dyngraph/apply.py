@@ -29,6 +29,7 @@ from dyngraph.tape import (
     tick,
 )
 from dyngraph.tensor import Tensor, numeric
+from dyngraph.versions import storage_of
 
 ndarray = np.ndarray
 asarray = np.asarray
@@ -275,12 +276,17 @@ def make_attributed(op: Op) -> Callable[..., Any]:
             if special.count:
                 annotate(node)
             out._node = node
-        if op.view:
+        if op.view and (result.base is array or _shares(result, array)):
             out._parent = (x, op, attrs)
             x._remember_view(out)
         return out
 
     return _named(apply, op)
+
+
+def _shares(result: Array, array: Array) -> bool:
+    """Tell whether the result of a view op is one: a reshape may have to copy."""
+    return storage_of(result) is storage_of(array)
 
 
 def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
@@ -308,7 +314,7 @@ def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
         if result.dtype.kind == "c":
             raise _complex_error(op)
         out._node = record(op, arrays, edges, attrs, result)
-    if op.view and type(operands[0]) is Tensor:
+    if op.view and type(operands[0]) is Tensor and _shares(result, operands[0]._array):
         out._parent = (operands[0], op, attrs)
         operands[0]._remember_view(out)
     return out
@@ -358,7 +364,7 @@ def _plan(op: Op, tracked: tuple[bool, ...]) -> tuple[tuple[bool, ...], str, tup
         rule = op.operand_rule(position) if flows else None
         if rule is not None:
             needs_out = max(needs_out, rule.out)  # "value" > "type" > ""
-            wanted = rule.operands if op.arity is not None else rule.operands * len(tracked)
+            wanted = rule.needs(position, len(tracked))
             needs = [max(pair) for pair in zip(needs, wanted, strict=True)]
     return flowing, needs_out, tuple(needs)
 

@@ -26,7 +26,7 @@ from common.source import source_of, user_place
 from common.types import TensorType
 from dyngraph import failures, mode, versions
 from dyngraph.arguments import listed_tensors
-from dyngraph.tape import AccumulateGrad, Dropped, Freed, GradFn, Node
+from dyngraph.tape import AccumulateGrad, Dropped, Freed, GradFn, Node, extra_of
 from dyngraph.tensor import Tensor, numeric
 
 
@@ -296,11 +296,7 @@ def _tensor(g: Any) -> Tensor:
 
 def _accumulate(node: Node, g: Any) -> None:
     """Add `g` to the gradient that `node` keeps; the array kept is never shared."""
-    holder = node if isinstance(node, AccumulateGrad) else node.extra
-    if holder is None:
-        from dyngraph.tensor import _extra
-
-        holder = _extra(node)
+    holder = node if isinstance(node, AccumulateGrad) else extra_of(node)
     before = holder.grad
     if before is None:
         if not isinstance(g, Tensor):

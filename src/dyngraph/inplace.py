@@ -21,17 +21,18 @@ import numpy as np
 from common.errors import DTypeError, InPlaceError, ShapeError
 from common.op import Kind, Op, lookup, register
 from common.operators import UNARY_METHODS
+from common.ops.creation import zeros_like
 from common.types import Array, Shape, TensorType, broadcast_shapes, is_scalar
 from dyngraph.apply import record
 from dyngraph.mode import is_grad_enabled, special
 from dyngraph.namespace import NAMESPACE
-from dyngraph.tape import AccumulateGrad, GradFn
+from dyngraph.tape import AccumulateGrad, GradFn, Node, extra_of
 from dyngraph.tensor import Tensor, numeric
 from dyngraph.versions import changed, storage_of
 
 
 def _write_view(base: Array, values: Array, *, view: Op, view_attrs: Any) -> Array:
-    result = base.copy()
+    result = np.array(base)  # of its own, and an array: a sum of two 0-d gradients is a scalar
     view.kernel(result, **dict(view_attrs))[...] = values
     return result
 
@@ -63,13 +64,40 @@ write_view = register(
 )
 
 
-def write(target: Tensor, result: Tensor, operation: str) -> Tensor:
+overwrite = register(
+    Op(
+        name="_overwrite",
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=lambda base, values: np.array(np.broadcast_to(values, base.shape), base.dtype),
+        infer=lambda base, _values: base,
+        vjp=(
+            lambda g, _out, _base, _values: zeros_like(g),
+            lambda g, _out, _base, _values: g,
+        ),
+        alias=("copy",),
+        operand_names=("base", "values"),
+        doc="Return `values` in the shape and dtype of `base`, which has a gradient of zeros.",
+    )
+)
+
+
+def write(target: Tensor, result: Tensor, operation: str, replaces: bool = False) -> Tensor:
     """Overwrite `target` with `result`, values and graph, and return it.
+
+    Parameters
+    ----------
+    target, result : Tensor
+    operation : str
+        What the user wrote, for messages and for the version.
+    replaces : bool
+        Whether the result was not computed from the target.
 
     Raises
     ------
     InPlaceError
-        If a leaf that requires a gradient, or a view of one, would be changed while recording.
+        If a leaf that requires a gradient, or a view of one, would be changed while recording; or
+        through a view that was made while nothing was recorded.
     ShapeError, DTypeError
         If the result does not fit into the target.
     """
@@ -96,14 +124,10 @@ def write(target: Tensor, result: Tensor, operation: str) -> Tensor:
     chain = _ancestors(target)
     tracked = result._node is not None or any(x._node is not None for x in chain)
     if recording and tracked:
-        for x in chain:
-            if isinstance(x._node, AccumulateGrad):
-                raise InPlaceError(
-                    f"{operation} on a {'view of a ' if x is not target else ''}leaf that requires "
-                    "a gradient",
-                    cause="the leaf's own value is what the gradient is taken with respect to",
-                    fix="wrap parameter updates in no_grad(), or use the out-of-place form",
-                )
+        _check_family(chain, operation)
+        if target._node is not None and len(chain) == 1 and (replaces or result._node is None):
+            # what was there before keeps a gradient, of zeros
+            result = overwrite(target, result)
     if isinstance(result._node, GradFn):
         _keep_copies(result._node, array)
     np.copyto(array, result._array, casting="same_kind")
@@ -111,6 +135,25 @@ def write(target: Tensor, result: Tensor, operation: str) -> Tensor:
     if recording and tracked:
         _rebase(chain, result)
     return target
+
+
+def _check_family(chain: list[Tensor], operation: str) -> None:
+    for x in chain:
+        if isinstance(x._node, AccumulateGrad):
+            raise InPlaceError(
+                f"{operation} on a {'view of a ' if x is not chain[0] else ''}leaf that requires "
+                "a gradient",
+                cause="the leaf's own value is what the gradient is taken with respect to",
+                fix="wrap parameter updates in no_grad(), or use the out-of-place form",
+            )
+    for view, parent in itertools.pairwise(chain):
+        if view._node is None and parent._node is not None:
+            raise InPlaceError(
+                f"{operation} on a view that was made inside no_grad()",
+                cause="its base requires a gradient, and how the view follows from the base was "
+                "not recorded",
+                fix="make the view outside no_grad(), or make the change inside it",
+            )
 
 
 def _fits(shape: Shape, into: Shape) -> bool:
@@ -155,8 +198,19 @@ def _rebase(chain: list[Tensor], result: Tensor) -> None:
         arrays = [parent._array, view._array]
         node = record(write_view, arrays, [parent._node, node], how, parent._array)
     root = chain[-1]
-    root._node = node
+    _set_node(root, node)
     _derive_views(root)
+
+
+def _set_node(x: Tensor, node: Node | None) -> None:
+    """Let `x` go on from `node`; a gradient that it retains is from now on that of `node`."""
+    before = x._node
+    if isinstance(before, GradFn) and before.extra is not None and before.extra.retained:
+        if node is not None:
+            after = extra_of(node)
+            after.retained, after.grad = True, before.extra.grad
+        before.extra.retained, before.extra.grad = False, None
+    x._node = node
 
 
 def _derive_views(base: Tensor) -> None:
@@ -165,7 +219,8 @@ def _derive_views(base: Tensor) -> None:
         view = reference()
         if view is not None:
             _, op, attrs = view._parent
-            view._node = record(op, [base._array], [base._node], attrs, view._array)
+            node = record(op, [base._array], [base._node], attrs, view._array)
+            _set_node(view, node)
             _derive_views(view)
 
 
@@ -222,7 +277,7 @@ def zero_(self: Tensor) -> Tensor:
 
 def copy_(self: Tensor, source: Any) -> Tensor:
     """Overwrite the elements with those of `source`, which broadcasts; gradients flow to it."""
-    return write(self, _constant(source, self.dtype), "copy_")
+    return write(self, _constant(source, self.dtype), "copy_", replaces=True)
 
 
 def _constant(value: Any, dtype: np.dtype[Any]) -> Tensor:

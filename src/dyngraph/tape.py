@@ -221,12 +221,20 @@ class GeneralGradFn(GradFn):
 Node = GradFn | AccumulateGrad
 
 
+def extra_of(node: Node) -> Extra:
+    """Return the `Extra` of `node`, made if there is none yet."""
+    if node.extra is None:
+        node.extra = Extra()
+    return node.extra
+
+
 def grad_fn_type(op: Op, base: type[GradFn]) -> type[GradFn]:
     """Return the node class of `op`, named as PyTorch names it: ``mul`` gives ``MulBackward0``."""
     spelling = op.alias[0] if op.alias else op.name
     name = "".join(part.capitalize() for part in spelling.split("_")) + "Backward0"
     saves = any(
-        rule is not None and (rule.out == "value" or "value" in rule.operands) for rule in op.rules
+        rule is not None and bool({"value", "others"} & {rule.out, *rule.operands, rule.rest})
+        for rule in op.rules
     )
     members: dict[str, Any] = {"__slots__": (), "op": op, "saves": saves, "__module__": __name__}
     rules = [None if rule is None else rule.rule for rule in op.rules]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from common.errors import (
     ArgumentError,
     DTypeError,
+    InPlaceError,
     NonScalarError,
     NotDifferentiableError,
     OutOfMemoryError,
@@ -20,7 +21,7 @@ from common.op import REGISTRY
 from common.operators import ArrayOperators
 from common.types import DEFAULT_DTYPE, Array, TensorType
 from dyngraph import cut, printing
-from dyngraph.tape import AccumulateGrad, Extra, GradFn, new
+from dyngraph.tape import AccumulateGrad, GradFn, extra_of, new
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +122,7 @@ class Tensor(ArrayOperators):
         if isinstance(self._node, AccumulateGrad):
             self._node.grad = value
         elif self._node is not None:
-            _extra(self._node).grad = value
+            extra_of(self._node).grad = value
 
     @property
     def data(self) -> Tensor:
@@ -302,7 +303,19 @@ class Tensor(ArrayOperators):
         return out
 
     def detach_(self) -> Tensor:
-        """Drop this tensor's graph and return it."""
+        """Drop this tensor's graph and return it.
+
+        Raises
+        ------
+        InPlaceError
+            If the tensor is a view, whose graph is that of its base.
+        """
+        if self._node is not None and hasattr(self, "_parent"):
+            raise InPlaceError(
+                "detach_() on a view",
+                cause="a view shares its graph with its base",
+                fix="use detach(), which gives another tensor",
+            )
         if self._node is not None:
             self._cut = cut.Cut("detach_()")
         self._node = None
@@ -351,7 +364,7 @@ class Tensor(ArrayOperators):
                 fix="create an input with requires_grad=True",
             )
         if isinstance(self._node, GradFn):
-            _extra(self._node).retained = True
+            extra_of(self._node).retained = True
 
     @property
     def retains_grad(self) -> bool:
@@ -384,7 +397,7 @@ class Tensor(ArrayOperators):
                 cause="no gradient will reach it",
                 fix="create an input with requires_grad=True",
             )
-        hooks = _extra(self._node).hooks
+        hooks = extra_of(self._node).hooks
         hooks.append(hook)
         return Removable(hooks, hook)
 
@@ -443,12 +456,6 @@ class Removable:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
-
-
-def _extra(node: GradFn | AccumulateGrad) -> Extra:
-    if node.extra is None:
-        node.extra = Extra()
-    return node.extra
 
 
 def tensor(data: Any, dtype: npt.DTypeLike | None = None, requires_grad: bool = False) -> Tensor:

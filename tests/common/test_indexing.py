@@ -184,8 +184,21 @@ def test_the_gradients_of_assignment(key):
     kept = g.copy()
     kept[key] = 0
     np.testing.assert_allclose(x.grad.numpy(), kept)
-    repeated = g[key].reshape(-1, *value.shape).sum(0)
-    np.testing.assert_allclose(value.grad.numpy(), repeated)
+    order = np.arange(g[key].size).reshape(selected)
+    placed = np.zeros(g.shape, int)
+    placed[key] = order
+    stayed = np.where(placed[key] == order, g[key], 0)  # where an element is named twice, the last
+    np.testing.assert_allclose(value.grad.numpy(), stayed.reshape(-1, *value.shape).sum(0))
+
+
+def test_only_the_value_that_stays_gets_a_gradient():
+    x = dg.tensor(np.zeros(3), requires_grad=True)
+    value = dg.tensor(np.array([1.0, 2.0, 3.0]), requires_grad=True)
+    number = dg.tensor(np.array(4.0), requires_grad=True)
+    for indices in ([0, 0, 1], [-3, 0, 1], np.array([0, 0, 1])):
+        assert dg.gradcheck(lambda x, v, i=indices: set_item(x, i, v) ** 2, (x, value))
+        assert dg.gradcheck(lambda x, n, i=indices: set_item(x, i, n) ** 2, (x, number))
+        assert dg.gradgradcheck(lambda x, v, i=indices: set_item(x, i, v) ** 2, (x, value))
 
 
 def test_masks_that_are_tensors():

@@ -40,7 +40,7 @@ def gradients(op, operands, **attrs):
     found = []
     for position, x in enumerate(operands):
         rule = op.operand_rule(position)
-        needs = rule.operands * len(operands) if op.arity is None else rule.operands
+        needs = rule.needs(position, len(operands))
         saved = tuple(
             {"value": o, "type": type_of(o), "": None}[need]
             for o, need in zip(operands, needs, strict=True)

@@ -96,7 +96,7 @@ def differentiate(out, leaves, g):
             rule = value.op.operand_rule(position)
             if rule is None or not isinstance(operand, Value) or operand.dtype.kind != "f":
                 continue
-            needs = rule.operands * (len(value.operands) if value.op.arity is None else 1)
+            needs = rule.needs(position, len(value.operands))
             saved = tuple(
                 {"value": o, "type": type_of(o), "": None}[need]
                 for o, need in zip(value.operands, needs, strict=True)

@@ -182,7 +182,7 @@ def gradient(
     """Return the gradient of one operand by its rule, which sees only what it declares."""
     rule = op.operand_rule(position)
     out = np.asarray(op.kernel(*operands, **attrs))
-    needs = rule.operands if op.arity is not None else rule.operands * len(operands)
+    needs = rule.needs(position, len(operands))
     kept = tuple(map(read_by, needs, operands))
     operand_type = type_of(operands[position])
     return np.asarray(pull_back(op, position, g, read_by(rule.out, out), kept, attrs, operand_type))

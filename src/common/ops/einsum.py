@@ -216,17 +216,17 @@ def _einsum_infer(*types: TensorType, subscripts: str) -> TensorType:
     return TensorType(shape, np.result_type(*(t.dtype for t in types)))
 
 
-def _einsum_rule(position: int, g: Any, _out: Any, *operands: Any, subscripts: str) -> Any:
+def _einsum_rule(position: int, g: Any, _out: Any, *others: Any, subscripts: str) -> Any:
     """Contract `g` with the other operands, asking for the labels of this one.
 
     Labels of the operand that are nowhere else were summed alone: their gradient is constant along
     them. A label that the operand repeats selected a diagonal: an identity matrix puts it back.
     """
-    inputs, output, lengths = _parse(subscripts, tuple(x.shape for x in operands))
-    shape, labels = operands[position].shape, inputs[position]
+    inputs, output, lengths = _parse(subscripts, tuple(x.shape for x in others))
+    shape, labels = others[position].shape, inputs[position]
     free = iter([c for c in ascii_letters if c not in lengths])
     parts = [output, *(s for k, s in enumerate(inputs) if k != position)]
-    factors = [g, *(x for k, x in enumerate(operands) if k != position)]
+    factors = [g, *(x for k, x in enumerate(others) if k != position)]
     distinct: list[str] = []
     for axis, label in enumerate(labels):
         if label in distinct:

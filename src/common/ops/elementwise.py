@@ -127,9 +127,9 @@ pow = binary(
 )
 
 
-def _abs_vjp(g: Any, out: Any, x: Any) -> Any:
+def _abs_vjp(g: Any, _out: Any, x: Any) -> Any:
     if x.dtype.kind == "c":
-        return g * (conj(x) / out)
+        return g * (conj(x) / abs(x))
     return g * sign(x)
 
 

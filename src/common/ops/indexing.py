@@ -135,7 +135,7 @@ basic_index_gradient: Op = register(
 
 def _basic_set_kernel(x: Array, value: Any, out: Array | None = None, *, index: Index) -> Array:
     if out is None:
-        out = x.copy()
+        out = np.array(x)
     else:
         out[...] = x
     out[_numpy_index(index)] = value
@@ -439,8 +439,8 @@ def set_item(x: Any, key: Any, value: Any) -> Any:
 
     Notes
     -----
-    Where an index array names an element more than once, the last value stays, while each value
-    gets the element's gradient, as in PyTorch.
+    Where an index array names an element more than once, the last value stays, and it alone gets
+    the element's gradient.
 
     Examples
     --------

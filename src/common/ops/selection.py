@@ -11,7 +11,7 @@ import numpy as np
 
 from common.errors import DataDependentShapeError, IndexingError, ShapeError
 from common.op import Kind, Op, example, register
-from common.ops.arguments import operand_type
+from common.ops.elementwise import where
 from common.ops.gather import from_start, raise_out_of_range, require_integers, scatter_rows
 from common.types import Array, Shape, TensorType, broadcast_shapes
 
@@ -124,14 +124,14 @@ def _advanced_index_rule(
     place: int,
     g: Any,
     _out: Any,
-    *operands: Any,
+    x_type: TensorType,
+    *indices: Any,
     axes: tuple[int, ...],
     position: int,
 ) -> Any:
-    x, *indices = operands
     if place:
         return None
-    return advanced_index_gradient(g, *indices, shape=x.shape, axes=axes, position=position)
+    return advanced_index_gradient(g, *indices, shape=x_type.shape, axes=axes, position=position)
 
 
 def _selected(
@@ -194,8 +194,8 @@ advanced_index_gradient: Op = register(
         selection=_advanced_gradient_subscripts,
         kernel=_advanced_index_gradient_kernel,
         infer=lambda g, *indices, shape, axes, position: TensorType(shape, g.dtype),
-        vjp=lambda place, h, _out, *operands, shape, axes, position: (
-            None if place else advanced_index(h, *operands[1:], axes=axes, position=position)
+        vjp=lambda place, h, _out, _g, *indices, shape, axes, position: (
+            None if place else advanced_index(h, *indices, axes=axes, position=position)
         ),
         attrs={"shape": ..., "axes": ..., "position": ...},
         examples=(
@@ -212,7 +212,7 @@ def _advanced_set_kernel(
     x: Array, value: Any, *indices: Array, axes: tuple[int, ...], position: int
 ) -> Array:
     arrays, positions = _selectors("advanced_set", x.shape, indices, axes)
-    result = x.copy()
+    result = np.array(x)
     natural = _natural_position(positions)
     if natural != position:
         count = max(a.ndim for a in arrays)
@@ -272,15 +272,45 @@ def align_value(gradient: Any, value_type: TensorType) -> Any:
     return gradient.reshape((1,) * extra + tuple(gradient.shape)) if extra > 0 else gradient
 
 
-def _advanced_set_rule(
-    place: int, g: Any, _out: Any, *operands: Any, axes: tuple[int, ...], position: int
+def _distinct(indices: Sequence[Any]) -> bool:
+    """Tell whether it is known that the index arrays name no element twice."""
+    if all(index.dtype == np.bool_ for index in indices):
+        return True
+    if len(indices) > 1 or not isinstance(indices[0], np.ndarray):
+        return False
+    (index,) = indices
+    return bool((index >= 0).all()) and len(np.unique(index)) == index.size
+
+
+def _of_last(
+    gradient: Any, shape: Shape, indices: Sequence[Any], axes: tuple[int, ...], position: int
 ) -> Any:
-    _, value, *indices = operands
+    """Return `gradient` with zeros for the values that a later value overwrote."""
+    order = np.arange(prod(gradient.shape)).reshape(gradient.shape)
+    placed = advanced_set(
+        np.zeros(shape, order.dtype), order, *indices, axes=axes, position=position
+    )
+    stayed = advanced_index(placed, *indices, axes=axes, position=position) == order
+    return where(stayed, gradient, np.zeros((), gradient.dtype))
+
+
+def _advanced_set_rule(
+    place: int,
+    g: Any,
+    _out: Any,
+    x_type: TensorType,
+    value_type: TensorType,
+    *indices: Any,
+    axes: tuple[int, ...],
+    position: int,
+) -> Any:
     if place == 0:
         return advanced_set(g, np.zeros((), g.dtype), *indices, axes=axes, position=position)
     if place == 1:
         gradient = advanced_index(g, *indices, axes=axes, position=position)
-        return align_value(gradient, operand_type("advanced_set", value))
+        if not _distinct(indices):
+            gradient = _of_last(gradient, x_type.shape, indices, axes, position)
+        return align_value(gradient, value_type)
     return None
 
 
