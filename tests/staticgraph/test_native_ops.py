@@ -1,0 +1,228 @@
+"""Every op by the native backend: within its bound of NumPy's kernels, integers to the last bit."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+import staticgraph as sg
+from common.op import REGISTRY, Kind
+from common.samples import draw
+from staticgraph.backends import load_backend
+from staticgraph.lower import lower
+from tests.staticgraph.evaluation import bounds, compare
+
+def is_complex(example):
+    return any(isinstance(x, np.ndarray) and x.dtype.kind == "c" for x in example.operands)
+
+
+EXAMPLES = [
+    pytest.param(op, example, id=f"{op.name}-{number}")
+    for op in REGISTRY.values()
+    if op.name in dir(sg) and op.kind is not Kind.CONTROL
+    for number, example in enumerate(op.examples)
+    if not is_complex(example)
+]
+
+
+def declared(declare, arrays):
+    """Return the inputs and outputs of a declaration on operands like `arrays`."""
+    with sg.Graph():
+        nodes = [sg.placeholder(f"x{i}", a.shape, a.dtype) for i, a in enumerate(arrays)]
+        outputs = declare(*nodes)
+    return nodes, outputs if isinstance(outputs, list) else [outputs]
+
+
+def run_both(declare, arrays):
+    """Return the outputs of a declaration by the native backend and by the oracle."""
+    nodes, outputs = declared(declare, arrays)
+    with np.errstate(all="ignore"):
+        return [
+            sg.compile(outputs, nodes, backend=backend)(*arrays)
+            for backend in ("native", "interpret")
+        ]
+
+
+def assert_near(declare, arrays):
+    """Run a declaration by the native backend and compare with NumPy's kernels.
+
+    How far a result may be off is how far results are carried by rounding once more.
+    """
+    nodes, outputs = declared(declare, arrays)
+    program = lower(nodes[0].graph, outputs, nodes)
+    with np.errstate(all="ignore"):
+        results = sg.compile(outputs, nodes, backend="native")(*arrays)
+        for expected, result in zip(bounds(program, arrays, 10), results, strict=True):
+            assert not compare(expected, result)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("op", "example"), EXAMPLES)
+def test_an_op_and_its_gradients(op, example, dtype):
+    arrays = draw(op, example, dtype, np.random.default_rng(0))
+
+    def declare(*nodes):
+        out = op(*nodes, **example.attrs)
+        wanted = [x for i, x in enumerate(nodes) if x.dtype.kind == "f" and op.operand_rule(i)]
+        if out.dtype.kind != "f" or not wanted:
+            return [out]
+        weight = np.random.default_rng(1).normal(size=out.shape).astype(out.dtype)
+        return [out, *sg.gradients(sg.sum(out * out * weight), wanted, unused="zero")]
+
+    assert_near(declare, arrays)
+
+
+# what is left to NumPy ----------------------------------------------------------------------------
+
+
+def test_a_report_names_what_is_left_to_numpy_and_why():
+    with sg.Graph():
+        x = sg.placeholder("x", (5,))
+        executable = sg.compile(sg.sort(sg.exp(x)) + 1.0, [x], backend="native")
+    assert "left to NumPy: sort: opaque has no loops here" in executable.report()
+    x = np.array([3, 1, 2, -1, 0], "float32")
+    np.testing.assert_allclose(executable(x), np.sort(np.exp(x)) + 1, rtol=1e-6)
+
+
+def test_of_elementwise_ops_only_the_rests_of_floats_are_left_to_numpy():
+    left = []
+    for op in REGISTRY.values():
+        if op.kind is not Kind.ELEMENTWISE or op.name not in dir(sg):
+            continue
+        for example in op.examples:
+            if is_complex(example):
+                continue
+            arrays = draw(op, example, "float32", np.random.default_rng(0))
+            with sg.Graph() as graph:
+                nodes = [sg.placeholder(f"x{i}", a.shape, a.dtype) for i, a in enumerate(arrays)]
+                program = lower(graph, [op(*nodes, **example.attrs)], nodes)
+            left += load_backend("native").plan(program).definitions.reasons
+    assert {(each.op.name, why) for each, why in left} == {
+        ("floor_divide", "floor_divide of float32"),
+        ("remainder", "remainder of float32"),
+    }
+
+
+# integers -----------------------------------------------------------------------------------------
+
+INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+PAIRS = {
+    "add": sg.add,
+    "subtract": sg.subtract,
+    "multiply": sg.multiply,
+    "floor_divide": sg.floor_divide,
+    "remainder": sg.remainder,
+    "bitwise_and": sg.bitwise_and,
+    "bitwise_or": sg.bitwise_or,
+    "bitwise_xor": sg.bitwise_xor,
+    "left_shift": sg.bitwise_left_shift,
+    "right_shift": sg.bitwise_right_shift,
+    "maximum": sg.maximum,
+    "minimum": sg.minimum,
+    "less": sg.less,
+    "equal": sg.equal,
+    "divide": sg.divide,
+}
+
+
+def integers(dtype):
+    """Return every pair of some numbers: all of 8 bits, else the ends and those around powers."""
+    info = np.iinfo(dtype)
+    if info.bits == 8:
+        values = np.arange(info.min, info.max + 1)
+    else:
+        near = [2**k + d for k in range(info.bits) for d in (-1, 0, 1)]
+        near += [-n for n in near] + [info.min, info.min + 1, info.max, info.max - 1]
+        values = np.array(sorted({n for n in near if info.min <= n <= info.max}), dtype=object)
+    values = values.astype(dtype)
+    x, y = np.meshgrid(values, values)
+    return np.ascontiguousarray(x), np.ascontiguousarray(y)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integers_of_two_operands_are_numpys(dtype):
+    """Overflow, division by 0 and by -1, shifts by too much and by less than nothing included."""
+    x, y = integers(dtype)
+    found, wanted = run_both(lambda a, b: [op(a, b) for op in PAIRS.values()], [x, y])
+    for name, one, other in zip(PAIRS, found, wanted, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integers_of_one_operand_are_numpys(dtype):
+    x = integers(dtype)[0]
+
+    def declare(x):
+        ops = (sg.negative, sg.abs, sg.square, sg.sign, sg.bitwise_invert, sg.floor)
+        return [
+            *(op(x) for op in ops),
+            *(sg.cast(x, to) for to in [*INTEGERS, "bool", "float32", "float64"]),
+            *(op(x, axis=axis) for op in (sg.sum, sg.prod, sg.max, sg.min) for axis in (0, 1)),
+            sg.clip(x, 1, 5),
+        ]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found, wanted = run_both(declare, [x])
+    for one, other in zip(found, wanted, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_that_fit_are_cast_to_integers_as_in_numpy(dtype):
+    x = np.array([0.0, -0.0, 0.9, -0.9, 1.5, -1.5, 100.7, -100.7, 127, -128], dtype)
+    for to in INTEGERS:
+        fitting = x[(x >= 0) | (np.dtype(to).kind == "i")]
+        (found,), (wanted,) = run_both(lambda x, to=to: sg.cast(x, to), [fitting])
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_exact_functions_are_numpys_to_the_last_bit():
+    """Over a part of all float32 numbers, specials included; signs of zeros, too."""
+    x = np.arange(0, 2**32, 20_011, dtype=np.uint64).astype(np.uint32).view(np.float32)
+    names = "abs negative square reciprocal sign floor ceil trunc round isnan isinf isfinite relu"
+
+    def declare(x):
+        return [getattr(sg, name)(x) for name in names.split()] + [sg.sqrt(x), x < 1, -x + x * 2]
+
+    for found, wanted in zip(*run_both(declare, [x]), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+        if wanted.dtype.kind == "f":
+            number = ~np.isnan(wanted)
+            np.testing.assert_array_equal(np.signbit(found[number]), np.signbit(wanted[number]))
+
+
+# kernels that once were wrong ---------------------------------------------------------------------
+
+
+def test_a_value_of_a_row_that_only_its_kernel_reads():
+    """It has no memory of its own, so it is not written."""
+
+    def declare(w, x, g):
+        h = sg.tanh(x @ w)
+        return [(1 - h * h) * g, sg.outer(x, (1 - h * h) * g)]
+
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape).astype("float32") for shape in ((64, 64), (64,), (64,))]
+    assert_near(declare, arrays)
+
+
+def test_a_norm_that_scales_what_it_is_of():
+    def declare(x, s):
+        norm = sg.sqrt(sg.sum(x * x)) / s
+        return [norm, sg.sum(sg.broadcast_to(x * (norm * s / 3.0), (3, 1024)), axis=0)]
+
+    x = np.random.default_rng(0).normal(size=(1, 1024))
+    assert_near(declare, [x, np.array(41.0)])
+
+
+@pytest.mark.parametrize("columns", [1, 3, 6, 40])
+def test_a_border_that_is_shorter_than_a_register(columns):
+    """The rows of zeros around it are one stretch, of fewer elements than a register has."""
+    x = np.arange(5 * columns, dtype="uint32").reshape(5, columns)
+    (found,), (wanted,) = run_both(lambda x: sg.square(sg.pad(x, ((1, 2), (0, 0)))), [x])
+    np.testing.assert_array_equal(found, wanted)
