@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,15 @@ from common.types import DEFAULT_DTYPE, Array
 from dyngraph.tape import GradFn
 
 PRECISION = 4
-_PLAIN = (DEFAULT_DTYPE, np.dtype(np.int64), np.dtype(np.bool_))
+LINE_WIDTH = 80
+THRESHOLD = 1000
+"""The number of elements up to which all are shown."""
+EDGE = 3
+"""How many are shown at each end of an axis otherwise."""
+
+_PREFIX = "tensor("
+_UNNAMED = frozenset(map(np.dtype, (DEFAULT_DTYPE, np.int64, np.bool_, np.complex64)))
+"""The dtypes that the numbers themselves tell."""
 
 
 def format_tensor(array: Array, node: Any) -> str:
@@ -21,68 +30,116 @@ def format_tensor(array: Array, node: Any) -> str:
     array : ndarray
     node : GradFn, AccumulateGrad or None
     """
-    prefix = "tensor("
-    body = np.array2string(
-        array,
-        separator=", ",
-        prefix=prefix,
-        threshold=1000,
-        edgeitems=3,
-        max_line_width=80,
-        formatter={"all": _formatter(array)},
-    )
-    if array.size == 0:
+    suffixes = []
+    if array.size:
+        body = _elements(array)
+        named = array.dtype not in _UNNAMED
+    else:
         body = "[]"
-    suffix = []
-    if array.size == 0 and array.ndim != 1:
-        suffix.append(f"size={array.shape}")
-    if array.dtype not in _PLAIN:
-        suffix.append(f"dtype={array.dtype.name}")
+        named = array.dtype != DEFAULT_DTYPE
+        if array.ndim != 1:
+            suffixes.append(f"size={array.shape}")
+    if named:
+        suffixes.append(f"dtype={array.dtype.name}")
     if isinstance(node, GradFn):
-        suffix.append(f"grad_fn=<{node.name()}>")
+        suffixes.append(f"grad_fn=<{node.name()}>")
     elif node is not None:
-        suffix.append("requires_grad=True")
-    return prefix + ", ".join([body, *suffix]) + ")"
+        suffixes.append("requires_grad=True")
+    return _with_suffixes(_PREFIX + body, suffixes)
 
 
-def _formatter(array: Array) -> Any:
-    if array.dtype.kind == "b":
-        width = max((len(str(x)) for x in np.unique(array)), default=0) if array.ndim else 0
-        return lambda x: str(bool(x)).rjust(width)
-    if array.dtype.kind in "iu":
-        width = (
-            max((len(str(x)) for x in (array.min(), array.max())), default=0) if array.size else 0
-        )
-        return lambda x: str(int(x)).rjust(width)
-    if array.dtype.kind == "c":
-        real, imag = _float_text(array.real), _float_text(np.abs(array.imag))
-
-        def complex_text(x: Any) -> str:
-            sign = "-" if np.signbit(x.imag) else "+"
-            return f"{real(x.real)}{sign}{imag(abs(x.imag)).strip()}j"
-
-        return complex_text
-    text = _float_text(array)
-    shown = _sample(array)
-    width = max((len(text(x)) for x in shown[np.isfinite(shown)]), default=0)
-    return lambda x: text(x).rjust(width)
+def _with_suffixes(text: str, suffixes: list[str]) -> str:
+    """Return `text` with each suffix on its last line, or on a line of its own."""
+    used = len(text) - text.rfind("\n") + 1
+    for suffix in suffixes:
+        if used + len(suffix) + 2 > LINE_WIDTH:
+            text += ",\n" + " " * len(_PREFIX) + suffix
+            used = len(_PREFIX) + len(suffix)
+        else:
+            text += ", " + suffix
+            used += len(suffix) + 2
+    return text + ")"
 
 
-def _sample(array: Array) -> Any:
-    """Return the elements that will be shown."""
-    flat = array.reshape(-1)
-    return flat if flat.size <= 1000 else np.concatenate([flat[:3000], flat[-3000:]])
+# elements -----------------------------------------------------------------------------------------
 
 
-def _float_text(array: Array) -> Any:
-    """Return the formatter of a float: integers as ``5.``, else fixed or scientific, as PyTorch."""
-    finite = np.abs(array[np.isfinite(array)].astype(np.float64))
-    nonzero = finite[finite > 0]
-    if nonzero.size == 0 or (finite == np.floor(finite)).all():
-        if nonzero.size and nonzero.max() >= 1e8:
-            return lambda x: f"{float(x):.{PRECISION}e}"
-        return lambda x: f"{float(x):.0f}." if np.isfinite(x) else str(float(x))
-    low, high = nonzero.min(), nonzero.max()
-    if high / low > 1000 or high > 1e8 or low < 1e-4:
-        return lambda x: f"{float(x):.{PRECISION}e}" if np.isfinite(x) else str(float(x))
-    return lambda x: f"{float(x):.{PRECISION}f}" if np.isfinite(x) else str(float(x))
+def _elements(array: Array) -> str:
+    """Return the numbers of an array that has some, in nested brackets."""
+    edge = EDGE if array.size > THRESHOLD else None
+    element, width = _element_format(_edges(array, edge) if edge else array)
+    in_line = max(1, (LINE_WIDTH - len(_PREFIX) - array.ndim + 1) // (width + 2))
+
+    def nested(part: Array, indent: int) -> str:
+        if not part.ndim:
+            return element(part[()])
+        left_out = edge is not None and len(part) > 2 * edge
+        shown = [*part[:edge], *part[-edge:]] if edge is not None and left_out else list(part)
+        if part.ndim > 1:
+            texts = [nested(each, indent + 1) for each in shown]
+            if left_out:
+                texts.insert(EDGE, "...")
+            return f"[{(',' + _new_line(indent, part.ndim - 1)).join(texts)}]"
+        texts = [element(each) for each in shown]
+        if left_out:
+            texts.insert(EDGE, " ...")
+        lines = [", ".join(texts[i : i + in_line]) for i in range(0, len(texts), in_line)]
+        return f"[{(',' + _new_line(indent, 1)).join(lines)}]"
+
+    return nested(array, len(_PREFIX))
+
+
+def _new_line(indent: int, count: int) -> str:
+    return "\n" * count + " " * (indent + 1)
+
+
+def _edges(array: Array, edge: int) -> Array:
+    """Return the elements that are shown of a large array."""
+    for axis, n in enumerate(array.shape):
+        if n > 2 * edge:
+            array = array.take([*range(edge), *range(n - edge, n)], axis)
+    return array
+
+
+def _element_format(shown: Array) -> tuple[Callable[[Any], str], int]:
+    """Return how an element is written, and the width that it takes."""
+    if shown.dtype.kind == "f":
+        return _float_format(shown)
+    if shown.dtype.kind == "c":
+        return _complex_format(shown)
+    convert = bool if shown.dtype.kind == "b" else int
+    width = max(len(str(convert(x))) for x in shown.flat)
+    return lambda x: str(convert(x)).rjust(width), width
+
+
+def _float_format(shown: Array) -> tuple[Callable[[Any], str], int]:
+    """Return the format of floats: whole numbers as ``5.``, else fixed or scientific."""
+    numbers = shown.astype(np.float64)
+    numbers = numbers[np.isfinite(numbers) & (numbers != 0)]
+    whole = bool((numbers == np.ceil(numbers)).all())
+    scientific = False
+    if numbers.size:
+        low, high = np.abs(numbers).min(), np.abs(numbers).max()
+        scientific = high > 1000 * low or high > 1e8 or (low < 1e-4 and not whole)
+
+    def text(x: Any) -> str:
+        x = float(x)
+        if scientific:
+            return f"{x:.{PRECISION}e}"
+        if whole:
+            return f"{x:.0f}." if np.isfinite(x) else str(x)
+        return f"{x:.{PRECISION}f}"
+
+    width = max((len(text(x)) for x in numbers), default=1)
+    return lambda x: text(x).rjust(width), width
+
+
+def _complex_format(shown: Array) -> tuple[Callable[[Any], str], int]:
+    real, real_width = _float_format(shown.real)
+    imag, imag_width = _float_format(shown.imag)
+
+    def text(x: Any) -> str:
+        part = imag(x.imag).lstrip() + "j"
+        return real(x.real) + (part if part[0] in "+-" else "+" + part)
+
+    return text, real_width + imag_width + 1
