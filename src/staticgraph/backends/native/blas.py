@@ -150,8 +150,9 @@ class _ProductWriter:
             offsets = [o + index * step if step else o for o, step in zip(offsets, steps)]
             if product.accumulates and not steps[2]:
                 sums *= n
-        beta = _number(code, 0.0, self.element)
-        if sums > 1:
+        adds = product.addend is not None
+        beta = _number(code, 1.0 if adds else 0.0, self.element)
+        if sums > 1 and not adds:
             assert number is not None
             again = code.arithmetic("rem", number, sums).differs(0)
             zero, one = (

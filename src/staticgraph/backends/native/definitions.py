@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -18,6 +19,8 @@ from staticgraph.backends.native.movement import Piece, Steps, find_pieces, find
 from staticgraph.backends.native.scalars import check_expression
 from staticgraph.program import Instruction, Program, Value
 
+SUM = "{0} + {1}"
+"""The expression of a sum of two operands."""
 UNIFORM_ELEMENTS = 1 << 16
 """Constants of at most that many elements are searched for one that is the same everywhere."""
 
@@ -59,14 +62,28 @@ class Definition:
 
 @dataclass(eq=False, slots=True)
 class Stored(Definition):
-    """In memory before any loop runs: an input, a constant, or what NumPy or BLAS computes."""
+    """In memory before any loop runs: an input, a constant, or what NumPy or BLAS computes.
+
+    Attributes
+    ----------
+    operation : tuple of Definition
+        What it is computed from.
+    addend : Stored or None
+        What it is added to, in the memory of the addend, which nothing else reads.
+    """
 
     operation: tuple[Definition, ...] = ()
+    addend: Stored | None = field(default=None, kw_only=True)
 
     @property
     def operands(self) -> tuple[Definition, ...]:
         """What must be in memory before this is computed."""
-        return self.operation
+        return self.operation if self.addend is None else (*self.operation, self.addend)
+
+    @property
+    def accumulable(self) -> bool:
+        """Whether what computes it can add to what is in memory."""
+        return False
 
 
 @dataclass(eq=False, slots=True)
@@ -164,7 +181,10 @@ class Definitions:
 
 def define(program: Program) -> Definitions:
     """Return what each value of `program` is."""
-    maker = _Maker()
+    uses = Counter(program.results)
+    for instruction in program.instructions:
+        uses.update(instruction.inputs)
+    maker = _Maker(uses)
     for value in (*program.inputs, *program.variables):
         maker.of[value] = Stored(value.type.shape, value.type.dtype, None)
     for value, array in program.constants.items():
@@ -183,7 +203,8 @@ def _constant(array: Array) -> Definition:
 
 
 class _Maker:
-    def __init__(self) -> None:
+    def __init__(self, uses: Mapping[Value, int]) -> None:
+        self.uses = uses
         self.of: dict[Value, Definition] = {}
         self.reasons: list[tuple[Instruction, str]] = []
         self.copies: dict[Definition, Definition] = {}
@@ -208,10 +229,35 @@ class _Maker:
             self.copies[definition] = copy_of(definition)
         return self.copies[definition]
 
+    def _sum_in_place(
+        self, instruction: Instruction, operands: tuple[Definition, ...]
+    ) -> Definition | None:
+        """Return a sum of two values that are made in memory, one added to the other.
+
+        The gradient of a weight that is used at every step of a sequence is such a sum: each step
+        adds its product, and no two of them need memory at one time.
+        """
+        type_ = instruction.output.type
+        if instruction.op.expr != SUM or any(
+            not isinstance(each, Stored)
+            or not each.accumulable
+            or (each.shape, each.dtype) != (type_.shape, type_.dtype)
+            or self.uses[value] != 1
+            for each, value in zip(operands, instruction.inputs, strict=True)
+        ):
+            return None
+        first, last = sorted(operands, key=lambda each: each.order)
+        assert isinstance(first, Stored) and isinstance(last, Stored)
+        if last.addend is not None:
+            first, last = last, first
+        if last.addend is not None:
+            return None
+        return replace(last, instruction=instruction, addend=first)
+
     def _make(self, instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
         op, type_ = instruction.op, instruction.output.type
         if op.expr:
-            return _elementwise(instruction, operands)
+            return self._sum_in_place(instruction, operands) or _elementwise(instruction, operands)
         if op.combine:
             return _fold(instruction, operands[0])
         if op.contraction is not None:

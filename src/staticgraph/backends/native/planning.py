@@ -188,8 +188,10 @@ class _Layout:
         self.total = 0
         self.last: dict[Definition, int] = {}
         self.first: dict[Definition, int] = {}
+        self.final: dict[Definition, Definition] = {}  # of a sum in place: what it becomes
 
     def plan(self) -> None:
+        self._find_sums()
         self._find_lives()
         dying: dict[int, list[Definition]] = {}
         for definition, number in self.last.items():
@@ -222,12 +224,22 @@ class _Layout:
                     self.arena.give_back(location.offset, definition.nbytes)
                     in_use -= definition.nbytes
 
+        for addend, final in self.final.items():
+            self.locations[addend] = self.locations[final]
+
+    def _find_sums(self) -> None:
+        """Let what is added to in place share the memory of the whole sum."""
+        for step in reversed(self.steps):
+            if isinstance(step, Call) and step.definition.addend is not None:
+                whole = self.final.get(step.definition, step.definition)
+                self.final[step.definition.addend] = whole
+
     def _place(self, nbytes: int) -> Location:
         return Location(self.arena_slot, self.arena.take(nbytes))
 
     def _written(self, step: Step) -> list[Definition]:
         if isinstance(step, Call):
-            return [step.definition]
+            return [self.final.get(step.definition, step.definition)]
         found = [root.storage for root in step.roots if self.first[root.storage] == step.index]
         return list(dict.fromkeys(found))
 
@@ -235,7 +247,7 @@ class _Layout:
         read: set[Definition] = set(self.locations)
         for number, step in enumerate(self.steps):
             if isinstance(step, Call):
-                operands = {base_of(each) for each in step.definition.operation}
+                operands = {base_of(each) for each in step.definition.operands}
                 self._use([step.definition, *operands], number)
                 read |= operands
                 continue
@@ -261,7 +273,8 @@ class _Layout:
         self.unread = written - read
 
     def _use(self, definitions: list[Definition], number: int) -> None:
-        for definition in definitions:
+        for each in definitions:
+            definition = self.final.get(each, each)
             self.first.setdefault(definition, number)
             self.last[definition] = number
 
@@ -292,5 +305,5 @@ def _described(
             assert instruction is not None
             if instruction.output.type.nbytes == definition.nbytes:
                 offsets[instruction.output] = location.offset
-                last_use[instruction.output] = layout.last[definition]
+                last_use[instruction.output] = layout.last[layout.final.get(definition, definition)]
     return tuple(steps), offsets, last_use

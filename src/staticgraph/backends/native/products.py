@@ -79,6 +79,11 @@ class Product(Stored):
     accumulates: bool = False
 
     @property
+    def accumulable(self) -> bool:
+        """BLAS can add a product to what is in memory."""
+        return True
+
+    @property
     def rounds(self) -> int:
         """How many matrix products it takes."""
         return prod([n for n, *_ in self.loops])
@@ -98,7 +103,7 @@ class Product(Stored):
         """What the code of a product depends on: all but where the matrices are."""
         matrices = [(each.row, each.column) for each in (self.left, self.right, self.result)]
         sizes = (self.dtype, self.rows, self.columns, self.inner)
-        return (*sizes, self.loops, self.accumulates, *matrices)
+        return (*sizes, self.loops, self.accumulates, self.addend is None, *matrices)
 
     @property
     def is_turned(self) -> bool:

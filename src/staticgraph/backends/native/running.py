@@ -278,7 +278,7 @@ def _listed(call: Callable[..., Any]) -> Callable[..., list[Any]]:
 def make_call(machine: Machine) -> Callable[..., list[Array]]:
     """Return a function that many threads may call, each with memory of its own."""
     # taking from and adding to a list is atomic, so no two threads get the same one
-    idle = [State(machine)]
+    idle: list[State] = []
 
     def call(*inputs: Array) -> list[Array]:
         try:

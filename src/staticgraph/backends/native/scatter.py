@@ -27,6 +27,7 @@ def scatter_key(scattered: Scattered) -> tuple[Any, ...]:
     """Return what the code depends on."""
     return (
         scattered.dtype,
+        scattered.addend is None,
         scattered.shape,
         scattered.extents,
         scattered.strides,
@@ -50,7 +51,8 @@ def write_scatter(module: Module, symbol: str, scattered: Scattered) -> None:
         code.load(code.address(given, number, "ptr"), "ptr")
         for number in range(2 + len(scattered.places))
     )
-    fill(code, target, 0, dtype, prod(scattered.shape), 64)
+    if scattered.addend is None:
+        fill(code, target, 0, dtype, prod(scattered.shape), 64)
     loops = []
     *outer, last = scattered.extents or (1,)
     for n in outer:

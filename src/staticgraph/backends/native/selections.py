@@ -70,6 +70,11 @@ class Scattered(Stored):
     strides: tuple[int, ...] = ()
     axes: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def accumulable(self) -> bool:
+        """What is added to need not be zeros."""
+        return True
+
 
 def define_selection(
     instruction: Instruction, operands: tuple[Definition, ...], subscripts: str
