@@ -8,12 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from common.tree import flatten, map_tree
+from common.tree import flatten, map_tree, unflatten
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import numbers, split, updated
 from sidebyside.workload import Workload
 
 block_until_ready: Any = jax.block_until_ready
+config: Any = jax.config
 
 
 class JaxNamespace:
@@ -46,25 +47,32 @@ def program(workload: Workload) -> Callable[..., Any]:
     if not wrt:
         return lambda *arguments: function(NAMESPACE, *arguments)
 
-    def scalar(*arguments: Any) -> Any:
-        loss, others = split(function(NAMESPACE, *arguments))
+    def scalar(leaves: Any, structure: Any, arguments: Any) -> Any:
+        whole = list(arguments)
+        for position, tree in zip(wrt, unflatten(structure, leaves), strict=True):
+            whole[position] = tree
+        loss, others = split(function(NAMESPACE, *whole))
         return jax.numpy.sum(loss), others
 
-    gradient = jax.value_and_grad(scalar, argnums=wrt, has_aux=True)
+    gradient = jax.value_and_grad(scalar, has_aux=True)
 
     def call(*arguments: Any) -> Any:
-        (loss, others), gradients = gradient(*arguments)
-        found = flatten(list(gradients))[0]
-        if rate is None:
-            return [loss, *others, *found]
-        leaves = flatten([arguments[position] for position in wrt])[0]
-        return [loss, *others, *updated(leaves, found, rate)]
+        # by leaves: JAX hands the gradients of a dict back in the order of its sorted keys
+        leaves, structure = flatten([arguments[position] for position in wrt])
+        (loss, others), found = gradient(leaves, structure, arguments)
+        return [loss, *others, *(found if rate is None else updated(leaves, found, rate))]
 
     return call
 
 
 def on_device(inputs: tuple[Any, ...]) -> list[Any]:
-    """Return the inputs as JAX arrays."""
+    """Return the inputs as JAX arrays.
+
+    JAX cuts numbers of 64 bits down unless it is told not to; integers alone do not ask for it,
+    since they would widen what is made of them.
+    """
+    double = any(np.asarray(x).dtype.char in "dD" for x in flatten(list(inputs))[0])
+    config.update("jax_enable_x64", double)
     return [map_tree(jax.numpy.asarray, x) for x in inputs]
 
 

@@ -6,15 +6,20 @@ from typing import Any
 
 import jax
 
+from common.tree import flatten, unflatten
 from sidebyside.modes.jax_eager import block_until_ready, on_device, program, to_arrays
 from sidebyside.modes.mode import Mode, Prepared
+from sidebyside.modes.tape import numbers
 from sidebyside.workload import Workload
 
 
 def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
     """Make the workload ready; every call waits for its results."""
-    call, arguments = jax.jit(program(workload)), on_device(inputs)
-    return Prepared(run=lambda: block_until_ready(call(*arguments)), arrays=to_arrays)
+    call = program(workload)
+    leaves, structure = flatten(on_device(inputs))
+    # by leaves in and out: JAX passes a dict on in the order of its sorted keys
+    compiled = jax.jit(lambda *given: numbers(call(*unflatten(structure, given))))
+    return Prepared(run=lambda: block_until_ready(compiled(*leaves)), arrays=to_arrays)
 
 
 JAX_JIT = Mode("jax.jit", "JAX, compiled by XLA", prepare, package="jax")

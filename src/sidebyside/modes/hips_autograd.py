@@ -1,0 +1,105 @@
+"""HIPS autograd: NumPy itself, recorded where a gradient is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from autograd import numpy as recorded
+from autograd.core import make_vjp
+from autograd.scipy import signal
+from autograd.tracer import getval
+
+from common.tree import flatten, unflatten
+from sidebyside.modes.mode import Mode, Prepared
+from sidebyside.modes.tape import numbers, split, updated
+from sidebyside.workload import Workload
+
+anp: Any = recorded
+
+
+class AutogradNamespace:
+    """The functions of ``autograd.numpy``, and those that NumPy does not have."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(anp, name)
+        setattr(self, name, found)
+        return found
+
+    @staticmethod
+    def concat(arrays: Any, axis: int = 0) -> Any:
+        """Return the arrays joined along an axis."""
+        return anp.concatenate(arrays, axis)
+
+    @staticmethod
+    def relu(x: Any) -> Any:
+        """Return `x` where it is positive, and else 0."""
+        return anp.where(x > 0, x, np.zeros((), x.dtype))
+
+    @staticmethod
+    def sigmoid(x: Any) -> Any:
+        """Return ``1 / (1 + exp(-x))``."""
+        return 0.5 * anp.tanh(0.5 * x) + 0.5
+
+    @staticmethod
+    def conv2d(x: Any, weight: Any, stride: int = 1, padding: int = 0) -> Any:
+        """Return the convolution of ``(n, c, h, w)`` by ``(d, c, k, l)``."""
+        pads = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+        found = signal.convolve(
+            anp.pad(x, pads, "constant") if padding else x,
+            weight[:, :, ::-1, ::-1],
+            axes=([2, 3], [2, 3]),
+            dot_axes=([1], [1]),
+            mode="valid",
+        )
+        return found if stride == 1 else found[:, :, ::stride, ::stride]
+
+    @staticmethod
+    def max_pool2d(x: Any, kernel_size: int) -> Any:
+        """Return the maximum of each square of ``(n, c, h, w)``."""
+        n, channels, height, width = x.shape
+        rows, columns = height // kernel_size, width // kernel_size
+        whole = x[:, :, : rows * kernel_size, : columns * kernel_size]
+        squares = (n, channels, rows, kernel_size, columns, kernel_size)
+        return anp.max(anp.reshape(whole, squares), axis=(3, 5))
+
+
+NAMESPACE = AutogradNamespace()
+
+
+def program(workload: Workload) -> Callable[..., Any]:
+    """Return the call of a workload as a function of its inputs, gradients included."""
+    function, rate, wrt = workload.function, workload.learning_rate, workload.wrt
+    if not wrt:
+        return lambda *arguments: function(NAMESPACE, *arguments)
+
+    def call(*arguments: Any) -> Any:
+        leaves, structure = flatten([arguments[position] for position in wrt])
+        others: list[Any] = []
+
+        def scalar(recorded_leaves: Any) -> Any:
+            whole = list(arguments)
+            for position, tree in zip(wrt, unflatten(structure, recorded_leaves), strict=True):
+                whole[position] = tree
+            loss, rest = split(function(NAMESPACE, *whole))
+            others.extend(map(getval, rest))
+            return anp.sum(loss)
+
+        pull, loss = make_vjp(scalar, tuple(leaves))
+        found = list(pull(np.ones_like(loss)))
+        return [loss, *others, *(found if rate is None else updated(leaves, found, rate))]
+
+    return call
+
+
+def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
+    """Make the workload ready: there is nothing to build."""
+    call = program(workload)
+    return Prepared(
+        run=lambda: call(*inputs),
+        arrays=lambda results: [np.asarray(x) for x in numbers(results)],
+    )
+
+
+AUTOGRAD = Mode("autograd", "HIPS autograd", prepare, counts_memory=True, package="autograd")

@@ -1,0 +1,429 @@
+"""Ops that move, select, reduce or contract, in ONNX: a table of one function an op."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from common.op import Op
+from common.ops.indexing import Slice
+from common.types import TensorType
+from sidebyside.onnx_model.writer import Name, Writer
+
+TRANSLATIONS: dict[str, Translation] = {}
+"""The name of an op to what writes it."""
+
+
+class Call:
+    """One application of an op that is to be written.
+
+    Attributes
+    ----------
+    writer : Writer
+    op : Op
+    names : list of str
+        Its operands.
+    types : list of TensorType
+    type : TensorType
+        Of its result.
+    attrs : mapping
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        op: Op,
+        names: Sequence[Name],
+        types: Sequence[TensorType],
+        type: TensorType,
+        attrs: Mapping[str, Any],
+    ) -> None:
+        self.writer = writer
+        self.op = op
+        self.names = names
+        self.types = types
+        self.type = type
+        self.attrs = attrs
+
+    @property
+    def same_dtype(self) -> list[Name]:
+        """The operands in the dtype of the result; ONNX converts nothing by itself."""
+        return [
+            self.writer.cast(name, each.dtype, self.type.dtype)
+            for name, each in zip(self.names, self.types, strict=True)
+        ]
+
+
+Translation = Callable[[Call], Name | None]
+
+
+def _writes(*names: str) -> Callable[[Translation], Translation]:
+    def enter(translation: Translation) -> Translation:
+        TRANSLATIONS.update(dict.fromkeys(names, translation))
+        return translation
+
+    return enter
+
+
+# movement -----------------------------------------------------------------------------------------
+
+
+@_writes("reshape", "expand_dims", "squeeze")
+def _reshape(call: Call) -> Name:
+    return call.writer.reshape(call.names[0], call.type.shape)
+
+
+@_writes("clone")
+def _clone(call: Call) -> Name:
+    return call.writer.node("Identity", call.names[0])
+
+
+@_writes("broadcast_to")
+def _broadcast_to(call: Call) -> Name:
+    return call.writer.node("Expand", call.names[0], call.writer.integers(call.type.shape))
+
+
+@_writes("matrix_transpose")
+def _matrix_transpose(call: Call) -> Name:
+    order = list(range(call.type.ndim))
+    order[-2:] = order[-1], order[-2]
+    return call.writer.node("Transpose", call.names[0], perm=order)
+
+
+@_writes("swapaxes")
+def _swapaxes(call: Call) -> Name:
+    order = list(range(call.type.ndim))
+    first, second = call.attrs["axis0"], call.attrs["axis1"]
+    order[first], order[second] = order[second], order[first]
+    return call.writer.node("Transpose", call.names[0], perm=order)
+
+
+@_writes("permute_dims")
+def _permute_dims(call: Call) -> Name:
+    axes = call.attrs["axes"]
+    count = call.type.ndim
+    if not count:
+        return call.names[0]
+    order = reversed(range(count)) if axes is None else [axis % count for axis in axes]
+    return call.writer.node("Transpose", call.names[0], perm=list(order))
+
+
+@_writes("concat")
+def _concat(call: Call) -> Name:
+    axis = call.attrs["axis"]
+    names = call.same_dtype
+    if axis is None:
+        axis, names = 0, [call.writer.reshape(name, (-1,)) for name in names]
+    return call.writer.node("Concat", *names, axis=axis)
+
+
+@_writes("stack")
+def _stack(call: Call) -> Name:
+    axis = call.attrs["axis"] % call.type.ndim
+    shape = (*call.type.shape[:axis], 1, *call.type.shape[axis + 1 :])
+    parts = [call.writer.reshape(name, shape) for name in call.same_dtype]
+    return call.writer.node("Concat", *parts, axis=axis)
+
+
+@_writes("basic_index")
+def _basic_index(call: Call) -> Name:
+    """Keep a range of each axis; what drops or adds an axis is a reshape after it."""
+    index = _spelled(call.attrs["index"], call.types[0].shape)
+    starts, stops, steps = [], [], []
+    for entry, length in zip(index, call.types[0].shape, strict=True):
+        start, stop, step = slice(*entry).indices(length)
+        starts.append(start)
+        # a stop before the first element is beyond any negative index
+        stops.append(stop if stop >= 0 else -length - 1)
+        steps.append(step)
+    return call.writer.reshape(_sliced(call, starts, stops, steps), call.type.shape)
+
+
+def _sliced(call: Call, starts: list[int], stops: list[int], steps: list[int]) -> Name:
+    numbers = call.writer.integers
+    axes = numbers(range(len(starts)))
+    if not starts:
+        return call.names[0]
+    return call.writer.node(
+        "Slice", call.names[0], numbers(starts), numbers(stops), axes, numbers(steps)
+    )
+
+
+def _spelled(index: Any, shape: tuple[int, ...]) -> list[Slice]:
+    """Return one slice an axis of the operand: an int keeps one element, what is left out all."""
+    entries = [entry for entry in index if entry is not None]
+    entries += [Slice()] * (len(shape) - len(entries))
+    return [
+        entry if isinstance(entry, Slice) else Slice(entry % length, entry % length + 1)
+        for entry, length in zip(entries, shape, strict=True)
+    ]
+
+
+@_writes("slice_axis")
+def _slice_axis(call: Call) -> Name:
+    axis = call.attrs["axis"] % call.type.ndim
+    shape = call.types[0].shape
+    starts, stops = [0] * len(shape), list(shape)
+    starts[axis], stops[axis] = call.attrs["start"], call.attrs["stop"]
+    return _sliced(call, starts, stops, [1] * len(shape))
+
+
+@_writes("index_axis")
+def _index_axis(call: Call) -> Name:
+    at = call.writer.constant(np.array(call.attrs["index"], np.int64))
+    return call.writer.node("Gather", call.names[0], at, axis=call.attrs["axis"])
+
+
+@_writes("flip")
+def _flip(call: Call) -> Name:
+    shape, axes = call.type.shape, call.attrs["axis"]
+    chosen = range(len(shape)) if axes is None else np.atleast_1d(axes) % max(1, len(shape))
+    turned = [i in chosen for i in range(len(shape))]
+    starts = [n - 1 if turn else 0 for n, turn in zip(shape, turned, strict=True)]
+    stops = [-n - 1 if turn else n for n, turn in zip(shape, turned, strict=True)]
+    return _sliced(call, starts, stops, [-1 if turn else 1 for turn in turned])
+
+
+@_writes("full_like", "zeros_like", "ones_like")
+def _full_like(call: Call) -> Name:
+    kernel = call.op.kernel
+    example = np.empty((), call.types[0].dtype)
+    value = call.writer.constant(np.asarray(kernel(example, **call.attrs)))
+    return call.writer.node("Expand", value, call.writer.integers(call.type.shape))
+
+
+@_writes("pad")
+def _pad(call: Call) -> Name:
+    width = call.attrs["pad_width"]
+    if not width:
+        return call.names[0]
+    ends = [before for before, _ in width] + [after for _, after in width]
+    value = call.writer.constant(np.array(call.attrs["value"], call.type.dtype))
+    return call.writer.node("Pad", call.names[0], call.writer.integers(ends), value)
+
+
+# indexing -----------------------------------------------------------------------------------------
+
+
+@_writes("basic_index_gradient")
+def _basic_index_gradient(call: Call) -> Name:
+    """Put the operand into zeros: by padding, or element by element where it skips some."""
+    shape = call.type.shape
+    ranges = [
+        range(*slice(*entry).indices(length))
+        for entry, length in zip(_spelled(call.attrs["index"], shape), shape, strict=True)
+    ]
+    name = call.writer.reshape(call.names[0], [len(each) for each in ranges])
+    if all(each.step == 1 for each in ranges) and shape:
+        before = [each.start for each in ranges]
+        after = [length - each.stop for each, length in zip(ranges, shape, strict=True)]
+        return call.writer.node("Pad", name, call.writer.integers(before + after))
+    positions = np.arange(prod(shape)).reshape(shape)[np.ix_(*ranges)].reshape(-1)
+    return _scattered(call, call.writer.constant(positions), name, "none")
+
+
+def _scattered(call: Call, positions: Name, updates: Name, reduction: str) -> Name:
+    """Put `updates` into flat zeros, and give them the shape of the result."""
+    writer = call.writer
+    empty = writer.constant(np.zeros(call.type.size, call.type.dtype))
+    flat = [writer.reshape(name, (-1,)) for name in (positions, updates)]
+    found = writer.node("ScatterElements", empty, *flat, axis=0, reduction=reduction)
+    return writer.reshape(found, call.type.shape)
+
+
+@_writes("take")
+def _take(call: Call) -> Name:
+    name, axis = call.names[0], call.attrs["axis"]
+    if axis is None:
+        name, axis = call.writer.reshape(name, (-1,)), 0
+    return call.writer.node("Gather", name, call.names[1], axis=axis)
+
+
+@_writes("take_gradient")
+def _take_gradient(call: Call) -> Name:
+    writer, shape = call.writer, call.type.shape
+    axis, taken = call.attrs["axis"] % len(shape), call.types[1].ndim
+    # the axes of the indices first: rows are what ScatterND adds
+    first = list(range(axis, axis + taken))
+    others = [i for i in range(call.types[0].ndim) if i not in first]
+    updates = writer.node("Transpose", call.names[0], perm=first + others)
+    moved = (shape[axis], *shape[:axis], *shape[axis + 1 :])
+    # ScatterND takes no indices from the end
+    length = writer.constant(np.array(shape[axis], np.int64))
+    rows = writer.cast(call.names[1], call.types[1].dtype, np.dtype(np.int64))
+    rows = writer.node("Mod", writer.node("Add", rows, length), length)
+    rows = writer.reshape(rows, (*call.types[1].shape, 1))
+    empty = writer.constant(np.zeros(moved, call.type.dtype))
+    found = writer.node("ScatterND", empty, rows, updates, reduction="add")
+    back = [*range(1, axis + 1), 0, *range(axis + 1, len(shape))]
+    return writer.node("Transpose", found, perm=back)
+
+
+@_writes("take_along_axis")
+def _take_along_axis(call: Call) -> Name | None:
+    axis = call.attrs["axis"] % call.type.ndim
+    data, indices = ((*each.shape[:axis], *each.shape[axis + 1 :]) for each in call.types)
+    if data != indices:  # ONNX does not broadcast them
+        return None
+    return call.writer.node("GatherElements", *call.names, axis=call.attrs["axis"])
+
+
+# reductions and contractions ----------------------------------------------------------------------
+
+_REDUCTIONS = {
+    "add": "ReduceSum",
+    "multiply": "ReduceProd",
+    "max": "ReduceMax",
+    "min": "ReduceMin",
+    "and": "ReduceMin",
+    "or": "ReduceMax",
+}
+
+
+def reduction(call: Call) -> Name:
+    """Write a reduction that does nothing but combine, as its record says."""
+    name, kind = call.same_dtype[0], _REDUCTIONS[call.op.combine]
+    if call.type.dtype.kind != "b":
+        return _reduced(call, kind, name)
+    number = np.dtype(np.int32)  # ONNX reduces no booleans
+    found = _reduced(call, kind, call.writer.cast(name, call.type.dtype, number))
+    # above zero and not merely other: the maximum of nothing is the least integer
+    return call.writer.node("Greater", found, call.writer.constant(np.zeros((), number)))
+
+
+def contraction(call: Call) -> Name:
+    """Write a contraction by the subscripts of its record."""
+    assert call.op.contraction is not None
+    subscripts = call.op.contraction(*call.types, **call.attrs)
+    return call.writer.node("Einsum", *call.same_dtype, equation=subscripts)
+
+
+def _reduced(call: Call, kind: str, name: Name) -> Name:
+    axis, keep = call.attrs["axis"], int(call.attrs["keepdims"])
+    if axis is None:
+        return call.writer.node(kind, name, keepdims=keep)
+    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    # no axes at all would mean every axis
+    return call.writer.node(
+        kind, name, call.writer.integers(axes), keepdims=keep, noop_with_empty_axes=1
+    )
+
+
+@_writes("mean")
+def _mean(call: Call) -> Name:
+    return _reduced(call, "ReduceMean", call.same_dtype[0])
+
+
+@_writes("sum_to")
+def _sum_to(call: Call) -> Name:
+    before, after = call.types[0].shape, call.type.shape
+    extra = len(before) - len(after)
+    wider = [i for i, n in enumerate(after) if n == 1 and before[extra + i] != 1]
+    axes = [*range(extra), *(extra + i for i in wider)]
+    name = call.names[0]
+    if axes:
+        name = call.writer.node("ReduceSum", name, call.writer.integers(axes), keepdims=1)
+    return call.writer.reshape(name, after)
+
+
+@_writes("argmax")
+def _argmax(call: Call) -> Name:
+    axis, name = call.attrs["axis"], call.names[0]
+    if axis is None:
+        name, axis = call.writer.reshape(name, (-1,)), 0
+    found = call.writer.node("ArgMax", name, axis=axis, keepdims=0)
+    return call.writer.reshape(found, call.type.shape)
+
+
+@_writes("matmul")
+def _matmul(call: Call) -> Name:
+    return call.writer.node("MatMul", *call.same_dtype)
+
+
+# images -------------------------------------------------------------------------------------------
+
+
+def _window(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ONNX calls the geometry of a convolution or pooling."""
+    (top, bottom), (left, right) = attrs["padding"]
+    return {
+        "strides": list(attrs["stride"]),
+        "pads": [top, left, bottom, right],
+        "dilations": list(attrs["dilation"]),
+        "group": attrs["groups"],
+    }
+
+
+@_writes("conv2d")
+def _conv2d(call: Call) -> Name:
+    return call.writer.node("Conv", *call.same_dtype, **_window(call.attrs))
+
+
+@_writes("conv2d_input_gradient")
+def _conv2d_input_gradient(call: Call) -> Name:
+    geometry = _window(call.attrs)
+    kernel = call.types[1].shape[2:]
+    top, left, bottom, right = geometry["pads"]
+    beyond = [
+        length - (stride * (given - 1) + spread * (size - 1) + 1 - margin)
+        for length, given, size, stride, spread, margin in zip(
+            call.type.shape[2:],
+            call.types[0].shape[2:],
+            kernel,
+            geometry["strides"],
+            geometry["dilations"],
+            (top + bottom, left + right),
+            strict=True,
+        )
+    ]
+    return call.writer.node("ConvTranspose", *call.same_dtype, output_padding=beyond, **geometry)
+
+
+@_writes("conv2d_weight_gradient")
+def _conv2d_weight_gradient(call: Call) -> Name | None:
+    """Convolve the image with the gradient: images and channels, steps and spread change places."""
+    geometry = _window(call.attrs)
+    if geometry["group"] != 1:
+        return None
+    gradient, image = (
+        call.writer.node("Transpose", name, perm=[1, 0, 2, 3]) for name in call.same_dtype
+    )
+    found = call.writer.node(
+        "Conv",
+        image,
+        gradient,
+        strides=geometry["dilations"],
+        dilations=geometry["strides"],
+        pads=geometry["pads"],
+    )
+    found = call.writer.node("Transpose", found, perm=[1, 0, 2, 3])
+    numbers = call.writer.integers
+    # a window that does not fit at the end leaves places beyond the filter
+    return call.writer.node(
+        "Slice", found, numbers((0, 0)), numbers(call.type.shape[2:]), numbers((2, 3))
+    )
+
+
+def _pooling(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    high, wide = attrs["padding"]
+    return {
+        "kernel_shape": list(attrs["kernel"]),
+        "strides": list(attrs["stride"]),
+        "pads": [high, wide, high, wide],
+    }
+
+
+@_writes("max_pool2d")
+def _max_pool2d(call: Call) -> Name:
+    return call.writer.node("MaxPool", call.names[0], **_pooling(call.attrs))
+
+
+@_writes("max_pool2d_gradient")
+def _max_pool2d_gradient(call: Call) -> Name:
+    """Find once more where each largest element lies, and add the gradient there."""
+    gradient, image, _ = call.names
+    _, places = call.writer.nodes_results("MaxPool", [image], 2, **_pooling(call.attrs))
+    return _scattered(call, places, gradient, "add")

@@ -1,0 +1,226 @@
+"""The other libraries run the builtin programs and give the same results; skipped where absent.
+
+They raise warnings of their own, about each other's versions among others, which are no concern of
+ours.
+"""
+
+import numpy as np
+import pytest
+
+import dyngraph
+import sidebyside as sbs
+import staticgraph as sg
+from common.errors import BackendError, SymbolicBoolError
+from common.op import REGISTRY
+from sidebyside.equivalence import check_agreement
+from sidebyside.modes import find_mode, is_installed
+from sidebyside.workload import Workload
+from sidebyside.workloads import BUILTIN, load
+from staticgraph.lower import lower
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+QUICK_TO_BUILD = (
+    "torch",
+    "jax",
+    "jax.jit",
+    "tensorflow",
+    "tf.function",
+    "autograd",
+    "onnxruntime",
+)
+SLOW_TO_BUILD = ("torch.compile", "tf.function:xla", "pytensor")
+PEERS = (*QUICK_TO_BUILD, *SLOW_TO_BUILD)
+TAKE_LONG = {
+    ("jax", "cnn_digits"),
+    ("jax", "lstm_text"),
+    ("jax", "attention"),
+    ("jax.jit", "lstm_text"),
+    ("tf.function", "lstm_text"),
+}
+
+
+def peer(name):
+    """Return the mode of a peer, or skip where it is not installed."""
+    if not is_installed(name):
+        pytest.skip(f"{name} is not installed")
+    return find_mode(name)
+
+
+def results(mode, workload, inputs):
+    prepared = mode.prepare(workload, inputs)
+    prepared.run()
+    return prepared.arrays(prepared.run())  # a second call gives the same
+
+
+def check(mode, workload, size=None):
+    inputs = workload.make_inputs(workload.sizes[0] if size is None else size)
+    found, expected = (results(each, workload, inputs) for each in (mode, find_mode("dynamic")))
+    check_agreement(found, expected, pair=f"{mode.name} and dynamic", tolerance=workload.tolerance)
+
+
+def program(function, *inputs, **options):
+    return Workload(function, lambda rng, size: inputs, name="program", **options)
+
+
+def ramp(*shape, dtype="float32"):
+    return np.linspace(-1, 1.3, int(np.prod(shape)), dtype=dtype).reshape(shape)
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+@pytest.mark.parametrize("mode", QUICK_TO_BUILD)
+def test_peers_give_the_results_of_the_builtin_programs(mode, name):
+    if name == "control_flow" and mode in ("jax.jit", "onnxruntime"):
+        pytest.skip("refused, see below")
+    if (mode, name) in TAKE_LONG:
+        pytest.skip("takes a quarter of a minute and shows nothing that the others do not")
+    check(peer(mode), load(name))
+
+
+@pytest.mark.parametrize("name", ["seed", "chain"])
+@pytest.mark.parametrize("mode", SLOW_TO_BUILD)
+def test_peers_that_build_slowly_give_the_results_of_small_programs(mode, name):
+    check(peer(mode), load(name))
+
+
+@pytest.mark.parametrize("mode", [mode for mode in PEERS if mode != "torch.compile"])
+def test_peers_have_convolutions_and_pooling(mode):
+    def network(xp, w, x):
+        hidden = xp.relu(xp.conv2d(x, w, stride=2, padding=1))
+        return xp.sum(xp.tanh(xp.max_pool2d(hidden, 2)))
+
+    images, weights = ramp(2, 2, 8, 6), ramp(3, 2, 3, 3)[:, ::-1].copy()
+    check(peer(mode), program(network, weights, images, wrt=(0, 1)))
+
+
+@pytest.mark.parametrize("mode", PEERS)
+def test_peers_keep_doubles_and_give_zeros_for_what_is_not_used(mode):
+    def half(xp, x, w):
+        return xp.sum(xp.tanh(x * 0.1)) * 0.5, x + 1
+
+    x, w = ramp(3, 4, dtype="float64"), ramp(2, dtype="float64")
+    found = results(peer(mode), program(half, x, w, wrt=(0, 1)), (x, w))
+    assert [each.dtype for each in found] == [np.float64] * 4
+    np.testing.assert_allclose(found[0], np.tanh(x * 0.1).sum() * 0.5, rtol=1e-12)
+    np.testing.assert_array_equal(found[1], x + 1)
+    np.testing.assert_allclose(found[2], 0.05 / np.cosh(x * 0.1) ** 2, rtol=1e-12)
+    np.testing.assert_array_equal(found[3], np.zeros(2))
+
+
+@pytest.mark.parametrize("mode", PEERS)
+def test_peers_learn_and_take_rows(mode):
+    def loss(xp, p, rows):
+        chosen = p["table"][rows]
+        return xp.mean(chosen * chosen * p["scale"])
+
+    parameters = {"table": ramp(4, 3), "scale": np.float32([2.0, 1.0, 0.5])}
+    rows = np.array([3, 0, 3])
+    check(peer(mode), program(loss, parameters, rows, wrt=(0,), learning_rate=0.1))
+
+
+@pytest.mark.parametrize(
+    ("mode", "error", "text"),
+    [
+        ("jax.jit", TypeError, "Attempted boolean conversion of traced array"),
+        ("pytensor", TypeError, "has no truth value while the program is declared"),
+        ("onnxruntime", SymbolicBoolError, "was asked by `while`"),
+        ("tf.function:xla", Exception, "XLA compilation requires a fixed tensor list size"),
+    ],
+)
+def test_what_a_peer_cannot_run_is_refused_in_its_own_words(mode, error, text):
+    adapter, workload = peer(mode), load("control_flow")
+    with pytest.raises(error, match=text):
+        adapter.prepare(workload, workload.make_inputs(1000)).run()
+
+
+def test_a_comparison_reports_what_a_peer_refuses():
+    peer("autograd")
+    workload = program(lambda xp, x: xp.sum(xp.logaddexp2(x, x)), ramp(3), wrt=(0,))
+    with pytest.raises(AttributeError):
+        sbs.compare([workload], ("dynamic",), budget=0.02)
+    only = program(lambda xp, x: xp.sum(xp.gelu(x)), ramp(3), wrt=(0,))
+    row = sbs.compare([only], ("dynamic", "autograd"), budget=0.02).rows[0]
+    assert row.cell("autograd").failure.kind == "AttributeError"
+    assert "gelu" in row.cell("autograd").failure.text
+    assert row.cell("dynamic").steady is not None
+
+
+# ONNX ---------------------------------------------------------------------------------------------
+
+
+def onnx_results(graph, arrays):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from sidebyside.onnx_model import onnx_model
+
+    model = onnx_model(lower(graph, graph.outputs, graph.inputs))
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    wanted = [each.name for each in session.get_inputs()]
+    feeds = {name: arrays[int(name[1:])] for name in wanted}
+    return session.run(None, feeds)
+
+
+HAVE_NO_FORM = set(
+    """
+    _windows advanced_index advanced_index_gradient advanced_set argsort assert_ atan2
+    avg_pool2d_gradient basic_set bitwise_left_shift bitwise_right_shift conj conv2d_weight_gradient
+    cumulative_prod cumulative_sum diagonal diagonal_embed hypot imag linear_recurrence
+    max_pool2d_select normal permutation print_ randint random_bits random_split real roll sort
+    take_along_axis take_along_axis_gradient uniform
+    """.split()
+)
+"""Ops of which at least one sample is refused; of those in neither list every sample must run."""
+
+
+def sample_calls():
+    for op in dict.fromkeys(REGISTRY.values()):
+        for example in op.examples:
+            rng = np.random.default_rng(7)
+            operands = [
+                np.array(x, order="C")
+                if isinstance(x, np.ndarray)
+                else rng.uniform(*np.clip(op.domain, -50, 50), x).astype("float32")
+                for x in example.operands
+            ]
+            yield op, *op.bind(tuple(map(np.asarray, operands)), dict(example.attrs))
+
+
+def test_onnx_runtime_computes_what_the_kernels_do():
+    refused = set()
+    for op, operands, attrs in sample_calls():
+        with np.errstate(all="ignore"):
+            expected = op.kernel(*operands, **attrs)
+        if isinstance(expected, tuple) or 0 in expected.shape:
+            continue  # ONNX Runtime reshapes empty arrays in its own way
+        try:
+            graph = sg.trace(lambda *xs, op=op, attrs=attrs: op(*xs, **attrs), *operands)
+            (found,) = onnx_results(graph, operands)
+        except BackendError:
+            refused.add(op.name)
+            continue
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape), op
+        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-5, err_msg=repr(op))
+    assert refused <= HAVE_NO_FORM
+
+
+def test_programs_with_state_have_no_form_in_onnx():
+    pytest.importorskip("onnx")
+    from sidebyside.onnx_model import onnx_model
+
+    graph = sg.Graph()
+    with graph:
+        result = sg.variable(np.ones(2, "float32")) * 2
+    with pytest.raises(BackendError, match="with variables has no form"):
+        onnx_model(lower(graph, [result], []))
+
+
+def test_the_numbers_of_an_onnx_model_are_those_of_the_library():
+    pytest.importorskip("onnx")
+
+    x = ramp(3, 4)
+    graph = sg.trace(lambda x: (sg.softmax(x), sg.clip(x, -0.5, 0.5), x), x)
+    found = onnx_results(graph, [x])
+    expected = [dyngraph.softmax(dyngraph.tensor(x)).numpy(), np.clip(x, -0.5, 0.5), x]
+    for each, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(each, other, rtol=1e-6)
