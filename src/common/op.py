@@ -159,6 +159,11 @@ class Op:
         The kernel does something besides computing, such as printing: it is to run whenever it is
         reached, once, and in the order declared among its like. The result has the elements of the
         first operand.
+    control : callable, optional
+        Of an op that runs regions: ``control(**attrs)`` describes in which order, for a backend
+        that makes loops and branches of its own in place of the kernel.
+    projection : bool
+        The op takes the result that the attribute ``index`` names out of those of another op.
     domain : tuple of float
         Open interval that sample operands are drawn from.
     kinks : tuple of float
@@ -186,6 +191,8 @@ class Op:
     takes_out: bool = False
     view: bool = False
     effect: bool = False
+    control: Callable[..., Any] | None = None
+    projection: bool = False
     domain: tuple[float, float] = (-2.0, 2.0)
     kinks: tuple[float, ...] = ()
     examples: tuple[Example, ...] = ()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
-from common.errors import ArgumentError
-from dyngraph import random
+import numpy as np
+
+from common.errors import ArgumentError, InPlaceError
+from common.tree import flatten
+from dyngraph import random, versions
 from dyngraph.arguments import require_callable
 from dyngraph.mode import collect_nodes, enable_grad, is_grad_enabled
 from dyngraph.tape import Dropped, GradFn
+from dyngraph.tensor import Tensor
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -27,7 +32,10 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     Raises
     ------
     ArgumentError
-        From the backward pass, if the second run did other operations than the first.
+        From the backward pass, if the second run did other operations than the first, or computed
+        other numbers.
+    InPlaceError
+        From the backward pass, if an argument was changed in place.
 
     References
     ----------
@@ -45,20 +53,34 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not is_grad_enabled():
         return function(*args, **kwargs)
     random_state = random.get_state()
+    started = versions.latest[0]
+    given = [x for x in _leaves((args, kwargs)) if isinstance(x, Tensor)]
     nodes: list[GradFn] = []
     with collect_nodes(nodes):
         result = function(*args, **kwargs)
-    dropped = [node for node in nodes if node.saved() and node.operands is not None]
+    dropped = [
+        (position, weakref.ref(node))  # weak, since the node will keep `restore`
+        for position, node in enumerate(nodes)
+        if node.saved() and node.operands is not None
+    ]
     kinds = [type(node) for node in nodes]
-    positions = [position for position, node in enumerate(nodes) if node in set(dropped)]
+    results = [_fingerprint(x) for x in _leaves(result)]
 
     def restore() -> None:
+        for x in given:
+            change = versions.change_after(x._array, started)
+            if change is not None:
+                raise InPlaceError(
+                    f"an argument of checkpoint was overwritten by {change.operation}",
+                    cause="the second run of the function needs it as it was",
+                    related=(("overwritten", change.source),),
+                )
         again: list[GradFn] = []
         now = random.get_state()
         random.set_state(random_state)
         try:
             with enable_grad(), collect_nodes(again):
-                function(*args, **kwargs)
+                result = function(*args, **kwargs)
         finally:
             random.set_state(now)
         if [type(node) for node in again] != kinds:
@@ -68,11 +90,38 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
                 cause="the function depends on something that changed in between",
                 fix="pass what changes as an argument",
             )
-        for node, position in zip(dropped, positions, strict=True):
-            if isinstance(node.out, Dropped):
+        if not _same([_fingerprint(x) for x in _leaves(result)], results):
+            raise ArgumentError(
+                "checkpoint: the second run computed other numbers than the first",
+                cause="something that the function reads changed in between, or is drawn anew",
+                fix="pass what changes as an argument, and draw random numbers with a key",
+            )
+        for position, reference in dropped:
+            node = reference()
+            if node is not None and isinstance(node.out, Dropped):
                 node.out, node.operands = again[position].out, again[position].operands
 
-    for node in dropped:
-        node.out = Dropped(restore)
-        node.operands = None
+    for position, _ in dropped:
+        nodes[position].out = Dropped(restore)
+        nodes[position].operands = None
     return result
+
+
+def _leaves(tree: Any) -> list[Any]:
+    return flatten(tree)[0]
+
+
+def _fingerprint(x: Any) -> tuple[float, float]:
+    """Return two numbers that tell whether a result has changed, up to rounding."""
+    if not isinstance(x, Tensor) or x.dtype.kind == "c":
+        return 0.0, 0.0
+    with np.errstate(all="ignore"):
+        array = x._array.astype(np.float64)
+        return float(array.sum()), float(np.abs(array).sum())
+
+
+def _same(found: list[tuple[float, float]], wanted: list[tuple[float, float]]) -> bool:
+    return len(found) == len(wanted) and all(
+        not np.isfinite(size) or abs(one - other) <= 1e-4 * size
+        for (one, _), (other, size) in zip(found, wanted)
+    )

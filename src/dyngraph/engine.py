@@ -49,8 +49,8 @@ def backward(
     nodes = [_wanted_node(t, i) for i, t in enumerate(wanted)]
     found = _run(roots, retain, create_graph, nodes, _path(roots, nodes))
     for node in dict.fromkeys(nodes):
-        if node in found:
-            _accumulate(node, found[node])
+        if node in found and (node.is_leaf or node.extra is None or not node.extra.retained):
+            _accumulate(node, found[node])  # what is retained was added on the way
 
 
 def grad(

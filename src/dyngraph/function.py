@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from common.errors import ArgumentError, NotDifferentiableError, ShapeError
+from common.errors import ArgumentError, InPlaceError, NotDifferentiableError, ShapeError
 from common.types import Array
+from dyngraph import versions
 from dyngraph.apply import annotate
+from dyngraph.inplace import continue_from
 from dyngraph.mode import is_grad_enabled, no_grad, special
-from dyngraph.tape import Freed, GradFn, Node, new, tick
+from dyngraph.tape import AccumulateGrad, Freed, GradFn, Node, new, tick
 from dyngraph.tensor import Tensor
+from dyngraph.versions import storage_of
 
 
 class Context:
@@ -35,6 +39,8 @@ class Context:
         self._arrays: tuple[tuple[Array | None, Node | int | None], ...] = ()
         self._owner: weakref.ref[FunctionGradFn] | None = None
         self._not_differentiable: set[int] = set()
+        self._dirty: set[int] = set()
+        self._materialize = True
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep `tensors`, arguments or results of ``forward``, for ``backward``."""
@@ -43,6 +49,14 @@ class Context:
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
         """Say that no gradient flows from these results."""
         self._not_differentiable = {id(t) for t in tensors}
+
+    def mark_dirty(self, *tensors: Tensor) -> None:
+        """Say that ``forward`` changed these arguments in place; they must be results, too."""
+        self._dirty = {id(t) for t in tensors}
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Say whether ``backward`` gets zeros, or None, for results that led nowhere."""
+        self._materialize = bool(value)
 
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
@@ -97,9 +111,12 @@ class FunctionGradFn(GradFn):
     def pull(self, g: Any, out: Any, operands: tuple[Any, ...]) -> list[Any]:
         """Return what the user's ``backward`` gives."""
         symbolic = any(isinstance(part, Tensor) for part in g.parts.values())
-        cotangents = []
+        cotangents: list[Tensor | None] = []
         for index, (shape, dtype) in enumerate(self.output_types):
             part = g.parts.get(index)
+            if part is None and not self.context._materialize:
+                cotangents.append(None)
+                continue
             if part is None:
                 part = np.zeros(shape, dtype)
             cotangents.append(part if isinstance(part, Tensor) else Tensor(part, None))
@@ -189,6 +206,9 @@ class Function:
             fix="subclass Function and define the static method forward(ctx, *args)",
         )
 
+    setup_context: ClassVar[Callable[..., None] | None] = None
+    """``setup_context(ctx, args, result)``, where ``forward(*args)`` is written without a ctx."""
+
     @staticmethod
     def backward(ctx: Context, *grads: Any) -> Any:
         """Compute the gradient of each argument."""
@@ -203,8 +223,13 @@ class Function:
         """Run the function and record it."""
         edges = tuple(x._node if isinstance(x, Tensor) else None for x in args)
         context = Context(tuple(edge is not None for edge in edges))
+        started = versions.latest[0]
         with no_grad():
-            result = cls.forward(context, *args)
+            if cls.setup_context is None:
+                result = cls.forward(context, *args)
+            else:
+                result = cls.forward(*args)
+                cls.setup_context(context, args, result)
         several = isinstance(result, tuple)
         outputs = result if several else (result,)
         for output in outputs:
@@ -214,9 +239,10 @@ class Function:
                     cause="the results must be tensors",
                     fix="wrap arrays in dyngraph.tensor(...)",
                 )
-        # fresh Tensors: an argument that is returned as it is must not get the new graph
-        fresh = tuple(Tensor(output._array, None) for output in outputs)
-        if is_grad_enabled() and any(context.needs_input_grad):
+        recording = is_grad_enabled() and any(context.needs_input_grad)
+        if recording:
+            cls._check_changes(context, args, outputs, started)
+            fresh = tuple(_fresh(output, args, context) for output in outputs)
             node = new(cls._node_type)
             node.edges = edges
             node.operands = tuple(getattr(x, "shape", None) for x in args)
@@ -227,13 +253,48 @@ class Function:
             node.sequence = tick()
             if special.count:
                 annotate(node)
-            for index, (output, out) in enumerate(zip(outputs, fresh, strict=True)):
-                if out.dtype.kind == "f" and id(output) not in context._not_differentiable:
-                    out._node = _output_node(node, index)
             context._arrays = _saved(context._saved, args, outputs)
             context._owner = weakref.ref(node)
+            for index, (output, out) in enumerate(zip(outputs, fresh, strict=True)):
+                if out.dtype.kind == "f" and id(output) not in context._not_differentiable:
+                    continue_from(out, _output_node(node, index))
+        else:
+            fresh = tuple(Tensor(output._array, None) for output in outputs)
         context._saved = ()
         return fresh if several else fresh[0]
+
+    @classmethod
+    def _check_changes(
+        cls, context: Context, args: tuple[Any, ...], outputs: tuple[Tensor, ...], started: int
+    ) -> None:
+        """Refuse changes of arguments that ``forward`` does not admit to, or must not make."""
+        if versions.latest[0] == started:
+            return
+        for position, x in enumerate(args):
+            if not isinstance(x, Tensor) or versions.change_after(x._array, started) is None:
+                continue
+            what = f"{cls.__name__}.forward changed argument {position} in place"
+            if id(x) not in context._dirty or not any(output is x for output in outputs):
+                raise InPlaceError(
+                    what,
+                    cause="gradients of what else was computed from it would be wrong",
+                    fix="clone() it first, or call ctx.mark_dirty(x) and return it",
+                )
+            if isinstance(x._node, AccumulateGrad) or hasattr(x, "_parent"):
+                raise InPlaceError(
+                    f"{what}, which is a {'view' if hasattr(x, '_parent') else 'leaf'}",
+                    cause="its own value is needed, or other tensors share its elements",
+                    fix="pass x.clone()",
+                )
+
+
+def _fresh(output: Tensor, args: tuple[Any, ...], context: Context) -> Tensor:
+    """Return the Tensor that gets the new graph; it shares memory with no argument."""
+    if id(output) in context._dirty:
+        return output
+    owner = storage_of(output._array)
+    shared = any(isinstance(x, Tensor) and storage_of(x._array) is owner for x in args)
+    return Tensor(output._array.copy() if shared else output._array, None)
 
 
 def _output_node(node: FunctionGradFn, index: int) -> _OutputGradFn:

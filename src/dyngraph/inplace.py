@@ -197,9 +197,13 @@ def _rebase(chain: list[Tensor], result: Tensor) -> None:
         how = {"view": op, "view_attrs": tuple(attrs.items())}
         arrays = [parent._array, view._array]
         node = record(write_view, arrays, [parent._node, node], how, parent._array)
-    root = chain[-1]
-    _set_node(root, node)
-    _derive_views(root)
+    continue_from(chain[-1], node)
+
+
+def continue_from(base: Tensor, node: Node | None) -> None:
+    """Let `base`, which is no view, and its views go on from `node`."""
+    _set_node(base, node)
+    _derive_views(base)
 
 
 def _set_node(x: Tensor, node: Node | None) -> None:

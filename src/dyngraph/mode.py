@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +16,8 @@ from common.errors import ArgumentError
 class _Mode(threading.local):
     recording = True
     anomaly = False
+    blocks = 0  # with statements that this thread is in
+    statements = 0  # calls of set_grad_enabled that count this thread as special
     recorder: list[Any] | None = None
 
 
@@ -78,18 +81,24 @@ class _Setting:
     _field = "recording"
     _value = False
 
-    def __init__(self, function: Any = None) -> None:
-        if function is not None:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if args and inspect.isroutine(args[0]):  # a decorator without parentheses
+            return cls()(args[0])
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any) -> None:
+        if args:
             raise ArgumentError(
-                f"{type(self).__name__} was given a {type(function).__name__}",
-                cause="it is made first, and decorates or guards then",
-                fix=f"write @{type(self).__name__}() with its parentheses",
+                f"{type(self).__name__} was given a {type(args[0]).__name__}",
+                cause="it takes no argument but the function that it decorates",
+                fix=f"write `with {type(self).__name__}():`, or put it above a def",
             )
         self._before: list[bool] = []
 
     def __enter__(self) -> Self:
         self._before.append(getattr(_mode, self._field))
         special.enter()
+        _mode.blocks += 1
         setattr(_mode, self._field, self._value)
         return self
 
@@ -100,7 +109,10 @@ class _Setting:
         trace: TracebackType | None,
     ) -> None:
         setattr(_mode, self._field, self._before.pop())
+        _mode.blocks -= 1
         special.leave()
+        if _mode.statements and not _mode.blocks and _mode.recording:
+            _settle()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if not callable(function):
@@ -109,11 +121,37 @@ class _Setting:
                 cause="it decorates a function, or stands in a with statement",
                 fix=f"write `with {type(self).__name__}():`, or put it above a def",
             )
+        if inspect.isgeneratorfunction(function):
+            return self._generator(function)
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with type(self)._again(self):
+            with self._again():
                 return function(*args, **kwargs)
+
+        return wrapped
+
+    def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` with the mode set while it runs, and not where it waits."""
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            generator = function(*args, **kwargs)
+            step = functools.partial(next, generator)
+            while True:
+                try:
+                    with self._again():
+                        value = step()
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    sent = yield value
+                    step = functools.partial(generator.send, sent)
+                except GeneratorExit:
+                    generator.close()
+                    raise
+                except BaseException as error:
+                    step = functools.partial(generator.throw, error)
 
         return wrapped
 
@@ -135,8 +173,21 @@ class no_grad(_Setting):
     """
 
 
-class inference_mode(no_grad):
-    """Record nothing: the same as `no_grad`, under the name PyTorch gives it for inference."""
+class inference_mode(_Setting):
+    """Record nothing: the same as `no_grad`, under the name PyTorch gives it for inference.
+
+    Parameters
+    ----------
+    mode : bool
+        False records, as `enable_grad` does.
+    """
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self._value = not _flag(mode, "inference_mode")
+
+    def _again(self) -> _Setting:
+        return type(self)(not self._value)
 
 
 class enable_grad(_Setting):
@@ -146,19 +197,60 @@ class enable_grad(_Setting):
 
 
 class set_grad_enabled(_Setting):
-    """Record or not, by a flag, inside a ``with`` block or a decorated function.
+    """Record or not, by a flag: from now on, or inside a ``with`` block or a decorated function.
 
     Parameters
     ----------
     mode : bool
+
+    Examples
+    --------
+    >>> import dyngraph as dg
+    >>> x = dg.tensor([1.0], requires_grad=True)
+    >>> _ = dg.set_grad_enabled(False)
+    >>> (x * 2).requires_grad
+    False
+    >>> _ = dg.set_grad_enabled(True)
     """
 
     def __init__(self, mode: bool) -> None:
         super().__init__()
-        self._value = bool(mode)
+        self._value = _flag(mode, "set_grad_enabled")
+        self._earlier = _mode.recording
+        special.enter()
+        _mode.statements += 1
+        _mode.recording = self._value
+        if self._value and not _mode.blocks:
+            _settle()
+
+    def __enter__(self) -> Self:
+        _mode.recording = self._earlier  # a block has the mode inside only
+        return super().__enter__()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` as one that runs in this mode."""
+        _mode.recording = self._earlier
+        return super().__call__(function)
 
     def _again(self) -> _Setting:
-        return type(self)(self._value)
+        return enable_grad() if self._value else no_grad()
+
+
+def _settle() -> None:
+    """Count this thread out again, whose statements have brought it back to the usual mode."""
+    for _ in range(_mode.statements):
+        special.leave()
+    _mode.statements = 0
+
+
+def _flag(mode: Any, name: str) -> bool:
+    if isinstance(mode, bool):
+        return mode
+    raise ArgumentError(
+        f"{name} was given a {type(mode).__name__}",
+        cause="it switches recording on or off",
+        fix=f"write {name}(True) or {name}(False)",
+    )
 
 
 class detect_anomaly(_Setting):

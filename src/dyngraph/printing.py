@@ -18,7 +18,7 @@ EDGE = 3
 """How many are shown at each end of an axis otherwise."""
 
 _PREFIX = "tensor("
-_UNNAMED = frozenset(map(np.dtype, (DEFAULT_DTYPE, np.int64, np.bool_, np.complex64)))
+_UNNAMED = (DEFAULT_DTYPE, np.dtype(np.int64), np.dtype(np.bool_), np.dtype(np.complex64))
 """The dtypes that the numbers themselves tell."""
 
 

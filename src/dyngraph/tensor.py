@@ -126,8 +126,26 @@ class Tensor(ArrayOperators):
 
     @property
     def data(self) -> Tensor:
-        """The same elements without the graph; changes through it are not tracked by gradients."""
+        """The same elements without the graph, as `detach` gives them.
+
+        Setting it overwrites the elements, and records nothing.
+        """
         return self.detach()
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if not isinstance(value, Tensor) or value.shape != self.shape or value.dtype != self.dtype:
+            raise ArgumentError(
+                f"data must be a tensor of type {TensorType(self.shape, self.dtype)}",
+                cause="the new elements take the place of the old ones",
+                fix="assign a tensor of that shape and dtype",
+            )
+        if value._array is not self._array:  # x.data -= 1 has already changed what both share
+            from dyngraph.inplace import write
+            from dyngraph.mode import no_grad
+
+            with no_grad():
+                write(self, value, "x.data = value")
 
     @property
     def _version(self) -> int:

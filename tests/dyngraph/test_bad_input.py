@@ -82,6 +82,29 @@ def images():
     return dg.ones((1, 3, 5, 5)), dg.ones((4, 3, 3, 3))
 
 
+def unrecorded_view():
+    x = weights() * 1
+    with dg.no_grad():
+        return x[:2]
+
+
+class ChangesArgument(dg.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.add_(1)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+class ChangesMarked(ChangesArgument):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.mark_dirty(x)
+        return x.add_(1)
+
+
 def hooked(result):
     y = weights() * 2
     y.register_hook(lambda g: result)
@@ -263,6 +286,12 @@ DOORS = {
         (lambda: WrongShape.apply(weights()).sum().backward(), ShapeError, "shape ()"),
     ],
     "in-place": [
+        (lambda: with_attribute(matrix(), "data", dg.ones((1,))), ArgumentError, "float32[2,3]"),
+        (lambda: (weights() * 1)[0].detach_(), InPlaceError, "view"),
+        (lambda: unrecorded_view().add_(1), InPlaceError, "inside no_grad()"),
+        (lambda: ChangesArgument.apply(weights() * 1), InPlaceError, "mark_dirty"),
+        (lambda: ChangesMarked.apply(weights()), InPlaceError, "leaf"),
+        (lambda: ChangesMarked.apply((weights() * 1)[:2]), InPlaceError, "view"),
         (lambda: weights().add_(1), InPlaceError, "no_grad()"),
         (lambda: matrix().add_(dg.ones((4, 2, 3))), ShapeError, "x = x + y"),
         (lambda: integers().add_(1.5), DTypeError, "float"),
@@ -286,7 +315,9 @@ DOORS = {
         (lambda: dg.map(3, matrix()), ArgumentError, "needs a function"),
     ],
     "modes": [
-        (lambda: dg.no_grad(print), ArgumentError, "@no_grad()"),
+        (lambda: dg.no_grad(3), ArgumentError, "no_grad was given a int"),
+        (lambda: dg.inference_mode(3), ArgumentError, "inference_mode(True)"),
+        (lambda: dg.set_grad_enabled("on"), ArgumentError, "set_grad_enabled(False)"),
         (lambda: dg.no_grad()(3), ArgumentError, "with no_grad():"),
     ],
 }
