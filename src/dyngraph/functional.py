@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from common.autodiff import require_policy
-from common.errors import ArgumentError, NonScalarError, ShapeError, UnusedInputError, warn
+from common.errors import (
+    ArgumentError,
+    NonScalarError,
+    NotDifferentiableError,
+    ShapeError,
+    UnusedInputError,
+    warn,
+)
 from common.ops.arguments import normalize_ints
 from common.tree import flatten, unflatten
 from dyngraph import engine
@@ -69,7 +76,6 @@ def value_and_grad(
                     cause="arguments are counted from 0, by position",
                     fix="pass the argument by position, or change argnums",
                 )
-        outer = is_grad_enabled()
         prepared = list(args)
         leaves: list[Tensor] = []
         structures: list[tuple[Any, int]] = []
@@ -82,14 +88,8 @@ def value_and_grad(
                     cause="a gradient is taken with respect to numbers",
                     fix="pass a tensor, or name another argument with argnums",
                 )
-            fresh = []
-            for value in values:
-                x = as_tensor(value)
-                if outer and x._node is not None:
-                    deep = True
-                    fresh.append(NAMESPACE["clone"](x))
-                else:
-                    fresh.append(x.detach().requires_grad_())
+            fresh, tracked = _inputs(values)
+            deep = deep or tracked
             prepared[position] = unflatten(structure, fresh)
             structures.append((structure, len(fresh)))
             leaves += fresh
@@ -116,6 +116,20 @@ def value_and_grad(
         return shown, tuple(grads) if several else grads[0]
 
     return run
+
+
+def _inputs(values: Sequence[Any]) -> tuple[list[Tensor], bool]:
+    """Return what to differentiate with respect to, and whether an outer graph goes on from there.
+
+    A tensor of an outer graph stays on it, so that derivatives of derivatives are right.
+    """
+    given = [as_tensor(value) for value in values]
+    outer = is_grad_enabled()
+    fresh = [
+        NAMESPACE["clone"](x) if outer and x._node is not None else x.detach().requires_grad_()
+        for x in given
+    ]
+    return fresh, outer and any(x._node is not None for x in given)
 
 
 def _split(result: Any) -> tuple[Any, Any]:
@@ -180,15 +194,29 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
     (tensor([ 2., 40.]),)
     """
     require_callable(function, "vjp")
-    inputs = [as_tensor(x).detach().requires_grad_() for x in primals]
+    inputs, deep = _inputs(primals)
     with enable_grad():
         value = function(*inputs)
-    for part in value if isinstance(value, tuple) else (value,):
+    parts = value if isinstance(value, tuple) else (value,)
+    for part in parts:
         result_tensor(part, "vjp")
 
     def pull(cotangent: Any) -> tuple[Tensor | None, ...]:
-        return engine.grad(value, inputs, cotangent, retain_graph=True, unused="zero")
+        given = cotangent if isinstance(cotangent, (tuple, list)) else (cotangent,)
+        tracked = deep or any(isinstance(g, Tensor) and g._node is not None for g in given)
+        if all(part._node is None for part in parts):
+            return tuple(_without_path(inputs, "zero"))
+        return engine.grad(
+            value,
+            inputs,
+            cotangent,
+            retain_graph=True,
+            create_graph=tracked and is_grad_enabled(),
+            unused="zero",
+        )
 
+    if deep:
+        return value, pull
     shown = tuple(v.detach() for v in value) if isinstance(value, tuple) else value.detach()
     return shown, pull
 
@@ -212,7 +240,7 @@ def jvp(
     (tensor([1., 4.]), tensor([2., 2.]))
     """
     require_callable(function, "jvp")
-    inputs = [as_tensor(x).detach().requires_grad_() for x in _listed(primals)]
+    inputs, deep = _inputs(_listed(primals))
     directions = [as_tensor(t) for t in _listed(tangents)]
     if len(inputs) != len(directions):
         raise ArgumentError(
@@ -227,24 +255,36 @@ def jvp(
                 cause="a tangent is a direction in the space of its primal",
                 fix="pass tangents of the primals' shapes",
             )
+    deep = deep or (is_grad_enabled() and any(t._node is not None for t in directions))
     with enable_grad():
         value = result_tensor(function(*inputs), "jvp")
+        shown = value if deep else value.detach()
         if value._node is None:
-            return value, Tensor(np.zeros(value.shape, value.dtype), None)
-        dummy = Tensor(np.zeros(value.shape, value.dtype), None).requires_grad_()
+            return shown, Tensor(np.zeros(value.shape, value.dtype), None)
+        dummy = Tensor(np.ones(value.shape, value.dtype), None).requires_grad_()
         pulled = engine.grad(value, inputs, dummy, create_graph=True, unused="none")
         pairs = [
             (g, t)
             for g, t in zip(pulled, directions, strict=True)
             if g is not None and g._node is not None
         ]
+        if any(g is not None and g._node is None and g._array.any() for g in pulled):
+            raise NotDifferentiableError(
+                "jvp: a gradient on the way has no graph of its own",
+                cause="jvp differentiates the gradient, and a custom backward detached it",
+                fix="write the backward with dyngraph's operations, without detach()",
+            )
         if not pairs:
-            return value.detach(), Tensor(np.zeros(value.shape, value.dtype), None)
+            return shown, Tensor(np.zeros(value.shape, value.dtype), None)
         (tangent,) = engine.grad(
-            [g for g, _ in pairs], [dummy], [t for _, t in pairs], unused="zero"
+            [g for g, _ in pairs],
+            [dummy],
+            [t for _, t in pairs],
+            create_graph=deep,
+            unused="zero",
         )
     assert tangent is not None
-    return value.detach(), tangent
+    return shown, tangent
 
 
 def _listed(values: Any) -> Sequence[Any]:
@@ -259,7 +299,7 @@ def jacobian(function: Callable[..., Any], inputs: Any, create_graph: bool = Fal
     function : callable
     inputs : Tensor or sequence of Tensor
     create_graph : bool
-        Make the result differentiable.
+        Make the result differentiable; also done where the inputs themselves require a gradient.
 
     Returns
     -------
@@ -275,14 +315,8 @@ def jacobian(function: Callable[..., Any], inputs: Any, create_graph: bool = Fal
     """
     require_callable(function, "jacobian")
     single = not isinstance(inputs, (tuple, list))
-    given = [as_tensor(x) for x in ([inputs] if single else inputs)]
-    outer = is_grad_enabled()
-    xs = [
-        NAMESPACE["clone"](x)
-        if create_graph and outer and x._node is not None
-        else x.detach().requires_grad_()
-        for x in given
-    ]
+    xs, tracked = _inputs([inputs] if single else inputs)
+    deep = create_graph or tracked
     with enable_grad():
         value = result_tensor(function(*xs), "jacobian")
         rows: list[list[Tensor]] = [[] for _ in xs]
@@ -297,7 +331,7 @@ def jacobian(function: Callable[..., Any], inputs: Any, create_graph: bool = Fal
                     xs,
                     Tensor(cotangent, None),
                     retain_graph=True,
-                    create_graph=create_graph,
+                    create_graph=deep,
                     unused="zero",
                 )
             for row, g in zip(rows, found, strict=True):

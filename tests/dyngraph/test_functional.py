@@ -1,5 +1,8 @@
 """value_and_grad, vjp, jvp, jacobian, hessian, checkpoint, custom functions, gradcheck, anomaly."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -8,7 +11,9 @@ from common.errors import (
     AnomalyError,
     ArgumentError,
     GradcheckError,
+    InPlaceError,
     NonScalarError,
+    NotDifferentiableError,
     ShapeError,
 )
 
@@ -67,6 +72,87 @@ def test_jacobian_and_hessian():
     np.testing.assert_allclose(h.numpy(), expected)
     blocks = dg.hessian(lambda x, y: (x * y).sum(), (np.ones(2), np.ones(2)))
     np.testing.assert_allclose(blocks[0][1].numpy(), np.eye(2))
+
+
+def test_transforms_nest():
+    x, u = np.array([0.5, -1.0, 2.0]), dg.tensor(np.array([1.0, 2.0, -0.5]))
+
+    def f(x):
+        return dg.sum(dg.tanh(x * x) * x.sum())
+
+    def gradient(x):
+        return dg.grad(f)(x)
+
+    def along(x):
+        return dg.jvp(f, [x], [u])[1]
+
+    h = dg.hessian(f, x).numpy()
+    v = u.numpy()
+    np.testing.assert_allclose(dg.jacobian(lambda x: dg.jacobian(f, x), x).numpy(), h)
+    np.testing.assert_allclose(dg.jvp(gradient, [x], [u])[1].numpy(), h @ v)
+    np.testing.assert_allclose(dg.grad(along)(x).numpy(), h @ v)
+    np.testing.assert_allclose(dg.jvp(along, [x], [u])[1].item(), v @ h @ v)
+    np.testing.assert_allclose(dg.vjp(gradient, x)[1](u)[0].numpy(), h @ v)
+    np.testing.assert_allclose(dg.jacobian(lambda x: dg.vjp(f, x)[1](1.0)[0], x).numpy(), h)
+    # the directions and cotangents are differentiated, too
+    np.testing.assert_allclose(
+        dg.grad(lambda t: dg.jvp(f, [x], [t])[1])(u).numpy(), gradient(x).numpy()
+    )
+    np.testing.assert_allclose(
+        dg.jacobian(lambda t: dg.vjp(dg.tanh, x)[1](t)[0], u).numpy(), np.diag(1 - np.tanh(x) ** 2)
+    )
+
+
+def test_jvp_refuses_a_gradient_without_a_graph():
+    class Detached(dg.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g.detach() * 2
+
+    with pytest.raises(NotDifferentiableError, match="no graph of its own"):
+        dg.jvp(Detached.apply, [np.ones(2)], [np.ones(2)])
+
+
+def test_checkpoint_notices_changes():
+    x = dg.tensor(np.array([1.0]), requires_grad=True)
+    w = dg.tensor(np.array([1.0]))
+    argument = x * 1
+    y = dg.checkpoint(lambda a: dg.exp(a + 1), argument)
+    argument += 1
+    with pytest.raises(InPlaceError, match=r"argument of checkpoint .* \+="):
+        y.backward()
+    y = dg.checkpoint(lambda a: dg.exp(a + w), x)
+    w += 1
+    with pytest.raises(ArgumentError, match="other numbers"):
+        y.backward()
+    with pytest.raises(InPlaceError, match="mul_"):
+        dg.checkpoint(lambda a: dg.exp(a.mul_(2)), x * 1).backward()
+
+
+def test_checkpoint_draws_the_same_numbers_again():
+    key = dg.random_key(0)
+    x = dg.tensor(np.ones(4), requires_grad=True)
+    for block in (lambda x: x * dg.randn(4), lambda x: dg.dropout(dg.exp(x), 0.5, key=key)):
+        y = dg.checkpoint(block, x)
+        (dx,) = dg.grad(y.sum(), x)
+        np.testing.assert_allclose(dx.numpy(), y.detach().numpy() / x.detach().numpy())
+
+
+def test_a_dropped_checkpoint_is_freed_at_once():
+    x = dg.tensor(np.ones(4), requires_grad=True)
+    gc.collect()
+    gc.disable()
+    try:
+        y = dg.checkpoint(lambda x: dg.exp(x) * x, x)
+        node = weakref.ref(y.grad_fn)
+        del y
+        assert node() is None
+    finally:
+        gc.enable()
 
 
 def test_checkpoint_forgets_and_recomputes():
