@@ -38,8 +38,8 @@ Measure dynamic against static graphs: one program, two executors over one op li
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0: done. 1: the workload's own program failed. 2: what was asked for is not possible; the
-    message says why. 130: interrupted.
+    0: done. 1: the workload's own program failed, or modes disagree about what it computes. 2: what
+    was asked for is not possible; the message says why. 130: interrupted.
     """
     known = callers()
     parser = make_parser()
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader has seen enough; Python would complain once more when it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a program may call sys.exit
         return _report_users(error, known)
 
 
@@ -75,7 +75,7 @@ def _refuse(error: SideBySideError, known: Callers) -> int:
     return REFUSED
 
 
-def _report_users(error: Exception, known: Callers) -> int:
+def _report_users(error: BaseException, known: Callers) -> int:
     """Print a user's own exception with the user's own frames."""
     if _wants_whole_traceback():
         traceback.print_exception(error)
@@ -194,7 +194,7 @@ def table_command(options: argparse.Namespace) -> int:
     if options.json is not None:
         table.to_json(options.json)
     write(table.text(_width()))
-    return OK
+    return FAILED if table.comparison.disagrees else OK
 
 
 def compare_command(options: argparse.Namespace) -> int:
@@ -217,7 +217,7 @@ def compare_command(options: argparse.Namespace) -> int:
     if options.csv is not None:
         comparison.to_csv(options.csv)
     write(comparison.table(_width()))
-    return OK
+    return FAILED if comparison.disagrees else OK
 
 
 def show_command(options: argparse.Namespace) -> int:
@@ -309,13 +309,19 @@ def _find(reference: str) -> tuple[Workload, ...]:
 def _check_outputs(*paths: Path | None) -> None:
     from sidebyside.report.writing import check_writable
 
-    for path in paths:
-        if path is not None:
-            check_writable(path)
+    given = [path for path in paths if path is not None]
+    for path in given:
+        check_writable(path)
+    if len({path.resolve() for path in given}) < len(given):
+        raise ArgumentError(
+            "two reports would be written to one file",
+            cause=f"of {' and '.join(map(str, given))} the last would replace the others",
+            fix="name a file of its own for each",
+        )
 
 
 def _width() -> int:
-    return max(80, min(100, shutil.get_terminal_size((100, 24)).columns))
+    return max(40, min(100, shutil.get_terminal_size((100, 24)).columns))
 
 
 def write(text: str) -> None:

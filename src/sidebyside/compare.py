@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import ArgumentError, DisagreementError, OutOfMemoryError, SideBySideError
+from common.errors import (
+    ArgumentError,
+    DisagreementError,
+    OutOfMemoryError,
+    SideBySideError,
+    WorkloadError,
+)
 from common.types import Array
 from sidebyside.callers import Callers, callers, forget_callers
 from sidebyside.comparison import Cell, Comparison, Failure, PassGain, Row
@@ -116,6 +122,30 @@ def _labels(modes: Sequence[str]) -> dict[str, str]:
     return labels
 
 
+def _numbers(results: list[Array]) -> list[Array]:
+    """Return the results of a program, if there are any and all of them are numbers.
+
+    Raises
+    ------
+    WorkloadError
+        If not: there would be nothing to compare.
+    """
+    if not results:
+        raise WorkloadError(
+            "the program returns nothing",
+            cause="modes are compared by what the program computes, and this is None",
+            fix="return an array, or several in a tuple, list or dict",
+        )
+    for position, found in enumerate(results):
+        if found.dtype.kind not in "biufc":
+            raise WorkloadError(
+                f"result {position} of the program is no array of numbers, but {found[()]!r}",
+                cause="modes are compared by the numbers that the program computes",
+                fix="return arrays only, in tuples, lists or dicts if there are several",
+            )
+    return results
+
+
 @dataclass(frozen=True, slots=True)
 class _Start:
     """One way from nothing to the first result: what was built, and the first call."""
@@ -199,7 +229,7 @@ class _Pairing:
             self.say(f"{label}, first results")
             try:
                 prepared = mode.prepare(self.workload, self.inputs)
-                self.results[label] = prepared.arrays(prepared.run())
+                self.results[label] = _numbers(prepared.arrays(prepared.run()))
             except Exception as error:  # whatever the library says belongs in the cell
                 self.failures[label] = self._failure(error)
                 errors.append(error)

@@ -183,6 +183,15 @@ class Comparison:
     rows: tuple[Row, ...]
     environment: Mapping[str, Any]
 
+    @property
+    def disagrees(self) -> bool:
+        """Whether some mode computed something else than its reference."""
+        return any(
+            cell.failure is not None and cell.failure.disagrees
+            for row in self.rows
+            for cell in row.cells
+        )
+
     def row(self, workload: str, size: str = "") -> Row:
         """Return the row of a workload, or its first one.
 

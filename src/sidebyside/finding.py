@@ -174,6 +174,12 @@ def _collect(module: ModuleType, path: Path) -> dict[str, Workload]:
     }
     for name in ("wrt", "sizes"):
         if name in options:
-            options[name] = tuple(options[name])
-    whole = Workload(members["f"], members["inputs"], name=path.stem, path=str(path), **options)
+            given = options[name]
+            options[name] = tuple(given) if isinstance(given, (tuple, list, range)) else (given,)
+    try:
+        whole = Workload(members["f"], members["inputs"], name=path.stem, path=str(path), **options)
+    except WorkloadError as error:
+        if error.source is not None and error.source.filename != str(path):
+            error.source = None  # no line of the file made the workload
+        raise
     return {whole.name: whole}

@@ -17,6 +17,11 @@ NEAR = 3.0
 """A mean operation within this factor of a probe is bound by what the probe measures."""
 
 
+FEW_BYTES = 1024
+"""A mean operation on no more than this is overhead: even a product of 9x9 matrices is quicker to
+compute than to call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a program does before any optimisation.
@@ -62,7 +67,13 @@ def find_regime(work: Work, nanoseconds: float) -> Regime:
             "overhead-bound",
             f"an operation takes {_times(each / smallest)} the time of one on a single number",
         )
-    copy = copy_time(_rounded(work.bytes / max(1, work.operations)))
+    size = work.bytes / max(1, work.operations)
+    if size <= FEW_BYTES:
+        return Regime(
+            "overhead-bound",
+            f"an operation reads and writes {size:.0f} bytes, less than a call costs",
+        )
+    copy = copy_time(_rounded(size))
     return Regime(
         "memory-bound" if each <= NEAR * copy else "compute-bound",
         f"an operation takes {_times(each / copy)} the time of copying its bytes",

@@ -110,8 +110,14 @@ def efficiency_verdict(pairs: Sequence[Pair], refused: Sequence[Row]) -> str:
 
 
 def _extremes(pairs: Sequence[Pair]) -> str:
-    """Return where static gains most and least, and what bounds dynamic there."""
-    gains = [(static.speedup.value, row) for row, _, static in pairs if static.speedup is not None]
+    """Return where static gains most and least beyond noise, and what bounds dynamic there."""
+    gains = [
+        (static.speedup.value, row)
+        for row, _, static in pairs
+        if static.speedup is not None and static.outcome in ("faster", "slower")
+    ]
+    if not gains:
+        return "no speed-up is sure"
     (least, low), (most, high) = min(gains, key=_first), max(gains, key=_first)
 
     def shown(gain: float, row: Row) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from common.errors import OutOfMemoryError, SideBySideError, WorkloadError
+from common.source import Source, is_our_file
 from common.tree import flatten
 from common.types import Array
 
@@ -136,6 +140,14 @@ class Workload:
     path: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        try:
+            self._check()
+        except WorkloadError as error:
+            if error.source is not None and error.source.filename == "<string>":
+                error.source = _maker()  # not the line of the dataclass's own constructor
+            raise
+
+    def _check(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", "workload"))
         for field_name, found in (("function", self.function), ("inputs", self.inputs)):
@@ -145,6 +157,8 @@ class Workload:
                     cause="function(xp, *inputs) is the program, inputs(rng, size) its inputs",
                     fix=f"pass a function as {field_name}",
                 )
+        self._check_numbers()
+        _check_takes(self.name, self.inputs, "inputs(rng, size)", ("a generator", "a size"))
         if not self.sizes:
             raise WorkloadError(
                 f"workload {self.name!r} has no sizes",
@@ -163,6 +177,22 @@ class Workload:
                 cause="training needs the parameters as the first argument, and a learning rate",
                 fix="pass wrt=(0,) and learning_rate=...",
             )
+
+    def _check_numbers(self) -> None:
+        for position in self.wrt:
+            if not isinstance(position, int):
+                raise WorkloadError(
+                    f"workload {self.name!r}: wrt holds {position!r}",
+                    cause="wrt names arguments by position, from 0, without the namespace",
+                    fix="pass integers, such as wrt=(0,)",
+                )
+        for option, value in (("tolerance", self.tolerance), ("learning_rate", self.learning_rate)):
+            if value is not None and not (isinstance(value, (int, float)) and value >= 0):
+                raise WorkloadError(
+                    f"workload {self.name!r}: {option} is {value!r}",
+                    cause="it is a number, zero or above",
+                    fix=f"pass a number as {option}, or leave it out",
+                )
 
     def make_inputs(self, size: Any, seed: int = 0) -> tuple[Any, ...]:
         """Return the inputs of one size, always the same for a seed.
@@ -201,6 +231,13 @@ class Workload:
                         "every mode gets the same numbers",
                         fix="convert it with numpy.asarray, or fix it in the function",
                     )
+                if leaf.dtype.kind not in "biufc":
+                    raise WorkloadError(
+                        f"workload {self.name!r}: input {position} holds elements of dtype "
+                        f"{leaf.dtype}",
+                        cause="elements are numbers or booleans in every mode",
+                        fix="encode them as numbers in inputs(rng, size)",
+                    )
         for position in self.wrt:
             if not 0 <= position < len(inputs):
                 raise WorkloadError(
@@ -208,7 +245,47 @@ class Workload:
                     cause="inputs are counted from 0, without the namespace",
                     fix=f"choose from {', '.join(map(str, range(len(inputs)))) or 'none'}",
                 )
+        given = ("a namespace", *(f"input {position}" for position in range(len(inputs))))
+        _check_takes(self.name, self.function, "f(xp, *inputs)", given)
         return inputs
+
+
+def _maker() -> Source | None:
+    """Return the place where a workload is made, outside this library and the dataclass."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not is_our_file(name) and name != "<string>":
+            return Source(name, frame.f_lineno, frame.f_code.co_name)
+        frame = frame.f_back
+    return None
+
+
+def _check_takes(name: str, function: Callable[..., Any], form: str, given: Sequence[str]) -> None:
+    """Refuse a function that cannot be called with as many arguments as it will be.
+
+    Raises
+    ------
+    WorkloadError
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some callables have none
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        code = getattr(function, "__code__", None)
+        line = None
+        if code is not None:
+            line = Source(code.co_filename, code.co_firstlineno, code.co_name)
+        called = getattr(function, "__name__", "the function")
+        raise WorkloadError(
+            f"workload {name!r}: {called}{signature} cannot be called as {form}: {error}",
+            cause=f"it is called with {len(given)} arguments: {', '.join(given)}",
+            fix=f"write it as {form}",
+            source=line,
+        ) from None
 
 
 def _is_too_large(error: Exception) -> bool:

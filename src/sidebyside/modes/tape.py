@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from common.errors import WorkloadError
 from common.tree import flatten
 from sidebyside.workload import Workload
 
@@ -56,8 +57,22 @@ def split(result: Any) -> tuple[Any, list[Any]]:
 
 
 def as_scalar(xp: Any, loss: Any) -> Any:
-    """Return `loss`, summed if it has several elements."""
-    for length in loss.shape:
+    """Return `loss`, summed if it has several elements.
+
+    Raises
+    ------
+    WorkloadError
+        If it is no array.
+    """
+    try:
+        shape = loss.shape
+    except AttributeError:
+        raise WorkloadError(
+            f"the program gives a {type(loss).__name__}, which has no gradient",
+            cause="wrt asks for gradients, of the first thing that the program returns",
+            fix="return an array that is computed from the inputs, or leave wrt out",
+        ) from None
+    for length in shape:
         if length != 1:
             return xp.sum(loss)
     return loss

@@ -47,7 +47,8 @@ def draw_table(lines: Sequence[Line], widths: Sequence[int], right: Sequence[int
             drawn.append(_rule(widths, lines[position - 1], lines[position + 1]))
         elif isinstance(line, Span):
             whole = sum(widths) + 3 * (len(widths) - 1)
-            drawn += [f"│ {text:<{whole}} │" for text in _wrap(line.text, whole)]
+            fits = without_lost_marks(line.text, whole)
+            drawn += [f"│ {text:<{whole}} │" for text in _wrap(fits, whole)]
         else:
             drawn += _cells(line, widths, right)
     drawn.append(_rule(widths, lines[-1], None))
@@ -85,6 +86,23 @@ def _rule(widths: Sequence[int], above: Line, below: Line) -> str:
     crossing = {(True, True): "┼", (True, False): "┴", (False, True): "┬", (False, False): "─"}
     left, end = ("┌", "┐") if above is None else ("└", "┘") if below is None else ("├", "┤")
     return left + crossing[up, down].join("─" * (width + 2) for width in widths) + end
+
+
+def without_lost_marks(text: str, width: int) -> str:
+    """Return a message without the marks below a line that is to be wrapped: they would be lost.
+
+    Examples
+    --------
+    >>> message = "at a.py:1: y = x + w", "           ^^^^^^^^^"
+    >>> without_lost_marks(chr(10).join(message), width=12)
+    'at a.py:1: y = x + w'
+    """
+    kept: list[str] = []
+    for line in text.splitlines():
+        marks = not line.strip(" ^~") and bool(line.strip())
+        if not (marks and kept and max(len(kept[-1]), len(line)) > width):
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def natural_widths(lines: Sequence[Line], count: int) -> list[int]:

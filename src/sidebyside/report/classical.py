@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sidebyside import verdict
 from sidebyside.comparison import Cell, Failure, Row
 from sidebyside.report import units
-from sidebyside.report.box import Line, Span, draw_table
+from sidebyside.report.box import Line, Span, draw_table, without_lost_marks
 from sidebyside.report.terminal import environment_text
 from sidebyside.statistics import Estimate
 from sidebyside.training import TrainingComparison
@@ -34,16 +35,20 @@ _COLUMNS = (
     ("dynamic", "bound by"),
 )
 _WIDTHS = (17, 7, 7, 18, 7, 12, 6, 9)
+_WANTED = (0, 1, 2, 3, 5, 4, 7, 6)
+"""The columns, the one that a narrow terminal can do without last."""
+_NATIVE_WIDTHS = (17, 10, 20, 10, 10, 12)
+_NATIVE_WANTED = (0, 1, 3, 4, 5, 2)
 
 
 def table_text(table: Table, width: int = 100) -> str:
     """Return the whole report, for a terminal of `width` columns."""
     pairs = verdict.pairs_of(table.comparison)
     refused = [row for row in table.comparison.rows if _refusal(row) is not None]
-    parts = [claims_text(pairs, refused, width), rows_text(pairs)]
+    parts = [claims_text(pairs, refused, width), rows_text(pairs, width)]
     native = [row for row in table.comparison.rows if row.cell(NATIVE) is not None]
     if native:
-        parts.append(native_text(native))
+        parts.append(native_text(native, width))
     parts += [refusal_text(row, width) for row in refused]
     parts += [_disagreement(row) for row in table.comparison.rows if _disagrees(row)]
     parts += [f"{name} was left out: {text}" for name, text in table.skipped]
@@ -148,25 +153,53 @@ def _waiting(example: Pair | None) -> tuple[str, str]:
 # below them ---------------------------------------------------------------------------------------
 
 
-def rows_text(pairs: list[Pair]) -> str:
-    """Return one line a workload and size."""
-    lines = [_line([heading for heading, _ in _COLUMNS]), _line([unit for _, unit in _COLUMNS])]
+def rows_text(pairs: list[Pair], width: int = 100) -> str:
+    """Return one line a workload and size, with as many columns as there is room for."""
+    chosen = fitting(_WIDTHS, _WANTED, width)
+    headings, units_below = zip(*_COLUMNS, strict=True)
+    lines = [_line(headings, _WIDTHS, chosen), _line(units_below, _WIDTHS, chosen)]
     rule = "─" * len(lines[0])
     lines.append(rule)
-    lines += [_line(_entries(*pair)) for pair in pairs]
+    lines += [_line(_entries(*pair), _WIDTHS, chosen) for pair in pairs]
     lines.append(rule)
+    notes = [
+        "Speed-up and peak memory: static against dynamic. Pays after: the call from which on the "
+        "build has paid for itself."
+    ]
     if any(static.outcome not in ("faster", "slower") for *_, static in pairs):
-        lines.append("~ noise could explain this difference.")
+        notes.append("~ noise could explain this difference.")
     same = all(static.difference is not None and static.difference.ulp == 0 for *_, static in pairs)
     if pairs and same:
-        lines.append("Both modes gave the same results to the last bit (0 ULP) in every line.")
-    return "\n".join(lines)
+        notes.append("Both modes gave the same results to the last bit (0 ULP) in every line.")
+    return "\n".join([*lines, *(textwrap.fill(note, width) for note in notes)])
 
 
-def _line(entries: list[str]) -> str:
-    first, *rest = entries
-    cells = [f"{first:<{_WIDTHS[0]}}"]
-    cells += [f"{entry:>{width}}" for entry, width in zip(rest, _WIDTHS[1:], strict=True)]
+def fitting(widths: Sequence[int], wanted: Sequence[int], width: int) -> list[int]:
+    """Return the columns that fit into `width` characters, two apart, in their order.
+
+    Examples
+    --------
+    >>> fitting((10, 5, 5), wanted=(0, 2, 1), width=18)
+    [0, 2]
+    """
+    chosen: list[int] = []
+    used = -2
+    for column in wanted:
+        if chosen and used + widths[column] + 2 > width:
+            break
+        chosen.append(column)
+        used += widths[column] + 2
+    return sorted(chosen)
+
+
+def _line(entries: Sequence[str], widths: Sequence[int], chosen: Sequence[int]) -> str:
+    """Return a line of a table without borders: the first column at the left."""
+    cells = [
+        f"{entries[column]:<{widths[column]}}"
+        if column == 0
+        else f"{entries[column]:>{widths[column]}}"
+        for column in chosen
+    ]
     return "  ".join(cells)
 
 
@@ -192,10 +225,11 @@ def _entries(row: Row, dynamic: Cell, static: Cell) -> list[str]:
     ]
 
 
-def native_text(rows: list[Row]) -> str:
+def native_text(rows: list[Row], width: int = 100) -> str:
     """Return one line a workload and size for the machine-code backend of the static mode."""
     headings = ("machine code", "takes", "(99% interval)", "speed-up", "builds", "differs by")
-    lines = [_native_line(headings)]
+    chosen = fitting(_NATIVE_WIDTHS, _NATIVE_WANTED, width)
+    lines = [_line(headings, _NATIVE_WIDTHS, chosen)]
     rule = "─" * len(lines[0])
     lines.append(rule)
     for row in rows:
@@ -213,7 +247,7 @@ def native_text(rows: list[Row]) -> str:
         if cell.difference is not None and cell.difference.ulp:
             difference = f"{cell.difference.relative:.1e}"
         lines.append(
-            _native_line(
+            _line(
                 (
                     row.label,
                     takes,
@@ -221,22 +255,20 @@ def native_text(rows: list[Row]) -> str:
                     _gain(cell, cell.speedup).partition(" (")[0],
                     units.seconds(cell.built.value),
                     difference,
-                )
+                ),
+                _NATIVE_WIDTHS,
+                chosen,
             )
         )
     lines.append(rule)
     lines.append(
-        "The same static programs by the native backend, against dynamic; relative differences."
+        textwrap.fill(
+            "The same static programs as machine code, against dynamic; differences relative to "
+            "the largest element.",
+            width,
+        )
     )
     return "\n".join(lines)
-
-
-def _native_line(entries: tuple[str, ...]) -> str:
-    first, *rest = entries
-    widths = (10, 20, 10, 10, 12)
-    cells = [f"{first:<17}"]
-    cells += [f"{entry:>{width}}" for entry, width in zip(rest, widths, strict=True)]
-    return "  ".join(cells)
 
 
 def _gain(cell: Cell, speedup: Estimate) -> str:
@@ -256,8 +288,10 @@ def refusal_text(row: Row, width: int) -> str:
     """Return the exact error of the static mode on a program that dynamic runs."""
     failure = _refusal(row)
     assert failure is not None
-    lines = [f"What static says to {row.label} ({row.title}), which dynamic runs:"]
-    for line in (failure.text or failure.kind).splitlines():
+    lines = [
+        textwrap.fill(f"What static says to {row.label} ({row.title}), which dynamic runs:", width)
+    ]
+    for line in without_lost_marks(failure.text or failure.kind, width - 2).splitlines():
         lines += textwrap.wrap(
             line, width, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False
         )
@@ -295,7 +329,7 @@ def training_text(trainings: tuple[TrainingComparison, ...], width: int) -> str:
             f"{training.target:.0%}), {curve}"
         )
         lines.append(f"    {steps:,} steps: {times}")
-    return "\n".join(lines)
+    return "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in lines)
 
 
 def _closing(table: Table, width: int) -> str:
@@ -306,8 +340,9 @@ def _closing(table: Table, width: int) -> str:
         if cell.outcome == "no difference"
         else (f"{cell.outcome}: this machine is too noisy, read the intervals with care")
     )
+    ratio = units.times_with_interval(cell.ratio)
+    check = f"Self-check: dynamic against itself takes {ratio}: {found}."
     return (
-        f"Self-check: dynamic against itself takes {units.times_with_interval(cell.ratio)}: "
-        f"{found}."
-        f"\n{environment_text(table.comparison, width)}\nMeasured in {table.seconds:.0f} s."
+        f"{textwrap.fill(check, width)}\n{environment_text(table.comparison, width)}\n"
+        f"Measured in {table.seconds:.0f} s."
     )

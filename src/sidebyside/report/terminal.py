@@ -6,11 +6,10 @@ import textwrap
 
 from sidebyside.comparison import Cell, Comparison, PassGain, Row
 from sidebyside.report import units
-from sidebyside.report.box import Line, Span, draw_table, natural_widths
+from sidebyside.report.box import Line, Span, draw_table, natural_widths, without_lost_marks
 from sidebyside.statistics import differs
 from sidebyside.verdict import cell_verdict, regime_sentence
 
-_WIDEST_MODE = 16
 BUSY = 0.5
 """A load above this part of the cores is worth a warning."""
 
@@ -34,27 +33,58 @@ def comparison_text(comparison: Comparison, width: int = 100) -> str:
 def row_text(row: Row, width: int = 100) -> str:
     """Return one workload of one size."""
     title = f"{row.label}: {row.title}" if row.title else row.label
-    failed = [cell for cell in row.cells if cell.failure is not None]
+    text = [textwrap.fill(title, width), _cells_text(row, width)]
+    text += [_wrapped(sentence, width) for sentence in _sentences(row)]
+    for cell in row.cells:
+        if any(gain.gain is not None for gain in cell.passes):
+            text.append(passes_text(cell))
+    return "\n".join(text)
+
+
+def _cells_text(row: Row, width: int) -> str:
+    """Return a line a mode: as a table, or as a list where a table would be too wide."""
+    failed = _failures(row)
     lines: list[Line] = []
     timed = [cell for cell in row.cells if cell.steady is not None]
     if timed:
         lines += [HEADINGS, None]
         lines += [_cells(cell) for cell in timed]
-    for cell in failed:
-        assert cell.failure is not None
+    for text in failed:
         if lines:
             lines.append(None)
-        lines.append(Span(f"{cell.mode}: {cell.failure.text or cell.failure.kind}"))
+        lines.append(Span(text))
     widths = natural_widths(lines, len(HEADINGS))
+    around = 3 * (len(HEADINGS) - 1) + 4
     if not timed:
-        widths = [0] * (len(HEADINGS) - 1) + [width - 3 * (len(HEADINGS) - 1) - 4]
-    widths[0] = min(widths[0], _WIDEST_MODE)
-    text = [title, draw_table(lines, widths, right=range(1, len(HEADINGS)))]
-    text += [_wrapped(sentence, width) for sentence in _sentences(row)]
+        widths = [0] * (len(HEADINGS) - 1) + [width - around]
+    if sum(widths) + around > width:
+        return _as_list(timed, failed, width)
+    return draw_table(lines, widths, right=range(1, len(HEADINGS)))
+
+
+def _failures(row: Row) -> list[str]:
+    """Return what went wrong, the same message once for all modes that gave it."""
+    modes: dict[str, list[str]] = {}
+    for cell in row.cells:
+        if cell.failure is not None:
+            modes.setdefault(cell.failure.text or cell.failure.kind, []).append(cell.mode)
+    return [f"{', '.join(names)}: {text}" for text, names in modes.items()]
+
+
+def _as_list(timed: list[Cell], failed: list[str], width: int) -> str:
+    """Return what the table holds, mode by mode."""
+    parts = []
     for cell in timed:
-        if any(gain.gain is not None for gain in cell.passes):
-            text.append(passes_text(cell))
-    return "\n".join(text)
+        values = [text.replace("\n(", " (").replace("\n", ", ") for text in _cells(cell)[1:]]
+        shown = [
+            f"{heading} {value}"
+            for heading, value in zip(HEADINGS[1:], values, strict=True)
+            if value != units.NOTHING
+        ]
+        parts.append(f"{cell.mode}: {'; '.join(shown)}")
+    for text in failed:
+        parts += without_lost_marks(text, width - 2).splitlines()
+    return "\n".join(_wrapped(part, width) for part in parts)
 
 
 def _sentences(row: Row) -> list[str]:

@@ -65,7 +65,9 @@ def interval(estimate: Estimate, scale: float = 1.0) -> str:
     >>> interval(median_estimate(range(1, 10))), interval(median_estimate([1, 2, 3]))
     ('(1.00–9.00)', '(1.00–3.00 in 3 runs)')
     """
-    note = "" if estimate.known else f" in {estimate.count} run{'s' * (estimate.count > 1)}"
+    if estimate.count == 1:
+        return "(1 run)"
+    note = "" if estimate.known else f" in {estimate.count} runs"
     return f"({three_digits(estimate.low / scale)}–{three_digits(estimate.high / scale)}{note})"
 
 

@@ -24,11 +24,14 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
             f"{target} is a folder", cause="a report is one file", fix=f"name a file in {target}"
         )
     if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
+        missing = not folder.exists()
+        what = f"the folder {folder} does not exist" if missing else f"{folder} is not a folder"
         raise OutputError(
-            f"cannot write {target}: the folder {folder} {what}",
+            f"cannot write {target}: {what}",
             cause="nothing was measured: the report would have been lost",
-            fix=f"create it first, mkdir -p {folder}, or choose another place",
+            fix=f"create it first, mkdir -p {folder}, or choose another place"
+            if missing
+            else "choose another place",
         )
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=folder)
