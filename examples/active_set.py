@@ -26,7 +26,7 @@ def hinge(xp, weights, x, y, price=1e-3):
     active = margins(weights, x, y) < 1
     rows = x[active]
     loss = xp.sum(1 - margins(weights, rows, y[active]))
-    return loss + price * xp.sum(weights[0] * weights[0]), rows.shape[0]
+    return loss + price * xp.sum(weights[0] * weights[0]), len(rows)
 
 
 def hinge_rewritten(xp, weights, x, y, price=1e-3):

@@ -28,8 +28,7 @@ def think(xp, weights, image):
     see, recur, bias, halt, halt_bias, read, read_bias = weights
     seen = image @ see + bias
     state = xp.tanh(seen)
-    answer = 0
-    total = 0
+    answer, total = 0 * state, 0 * halt_bias
     looks = 0
     while True:
         looks += 1

@@ -147,7 +147,7 @@ def train(xp, ids, steps, rate, batch=128):
     return weights, losses
 
 
-def run(xp=dg, steps=2500, width=8, starts=("retu", "stri", "func", "pyth", "exce", "gen")):
+def run(xp=dg, steps=2500, width=8, starts=("retu", "func", "pyth", "st", "tup", "exec")):
     """Learn the text, then complete the beginnings of words with a narrow and a wide beam."""
     weights, losses = train(xp, encode(text()), steps, rate=0.5)
     words = {}
@@ -174,7 +174,10 @@ def main():
     print(f"loss {found['first_loss']:.3f} -> {found['last_loss']:.3f}")
     for start, row in found["words"].items():
         (greedy, low, _), (best, high, rounds) = row["greedy"], row["beam"]
-        print(f"{start}: {best!r} {high:.2f} in {rounds} rounds; greedily {greedy!r} {low:.2f}")
+        better = ", which is worse" if low < high else ""
+        print(
+            f"{start}: {best!r} {high:.2f}, {rounds} rounds; greedily {greedy!r} {low:.2f}{better}"
+        )
 
 
 if __name__ == "__main__":

@@ -29,19 +29,20 @@ def forward(xp, weights, images):
     trust = trust / xp.sum(trust, axis=1, keepdims=True)
     chosen = xp.argmax(trust, axis=1)
     importance = xp.mean(trust, axis=0)
-    rows, scores, load, imbalance = [], [], [], 0
+    rows, scores, load = [], [], []
     for expert in range(EXPERTS):
         mine = indices(xp, chosen == expert)
         load.append(len(mine))
-        if not load[-1]:
+        if load[-1] == 0:
             continue
-        imbalance = imbalance + load[-1] / len(images) * importance[expert]
         inward, outward = experts[2 * expert : 2 * expert + 2]
         answer = xp.tanh(images[mine] @ inward) @ outward
         rows.append(mine)
         scores.append(answer * trust[mine, expert].reshape((-1, 1)))
+    imbalance = sum(importance[expert] * load[expert] for expert in range(EXPERTS))
     # back into the order of the batch
-    return xp.concat(scores)[xp.argsort(xp.concat(rows))], load, imbalance * EXPERTS
+    scores = xp.concat(scores)[xp.argsort(xp.concat(rows))]
+    return scores, load, imbalance * EXPERTS / len(images)
 
 
 def indices(xp, mask):

@@ -41,7 +41,7 @@ def spell(xp, weights, letters, start, stop):
     """Return the mean loss of predicting each letter of one word from those before it."""
     embedding, recurrent, bias, readout = weights
     hidden = cell = 0 * bias[:WIDTH]
-    loss = 0
+    loss = 0 * bias[0]
     steps = 0
     for position in range(start, stop - 1):
         gates = embedding[letters[position]] + hidden @ recurrent + bias

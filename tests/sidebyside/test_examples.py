@@ -95,16 +95,17 @@ def test_adaptive_computation(monkeypatch, capsys):
 
 
 def test_beam_search(monkeypatch, capsys):
-    found = run_and_print(
-        "beam_search", monkeypatch, capsys, steps=600, starts=("retu", "func", "exce")
-    )
-    assert found["last_loss"] < 0.75 * found["first_loss"]
+    found = run_and_print("beam_search", monkeypatch, capsys)
+    assert found["last_loss"] < 0.5 * found["first_loss"]
     for start, row in found["words"].items():
         for spelled, score, rounds in row.values():
             assert spelled.startswith(start)
             assert score < 0
             assert rounds >= 1
     assert all(row["beam"][1] >= row["greedy"][1] - 1e-4 for row in found["words"].values())
+    # more than one letter seen ahead pays
+    assert found["words"]["retu"]["beam"][0] == "return "
+    assert sum(row["beam"][1] > row["greedy"][1] + 0.1 for row in found["words"].values()) >= 2
 
 
 def test_cart_pole(monkeypatch, capsys):
@@ -208,10 +209,11 @@ def test_shift_reduce(monkeypatch, capsys):
 
 
 def test_tree_lstm(monkeypatch, capsys):
-    found = run_and_print("tree_lstm", monkeypatch, capsys, epochs=3)
+    found = run_and_print("tree_lstm", monkeypatch, capsys)
     assert found["trees"] > 15
     assert max(found["sizes"]) > 3 * min(found["sizes"])
-    assert found["losses"][-1] < 0.9 * found["losses"][0]
+    assert found["losses"][-1] < 0.7 * found["losses"][0]
+    assert found["accuracy"] > 0.8 > 1 - found["share_with_loop"]
 
 
 def test_a_constant_tree_is_frozen_into_the_graph():

@@ -1,6 +1,8 @@
 """The flexibility matrix: each outcome from a run of its own, and what the examples offer to it."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ from common.errors import ArgumentError, WorkloadError
 from sidebyside.cli import main
 from sidebyside.flexibility import measure_flexibility
 from sidebyside.flexibility.columns import PEERS, choose_peers
-from sidebyside.flexibility.matrix import first_difference
+from sidebyside.flexibility.matrix import Cell, Matrix, Row, first_difference
+from sidebyside.flexibility.processes import run_tasks
 from sidebyside.flexibility.program import (
     code_lines,
     examples_folder,
@@ -18,9 +21,10 @@ from sidebyside.flexibility.program import (
     load_module,
     programs_of,
 )
-from sidebyside.flexibility.record import Task
+from sidebyside.flexibility.record import Finished, Task
 from sidebyside.flexibility.worker import make_calls
-from sidebyside.report.flexibility import conclusion
+from sidebyside.report.flexibility import _did, cell_text, conclusion
+from sidebyside.statistics import Estimate
 
 FOLDER = Path(__file__).parents[2] / "examples"
 
@@ -214,6 +218,42 @@ def test_the_conclusion_is_computed_from_the_cells(fakes):
     assert "2 of its 3 rewrites run" in text
 
 
+def test_what_was_not_compiled_whole_says_so():
+    """Breaks in the middle are counted; what only Python ran is not called compiled."""
+    time = Estimate(1e-4, 1e-4, 1e-4, 0.99, 9)
+    reason = "Data-dependent branching\n  Explanation: a long one"
+    pieces = Cell(
+        "torch.compile", "ran", seconds=time, builds=2, breaks=((reason, 3), ("print", 1))
+    )
+    eager = replace(pieces, builds=0)
+    assert cell_text(pieces) == "100 µs /4"
+    assert cell_text(eager) == "100 µs eager"
+    assert pieces.reason == "ran, broken into 2 graphs: Data-dependent branching (3x); print (1x)"
+    assert eager.reason.startswith("ran, nothing was compiled: Data-dependent branching (3x)")
+    dynamic = Cell("dyngraph", "ran", seconds=time)
+    rows = [Row(name, "", (dynamic, cell)) for name, cell in (("a", pieces), ("b", eager))]
+    matrix = Matrix(("dyngraph", "torch.compile"), tuple(rows))
+    assert "runs 2 (1 in pieces, 1 uncompiled)" in _did(matrix, "torch.compile")
+
+
+def test_each_program_has_a_process_of_its_own(tmp_path):
+    (tmp_path / "marks.py").write_text(
+        HEAD
+        + """
+def mark(xp, x):
+    found = float(os.environ.get("MARKED", 0))
+    os.environ["MARKED"] = "1"
+    return x * found + os.getpid()
+
+PROGRAMS = tuple(Program(mark, inputs=lambda: numbers()[:1], name=name) for name in "ab")
+"""
+    )
+    tasks = [Task(tmp_path / "marks.py", name, ("dyngraph",), 0.01) for name in "ab"]
+    first, second = [e.run.results[0][0] for e in run_tasks(tasks, 30) if isinstance(e, Finished)]
+    assert first != second
+    assert {float(first), float(second)}.isdisjoint({float(os.getpid())})
+
+
 def test_a_program_that_never_ends_is_stopped(tmp_path):
     (tmp_path / "endless.py").write_text(
         HEAD
@@ -254,6 +294,14 @@ def test_peers_run_in_processes_of_their_own(tmp_path):
     assert ran.seconds.value > 0
 
 
+def test_torch_compile_may_leave_its_graph_and_says_so():
+    pytest.importorskip("torch")
+    cell = measure_flexibility(["kepler"], peers="torch.compile", budget=0.01).rows[0].cells[-1]
+    assert (cell.outcome, cell.builds) == ("ran", 0)
+    assert cell.reason == "ran, nothing was compiled: Data-dependent branching (1x)"
+    assert "if abs(step) < tolerance:" in cell.breaks[0][0]
+
+
 def test_peers_are_chosen_by_name():
     assert choose_peers("none") == ()
     assert set(choose_peers()) <= set(PEERS)
@@ -281,7 +329,7 @@ def test_every_example_offers_a_program():
         for name, program in ALL
         if programs_of(load_module(FOLDER / f"{name}.py"))[program].rewrite is not None
     ]
-    assert len(rewritten) >= 9
+    assert len(rewritten) >= 10
 
 
 @pytest.mark.parametrize(("name", "program"), ALL)

@@ -28,8 +28,8 @@ prepared; the numbers must be those of dyngraph. So a branch that was frozen at 
 at the second. `inputs` is read call by call: what it does between two ``yield``s happens between
 two calls, which is how a program whose surroundings change is shown.
 
-Nothing in the matrix is known beforehand: every cell is a run in a process of its own, so a program
-that crashes or never ends is a cell and not the end.
+Nothing in the matrix is known beforehand: every cell is a run with a time limit, each program in a
+process of its own for each library, so one that crashes or never ends is a cell and not the end.
 """
 
 from __future__ import annotations

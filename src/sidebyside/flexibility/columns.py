@@ -43,6 +43,8 @@ class Prepared:
         How often the program was traced or compiled so far; None where nothing is.
     notes : callable
         What is known about the traces, for those who ask: fixed values, effects that happen once.
+    breaks : callable
+        Why a compiled program was left for Python in the middle, and how often for each reason.
     """
 
     convert: Callable[[tuple[Any, ...]], Any]
@@ -50,6 +52,7 @@ class Prepared:
     results: Callable[[Any], list[Any]]
     builds: Callable[[], int | None] = lambda: None
     notes: Callable[[], list[str]] = list
+    breaks: Callable[[], dict[str, int]] = dict
 
 
 def prepare(column: str, program: Program) -> Prepared:

@@ -24,6 +24,8 @@ def _tensorflow() -> Any:
     functions.experimental_enable_numpy_behavior(prefer_float32=True)
     for name in ("sum", "mean", "max", "min"):
         setattr(tensorflow.Tensor, name, getattr(functions, name))
+    # a symbolic tensor then refuses at numpy(), in TensorFlow's own words
+    tensorflow.Tensor.item = lambda tensor: tensor.numpy().item()
     return tensorflow
 
 

@@ -1,4 +1,4 @@
-"""The columns of PyTorch: eager, and compiled as one graph."""
+"""The columns of PyTorch: eager, and compiled with the graph breaks that it allows itself."""
 
 from __future__ import annotations
 
@@ -48,14 +48,16 @@ def prepare(column: str, program: Program) -> Prepared:
     torch.set_num_threads(thread_count())
     workload = program.as_workload(program.function)
     builds: Callable[[], int | None] = lambda: None  # noqa: E731
+    breaks: Callable[[], dict[str, int]] = dict
     if column == "torch.compile":
         torch.compiler.reset()
         counters: Any = torch._dynamo.utils.counters
         counters.clear()
         function = program.function
-        compiled: Any = torch.compile(lambda *inputs: function(NAMESPACE, *inputs), fullgraph=True)
+        compiled: Any = torch.compile(lambda *inputs: function(NAMESPACE, *inputs))
         workload = dataclasses.replace(workload, function=lambda _xp, *inputs: compiled(*inputs))
         builds = lambda: counters["stats"]["unique_graphs"]  # noqa: E731
+        breaks = lambda: dict(counters["graph_break"])  # noqa: E731
     once = taped_call(workload, NAMESPACE)
 
     def convert(arguments: tuple[Any, ...]) -> Any:
@@ -67,7 +69,7 @@ def prepare(column: str, program: Program) -> Prepared:
             leaves += flatten(tensors[position])[0]
         return tensors, leaves
 
-    return Prepared(convert, lambda both: once(*both), _results, builds)
+    return Prepared(convert, lambda both: once(*both), _results, builds, breaks=breaks)
 
 
 def _results(found: Any) -> list[Any]:

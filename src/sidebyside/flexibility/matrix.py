@@ -64,6 +64,8 @@ class Cell:
         What was warned of.
     notes : tuple of str
         What the mode says about its traces when it is asked, by ``explain()``.
+    breaks : tuple of (str, int)
+        Why what was compiled was left for Python in the middle, in full, and how often.
     """
 
     column: str
@@ -78,6 +80,7 @@ class Cell:
     text: str = ""
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    breaks: tuple[tuple[str, int], ...] = ()
 
     @property
     def good(self) -> bool:
@@ -87,7 +90,26 @@ class Cell:
     @property
     def reason(self) -> str:
         """What it said, in one line; empty where nothing is to be said."""
-        return self.failure.first_line if self.failure is not None else self.text
+        if self.failure is not None:
+            return self.failure.first_line
+        return self.text or self._left_to_python()
+
+    @property
+    def broken(self) -> int:
+        """How often what was compiled was left for Python in the middle."""
+        return sum(times for _, times in self.breaks)
+
+    def _left_to_python(self) -> str:
+        """Return why not all of a program was compiled, the first line of each reason."""
+        if not self.breaks:
+            return ""
+        count: dict[str, int] = {}
+        for reason, times in self.breaks:
+            line = reason.strip().partition("\n")[0]
+            count[line] = count.get(line, 0) + times
+        reasons = "; ".join(f"{line} ({times}x)" for line, times in count.items())
+        what = f"broken into {self.builds} graphs" if self.builds else "nothing was compiled"
+        return f"ran, {what}: {reasons}"
 
 
 @dataclass(frozen=True)
@@ -202,7 +224,9 @@ def measure_flexibility(
 
     def on_begin(begun: Begun) -> None:
         if report is not None and begun.column:
-            report(f"{_label(begun.task)}: {begun.column}")
+            columns = begun.task.columns
+            where = f" in {columns[0]}" if len(columns) == 1 else ""
+            report(f"{_label(begun.task)}{where}: {begun.column}")
 
     tasks, broken, left_out = _list_programs(paths, timeout, on_begin)
     if not tasks and not broken:
@@ -327,6 +351,7 @@ def _judge(column: str, run: Run, reference: Run) -> Cell:
         failure=run.failure,
         warnings=run.warnings,
         notes=run.notes,
+        breaks=run.breaks,
     )
     if run.failure is not None:
         return found

@@ -90,6 +90,8 @@ class Run:
         What was warned of.
     notes : tuple of str
         What the mode would say about its traces if it were asked.
+    breaks : tuple of (str, int)
+        Why what was compiled was left for Python in the middle, and how often.
     tolerance : float
         Of the program.
     """
@@ -101,6 +103,7 @@ class Run:
     lines: int = 0
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    breaks: tuple[tuple[str, int], ...] = ()
     tolerance: float = 1e-4
 
 

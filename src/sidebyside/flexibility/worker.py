@@ -1,7 +1,8 @@
 """The process that runs programs, and reports to the one that started it.
 
 It reads its tasks from the standard input and writes reports to what was the standard output; what
-the programs print goes to the error stream.
+the programs print goes to the error stream. It loads a library once, and then divides for each
+task: no program meets what another one left behind, and none waits for the library.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import faulthandler
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from importlib import import_module
+from typing import Any, NoReturn
 
 from common.errors import WorkloadError
 from sidebyside.flexibility.columns import REWRITE, Prepared, load_column, prepare
@@ -40,7 +44,7 @@ ROUNDS = 60
 def main() -> None:
     """Do every task that the standard input holds."""
     faulthandler.enable()
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    parent = os.getppid()
     tasks: list[Task] = pickle.load(sys.stdin.buffer)
     reports = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -52,16 +56,65 @@ def main() -> None:
     for column in tasks[0].columns:
         with suppress(Exception):  # it will be raised again where it can be reported
             load_column(column)
+    if len(tasks) > 1:
+        with suppress(ImportError):  # most examples read their data with it; it takes a second
+            import_module("sklearn.datasets")
     for task in tasks:
-        if task.columns:
-            run_task(task, send)
-        else:
-            send(Begun(task, ""))
-            send(list_programs(task))
+        in_own_process(lambda task=task: do_task(task, send), parent)  # type: ignore[misc]
+
+
+def do_task(task: Task, send: Callable[[Report], None]) -> None:
+    """Do what a task asks for, and report it."""
+    if task.columns:
+        run_task(task, send)
+    else:
+        send(Begun(task, ""))
+        send(list_programs(task))
+
+
+def in_own_process(work: Callable[[], None], parent: int) -> None:
+    """Do something in a copy of this process, and end as the copy does if that ends badly.
+
+    Both end when the process `parent`, which started this one, is gone: a program may never end.
+    Where processes cannot be copied, the work is done in this one.
+    """
+    if not hasattr(os, "fork"):
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        work()
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # JAX warns of copies; it has not begun to compute here
+        copy = os.fork()
+    if copy == 0:
+        _work_and_end(work)
+    while not (ended := os.waitpid(copy, os.WNOHANG))[0]:
+        if os.getppid() != parent:
+            os.kill(copy, signal.SIGKILL)
+            os._exit(1)
+        time.sleep(0.01)
+    code = os.waitstatus_to_exitcode(ended[1])
+    if code < 0:
+        faulthandler.disable()  # the copy has said why it ended
+        with suppress(OSError):  # nobody can change what SIGKILL does
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    elif code:
+        os._exit(code)
+
+
+def _work_and_end(work: Callable[[], None]) -> NoReturn:
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    try:
+        work()
+        sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)  # without what libraries do at the end of a process
 
 
 def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone: a program may never end."""
+    """End this process when the one that started it is gone."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
@@ -135,6 +188,7 @@ def make_calls(task: Task, column: str) -> Made:
         lines=calls.lines,
         warnings=tuple(dict.fromkeys(_warning(each) for each in caught if _matters(each))),
         notes=() if prepared is None else tuple(dict.fromkeys(prepared.notes())),
+        breaks=() if prepared is None else tuple(prepared.breaks().items()),
         tolerance=tolerance,
     )
     if failure is not None or prepared is None:

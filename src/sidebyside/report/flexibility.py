@@ -17,6 +17,8 @@ SCHEMA = 1
 
 LEGEND = (
     ("120 µs (3)", "ran: dyngraph's results, the time of a call with its gradients; built 3 times"),
+    ("120 µs /4", "ran in pieces: 4 times what was compiled was left for Python in the middle"),
+    ("120 µs eager", "ran, but nothing of it was compiled: Python ran all of it"),
     ("+2 0.50x", "rewritten: 2 lines of code more, half of dyngraph's time"),
     ("SBS-301, refused", "ended with an error, which stands below"),
     ("WRONG, warned", "ran, with results that are not dyngraph's: silently, or with a warning"),
@@ -99,6 +101,8 @@ def cell_text(cell: Cell) -> str:
         time = "ran" if cell.ratio is None else f"{_ratio(cell.ratio.value)}x"
         return f"{cell.extra_lines:+d} {time}"
     time = "ran" if cell.seconds is None else units.seconds(cell.seconds.value)
+    if cell.broken:
+        return f"{time} /{cell.broken}" if cell.builds else f"{time} eager"
     return f"{time} ({cell.builds})" if (cell.builds or 0) > 1 else time
 
 
@@ -197,6 +201,8 @@ def _did(matrix: Matrix, column: str) -> str:
         if not count[name]:
             continue
         text = f"{verb} {count[name]}"
+        if name == "ran":
+            text += _in_pieces(cells)
         if name == "refused" and column == STATIC:
             named = sum(cell.failure is not None and bool(cell.failure.place) for cell in cells)
             text += f" ({'each' if named == count[name] else f'{named} of them'} with its line)"
@@ -204,6 +210,15 @@ def _did(matrix: Matrix, column: str) -> str:
             text += " without a word" if silent == count[name] else f", {silent} without a word"
         found.append(text)
     return " and ".join(filter(None, [", ".join(found[:-1]), *found[-1:]])) or "was not tried"
+
+
+def _in_pieces(cells: Sequence[Cell]) -> str:
+    """Return how many of the programs that ran were not compiled whole."""
+    broken = [cell for cell in cells if cell.good and cell.broken]
+    pieces = sum(bool(cell.builds) for cell in broken)
+    eager = len(broken) - pieces
+    parts = [f"{pieces} in pieces"] * bool(pieces) + [f"{eager} uncompiled"] * bool(eager)
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 _VERBS = {
