@@ -1,4 +1,4 @@
-"""The generated pages are those of the code, and the README's programs run."""
+"""Generated pages are those of the code, programs in documents run, links lead somewhere."""
 
 import importlib.util
 import re
@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for folder in (".", "docs", "examples", "bench")
+    for path in (ROOT / folder).glob("*.md")
+)
+WITH_PROGRAMS = [page for page in PAGES if page != "docs/errors.md"]
+"""Pages whose programs run by themselves; those of the errors ran when the page was made."""
 
 
 def generator():
@@ -33,11 +40,49 @@ def programs(name):
 
 # the seed's program asks for it on purpose
 @pytest.mark.filterwarnings("ignore::common.errors.NonLeafGradWarning")
-@pytest.mark.parametrize("program", programs("README.md") + programs("docs/tutorial.md"))
-def test_programs_of_the_documents_run(program, tmp_path):
+@pytest.mark.parametrize("program", [p for page in WITH_PROGRAMS for p in programs(page)])
+def test_programs_of_the_documents_run(program, tmp_path, capsys):
     path = tmp_path / "program.py"  # a file, so that errors can show its lines
     path.write_text(program)
     runpy.run_path(str(path))
+    printed = capsys.readouterr().out.splitlines()
+    shown = re.findall(r"^# (.*)$", program, re.MULTILINE)
+    if shown and program.rstrip().endswith(f"\n# {shown[-1]}"):  # its end says what it prints
+        assert printed == shown
+
+
+# links --------------------------------------------------------------------------------------------
+
+
+def anchors(page):
+    """Return what a link may name in a page, as GitHub makes it from the headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_to_files_and_headings_that_exist(name):
+    page = ROOT / name
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), f"{name} links to {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{name} links to {link}"
+
+
+def test_every_page_and_every_example_is_linked():
+    linked = (ROOT / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        if page.name != "tutorial.md":
+            assert f"(docs/{page.name})" in linked
+    listed = (ROOT / "examples" / "README.md").read_text()
+    for example in (ROOT / "examples").glob("*.py"):
+        assert f"[{example.name}]({example.name})" in listed
 
 
 def test_every_error_has_its_texts():
