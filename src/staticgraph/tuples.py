@@ -89,6 +89,7 @@ ITEM = Op(
     infer=lambda values, *, index: values.items[index],
     vjp=(lambda g, _out, values_type, *, index: TupleGradient(values_type, {index: g}),),
     attrs={"index": ...},
+    projection=True,
     operand_names=("values",),
     doc="One of the results of an op that has several.",
 )

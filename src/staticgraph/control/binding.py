@@ -12,6 +12,7 @@ from common.errors import FeedError
 from common.op import Kind
 from common.types import Array
 from staticgraph.control.region import Region
+from staticgraph.lengths_of_runs import build_runner, plan_program
 from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, run_passes
 from staticgraph.program import Program
 
@@ -19,36 +20,64 @@ from staticgraph.program import Program
 class BoundRegion:
     """A region with what runs it, in an instruction's attributes.
 
+    Parameters
+    ----------
+    region : Region
+    build : callable
+        Returns what runs it: that takes row-major arrays of its input types, and gives a sequence
+        of arrays.
+    program : Program, optional
+        The region after the passes, its own regions bound.
+
     Attributes
     ----------
     region : Region
-    run : callable
-        Takes row-major arrays of its input types, and gives a sequence of arrays.
+    program : Program or None
     input_types, output_types : tuple of TensorType
     """
 
-    __slots__ = ("input_types", "output_types", "region", "run")
+    __slots__ = ("_build", "_run", "input_types", "output_types", "program", "region")
 
-    def __init__(self, region: Region, run: Callable[..., Sequence[Array]]) -> None:
+    def __init__(
+        self,
+        region: Region,
+        build: Callable[[], Callable[..., Sequence[Array]]],
+        program: Program | None = None,
+    ) -> None:
         self.region = region
-        self.run = run
+        self.program = program
         self.input_types = region.input_types
         self.output_types = region.output_types
+        self._build = build
+        self._run: Callable[..., Sequence[Array]] | None = None
+
+    @property
+    def run(self) -> Callable[..., Sequence[Array]]:
+        """What runs the region; built when it is first asked for."""
+        return self._run or self.prepare()
+
+    def prepare(self) -> Callable[..., Sequence[Array]]:
+        """Build what runs the region, and return it."""
+        self._run = self._build()
+        return self._run
 
     def __repr__(self) -> str:
         return repr(self.region)
 
 
-def compile_region(
-    region: Region, backend: str, passes: Sequence[Pass] | None
-) -> Callable[..., Sequence[Array]]:
-    """Return what runs `region`: as any program is compiled, without the checks of a call."""
+def bind_region(region: Region, backend: str, passes: Sequence[Pass] | None) -> BoundRegion:
+    """Return `region` bound to a backend: as any program is compiled, without a call's checks."""
     from staticgraph.backends import load_backend
 
     program = run_passes(lower_region(region), DEFAULT_PASSES if passes is None else passes)
     program = bind_regions(program, backend, passes)
     loaded = load_backend(backend)
-    return loaded.build(program, loaded.plan(program)).call
+    bound = BoundRegion(
+        region, lambda: build_runner(loaded, program, plan_program(loaded, program)).call, program
+    )
+    if not getattr(loaded, "WRITES_CONTROL", False):
+        bound.prepare()
+    return bound
 
 
 def lower_region(region: Region) -> Program:
@@ -78,7 +107,7 @@ def bind_regions(program: Program, backend: str, passes: Sequence[Pass] | None) 
     def bind(value: Any) -> Any:
         if isinstance(value, Region):
             if value not in bound:
-                bound[value] = BoundRegion(value, compile_region(value, backend, passes))
+                bound[value] = bind_region(value, backend, passes)
             return bound[value]
         if isinstance(value, tuple):
             return tuple(map(bind, value))

@@ -20,6 +20,7 @@ from staticgraph.control.declaring import (
     require_same_types,
     share_captures,
 )
+from staticgraph.control.forms import Choice
 from staticgraph.control.region import Region
 from staticgraph.node import Node
 from staticgraph.tuples import ITEM, TupleGradient, TupleType
@@ -63,6 +64,7 @@ SWITCH = Op(
     kernel=_switch,
     infer=_switch_infer,
     vjp=_switch_rule,
+    control=Choice,
     attrs={"branches": ...},
     doc="Run the branch that the first operand chooses, and no other.",
 )

@@ -101,9 +101,9 @@ class Region:
     def run(self) -> Callable[..., Sequence[Array]]:
         """What runs the region alone; a compiled program binds its regions instead."""
         if self._default is None:
-            from staticgraph.control.binding import compile_region
+            from staticgraph.control.binding import bind_region
 
-            self._default = compile_region(self, "numpy", None)
+            self._default = bind_region(self, "numpy", None).run
         return self._default
 
     @property

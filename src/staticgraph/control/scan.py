@@ -22,9 +22,12 @@ from staticgraph.control.declaring import (
     require_count,
     share_captures,
 )
+from staticgraph.control.forms import Loop
 from staticgraph.control.region import Region
 from staticgraph.control.scan_gradient import scan_backwards
 from staticgraph.control.while_loop import own_copies
+from staticgraph.lengths import current_shape
+from staticgraph.polynomial import named
 from staticgraph.tuples import TupleGradient, TupleType
 
 
@@ -42,7 +45,7 @@ def _scan(
     xs = list(map(row_major, operands[carries : carries + sequences]))
     outer = list(map(row_major, operands[carries + sequences :]))
     stacks: list[Any] = [
-        np.empty((length, *type.shape), type.dtype) if kept else None
+        np.empty((length, *current_shape(type.shape)), type.dtype) if kept else None
         for type, kept in zip(body.output_types, keep, strict=True)
     ]
     saved = [(i, stack) for i, stack in enumerate(stacks[:carries]) if stack is not None]
@@ -87,6 +90,7 @@ SCAN = Op(
     kernel=_scan,
     infer=_scan_infer,
     vjp=_scan_rule,
+    control=Loop,
     attrs={
         "body": ...,
         "carries": ...,
@@ -191,12 +195,14 @@ def _length(sequences: Sequence[Any], length: int | None) -> int:
                 cause="each step gets one position of axis 0",
                 fix="capture it instead: the body may use values from outside",
             )
-        lengths.add(x.shape[0])
+        lengths.add(int(x.type.shape[0]))
     if length is not None:
         lengths.add(require_count("scan", "length", length))
     if len(lengths) != 1:
         raise ArgumentError(
-            f"scan: the lengths are {sorted(lengths)}" if lengths else "scan: there is no length",
+            f"scan: the lengths are {named(tuple(sorted(lengths)))}"
+            if lengths
+            else "scan: there is no length",
             cause="all sequences are gone through together",
             fix="pass sequences of one length, or length= without any",
         )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from common.ops.elementwise import add
 from common.types import TensorType
 from staticgraph.autodiff import zeros_of
-from staticgraph.build import require_graph
+from staticgraph.build import full, require_graph
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.region import Region, RegionGraph
 from staticgraph.control.residuals import find_residuals, with_residuals
@@ -149,7 +147,7 @@ def _total(graph: Graph, g: TupleGradient, operand: Node, length: int) -> Node:
     if not length:
         return zeros_of(graph, operand.type)
     # the sum of -0.0 and x is x, also where x is -0.0
-    return graph.constant_array(np.full(operand.shape, -0.0, operand.dtype))
+    return full(graph, operand.type, -0.0)
 
 
 def _stack_more(out: Node, nodes: list[Node]) -> list[int]:

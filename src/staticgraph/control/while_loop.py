@@ -22,6 +22,7 @@ from staticgraph.control.declaring import (
     require_count,
     share_captures,
 )
+from staticgraph.control.forms import Loop
 from staticgraph.control.region import Region
 from staticgraph.control.residuals import split_pullback
 from staticgraph.tuples import TupleGradient, TupleType
@@ -100,6 +101,7 @@ WHILE = Op(
     kernel=_while,
     infer=_while_infer,
     vjp=_while_rule,
+    control=Loop,
     attrs={"condition": ..., "body": ..., "carries": ..., "max_steps": None},
     doc="Run the body while the condition holds.",
 )

@@ -8,6 +8,9 @@ from staticgraph.backends import Runner
 from staticgraph.memory import BufferPlan
 from staticgraph.program import Program
 
+WRITES_CONTROL = True
+"""Loops and branches are machine code, too: their regions are not built apart."""
+
 
 def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
     """Return the loops that `program` becomes, and where its values are kept."""

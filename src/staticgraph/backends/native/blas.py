@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import glob
+import importlib
 import importlib.util
 import os
 import sys
@@ -46,6 +47,8 @@ def blas_addresses() -> tuple[int, ...]:
 def load_cython_blas() -> Any:
     """Return the module whose functions compiled code may call, without all of SciPy around it."""
     name = "scipy.linalg.cython_blas"
+    if name in sys.modules:
+        return sys.modules[name]
     if "scipy.linalg" not in sys.modules:
         # the module alone loads in 2 ms, the package around it in 400
         spec = importlib.util.find_spec("scipy")
@@ -58,9 +61,7 @@ def load_cython_blas() -> Any:
                 found.loader.exec_module(module)
                 sys.modules[name] = module
                 return module
-    import scipy.linalg.cython_blas
-
-    return scipy.linalg.cython_blas
+    return importlib.import_module(name)
 
 
 def _address(capsule: Any, name: str) -> int:

@@ -25,7 +25,7 @@ UNIFORM_ELEMENTS = 1 << 16
 """Constants of at most that many elements are searched for one that is the same everywhere."""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Definition:
     """What a value is.
 
@@ -44,6 +44,12 @@ class Definition:
     instruction: Instruction | None
     order: int = field(init=False, default_factory=itertools.count().__next__)
 
+    def __repr__(self) -> str:
+        # without the operands: written out, what they share would be repeated without end
+        source = "" if self.instruction is None else f" of {self.instruction.op.name}"
+        shape = ",".join(map(str, self.shape))
+        return f"<{type(self).__name__}{source} {self.dtype.name}[{shape}] {self.order}>"
+
     @property
     def size(self) -> int:
         """Number of elements."""
@@ -60,7 +66,7 @@ class Definition:
         return ()
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Stored(Definition):
     """In memory before any loop runs: an input, a constant, or what NumPy or BLAS computes.
 
@@ -86,14 +92,14 @@ class Stored(Definition):
         return False
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Uniform(Definition):
     """One number everywhere."""
 
     number: Any = 0
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Elementwise(Definition):
     """A scalar expression of operands that broadcast together."""
 
@@ -112,7 +118,7 @@ class Elementwise(Definition):
         return expression_cost(self.expression, self.attrs)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Fold(Definition):
     """All elements along `axes`, combined into one."""
 
@@ -126,7 +132,7 @@ class Fold(Definition):
         return (self.operand,)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class View(Definition):
     """The elements of the operand, at regular steps."""
 
@@ -139,7 +145,7 @@ class View(Definition):
         return (self.operand,)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Reshaped(Definition):
     """The elements of the operand, in row-major order, in another shape."""
 
@@ -151,7 +157,7 @@ class Reshaped(Definition):
         return (self.operand,)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Pieced(Definition):
     """Rectangles, each with a source of its own."""
 
@@ -213,6 +219,9 @@ class _Maker:
         operands = tuple([self.of[value] for value in instruction.inputs])
         type_ = instruction.output.type
         try:
+            if instruction.op.kind is Kind.CONTROL:
+                self.of[instruction.output] = _controlled(instruction, operands)
+                return
             element_of(type_.dtype)
             for operand in operands:
                 element_of(operand.dtype)
@@ -284,6 +293,19 @@ class _Maker:
         if op.kind is Kind.CREATION:
             return _created(instruction)
         raise Unsupported(f"{op.kind.value} has no loops here")
+
+
+def _controlled(instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
+    from staticgraph.backends.native.control import Controlled, define_control
+
+    if instruction.op.control is not None:
+        return define_control(instruction, operands)
+    owner = operands[0] if instruction.op.projection else None
+    if not isinstance(owner, Controlled):
+        raise Unsupported("what it belongs to is left to NumPy")
+    result: Definition | None = owner.results[instruction.attrs["index"]]
+    assert result is not None
+    return result
 
 
 def cast_to(operand: Definition, dtype: DType) -> Definition:

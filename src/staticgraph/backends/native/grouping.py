@@ -137,6 +137,8 @@ class _Grouper:
             if definition.operation:
                 self.index[definition] = len(self.steps)
                 self.steps.append(Call(definition, len(self.steps)))
+            elif definition.operands:  # one of several results, all of which are there then
+                self.index[definition] = max(self.index[each] for each in definition.operands)
         elif definition in self.wanted and definition not in self.available:
             self._store(definition)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from staticgraph.backends.native.code import Code
@@ -23,6 +24,12 @@ class Module:
         self._globals: dict[str, str] = {}
         self._functions: list[str] = []
         self._mathematics: dict[tuple[str, str, int], str] = {}
+        self._names: Counter[str] = Counter()
+
+    def new_name(self, kind: str) -> str:
+        """Return a name for a function that is not in use."""
+        self._names[kind] += 1
+        return f"{kind}_{self._names[kind] - 1}"
 
     def declare(self, symbol: str, result: str, parameters: Sequence[str]) -> None:
         """Declare a function that is defined elsewhere, such as an intrinsic."""

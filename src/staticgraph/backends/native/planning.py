@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from staticgraph.backends.native.control import Controlled, scratch_sizes
 from staticgraph.backends.native.definitions import (
     Definition,
     Definitions,
@@ -64,6 +65,8 @@ class NativePlan(BufferPlan):
         What is no array of numbers, and so is kept as an object.
     unread : set of Definition
         What nothing outside its kernel reads.
+    scratch : dict of Definition to list of Location
+        What loops and branches use while they run; see `scratch_sizes`.
     """
 
     target: Target
@@ -76,6 +79,7 @@ class NativePlan(BufferPlan):
     partials: Mapping[Definition, Location]
     held: set[Definition]
     unread: set[Definition]
+    scratch: Mapping[Definition, list[Location]]
     program: Program
 
     @property
@@ -124,6 +128,7 @@ def make_plan(program: Program) -> NativePlan:
         partials=layout.partials,
         held=layout.held,
         unread=layout.unread,
+        scratch=layout.scratch,
         program=expanded,
     )
 
@@ -140,7 +145,7 @@ def _separate_results(results: list[Definition]) -> list[Definition]:
     for result in results:
         base = base_of(result)
         own = base not in taken and not isinstance(base, Uniform)
-        if isinstance(base, Stored) and not base.operation:
+        if isinstance(base, Stored) and not base.operands:
             own = False
         if own and _is_number(result):
             taken.add(base)
@@ -184,6 +189,7 @@ class _Layout:
         self.partials: dict[Definition, Location] = {}
         self.held: set[Definition] = set()
         self.unread: set[Definition] = set()
+        self.scratch: dict[Definition, list[Location]] = {}
         self.peak = 0
         self.total = 0
         self.last: dict[Definition, int] = {}
@@ -215,6 +221,10 @@ class _Layout:
                     place = self._place(nbytes)
                     self.partials[root.definition] = place
                     scratch.append((place.offset, nbytes))
+            elif isinstance(step.definition, Controlled):
+                sizes = scratch_sizes(step.definition)
+                places = self.scratch[step.definition] = list(map(self._place, sizes))
+                scratch += [(place.offset, size) for place, size in zip(places, sizes)]
             self.peak = max(self.peak, in_use + sum(nbytes for _, nbytes in scratch))
             for offset, nbytes in scratch:
                 self.arena.give_back(offset, nbytes)
@@ -239,7 +249,7 @@ class _Layout:
 
     def _written(self, step: Step) -> list[Definition]:
         if isinstance(step, Call):
-            return [self.final.get(step.definition, step.definition)]
+            return [self.final.get(each, each) for each in _results(step)]
         found = [root.storage for root in step.roots if self.first[root.storage] == step.index]
         return list(dict.fromkeys(found))
 
@@ -248,7 +258,7 @@ class _Layout:
         for number, step in enumerate(self.steps):
             if isinstance(step, Call):
                 operands = {base_of(each) for each in step.definition.operands}
-                self._use([step.definition, *operands], number)
+                self._use([*_results(step), *operands], number)
                 read |= operands
                 continue
             self._use([root.storage for root in step.roots], number)
@@ -277,6 +287,13 @@ class _Layout:
             definition = self.final.get(each, each)
             self.first.setdefault(definition, number)
             self.last[definition] = number
+
+
+def _results(step: Call) -> list[Definition]:
+    """Return what a call writes."""
+    if isinstance(step.definition, Controlled):
+        return [result for result in step.definition.results if result is not None]
+    return [step.definition]
 
 
 def _described(

@@ -54,7 +54,7 @@ MIN_BLOCK_TERMS = 1 << 21
 """A block of a product that is shared among threads has about that many multiplications: 20 µs."""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Product(Stored):
     """A matrix product for each round of some loops.
 
@@ -222,17 +222,28 @@ class _Spec:
 def _by_loops(instruction: Instruction, x: Definition, y: Definition, spec: _Spec) -> Definition:
     """Return a product of a vector, which memory is too slow for BLAS to help, as a sum."""
     type_ = instruction.output.type
+    # the innermost loop is to go over what lies together
     labels = spec.output + spec.inner
+    if not any(_lie_together(each, own, spec.inner) for each, own in ((x, spec.x), (y, spec.y))):
+        labels = spec.inner + spec.output
     shape = spec.shape(labels)
     wide = [
         spread(instruction, operand, own, labels, shape)
         for operand, own in ((x, spec.x), (y, spec.y))
     ]
     product = Elementwise(shape, type_.dtype, instruction, "{0} * {1}", (), tuple(wide))
-    axes = tuple([axis for axis in range(len(spec.output), len(labels)) if shape[axis] != 1])
+    axes = tuple([i for i, c in enumerate(labels) if c in spec.inner and shape[i] != 1])
     if not axes:
         return Reshaped(type_.shape, type_.dtype, instruction, product)
     return Fold(type_.shape, type_.dtype, instruction, product, "add", axes)
+
+
+def _lie_together(operand: Definition, own: str, inner: str) -> bool:
+    """Tell whether neighbours along the last summed axis of a matrix are neighbours in memory."""
+    long = [i for i, n in enumerate(operand.shape) if n > 1]
+    if len(long) < 2 or not inner:
+        return False
+    return find_strided(operand).strides[own.index(inner[-1])] == 1
 
 
 def spread(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,12 @@ from staticgraph.backends.native.blas import blas_addresses
 from staticgraph.backends.native.blas_threads import blas_threads
 from staticgraph.backends.native.cache import assemble_cached
 from staticgraph.backends.native.code import Code
+from staticgraph.backends.native.control import (
+    constants_inside,
+    plan_is_endless,
+    plan_work,
+    plans_of,
+)
 from staticgraph.backends.native.definitions import Definition, Stored
 from staticgraph.backends.native.entry import Signature, make_entry, write_entry
 from staticgraph.backends.native.module import Module
@@ -24,17 +29,15 @@ from staticgraph.backends.native.planning import NativePlan
 from staticgraph.backends.native.pool import get_pool
 from staticgraph.backends.native.products import Product
 from staticgraph.backends.native.roots import Call, base_of
-from staticgraph.backends.native.segments import (
+from staticgraph.backends.native.segments import Segment, is_shared, segments_of, write_module
+from staticgraph.backends.native.selections import Gathered, Scattered
+from staticgraph.backends.native.slots import (
     BLAS_ENTER,
     POOL_RUN,
-    SPECIAL_SLOTS,
+    SAVE_THREAD,
     STATUS,
-    Segment,
-    is_shared,
-    segments_of,
-    write_module,
+    first_inner_constant,
 )
-from staticgraph.backends.native.selections import Gathered
 from staticgraph.backends.native.target import Library
 from staticgraph.failures import raise_explained
 from staticgraph.memory import ALIGNMENT
@@ -52,13 +55,15 @@ class Machine:
         self.plan = plan
         self.segments = segments_of(plan)
         self.signature = _signature(plan, self.segments)
+        plans = list(plans_of(plan))
+        steps = [step for each in plans for step in each.grouping.steps]
+        self.is_endless = plan_is_endless(plan)
         self.needs_blas = any(
-            isinstance(step, Call) and isinstance(step.definition, Product)
-            for step in plan.grouping.steps
+            isinstance(step, Call) and isinstance(step.definition, Product) for step in steps
         )
-        self.shares_products = any(map(is_shared, plan.grouping.steps))
+        self.shares_products = any(map(is_shared, steps))
         self.needs_threads = self.shares_products or any(
-            nest.chunks > 1 for nest in plan.nests.values()
+            nest.chunks > 1 for each in plans for nest in each.nests.values()
         )
         module, names = write_module(plan, self.segments)
         symbols = list(names)
@@ -72,7 +77,9 @@ class Machine:
             Library(assemble_cached(self.text, plan.target), symbols) if symbols else None
         )
         self.functions: list[Any] = []
-        prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        # a loop without a known end looks for signals, which needs the interpreter's lock
+        make = ctypes.PYFUNCTYPE if self.is_endless else ctypes.CFUNCTYPE
+        prototype: Any = make(None, ctypes.c_void_p)
         for name in names:
             assert self.library is not None
             self.functions.append(prototype(self.library.addresses[name]))
@@ -82,33 +89,37 @@ def _signature(plan: NativePlan, segments: list[Segment | Call]) -> Signature | 
     """Return what the function object takes and gives; None if NumPy takes part in the run."""
     if any(isinstance(segment, Call) for segment in segments) or len(segments) > 1:
         return None
+    if plan_is_endless(plan):
+        return None
     program = plan.program
     inputs = [value.type for value in program.inputs]
     variables = list(program.variables.values())
     numbers = {variable: number for number, variable in enumerate(variables)}
     if any(variable not in numbers for variable, _ in program.updates):
         return None
-    work = sum([nest.work for nest in plan.nests.values()])
-    status = any(
-        isinstance(node.definition, Gathered)
-        for nest in plan.nests.values()
-        for part in nest.parts
-        for node in part.nodes
-    )
-    for step in plan.grouping.steps:
-        if isinstance(step, Call) and isinstance(step.definition, Product):
-            work += step.definition.work
-        elif isinstance(step, Call):
-            status = True
-            work += 5.0 * prod(getattr(step.definition, "extents", ()))
+    status = any(map(_checks_status, plans_of(plan)))
     return Signature(
         tuple(inputs),
         tuple([value.type for value in program.variables]),
         tuple([value.type for value in program.outputs]),
         tuple([(numbers[variable], value.type) for variable, value in program.updates]),
         len(plan.sources),
-        work,
+        plan_work(plan),
         status,
+    )
+
+
+def _checks_status(plan: NativePlan) -> bool:
+    """Tell whether a run may find that it cannot go on."""
+    gathers = any(
+        isinstance(node.definition, Gathered)
+        for nest in plan.nests.values()
+        for part in nest.parts
+        for node in part.nodes
+    )
+    return gathers or any(
+        isinstance(step, Call) and isinstance(step.definition, Scattered)
+        for step in plan.grouping.steps
     )
 
 
@@ -135,7 +146,18 @@ class State:
         start = -memory.ctypes.data % ALIGNMENT
         self.arena = memory[start : start + plan.arena_bytes]
         special = plan.arena_slot + 1
-        self.slots = (ctypes.c_void_p * (special + SPECIAL_SLOTS))()
+        inner = [np.ascontiguousarray(array) for array in constants_inside(plan)]
+        self.slots = (ctypes.c_void_p * (first_inner_constant(plan) + len(inner)))()
+        for number, array in enumerate(inner, first_inner_constant(plan)):
+            self.slots[number] = _data(array)
+        self.inner_constants = inner
+        if machine.is_endless:
+            api: Any = ctypes.pythonapi
+            for number, function in enumerate(
+                (api.PyEval_SaveThread, api.PyEval_RestoreThread, api.PyErr_CheckSignals),
+                special + SAVE_THREAD,
+            ):
+                self.slots[number] = ctypes.cast(function, ctypes.c_void_p).value
         self.slots[plan.arena_slot] = _data(self.arena)
         self.status = ctypes.c_int64(0)
         self.slots[special + STATUS] = ctypes.addressof(self.status)
@@ -177,16 +199,18 @@ class State:
             slots[number] = _data(array)
         self.arrays = [*inputs, *variables, *self.constants, *results]
         functions = iter(self.machine.functions)
-        for segment in self.machine.segments:
-            if isinstance(segment, Call):
-                self._call(segment.definition)
-            else:
-                next(functions)(slots)
-        self.arrays = []
-        self.held.clear()
-        if self.status.value:
+        try:
+            for segment in self.machine.segments:
+                if isinstance(segment, Call):
+                    self._call(segment.definition)
+                else:
+                    next(functions)(slots)
+                    if self.status.value:
+                        self._explain(inputs)
+        finally:
             self.status.value = 0
-            self._explain(inputs)
+            self.arrays = []
+            self.held.clear()
         for (variable, _), array in zip(
             self.plan.program.updates, results[self.outputs :], strict=True
         ):

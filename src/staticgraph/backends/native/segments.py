@@ -5,20 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from staticgraph.backends.native.bases import Base
-from staticgraph.backends.native.blas import FUNCTIONS, product_bases, write_product
+from staticgraph.backends.native.blas import product_bases, write_product
 from staticgraph.backends.native.blas_threads import blas_threads
 from staticgraph.backends.native.code import Code
+from staticgraph.backends.native.control import Controlled
 from staticgraph.backends.native.kernels import write_combination, write_kernel
 from staticgraph.backends.native.loops import Nest
 from staticgraph.backends.native.module import Module
-from staticgraph.backends.native.planning import Location, NativePlan
+from staticgraph.backends.native.planning import NativePlan
 from staticgraph.backends.native.pool import thread_count
 from staticgraph.backends.native.products import Product, Split
-from staticgraph.backends.native.register import Register
+from staticgraph.backends.native.regions import write_control
 from staticgraph.backends.native.roots import Call, Kernel, base_of
 from staticgraph.backends.native.scatter import scatter_key, write_scatter
 from staticgraph.backends.native.selections import Scattered
 from staticgraph.backends.native.similarity import Description
+from staticgraph.backends.native.slots import (
+    BLAS_ENTER,
+    POOL_RUN,
+    STATUS,
+    address_of,
+    special_slot,
+)
 
 Segment = list[Kernel | Call]
 """Steps that follow each other and are machine code."""
@@ -28,13 +36,18 @@ def segments_of(plan: NativePlan) -> list[Segment | Call]:
     """Return the steps, those between two calls of NumPy together."""
     result: list[Segment | Call] = []
     for step in plan.grouping.steps:
-        if isinstance(step, Call) and not isinstance(step.definition, (Product, Scattered)):
+        if isinstance(step, Call) and not is_machine_code(step):
             result.append(step)
         elif result and isinstance(result[-1], list):
             result[-1].append(step)
         else:
             result.append([step])
     return result
+
+
+def is_machine_code(step: Kernel | Call) -> bool:
+    """Tell whether NumPy takes no part in a step."""
+    return isinstance(step, Kernel) or isinstance(step.definition, (Product, Scattered, Controlled))
 
 
 BLAS_ALONE_TERMS = 1 << 17
@@ -82,7 +95,7 @@ class _Kernels:
         known = self._products.get(product.geometry)
         if known is None:
             threads = 1 if blas_threads() is None else thread_count()
-            name, split = f"product_{len(self._products)}", product.split(threads)
+            name, split = self.module.new_name("product"), product.split(threads)
             write_product(self.module, name, product, split)
             known = self._products[product.geometry] = name, split
         return known
@@ -92,15 +105,14 @@ class _Kernels:
         key = scatter_key(scattered)
         name = self._scatters.get(key)
         if name is None:
-            name = self._scatters[key] = f"scatter_{len(self._scatters)}"
+            name = self._scatters[key] = self.module.new_name("scatter")
             write_scatter(self.module, name, scattered)
         return name
 
     def _write(
         self, nest: Nest, description: Description
     ) -> tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]:
-        number = len(self._known)
-        run, combine = f"kernel_{number}", ""
+        run, combine = self.module.new_name("kernel"), ""
         places: dict[Any, int] = {place: i for i, place in enumerate(description.places)}
 
         def numbered(order: list[Base]) -> list[tuple[str, int]]:
@@ -109,7 +121,7 @@ class _Kernels:
         used = numbered(write_kernel(self.module, run, nest, self.plan.unread))
         combined: list[tuple[str, int]] = []
         if nest.partial_roots:
-            combine = f"combine_{number}"
+            combine = self.module.new_name("combine")
             combined = numbered(write_combination(self.module, combine, nest))
         return run, combine, used, combined
 
@@ -149,9 +161,20 @@ def _write_segment(
     module.add_function(name, code, "void", ["ptr %slots"])
 
 
+def write_region(module: Module, plan: NativePlan) -> str:
+    """Write ``void name(ptr slots)``, which runs a plan without NumPy, and return its name."""
+    name = module.new_name("region")
+    segments = segments_of(plan)
+    assert len(segments) <= 1, segments
+    steps = segments[0] if segments else []
+    assert isinstance(steps, list)
+    _write_segment(module, plan, _Kernels(module, plan), name, steps)
+    return name
+
+
 def _switch_blas(code: Code, plan: NativePlan, slot: int) -> None:
     """Write the call that lets BLAS use one thread, or its own again."""
-    switch, words = _special(code, plan, slot), _special(code, plan, BLAS_ENTER + 2)
+    switch, words = special_slot(code, plan, slot), special_slot(code, plan, BLAS_ENTER + 2)
     code.statement(f"call void {switch.ref}(ptr {words.ref})")
 
 
@@ -175,6 +198,8 @@ class _SegmentWriter:
                 self._kernel(step)
             elif isinstance(step.definition, Scattered):
                 self._scatter(step.definition)
+            elif isinstance(step.definition, Controlled):
+                self._control(step.definition)
             else:
                 assert isinstance(step.definition, Product)
                 self._product(step.definition)
@@ -191,13 +216,13 @@ class _SegmentWriter:
         given = self.code.parameter("%bases", "ptr")
         for number, (kind, definition, start) in enumerate(bases):
             if kind == "status":
-                address = _special(self.code, self.plan, STATUS)
+                address = special_slot(self.code, self.plan, STATUS)
             elif kind == "blas":
-                address = _special(self.code, self.plan, start)
+                address = special_slot(self.code, self.plan, start)
             else:
                 assert definition is not None
                 places = self.plan.partials if kind == "partial" else self.plan.locations
-                address = _address(self.code, places[definition])
+                address = address_of(self.code, places[definition])
                 address = self.code.address(address, start * definition.dtype.itemsize, "i8")
             self.code.store(address, self.code.address(given, number, "ptr"))
 
@@ -214,7 +239,7 @@ class _SegmentWriter:
         code = self.code
         self._fill(bases)
         if chunks > 1:
-            share, pool = (_special(code, self.plan, POOL_RUN + i) for i in range(2))
+            share, pool = (special_slot(code, self.plan, POOL_RUN + i) for i in range(2))
             code.statement(
                 f"call void {share.ref}(ptr {pool.ref}, ptr @{function}, ptr %bases, i64 {chunks})"
             )
@@ -225,28 +250,13 @@ class _SegmentWriter:
         function, split = self.kernels.find_product(product)
         self._run(function, product_bases(product), split.chunks)
 
+    def _control(self, controlled: Controlled) -> None:
+        function = write_control(self.module, self.plan, controlled, write_region)
+        self.code.statement(f"call void @{function}(ptr %slots)")
+
     def _scatter(self, scattered: Scattered) -> None:
         places = [(base_of(place.base), place.start) for place in scattered.places]
         bases: list[Base] = [("value", scattered, 0), ("status", None, 0)]
         bases += [("value", *place) for place in places]
         self._fill(bases)
         self.code.statement(f"call void @{self.kernels.find_scatter(scattered)}(ptr %bases)")
-
-
-# the slots behind the arena's
-STATUS = len(FUNCTIONS)
-POOL_RUN = STATUS + 1
-BLAS_ENTER = POOL_RUN + 2
-SPECIAL_SLOTS = BLAS_ENTER + 3
-
-
-def _special(code: Code, plan: NativePlan, number: int) -> Register:
-    """Return what is in one of the slots behind the arena's."""
-    slots = code.parameter("%slots", "ptr")
-    return code.load(code.address(slots, plan.arena_slot + 1 + number, "ptr"), "ptr")
-
-
-def _address(code: Code, location: Location) -> Register:
-    slots = code.parameter("%slots", "ptr")
-    base = code.load(code.address(slots, location.slot, "ptr"), "ptr")
-    return code.address(base, location.offset, "i8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from common.types import Shape
 from staticgraph.backends.native.definitions import (
@@ -19,7 +20,7 @@ from staticgraph.program import Instruction
 SELECTED = "@"
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Gathered(Definition):
     """Elements of what is in memory, at positions that are computed.
 
@@ -49,7 +50,7 @@ class Gathered(Definition):
         return (self.source, *self.indices)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Scattered(Stored):
     """Zeros with elements added at positions that index arrays hold, in the order of the elements.
 
@@ -74,6 +75,11 @@ class Scattered(Stored):
     def accumulable(self) -> bool:
         """What is added to need not be zeros."""
         return True
+
+    @property
+    def work(self) -> float:
+        """Estimated nanoseconds."""
+        return 5.0 * prod(self.extents)
 
 
 def define_selection(
