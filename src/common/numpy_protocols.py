@@ -51,12 +51,12 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
         If there is no such op, or `method` or an argument has no counterpart.
     """
     name = ufunc.__name__
-    if method == "reduce" and name in _REDUCTIONS:
+    if method == "reduce" and name in _REDUCTIONS and kwargs.keys() <= {"axis", "keepdims"}:
         reduce = REGISTRY[_REDUCTIONS[name]]
         axis = kwargs.get("axis", 0)
         return reduce(*inputs, axis=axis, keepdims=kwargs.get("keepdims", False))
     ours = _counterpart(name)
-    if ours is None or method != "__call__" or any(kwargs.values()):
+    if ours is None or method != "__call__" or kwargs:
         raise _unsupported(name if method == "__call__" else f"{name}.{method}", name)
     return ours(*inputs)
 
@@ -71,6 +71,9 @@ _REDUCTIONS = {
 }
 
 
+_ATTRIBUTES = frozenset({"shape", "ndim", "size"})
+
+
 def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run our function of the same name; the body of ``__array_function__``.
 
@@ -80,6 +83,10 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         If there is none.
     """
     name = function.__name__
+    if name in _ATTRIBUTES and len(args) == 1 and not kwargs:
+        return getattr(args[0], name)
+    if name in ("var", "std") and "ddof" in kwargs:
+        kwargs["correction"] = kwargs.pop("ddof")
     ours = _counterpart(name)
     if ours is None:
         raise _unsupported(name, name)

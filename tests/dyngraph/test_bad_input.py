@@ -151,6 +151,13 @@ DOORS = {
         (lambda: dg.manual_seed("a"), ArgumentError, "seed must be an int"),
         (lambda: dg.uniform(3, (2,)), SideBySideError, "key"),
     ],
+    "signatures": [
+        (lambda: dg.max_pool2d(images()[0], 2, 1, 0, 1), ArgumentError, "kernel_size, stride"),
+        (lambda: dg.mse_loss(matrix()), ArgumentError, "missing"),
+        (lambda: dg.embedding(matrix(), integers(), pad=3), ArgumentError, "(weight, ids)"),
+        (lambda: dg.zeros(2, length=3), ArgumentError, "length"),
+        (lambda: matrix().flatten(rows=2), ArgumentError, "rows"),
+    ],
     "operators": [
         (lambda: matrix() + dg.tensor([1.0, 2.0]), ShapeError, "do not broadcast"),
         (lambda: matrix() + "a", DTypeError, "str"),
@@ -226,6 +233,8 @@ DOORS = {
         (lambda: weights().numpy(), NotDifferentiableError, "detach()"),
         (lambda: np.histogram(matrix()), SymbolicArrayError, "histogram"),
         (lambda: np.add.accumulate(matrix()), SymbolicArrayError, "accumulate"),
+        (lambda: np.add.reduce(matrix(), initial=3), SymbolicArrayError, "add.reduce"),
+        (lambda: np.add(matrix(), 1, where=np.ones((2, 3), bool)), SymbolicArrayError, "add"),
     ],
     "gradients": [
         (lambda: (weights() * 2).backward(), NonScalarError, "gradient=v"),

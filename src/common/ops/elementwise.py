@@ -111,9 +111,10 @@ def _pow_vjp_base(g: Any, _out: Any, x: Any, y: Any) -> Any:
 
 
 def _pow_vjp_exponent(g: Any, out: Any, x: Any, _y: Any) -> Any:
+    # 0**y is flat where it is finite; a negative base has powers at whole exponents only
     if is_scalar(x):
-        return g * (out * (math.log(x) if x > 0 else 0.0))
-    return g * (out * log(where(x > 0, x, 1.0)))
+        return g * (out * (math.log(x) if x > 0 else 0.0 if x == 0 else math.nan))
+    return g * (out * log(where(x == 0, 1.0, where(x > 0, x, math.nan))))
 
 
 pow = binary(
@@ -123,7 +124,7 @@ pow = binary(
     vjp=(_pow_vjp_base, _pow_vjp_exponent),
     alias=("power",),
     domain=(0.2, 2.0),
-    doc="Return x to the power of y; where x is not positive, y has gradient 0.",
+    doc="Return x to the power of y; y has gradient 0 where x is 0, and NaN where x is negative.",
 )
 
 
