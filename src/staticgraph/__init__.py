@@ -31,6 +31,7 @@ from staticgraph.build import assign, constant, group, placeholder, stop_gradien
 from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
 from staticgraph.debugging import DebugExecutable, Frame, PassCheck, check_passes
 from staticgraph.derivatives import grad, jvp, value_and_grad, vjp
+from staticgraph.dimension import Dim, dim
 from staticgraph.drawing import to_dot, to_graphml, to_json, to_mermaid, to_svg
 from staticgraph.executable import Executable, compile
 from staticgraph.explanation import Explanation

@@ -23,7 +23,7 @@ from common.errors import (
 )
 from common.source import Source
 from common.types import TensorType
-from staticgraph.build import require_graph, to_node
+from staticgraph.build import full, require_graph, to_node
 from staticgraph.graph import Graph, current_graph
 from staticgraph.node import Node
 from staticgraph.roles import STOP_GRADIENT
@@ -122,7 +122,7 @@ def gradients_onto(
 
 def zeros_of(graph: Graph, type: TensorType) -> Node:
     """Declare zeros of that type."""
-    return graph.constant_array(np.zeros(type.shape, type.dtype))
+    return full(graph, type, 0)
 
 
 def _listed(nodes: Any, what: str) -> list[Node]:
@@ -167,7 +167,7 @@ def _root(graph: Graph, y: Node, g: Any) -> Node:
                 fix="reduce it first, sum(y), or pass gradients(..., grad_ys=v)",
                 related=related,
             )
-        return graph.constant_array(np.ones(y.shape, y.dtype))
+        return full(graph, y.type, 1)
     node = g if isinstance(g, Node) else graph.constant_array(np.asarray(g, y.dtype))
     node = to_node(graph, node)
     if node.shape != y.shape:

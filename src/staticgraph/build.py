@@ -15,11 +15,14 @@ from common.errors import (
     MixedModesError,
 )
 from common.op import EXECUTORS, Op
+from common.ops.movement import broadcast_to
 from common.tree import flatten
 from common.types import TensorType
+from staticgraph.dimension import Dim, has_dims, without_dims
 from staticgraph.graph import Graph, current_graph, leaked
 from staticgraph.node import Node
-from staticgraph.operands import as_array, declare_mixed, strengthen
+from staticgraph.operands import as_array, declare_length, declare_mixed, strengthen
+from staticgraph.polynomial import is_symbolic, symbols_exist
 from staticgraph.program import Variable
 from staticgraph.roles import ASSIGN, GROUP, PLACEHOLDER, STOP_GRADIENT, VARIABLE
 
@@ -33,8 +36,8 @@ def placeholder(name: str, shape: Iterable[int] | int, dtype: npt.DTypeLike = "f
     ----------
     name : str
         What feeds call it; new in the graph.
-    shape : tuple of int
-        Lengths of the axes.
+    shape : tuple of int or Dim
+        Lengths of the axes; see `dim` for those that each run chooses.
     dtype : dtype
         Of the elements.
 
@@ -65,14 +68,16 @@ def placeholder(name: str, shape: Iterable[int] | int, dtype: npt.DTypeLike = "f
 
 def _type(name: str, shape: Any, dtype: Any) -> TensorType:
     try:
-        lengths = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        given = (shape,) if isinstance(shape, (int, np.integer, Dim)) else tuple(shape)
+        lengths = without_dims(given)
         if any(not isinstance(n, (int, np.integer)) or n < 0 for n in lengths):
             raise TypeError
     except TypeError:
         raise ArgumentError(
             f"placeholder {name!r}: the shape is {shape!r}",
-            cause="a static graph fixes every shape before it runs: lengths are whole numbers",
-            fix="write the lengths, such as (4, 3); sg.function makes one executable a shape",
+            cause="the lengths of axes are whole numbers, or symbolic dimensions",
+            fix='write the lengths, such as (4, 3); dim("batch") for one that each run chooses; '
+            "sg.function makes one executable a shape",
         ) from None
     try:
         found = np.dtype(dtype)
@@ -222,9 +227,26 @@ def to_node(graph: Graph, value: Any, dtype: npt.DTypeLike | None = None) -> Nod
         If it is a node of another graph.
     """
     if type(value) is not Node:
+        if isinstance(value, Dim):
+            return strengthen(graph, declare_length(graph, value.stand_in), dtype)
         return graph.constant_array(as_array(value))
     value = graph.adopt(value)
     return strengthen(graph, value, dtype) if value in graph.weak else value
+
+
+def full(graph: Graph, type: TensorType, value: float) -> Node:
+    """Declare an array of that type in which every element is `value`."""
+    if not is_symbolic(type.shape):
+        return graph.constant_array(np.full(type.shape, value, type.dtype))
+    with graph:
+        return declare(
+            broadcast_to, (np.full((), value, type.dtype),), {"shape": tuple(map(int, type.shape))}
+        )
+
+
+def length_node(stand_in: int) -> Node:
+    """Declare a length as a value of the graph, which acts as a Python int does."""
+    return declare_length(require_graph("a length"), stand_in)
 
 
 def require_graph(what: str) -> Graph:
@@ -284,6 +306,8 @@ def declare(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:
     SideBySideError
         Whatever the op's infer rule says of the operands' types.
     """
+    if attrs and symbols_exist() and has_dims(attrs):
+        attrs = {name: without_dims(value) for name, value in attrs.items()}
     graph = current_graph()
     plain = graph is not None
     for x in operands:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common.errors import DTypeError
+from common.errors import DTypeError, SymbolicValueError
 from common.types import Array, TensorType, resolve_scalar
 from staticgraph.node import Node
+from staticgraph.polynomial import is_symbolic, named
 from staticgraph.roles import CONSTANT
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ class Constants:
         known = None if name else self._known(key, value)
         if known is not None:
             return known
+        if is_symbolic(value.shape):
+            raise SymbolicValueError(
+                f"an array of shape {named(value.shape)} was to be a constant",
+                cause="its length is another one in each run",
+                fix="make it of the graph's values: sg.arange(x.shape[0]), sg.zeros(x.shape), "
+                "x * 0",
+            )
         if value.dtype.kind not in "biufc":
             raise DTypeError(
                 f"a constant of dtype {value.dtype}",

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from common.errors import ArgumentError, NonScalarError, NotDifferentiableError, ShapeError
 from common.tree import Structure, flatten, leaf_paths, unflatten
-from staticgraph.autodiff import gradients
+from staticgraph.autodiff import gradients, zeros_of
 from staticgraph.build import declare, require_graph, to_node
 from staticgraph.graph import Graph, current_graph
 from staticgraph.node import Node
@@ -233,7 +231,7 @@ def jvp(
             )
     with graph:
         value = function(*prepared)
-        zeros = graph.constant_array(np.zeros(value.shape, value.dtype))
+        zeros = zeros_of(graph, value.type)
         dummy = declare(ARGUMENT, (zeros,), {})
         pulled = gradients(value, arguments, dummy, unused="none")
         pairs = [(g, t) for g, t in zip(pulled, directions, strict=True) if g is not None]

@@ -16,12 +16,15 @@ from staticgraph.backends import Runner, load_backend
 from staticgraph.backends.interpret import Hook
 from staticgraph.backends.source import SourceWriter
 from staticgraph.control.binding import bind_regions
-from staticgraph.feeds import MISSING, Feed, convert_feeds
+from staticgraph.feeds import MISSING, Feed, convert_feeds, fits
 from staticgraph.graph import Graph
+from staticgraph.lengths import program_is_symbolic
+from staticgraph.lengths_of_runs import build_runner, measure_lengths, plan_program
 from staticgraph.lower import lower
 from staticgraph.memory import BufferPlan
 from staticgraph.node import Node
 from staticgraph.passes.pipeline import DEFAULT_PASSES, Observer, Pass, PassRecord, run_passes
+from staticgraph.polynomial import is_symbolic
 from staticgraph.printing import format_program
 from staticgraph.program import Program
 
@@ -157,6 +160,8 @@ class Executable:
         lines.append(f"{'total':<34}{sum(self.phases.values()) * 1e3:>9.3f}")
         loops = [step for step in plan.steps if step.loop is not None]
         fused = sum(len(step.instructions) for step in loops)
+        if program_is_symbolic(self.program):
+            return "\n".join([*lines, "", "memory     follows from the lengths of each run"])
         lines += [
             "",
             f"steps      {len(plan.steps)}; {len(loops)} run {fused} instructions by blocks",
@@ -268,12 +273,13 @@ def compile(
     clock.restart()
     program = debugger.bind(program) if debugger else bind_regions(program, name, passes)
     clock.lap("regions")
-    plan = loaded.plan(program, borrow=borrow)
+    plan = plan_program(loaded, program, borrow)
     clock.lap("plan")
-    runner = debugger.runner(program) if debugger else loaded.build(program, plan)
+    runner = debugger.runner(program) if debugger else build_runner(loaded, program, plan)
     if debug and borrow:
         runner = debugging.poisoning(runner)
     feeds = [Feed(node.name, node.type, node.source) for node in nodes]
+    runner = measure_lengths(runner, program, feeds)
     executable = make(
         lowered, program, plan, name, runner, feeds, structure, clock.phases, records, hooks
     )
@@ -336,13 +342,20 @@ def _entry(
     for name in ("call", "rest", *names):
         writer.new_name(name)
     helpers = {"run": run, "missing": MISSING, "ndarray": np.ndarray, "unflatten": unflatten}
-    helpers |= {"convert_feeds": convert_feeds, "feeds": tuple(feeds), "structure": structure}
+    helpers |= {
+        "fits": fits,
+        "convert_feeds": convert_feeds,
+        "feeds": tuple(feeds),
+        "structure": structure,
+    }
     for name, helper in helpers.items():
         writer.bind(helper, name)
     tests = ["rest"]
     for name, feed in zip(names, feeds, strict=True):
         shape, dtype = writer.bind(feed.type.shape, "shape"), writer.dtype(feed.type.dtype)
         tests.append(f"type({name}) is not ndarray")
+        if is_symbolic(feed.type.shape):  # which the run looks at
+            shape = f"{shape} and not fits({name}.shape, {shape})"
         tests.append(f"{name}.dtype is not {dtype} or {name}.shape != {shape}")
         if feed.type.size > 1:  # one element is always in order
             tests.append(f"not {name}.flags.c_contiguous")

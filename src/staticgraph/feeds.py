@@ -9,7 +9,8 @@ import numpy as np
 
 from common.errors import FeedError, SideBySideError
 from common.source import Source
-from common.types import Array, TensorType
+from common.types import Array, Shape, TensorType
+from staticgraph.polynomial import is_symbolic
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda _: "(not fed)"})()
 """In place of an input that a call did not pass."""
@@ -121,7 +122,7 @@ def _convert(feed: Feed, value: Any) -> Array | _Problem:
             "feed an array of numbers",
             feed,
         )
-    if array.shape != declared.shape:
+    if array.shape != declared.shape and not fits(array.shape, declared.shape):
         return _Problem(
             f"{feed.name!r} is {declared}, and an array of shape {array.shape} was fed",
             f"reshape it to {declared.shape}, or declare {feed.name} with shape {array.shape}",
@@ -139,6 +140,13 @@ def _convert(feed: Feed, value: Any) -> Array | _Problem:
         except OverflowError as error:
             return _Problem(f"{feed.name!r} is {declared}: {error}", "feed smaller numbers", feed)
     return np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED"))
+
+
+def fits(shape: Shape, declared: Shape) -> bool:
+    """Tell whether `shape` is `declared` where that is known; the run looks at the rest."""
+    return len(shape) == len(declared) and all(
+        n == m or is_symbolic(m) for n, m in zip(shape, declared, strict=True)
+    )
 
 
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from common.errors import ArgumentError, SideBySideError, SymbolicValueError
-from common.op import Op
+from common.errors import ArgumentError, ShapeError, SideBySideError, SymbolicValueError
+from common.op import Kind, Op
 from common.types import TensorType
 from staticgraph.node import Node
+from staticgraph.polynomial import evaluated, is_symbolic, named, named_text, samples, symbols_in
+from staticgraph.tuples import TupleType
 
 
 def infer(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> TensorType:
@@ -16,6 +18,8 @@ def infer(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> Te
     try:
         return op.infer(*types, **attrs)
     except SideBySideError as error:
+        error.what, error.cause = named_text(error.what), named_text(error.cause)
+        error.fix = named_text(error.fix)
         raise error.with_context(op.name) from None
     except (TypeError, ValueError, IndexError, OverflowError) as error:
         listing = ", ".join(map(repr, types))
@@ -38,7 +42,10 @@ class TypeTable:
 
     def intern(self, type: TensorType) -> TensorType:
         """Return the one object that stands for types equal to `type`."""
-        return self._types.setdefault(type, type)
+        known = self._types.get(type)
+        if known is None:
+            known = self._types[type] = _named(type)
+        return known
 
     def infer(self, op: Op, operands: tuple[Node, ...], attrs: Mapping[str, Any]) -> TensorType:
         """Return the type of the result of `op` on operands whose types are interned here."""
@@ -56,10 +63,67 @@ class TypeTable:
         if known is None:
             for name, value in attrs.items():
                 _check_attribute(op, name, value)
-            known = self.intern(infer(op, tuple(x.type for x in operands), attrs))
+            types = tuple([x.type for x in operands])
+            known = self.intern(infer(op, types, attrs))
+            _require_for_all_lengths(op, types, attrs, known)
             if key is not None:
                 self._inferred[key] = known
         return known
+
+
+def _named(type: TensorType) -> TensorType:
+    """Return `type` with lengths that show what they stand for."""
+    if isinstance(type, TupleType):
+        return TupleType([_named(item) for item in type.items])
+    if not is_symbolic(type.shape):
+        return type
+    result = TensorType((), type.dtype)
+    object.__setattr__(result, "shape", named(type.shape))
+    return result
+
+
+def _require_for_all_lengths(
+    op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any], result: TensorType
+) -> None:
+    """Refuse an op whose result has not the same type, but for the lengths, whatever they are.
+
+    Raises
+    ------
+    ShapeError
+        With a length for which it is another one.
+    """
+    values = tuple(attrs.values())
+    if op.kind is Kind.CONTROL:  # its regions were looked at when they were declared
+        return
+    if not (is_symbolic(values) or any(is_symbolic(x.shape) for x in (*types, result))):
+        return
+    found = {symbol for each in (values, *[x.shape for x in types]) for symbol in symbols_in(each)}
+    for lengths in samples(found):
+        numbered = {name: evaluated(value, lengths) for name, value in attrs.items()}
+        operands = [TensorType(evaluated(tuple(x.shape), lengths), x.dtype) for x in types]
+        expected = evaluated(tuple(result.shape), lengths)
+        try:
+            shape = op.infer(*operands, **numbered).shape
+        except SideBySideError as error:
+            raise _not_for_all(op, types, lengths, error.what) from None
+        if shape != expected:
+            what = f"the result has the shape {shape}, which does not follow from that length"
+            raise _not_for_all(op, types, lengths, what)
+
+
+def _not_for_all(
+    op: Op, types: tuple[TensorType, ...], lengths: Mapping[str, int], what: str
+) -> ShapeError:
+    given = ", ".join(f"{name} {n}" for name, n in lengths.items())
+    listing = ", ".join(map(repr, map(_named, types)))
+    bounds = ", ".join(f"dim({name!r}, min=...)" for name in lengths)
+    return ShapeError(
+        f"{op.name}({listing}) does not hold for every length: with {given} {what}",
+        cause="one program is compiled for all lengths, and its shapes follow from them by sums "
+        "and products",
+        fix=f"bound the lengths, {bounds}; declare an axis as a multiple, 2 * dim('half'), where "
+        "it is divided; or let sg.function trace each length",
+    )
 
 
 def _check_attribute(op: Op, name: str, value: Any) -> None:

@@ -9,7 +9,7 @@ itself: it is run once on zeros of the same type and strides, and its result is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from common.op import REGISTRY, Kind, Op
 from common.types import Array, Shape, TensorType
+from staticgraph.lengths import program_at, program_is_symbolic
 from staticgraph.program import Instruction, Program, Value
 
 Strides = tuple[int, ...]
@@ -183,6 +184,14 @@ def _address(array: Array) -> int:
     return int(array.__array_interface__["data"][0])
 
 
+class _Unlikely(dict[str, int]):
+    """A length for each name, which the lengths of a program are seldom equal to."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = (97, 101, 103, 107, 109, 113)[len(self) % 6]
+        return self[name]
+
+
 # the analysis -------------------------------------------------------------------------------------
 
 
@@ -190,8 +199,16 @@ def find_layouts(program: Program) -> dict[Value, Layout]:
     """Return the layout that each value of `program` has in the dynamic executor.
 
     Inputs and variables are row-major there; constants are as they are. The time is linear in
-    the instructions, plus one run of each different kernel call that has to be asked.
+    the instructions, plus one run of each different kernel call that has to be asked. Where lengths
+    are not known, it is the layout with some small ones that say little by chance.
     """
+    if program_is_symbolic(program):
+        numbered, values = program_at(program, _Unlikely())
+        found = find_layouts(numbered)
+        back = {at: value for value, at in values.items()}
+        return {
+            value: replace(found[at], base=back[found[at].base]) for value, at in values.items()
+        }
     layouts: dict[Value, Layout] = {}
     for value in (*program.inputs, *program.variables):
         layouts[value] = _row_major(value)

@@ -10,12 +10,16 @@ import numpy as np
 
 import common.functional
 import common.ops  # noqa: F401  importing them fills the registry
+from common.errors import SideBySideError
 from common.op import EXECUTORS, Op, namespace
 from common.ops.creation import CREATION
 from common.tree import flatten, map_tree
 from staticgraph.build import constant, declare, require_graph
+from staticgraph.creation import declare_creation
+from staticgraph.dimension import has_dims
 from staticgraph.graph import Graph, current_graph
 from staticgraph.node import Node
+from staticgraph.polynomial import named_text
 
 
 def lookup(name: str) -> Callable[..., Any] | None:
@@ -60,7 +64,11 @@ def _composition(function: Callable[..., Any]) -> Callable[..., Any]:
                 )
             elif current_graph() is None:
                 return function(*args, **kwargs)  # of plain numbers, such as a seed
-        result = function(*args, **kwargs)
+        try:
+            result = function(*args, **kwargs)
+        except SideBySideError as error:
+            error.what, error.cause = named_text(error.what), named_text(error.cause)
+            raise
         opened = current_graph()
         return result if opened is None else map_tree(lambda x: _lift(opened, x), result)
 
@@ -78,6 +86,8 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Node]:
     @functools.wraps(function)
     def create(*args: Any, **kwargs: Any) -> Node:
         graph = require_graph(function.__name__)
+        if has_dims((args, kwargs)):
+            return declare_creation(graph, function, args, kwargs)
         return graph.constant_array(function(*args, **kwargs), copy=False)
 
     return create

@@ -12,6 +12,8 @@ from common.operators import ArrayOperators
 from common.source import Source
 from common.types import Array, TensorType
 from staticgraph import symbolic
+from staticgraph.dimension import symbolic_shape
+from staticgraph.polynomial import is_symbolic
 from staticgraph.roles import CONSTANT, VARIABLE
 
 if TYPE_CHECKING:
@@ -66,8 +68,9 @@ class Node(ArrayOperators):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes, fixed when the node is declared."""
-        return self.type.shape
+        """Lengths of the axes; a `Dim` for one that each run chooses."""
+        shape = self.type.shape
+        return symbolic_shape(shape) if is_symbolic(shape) else shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -125,12 +128,12 @@ class Node(ArrayOperators):
         return stop_gradient(self)
 
     def __len__(self) -> int:
-        if not self.type.shape:
+        if not self.type.shape or is_symbolic(self.type.shape[0]):
             raise symbolic.no_length(self)
         return self.type.shape[0]
 
     def __iter__(self) -> Any:
-        if not self.type.shape:
+        if not self.type.shape or is_symbolic(self.type.shape[0]):
             raise symbolic.no_length(self)
         return super().__iter__()
 

@@ -17,8 +17,10 @@ from common.errors import DTypeError, MixedModesError, OutOfMemoryError, SideByS
 from common.op import EXECUTORS, Kind, Op
 from common.ops.elementwise import cast
 from common.types import DEFAULT_DTYPE, Array, TensorType, is_scalar, resolve_scalar, type_of
+from staticgraph.dimension import Dim
 from staticgraph.graph import Graph
 from staticgraph.inference import infer
+from staticgraph.length_op import LENGTH, is_made_of_lengths, length_attrs
 from staticgraph.node import Node
 
 _SAMPLES: dict[str, bool | int | float | complex] = {"b": True, "i": 1, "f": 1.0, "c": 1j}
@@ -192,10 +194,19 @@ def _resolve_wide(
     ) from None
 
 
+def declare_length(graph: Graph, number: int | float) -> Node:
+    """Declare a number that is made of lengths; it acts as a Python number."""
+    node = graph.add_op(LENGTH, (), length_attrs(number))
+    graph.weak.add(node)
+    return node
+
+
 def _as_operand(graph: Graph, op: Op, x: Any, position: int) -> Any:
     """Return a node of `graph`, or a Python number as it is."""
     if is_scalar(x):
-        return x
+        return declare_length(graph, x) if is_made_of_lengths(x) else x
+    if isinstance(x, Dim):
+        return declare_length(graph, x.stand_in)
     if type(x) is not Node:
         return graph.constant_array(_operand_array(op, x, position))
     try:

@@ -12,6 +12,7 @@ from common.source import Source
 from common.types import Array, TensorType
 from staticgraph.graph import Graph
 from staticgraph.node import Node
+from staticgraph.polynomial import named
 from staticgraph.program import Instruction, Program, Value
 from staticgraph.roles import CONSTANT, PLACEHOLDER, VARIABLE
 
@@ -84,7 +85,7 @@ def _call(op: Op, operands: list[str], attrs: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = " ".join((str(value) if isinstance(value, np.dtype) else repr(value)).split())
+    text = " ".join((str(value) if isinstance(value, np.dtype) else repr(named(value))).split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 

@@ -260,6 +260,13 @@ def no_out(node: Node, function: str) -> SideBySideError:
 def no_length(node: Node) -> SideBySideError:
     """Return the error of ``len(node)`` of a scalar."""
     frame, _ = _asking()
+    if node.type.shape:
+        return SymbolicValueError(
+            f"the length of {node!r} was asked",
+            cause="each run has its own length, and one graph is declared for all of them",
+            fix="go along the axis with scan or map; x.shape[0] is the symbolic length itself",
+            related=_related(node, frame),
+        )
     return SymbolicValueError(
         f"the length of {node!r} was asked",
         cause="a 0-d value has no axes, and the length of an axis is static: x.shape[0]",

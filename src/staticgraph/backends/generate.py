@@ -17,6 +17,7 @@ from staticgraph.backends.blocking import is_cut
 from staticgraph.backends.source import SourceWriter, line_in
 from staticgraph.failures import raise_explained
 from staticgraph.layout import Strides
+from staticgraph.lengths import current_lengths, instruction_is_symbolic
 from staticgraph.memory import BufferPlan, Loop, Step
 from staticgraph.program import Instruction, Program, Value, Variable
 
@@ -51,7 +52,7 @@ class _Generator:
 
     def write(self) -> SourceWriter:
         writer, program = self.writer, self.program
-        for name in ("make", "run", "arena", "error", "zip", "Exception"):
+        for name in ("make", "run", "arena", "error", "lengths", "zip", "Exception"):
             writer.new_name(name)
         for name, helper in _HELPERS.items():
             writer.bind(helper, name)
@@ -72,6 +73,10 @@ class _Generator:
                 writer.line(text)
             with writer.block(f"def run({parameters}):"):
                 with writer.block("try:"):
+                    if writer.lengths:
+                        writer.line("lengths = current_lengths()")
+                    for name, length in writer.lengths.items():
+                        writer.line(f"{length} = lengths[{name!r}]")
                     for depth, text, at in self.body:
                         writer.line("    " * depth + text, at)
                 with writer.block("except Exception as error:"):
@@ -120,7 +125,11 @@ class _Generator:
         text = self.call(instruction, operands)
         layout = self.layouts[output]
         is_view = layout.base is not output and layout.strides is not None
-        if is_view and all(value in self.fixed for value in instruction.inputs):
+        if (
+            is_view
+            and not instruction_is_symbolic(instruction)
+            and all(value in self.fixed for value in instruction.inputs)
+        ):
             self.fixed.add(output)
             self.setup.append(f"{name} = {text}")
             return
@@ -350,6 +359,7 @@ _HELPERS = {
     "asarray": np.asarray,
     "blocks": _blocks,
     "buffer": _buffer,
+    "current_lengths": current_lengths,
     "empty": np.empty,
     "place_blocks": _place_blocks,
 }

@@ -10,8 +10,11 @@ from common.types import Array
 from staticgraph.backends import Runner
 from staticgraph.failures import raise_explained
 from staticgraph.layout import find_layouts
+from staticgraph.lengths import attrs_at, current_lengths, instruction_is_symbolic
 from staticgraph.memory import BufferPlan, Step, plan_buffers
 from staticgraph.program import Instruction, Program, Value
+
+TAKES_LENGTHS = True
 
 Hook = Callable[[Instruction, tuple[Array, ...], Array], object]
 """Called after each instruction with its operands and its result."""
@@ -34,6 +37,7 @@ def build(program: Program, plan: BufferPlan, hooks: Iterable[Hook] = ()) -> Run
     hooks : iterable of callable
         Gone through anew after each instruction, so hooks may be added to a list later.
     """
+    waiting = {each for each in program.instructions if instruction_is_symbolic(each)}
 
     def run(*inputs: Array) -> list[Array]:
         values: dict[Value, Array] = dict(zip(program.inputs, inputs, strict=True))
@@ -42,8 +46,11 @@ def build(program: Program, plan: BufferPlan, hooks: Iterable[Hook] = ()) -> Run
             values[value] = variable.value
         for instruction in program.instructions:
             operands = tuple([values[value] for value in instruction.inputs])
+            attrs = instruction.attrs
+            if instruction in waiting:
+                attrs = attrs_at(attrs, current_lengths())
             try:
-                result = instruction.op.kernel(*operands, **instruction.attrs)
+                result = instruction.op.kernel(*operands, **attrs)
             except Exception as error:
                 raise_explained(instruction, error)
             if isinstance(result, np.generic):  # what NumPy makes of an array without axes

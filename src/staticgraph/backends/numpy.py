@@ -14,8 +14,11 @@ from staticgraph.backends import Runner
 from staticgraph.backends.blocking import form_steps
 from staticgraph.backends.generate import generate
 from staticgraph.layout import Layout, find_layouts
-from staticgraph.memory import ALIGNMENT, BufferPlan, plan_buffers
+from staticgraph.lengths import program_is_symbolic
+from staticgraph.memory import ALIGNMENT, BufferPlan, Step, plan_buffers
 from staticgraph.program import Instruction, Program
+
+TAKES_LENGTHS = True
 
 BUFFERED_BYTES = 1024
 """Smaller results are left to NumPy, which keeps blocks of that size at hand: a place in the arena
@@ -25,6 +28,10 @@ saves 20 ns a call there, and a program without an arena needs no copy of it for
 def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
     """Return where the values of `program` are kept, and which groups run block by block."""
     layouts = find_layouts(program)
+    if program_is_symbolic(program):
+        # the memory of a run is not known: NumPy allocates it, whatever the lengths are
+        single = [Step((instruction,)) for instruction in program.instructions]
+        return plan_buffers(program, single, layouts, ())
     steps = form_steps(program, layouts)
     own = [value for _, value in program.updates]
     if not borrow:

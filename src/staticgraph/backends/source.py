@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from staticgraph.polynomial import is_symbolic, polynomial_of
 from staticgraph.program import Instruction, Value
 
 _numbers = count(1)
@@ -29,6 +30,8 @@ class SourceWriter:
         The module's global names: kernels, constants, dtypes.
     instructions : dict of int to Instruction
         Which instruction each line runs.
+    lengths : dict of str to str
+        The local variable that holds each symbolic length.
     filename : str
         What tracebacks show; unique, and known as this library's own.
     """
@@ -42,6 +45,7 @@ class SourceWriter:
         self._taken: set[str] = set()
         self._names: dict[Value, str] = {}
         self._bound: dict[int, str] = {}
+        self.lengths: dict[str, str] = {}
 
     @property
     def text(self) -> str:
@@ -92,6 +96,8 @@ class SourceWriter:
 
     def literal(self, value: Any) -> str:
         """Return an expression for `value`, an attribute."""
+        if isinstance(value, int) and is_symbolic(value):
+            return self._length(int(value))
         if type(value) in _LITERALS:
             return repr(value)
         if type(value) is float and np.isfinite(value):
@@ -101,7 +107,32 @@ class SourceWriter:
             return f"({inside},)" if len(value) == 1 else f"({inside})"
         if isinstance(value, np.dtype):
             return self.dtype(value)
+        if isinstance(value, (tuple, list, slice)) and is_symbolic(value):
+            return self._made_of_lengths(value)
         return self.bind(value, type(value).__name__)
+
+    def _length(self, value: int) -> str:
+        """Return an expression for a length, in terms of those of the run."""
+        polynomial = polynomial_of(value)
+        assert polynomial is not None
+        terms = []
+        for monomial, factor in polynomial.terms.items():
+            names = [
+                self.lengths.get(each.name) or self._new_length(each.name) for each in monomial
+            ]
+            terms.append("*".join([str(factor), *names]))
+        return f"({' + '.join(terms)})"
+
+    def _new_length(self, name: str) -> str:
+        local = self.lengths[name] = self.new_name(f"length_{name}")
+        return local
+
+    def _made_of_lengths(self, value: Any) -> str:
+        parts = (value.start, value.stop, value.step) if isinstance(value, slice) else value
+        inside = ", ".join(map(self.literal, parts))
+        if isinstance(value, list):
+            return f"[{inside}]"
+        return f"{self.bind(type(value), type(value).__name__)}({inside})"
 
     def dtype(self, dtype: np.dtype[Any]) -> str:
         """Return the global name of `dtype`."""

@@ -22,6 +22,7 @@ from staticgraph.debugging.difference import Digest, differ, digest, same
 from staticgraph.debugging.units import Activation
 from staticgraph.feeds import Feed, convert_feeds
 from staticgraph.graph import Graph
+from staticgraph.lengths_of_runs import build_runner, measure_lengths, plan_program
 from staticgraph.lower import lower
 from staticgraph.node import Node
 from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, pass_name
@@ -233,7 +234,8 @@ class _Check:
         record = _Record(keep)
         debugger = Debugger(self.graph, passes, [], True, self.lowered)
         debugger.observers.append(record)
-        call = debugger.runner(debugger.bind(program)).call
+        runner = debugger.runner(debugger.bind(program))
+        call = measure_lengths(runner, program, _feeds_of(program)).call
         record.results = _runs(program, call, self.arrays)
         return record
 
@@ -315,7 +317,8 @@ class _Check:
     def _in_backend(self, program: Program, name: str, passes: Sequence[Pass]) -> list[Array]:
         loaded = load_backend(name)
         bound = bind_regions(program, name, passes)
-        call = loaded.build(bound, loaded.plan(bound)).call
+        runner = build_runner(loaded, bound, plan_program(loaded, bound))
+        call = measure_lengths(runner, bound, _feeds_of(bound)).call
         return _runs(program, call, [array.copy() for array in self.arrays])
 
     def _locate(self, name: str, passes: Sequence[Pass], ulps: int, what: str, fix: str) -> None:
@@ -337,6 +340,10 @@ class _Check:
             difference = differ(record.kept[key], result)
             if difference is not None and difference.ulps > ulps:
                 raise value_changed(what, record.found, record.found, key, difference, fix)
+
+
+def _feeds_of(program: Program) -> list[Feed]:
+    return [Feed(value.name, value.type) for value in program.inputs]
 
 
 def _has_regions(program: Program) -> bool:

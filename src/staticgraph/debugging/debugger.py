@@ -143,7 +143,8 @@ class Debugger:
 
     def _bind(self, value: Any, path: str) -> Any:
         if isinstance(value, Region):
-            return BoundRegion(value, self._runner_of(value, path))
+            run = self._runner_of(value, path)
+            return BoundRegion(value, lambda: run)
         if isinstance(value, tuple):
             return tuple([self._bind(each, f"{path}[{i}]") for i, each in enumerate(value)])
         return value

@@ -6,6 +6,7 @@ import numpy as np
 
 from common.op import Kind
 from common.types import Array, type_of_array
+from staticgraph.lengths import instruction_is_symbolic
 from staticgraph.program import Instruction, Program
 
 MAX_BYTES = 1 << 20
@@ -34,7 +35,7 @@ def fold_constants(program: Program) -> Program:
 
 def _foldable(instruction: Instruction) -> bool:
     op = instruction.op
-    if op.kind is Kind.CONTROL or op.effect:
+    if op.kind is Kind.CONTROL or op.effect or instruction_is_symbolic(instruction):
         return False
     # without an operand nothing says that an opaque op gives the same every time
     if op.kind is Kind.OPAQUE and not instruction.inputs:

@@ -1,0 +1,261 @@
+"""Symbolic dimensions: one program serves every length, and gives dyngraph's bits for each."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import dyngraph as dg
+import staticgraph as sg
+from common.errors import (
+    ArgumentError,
+    FeedError,
+    GraphError,
+    ShapeError,
+    SymbolicBoolError,
+    SymbolicValueError,
+)
+
+BACKENDS = ("interpret", "numpy")
+B = sg.dim("b")
+
+
+def recurrent(xp, w, xs):
+    last, ys = xp.scan(lambda h, x: (xp.tanh(h @ w + x), h * x), xs[0] * 0, xs)
+    return xp.sum(ys) + xp.sum(last)
+
+
+PROGRAMS = {
+    "sum": (lambda xp, x: xp.sum(xp.tanh(x)), [(B, 3)]),
+    "mean": (lambda xp, x: xp.mean(xp.tanh(x)), [(B, 3)]),
+    "mean of products": (lambda xp, x, w: xp.mean(xp.tanh(x @ w) ** 2), [(B, 3), (3, 4)]),
+    "broadcasting": (lambda xp, x, c: xp.sum(xp.exp(x + c) * x), [(B, 3), (3,)]),
+    "reshape to -1": (lambda xp, x: xp.sum(xp.reshape(x * x, (-1,))), [(B, 3)]),
+    "reshape by a length": (
+        lambda xp, x: xp.sum(xp.reshape(x * x, (x.shape[0] * 3,)) * xp.reshape(x, (-1,))),
+        [(B, 3)],
+    ),
+    "split an axis": (
+        lambda xp, x: xp.sum(xp.sin(x.reshape((x.shape[0], 2, 2))).sum(axis=1)),
+        [(B, 4)],
+    ),
+    "softmax along it": (lambda xp, x: xp.sum(xp.softmax(x, axis=0) * x), [(B, 3)]),
+    "layer norm": (lambda xp, x, w: xp.sum(xp.layer_norm(x, (3,)) * w), [(B, 3), (B, 3)]),
+    "attention": (
+        lambda xp, q, k, v: xp.sum(xp.softmax(q @ k.mT, axis=-1) @ v),
+        [(B, 3), (B, 3), (B, 3)],
+    ),
+    "batched product": (lambda xp, q, k: xp.sum(xp.matmul(q, k)), [(B, 2, 3), (3, 4)]),
+    "concat": (lambda xp, x, y: xp.sum(xp.concat((x, y), axis=0) ** 2), [(B, 3), (2, 3)]),
+    "first and last": (lambda xp, x: xp.sum(x[0] * x[-1]), [(B, 3)]),
+    "neighbours": (lambda xp, x: xp.sum(x[1:] * x[:-1]), [(B, 3)]),
+    "all but one": (lambda xp, x: xp.sum(x[: x.shape[0] - 1] ** 2), [(B, 3)]),
+    "halves": (
+        lambda xp, x: xp.sum(x[: x.shape[0] // 2] * x[x.shape[0] // 2 :]),
+        [(2 * B, 3)],
+    ),
+    "maximum": (lambda xp, x: xp.sum(xp.max(x, axis=0)), [(B, 3)]),
+    "variance": (lambda xp, x: xp.sum(xp.var(x, axis=0)), [(B, 3)]),
+    "transpose": (lambda xp, x: xp.sum(xp.tanh(x.T) @ x), [(B, 3)]),
+    "outer": (lambda xp, x: xp.sum(xp.reshape(xp.outer(x, x), (-1,)) ** 2), [(B,)]),
+    "convolution": (
+        lambda xp, x, w: xp.sum(xp.conv2d(x, w) ** 2),
+        [(B, 2, 5, 5), (3, 2, 3, 3)],
+    ),
+    "pad and roll": (
+        lambda xp, x: xp.sum(xp.roll(xp.pad(x, ((1, 1), (0, 0))), 1, axis=0) ** 2),
+        [(B, 3)],
+    ),
+    "divided by a length": (lambda xp, x: xp.sum(x * x.shape[0]) / x.size, [(B, 3)]),
+    "made of a length": (
+        lambda xp, x: xp.sum(
+            x * xp.ones(x.shape) * xp.reshape(xp.arange(x.shape[0], dtype="float32"), (-1, 1))
+        ),
+        [(B, 3)],
+    ),
+    "scan along it": (recurrent, [(3, 3), (B, 3)]),
+    "scan beside it": (recurrent, [(3, 3), (5, B, 3)]),
+    "while": (
+        lambda xp, x: xp.sum(
+            xp.while_loop(
+                lambda s: xp.sum(xp.abs(s)) < 50.0, lambda s: s * 1.5 + xp.mean(s) + 1.0, x
+            )
+        ),
+        [(B, 3)],
+    ),
+    "cond": (
+        lambda xp, x: xp.sum(xp.cond(xp.sum(x) > 0, lambda: x * 2, lambda: xp.exp(x))),
+        [(B, 3)],
+    ),
+    "map": (lambda xp, x: xp.sum(xp.map(lambda row: xp.sum(row) ** 2, x)), [(B, 3)]),
+}
+
+
+def arrays_of(shapes, length):
+    generator = np.random.default_rng(length)
+    factors = {B: 1, 2 * B: 2}
+    return [
+        generator.standard_normal([n if isinstance(n, int) else factors[n] * length for n in shape])
+        .astype("float32")
+        .copy()
+        for shape in shapes
+    ]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_one_executable_gives_dyngraphs_bits_for_every_length(name, backend):
+    program, shapes = PROGRAMS[name]
+    with sg.Graph():
+        inputs = [sg.placeholder(f"x{i}", shape) for i, shape in enumerate(shapes)]
+        y = program(sg, *inputs)
+        outputs = [y, *sg.gradients(y, inputs)]
+    run = sg.compile(outputs, inputs=inputs, backend=backend, verify=True)
+    for length in (1, 2, 3, 7, 30):
+        arrays = arrays_of(shapes, length)
+        tensors = [dg.tensor(array, requires_grad=True) for array in arrays]
+        expected = program(dg, *tensors)
+        expected.backward()
+        value, *grads = run(*arrays)
+        assert np.array_equal(value, expected.detach().numpy())
+        for found, tensor in zip(grads, tensors, strict=True):
+            assert np.array_equal(found, tensor.grad.numpy())
+
+
+def summed():
+    with sg.Graph() as graph:
+        x, y = (sg.placeholder(name, (B, 3)) for name in "xy")
+        total = sg.sum(x * y, axis=1)
+    return graph, x, y, total
+
+
+def test_nothing_is_built_again_for_another_length():
+    _, x, y, total = summed()
+    run = sg.compile(total, inputs=[x, y], backend="numpy")
+    source = run.source
+    assert run([[1.0, 2.0, 3.0]], [[1.0, 1.0, 1.0]]).tolist() == [6.0]
+    assert run(np.ones((4, 3), "float32"), np.ones((4, 3), "float32")).tolist() == [3.0] * 4
+    assert run.source is source
+    assert "float32[b,3]" in run.passes_text
+    assert "follows from the lengths" in run.report()
+
+
+def test_a_backend_that_needs_numbers_has_them():
+    pytest.importorskip("llvmlite")
+    loss = sg.value_and_grad(lambda w, x, y: sg.mean((x @ w - y) ** 2))
+    graph = sg.trace(loss, sg.TensorType((3,)), sg.TensorType((B, 3)), sg.TensorType((B,)))
+    native, exact = (
+        sg.compile(graph.outputs, inputs=graph.inputs, backend=name) for name in ("native", "numpy")
+    )
+    for length in (1, 5, 1):
+        arguments = arrays_of([(3,), (B, 3), (B,)], length)
+        for a, b in zip(native(*arguments), exact(*arguments), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_debugging_and_sessions_take_lengths():
+    graph, x, y, total = summed()
+    ones = np.ones((2, 3), "float32")
+    with sg.Session(graph, backend="numpy") as session:
+        assert session.run(total, {x: ones, y: ones}).tolist() == [3.0, 3.0]
+    assert sg.compile(total, inputs=[x, y], debug=True)(ones, ones).tolist() == [3.0, 3.0]
+    check = sg.check_passes(total, [x, y], [ones, ones], backend="numpy")
+    assert check.stages[-1].name == "backend numpy"
+
+
+def test_many_threads_run_different_lengths():
+    graph = sg.trace(
+        sg.grad(lambda w, xs: recurrent(sg, w, xs)), sg.TensorType((3, 3)), sg.TensorType((B, 3))
+    )
+    run = sg.compile(graph.outputs, inputs=graph.inputs, backend="numpy")
+    w = np.full((3, 3), 0.1, "float32")
+    xs = {n: np.ones((n, 3), "float32") for n in range(1, 9)}
+    expected = {n: run(w, x)[0] for n, x in xs.items()}
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda i: run(w, xs[i % 8 + 1])[0], range(160)))
+    assert all(np.array_equal(a, expected[i % 8 + 1]) for i, a in enumerate(found))
+
+
+def declared(function, *shapes):
+    with sg.Graph():
+        inputs = [sg.placeholder(f"x{i}", shape) for i, shape in enumerate(shapes)]
+        return function(*inputs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "function", "says"),
+    [
+        (SymbolicValueError, lambda x: list(range(x.shape[0])), "symbolic length b"),
+        (SymbolicValueError, lambda x: int(x.shape[0]), "symbolic length b"),
+        (SymbolicValueError, lambda x: np.zeros(x.shape), "symbolic length b"),
+        (SymbolicValueError, list, "scan or map"),
+        (SymbolicValueError, len, "scan or map"),
+        (SymbolicValueError, lambda x: x[: x.shape[0] // 2], "b was divided by 2"),
+        (SymbolicBoolError, lambda x: x if x.shape[0] > 10 else -x, "b > 10"),
+        (SymbolicBoolError, lambda x: x if x.shape[0] == 3 else -x, "b == 3"),
+        (ShapeError, lambda x: x.reshape((-1, 2)), "(b, 3) has 3*b elements"),
+        (ShapeError, lambda x: x[:10], "does not hold for every length: with b 1"),
+        (ShapeError, lambda x: x[5], "does not hold for every length"),
+        (ShapeError, lambda x: x[::2], "does not hold for every length"),
+        (ShapeError, lambda x: x + np.ones((5, 3), "float32"), "shapes (b, 3) and (5, 3)"),
+        (ShapeError, lambda x: x.T @ np.ones((4, 2), "float32"), "inner lengths b and 4"),
+    ],
+)
+def test_what_does_not_hold_for_every_length_is_refused(kind, function, says):
+    with pytest.raises(kind) as caught:
+        declared(function, (B, 3))
+    assert says in str(caught.value)
+    assert "test_dimension.py" in str(caught.value)
+    assert "fix:" in str(caught.value)
+
+
+def test_two_names_are_two_lengths():
+    with pytest.raises(ShapeError, match=r"shapes \(b, 3\) and \(other, 3\)"):
+        declared(lambda x, y: x + y, (B, 3), (sg.dim("other"), 3))
+
+
+def test_a_bound_makes_more_hold():
+    long = sg.dim("long", min=10)
+    first = declared(lambda x: x[:10] if x.shape[0] >= 10 else x, (long, 3))
+    assert first.shape == (10, 3)
+    run = sg.compile(first, backend="numpy")
+    assert run(np.ones((12, 3), "float32")).shape == (10, 3)
+    with pytest.raises(FeedError, match="at least 10"):
+        run(np.ones((9, 3), "float32"))
+
+
+def test_lengths_compute():
+    n = 2 * B + 1
+    assert (str(n), str(n - 1), str((n - 1) // 2), str(B * B)) == ("2*b+1", "2*b", "b", "b*b")
+    assert n - 2 * B == 1
+    assert sg.dim("b") == B
+    assert B >= 1
+    assert f"{B}" == "b"
+
+
+def test_wrong_dims_are_refused():
+    with pytest.raises(ArgumentError, match="identifier"):
+        sg.dim("a b")
+    with pytest.raises(ArgumentError, match="min=1 already"):
+        sg.dim("b", min=3)
+    with pytest.raises(ArgumentError, match="least length"):
+        sg.dim("other", min=-1)
+
+
+def test_wrong_feeds_are_refused():
+    _, x, y, total = summed()
+    run = sg.compile(total, inputs=[x, y], backend="numpy")
+    with pytest.raises(FeedError, match="axis 0 would have length 2"):
+        run(np.ones((2, 3), "float32"), np.ones((4, 3), "float32"))
+    with pytest.raises(FeedError, match="at least 1"):
+        run(np.ones((0, 3), "float32"), np.ones((0, 3), "float32"))
+    with pytest.raises(FeedError, match=r"shape \(2, 4\)"):
+        run(np.ones((2, 4), "float32"), np.ones((2, 3), "float32"))
+
+
+def test_a_length_must_be_that_of_an_input():
+    with sg.Graph():
+        x = sg.placeholder("x", (B, sg.dim("c")))
+        y = sg.sum(sg.ones((sg.dim("unseen"),))) + sg.sum(x)
+    with pytest.raises(GraphError, match="unseen"):
+        sg.compile(y, inputs=[x], backend="numpy")
