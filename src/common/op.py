@@ -448,3 +448,24 @@ def explain(
         cause="NumPy's kernel refused these operands",
         fix=f"the signature is {op.name}{op.signature}",
     )
+
+
+def explain_call(name: str, function: Callable[..., Any], error: Exception) -> ArgumentError:
+    """Return the error that says why the composition called `name` could not use its arguments.
+
+    Parameters
+    ----------
+    name : str
+    function : callable
+    error : TypeError or AttributeError
+        What calling it raised.
+    """
+    parameters = [
+        p.replace(annotation=inspect.Parameter.empty)
+        for p in inspect.signature(function).parameters.values()
+    ]
+    return ArgumentError(
+        f"{name}: {error}",
+        cause="an argument is missing, unknown, or of a kind that the function cannot use",
+        fix=f"the signature is {name}{inspect.Signature(parameters)}",
+    )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import common.functional  # noqa: F401  enters the compositions into the namespace
-from common.errors import ArgumentError
-from common.op import Kind, Op, namespace
+from common.errors import SideBySideError
+from common.op import Kind, Op, explain_call, namespace
 from common.operators import (
     BINARY_OPERATORS,
     COMPARISONS,
@@ -49,28 +48,12 @@ def _lifted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return wrap(function(*args, **kwargs))
-        except TypeError as error:
-            raise _explained(error, function, name) from None
+        except SideBySideError:
+            raise
+        except (TypeError, AttributeError) as error:
+            raise explain_call(name, function, error) from error
 
     return call
-
-
-def _explained(error: TypeError, function: Callable[..., Any], name: str) -> Exception:
-    """Return what to raise for `error`: one of ours where the arguments are not the function's."""
-    inside = error.__traceback__ and error.__traceback__.tb_next
-    if inside is not None:
-        return error
-    return ArgumentError(
-        f"{name}: {error}",
-        cause=f"the signature is {name}{_parameters(function)}",
-        fix="pass the operands in order and the rest by name",
-    )
-
-
-def _parameters(function: Callable[..., Any]) -> str:
-    signature = inspect.signature(function)
-    plain = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
-    return str(inspect.Signature(plain))
 
 
 def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,8 +63,10 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
     def create(*args: Any, requires_grad: bool = False, **kwargs: Any) -> Tensor:
         try:
             out = Tensor(function(*args, **kwargs), None)
+        except SideBySideError:
+            raise
         except TypeError as error:
-            raise _explained(error, function, function.__name__) from None
+            raise explain_call(function.__name__, function, error) from error
         return out.requires_grad_() if requires_grad else out
 
     return create

@@ -201,6 +201,21 @@ def test_only_the_value_that_stays_gets_a_gradient():
         assert dg.gradgradcheck(lambda x, v, i=indices: set_item(x, i, v) ** 2, (x, value))
 
 
+@pytest.mark.parametrize("truth", [True, False])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_a_mask_of_no_axes(shape, truth):
+    x, mask = np.ones(shape) * 2, np.array(truth)
+    np.testing.assert_array_equal(getitem(x, mask), x[mask])
+    t = dg.tensor(x, requires_grad=True)
+    y = t[dg.tensor(mask)]
+    assert y.shape == x[mask].shape
+    (y * y).sum().backward()
+    np.testing.assert_array_equal(t.grad.numpy(), x * 2 * truth)
+    u = dg.tensor(x)
+    u[dg.tensor(mask)] = 5.0
+    np.testing.assert_array_equal(u.numpy(), np.where(truth, 5.0, x))
+
+
 def test_masks_that_are_tensors():
     x = dg.tensor(array(), requires_grad=True)
     mask = x > 60
@@ -239,7 +254,7 @@ def test_indices_that_are_tensors():
         (K[1.0], ArgumentError, "the index 1.0 is a float"),
         (K["a"], ArgumentError, "the index 'a' is a str"),
         (K[True], ArgumentError, "a single True"),
-        (K[np.array(True)], ArgumentError, "a single truth value"),
+        (K[0, np.array(True)], ArgumentError, "a single truth value"),
         (K[..., 0, ...], ArgumentError, "more than one ..."),
         (K[::0], ArgumentError, "step 0"),
         (K[:1.5], ArgumentError, "a slice bound is 1.5, a float"),

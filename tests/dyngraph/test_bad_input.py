@@ -158,6 +158,14 @@ DOORS = {
         (lambda: dg.zeros(2, length=3), ArgumentError, "length"),
         (lambda: matrix().flatten(rows=2), ArgumentError, "rows"),
     ],
+    "arguments": [
+        (lambda: dg.conv2d(images()[0], "a"), ArgumentError, "conv2d(x, weight"),
+        (lambda: dg.avg_pool2d(images()[0], None), ArgumentError, "avg_pool2d(x, kernel_size"),
+        (lambda: dg.cross_entropy(matrix(), 5), ArgumentError, "cross_entropy(logits, labels"),
+        (lambda: dg.layer_norm(matrix(), None), ArgumentError, "normalized_shape"),
+        (lambda: dg.tensordot(matrix(), "a"), ArgumentError, "tensordot(x, y"),
+        (lambda: dg.dropout(matrix(), (2,), key=dg.random_key(0)), ArgumentError, "dropout(x, p"),
+    ],
     "operators": [
         (lambda: matrix() + dg.tensor([1.0, 2.0]), ShapeError, "do not broadcast"),
         (lambda: matrix() + "a", DTypeError, "str"),

@@ -231,7 +231,7 @@ def _selector(item: Any) -> Any:
         if item.dtype == np.bool_:
             if not len(item.shape):
                 raise ArgumentError(
-                    "the index is a single truth value",
+                    "the key has a single truth value among other indices",
                     cause="one truth value selects no elements",
                     fix="use a mask with one truth value an element, or where",
                 )
@@ -407,6 +407,8 @@ def getitem(x: Any, key: Any) -> Any:
         index = _plain_index(key)
         if index is not None:
             return basic_index(x, index=index)
+    if _is_mask_of(key, ()):  # one truth value keeps the whole array, along a new axis, or nothing
+        return getitem(basic_index(x, index=(None,)), key.reshape((1,)))
     parts = _take_apart(key, tuple(x.shape))
     if not parts.arrays:
         return basic_index(x, index=parts.basic)
@@ -475,4 +477,4 @@ def _is_mask_of(key: Any, shape: Shape) -> bool:
     if not (hasattr(key, "shape") and hasattr(key, "dtype") and hasattr(key, "reshape")):
         return False
     covered = tuple(key.shape)
-    return bool(key.dtype == np.bool_) and len(covered) > 0 and covered == shape[: len(covered)]
+    return bool(key.dtype == np.bool_) and covered == shape[: len(covered)]
