@@ -25,6 +25,7 @@ from common.errors import (
     catalogue,
     warn,
 )
+from common.op import REGISTRY
 from common.source import Source, defined_at, is_users_file, source_of, user_place
 from common.types import TensorType
 
@@ -490,6 +491,46 @@ def test_the_same_mistake_has_the_same_id(name, mode):
     assert caught.value.id == expected, str(caught.value)
     assert caught.value.source.filename == __file__
     assert "^" in str(caught.value)
+
+
+BEHIND = ("basic_", "advanced_"), ("_gradient", "_select")
+"""How ops begin or end that stand behind an index or a gradient; nobody calls them by name."""
+
+CALLED = [
+    pytest.param(op, each, id=f"{name}-{number}")
+    for name, op in REGISTRY.items()
+    if name in dir(dg) and not (name.startswith(BEHIND[0]) or name.endswith(BEHIND[1]))
+    for number, each in enumerate(op.examples)
+]
+
+
+def outcome(mode, op, operands, attrs):
+    """Return the id of the error that a call ends with, or what it ends with otherwise."""
+    given = [
+        mode.value(*x.shape, dtype=x.dtype.name) if isinstance(x, np.ndarray) else x
+        for x in operands
+    ]
+    with np.errstate(all="ignore"):
+        try:
+            op(*given, **attrs)
+        except SideBySideError as error:
+            return error.id
+    return "none"
+
+
+@pytest.mark.parametrize(("op", "each"), CALLED)
+def test_a_wrong_operand_has_the_same_id_in_both_modes(op, each):
+    """Each operand in turn becomes a text, None, and an array of a shape that hardly ever fits."""
+    operands = [x if isinstance(x, np.ndarray) else np.ones(x, "float32") for x in each.operands]
+    for position, right in enumerate(operands):
+        for wrong in ("text", None, np.ones((7, 5, 3), right.dtype)):
+            changed = [*operands[:position], wrong, *operands[position + 1 :]]
+            if not any(isinstance(x, np.ndarray) for x in changed):
+                continue
+            with sg.Graph():
+                found = [outcome(mode, op, changed, each.attrs) for mode in (Dynamic, Static)]
+            assert found[0] == found[1], (position, wrong)
+            assert wrong is not None or found[0] != "none"
 
 
 @pytest.mark.parametrize("name", ["broadcast", "matmul", "axis", "unknown argument", "index"])
