@@ -42,3 +42,43 @@ def test_second_gradient(op, number):
     run, tensors = prepared(op, number)
     if any(t.requires_grad for t in tensors) and run(*tensors).dtype == np.float64:
         assert dg.gradgradcheck(run, tensors, atol=1e-4)
+
+
+def spaced(x):
+    """Return an array like `x` whose elements lie apart in memory, in another order of axes."""
+    room = np.zeros(tuple(2 * n for n in x.shape[::-1]), x.dtype)
+    view = room[(slice(None, None, 2), ...) if x.ndim else ()]
+    for axis in range(1, x.ndim):
+        view = view.swapaxes(0, axis)[::2].swapaxes(0, axis)
+    view = view.T if x.ndim else room
+    view[...] = x
+    return view
+
+
+def backwards(x):
+    """Return an array like `x` that is stored from its end."""
+    key = (slice(None, None, -1),) * x.ndim
+    return np.array(x[key])[key] if x.ndim else x
+
+
+def by_columns(x):
+    return np.array(x, order="F")
+
+
+@pytest.mark.parametrize("laid_out", [spaced, backwards, by_columns])
+@pytest.mark.parametrize(("op", "number"), CASES)
+def test_operands_and_cotangents_of_any_layout(op, number, laid_out):
+    run, tensors = prepared(op, number)
+    others = [dg.as_tensor(laid_out(x.detach().numpy())) for x in tensors]
+    for x, other in zip(tensors, others, strict=True):
+        assert np.array_equal(x.detach().numpy(), other.numpy())
+        if x.requires_grad:
+            other.requires_grad_()
+    out, again = run(*tensors), run(*others)
+    np.testing.assert_allclose(again.detach().numpy(), out.detach().numpy(), rtol=1e-12)
+    if out.requires_grad:
+        g = np.random.default_rng(0).normal(size=out.shape)
+        wanted = dg.grad(out, [x for x in tensors if x.requires_grad], [g], unused="zero")
+        found = dg.grad(again, [x for x in others if x.requires_grad], [laid_out(g)], unused="zero")
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12, atol=1e-14)
