@@ -1,4 +1,4 @@
-"""The command line: ``sidebyside table``, ``compare``, ``show``, ``flexibility`` and ``list``."""
+"""The command line: ``sidebyside table``, ``compare``, ``show``, ``trace``, ``flexibility``..."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ Measure dynamic against static graphs: one program, two executors over one op li
   sidebyside compare seed chain         workloads in both modes, with break-even and memory
   sidebyside compare mine.py            a program of your own
   sidebyside show seed -o seed.svg      both graphs, before and after the passes
+  sidebyside trace seed -o seed.json    a timeline of both modes, for Perfetto
   sidebyside flexibility                what each mode makes of control flow, by running it
 """
 
@@ -111,6 +112,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_table(commands)
     _add_compare(commands)
     _add_show(commands)
+    _add_trace(commands)
     _add_flexibility(commands)
     listing = commands.add_parser("list", help="list the builtin workloads and the modes")
     listing.set_defaults(command=list_all)
@@ -120,6 +122,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_table(commands: Any) -> None:
     table = commands.add_parser("table", help="fill in the classical table on this machine")
     table.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
+    table.add_argument("--html", metavar="FILE", type=Path, help="also write it as one HTML file")
     table.add_argument(
         "--budget", metavar="S", type=float, help="seconds of samples for each workload and size"
     )
@@ -149,6 +152,7 @@ def _add_compare(commands: Any) -> None:
     )
     compare.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
     compare.add_argument("--csv", metavar="FILE", type=Path, help="also write a line a mode as CSV")
+    compare.add_argument("--html", metavar="FILE", type=Path, help="also write it as one HTML file")
     compare.set_defaults(command=compare_command)
 
 
@@ -160,6 +164,24 @@ def _add_show(commands: Any) -> None:
         "-o", "--output", metavar="FILE", type=Path, help=".svg, .dot, .mmd, .graphml or .json"
     )
     show.set_defaults(command=show_command)
+
+
+def _add_trace(commands: Any) -> None:
+    trace = commands.add_parser(
+        "trace",
+        help="write what one call does in both modes, operation by operation, as a timeline",
+    )
+    trace.add_argument("workload", metavar="WORKLOAD")
+    trace.add_argument("--size", metavar="N|NxM", help="in place of its first size")
+    trace.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="JSON that Perfetto (ui.perfetto.dev) and Chrome open",
+    )
+    trace.set_defaults(command=trace_command)
 
 
 def _add_flexibility(commands: Any) -> None:
@@ -187,12 +209,14 @@ def table_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside table``."""
     from sidebyside.table import BUDGET, measure_table
 
-    _check_outputs(options.json)
+    _check_outputs(options.json, options.html)
     with Progress(sys.stderr) as progress:
         budget = BUDGET if options.budget is None else options.budget
         table = measure_table(budget=budget, report=progress)
     if options.json is not None:
         table.to_json(options.json)
+    if options.html is not None:
+        table.to_html(options.html)
     write(table.text(_width()))
     return FAILED if table.comparison.disagrees else OK
 
@@ -201,7 +225,7 @@ def compare_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside compare``."""
     from sidebyside.compare import compare
 
-    _check_outputs(options.json, options.csv)
+    _check_outputs(options.json, options.csv, options.html)
     workloads = [workload for name in options.workloads for workload in _find(name)]
     with Progress(sys.stderr) as progress:
         comparison = compare(
@@ -216,6 +240,8 @@ def compare_command(options: argparse.Namespace) -> int:
         comparison.to_json(options.json)
     if options.csv is not None:
         comparison.to_csv(options.csv)
+    if options.html is not None:
+        comparison.to_html(options.html)
     write(comparison.table(_width()))
     return FAILED if comparison.disagrees else OK
 
@@ -228,12 +254,8 @@ def show_command(options: argparse.Namespace) -> int:
     make = None if options.output is None else show.format_of(options.output)
     _check_outputs(options.output)
     workloads = _find(options.workload)
-    if make is not None and len(workloads) > 1:
-        raise ArgumentError(
-            f"{options.workload} has {len(workloads)} workloads",
-            cause="a drawing shows one of them",
-            fix=f"choose one, such as {options.workload}:{workloads[0].name}",
-        )
+    if make is not None:
+        _only(options.workload, workloads)
     size = None if options.size is None else parse_size(options.size)
     for position, workload in enumerate(workloads):
         found = show.pictures(workload, size)
@@ -242,6 +264,19 @@ def show_command(options: argparse.Namespace) -> int:
             write(f"wrote {options.output}: {'; '.join(each.title for each in found)}")
         else:
             write(("\n" if position else "") + show.pictures_text(workload, found, size))
+    return OK
+
+
+def trace_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside trace``."""
+    from sidebyside.report.writing import write_whole
+    from sidebyside.timeline import timeline_json
+
+    _check_outputs(options.output)
+    workload = _only(options.workload, _find(options.workload))
+    size = None if options.size is None else parse_size(options.size)
+    write_whole(options.output, timeline_json(workload, size))
+    write(f"wrote {options.output}; open it at https://ui.perfetto.dev or in chrome://tracing")
     return OK
 
 
@@ -306,6 +341,17 @@ def _find(reference: str) -> tuple[Workload, ...]:
     return find_workloads(reference)
 
 
+def _only(reference: str, workloads: Sequence[Workload]) -> Workload:
+    """Return the workload that a file to be written is about."""
+    if len(workloads) > 1:
+        raise ArgumentError(
+            f"{reference} has {len(workloads)} workloads",
+            cause="one file shows one of them",
+            fix=f"choose one, such as {reference}:{workloads[0].name}",
+        )
+    return workloads[0]
+
+
 def _check_outputs(*paths: Path | None) -> None:
     from sidebyside.report.writing import check_writable
 
@@ -321,7 +367,7 @@ def _check_outputs(*paths: Path | None) -> None:
 
 
 def _width() -> int:
-    return max(40, min(100, shutil.get_terminal_size((100, 24)).columns))
+    return max(40, min(120, shutil.get_terminal_size((100, 24)).columns))
 
 
 def write(text: str) -> None:

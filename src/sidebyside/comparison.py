@@ -237,5 +237,23 @@ class Comparison:
 
         write_whole(path, comparison_csv(self))
 
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the comparison as one HTML file that needs no other.
+
+        Raises
+        ------
+        OutputError
+            If `path` cannot be written; nothing is left half-written.
+        """
+        from sidebyside.report.html import comparison_html
+        from sidebyside.report.writing import write_whole
+
+        write_whole(path, comparison_html(self))
+
+    def _repr_html_(self) -> str:
+        from sidebyside.report.html import comparison_body
+
+        return comparison_body(self)
+
     def __repr__(self) -> str:
         return str(self.table())

@@ -83,6 +83,24 @@ class Table:
 
         write_whole(path, to_text(table_data(self)))
 
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the table as one HTML file that needs no other.
+
+        Raises
+        ------
+        OutputError
+            If `path` cannot be written; nothing is left half-written.
+        """
+        from sidebyside.report.html import table_html
+        from sidebyside.report.writing import write_whole
+
+        write_whole(path, table_html(self))
+
+    def _repr_html_(self) -> str:
+        from sidebyside.report.html import table_body
+
+        return table_body(self)
+
     def __repr__(self) -> str:
         return str(self.text())
 

@@ -40,7 +40,7 @@ def tape_graph(workload: Workload, inputs: tuple[Any, ...]) -> nx.MultiDiGraph:
     with dg.detect_anomaly():  # so that each node knows its line
         results = numbers(workload.function(dg, *arguments))
         roots = [x for x in results if isinstance(x, dg.Tensor) and x.requires_grad]
-        nodes = _nodes_below([root._node for root in roots])
+        nodes = nodes_below([root._node for root in roots])
         types = _types(nodes, roots)
     return _as_networkx(nodes, names, types, {root._node for root in roots})
 
@@ -60,7 +60,7 @@ def _leaf(array: Any) -> Any:
     return tensor.requires_grad_() if tensor.dtype.kind == "f" else tensor
 
 
-def _nodes_below(roots: list[Any]) -> list[Node]:
+def nodes_below(roots: list[Any]) -> list[Node]:
     """Return all nodes that lead to `roots`, in the order in which they ran."""
     seen: set[Any] = set(roots)
     stack = list(seen)

@@ -110,6 +110,32 @@ def test_compare_writes_what_it_prints(run, folder):
     assert sorted(os.listdir(folder)) == ["a.csv", "a.json"]
 
 
+def test_compare_writes_one_html_file(run, folder):
+    assert run("compare", "seed", *QUICK, "--html", "a.html")[0] == 0
+    text = (folder / "a.html").read_text()
+    assert text.startswith("<!DOCTYPE html>")
+    assert "seed: (x+w)*(w+1)" in text
+    assert "http" not in text.replace("http-equiv", "")  # nothing is fetched
+
+
+def test_trace_writes_a_timeline(run, folder):
+    code, out, _ = run("trace", "seed", "-o", "a.json")
+    assert code == 0
+    assert out.startswith("wrote a.json")
+    events = json.loads((folder / "a.json").read_text())["traceEvents"]
+    assert {"MulBackward0", "fuse_elementwise"} <= {each["name"] for each in events}
+
+
+def test_a_narrow_terminal_gets_lines_that_fit(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    code, out, _ = run("compare", "seed", "control_flow", *QUICK)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 60
+    assert "static: a call" in out
+    assert "[SBS-301]" in out
+    assert "^^^" not in out  # marks below a line that was wrapped point nowhere
+
+
 def test_compare_takes_modes_and_sizes(run):
     code, out, _ = run(
         "compare", "chain", "--modes", "dynamic, numpy", "--size", "7", "--size", "1,000", *QUICK
@@ -313,6 +339,72 @@ def test_a_program_that_static_alone_refuses_is_no_failure(run, folder):
     assert "static cannot run this program." in out
 
 
+FORWARD = """
+import numpy as np
+def f(xp, x):
+    return xp.sum(x)
+def inputs(rng, size):
+    return np.ones(3, np.float32),
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("f(xp, x)", "f(x)"), "f(x) cannot be called as f(xp, *inputs)"),
+        (("f(xp, x)", "f(xp, x, w)"), "missing a required argument: 'w'"),
+        (("inputs(rng, size)", "inputs()"), "inputs() cannot be called as inputs(rng, size)"),
+        (("return xp.sum(x)", "return None"), "the program returns nothing"),
+        (("return xp.sum(x)", "return 'six'"), "result 0 of the program is no array of numbers"),
+        (("return xp.sum(x)", "return 3.0\nwrt = 0"), "gives a float, which has no gradient"),
+        (("np.float32", "object"), "holds elements of dtype object"),
+        (("np.ones(3, np.float32)", "np.array(['a'])"), "holds elements of dtype <U1"),
+        (("import numpy as np", "import numpy as np\nwrt = ('x',)"), "wrt holds 'x'"),
+        (("import numpy as np", "import numpy as np\ntolerance = 'x'"), "tolerance is 'x'"),
+        (("import numpy as np", "import numpy as np\nlearning_rate = -1"), "learning_rate is -1"),
+    ],
+)
+def test_a_file_whose_parts_do_not_fit_is_refused(run, folder, change, expected):
+    assert change[0] in FORWARD
+    (folder / "mine.py").write_text(FORWARD.replace(*change))
+    err = refused(run, "compare", "mine.py", "--json", "found.json")
+    assert expected in err
+    assert "<string>" not in err
+    assert not (folder / "found.json").exists()
+
+
+def test_a_wrong_signature_names_its_line(run, folder):
+    (folder / "mine.py").write_text(FORWARD.replace("f(xp, x)", "f(x)"))
+    for command in (["compare"], ["show"], ["trace", "-o", "found.json"]):
+        assert "mine.py:3: def f(x):" in refused(run, *command, "mine.py")
+
+
+def test_one_position_and_one_size_need_no_tuple(run, folder):
+    text = FORWARD.replace("np.ones(3", "np.ones(size") + "wrt = 0\nsizes = 4\n"
+    (folder / "mine.py").write_text(text)
+    code, out, _ = run("compare", "mine.py", *QUICK)
+    assert code == 0
+    assert "mine\n" in out
+
+
+def test_a_program_that_ends_the_process_is_a_failure_of_its_own(run, folder):
+    (folder / "mine.py").write_text(FORWARD.replace("return xp.sum(x)", "raise SystemExit(7)"))
+    code, out, err = run("compare", "mine.py", *QUICK)
+    assert code == 1
+    assert out == ""
+    assert 'File "mine.py", line 4, in f' in err
+    assert "SystemExit: 7" in err
+
+
+def test_modes_that_disagree_end_with_an_exit_code(run, folder):
+    different = "return xp.sum(x) * (1 if xp.__name__ == 'dyngraph' else 2)"
+    (folder / "mine.py").write_text(FORWARD.replace("return xp.sum(x)", different))
+    code, out, _ = run("compare", "mine.py", *QUICK)
+    assert code == 1
+    assert "static and dynamic disagree" in out
+    assert "speed-up" not in out
+
+
 # what cannot be done ------------------------------------------------------------------------------
 
 
@@ -330,6 +422,28 @@ def test_the_table_and_drawings_check_their_file_first(run, folder, monkeypatch)
     assert "[SBS-402]" in refused(run, "table", "--json", "missing/found.json")
     assert "[SBS-402]" in refused(run, "show", "seed", "-o", "missing/seed.svg")
     assert ".svg, .dot, .mmd" in refused(run, "show", "seed", "-o", "seed.png")
+
+
+def test_a_folder_that_is_a_file_is_refused(run, folder):
+    (folder / "taken").write_text("")
+    for command in (
+        ["compare", "seed", "--json"],
+        ["compare", "seed", "--csv"],
+        ["compare", "seed", "--html"],
+        ["table", "--json"],
+        ["table", "--html"],
+        ["show", "seed", "-o"],
+        ["trace", "seed", "-o"],
+    ):
+        err = refused(run, *command, "taken/found.svg")
+        assert "taken is not a folder" in err
+        assert "mkdir" not in err
+    assert os.listdir(folder) == ["taken"]
+
+
+def test_two_reports_need_two_files(run, folder):
+    err = refused(run, "compare", "seed", "--json", "found", "--csv", "./found")
+    assert "two reports would be written to one file" in err
 
 
 def test_an_unknown_mode_is_refused(run):

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 
@@ -19,6 +20,7 @@ from sidebyside.regime import Regime, Work, find_regime
 from sidebyside.report import units
 from sidebyside.report.box import Span, as_ascii, draw_table
 from sidebyside.report.data import COLUMNS, comparison_csv, comparison_json
+from sidebyside.report.html import comparison_html
 from sidebyside.report.writing import check_writable, write_whole
 from sidebyside.statistics import CONFIDENCE, BreakEven, Estimate
 
@@ -302,3 +304,61 @@ def test_places_that_cannot_be_written_are_refused(tmp_path, monkeypatch):
 def test_checking_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "found.json")
     assert os.listdir(tmp_path) == []
+
+
+# narrow, and in a browser -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [100, 80, 60, 44])
+def test_a_comparison_fits_the_terminal(width):
+    text = str(compared(PAIR).table(width))
+    assert max(map(len, text.splitlines())) <= width
+    words = " ".join(text.split())
+    for shown in ("12.0 µs", "4.00x", "57", "4.10 kB", "no bit"):
+        assert shown in words
+
+
+def test_the_same_failure_of_several_modes_is_shown_once():
+    failure = Failure("SymbolicBoolError", "[SBS-301] asked by `while`")
+    row = row_of(timed("dynamic", 1e-6), Cell("static", failure), Cell("static:native", failure))
+    text = str(compared(row).table())
+    assert text.count("asked by `while`") == 1
+    assert "static, static:native: [SBS-301]" in text
+
+
+def test_extremes_are_those_that_noise_cannot_explain():
+    unsure = timed("static", 1e-6, Estimate(0.1, 0.05, 1.2, CONFIDENCE, 9))
+    rows = compared(PAIR, row_of(timed("dynamic", 1e-6), unsure))
+    sentence = verdict.efficiency_verdict(verdict.pairs_of(rows), [])
+    assert "10.0x" not in sentence
+    assert "4.00x" in sentence
+    only = compared(row_of(timed("dynamic", 1e-6), unsure))
+    assert "no speed-up is sure" in verdict.efficiency_verdict(verdict.pairs_of(only), [])
+
+
+def test_few_bytes_an_operation_are_overhead_however_slow_the_machine():
+    regime = find_regime(Work(operations=1, bytes=100, gradients=False), nanoseconds=1e9)
+    assert regime.name == "overhead-bound"
+    assert "100 bytes" in regime.reason
+
+
+def test_html_has_what_the_text_has_and_hides_no_markup():
+    failure = Failure("TypeError", "no <b> here & there")
+    html = comparison_html(compared(row_of(*PAIR.cells, Cell("torch", failure))))
+    for shown in ("12.0 µs", "4.00x", "57", "no &lt;b&gt; here &amp; there", "overhead-bound"):
+        assert shown in html
+    assert "<b>" not in html
+    parsed = ElementTree.fromstring(
+        html.partition("\n")[2]
+        .replace("<meta", "<br")
+        .replace('"utf-8">', '"utf-8"/>')
+        .replace('device-width">', 'device-width"/>')
+    )
+    bars = [float(x.get("width")) for x in parsed.iter("rect")]
+    assert bars[0] == pytest.approx(4 * bars[1], rel=0.01)
+
+
+def test_a_notebook_shows_html():
+    comparison = compared(PAIR)
+    assert comparison._repr_html_() in comparison_html(comparison)
+    assert comparison._repr_html_().startswith("<div")

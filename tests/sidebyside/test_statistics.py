@@ -78,6 +78,32 @@ def test_a_mode_against_itself_shows_no_difference():
     assert np.mean(verdicts) <= 0.05
 
 
+@pytest.mark.parametrize("rounds", [8, 40, 150])
+def test_a_ratio_lies_in_its_interval_as_often_as_promised(rounds):
+    rng = np.random.default_rng(rounds)
+    held = 0
+    for _ in range(400):
+        first, second = noisy_times(rng, rounds, modes=2)
+        ratio = paired_ratio(1.7 * first, second)
+        held += ratio.low <= 1.7 <= ratio.high
+    assert held / 400 >= CONFIDENCE - 0.02
+
+
+def test_break_even_lies_in_its_interval_as_often_as_promised():
+    rng = np.random.default_rng(5)
+    start, reference_start, steady, reference_steady = 1.0, 0.1, 0.010, 0.013
+    true = 1 + (start - reference_start) / (reference_steady - steady)
+    held = 0
+    for _ in range(300):
+        shared = rng.lognormal(0, 0.3, 60)  # what a round suffers; its median is 1
+        gain = paired_difference(reference_steady * shared, steady * shared)
+        starts = median_estimate(start * rng.lognormal(0, 0.1, 9))
+        reference_starts = median_estimate(reference_start * rng.lognormal(0, 0.1, 9))
+        even = break_even(starts, reference_starts, gain)
+        held += even.low <= true <= even.high + 1
+    assert held / 300 >= CONFIDENCE - 0.02
+
+
 def test_a_real_difference_is_found_in_the_same_noise():
     rng = np.random.default_rng(3)
     found = 0

@@ -177,3 +177,19 @@ def test_what_noise_could_explain_is_marked(table):
     assert "~ noise could explain this difference." in text
     assert "not different beyond noise in 1" in unwrapped(text)
     assert "with no sure gain for seed" in unwrapped(text)
+
+
+@pytest.mark.parametrize("width", [100, 80, 60])
+def test_the_table_fits_the_terminal(table, width):
+    text = str(table.text(width))
+    assert max(map(len, text.splitlines())) <= width
+    assert "speed-up" in text
+
+
+def test_the_table_is_one_html_file(table, tmp_path):
+    table.to_html(tmp_path / "table.html")
+    text = (tmp_path / "table.html").read_text()
+    assert text.startswith("<!DOCTYPE html>")
+    for shown in ("needs a whole graph before any result", "Confirmed", "seed", "SBS-301"):
+        assert shown in text
+    assert table._repr_html_() in text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sidebyside import verdict
-from sidebyside.comparison import Cell, Failure, Row
+from sidebyside.comparison import Cell, Comparison, Failure, Row
 from sidebyside.report import units
 from sidebyside.report.box import Line, Span, draw_table, without_lost_marks
 from sidebyside.report.terminal import environment_text
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from sidebyside.table import Table
 
 Pair = tuple[Row, Cell, Cell]
+
+CLAIMS = (
+    ("builds the graph while it computes", "builds first, executes afterwards"),
+    ("flexible, native control flow", "efficient, but inflexible"),
+    ("results at once, easy to debug", "needs a whole graph before any result"),
+)
+"""The three rows of the classical table: what is said of dynamic, and of static graphs."""
 
 NATIVE = "static:native"
 
@@ -44,7 +51,7 @@ _NATIVE_WANTED = (0, 1, 3, 4, 5, 2)
 def table_text(table: Table, width: int = 100) -> str:
     """Return the whole report, for a terminal of `width` columns."""
     pairs = verdict.pairs_of(table.comparison)
-    refused = [row for row in table.comparison.rows if _refusal(row) is not None]
+    refused = refused_rows(table.comparison)
     parts = [claims_text(pairs, refused, width), rows_text(pairs, width)]
     native = [row for row in table.comparison.rows if row.cell(NATIVE) is not None]
     if native:
@@ -58,6 +65,11 @@ def table_text(table: Table, width: int = 100) -> str:
     return "\n\n".join(parts)
 
 
+def refused_rows(comparison: Comparison) -> list[Row]:
+    """Return the rows whose program static refuses and dynamic runs."""
+    return [row for row in comparison.rows if _refusal(row) is not None]
+
+
 # the three rows -----------------------------------------------------------------------------------
 
 
@@ -67,23 +79,11 @@ def claims_text(pairs: list[Pair], refused: list[Row], width: int) -> str:
     example = next((p for p in pairs if p[0].workload == EXAMPLE), pairs[0] if pairs else None)
     lines: list[Line] = [["DYNAMIC GRAPH (dyngraph)", "STATIC GRAPH (staticgraph)"], None]
     rows = (
-        (
-            ["builds the graph while it computes", "builds first, executes afterwards"],
-            _building(example),
-            verdict.building_verdict(pairs),
-        ),
-        (
-            ["flexible, native control flow", "efficient, but inflexible"],
-            _efficiency(example, refused),
-            verdict.efficiency_verdict(pairs, refused),
-        ),
-        (
-            ["results at once, easy to debug", "needs a whole graph before any result"],
-            _waiting(example),
-            verdict.waiting_verdict(pairs),
-        ),
+        (_building(example), verdict.building_verdict(pairs)),
+        (_efficiency(example, refused), verdict.efficiency_verdict(pairs, refused)),
+        (_waiting(example), verdict.waiting_verdict(pairs)),
     )
-    for claims, measured, sentence in rows:
+    for claims, (measured, sentence) in zip(CLAIMS, rows, strict=True):
         lines += [claims, _indented(measured, column), None, Span(f"→ {sentence}"), None]
     lines.pop()
     return draw_table(lines, [column, width - 7 - column])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from sidebyside.comparison import Cell, Comparison, PassGain, Row
 from sidebyside.report import units
@@ -34,7 +35,7 @@ def row_text(row: Row, width: int = 100) -> str:
     """Return one workload of one size."""
     title = f"{row.label}: {row.title}" if row.title else row.label
     text = [textwrap.fill(title, width), _cells_text(row, width)]
-    text += [_wrapped(sentence, width) for sentence in _sentences(row)]
+    text += [_wrapped(sentence, width) for sentence in sentences(row)]
     for cell in row.cells:
         if any(gain.gain is not None for gain in cell.passes):
             text.append(passes_text(cell))
@@ -43,7 +44,7 @@ def row_text(row: Row, width: int = 100) -> str:
 
 def _cells_text(row: Row, width: int) -> str:
     """Return a line a mode: as a table, or as a list where a table would be too wide."""
-    failed = _failures(row)
+    failed = failures(row)
     lines: list[Line] = []
     timed = [cell for cell in row.cells if cell.steady is not None]
     if timed:
@@ -62,7 +63,7 @@ def _cells_text(row: Row, width: int) -> str:
     return draw_table(lines, widths, right=range(1, len(HEADINGS)))
 
 
-def _failures(row: Row) -> list[str]:
+def failures(row: Row) -> list[str]:
     """Return what went wrong, the same message once for all modes that gave it."""
     modes: dict[str, list[str]] = {}
     for cell in row.cells:
@@ -87,7 +88,13 @@ def _as_list(timed: list[Cell], failed: list[str], width: int) -> str:
     return "\n".join(_wrapped(part, width) for part in parts)
 
 
-def _sentences(row: Row) -> list[str]:
+def headings_and_cells(timed: Sequence[Cell]) -> list[Sequence[str]]:
+    """Return the lines of a table of modes, the headings first."""
+    return [HEADINGS, *map(_cells, timed)]
+
+
+def sentences(row: Row) -> list[str]:
+    """Return what the numbers of a row say."""
     found = [cell_verdict(row, cell) for cell in row.cells] + [regime_sentence(row)]
     return [sentence for sentence in found if sentence]
 
