@@ -38,7 +38,7 @@ from dyngraph.mode import (
 )
 from dyngraph.namespace import NAMESPACE as _NAMESPACE
 from dyngraph.random import manual_seed, rand, randn, randperm
-from dyngraph.tensor import Tensor, as_tensor, from_numpy, tensor
+from dyngraph.tensor import Tensor, as_tensor, from_dlpack, from_numpy, tensor
 
 asarray = as_tensor
 globals().update(_NAMESPACE)

@@ -517,6 +517,24 @@ def as_tensor(data: Any, dtype: npt.DTypeLike | None = None) -> Tensor:
 from_numpy = as_tensor
 
 
+def from_dlpack(array: Any) -> Tensor:
+    """Make a tensor that shares memory with an array of another library.
+
+    Raises
+    ------
+    ArgumentError
+        If the array cannot be shared, because it lies elsewhere or has no ``__dlpack__``.
+    """
+    try:
+        return as_tensor(np.from_dlpack(array))
+    except (AttributeError, TypeError, BufferError, RuntimeError) as error:
+        raise ArgumentError(
+            f"from_dlpack: {error}",
+            cause="an array in this computer's memory that speaks DLPack is asked for",
+            fix="copy it to the CPU and detach it first, or use tensor(...)",
+        ) from None
+
+
 def _inferred_dtype(data: Any) -> np.dtype[Any] | None:
     array = numeric(data, None)
     if array.dtype == np.float64 and not _holds_arrays(data):
