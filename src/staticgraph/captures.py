@@ -282,7 +282,9 @@ class _Scan:
             self.callable(read.value, {})
 
     def _method(self, owner: Any, name: str) -> None:
-        found = getattr(type(owner), name, None)
+        found = inspect.getattr_static(type(owner), name, None)
+        if isinstance(found, (property, functools.cached_property)):
+            found = found.fget if isinstance(found, property) else found.func
         if isinstance(found, FunctionType) and is_user_code(found.__code__):
             self.owners.append(owner)
             self._function(found, self._with_first(found, owner, {}))

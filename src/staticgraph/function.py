@@ -145,7 +145,7 @@ class StaticFunction:
             self.__wrapped__,
             {n: slot.value for n, slot in zip(names, slots, strict=True) if slot.type is None},
         )
-        graph, values = self._trace(structure, slots, names, record)
+        graph, values = self._trace(structure, slots, names, record, watched.generators)
         traced = time.perf_counter()
         fed = [_feed_of(graph, x) if slot.type else None for x, slot in zip(values, slots)]
         outputs = unflatten(graph.output_tree, graph.outputs)
@@ -163,7 +163,12 @@ class StaticFunction:
         return entry
 
     def _trace(
-        self, structure: Structure, slots: list[Slot], names: list[str], record: Trace
+        self,
+        structure: Structure,
+        slots: list[Slot],
+        names: list[str],
+        record: Trace,
+        generators: Mapping[str, Any],
     ) -> tuple[Graph, list[Any]]:
         """Return the graph of one trace, with what was passed for each leaf."""
         graph = Graph(name=self.__name__, max_nodes=self._max_nodes)
@@ -178,7 +183,7 @@ class StaticFunction:
                     graph.weak.add(node)
                 values.append(node)
         args, kwargs = unflatten(structure, values)
-        state = RandomState()
+        state = RandomState(generators)
         run_trace(graph, self.__wrapped__, args, kwargs)
         self._check(graph)
         for generator in state.drawn():

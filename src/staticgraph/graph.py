@@ -392,6 +392,9 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         """Return a networkx graph of the same nodes and edges, free to be changed."""
         return super().copy(as_view=True) if as_view else nx.MultiDiGraph(self)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self.copy()  # nodes are what they are: one declaration each
+
     def __repr__(self) -> str:
         return f"Graph({self.name!r}: {len(self)} nodes, {len(self.inputs)} inputs)"
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import enum
 import random
+import sys
 from collections.abc import Callable, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.source import Source
+from common.source import Source, is_users_file
 from common.tree import LEAF, flatten
 from common.types import Array, TensorType
 from staticgraph.captures import MISSING, Captures, Read, captures_of, is_user_code, is_wrapper
@@ -49,7 +50,8 @@ class Baked(NamedTuple):
     why: str
 
     def __str__(self) -> str:
-        return f"baked {self.path}={self.shown} ({self.kind}, {self.source.place}): {self.why}"
+        shown = f"={self.shown}" if self.shown else ""
+        return f"baked {self.path}{shown} ({self.kind}, {self.source.place}): {self.why}"
 
 
 class Guard:
@@ -61,13 +63,26 @@ class Guard:
         As in `Read`.
     expected : object
         The value itself; a container or an array that can change in place also as a snapshot.
+    states : bool
+        Whether the attributes of the user's own objects are watched, too.
     """
 
-    __slots__ = ("_compare", "_leaves", "_structure", "expected", "kind", "path", "read", "source")
+    __slots__ = (
+        "_leaves",
+        "_structure",
+        "_take_apart",
+        "expected",
+        "kind",
+        "path",
+        "read",
+        "source",
+    )
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, states: bool = False) -> None:
         self.path, self.kind, self.source, self.expected, self.read = read
-        self._structure, self._leaves = _snapshot(self.expected)
+        self._take_apart = _take_states_apart if states else _take_apart
+        structure, leaves = self._take_apart(self.expected)
+        self._structure, self._leaves = structure, [(leaf, _contents(leaf)) for leaf in leaves]
 
     @property
     def mutable(self) -> bool:
@@ -78,7 +93,7 @@ class Guard:
         """Tell whether `value` is what was read while tracing."""
         if value is MISSING:
             return False
-        structure, leaves = _take_apart(value)
+        structure, leaves = self._take_apart(value)
         return bool(structure == self._structure) and all(map(_is_same, leaves, self._leaves))
 
     def describe_change(self) -> str:
@@ -103,10 +118,46 @@ def _take_apart(value: Any) -> tuple[Any, list[Any]]:
     return structure, leaves
 
 
-def _snapshot(value: Any) -> tuple[Any, list[tuple[Any, bytes | None]]]:
-    """Return the structure of `value` and its leaves, each with a copy where it can change."""
-    structure, leaves = _take_apart(value)
-    return structure, [(leaf, _contents(leaf)) for leaf in leaves]
+def _take_states_apart(value: Any) -> tuple[Any, list[Any]]:
+    """Return structure and leaves, with those of the attributes of objects behind them."""
+    structure, pending = _take_apart(value)
+    structures, leaves = [structure], []
+    seen: set[int] = set()
+    pending.reverse()
+    while pending:
+        leaf = pending.pop()
+        leaves.append(leaf)
+        if _is_users_object(leaf) and id(leaf) not in seen:
+            seen.add(id(leaf))
+            structure, more = _take_apart(_attributes_of(leaf))
+            structures.append(structure)
+            pending += reversed(more)
+    return tuple(structures), leaves
+
+
+def _attributes_of(value: Any) -> dict[str, Any]:
+    """Return the attributes of an object and, behind them, the values that its classes give."""
+    found = dict(vars(value))
+    for kind in type(value).__mro__:
+        if kind.__module__ == "builtins":
+            break
+        for name, each in vars(kind).items():
+            if not name.startswith("__") and not hasattr(type(each), "__get__"):
+                found.setdefault(name, each)
+    return found
+
+
+def _is_users_object(value: Any) -> bool:
+    """Tell whether `value` is an object of a class of the user's, which keeps its attributes."""
+    kind = type(value)
+    module = sys.modules.get(kind.__module__)
+    filename = getattr(module, "__file__", None) or "<user>"
+    return (
+        type(getattr(value, "__dict__", None)) is dict
+        and not isinstance(value, (type, FunctionType, ModuleType))
+        and kind.__module__ != "builtins"
+        and is_users_file(filename)
+    )
 
 
 def _contents(leaf: Any) -> bytes | None:
@@ -148,12 +199,24 @@ class Guards:
         return None
 
 
+_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+
+
 class Watch(NamedTuple):
     """What a trace reads from outside: guarded, baked, and what it does besides."""
 
     guards: Guards
     baked: list[Baked]
     effects: list[str]
+
+    @property
+    def generators(self) -> dict[str, Any]:
+        """The random generators that are read, by their names."""
+        return {
+            each.path: each.expected
+            for each in self.guards.guards
+            if isinstance(each.expected, _GENERATORS)
+        }
 
 
 def watch(function: Callable[..., Any], static: Mapping[str, Any] | None = None) -> Watch:
@@ -170,12 +233,17 @@ def watch(function: Callable[..., Any], static: Mapping[str, Any] | None = None)
     guards: list[Guard] = []
     baked: list[Baked] = []
     for read in captures.reads:
+        if _differs_each_time(read.value):
+            why = "it gives another value each time, and that of the trace is fixed"
+            baked.append(Baked(f"{read.path}()", read.kind, read.source, "", why))
         if _is_ignored(read.value):
             continue
-        guards.append(Guard(read))
         why = _why_unwatched(read.value)
-        if why and not any(read.value is owner for owner in captures.owners):
-            baked.append(Baked(read.path, read.kind, read.source, _show(read.value), why))
+        if not why or any(read.value is owner for owner in captures.owners):
+            guards.append(Guard(read))
+            continue
+        guards.append(Guard(read, states=True))
+        baked.append(Baked(read.path, read.kind, read.source, _show(read.value), why))
     effects = [
         f"{effect.what} while tracing, and not in later calls ({effect.source.place})"
         for effect in captures.effects
@@ -184,6 +252,17 @@ def watch(function: Callable[..., Any], static: Mapping[str, Any] | None = None)
 
 
 _TOO_LARGE = f"an array of more than {LARGEST_COMPARED // 1024} KiB is watched by identity only"
+
+
+_IMPURE = frozenset({"time", "uuid", "secrets", "posix", "nt"})
+
+
+def _differs_each_time(value: Any) -> bool:
+    """Tell whether `value` is a function of the clock, the system or chance."""
+    if not isinstance(value, (BuiltinFunctionType, FunctionType)):
+        return False
+    owner = getattr(value, "__self__", None)
+    return value.__module__ in _IMPURE or getattr(owner, "__module__", None) == "datetime"
 
 
 def _is_ignored(value: Any) -> bool:
@@ -205,7 +284,10 @@ def _why_unwatched(value: Any) -> str:
             if leaf.nbytes > LARGEST_COMPARED and leaf.flags.writeable:
                 why = _TOO_LARGE
         elif not isinstance(leaf, (*_COMPARABLE, type)) and not is_wrapper(leaf):
-            return f"a {type(leaf).__name__} may hold state; only which one it is, is watched"
+            name = type(leaf).__name__
+            if _is_users_object(leaf):
+                return f"a {name} may hold state beside its attributes, which are watched"
+            return f"a {name} may hold state; only which one it is, is watched"
     return why
 
 
@@ -219,9 +301,16 @@ def _show(value: Any) -> str:
 
 
 class RandomState:
-    """Whether the global random generators were drawn from since this was made."""
+    """Whether random generators were drawn from since this was made.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    generators : mapping of str to object
+        Which ones besides the global ones, by the name that a report shows.
+    """
+
+    def __init__(self, generators: Mapping[str, Any]) -> None:
+        self._others = {name: (each, _state(each)) for name, each in generators.items()}
         self._numpy = _numpy_state()
         self._python = random.getstate()
 
@@ -232,7 +321,16 @@ class RandomState:
             names.append("random")
         if _numpy_state() != self._numpy:
             names.append("numpy.random")
+        names += [name for name, (each, state) in self._others.items() if _state(each) != state]
         return names
+
+
+def _state(generator: Any) -> str:
+    if isinstance(generator, np.random.Generator):
+        return repr(generator.bit_generator.state)
+    if isinstance(generator, np.random.RandomState):
+        return repr(generator.get_state(legacy=False))
+    return repr(generator.getstate())
 
 
 def _numpy_state() -> tuple[Any, ...]:

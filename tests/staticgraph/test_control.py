@@ -292,3 +292,24 @@ def test_an_endless_loop_can_be_interrupted():
     with pytest.raises(KeyboardInterrupt):
         run(np.array(1.0))
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_only_the_branch_taken_runs_as_often_as_it_is_taken(backend, capsys):
+    def step(total, x):
+        def taken():
+            return sg.print_(x, "taken")
+
+        def other():
+            return sg.print_(-x, "other")
+
+        return total + sg.cond(x > 0, taken, other), None
+
+    run = sg.function(
+        sg.value_and_grad(lambda xs: sg.scan(step, xs[0] * 0, xs)[0]), backend=backend
+    )
+    total, slopes = run(np.array([1.0, -2.0, 3.0, 4.0]))
+    lines = capsys.readouterr().out.splitlines()
+    # the gradient computes without printing again
+    assert [line.split(":")[0] for line in lines] == ["taken", "other", "taken", "taken"]
+    assert (float(total), slopes.tolist()) == (10.0, [1.0, -1.0, 1.0, 1.0])

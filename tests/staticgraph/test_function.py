@@ -4,6 +4,7 @@ import functools
 import math
 import random
 import threading
+import time
 import types
 import warnings
 
@@ -13,6 +14,7 @@ import pytest
 import dyngraph as dg
 import staticgraph as sg
 from common.errors import (
+    BakedValueWarning,
     ArgumentError,
     FinalGraphError,
     GraphError,
@@ -459,6 +461,72 @@ def test_objects_that_may_hold_state_are_listed():
     schedule = Schedule()
     f(ONES)
     assert traces(f) == 2
+
+
+class Layer:
+    kind = 1.0
+
+    def __init__(self, gain):
+        self.gain = gain
+
+
+class Network:
+    scale = 2.0
+
+    def __init__(self):
+        self.layers = [Layer(2.0), Layer(3.0)]
+
+    @property
+    def shown(self):
+        return self.scale
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = x * layer.gain * layer.kind
+        return x * self.shown
+
+
+def test_attributes_of_objects_in_containers_and_behind_properties_are_guarded():
+    network = Network()
+    f = numpy_backend(network.forward)
+    assert f(ONES)[0] == 12
+    network.layers[1].gain = 5.0
+    assert f(ONES)[0] == 20
+    network.scale = 3.0
+    assert f(ONES)[0] == 30
+    Layer.kind = 2.0
+    try:
+        assert f(ONES)[0] == 120
+    finally:
+        Layer.kind = 1.0
+    assert f(ONES)[0] == 30
+    assert traces(f) == 4
+
+
+def test_attributes_that_the_bytecode_does_not_name_are_guarded():
+    layer = Layer(2.0)
+    f = numpy_backend(lambda x: x * getattr(layer, "gain"))  # noqa: B009
+    assert f(ONES)[0] == 2
+    layer.gain = 9.0
+    assert f(ONES)[0] == 9
+    layer.itself = layer  # a cycle does no harm
+    assert f(ONES)[0] == 9
+
+
+def test_the_clock_is_recorded():
+    f = numpy_backend(lambda x: x * time.time())
+    f(ONES)
+    (baked,) = f.explain().traces[0].baked
+    assert baked.startswith("baked time.time() (attribute, test_function.py:")
+    assert "another value each time" in baked
+
+
+@pytest.mark.parametrize("make", [lambda: np.random.default_rng(0), lambda: random.Random(0)])
+def test_drawing_from_a_generator_of_ones_own_is_warned_of(make):
+    generator = make()
+    f = numpy_backend(lambda x: x + generator.random())
+    with pytest.warns(BakedValueWarning, match="generator was drawn from"):
+        f(ONES)
 
 
 def test_objects_whose_methods_are_seen_are_not_listed():

@@ -1,5 +1,6 @@
 """Graph: a networkx graph, its import from networkx, its life cycle, and lowering."""
 
+import copy
 import threading
 
 import networkx as nx
@@ -409,3 +410,13 @@ def test_broken_dags_are_refused_by_node(change, error, text):
 def test_undirected_graphs_are_refused():
     with pytest.raises(GraphError, match="was given a Graph"):
         sg.Graph.from_networkx(nx.Graph())
+
+
+def test_a_deep_copy_is_a_graph_free_to_be_changed():
+    with sg.Graph() as graph:
+        x = sg.placeholder("x", (3,))
+        y = sg.exp(x)
+    copied = copy.deepcopy(graph)
+    copied.remove_node(y)
+    assert type(copied) is nx.MultiDiGraph
+    assert (len(copied), len(graph)) == (1, 2)
