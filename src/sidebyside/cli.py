@@ -19,7 +19,7 @@ from sidebyside.progress import Progress
 from sidebyside.report.box import as_ascii
 from sidebyside.workload import Workload
 
-OK, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, REFUSED, SLOWER, INTERRUPTED = 0, 1, 2, 3, 130
 
 WHOLE_TRACEBACK = "SIDEBYSIDE_TRACEBACK"
 """The environment variable that shows the lines of this library too."""
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     0: done. 1: the workload's own program failed, or modes disagree about what it computes. 2: what
-    was asked for is not possible; the message says why. 130: interrupted.
+    was asked for is not possible; the message says why. 3: a mode is slower than ``--fail-above``
+    allows. 130: interrupted.
     """
     known = callers()
     parser = make_parser()
@@ -150,6 +151,13 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument(
         "--attribute", action="store_true", help="measure what each compiler pass buys"
     )
+    compare.add_argument(
+        "--fail-above",
+        metavar="R",
+        type=float,
+        help="end with exit code 3 if a mode takes more than R times as long as the reference, "
+        "and noise cannot explain it",
+    )
     compare.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
     compare.add_argument("--csv", metavar="FILE", type=Path, help="also write a line a mode as CSV")
     compare.add_argument("--html", metavar="FILE", type=Path, help="also write it as one HTML file")
@@ -226,6 +234,12 @@ def compare_command(options: argparse.Namespace) -> int:
     from sidebyside.compare import compare
 
     _check_outputs(options.json, options.csv, options.html)
+    if options.fail_above is not None and not options.fail_above > 0:
+        raise ArgumentError(
+            f"--fail-above {options.fail_above:g}: a time is never that many times another",
+            cause="it says how many times as long as the reference a mode may take",
+            fix="pass a positive number, such as 1.1",
+        )
     workloads = [workload for name in options.workloads for workload in _find(name)]
     with Progress(sys.stderr) as progress:
         comparison = compare(
@@ -243,7 +257,16 @@ def compare_command(options: argparse.Namespace) -> int:
     if options.html is not None:
         comparison.to_html(options.html)
     write(comparison.table(_width()))
-    return FAILED if comparison.disagrees else OK
+    if comparison.disagrees:
+        return FAILED
+    slower = [] if options.fail_above is None else comparison.slower_than(options.fail_above)
+    for row, mode, ratio in slower:
+        print(
+            f"{row.label}: {mode} takes {ratio.value:.3g} times as long as {row.reference}; "
+            f"--fail-above allows {options.fail_above:g}",
+            file=sys.stderr,
+        )
+    return SLOWER if slower else OK
 
 
 def show_command(options: argparse.Namespace) -> int:

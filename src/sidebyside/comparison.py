@@ -192,6 +192,18 @@ class Comparison:
             for cell in row.cells
         )
 
+    def slower_than(self, factor: float) -> list[tuple[Row, str, Estimate]]:
+        """Return the modes that surely take more than `factor` times as long as their reference.
+
+        Each comes as its row, its name and its ratio.
+        """
+        return [
+            (row, cell.mode, cell.ratio)
+            for row in self.rows
+            for cell in row.cells
+            if cell.ratio is not None and cell.ratio.known and cell.ratio.low > factor
+        ]
+
     def row(self, workload: str, size: str = "") -> Row:
         """Return the row of a workload, or its first one.
 

@@ -75,7 +75,29 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def comparison_data(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison as nested dicts and lists."""
+    """Return a comparison as nested dicts and lists; this is what ``--json`` writes.
+
+    Returns
+    -------
+    dict
+        ``schema`` changes when a key changes its meaning; ``confidence`` is that of all intervals;
+        ``environment`` has the machine, its load, the threads, the versions and how samples were
+        taken. Each of ``rows`` is a `Row` with its attributes: ``workload``, ``title``, ``size``,
+        ``reference``, ``regime``, ``several``, and ``cells``, a `Cell` a mode:
+
+        - ``failure``: null, or the ``kind`` and ``text`` of the error; then nothing was timed
+        - ``steady``, ``start``, ``first_call``, ``built``: seconds, as ``value`` (the median),
+          ``low`` and ``high`` (its interval), ``confidence`` and ``count`` (of samples)
+        - ``build``: median seconds of each phase
+        - ``memory``: ``held`` and ``peak`` bytes; ``planned_bytes``
+        - ``difference`` from the reference: ``ulp``, ``relative``, ``where``, ``values``
+        - ``ratio`` of a steady call to the reference's, paired, with its interval; ``outcome``,
+          what that means; ``calls`` in a sample
+        - ``break_even``: ``calls``, ``low``, ``high``, and whether it is ``known``
+        - ``passes``: ``record`` (name, instructions before and after, seconds) and ``gain``
+
+        Numbers that are not finite are text: ``"Infinity"`` calls mean never.
+    """
     return {
         "schema": SCHEMA,
         "confidence": CONFIDENCE,
