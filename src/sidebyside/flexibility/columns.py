@@ -62,7 +62,18 @@ def prepare(column: str, program: Program) -> Prepared:
 
 def load_column(column: str) -> ModuleType:
     """Import the module of a column, and with it the library that the column needs."""
-    return import_module(f"sidebyside.flexibility.in_{_MODULES[column]}")
+    module = import_module(f"sidebyside.flexibility.in_{_MODULES[column]}")
+    getattr(module, "load", _nothing)(column)
+    return module
+
+
+def warm_up(column: str) -> None:
+    """Let a library put in its cache what it builds once for a machine and not for a program."""
+    getattr(load_column(column), "warm_up", _nothing)(column)
+
+
+def _nothing(column: str) -> None:
+    """Do nothing: most libraries are ready once they are imported."""
 
 
 _MODULES = {

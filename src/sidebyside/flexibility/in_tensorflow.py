@@ -77,6 +77,11 @@ def _public(module: Any) -> dict[str, Any]:
     return {name: getattr(module, name) for name in dir(module) if name[0] != "_"}
 
 
+def load(column: str) -> None:
+    """Import TensorFlow, and all of its functions that are looked up only when they are used."""
+    _namespace()
+
+
 def prepare(column: str, program: Program) -> Prepared:
     """Make `program` ready: it is traced at the first call, with AutoGraph as by default."""
     tf = _tensorflow()

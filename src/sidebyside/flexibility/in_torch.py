@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +42,18 @@ NAMESPACE = SimpleNamespace(
     }
 )
 """PyTorch's functions under the names of the array API standard, where they differ."""
+
+
+def load(column: str) -> None:
+    """Import the compiler for the column that needs it: torch itself puts that off."""
+    if column == "torch.compile":
+        import_module("torch._inductor.compile_fx")
+
+
+def warm_up(column: str) -> None:
+    """Compile something small: headers and checks of the machine lie in the cache afterwards."""
+    if column == "torch.compile":
+        torch.compile(lambda x: x * 2)(torch.ones(2))
 
 
 def prepare(column: str, program: Program) -> Prepared:

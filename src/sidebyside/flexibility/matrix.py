@@ -226,7 +226,7 @@ def measure_flexibility(
         if report is not None and begun.column:
             columns = begun.task.columns
             where = f" in {columns[0]}" if len(columns) == 1 else ""
-            report(f"{_label(begun.task)}{where}: {begun.column}")
+            report(f"{begun.task.path.stem}{where}: {begun.task.program or begun.column}")
 
     tasks, broken, left_out = _list_programs(paths, timeout, on_begin)
     if not tasks and not broken:
@@ -250,10 +250,6 @@ def measure_flexibility(
     rows += [_broken_row(path, cell, columns) for path, cell in broken]
     rows.sort(key=lambda row: row.example)
     return Matrix(columns, tuple(rows), tuple(left_out), time.perf_counter() - started)
-
-
-def _label(task: Task) -> str:
-    return f"{task.path.stem}: {task.program}" if task.program else task.path.stem
 
 
 def _list_programs(

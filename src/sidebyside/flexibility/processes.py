@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 from sidebyside.flexibility.columns import DYNAMIC
 from sidebyside.flexibility.record import Begun, Finished, Listed, Report, Task, Timed
 
-STARTING = 120.0
+STARTING = 300.0
 """Seconds that a process may take to begin, whatever a program is given: its library is loaded."""
 
 
@@ -56,10 +56,17 @@ def run_tasks(
     on_begin : callable, optional
         Told of everything that begins.
     """
-    pending = list(tasks)
+    # what a library builds for the machine is there for the next process when one is lost
+    with tempfile.TemporaryDirectory(prefix="sidebyside-", ignore_cleanup_errors=True) as cache:
+        yield from _run(list(tasks), timeout, on_begin, cache)
+
+
+def _run(
+    pending: list[Task], timeout: float, on_begin: Callable[[Begun], None] | None, cache: str
+) -> Iterator[Listed | Finished | Timed | Lost]:
     while pending:
         now = Begun(pending[0], "")
-        with _Process(pending) as process:
+        with _Process(pending, cache) as process:
             wait = max(timeout, STARTING)
             while pending:
                 report = process.next_report(wait)
@@ -94,8 +101,9 @@ def _without(pending: list[Task], lost: Begun) -> list[Task]:
 class _Process:
     """A worker process; leaving its block ends it, and all that it started."""
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[Task], cache: str) -> None:
         self._tasks = tasks
+        self._cache = cache
         self.timed_out = False
 
     def __enter__(self) -> Self:
@@ -105,13 +113,12 @@ class _Process:
             "from sidebyside.flexibility.worker import main; main()"
         )
         self._said: IO[bytes] = tempfile.TemporaryFile()
-        self._folder = tempfile.TemporaryDirectory(prefix="sidebyside-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env={**os.environ, **_settings(self._folder.name)},
+            env={**os.environ, **_settings(self._cache)},
             start_new_session=True,
         )
         assert self._process.stdin is not None
@@ -175,7 +182,6 @@ class _Process:
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._said.close()
-        self._folder.cleanup()
 
 
 def _settings(folder: str) -> dict[str, str]:

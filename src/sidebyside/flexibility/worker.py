@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from common.errors import WorkloadError
-from sidebyside.flexibility.columns import REWRITE, Prepared, load_column, prepare
+from sidebyside.flexibility.columns import REWRITE, Prepared, load_column, prepare, warm_up
 from sidebyside.flexibility.program import Program, code_lines, load_module, programs_of
 from sidebyside.flexibility.record import (
     Begun,
@@ -56,6 +56,7 @@ def main() -> None:
     for column in tasks[0].columns:
         with suppress(Exception):  # it will be raised again where it can be reported
             load_column(column)
+            in_own_process(lambda column=column: _try_warm_up(column), parent)  # type: ignore[misc]
     if len(tasks) > 1:
         with suppress(ImportError):  # most examples read their data with it; it takes a second
             import_module("sklearn.datasets")
@@ -70,6 +71,11 @@ def do_task(task: Task, send: Callable[[Report], None]) -> None:
     else:
         send(Begun(task, ""))
         send(list_programs(task))
+
+
+def _try_warm_up(column: str) -> None:
+    with suppress(Exception):  # a program will say why
+        warm_up(column)
 
 
 def in_own_process(work: Callable[[], None], parent: int) -> None:
