@@ -166,23 +166,72 @@ def largest_error(result, truth, lowest=0.0):
     return worst
 
 
-def sweep(name, stride=1, first=0):
-    """Return the largest error of a function over every `stride`-th float32 number."""
-    truth = TRUTH[name]
-    count = -(-(2**32 - first) // stride)
-    offsets = np.arange(CHUNK, dtype=np.uint64) * stride + first
+SIGNS = dict.fromkeys("sin tan asin atan sinh tanh asinh atanh erf".split(), -1.0)
+SIGNS |= dict.fromkeys("cos cosh".split(), 1.0)
+"""``f(-x) / f(x)`` of the functions that are odd or even."""
+
+
+DOMAIN = {"log": (0, np.inf), "log2": (0, np.inf), "log10": (0, np.inf), "log1p": (-1, np.inf)}
+DOMAIN |= {"sqrt": (0, np.inf), "rsqrt": (0, np.inf), "acosh": (1, np.inf)}
+DOMAIN |= dict.fromkeys(("asin", "acos", "atanh"), (-1, 1))
+"""Outside, the result is no number."""
+LEVEL = dict.fromkeys("exp expm1 sinh cosh sigmoid silu softplus elu".split(), 200.0)
+LEVEL |= {"tanh": 50.0, "erf": 6.0}
+"""Beyond, the true value is the same to float32, or is the operand; NumPy takes long to find it."""
+
+
+def true_values(name, x):
+    """Return the true values of a function for float32 numbers."""
+    level = LEVEL.get(name)
+    if level is None:
+        return TRUTH[name](x.astype(np.float64))
+    clipped = np.clip(x, -level, level).astype(np.float64)
+    if (clipped == clipped[0]).all():
+        true = np.full(x.shape, TRUTH[name](clipped[0]))
+    else:
+        true = TRUTH[name](clipped)
+    if name in ("silu", "softplus", "elu"):
+        beyond = x > level
+        true[beyond] = x[beyond]
+    return true
+
+
+def sweep(name, stride=1):
+    """Return the largest error of a function over every `stride`-th float32 number.
+
+    Where it is odd or even, its values for negative numbers must be those for positive ones, to the
+    last bit but the sign.
+    """
+    sign, lowest = SIGNS.get(name), LOWEST.get(name, 0.0)
+    low, high = DOMAIN.get(name, (-np.inf, np.inf))
+    last = 2**31 if sign else 2**32
     executable = compiled(name, np.empty(CHUNK, np.float32))
-    worst = 0.0
+    worst = 0.5  # of what is the nearest number
     with np.errstate(all="ignore"):
-        for start in range(0, count, CHUNK):
-            # behind the last pattern come the first ones again
-            patterns = (offsets + start * stride).astype(np.uint32)
-            x = patterns.view(np.float32)
-            error = largest_error(
-                executable(x), truth(x.astype(np.float64)), LOWEST.get(name, 0.0)
-            )
-            worst = max(worst, error)
+        for start in range(0, last, CHUNK * stride):
+            patterns = np.arange(start, start + CHUNK * stride, stride, np.uint64)
+            x = np.minimum(patterns, last - 1).astype(np.uint32).view(np.float32)
+            result = executable(x)
+            if sign:
+                mirrored = executable(-x)
+                if sign < 0:
+                    mirrored = -mirrored
+                assert_same(mirrored, result)
+            if np.max(x) < low or np.min(x) > high:
+                assert np.isnan(result).all()
+                continue
+            true = true_values(name, x)
+            off = np.flatnonzero(result.view(np.uint32) != true.astype(np.float32).view(np.uint32))
+            worst = max(worst, largest_error(result[off], true[off], lowest))
     return worst
+
+
+def assert_same(one, other):
+    """Compare the bits of numbers."""
+    same = one.view(np.uint32) == other.view(np.uint32)
+    if not same.all():
+        assert np.isnan(one[~same]).all()
+        assert np.isnan(other[~same]).all()
 
 
 def main(arguments=None):

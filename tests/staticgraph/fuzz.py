@@ -11,6 +11,10 @@ import sys
 import time
 
 import numpy as np
+from tests.staticgraph.evaluation import bounds, compare, evaluate
+from tests.staticgraph.fences import FencedNumpy, fenced
+from tests.staticgraph.random_programs import Generator
+from tests.staticgraph.shrinking import describe, shrink
 
 import dyngraph as dg
 from common.tree import flatten
@@ -18,10 +22,6 @@ from staticgraph.backends import load_backend
 from staticgraph.backends.native import running
 from staticgraph.feeds import Feed, convert_feeds
 from staticgraph.passes import DEFAULT_PASSES, run_passes
-from tests.staticgraph.evaluation import bounds, compare, evaluate
-from tests.staticgraph.fences import FencedNumpy, fenced
-from tests.staticgraph.random_programs import Generator
-from tests.staticgraph.shrinking import describe, shrink
 
 SAMPLES = 4
 """Perturbed runs that find how far rounding carries."""

@@ -31,9 +31,14 @@ OPS = [
 ]
 
 
-def is_exact(op):
-    """Tell whether IEEE 754 or the op's meaning leaves no choice of its result."""
+def is_exact(op, dtype):
+    """Tell whether IEEE 754 or the op's meaning leaves no choice of its result, of a dtype.
+
+    In half precision nobody says in which precision a formula is computed.
+    """
     if op.kind is Kind.ELEMENTWISE:
+        if dtype == np.float16:
+            return op.name == "cast"
         names = set(re.findall(r"[a-z_][a-z_0-9]*(?=\()", op.expr))
         return "**" not in op.expr and names <= EXACT_FUNCTIONS
     if op.kind in (Kind.MOVEMENT, Kind.CREATION):
@@ -242,7 +247,9 @@ class Generator:
             node = op(*[node for node, _, _ in operands], **attrs)
         except SideBySideError:  # a kernel may take more than is declared
             return
-        self.pool.append((node, result, exact and (is_exact(op) or result.dtype.kind != "f")))
+        self.pool.append(
+            (node, result, exact and (is_exact(op, result.dtype) or result.dtype.kind != "f"))
+        )
 
     def within(self, op, operand):
         """Return the operand, mapped into the domain of the op if it leaves it."""

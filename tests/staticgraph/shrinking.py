@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import numpy as np
-
-from staticgraph.printing import format_program
 from tests.staticgraph.evaluation import evaluate
 from tests.staticgraph.random_programs import Made
+
+from staticgraph.printing import format_program
 
 
 def pruned(program, arrays, optimized):

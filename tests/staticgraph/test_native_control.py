@@ -74,7 +74,11 @@ def taken(xs, i):
 
 PROGRAMS = {
     "scan": (recurrence, draws((6, 6), (6, 6), (6,), (9, 6)), (0, 1, 2, 3)),
-    "scan of 200 steps": (recurrence, draws((24, 24), (24, 24), (24,), (200, 24), scale=0.2), (0, 2)),
+    "scan of 200 steps": (
+        recurrence,
+        draws((24, 24), (24, 24), (24,), (200, 24), scale=0.2),
+        (0, 2),
+    ),
     "scan in float64": (recurrence, draws((6, 6), (6, 6), (6,), (9, 6), dtype="float64"), (0, 3)),
     "scan of no steps": (recurrence, draws((6, 6), (6, 6), (6,), (0, 6)), (0, 2)),
     "scan with a carry of two": (stacked, draws((5, 5), (5,), (12, 5)), (0, 1, 2)),

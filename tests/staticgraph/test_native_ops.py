@@ -7,12 +7,14 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
+from tests.staticgraph.evaluation import bounds, compare
+
 import staticgraph as sg
 from common.op import REGISTRY, Kind
 from common.samples import draw
 from staticgraph.backends import load_backend
 from staticgraph.lower import lower
-from tests.staticgraph.evaluation import bounds, compare
+
 
 def is_complex(example):
     return any(isinstance(x, np.ndarray) and x.dtype.kind == "c" for x in example.operands)
@@ -226,3 +228,36 @@ def test_a_border_that_is_shorter_than_a_register(columns):
     x = np.arange(5 * columns, dtype="uint32").reshape(5, columns)
     (found,), (wanted,) = run_both(lambda x: sg.square(sg.pad(x, ((1, 2), (0, 0)))), [x])
     np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_selection_from_what_is_repeated():
+    """Its elements are found behind the change of shape that a repetition ends with."""
+    x, i = np.arange(6, dtype="float32").reshape(2, 3), np.array([[0, 2], [-3, 1]] * 3)
+    (found,), (wanted,) = run_both(
+        lambda x, i: sg.take_along_axis(sg.repeat(x, 3, axis=0), i, axis=1), [x, i]
+    )
+    np.testing.assert_array_equal(found, wanted)
+
+
+SPECIALS = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 3e38, -3e38, 1e-45, -1e-45]
+SPECIALS += [1e-38, -1e-38, 60.0, -60.0, 1e4, -1e4, 2.0, -2.0]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_special_numbers_are_numpys_in_every_elementwise_op(dtype):
+    """Infinite, not a number, or nearly 0 is the same; what is between is near."""
+    with np.errstate(all="ignore"):
+        values = np.array(SPECIALS, dtype)
+    x, y = (np.ascontiguousarray(a) for a in np.meshgrid(values, values))
+    loose = 5e-3 if dtype == "float16" else 1e-5
+    for op in REGISTRY.values():
+        if op.kind is not Kind.ELEMENTWISE or op.name not in dir(sg) or op.name == "cast":
+            continue
+        if op.name.startswith("bitwise"):
+            continue
+        for attrs in {str(e.attrs): e.attrs for e in op.examples}.values():
+            arrays = [x > 0, x, y] if op.name == "where" else [x, y, x][: op.arity]
+            found, wanted = run_both(lambda *xs, o=op, a=attrs: o(*xs, **a), arrays)
+            np.testing.assert_allclose(
+                found[0], wanted[0], rtol=loose, atol=np.finfo(dtype).tiny * 1e3, err_msg=op.name
+            )

@@ -12,6 +12,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from staticgraph.backends.native.target import Target, assemble, load_llvm
@@ -19,6 +20,8 @@ from staticgraph.backends.native.target import Target, assemble, load_llvm
 VARIABLE = "SIDEBYSIDE_CACHE"
 LIMIT_BYTES = 256 << 20
 """What all entries take at most; the ones that were not used for longest go first."""
+ABANDONED_SECONDS = 3600.0
+"""After that time a file that is being written is one that nobody writes any more."""
 _MAGIC = b"sidebyside object code 1\n"
 _HASH_BYTES = 32
 
@@ -120,12 +123,18 @@ def _write(path: Path, code: bytes) -> None:
 
 
 def _trim(folder: Path) -> None:
-    """Remove the entries that were not used for longest, until the rest is small enough."""
+    """Remove the entries that were not used for longest, until the rest is small enough.
+
+    What a process began to write and never finished goes, too.
+    """
     entries = []
     for path in folder.iterdir():
         if path.suffix in (".o", ".new"):
             with contextlib.suppress(OSError):
                 status = path.stat()
+                if path.suffix == ".new" and status.st_mtime < time.time() - ABANDONED_SECONDS:
+                    path.unlink()
+                    continue
                 entries.append((status.st_mtime, status.st_size, path))
     total = sum(size for _, size, _ in entries)
     for _, size, path in sorted(entries, key=lambda entry: entry[0]):

@@ -227,8 +227,11 @@ class Explorer:
         return node
 
     def _indices(self, definition: Gathered) -> tuple[Definition, ...]:
-        if not self.is_leaf(definition.source, ()):
-            raise Demand(definition.source)
+        source = definition.source
+        while isinstance(source, Reshaped) and not self.is_leaf(source, ()):
+            source = source.operand
+        if not self.is_leaf(source, ()):
+            raise Demand(source)
         return definition.indices
 
     def _resolve(self, definition: Definition, position: Position) -> Place:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import platform
 import threading
 from dataclasses import dataclass
@@ -42,7 +44,27 @@ def load_llvm() -> Any:
         )
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    _hold_while_forking(llvm)
     return llvm
+
+
+def _hold_while_forking(llvm: Any) -> None:
+    """Let no process be forked while a thread is inside LLVM, which it never leaves in the child.
+
+    llvmlite has a lock of its own around every call; that of a collected object is not made here.
+    """
+    inner = getattr(llvm.ffi.lib, "_lock", None) or contextlib.nullcontext()
+
+    def acquire() -> None:
+        _lock.acquire()
+        inner.__enter__()
+
+    def release() -> None:
+        inner.__exit__(None, None, None)
+        _lock.release()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=release)
 
 
 @dataclass(frozen=True, slots=True)
