@@ -12,6 +12,7 @@ import numpy as np
 
 from common.errors import ArgumentError, BakedValueWarning, GraphError, RetraceWarning, warn
 from common.tree import Structure, flatten, unflatten
+from common.types import TensorType
 from staticgraph.build import placeholder
 from staticgraph.executable import Executable, compile
 from staticgraph.explanation import Explanation, Trace
@@ -62,6 +63,7 @@ class StaticFunction:
         static_argnums: int | Iterable[int] = (),
         max_signatures: int = 16,
         max_nodes: int = MAX_NODES,
+        specs: Mapping[str, TensorType] | None = None,
         **options: Any,
     ) -> None:
         if not callable(function):
@@ -77,6 +79,7 @@ class StaticFunction:
         self._static = frozenset(numbers)
         self._max_signatures = max_signatures
         self._max_nodes = max_nodes
+        self._specs = _checked_specs(specs or {})
         self._options = options
         self._entries: dict[Any, list[_Entry]] = {}
         self._recent: _Entry | None = None
@@ -103,7 +106,7 @@ class StaticFunction:
             # inside another trace it is part of that graph
             args, kwargs = unflatten(structure, map(_plain, leaves))
             return self.__wrapped__(*args, **kwargs)
-        slots = list(map(Slot, leaves))
+        slots = self._slots(leaves, structure)
         key = (structure, *[slot.key for slot in slots])
         try:
             hash(key)
@@ -113,6 +116,12 @@ class StaticFunction:
             entry = self._known(key) or self._build(key, structure, slots)
             self._recent = entry
         return entry.run(leaves)
+
+    def _slots(self, leaves: list[Any], structure: Structure) -> list[Slot]:
+        if not self._specs:
+            return list(map(Slot, leaves))
+        names = argument_names(self.__wrapped__, structure)
+        return [Slot(x, self._specs.get(name)) for x, name in zip(leaves, names, strict=True)]
 
     def _known(self, key: Any) -> _Entry | None:
         for entry in self._entries.get(key, ()):
@@ -249,7 +258,10 @@ class StaticFunction:
         elif "(static)" in recent:
             fix = "pass numbers as arrays or plain numbers in place of static values"
         else:
-            fix = "pad to a few fixed shapes, and keep dtypes the same from call to call"
+            fix = (
+                "pad to a few fixed shapes, or name lengths that vary, specs={...} with sg.dim; "
+                "keep dtypes the same from call to call"
+            )
         warn(
             RetraceWarning(
                 f"{self.__name__} was traced {len(self._traces)} times, which took "
@@ -289,6 +301,7 @@ def function(
     static_argnums: int | Iterable[int] = (),
     max_signatures: int = 16,
     max_nodes: int = MAX_NODES,
+    specs: Mapping[str, TensorType] | None = None,
     **options: Any,
 ) -> Any:
     """Return a function that is traced and compiled at its first call, once a signature.
@@ -305,6 +318,9 @@ def function(
         The most executables that are kept; the oldest is dropped.
     max_nodes : int
         The most nodes that one trace may declare.
+    specs : mapping of str to TensorType, optional
+        For arguments by name, such as ``"x"`` or ``"params['w']"``, types with symbolic dimensions:
+        arrays that fit share one executable, whatever their lengths; see `dim`.
     **options
         Passed to `compile`, such as ``backend="numpy"``.
 
@@ -338,6 +354,7 @@ def function(
             "static_argnums": static_argnums,
             "max_signatures": max_signatures,
             "max_nodes": max_nodes,
+            "specs": specs,
             **options,
         }
         return functools.partial(StaticFunction, **settings)
@@ -346,5 +363,17 @@ def function(
         static_argnums=static_argnums,
         max_signatures=max_signatures,
         max_nodes=max_nodes,
+        specs=specs,
         **options,
     )
+
+
+def _checked_specs(specs: Mapping[str, TensorType]) -> dict[str, TensorType]:
+    for name, spec in specs.items():
+        if not isinstance(spec, TensorType):
+            raise ArgumentError(
+                f"function: the spec of {name} is a {type(spec).__name__}",
+                cause="a spec says what arrays an argument may be",
+                fix='write specs={"x": sg.TensorType((sg.dim("batch"), 3))}',
+            )
+    return dict(specs)

@@ -8,9 +8,9 @@ from typing import Any
 from common.errors import ArgumentError, ShapeError, SideBySideError, SymbolicValueError
 from common.op import Kind, Op
 from common.types import TensorType
+from staticgraph.lengths import named_type
 from staticgraph.node import Node
-from staticgraph.polynomial import evaluated, is_symbolic, named, named_text, samples, symbols_in
-from staticgraph.tuples import TupleType
+from staticgraph.polynomial import evaluated, is_symbolic, named_text, samples, symbols_in
 
 
 def infer(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> TensorType:
@@ -44,7 +44,7 @@ class TypeTable:
         """Return the one object that stands for types equal to `type`."""
         known = self._types.get(type)
         if known is None:
-            known = self._types[type] = _named(type)
+            known = self._types[type] = named_type(type)
         return known
 
     def infer(self, op: Op, operands: tuple[Node, ...], attrs: Mapping[str, Any]) -> TensorType:
@@ -69,17 +69,6 @@ class TypeTable:
             if key is not None:
                 self._inferred[key] = known
         return known
-
-
-def _named(type: TensorType) -> TensorType:
-    """Return `type` with lengths that show what they stand for."""
-    if isinstance(type, TupleType):
-        return TupleType([_named(item) for item in type.items])
-    if not is_symbolic(type.shape):
-        return type
-    result = TensorType((), type.dtype)
-    object.__setattr__(result, "shape", named(type.shape))
-    return result
 
 
 def _require_for_all_lengths(
@@ -115,7 +104,7 @@ def _not_for_all(
     op: Op, types: tuple[TensorType, ...], lengths: Mapping[str, int], what: str
 ) -> ShapeError:
     given = ", ".join(f"{name} {n}" for name, n in lengths.items())
-    listing = ", ".join(map(repr, map(_named, types)))
+    listing = ", ".join(map(repr, map(named_type, types)))
     bounds = ", ".join(f"dim({name!r}, min=...)" for name in lengths)
     return ShapeError(
         f"{op.name}({listing}) does not hold for every length: with {given} {what}",

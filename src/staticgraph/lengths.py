@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from common.types import TensorType
-from staticgraph.polynomial import Symbol, evaluated, is_symbolic, symbols_exist, symbols_in
+from staticgraph.polynomial import Symbol, evaluated, is_symbolic, named, symbols_exist, symbols_in
 from staticgraph.program import Instruction, Program, Value
 from staticgraph.tuples import TupleType
 
@@ -70,6 +70,17 @@ def _is_symbolic(program: Program) -> bool:
     return any(type_is_symbolic(value.type) for value in program.inputs) or any(
         map(instruction_is_symbolic, program.instructions)
     )
+
+
+def named_type(type: TensorType) -> TensorType:
+    """Return `type` with lengths that show what they stand for."""
+    if isinstance(type, TupleType):
+        return TupleType([named_type(item) for item in type.items])
+    if not is_symbolic(type.shape):
+        return type
+    result = TensorType((), type.dtype)
+    object.__setattr__(result, "shape", named(type.shape))
+    return result
 
 
 def type_at(type: TensorType, lengths: Mapping[str, int]) -> TensorType:

@@ -10,6 +10,9 @@ import numpy as np
 from common.tree import LEAF, Structure
 from common.types import Array, TensorType
 from staticgraph.backends.source import SourceWriter
+from staticgraph.feeds import fits
+from staticgraph.lengths import named_type
+from staticgraph.polynomial import is_symbolic
 from staticgraph.trace import spec_type
 
 _WEAK: dict[type, np.dtype[Any]] = {
@@ -30,8 +33,18 @@ class Static:
         self.value = value
 
 
+def _is_like(type: TensorType | None, spec: TensorType) -> bool:
+    return type is not None and type.dtype == spec.dtype and fits(type.shape, spec.shape)
+
+
 class Slot:
     """What one leaf of the arguments is: an array, a Python number, or static.
+
+    Parameters
+    ----------
+    leaf : object
+    spec : TensorType, optional
+        With symbolic dimensions; what an array is that fits it.
 
     Attributes
     ----------
@@ -45,7 +58,7 @@ class Slot:
 
     __slots__ = ("type", "value", "weak")
 
-    def __init__(self, leaf: Any) -> None:
+    def __init__(self, leaf: Any, spec: TensorType | None = None) -> None:
         kind = type(leaf)
         self.weak = kind if kind in _WEAK else None
         self.type = TensorType((), _WEAK[kind]) if self.weak else None
@@ -55,6 +68,8 @@ class Slot:
         elif not self.weak:
             self.type = spec_type(leaf)
             self.value = leaf if self.type is None else None
+        if spec is not None and not self.weak and _is_like(self.type, spec):
+            self.type = spec
 
     @property
     def key(self) -> Any:
@@ -74,7 +89,7 @@ class Slot:
         """Return the slot as the report shows it."""
         if self.type is None:
             return f"{name}={self.value!r} (static)"
-        return f"{name}: {self.weak.__name__ if self.weak else self.type}"
+        return f"{name}: {self.weak.__name__ if self.weak else named_type(self.type)}"
 
 
 Match = Callable[[tuple[Any, ...], Mapping[str, Any]], tuple[Array, ...] | None]
@@ -154,10 +169,13 @@ def _match_leaf(
     if slot.weak is not None:
         _refuse_if(writer, f"type({name}) is not {writer.bind(slot.weak, 'kind')}")
         return [f"asarray({name}, {writer.dtype(dtype)})"]
+    shape = writer.bind(slot.type.shape, "shape")
+    differs = f"{name}.shape != {shape}"
+    if is_symbolic(slot.type.shape):
+        differs = f"not {writer.bind(fits, 'fits')}({name}.shape, {shape})"
     _refuse_if(
         writer,
-        f"type({name}) is not ndarray or {name}.dtype is not {writer.dtype(dtype)} "
-        f"or {name}.shape != {writer.bind(slot.type.shape, 'shape')}",
+        f"type({name}) is not ndarray or {name}.dtype is not {writer.dtype(dtype)} or {differs}",
     )
     return [name]
 

@@ -176,6 +176,21 @@ def test_many_threads_run_different_lengths():
     assert all(np.array_equal(a, expected[i % 8 + 1]) for i, a in enumerate(found))
 
 
+def test_a_function_is_traced_once_for_all_lengths():
+    loss = sg.value_and_grad(lambda w, x: sg.mean((x @ w) ** 2))
+    step = sg.function(loss, specs={"x": sg.TensorType((B, 3))}, backend="numpy")
+    w = np.ones(3, "float32")
+    for length in (1, 4, 9, 4):
+        assert step(w, np.ones((length, 3), "float32"))[0] == 9.0
+    (trace,) = step.explain().traces
+    assert trace.signature == ("w: float32[3]", "x: float32[b,3]")
+    assert trace.calls == 4
+    step(w.astype("float64"), np.ones((2, 3)))  # what does not fit is traced for itself
+    assert len(step.explain().traces) == 2
+    with pytest.raises(ArgumentError, match="spec of x"):
+        sg.function(loss, specs={"x": (B, 3)})
+
+
 def declared(function, *shapes):
     with sg.Graph():
         inputs = [sg.placeholder(f"x{i}", shape) for i, shape in enumerate(shapes)]
