@@ -12,8 +12,10 @@ from common.types import is_scalar, type_of
 
 
 def _dtype(value: Any) -> np.dtype[Any]:
+    given = value.dtype if hasattr(value, "shape") else value
     try:
-        return np.dtype(value.dtype if hasattr(value, "shape") else value)
+        found: np.dtype[Any] = np.dtype(given)
+        return found
     except TypeError:
         raise DTypeError(
             f"{value!r} is no dtype",
