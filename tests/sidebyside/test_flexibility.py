@@ -23,7 +23,7 @@ from sidebyside.flexibility.program import (
 )
 from sidebyside.flexibility.record import Finished, Task
 from sidebyside.flexibility.worker import make_calls
-from sidebyside.report.flexibility import _did, cell_text, conclusion
+from sidebyside.report.flexibility import _did, _legend, cell_text, conclusion
 from sidebyside.statistics import Estimate
 
 FOLDER = Path(__file__).parents[2] / "examples"
@@ -234,6 +234,8 @@ def test_what_was_not_compiled_whole_says_so():
     rows = [Row(name, "", (dynamic, cell)) for name, cell in (("a", pieces), ("b", eager))]
     matrix = Matrix(("dyngraph", "torch.compile"), tuple(rows))
     assert "runs 2 (1 in pieces, 1 uncompiled)" in _did(matrix, "torch.compile")
+    assert "left for Python in the middle" in _legend(matrix, 100)
+    assert "left for Python" not in _legend(Matrix(("dyngraph",), (Row("a", "", (dynamic,)),)), 100)
 
 
 def test_each_program_has_a_process_of_its_own(tmp_path):

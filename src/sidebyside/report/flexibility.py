@@ -17,8 +17,6 @@ SCHEMA = 1
 
 LEGEND = (
     ("120 µs (3)", "ran: dyngraph's results, the time of a call with its gradients; built 3 times"),
-    ("120 µs /4", "ran in pieces: 4 times what was compiled was left for Python in the middle"),
-    ("120 µs eager", "ran, but nothing of it was compiled: Python ran all of it"),
     ("+2 0.50x", "rewritten: 2 lines of code more, half of dyngraph's time"),
     ("SBS-301, refused", "ended with an error, which stands below"),
     ("WRONG, warned", "ran, with results that are not dyngraph's: silently, or with a warning"),
@@ -26,13 +24,19 @@ LEGEND = (
 )
 """What may stand in a cell, and what it means."""
 
+BREAKS = (
+    ("120 µs /4", "ran in pieces: 4 times what was compiled was left for Python in the middle"),
+    ("120 µs eager", "ran, but nothing of it was compiled: Python ran all of it"),
+)
+"""What else may stand there where a compiler leaves parts of a program to Python."""
+
 _NARROWEST = 12
 """Characters that the names of programs have at least."""
 
 
 def matrix_text(matrix: Matrix, width: int = 100) -> str:
     """Return the matrix, its legend, what was said, and what follows from it."""
-    parts = [f"{_table(matrix, width)}\n{_legend(width)}"]
+    parts = [f"{_table(matrix, width)}\n{_legend(matrix, width)}"]
     messages = _messages(matrix, width)
     if messages:
         parts.append("What they said, the first line of each (--json has the whole messages):")
@@ -106,10 +110,11 @@ def cell_text(cell: Cell) -> str:
     return f"{time} ({cell.builds})" if (cell.builds or 0) > 1 else time
 
 
-def _legend(width: int) -> str:
+def _legend(matrix: Matrix, width: int) -> str:
+    broken = any(cell.broken for row in matrix.rows for cell in row.cells)
     return "\n".join(
         textwrap.fill(meaning, width, initial_indent=f"  {mark:<18}", subsequent_indent=" " * 20)
-        for mark, meaning in LEGEND
+        for mark, meaning in (*LEGEND, *(BREAKS if broken else ()))
     )
 
 
