@@ -46,6 +46,12 @@ def backward(
         _run(roots, retain, create_graph, None, None)
         return
     wanted = listed_tensors(inputs, "input")
+    if not wanted:
+        raise ArgumentError(
+            "inputs= names no tensor",
+            cause="backward() would compute nothing",
+            fix="name the tensors to accumulate into, or leave inputs= out for every leaf",
+        )
     nodes = [_wanted_node(t, i) for i, t in enumerate(wanted)]
     found = _run(roots, retain, create_graph, nodes, _path(roots, nodes))
     for node in dict.fromkeys(nodes):

@@ -50,7 +50,7 @@ def gradcheck(
     True
     """
     require_callable(function, "gradcheck")
-    given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    given = _given(inputs)
     xs = [_fresh(x) if isinstance(x, Tensor) and x._node is not None else x for x in given]
     wanted = [x for x in xs if isinstance(x, Tensor) and x._node is not None]
     if not wanted:
@@ -103,7 +103,7 @@ def gradgradcheck(
     Parameters and errors are those of `gradcheck`.
     """
     require_callable(function, "gradgradcheck")
-    given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    given = _given(inputs)
     rng = np.random.default_rng(0)
     with enable_grad():
         outputs = [o for o in _outputs(function(*given)) if o._node is not None]
@@ -121,6 +121,18 @@ def gradgradcheck(
         return tuple(g for g in found if g is not None)
 
     return gradcheck(gradients, (*given, *cotangents), eps, atol, rtol)
+
+
+def _given(inputs: Any) -> tuple[Any, ...]:
+    if isinstance(inputs, Tensor):
+        return (inputs,)
+    if isinstance(inputs, (tuple, list)):
+        return tuple(inputs)
+    raise ArgumentError(
+        f"the inputs are a {type(inputs).__name__}",
+        cause="the function is called with them, and differentiated by those that are tensors",
+        fix="pass a tensor, or a tuple of the function's arguments",
+    )
 
 
 def _fresh(x: Tensor) -> Tensor:
