@@ -1,5 +1,6 @@
 """Control flow in the graph: lazily run, differentiable, nestable, the same bits as dyngraph."""
 
+import functools
 import time
 
 import numpy as np
@@ -16,6 +17,7 @@ from common.errors import (
 )
 
 BACKENDS = ("interpret", "numpy")
+function = functools.partial(sg.function, backend="numpy")
 
 
 def rng():
@@ -56,7 +58,7 @@ def test_gradient_of_cond_is_that_of_the_branch_taken(backend):
 
 
 def test_switch_clamps_its_index():
-    run = sg.function(lambda i, x: sg.switch(i, [lambda v: v, lambda v: v * 2, lambda v: v * 3], x))
+    run = function(lambda i, x: sg.switch(i, [lambda v: v, lambda v: v * 2, lambda v: v * 3], x))
     assert [float(run(np.array(i), np.array(1.0))) for i in (-5, 0, 1, 2, 9)] == [1, 1, 2, 3, 3]
 
 
@@ -117,7 +119,7 @@ def test_scan_has_second_derivatives():
     def dynamic(*a):
         return dg.sum(dg.grad(lambda *b: recurrent(dg, *b), create_graph=True)(*a) ** 2)
 
-    found = sg.function(sg.grad(static))(*arguments)
+    found = function(sg.grad(static))(*arguments)
     expected = dg.grad(dynamic)(*map(dg.tensor, arguments))
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-10)
 
@@ -128,17 +130,17 @@ def test_scan_backwards_and_without_sequences():
 
     x = np.array([1.0, 2.0, 3.0])
     for reverse in (False, True):
-        total, partial = sg.function(lambda x, r=reverse: sums(sg, x, r))(x)
+        total, partial = function(lambda x, r=reverse: sums(sg, x, r))(x)
         expected_total, expected = sums(dg, dg.tensor(x), reverse)
         assert total == expected_total.item()
         assert partial.tolist() == expected.tolist()
-    doubled = sg.function(lambda x: sg.scan(lambda c, _: (c * 2, c), x, length=4))
+    doubled = function(lambda x: sg.scan(lambda c, _: (c * 2, c), x, length=4))
     last, steps = doubled(np.array(1.0))
     assert (float(last), steps.tolist()) == (16.0, [1.0, 2.0, 4.0, 8.0])
 
 
 def test_scan_of_no_steps_returns_arrays_of_its_own():
-    run = sg.function(lambda x, xs: sg.scan(lambda c, e: (c + e, c), x, xs))
+    run = function(lambda x, xs: sg.scan(lambda c, e: (c + e, c), x, xs))
     x = np.array(3.0)
     last, ys = run(x, np.zeros(0))
     assert (float(last), ys.shape) == (3.0, (0,))
@@ -153,10 +155,10 @@ def test_whole_numbers_may_be_carried():
             {"n": xp.asarray(np.array(0)), "x": x},
         )
 
-    run = sg.function(sg.value_and_grad(lambda x: count(sg, x)["x"]))
+    run = function(sg.value_and_grad(lambda x: count(sg, x)["x"]))
     value, slope = run(np.array(20.0))
     assert (value, slope) == (0.625, 1 / 32)
-    assert sg.function(lambda x: count(sg, x))(np.array(20.0))["n"] == 5
+    assert function(lambda x: count(sg, x))(np.array(20.0))["n"] == 5
 
 
 def test_loops_and_branches_nest():
@@ -168,7 +170,7 @@ def test_loops_and_branches_nest():
         return xp.sum(xp.scan(step, x * 0, ys)[0])
 
     x, ys = np.array(1.5), np.array([1.0, -2.0, 3.0])
-    run = sg.function(sg.value_and_grad(lambda *a: program(sg, *a), argnums=(0, 1)))
+    run = function(sg.value_and_grad(lambda *a: program(sg, *a), argnums=(0, 1)))
     value, (dx, dys) = run(x, ys)
     expected, (ex, eys) = dg.value_and_grad(lambda *a: program(dg, *a), argnums=(0, 1))(x, ys)
     assert value == expected.item()
@@ -177,12 +179,12 @@ def test_loops_and_branches_nest():
 
 
 def test_fori_loop_with_bounds_of_the_graph():
-    run = sg.function(lambda n, x: sg.fori_loop(0, n, lambda i, v: v * x, x))
+    run = function(lambda n, x: sg.fori_loop(0, n, lambda i, v: v * x, x))
     assert [float(run(np.array(n), np.array(2.0))) for n in (0, 1, 5)] == [2.0, 4.0, 64.0]
 
 
 def test_map_stacks_results():
-    run = sg.function(lambda xs: sg.map(lambda x: sg.sum(x) * 2, xs))
+    run = function(lambda xs: sg.map(lambda x: sg.sum(x) * 2, xs))
     assert run(np.ones((3, 4))).tolist() == [8.0, 8.0, 8.0]
 
 
@@ -194,7 +196,7 @@ def test_declared_graphs_and_sessions_take_control_flow():
         y = sg.cond(x > 0, lambda: x * w, lambda: -x)
         (dw,) = sg.gradients(y, [w])
         step = w.assign(w - dw)
-    with sg.Session(graph) as session:
+    with sg.Session(graph, backend="numpy") as session:
         assert session.run(y, {x: 3.0}) == 6.0
         session.run(step, {x: 3.0})
         assert w.value == -1.0
@@ -215,7 +217,7 @@ def test_every_pass_keeps_the_results(backend):
 def test_carries_are_stacked_only_for_a_gradient():
     arguments = recurrent_arguments()
     graph = sg.trace(lambda *a: recurrent(sg, *a), *arguments)
-    run = sg.compile(graph.outputs, graph.inputs)
+    run = sg.compile(graph.outputs, graph.inputs, backend="numpy")
     (scan,) = [i for i in run.program.instructions if "keep" in i.attrs]
     assert scan.attrs["keep"] == (False, True)
 
@@ -276,9 +278,7 @@ def test_a_loop_that_never_ends_meets_its_bound(xp):
         return xp.while_loop(lambda c: c > 0, lambda c: c + 1, x, max_steps=50)
 
     with pytest.raises(LoopBoundError, match="50 steps") as caught:
-        (sg.function(forever) if xp is sg else forever)(
-            np.array(1.0) if xp is sg else dg.tensor(1.0)
-        )
+        (function(forever) if xp is sg else forever)(np.array(1.0) if xp is sg else dg.tensor(1.0))
     assert "max_steps" in str(caught.value)
 
 
@@ -286,7 +286,7 @@ def test_an_endless_loop_can_be_interrupted():
     import _thread
     import threading
 
-    run = sg.function(lambda x: sg.while_loop(lambda c: c > 0, lambda c: c + 1, x))
+    run = function(lambda x: sg.while_loop(lambda c: c > 0, lambda c: c + 1, x))
     threading.Timer(0.3, _thread.interrupt_main).start()
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
