@@ -1,4 +1,4 @@
-"""Fences: arrays whose memory ends where no memory is, so that a step beyond them stops the process.
+"""Fences: arrays that end where no memory is, so that a step beyond them stops the process.
 
 What reads or writes outside an array mostly goes unnoticed. Here one end of each array lies at a
 page that may not be touched.

@@ -372,9 +372,9 @@ def _einsum(generator, first):
         label = choice.choice(same) if same and choice.random() < 0.7 else new
         sizes[label] = n
         right += label
-    result = [c for c in dict.fromkeys(left + right) if choice.random() < (0.7)]
+    result = [c for c in dict.fromkeys(left + right) if choice.random() < 0.7]
     choice.shuffle(result)
-    if np.prod([n for n in sizes.values()], dtype=float) > 50 * LARGEST:
+    if np.prod(list(sizes.values()), dtype=float) > 50 * LARGEST:
         return None
     return [first, other], {"subscripts": f"{left},{right}->{''.join(result)}"}
 

@@ -243,7 +243,8 @@ gelu_tanh = register(
         infer=float_infer("gelu_tanh"),
         vjp=(_gelu_tanh_vjp,),
         # cut off where tanh is -1, so that -inf is not multiplied by 0
-        expr=f"0.5 * max({{0}}, -40) * (1 + tanh({{0}} * ({_LINEAR!r} + {_CUBIC!r} * {{0}} * {{0}})))",
+        expr="0.5 * max({0}, -40) * "
+        f"(1 + tanh({{0}} * ({_LINEAR!r} + {_CUBIC!r} * {{0}} * {{0}})))",
         takes_out=True,
         examples=UNARY_EXAMPLES,
         doc="Return gelu with the normal distribution function approximated through tanh.",

@@ -1,0 +1,94 @@
+"""A short run of the random programs, in a process of its own: a crash is a failure like others."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+from tests.staticgraph.evaluation import Expected, compare
+from tests.staticgraph.fences import fenced
+from tests.staticgraph.fuzz import find_difference
+from tests.staticgraph.random_programs import Generator
+from tests.staticgraph.shrinking import describe, shrink
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=500
+    )
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fences are pages of Linux")
+def test_random_programs_are_right_by_every_executor():
+    done = run("tests.staticgraph.fuzz", "--programs", "150", "--seed", "7")
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-3000:]
+    assert "150 programs in" in done.stdout
+    assert "--seed 7" in done.stdout
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fences are pages of Linux")
+@pytest.mark.parametrize(("at_end", "place"), [(True, 5), (False, -1)])
+def test_a_step_over_a_fence_stops_the_process(at_end, place):
+    program = f"""
+import ctypes
+from tests.staticgraph.fences import fenced
+x = fenced((5,), "float32", {at_end})
+x[:] = 1
+ctypes.c_float.from_address(x.ctypes.data + 4 * {place}).value = 1.0
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
+    assert done.returncode < 0
+    assert (fenced((3, 2), "int64", at_end) * 0 == 0).all()
+
+
+def test_a_wrong_result_is_seen_and_made_small(monkeypatch):
+    """An op that computes something else in one backend alone."""
+    from common.op import REGISTRY
+    from staticgraph.backends import load_backend, native
+
+    real = native.build
+
+    def wrong(program, plan):
+        runner = real(program, plan)
+        bad = any(each.op is REGISTRY["tanh"] for each in program.instructions)
+
+        def call(*arrays):
+            return [x + 1 if bad and x.dtype == np.float32 else x for x in runner.call(*arrays)]
+
+        return type(runner)(call)
+
+    monkeypatch.setattr(native, "build", wrong)
+    assert load_backend("native") is native
+    for seed in range(200):
+        made = Generator(seed).make()
+        uses = [each.op.name for each in made.program.instructions]
+        if "tanh" in uses and len(uses) > 5 and find_difference(made):
+            break
+    small = shrink(made, lambda each: bool(find_difference(each)))
+    assert [each.op.name for each in small.program.instructions] == ["tanh"]
+    assert "tanh" in describe(small)
+
+
+def test_one_seed_is_one_program():
+    one, other = Generator(11).make(), Generator(11).make()
+    assert describe(one) == describe(other)
+    assert describe(one) != describe(Generator(12).make())
+
+
+def test_comparisons_see_what_is_wrong():
+    exact = Expected(np.array([1.0, np.nan, np.inf]), None, np.zeros(3, bool))
+    assert not compare(exact, exact.array.copy())
+    for place, wrong in ((0, 1.0000001), (1, 0.0), (2, -np.inf), (0, np.nan)):
+        result = exact.array.copy()
+        result[place] = wrong
+        assert "1 of 3 wrong" in compare(exact, result)
+    assert "float32" in compare(exact, exact.array.astype("float32"))
+    near = exact._replace(bound=np.full(3, 0.1))
+    assert not compare(near, np.array([1.05, np.nan, np.inf]))
+    assert "allowed 0.1" in compare(near, np.array([1.2, np.nan, np.inf]))
