@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from staticgraph.backends.native.planning import NativePlan
 
 Form = Loop | Choice
+APART = 1088
+"""Bytes by which arrays that a loop goes through together are moved against each other."""
 UNKNOWN_STEPS = 1000
 """How many steps a loop is reckoned to have whose number nobody knows."""
 
@@ -72,18 +74,26 @@ class Result(Stored):
 def scratch_sizes(controlled: Controlled) -> list[int]:
     """Return the bytes of each place that is needed while it runs.
 
-    There is an arena for each region; then, for a loop, two places for each carry, one for each
-    result of a step that is not kept, and one for what the condition gives.
+    There is an arena for each region; then, for a loop, two places for each carry that is not
+    overwritten, one for each result of a step that is not kept, and one for what the condition
+    gives.
     """
     form, plans = controlled.form, controlled.plans
     sizes = [plan.arena_bytes for plan in plans]
     if isinstance(form, Loop):
         body = plans[0].results
-        for result in body[: form.carries]:
-            sizes += [result.nbytes, result.nbytes]
+        for i, result in enumerate(body[: form.carries]):
+            sizes += [] if i in in_place(controlled) else [result.nbytes, result.nbytes]
         sizes += [result.nbytes for result in unkept(controlled)]
         sizes += [result.nbytes for result in plans[-1].results if form.condition is not None]
-    return [max(size, 1) for size in sizes]
+    # a load that follows a store to the same place in another page waits for it: keep them apart
+    return [size + APART for size in sizes]
+
+
+def in_place(controlled: Controlled) -> set[int]:
+    """Return the carries of a loop that each step overwrites: they are where the result will be."""
+    pairs = controlled.plans[0].overwritable.items()
+    return {output for output, read in pairs if output == read}
 
 
 def unkept(controlled: Controlled) -> list[Definition]:

@@ -17,6 +17,7 @@ from staticgraph.backends.native.elements import FLOAT16, FLOAT32, DType, Unsupp
 from staticgraph.backends.native.expressions import expression_cost, numeric_attrs
 from staticgraph.backends.native.movement import Piece, Steps, find_pieces, find_view
 from staticgraph.backends.native.scalars import check_expression
+from staticgraph.effects import has_effect
 from staticgraph.program import Instruction, Program, Value
 
 SUM = "{0} + {1}"
@@ -179,10 +180,13 @@ class Definitions:
     of : dict of Value to Definition
     reasons : list of (Instruction, str)
         What is left to NumPy, and why.
+    effects : list of Definition
+        What is to be computed even if nothing reads it.
     """
 
     of: dict[Value, Definition]
     reasons: list[tuple[Instruction, str]]
+    effects: list[Definition]
 
 
 def define(program: Program) -> Definitions:
@@ -197,7 +201,8 @@ def define(program: Program) -> Definitions:
         maker.of[value] = _constant(array)
     for instruction in program.instructions:
         maker.add(instruction)
-    return Definitions(maker.of, maker.reasons)
+    effects = [maker.of[i.output] for i in program.instructions if has_effect(i.op, i.attrs)]
+    return Definitions(maker.of, maker.reasons, effects)
 
 
 def _constant(array: Array) -> Definition:
@@ -219,6 +224,8 @@ class _Maker:
         operands = tuple([self.of[value] for value in instruction.inputs])
         type_ = instruction.output.type
         try:
+            if instruction.op.effect:
+                raise Unsupported("it does something besides computing")
             if instruction.op.kind is Kind.CONTROL:
                 self.of[instruction.output] = _controlled(instruction, operands)
                 return

@@ -57,9 +57,9 @@ class Grouping:
     index: dict[Definition, int]
 
 
-def group(results: Sequence[Definition]) -> Grouping:
-    """Return the steps that compute `results`."""
-    reachable = _reachable(results)
+def group(results: Sequence[Definition], effects: Sequence[Definition] = ()) -> Grouping:
+    """Return the steps that compute `results`, and `effects`, which nothing need read."""
+    reachable = _reachable([*results, *effects])
     wanted = {base_of(result) for result in results}
     for definition in reachable:
         if isinstance(definition, Stored):

@@ -19,6 +19,7 @@ from staticgraph.backends.native.expansion import expand
 from staticgraph.backends.native.exploration import Node
 from staticgraph.backends.native.grouping import Grouping, group
 from staticgraph.backends.native.loops import Nest, plan_nest
+from staticgraph.backends.native.reuse import find_overwritten
 from staticgraph.backends.native.roots import Call, Kernel, Step, base_of
 from staticgraph.backends.native.selections import Gathered
 from staticgraph.backends.native.target import Target, host_target
@@ -67,6 +68,8 @@ class NativePlan(BufferPlan):
         What nothing outside its kernel reads.
     scratch : dict of Definition to list of Location
         What loops and branches use while they run; see `scratch_sizes`.
+    overwritable : dict of int to int
+        For each output that may be made in the memory of an owned input, the number of the input.
     """
 
     target: Target
@@ -80,6 +83,7 @@ class NativePlan(BufferPlan):
     held: set[Definition]
     unread: set[Definition]
     scratch: Mapping[Definition, list[Location]]
+    overwritable: Mapping[int, int]
     program: Program
 
     @property
@@ -95,7 +99,7 @@ def make_plan(program: Program) -> NativePlan:
     definitions = define(expanded)
     of = definitions.of
     results = _separate_results([of[value] for value in program_results(expanded)])
-    grouping = group(results)
+    grouping = group(results, definitions.effects)
     nests = {
         step: plan_nest(step, grouping.index, target)
         for step in grouping.steps
@@ -129,6 +133,7 @@ def make_plan(program: Program) -> NativePlan:
         held=layout.held,
         unread=layout.unread,
         scratch=layout.scratch,
+        overwritable=_overwritable(expanded, definitions, results, layout),
         program=expanded,
     )
 
@@ -194,10 +199,15 @@ class _Layout:
         self.total = 0
         self.last: dict[Definition, int] = {}
         self.first: dict[Definition, int] = {}
-        self.final: dict[Definition, Definition] = {}  # of a sum in place: what it becomes
+        self.final: dict[Definition, Definition] = {}  # whose memory a value shares
+        self.overwritten: dict[Definition, list[Definition]] = {}
 
     def plan(self) -> None:
-        self._find_sums()
+        self._find_lives()  # which also finds what is not read
+        self.overwritten = find_overwritten(self.steps, self.nests)
+        self._share_memory()
+        self.first.clear()
+        self.last.clear()
         self._find_lives()
         dying: dict[int, list[Definition]] = {}
         for definition, number in self.last.items():
@@ -237,12 +247,22 @@ class _Layout:
         for addend, final in self.final.items():
             self.locations[addend] = self.locations[final]
 
-    def _find_sums(self) -> None:
-        """Let what is added to in place share the memory of the whole sum."""
+    def _share_memory(self) -> None:
+        """Let what is added to, or overwritten, be where the value is that it becomes."""
         for step in reversed(self.steps):
-            if isinstance(step, Call) and step.definition.addend is not None:
-                whole = self.final.get(step.definition, step.definition)
-                self.final[step.definition.addend] = whole
+            if isinstance(step, Call):
+                if step.definition.addend is not None:
+                    self._become(step.definition.addend, step.definition)
+                continue
+            for root in step.roots:
+                for read in self.overwritten.get(root.storage, ()):
+                    own = read in self.last and read not in self.locations
+                    if own and read not in self.final and root.storage not in self.unread:
+                        self._become(read, root.storage)
+                        break
+
+    def _become(self, definition: Definition, later: Definition) -> None:
+        self.final[definition] = self.final.get(later, later)
 
     def _place(self, nbytes: int) -> Location:
         return Location(self.arena_slot, self.arena.take(nbytes))
@@ -250,8 +270,8 @@ class _Layout:
     def _written(self, step: Step) -> list[Definition]:
         if isinstance(step, Call):
             return [self.final.get(each, each) for each in _results(step)]
-        found = [root.storage for root in step.roots if self.first[root.storage] == step.index]
-        return list(dict.fromkeys(found))
+        written = [self.final.get(root.storage, root.storage) for root in step.roots]
+        return list(dict.fromkeys([each for each in written if self.first[each] == step.index]))
 
     def _find_lives(self) -> None:
         read: set[Definition] = set(self.locations)
@@ -287,6 +307,27 @@ class _Layout:
             definition = self.final.get(each, each)
             self.first.setdefault(definition, number)
             self.last[definition] = number
+
+
+def _overwritable(
+    program: Program,
+    definitions: Definitions,
+    results: list[Definition],
+    layout: _Layout,
+) -> dict[int, int]:
+    owned = {
+        definitions.of[value]: number
+        for number, value in enumerate(program.inputs)
+        if value in program.owned
+    }
+    shared = set(layout.final.values())
+    found = {}
+    for number in range(len(program.outputs)):
+        result = base_of(results[number])
+        for read in layout.overwritten.get(result, ()):
+            if read in owned and result not in shared:
+                found[number] = owned[read]
+    return found
 
 
 def _results(step: Call) -> list[Definition]:

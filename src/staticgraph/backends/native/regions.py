@@ -9,6 +9,7 @@ from staticgraph.backends.native.control import (
     Controlled,
     constants_inside,
     controls_of,
+    in_place,
     plan_work,
     unkept,
 )
@@ -166,8 +167,13 @@ class _ControlWriter:
         code = self.code
         regions = len(self.names)
         carries = self.controlled.plans[0].results[: form.carries]
-        places = self.scratch[regions : regions + 2 * form.carries]
-        spare = iter(self.scratch[regions + 2 * form.carries :])
+        spare = iter(self.scratch[regions:])
+        # the two places of each carry that a step does not overwrite
+        places: dict[int, tuple[Register, Register]] = {
+            i: (next(spare), next(spare))
+            for i in range(form.carries)
+            if i not in in_place(self.controlled)
+        }
         spares = {result: next(spare) for result in unkept(self.controlled)}
         body = self._frame(0)
         frames = [body]
@@ -185,9 +191,14 @@ class _ControlWriter:
         now = [code.allocate("ptr", 1) for _ in carries]
         following = [code.allocate("ptr", 1) for _ in carries]
         code.store(code.constant(0, "i64"), count)
-        for i in range(form.carries):
-            code.store(self.operands[i], now[i])
-            code.store(places[2 * i], following[i])
+        for i, carry in enumerate(carries):
+            if i in places:
+                code.store(self.operands[i], now[i])
+                code.store(places[i][0], following[i])
+                continue
+            self._copy(self._last(i), self.operands[i], carry.nbytes)
+            code.store(self._last(i), now[i])
+            code.store(self._last(i), following[i])
         head, go, done = (code.new_label() for _ in range(3))
         code.jump(head)
         mark = code.mark()
@@ -210,8 +221,10 @@ class _ControlWriter:
         body.call()
         self._leave_if_failed(done)
         for i in range(form.carries):
+            if i not in places:
+                continue
             written = code.load(following[i], "ptr")
-            first, second = places[2 * i : 2 * i + 2]
+            first, second = places[i]
             code.store(written, now[i])
             code.store(code.select(written.equals(first), second, first), following[i])
         code.store(step + 1, count)
@@ -219,10 +232,15 @@ class _ControlWriter:
         code.forget(mark)
         code.begin_block(done)
         for i, carry in enumerate(carries):
-            result = self.results[i]
-            assert result is not None
-            self._copy(result, code.load(now[i], "ptr"), carry.nbytes)
+            if i in places:
+                self._copy(self._last(i), code.load(now[i], "ptr"), carry.nbytes)
         code.statement("ret void")
+
+    def _last(self, number: int) -> Register:
+        """Return where the last value of a carry is to be."""
+        result = self.results[number]
+        assert result is not None
+        return result
 
     def _write_step(
         self,

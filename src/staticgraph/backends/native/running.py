@@ -250,7 +250,9 @@ class State:
             return np.full(definition.shape, number, definition.dtype)
         if location.slot == self.plan.arena_slot:
             return np.ndarray(definition.shape, definition.dtype, self.arena, location.offset)
-        return self.arrays[location.slot].reshape(definition.shape)
+        # another value may have been there, whose elements are as long
+        there = self.arrays[location.slot].reshape(-1).view(definition.dtype)
+        return there.reshape(definition.shape)
 
 
 def _output_shape(definition: Definition) -> tuple[int, ...]:
