@@ -32,6 +32,17 @@ def _silenced(value: Any) -> Any:
     return value.silent() if _holds_effect(value) else value
 
 
+def with_effects_of(attrs: Mapping[str, Any], silent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return attributes `silent`, with regions that have effects where those of `attrs` have."""
+    return {name: _with_effects_of(attrs[name], value) for name, value in silent.items()}
+
+
+def _with_effects_of(loud: Any, value: Any) -> Any:
+    if isinstance(value, tuple) and isinstance(loud, tuple) and len(value) == len(loud):
+        return tuple(map(_with_effects_of, loud, value))
+    return value.audible() if _holds_effect(loud) else value
+
+
 def computable_effects(nodes: Iterable[Node], needed: set[Node], fed: set[Node]) -> list[Node]:
     """Return the effects among `nodes` that nothing needs and that can be computed all the same.
 

@@ -117,6 +117,12 @@ class Region:
             self._silent = Region(self.graph, self.inputs, self.outputs, self.source, quiet=True)
         return self._silent
 
+    def audible(self) -> Region:
+        """Return this region with the effects that are declared in it."""
+        if not self.quiet:
+            return self
+        return Region(self.graph, self.inputs, self.outputs, self.source, owned=self.owned)
+
     def with_outputs(self, more: Sequence[Node]) -> Region:
         """Return a region that gives `more` nodes of its graph, behind its outputs."""
         outputs = (*self.outputs, *more)

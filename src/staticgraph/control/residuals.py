@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from common.op import Kind
 from staticgraph.control.region import Pullback, Region
+from staticgraph.effects import with_effects_of
 from staticgraph.layout import find_layouts
 from staticgraph.lower import lower
 from staticgraph.node import Node
@@ -91,7 +92,8 @@ class _Copies:
         if known is None:
             copied = node.operands[0]
             several = self.known[copied]
-            several.attrs, several.type = copied.attrs, copied.type
+            several.attrs = with_effects_of(several.attrs, copied.attrs)
+            several.type = copied.type
             with self.body.graph:
                 known = self.body.graph.add_op(ITEM, (several,), node.attrs)
             self.known[node] = known
