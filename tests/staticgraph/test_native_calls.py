@@ -155,6 +155,19 @@ def test_an_index_out_of_range_leaves_nothing_wrong():
         np.testing.assert_array_equal(run(x, np.array([3, -1])), x[[3, 3]] * 2)
 
 
+def test_results_that_no_memory_can_hold_leave_nothing():
+    with sg.Graph():
+        x = sg.placeholder("x", (1,))
+        run = sg.compile([x + 1, sg.broadcast_to(x, (1 << 42,)) + 1], [x], backend="native")
+    x = np.ones(1, "float32")
+    before = sys.getrefcount(x), sys.getrefcount(x.dtype)
+    for _ in range(100):
+        with pytest.raises(MemoryError):
+            run(x)
+    after = sys.getrefcount(x), sys.getrefcount(x.dtype)
+    assert max(b - a for a, b in zip(before, after, strict=True)) < 10
+
+
 def test_outputs_are_arranged_as_asked_for():
     with sg.Graph():
         x = sg.placeholder("x", (2,))
@@ -222,7 +235,7 @@ def test_many_calls_leave_no_objects_and_no_memory(kind):
         gc.collect()
         grown.append(tracemalloc.get_traced_memory()[0] - start)
     tracemalloc.stop()
-    assert min(grown) < calls / 10
+    assert min(grown) < 4000
     after = [sys.getrefcount(each) for each in counted]
     assert max(b - a for a, b in zip(before, after, strict=True)) < 50
 
