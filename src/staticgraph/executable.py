@@ -12,7 +12,7 @@ import numpy as np
 from common.errors import GraphError
 from common.tree import LEAF, Structure, flatten, unflatten
 from common.types import Array
-from staticgraph.backends import Runner, load_backend
+from staticgraph.backends import Runner, default_backend, load_backend
 from staticgraph.backends.interpret import Hook
 from staticgraph.backends.source import SourceWriter
 from staticgraph.control.binding import bind_regions
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 
 
 _OF_DEBUGGING = frozenset({"break_at", "inspect", "trace", "values", "watch_nan"})
-
-
-DEFAULT_BACKEND = "numpy"
-"""Exact by default: whoever asks for machine code also accepts another rounding."""
 
 
 class Executable:
@@ -202,8 +198,9 @@ def compile(
     inputs : iterable of Node or str, optional
         What a call passes, in order; by default all placeholders of the graph, as declared.
     backend : str, optional
-        ``"numpy"``, the default, whose results are dyngraph's to the last bit; ``"native"``,
-        machine code, quicker and equal within a documented bound; or ``"interpret"``.
+        ``"native"``, machine code, equal to dyngraph within a documented bound, which is the
+        default where llvmlite and SciPy are installed; ``"numpy"``, the default elsewhere, whose
+        results are dyngraph's to the last bit; or ``"interpret"``, instruction by instruction.
     passes : sequence of callable, optional
         By default `DEFAULT_PASSES`; see `without`.
     verify : bool
@@ -259,7 +256,7 @@ def compile(
         backend, passes = "interpret", passes or ()
         debugger = debugging.Debugger(graph, passes, hooks, verify)
         make = partial(debugging.DebugExecutable, debugger)
-    name = DEFAULT_BACKEND if backend is None else backend
+    name = default_backend() if backend is None else backend
     loaded = load_backend(name)
     records: list[PassRecord] = []
 

@@ -15,6 +15,8 @@ import difflib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from common.errors import BackendError
@@ -67,6 +69,20 @@ BACKENDS: dict[str, str] = {
     "native": "staticgraph.backends.native",
 }
 """The module of each backend; imported when it is first used."""
+
+
+@lru_cache(maxsize=1)
+def default_backend() -> str:
+    """Return the backend that is used where none is named: machine code where it can be made."""
+    if any(find_spec(package) is None for package in ("llvmlite", "scipy")):
+        return "numpy"
+    from staticgraph.backends.native.target import host_target
+
+    try:
+        host_target()
+    except BackendError:
+        return "numpy"
+    return "native"
 
 
 def load_backend(name: str) -> Backend:

@@ -44,6 +44,11 @@ class Controlled(Stored):
     results: tuple[Result | None, ...] = ()
 
     @property
+    def written(self) -> tuple[Definition, ...]:
+        """The results."""
+        return tuple([result for result in self.results if result is not None])
+
+    @property
     def is_endless(self) -> bool:
         """Whether nothing but its data bounds how often it, or a loop inside, goes round."""
         own = isinstance(self.form, Loop) and self.form.condition is not None

@@ -92,6 +92,11 @@ class Stored(Definition):
         """Whether what computes it can add to what is in memory."""
         return False
 
+    @property
+    def written(self) -> tuple[Definition, ...]:
+        """What is in memory once it is computed."""
+        return (self,)
+
 
 @dataclass(eq=False, slots=True, repr=False)
 class Uniform(Definition):

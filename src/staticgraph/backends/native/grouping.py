@@ -187,7 +187,7 @@ class _Grouper:
         root.leaves = [n for n in root.nodes if n.leaf and not isinstance(n.definition, Uniform)]
 
     def _kernel_for(self, root: Root) -> Kernel:
-        read = [leaf.definition for leaf in root.leaves] + _gathered_from(root)
+        read = [leaf.definition for leaf in root.leaves] + gathered_from(root)
         earliest = max([self.index.get(base_of(each), -1) for each in read], default=-1)
         same = self._with.get(root.extents, ())[-RECENT:]
         candidates = [*same, *self._rows_kernels(root.extents)]
@@ -230,7 +230,7 @@ class _Grouper:
         ):
             # a reduction of more axes can be gathered beside one of fewer, not the other way round
             return False
-        if any(self.index.get(base_of(each), -1) == kernel.index for each in _gathered_from(root)):
+        if any(self.index.get(base_of(each), -1) == kernel.index for each in gathered_from(root)):
             return False
         shares = prod(kernel.extents) <= SMALL_SIZE
         for leaf in root.leaves:
@@ -256,7 +256,7 @@ RECENT = 16
 """How many steps back a kernel is looked for that counts its rows alike."""
 
 
-def _gathered_from(root: Root) -> list[Definition]:
+def gathered_from(root: Root) -> list[Definition]:
     """Return what is read at computed positions."""
     return [
         n.definition.source for n in root.nodes if isinstance(n.definition, Gathered) and not n.leaf

@@ -21,6 +21,7 @@ from staticgraph.backends.native.grouping import Grouping, group
 from staticgraph.backends.native.loops import Nest, plan_nest
 from staticgraph.backends.native.reuse import find_overwritten
 from staticgraph.backends.native.roots import Call, Kernel, Step, base_of
+from staticgraph.backends.native.schedule import schedule
 from staticgraph.backends.native.selections import Gathered
 from staticgraph.backends.native.target import Target, host_target
 from staticgraph.memory import BufferPlan, _Arena
@@ -99,7 +100,7 @@ def make_plan(program: Program) -> NativePlan:
     definitions = define(expanded)
     of = definitions.of
     results = _separate_results([of[value] for value in program_results(expanded)])
-    grouping = group(results, definitions.effects)
+    grouping = schedule(group(results, definitions.effects), results)
     nests = {
         step: plan_nest(step, grouping.index, target)
         for step in grouping.steps
@@ -269,7 +270,7 @@ class _Layout:
 
     def _written(self, step: Step) -> list[Definition]:
         if isinstance(step, Call):
-            return [self.final.get(each, each) for each in _results(step)]
+            return [self.final.get(each, each) for each in step.definition.written]
         written = [self.final.get(root.storage, root.storage) for root in step.roots]
         return list(dict.fromkeys([each for each in written if self.first[each] == step.index]))
 
@@ -278,7 +279,7 @@ class _Layout:
         for number, step in enumerate(self.steps):
             if isinstance(step, Call):
                 operands = {base_of(each) for each in step.definition.operands}
-                self._use([*_results(step), *operands], number)
+                self._use([*step.definition.written, *operands], number)
                 read |= operands
                 continue
             self._use([root.storage for root in step.roots], number)
@@ -328,13 +329,6 @@ def _overwritable(
             if read in owned and result not in shared:
                 found[number] = owned[read]
     return found
-
-
-def _results(step: Call) -> list[Definition]:
-    """Return what a call writes."""
-    if isinstance(step.definition, Controlled):
-        return [result for result in step.definition.results if result is not None]
-    return [step.definition]
 
 
 def _described(

@@ -23,6 +23,7 @@ def find_worth_storing(steps: Iterable[Step], stored: Collection[Definition]) ->
     to be stored is computed once already.
     """
     costs: dict[Definition, int] = {}
+    nodes: dict[Definition, Node] = {}
     tops: dict[Definition, set[_Instance]] = {}
     parents: dict[tuple[Definition, _Instance], list[tuple[Definition, _Instance]]] = {}
     instances: dict[Definition, set[_Instance]] = {}
@@ -36,6 +37,7 @@ def find_worth_storing(steps: Iterable[Step], stored: Collection[Definition]) ->
                 made = (step.index, _canonical(node.position))
                 place = (node.definition, made)
                 costs[node.definition] = node.cost
+                nodes[node.definition] = node
                 instances.setdefault(node.definition, set()).add(made)
                 if node.definition is top:
                     tops.setdefault(top, set()).add(made)
@@ -59,7 +61,25 @@ def find_worth_storing(steps: Iterable[Step], stored: Collection[Definition]) ->
         if len(found) > 1 or any((definition, made) in repeated for made in found):
             chosen.add(definition)
             live[definition] = {min(found)}
-    return chosen
+    return _without_cheap(chosen, nodes)
+
+
+def _without_cheap(chosen: set[Definition], nodes: dict[Definition, Node]) -> set[Definition]:
+    """Leave out what takes little to compute from the others that are stored."""
+    kept: set[Definition] = set()
+    for definition in sorted(chosen, key=lambda each: each.order):
+        cost, seen = 0, {nodes[definition]}
+        stack = [nodes[definition]]
+        while stack and cost < RECOMPUTED_COST:
+            node = stack.pop()
+            cost += max(node.cost - sum(child.cost for child in node.children), 1)
+            for child in node.children:
+                if not child.leaf and child.definition not in kept and child not in seen:
+                    seen.add(child)
+                    stack.append(child)
+        if cost >= RECOMPUTED_COST:
+            kept.add(definition)
+    return kept
 
 
 def _canonical(position: Position) -> Position:
