@@ -146,7 +146,11 @@ def main(arguments=None):
     failures, started = 0, time.perf_counter()
     for number in range(options.programs):
         # written before it runs: a crash leaves it on the screen
-        print(f"\rprogram {number}, seed {first + number} ", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty() or number % 1000 == 0:
+            end = "" if sys.stderr.isatty() else "\n"
+            print(
+                f"\rprogram {number}, seed {first + number} ", end=end, file=sys.stderr, flush=True
+            )
         report = check(first + number)
         if report:
             failures += 1

@@ -169,7 +169,8 @@ class _Entry:
         results: list[Register] = []
         for type_ in signature.results:
             made = self._new_array(type_, array_type)
-            failed = self._cleanup(variables, results, "")
+            # out of memory: the slow way fails, too, and says where
+            failed = self._cleanup(variables, results, self.slow, clear=True)
             self._require(~made.is_null(), failed)
             results.append(made)
         slots = self.word("slots")
@@ -187,9 +188,18 @@ class _Entry:
             self.call("Py_DecRef", "void", held)
         self._return(results[: len(signature.outputs)])
 
-    def _cleanup(self, variables: list[Register], results: list[Register], then: str) -> str:
-        """Write a block that lets go of objects, and goes on at `then` or returns an error."""
-        if not variables and not results and then:
+    def _cleanup(
+        self,
+        variables: list[Register],
+        results: list[Register],
+        then: str,
+        clear: bool = False,
+    ) -> str:
+        """Write a block that lets go of objects, and goes on at `then` or returns an error.
+
+        With `clear` an exception that is set is dropped.
+        """
+        if not variables and not results and then and not clear:
             return then
         label, here = self.code.new_label(), self.code.block
         # written behind a jump over it, and so never reached from above
@@ -199,6 +209,8 @@ class _Entry:
         self.code.begin_block(label)
         for held in (*variables, *results):
             self.call("Py_DecRef", "void", held)
+        if clear:
+            self.call("PyErr_Clear", "void")
         if then:
             self.code.jump(then)
         else:

@@ -38,6 +38,7 @@ FUNCTIONS = (
     "PyEval_RestoreThread",
     "PyObject_GetAttr",
     "PyObject_SetAttr",
+    "PyErr_Clear",
 )
 """The functions of CPython that are called, all of its stable interface."""
 _ARRAY_TYPE, _NEW_FROM_DESCR = 2, 94

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import RunError
+from common.errors import RunError, SideBySideError
 from common.tree import LEAF, Structure, flatten, unflatten
 from common.types import Array
 from staticgraph.backends.native.blas import blas_addresses
@@ -41,6 +41,7 @@ from staticgraph.backends.native.slots import (
 from staticgraph.backends.native.target import Library
 from staticgraph.failures import raise_explained
 from staticgraph.memory import ALIGNMENT
+from staticgraph.program import Instruction
 
 
 class Machine:
@@ -308,12 +309,25 @@ def make_call(machine: Machine) -> Callable[..., list[Array]]:
 
     def call(*inputs: Array) -> list[Array]:
         try:
-            state = idle.pop()
-        except IndexError:
-            state = State(machine)
-        try:
-            return state.run(*inputs)
-        finally:
-            idle.append(state)
+            try:
+                state = idle.pop()
+            except IndexError:
+                state = State(machine)
+            try:
+                return state.run(*inputs)
+            finally:
+                idle.append(state)
+        except MemoryError as error:
+            largest = _largest_instruction(machine.plan)
+            if largest is None or isinstance(error, SideBySideError):
+                raise
+            raise_explained(largest, error)
 
     return call
+
+
+def _largest_instruction(plan: NativePlan) -> Instruction | None:
+    """Return what makes the largest value that is in memory."""
+    made = [each for each in (*plan.locations, *plan.results) if each.instruction is not None]
+    largest = max(made, key=lambda each: each.nbytes, default=None)
+    return None if largest is None else largest.instruction
