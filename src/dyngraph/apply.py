@@ -6,6 +6,7 @@ Operations of one and of two operands have an entry of fixed arity, made once an
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -25,14 +26,16 @@ from dyngraph.tape import (
     Node,
     UnaryGradFn,
     grad_fn_type,
-    new,
     tick,
 )
-from dyngraph.tensor import Tensor, numeric
+from dyngraph.tensor import Tensor, numeric, tensor_of
 from dyngraph.versions import storage_of
 
 ndarray = np.ndarray
 asarray = np.asarray
+
+_MISSING: Any = object()
+"""Stands for an operand that was not passed: a default costs nothing where all are passed."""
 
 _scalars: dict[Any, Array] = {}
 _SCALARS_KEPT = 1024
@@ -91,7 +94,7 @@ def make_unary(op: Op) -> Callable[[Any], Any]:
     node_type = grad_fn_type(op, UnaryGradFn)
     nothing = (None,)
 
-    def apply(x: Any) -> Any:
+    def apply(x: Any = _MISSING) -> Any:
         if type(x) is not Tensor:
             return lift(op, (x,), {})
         array = x._array
@@ -101,13 +104,13 @@ def make_unary(op: Op) -> Callable[[Any], Any]:
             raise explain(op, (x,), {}, error) from None
         if type(result) is not ndarray:
             result = asarray(result)
-        out = new(Tensor)
+        out = Tensor()
         out._array = result
         edge = x._node
         if edge is None or not differentiable or (special.count and not is_grad_enabled()):
             out._node = None
             return out
-        node = new(node_type)
+        node = node_type()
         node.edges = (edge,)
         node.out = result if saves_out else None
         node.operands = (array,) if saves_x else nothing
@@ -134,7 +137,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
     to_array = _scalar_of_any_size if _compares(op) else _scalar
     nothing = (None, None)
 
-    def apply(x: Any, y: Any) -> Any:
+    def apply(x: Any = _MISSING, y: Any = _MISSING) -> Any:
         weak = False  # whether one operand is a Python number, which no gradient needs fitting for
         if type(x) is Tensor:
             x_array = x._array
@@ -162,7 +165,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
             raise explain(op, (x, y), {}, error) from None
         if type(result) is not ndarray:
             result = asarray(result)
-        out = new(Tensor)
+        out = Tensor()
         out._array = result
         if (
             (x_edge is None and y_edge is None)
@@ -171,7 +174,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
         ):
             out._node = None
             return out
-        node: Any = new(node_type)
+        node: Any = node_type()
         node.edges = (x_edge, y_edge)
         if saves_nothing:
             node.out = None
@@ -249,13 +252,11 @@ def make_attributed(op: Op) -> Callable[..., Any]:
         array = x._array
         try:
             result = kernel(array, **attrs)
-        except SideBySideError as error:
-            raise error.with_context(op.name) from None
         except Exception as error:
             raise explain(op, (x,), attrs, error) from None
         if type(result) is not ndarray:
             result = asarray(result)
-        out = new(Tensor)
+        out = Tensor()
         out._array = result
         edge = x._node
         if edge is None or rule is None or (special.count and not is_grad_enabled()):
@@ -265,7 +266,7 @@ def make_attributed(op: Op) -> Callable[..., Any]:
                 raise _complex_error(op)
             out._node = None
         else:
-            node: Any = new(node_type)
+            node: Any = node_type()
             node.edges = (edge,)
             node.out = _keep(result, need_out)
             node.operands = (_keep(array, need_x),)
@@ -299,15 +300,13 @@ def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
     arrays, edges, tracked = unwrap(op, operands)
     try:
         result = op.kernel(*arrays, **attrs)
-    except SideBySideError as error:
-        raise error.with_context(op.name) from None
     except Exception as error:
         raise explain(op, operands, attrs, error) from None
     if type(result) is tuple:
-        return tuple(Tensor(array, None) for array in result)
+        return tuple(tensor_of(array) for array in result)
     if type(result) is not ndarray:
         result = asarray(result)
-    out = new(Tensor)
+    out = Tensor()
     out._array = result
     out._node = None
     if tracked and op.rules and is_grad_enabled() and result.dtype.kind in "fc":
@@ -334,7 +333,7 @@ def record(
     flowing, needs_out, needs = _plan(op, tuple([edge is not None for edge in edges]))
     if not any(flowing):
         return None
-    node: Any = new(node_type_of(op))
+    node: Any = node_type_of(op)()
     node.edges = (
         tuple(edges)
         if all(flowing)
@@ -420,14 +419,19 @@ def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[Node | 
 
 def lift(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     """Run an op on operands that may hold no Tensor at all; the result is a Tensor."""
+    if operands and operands[-1] is _MISSING:
+        op.bind(tuple([x for x in operands if x is not _MISSING]), {})  # says which is missing
     apply = executor_of(operands)
     return (apply or apply_general)(op, operands, attrs)
 
 
-def _named(apply: Callable[..., Any], op: Op) -> Callable[..., Any]:
+def _named(apply: Any, op: Op) -> Callable[..., Any]:
     apply.__name__ = apply.__qualname__ = op.name
     apply.__doc__ = op.doc
-    return apply
+    if apply.__defaults__:
+        parameters = inspect.signature(apply).parameters.values()
+        apply.__signature__ = inspect.Signature([p.replace(default=p.empty) for p in parameters])
+    return apply  # type: ignore[no-any-return]
 
 
 FAST: dict[Op, Callable[..., Any]] = {}

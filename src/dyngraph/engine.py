@@ -27,7 +27,7 @@ from common.types import TensorType
 from dyngraph import failures, mode, versions
 from dyngraph.arguments import listed_tensors
 from dyngraph.tape import AccumulateGrad, Dropped, Freed, GradFn, Node, extra_of
-from dyngraph.tensor import Tensor, numeric
+from dyngraph.tensor import Tensor, numeric, tensor_of
 
 
 def backward(
@@ -125,7 +125,7 @@ def grad(
                 if policy == "raise":
                     raise error
                 warn(failures.warning_of(error))
-            grads.append(Tensor(np.zeros(x.shape, x.dtype), None))
+            grads.append(tensor_of(np.zeros(x.shape, x.dtype)))
     return tuple(grads)
 
 
@@ -174,7 +174,7 @@ def _roots(
                     cause="a cotangent holds one number for each element of the result",
                     fix="pass gradient= of the result's shape",
                 )
-        roots.append((node, Tensor(g, None) if create_graph and not isinstance(g, Tensor) else g))
+        roots.append((node, tensor_of(g) if create_graph and not isinstance(g, Tensor) else g))
     return roots
 
 
@@ -286,18 +286,18 @@ def _saved_tensors(node: GradFn) -> tuple[Any, tuple[Any, ...]]:
     assert node.operands is not None
     out = node.out
     if isinstance(out, np.ndarray):
-        out = Tensor(out, node)
+        out = tensor_of(out, node)
     operands: list[Any] = []
     for position, operand in enumerate(node.operands):
         if isinstance(operand, np.ndarray):
-            operands.append(Tensor(operand, node.edges[position]))
+            operands.append(tensor_of(operand, node.edges[position]))
         else:
             operands.append(operand)
     return out, tuple(operands)
 
 
 def _tensor(g: Any) -> Tensor:
-    return g if isinstance(g, Tensor) else Tensor(np.asarray(g), None)
+    return g if isinstance(g, Tensor) else tensor_of(np.asarray(g))
 
 
 def _accumulate(node: Node, g: Any) -> None:
@@ -308,12 +308,12 @@ def _accumulate(node: Node, g: Any) -> None:
         if not isinstance(g, Tensor):
             # 3: here, in _run and in getrefcount; anything above is someone else's
             shared = sys.getrefcount(g) > 3 or type(g) is not np.ndarray or g.base is not None
-            g = Tensor(np.array(g, order="C") if shared else g, None)
+            g = tensor_of(np.array(g, order="C") if shared else g)
         holder.grad = g
     elif isinstance(g, Tensor):
         holder.grad = before + g
     else:
-        holder.grad = Tensor(before._array + g, None)
+        holder.grad = tensor_of(before._array + g)
 
 
 def _run_extra(node: Node, g: Any) -> Any:

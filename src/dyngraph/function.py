@@ -14,8 +14,8 @@ from dyngraph import versions
 from dyngraph.apply import annotate
 from dyngraph.inplace import continue_from
 from dyngraph.mode import is_grad_enabled, no_grad, special
-from dyngraph.tape import AccumulateGrad, Freed, GradFn, Node, new, tick
-from dyngraph.tensor import Tensor
+from dyngraph.tape import AccumulateGrad, Freed, GradFn, Node, tick
+from dyngraph.tensor import Tensor, tensor_of
 from dyngraph.versions import storage_of
 
 
@@ -66,7 +66,7 @@ class Context:
             if isinstance(node, int):
                 owner = self._owner() if self._owner is not None else None
                 node = None if owner is None else _output_node(owner, node)
-            tensors.append(None if array is None else Tensor(array, node))
+            tensors.append(None if array is None else tensor_of(array, node))
         return tuple(tensors)
 
 
@@ -119,7 +119,7 @@ class FunctionGradFn(GradFn):
                 continue
             if part is None:
                 part = np.zeros(shape, dtype)
-            cotangents.append(part if isinstance(part, Tensor) else Tensor(part, None))
+            cotangents.append(part if isinstance(part, Tensor) else tensor_of(part))
         result = self.function.backward(self.context, *cotangents)
         grads = list(result) if isinstance(result, tuple) else [result]
         if len(grads) != len(self.edges):
@@ -134,7 +134,7 @@ class FunctionGradFn(GradFn):
             if grad is None or edge is None:
                 checked.append(None)
                 continue
-            grad = grad if isinstance(grad, Tensor) else Tensor(np.asarray(grad), None)
+            grad = grad if isinstance(grad, Tensor) else tensor_of(np.asarray(grad))
             assert self.operands is not None
             if grad.shape != self.operands[position]:
                 raise ShapeError(
@@ -243,7 +243,7 @@ class Function:
         if recording:
             cls._check_changes(context, args, outputs, started)
             fresh = tuple(_fresh(output, args, context) for output in outputs)
-            node = new(cls._node_type)
+            node = cls._node_type()
             node.edges = edges
             node.operands = tuple(getattr(x, "shape", None) for x in args)
             node.out = None
@@ -259,7 +259,7 @@ class Function:
                 if out.dtype.kind == "f" and id(output) not in context._not_differentiable:
                     continue_from(out, _output_node(node, index))
         else:
-            fresh = tuple(Tensor(output._array, None) for output in outputs)
+            fresh = tuple(tensor_of(output._array) for output in outputs)
         context._saved = ()
         return fresh if several else fresh[0]
 
@@ -294,11 +294,11 @@ def _fresh(output: Tensor, args: tuple[Any, ...], context: Context) -> Tensor:
         return output
     owner = storage_of(output._array)
     shared = any(isinstance(x, Tensor) and storage_of(x._array) is owner for x in args)
-    return Tensor(output._array.copy() if shared else output._array, None)
+    return tensor_of(output._array.copy() if shared else output._array)
 
 
 def _output_node(node: FunctionGradFn, index: int) -> _OutputGradFn:
-    output = new(_OutputGradFn)
+    output = _OutputGradFn()
     output.edges = (node,)
     output.out = None
     output.operands = ()

@@ -26,7 +26,7 @@ from dyngraph.arguments import require_callable, result_tensor
 from dyngraph.failures import warning_of
 from dyngraph.mode import enable_grad, is_grad_enabled
 from dyngraph.namespace import NAMESPACE
-from dyngraph.tensor import Tensor, as_tensor
+from dyngraph.tensor import Tensor, as_tensor, tensor_of
 
 
 def value_and_grad(
@@ -150,7 +150,7 @@ def _without_path(leaves: list[Tensor], unused: str) -> list[Tensor | None]:
         if unused == "raise":
             raise error
         warn(warning_of(error))
-    return [Tensor(np.zeros(x.shape, x.dtype), None) for x in leaves]
+    return [tensor_of(np.zeros(x.shape, x.dtype)) for x in leaves]
 
 
 def _kind(value: Any) -> str:
@@ -260,8 +260,8 @@ def jvp(
         value = result_tensor(function(*inputs), "jvp")
         shown = value if deep else value.detach()
         if value._node is None:
-            return shown, Tensor(np.zeros(value.shape, value.dtype), None)
-        dummy = Tensor(np.ones(value.shape, value.dtype), None).requires_grad_()
+            return shown, tensor_of(np.zeros(value.shape, value.dtype))
+        dummy = tensor_of(np.ones(value.shape, value.dtype)).requires_grad_()
         pulled = engine.grad(value, inputs, dummy, create_graph=True, unused="none")
         pairs = [
             (g, t)
@@ -275,7 +275,7 @@ def jvp(
                 fix="write the backward with dyngraph's operations, without detach()",
             )
         if not pairs:
-            return shown, Tensor(np.zeros(value.shape, value.dtype), None)
+            return shown, tensor_of(np.zeros(value.shape, value.dtype))
         (tangent,) = engine.grad(
             [g for g, _ in pairs],
             [dummy],
@@ -329,7 +329,7 @@ def jacobian(function: Callable[..., Any], inputs: Any, create_graph: bool = Fal
                 found = engine.grad(
                     value,
                     xs,
-                    Tensor(cotangent, None),
+                    tensor_of(cotangent),
                     retain_graph=True,
                     create_graph=deep,
                     unused="zero",
@@ -341,7 +341,7 @@ def jacobian(function: Callable[..., Any], inputs: Any, create_graph: bool = Fal
             if row:
                 stacked = NAMESPACE["stack"](row)
             else:
-                stacked = Tensor(np.zeros((0, *x.shape), x.dtype), None)
+                stacked = tensor_of(np.zeros((0, *x.shape), x.dtype))
             result.append(stacked.reshape(value.shape + x.shape))
     return result[0] if single else tuple(result)
 

@@ -12,7 +12,7 @@ from common.types import Array
 from dyngraph import engine
 from dyngraph.arguments import require_callable
 from dyngraph.mode import enable_grad
-from dyngraph.tensor import Tensor, as_tensor
+from dyngraph.tensor import Tensor, as_tensor, tensor_of
 
 
 def gradcheck(
@@ -109,7 +109,7 @@ def gradgradcheck(
         outputs = [o for o in _outputs(function(*given)) if o._node is not None]
     # random cotangents, inputs like the others: the vjp must be right as a function of both
     cotangents = [
-        Tensor(rng.standard_normal(output.shape), None).requires_grad_() for output in outputs
+        tensor_of(rng.standard_normal(output.shape)).requires_grad_() for output in outputs
     ]
     count = len(given)
 
@@ -137,7 +137,7 @@ def _given(inputs: Any) -> tuple[Any, ...]:
 
 def _fresh(x: Tensor) -> Tensor:
     """Return a leaf of its own: the check writes into it."""
-    return Tensor(np.array(x._array, order="C"), None).requires_grad_()
+    return tensor_of(np.array(x._array, order="C")).requires_grad_()
 
 
 def _outputs(result: Any) -> Sequence[Tensor]:

@@ -27,7 +27,7 @@ from dyngraph.apply import record
 from dyngraph.mode import is_grad_enabled, special
 from dyngraph.namespace import NAMESPACE
 from dyngraph.tape import AccumulateGrad, GradFn, Node, extra_of
-from dyngraph.tensor import Tensor, numeric
+from dyngraph.tensor import Tensor, numeric, tensor_of
 from dyngraph.versions import changed, storage_of
 
 
@@ -288,7 +288,7 @@ def _constant(value: Any, dtype: np.dtype[Any]) -> Tensor:
     if isinstance(value, Tensor):
         # a new Tensor, as the graph of the source must not be handed on as that of the target
         return NAMESPACE["clone"](value)  # type: ignore[no-any-return]
-    return Tensor(numeric(value, dtype if is_scalar(value) else None), None)
+    return tensor_of(numeric(value, dtype if is_scalar(value) else None))
 
 
 def setitem(self: Tensor, key: Any, value: Any) -> None:

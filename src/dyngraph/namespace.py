@@ -20,13 +20,13 @@ from common.operators import (
 )
 from common.ops.creation import CREATION
 from dyngraph.apply import FAST, lift, make_attributed, make_binary, make_unary
-from dyngraph.tensor import Tensor
+from dyngraph.tensor import Tensor, tensor_of
 
 
 def wrap(result: Any) -> Any:
     """Return `result` with every array in it made a Tensor."""
     if type(result) is np.ndarray or isinstance(result, np.generic):
-        return Tensor(np.asarray(result), None)
+        return tensor_of(np.asarray(result))
     if type(result) in (tuple, list):
         return type(result)(map(wrap, result))
     return result
@@ -62,7 +62,7 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def create(*args: Any, requires_grad: bool = False, **kwargs: Any) -> Tensor:
         try:
-            out = Tensor(function(*args, **kwargs), None)
+            out = tensor_of(function(*args, **kwargs))
         except SideBySideError:
             raise
         except TypeError as error:

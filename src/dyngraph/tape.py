@@ -18,7 +18,6 @@ from common.types import Array, TensorType
 tick = itertools.count(1).__next__
 """Number operations and in-place changes in the order in which they happen."""
 
-new = object.__new__
 
 
 class Extra:

@@ -21,7 +21,7 @@ from common.op import REGISTRY
 from common.operators import ArrayOperators
 from common.types import DEFAULT_DTYPE, Array, TensorType
 from dyngraph import cut, printing
-from dyngraph.tape import AccumulateGrad, GradFn, extra_of, new
+from dyngraph.tape import AccumulateGrad, GradFn, extra_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,10 +47,6 @@ class Tensor(ArrayOperators):
     _parent: tuple[Tensor, Any, dict[str, Any]]  # of a view: whose, by which op, with which attrs
     _views: list[weakref.ref[Tensor]]
     _cut: cut.Cut
-
-    def __init__(self, array: Array, node: GradFn | AccumulateGrad | None) -> None:
-        self._array = array
-        self._node = node
 
     # what it is -------------------------------------------------------------------------------
 
@@ -276,7 +272,7 @@ class Tensor(ArrayOperators):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         copied = tensor(self._array.copy(), requires_grad=self._node is not None)
         if self.is_leaf and self.grad is not None:
-            copied.grad = Tensor(self.grad._array.copy(), None)
+            copied.grad = tensor_of(self.grad._array.copy())
         memo[id(self)] = copied
         return copied
 
@@ -313,7 +309,7 @@ class Tensor(ArrayOperators):
 
     def detach(self) -> Tensor:
         """Return a tensor that shares the elements and has no graph."""
-        out = new(Tensor)
+        out = Tensor()
         out._array = self._array
         out._node = None
         if self._node is not None:
@@ -457,6 +453,14 @@ class Tensor(ArrayOperators):
             views[:] = [ref for ref in views if ref() is not None]
 
 
+def tensor_of(array: Array, node: GradFn | AccumulateGrad | None = None) -> Tensor:
+    """Return the tensor that holds `array` itself, made by `node`."""
+    out = Tensor()
+    out._array = array
+    out._node = node
+    return out
+
+
 class Removable:
     """Take a hook away again."""
 
@@ -593,5 +597,5 @@ def _made(data: Any, dtype: npt.DTypeLike | None, copied: bool, requires_grad: b
     array = numeric(data, dtype)
     if copied:
         array = np.array(array, order="C", copy=True)
-    out = Tensor(array, None)
+    out = tensor_of(array)
     return out.requires_grad_() if requires_grad else out
