@@ -10,12 +10,15 @@ least of a few.
 import gc
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
+from bench import products
+from bench.peer_process import PeerProcess
 from bench.programs import layers, small_ops, unlike_ops
 from sidebyside.measure import collector_at_rest, measure, thread_count
 from sidebyside.modes import find_mode
@@ -75,7 +78,8 @@ def taped_small_op(budget=2.0):
     added = {
         name: microseconds(samples[f"{name}, taped"] - samples[f"{name}, numpy"]) for name in runs
     }
-    listing = ", ".join(f"{name} +{extra:.2f}" for name, extra in added.items())
+    plain = {name: microseconds(samples[f"{name}, numpy"]) for name in runs}
+    listing = ", ".join(f"{name} {plain[name]:.2f} +{extra:.2f}" for name, extra in added.items())
     return Ratio("a taped small op adds to NumPy's call", max(added.values()), 0.7, "us", listing)
 
 
@@ -225,12 +229,12 @@ PROGRAMS = {
 """Name of a program: a function that declares it with about as many nodes as are asked for."""
 
 
-def compile_seconds(declare, count):
+def compile_seconds(declare, count, backend="numpy"):
     """Return the seconds it takes to declare, and to compile, a graph of `count` nodes."""
     started = time.perf_counter()
     graph = declare(count)
     declared = time.perf_counter()
-    sg.compile(graph.outputs, inputs=graph.inputs, backend="numpy")
+    sg.compile(graph.outputs, inputs=graph.inputs, backend=backend)
     return declared - started, time.perf_counter() - declared
 
 
@@ -311,6 +315,81 @@ def long_loop(budget=4.0, steps=1_000, hidden=64):
     return tuple(ratios)
 
 
+def medians(make, modes, rounds=15):
+    """Return the median ns of a call of a workload in each mode, each in a process of its own."""
+    processes = {mode: PeerProcess(mode) for mode in modes}
+    try:
+        for process in processes.values():
+            process.ask("start", make, None)
+        calls = {mode: max(1, int(5e6 / each.ask("warm_up"))) for mode, each in processes.items()}
+        samples = {mode: [] for mode in modes}
+        for _ in range(rounds):
+            for mode, process in processes.items():
+                samples[mode].append(process.ask("sample", calls[mode]))
+    finally:
+        for process in processes.values():
+            process.close()
+    return {mode: float(np.median(taken)) for mode, taken in samples.items()}
+
+
+def native_product():
+    """Compare products of matrices by the native backend with NumPy's call of its BLAS."""
+    ratios = []
+    for make in (products.of_512, products.of_1024):
+        ns = medians(make, ("static:native", "numpy"))
+        ours, blas = ns["static:native"], ns["numpy"]
+        ratios.append(
+            Ratio(
+                f"matrix product, {make().title}: native over BLAS alone",
+                ours / blas,
+                1 / 0.95,
+                "x",
+                f"{ours / 1e3:,.0f} us against {blas / 1e3:,.0f} us",
+            )
+        )
+    return tuple(ratios)
+
+
+def native_bandwidth(size=4_000_000):
+    """Compare the time of a kernel that memory bounds with that of copying as many bytes."""
+    x = np.arange(size, dtype=np.float32)
+    kernel = sg.function(lambda x: x * 2 + 1, backend="native")
+    halves = [(np.empty_like(part), part) for part in np.array_split(x, thread_count())]
+
+    def copy(pool):
+        list(pool.map(lambda pair: np.copyto(*pair), halves))
+
+    with ThreadPoolExecutor(len(halves)) as pool:
+        timings = measure({"kernel": lambda: kernel(x), "copy": lambda: copy(pool)}, 3.0)
+    us = {name: microseconds(timings.samples[name]) for name in ("kernel", "copy")}
+    return Ratio(
+        f"2x + 1 of {size:,} numbers: native over a copy by as many threads",
+        paired_ratio(timings, "kernel", "copy"),
+        1 / 0.85,
+        "x",
+        f"{us['kernel']:,.0f} us against {us['copy']:,.0f} us",
+    )
+
+
+def native_build(small=3_000, large=30_000):
+    """Compare how long the native backend takes to compile 30,000 nodes and 3,000."""
+    with collector_at_rest():
+        seconds = {
+            count: min(
+                compile_seconds(PROGRAMS["a deep network"], count, "native")[1]
+                for _ in range(rounds)
+            )
+            for count, rounds in ((small, 2), (large, 1))
+        }
+    return Ratio(
+        f"compiling {large:,} nodes over {small:,}, native",
+        seconds[large] / seconds[small],
+        15.0,
+        "x",
+        f"{seconds[large]:.2f} s against {seconds[small]:.2f} s",
+    )
+
+
 CHECKS = (
     taped_small_op,
     chain_of_small_ops,
@@ -319,6 +398,9 @@ CHECKS = (
     long_tape,
     large_compile,
     long_loop,
+    native_product,
+    native_bandwidth,
+    native_build,
 )
 """Functions that measure; each returns a Ratio or several."""
 
