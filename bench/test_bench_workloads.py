@@ -1,5 +1,7 @@
 """Every builtin workload at every size, both modes in one group: a call in its steady state."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from sidebyside.measure import environment
@@ -7,7 +9,7 @@ from sidebyside.modes import find_mode
 from sidebyside.workload import size_label
 from sidebyside.workloads import BUILTIN, load
 
-MODES = ("dynamic", "static")
+MODES = ("dynamic", "static", *(["static:native"] if find_spec("llvmlite") else []))
 
 
 def cases():
