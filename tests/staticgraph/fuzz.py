@@ -19,7 +19,7 @@ from tests.staticgraph.shrinking import describe, shrink
 import dyngraph as dg
 from common.tree import flatten
 from staticgraph.backends import load_backend
-from staticgraph.backends.native import running
+from staticgraph.backends.native.run import running
 from staticgraph.feeds import Feed, convert_feeds
 from staticgraph.passes import DEFAULT_PASSES, run_passes
 

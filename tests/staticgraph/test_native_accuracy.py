@@ -23,7 +23,7 @@ from tests.staticgraph.accuracy import (
 
 import staticgraph as sg
 from common.op import REGISTRY, Kind
-from staticgraph.backends.native.mathematics import FUNCTIONS
+from staticgraph.backends.native.emit.mathematics import FUNCTIONS
 
 STRIDE = 21_013
 DOCUMENTED = documented()

@@ -7,7 +7,7 @@ pytest.importorskip("llvmlite")
 
 import staticgraph as sg
 from staticgraph.backends import load_backend
-from staticgraph.backends.native import exploration
+from staticgraph.backends.native.analysis import exploration
 from staticgraph.lower import lower
 
 

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from staticgraph.backends.native import cache
+from staticgraph.backends.native.run import cache
 from staticgraph.backends.native.target import assemble
 
 X = np.linspace(-1, 1, 7, dtype="float32")

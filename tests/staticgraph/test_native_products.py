@@ -14,9 +14,9 @@ import staticgraph as sg
 pytest.importorskip("llvmlite")
 pytest.importorskip("scipy")
 
-from staticgraph.backends.native.blas import load_cython_blas
-from staticgraph.backends.native.blas_threads import blas_threads
-from staticgraph.backends.native.products import MIN_BLOCK_TERMS, Product
+from staticgraph.backends.native.analysis.products import MIN_BLOCK_TERMS, Product
+from staticgraph.backends.native.emit.blas import load_cython_blas
+from staticgraph.backends.native.run.blas_threads import blas_threads
 
 SHAPES = [
     ("small", (3, 4), (4, 5)),

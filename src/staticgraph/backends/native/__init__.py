@@ -14,15 +14,15 @@ WRITES_CONTROL = True
 
 def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
     """Return the loops that `program` becomes, and where its values are kept."""
-    from staticgraph.backends.native.planning import make_plan
+    from staticgraph.backends.native.analysis.planning import make_plan
 
     return make_plan(program)
 
 
 def build(program: Program, plan: BufferPlan) -> Runner:
     """Return what runs the program."""
-    from staticgraph.backends.native.planning import NativePlan
-    from staticgraph.backends.native.running import Machine, make_call, quicken
+    from staticgraph.backends.native.analysis.planning import NativePlan
+    from staticgraph.backends.native.run.running import Machine, make_call, quicken
 
     assert isinstance(plan, NativePlan)
     machine = Machine(plan)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from staticgraph.backends.native.code import Code
-from staticgraph.backends.native.register import Register
+from staticgraph.backends.native.emit.code import Code
+from staticgraph.backends.native.emit.register import Register
 
 DType = np.dtype[Any]
 

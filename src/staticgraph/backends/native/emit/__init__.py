@@ -1,0 +1,1 @@
+"""From the steps of a run to LLVM IR."""

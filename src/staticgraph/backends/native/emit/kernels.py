@@ -1,0 +1,392 @@
+"""Kernels: the instructions of one loop nest.
+
+The loops over rows come first. Inside a row there are stages: each goes through the rest of the
+loops once, and may use the reductions that the stages before it have finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import NamedTuple
+
+from staticgraph.backends.native.analysis.definitions import Definition
+from staticgraph.backends.native.analysis.exploration import Node, Part
+from staticgraph.backends.native.analysis.loops import Nest
+from staticgraph.backends.native.analysis.roots import Root
+from staticgraph.backends.native.analysis.stages import Stages, band_range, find_needed
+from staticgraph.backends.native.elements import stored_element
+from staticgraph.backends.native.emit.bases import Base, Bases
+from staticgraph.backends.native.emit.code import Code
+from staticgraph.backends.native.emit.folds import fold_lanes, fold_two, neutral, neutral_register
+from staticgraph.backends.native.emit.memory_access import Index, fill, load_lanes, store_lanes
+from staticgraph.backends.native.emit.module import Module
+from staticgraph.backends.native.emit.register import Register
+from staticgraph.backends.native.emit.values import ValueWriter
+
+Span = tuple[Index, Index]
+"""The first index of a loop, and the one behind its last."""
+Gathered = dict[Root, Register]
+"""What reductions have gathered so far, in the loops that they go over without a break."""
+
+
+def write_kernel(module: Module, symbol: str, nest: Nest, unread: set[Definition]) -> list[Base]:
+    """Write ``void symbol(ptr bases, i64 first, i64 last)``, which runs a range of chunks.
+
+    Parameters
+    ----------
+    module : Module
+    symbol : str
+    nest : Nest
+    unread : set of Definition
+        Results that nothing outside the kernel reads, so that they need not be written.
+
+    Returns
+    -------
+    list of Base
+        What the addresses are of.
+    """
+    code = Code(module, nest.lanes)
+    bases = Bases(code)
+    _Writer(ValueWriter(code, Stages(nest), bases, unread)).write()
+    code.statement("ret void")
+    parameters = ["ptr %bases", "i64 %first", "i64 %last"]
+    module.add_function(symbol, code, "void", parameters, "internal", attributes="noinline")
+    return bases.order
+
+
+def write_combination(module: Module, symbol: str, nest: Nest) -> list[Base]:
+    """Write ``void symbol(ptr bases)``, which combines the results of the chunks, in order."""
+    code = Code(module)
+    bases = Bases(code)
+    for root in nest.partial_roots:
+        fold = root.fold
+        assert fold is not None
+        source = bases.address("partial", fold)
+        target = bases.address("value", root.storage)
+        lanes = 1
+        while lanes * 2 <= min(fold.size, nest.lanes):
+            lanes *= 2
+        starts = fold.size // lanes + (fold.size % lanes > 0)
+        outer = code.begin_loop(0, starts, 1, [])
+        at = outer.index * lanes
+        if fold.size % lanes:
+            last = fold.size - lanes
+            at = code.select(at.less(last), at, last)
+        total = neutral_register(code, fold.combine, fold.dtype, lanes)
+        inner = code.begin_loop(0, nest.chunks, 1, [total])
+        offset = inner.index * fold.size + at
+        value = load_lanes(code, source, fold.dtype, offset, 1, lanes)
+        folded = fold_two(code, fold.combine, fold.dtype, inner.carried[0], value)
+        (total,) = code.end_loop(inner, [folded])
+        store_lanes(code, target, fold.dtype, at, 1, total)
+        code.end_loop(outer, [])
+    code.statement("ret void")
+    module.add_function(symbol, code, "void", ["ptr %bases"], "internal", attributes="noinline")
+    return bases.order
+
+
+class _Pass(NamedTuple):
+    """One pass over the loops inside a row.
+
+    Attributes
+    ----------
+    roots : list of Root
+    tops : list of Node
+        What is computed for each root.
+    stage : int
+    ranges : list of (int or Register, int or Register)
+        Of each loop.
+    """
+
+    roots: list[Root]
+    tops: list[Node]
+    stage: int
+    ranges: list[Span]
+
+    @property
+    def gathers(self) -> bool:
+        """Whether elements must not be counted twice."""
+        return any(root.fold is not None for root in self.roots)
+
+
+class _Writer:
+    def __init__(self, values: ValueWriter) -> None:
+        self.values = values
+        self.code = values.code
+        self.stages = values.stages
+        self.nest = values.nest
+        self.depths = values.stages.depths
+
+    # rows ---------------------------------------------------------------------------------------
+
+    def write(self) -> None:
+        """Write the whole nest."""
+        code, nest = self.code, self.nest
+        self.values.find_bases()
+        if nest.chunks == 1:
+            self._boxes(None)
+            return
+        first, last = (code.parameter(name, "i64") for name in ("%first", "%last"))
+        loop = code.begin_loop(first, last, 1, [])
+        for root in nest.partial_roots:
+            base = self.values.given.address("partial", root.definition)
+            at = loop.index * root.definition.size
+            element = stored_element(root.definition.dtype)
+            self.values.bases[root.storage, root.start] = code.address(base, at, element)
+        start = loop.index * nest.chunk
+        total = code.constant(nest.extents[0], "i64")
+        stop = code.select(loop.index.equals(nest.chunks - 1), total, start + nest.chunk)
+        self._boxes((start, stop))
+        code.end_loop(loop, [])
+
+    def _boxes(self, span: Span | None) -> None:
+        """Write the loops over rows; `span` is the range of the first loop."""
+        boxes = self.stages.boxes
+        if len(boxes) > 1:
+            self._clear(0, all_folds=True)
+        for ranges, parts in boxes:
+            bounds: list[Span] = [*ranges]
+            if span is not None and bounds:
+                bounds[0] = span
+            self.values.keep(parts)
+            self._outer(0, bounds, parts, span)
+
+    def _outer(self, depth: int, bounds: list[Span], parts: list[Part], span: Span | None) -> None:
+        if len(self.stages.boxes) == 1:
+            self._clear(depth)
+        if depth == self.nest.outer:
+            self.values.scope(lambda: self._row(parts, None if depth else span))
+            return
+        for part in parts:
+            fixed = [node for node in part.nodes if self.stages.depth(node) == depth]
+            self.values.emit([node for node in fixed if not self.stages.levels[node]], 0)
+        start, stop = bounds[depth]
+
+        def body() -> None:
+            self._outer(depth + 1, bounds, parts, span)
+
+        if isinstance(start, int) and stop == start + 1:
+            self.values.enter(start, body)
+            return
+        loop = self.code.begin_loop(start, stop, 1, [])
+        self.values.enter(loop.index, body)
+        self.code.end_loop(loop, [])
+
+    def _row(self, parts: list[Part], span: Span | None) -> None:
+        self.values.rows = {}
+        stages = self.stages
+        for stage in range(stages.count):
+            for root in stages.row_roots:
+                if stages.root_levels[root] == stage:
+                    self._row_root(root, parts[0], stage)
+            roots = [root for root in stages.full if stages.root_levels[root] == stage]
+            for part in parts if roots else ():
+                self._stage(part, roots, stage, span)
+            for root in roots:
+                if stages.is_local(root) and root.definition not in self.values.unread:
+                    self._write_row(root, self.values.rows[root.definition])
+
+    def _row_root(self, root: Root, part: Part, stage: int) -> None:
+        top = self.stages.top(part, root)
+        self.values.emit(find_needed([top]), stage)
+        if root.fold is None:
+            if self.values.is_written(root):
+                self._write_row(root, self.values.value(top))
+        else:
+            self._accumulate(root, self.values.value(top), self.nest.outer)
+
+    def _write_row(self, root: Root, value: Register) -> None:
+        offset, _ = self.values.root_offset(root, self.nest.outer)
+        target = self.values.target(root)
+        store_lanes(self.code, target, root.definition.dtype, offset, 1, value)
+
+    # accumulators in memory ---------------------------------------------------------------------
+
+    def _clear(self, depth: int, all_folds: bool = False) -> None:
+        """Write what starts the accumulators anew that start at `depth` loops."""
+        for root in self.stages.folds.values():
+            at = self.stages.clears_at(root)
+            if at == depth or (all_folds and at >= 0):
+                self._clear_one(root, depth)
+
+    def _clear_one(self, root: Root, depth: int) -> None:
+        fold = root.fold
+        assert fold is not None
+        reduced = self.nest.reduced(root)
+        full = root.extents == self.nest.kernel.extents
+        loops = self.depths if full else self.nest.outer
+        extents = enumerate(self.nest.extents[:loops])
+        kept = [n for i, n in extents if i >= depth and i not in reduced]
+        offset, _ = self.values.root_offset(root, depth)
+        start = self.code.address(self.values.target(root), offset, stored_element(fold.dtype))
+        empty = neutral(fold.combine, fold.dtype)
+        fill(self.code, start, empty, fold.dtype, prod(kept), self.nest.lanes)
+
+    def _accumulate(self, root: Root, value: Register, depth: int) -> None:
+        """Combine what is in memory with a value, at `depth` loops."""
+        fold = root.fold
+        assert fold is not None
+        offset, lane = self.values.root_offset(root, depth)
+        target = self.values.target(root)
+        old = load_lanes(self.code, target, fold.dtype, offset, lane, value.lanes)
+        new = fold_two(self.code, fold.combine, fold.dtype, old, value)
+        store_lanes(self.code, target, fold.dtype, offset, lane, new)
+
+    # stages -------------------------------------------------------------------------------------
+
+    def _stage(self, part: Part, roots: list[Root], stage: int, span: Span | None) -> None:
+        """Write the loops inside a row for one stage and one part."""
+        extents = self.nest.kernel.extents
+        ranges: list[Span] = [band_range(part.box, band, extents) for band in self.nest.bands]
+        if span is not None and ranges:
+            ranges[0] = span
+        tops = [self.stages.top(part, root) for root in roots]
+        needed = find_needed(tops, lambda node: self.values.is_read_back(node, stage))
+        each = _Pass(roots, tops, stage, ranges)
+        self.values.scope(lambda: self._ignore(self._inner(self.nest.outer, each, needed, {})))
+
+    @staticmethod
+    def _ignore(_: Gathered) -> None:
+        """Drop what is empty once all loops are left."""
+
+    def _inner(self, depth: int, each: _Pass, needed: list[Node], gathered: Gathered) -> Gathered:
+        """Write the loops from `depth` on; return what the reductions that go on have gathered."""
+        self.values.emit([n for n in needed if self.stages.depth(n) <= depth], each.stage)
+        if depth == self.depths:
+            return self._body(each, None, gathered)
+        starting = [
+            root
+            for root in each.roots
+            if root.fold is not None and self.stages.gathers_from(root) == depth
+        ]
+        for root in starting:
+            fold = root.fold
+            assert fold is not None
+            gathered[root] = neutral_register(
+                self.code, fold.combine, fold.dtype, self.values.lanes
+            )
+        deeper = [n for n in needed if self.stages.depth(n) > depth]
+        if depth == self.depths - 1:
+            gathered = self._lane_loop(each, deeper, gathered)
+        else:
+            gathered = self._loop(depth, each, deeper, gathered)
+        for root in starting:
+            self._finish(root, gathered.pop(root), depth)
+        return gathered
+
+    def _loop(self, depth: int, each: _Pass, needed: list[Node], gathered: Gathered) -> Gathered:
+        loop = self.code.begin_loop(*each.ranges[depth], 1, list(gathered.values()))
+        inside: Gathered = {}
+
+        def body() -> None:
+            begun = dict(zip(gathered, loop.carried, strict=True))
+            inside.update(self._inner(depth + 1, each, needed, begun))
+
+        self.values.enter(loop.index, body)
+        ended = self.code.end_loop(loop, [inside[root] for root in gathered])
+        return dict(zip(gathered, ended, strict=True))
+
+    def _finish(self, root: Root, value: Register, depth: int) -> None:
+        """Hand on what a reduction has gathered in the loops from `depth` on."""
+        fold = root.fold
+        assert fold is not None
+        value = fold_lanes(self.code, fold.combine, fold.dtype, value)
+        if self.stages.is_local(root):
+            before = self.values.rows.get(root.definition)
+            if before is not None:
+                value = fold_two(self.code, fold.combine, fold.dtype, before, value)
+            self.values.rows[root.definition] = value
+        elif self.stages.is_direct(root):
+            offset, _ = self.values.root_offset(root, depth)
+            store_lanes(self.code, self.values.target(root), fold.dtype, offset, 1, value)
+        else:
+            self._accumulate(root, value, depth)
+
+    # the innermost loop -------------------------------------------------------------------------
+
+    def _lane_loop(self, each: _Pass, needed: list[Node], gathered: Gathered) -> Gathered:
+        """Write the last loop, several elements at a time.
+
+        Where the length is no multiple, the last elements are those that end with the end: some are
+        computed twice, and left out of reductions.
+        """
+        order = list(gathered)
+
+        def body(index: Index, mask: Register | None, begun: list[Register]) -> list[Register]:
+            found: Gathered = {}
+
+            def write() -> None:
+                self.values.emit(needed, each.stage)
+                found.update(self._body(each, mask, dict(zip(order, begun, strict=True))))
+
+            self.values.enter(index, write)
+            return [found[root] for root in order]
+
+        start, stop = each.ranges[-1]
+        registers = list(gathered.values())
+        if isinstance(start, int) and isinstance(stop, int):
+            registers = self._static_lanes(start, stop, each.gathers, body, registers)
+        else:
+            assert isinstance(start, Register) and isinstance(stop, Register)
+            registers = self._dynamic_lanes(start, stop, each.gathers, body, registers)
+        return dict(zip(order, registers, strict=True))
+
+    def _dynamic_lanes(
+        self, start: Register, stop: Register, gathers: bool, body: _Body, carried: list[Register]
+    ) -> list[Register]:
+        code, lanes = self.code, self.nest.lanes
+        last = stop - lanes
+        loop = code.begin_loop(start, stop, lanes, carried)
+        index = code.select(loop.index.less(last), loop.index, last)
+        mask = None
+        if gathers and lanes > 1:
+            # the first of the lanes that have not been counted yet
+            fresh = code.cast("trunc", loop.index - index, "i32")
+            mask = code.constants(range(lanes), "i32").greater_equal(fresh)
+        return code.end_loop(loop, body(index, mask, loop.carried))
+
+    def _static_lanes(
+        self, start: int, stop: int, gathers: bool, body: _Body, carried: list[Register]
+    ) -> list[Register]:
+        code, lanes = self.code, self.nest.lanes
+        full, rest = divmod(stop - start, lanes)
+        if rest and not gathers:
+            last = stop - lanes
+            loop = code.begin_loop(start, stop, lanes, carried)
+            index = code.select(loop.index.less(last), loop.index, last)
+            return code.end_loop(loop, body(index, None, loop.carried))
+        if full == 1:
+            carried = body(start, None, carried)
+        elif full:
+            loop = code.begin_loop(start, start + full * lanes, lanes, carried)
+            carried = code.end_loop(loop, body(loop.index, None, loop.carried))
+        if rest:
+            mask = code.constants([lane >= lanes - rest for lane in range(lanes)], "i1")
+            carried = body(stop - lanes, mask, carried)
+        return carried
+
+    def _body(self, each: _Pass, mask: Register | None, gathered: Gathered) -> Gathered:
+        """Write what happens to the values of the roots in the innermost loop."""
+        code, lanes = self.code, self.values.lanes
+        result = dict(gathered)
+        for root, top in zip(each.roots, each.tops, strict=True):
+            value = code.splat(self.values.value(top), lanes)
+            fold = root.fold
+            if fold is None:
+                if self.values.is_written(root):
+                    offset, lane = self.values.root_offset(root, self.depths)
+                    target = self.values.target(root)
+                    store_lanes(code, target, root.definition.dtype, offset, lane, value)
+                continue
+            if mask is not None:
+                none = neutral_register(code, fold.combine, fold.dtype, lanes)
+                value = code.select(mask, value, none)
+            if root in gathered:
+                result[root] = fold_two(code, fold.combine, fold.dtype, gathered[root], value)
+            else:
+                self._accumulate(root, value, self.depths)
+        return result
+
+
+_Body = Callable[[Index, Register | None, list[Register]], list[Register]]

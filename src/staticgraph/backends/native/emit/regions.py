@@ -1,0 +1,316 @@
+"""Regions: the functions that run loops and branches, each region being a function, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from staticgraph.backends.native.analysis.control import (
+    Controlled,
+    constants_inside,
+    controls_of,
+    in_place,
+    plan_work,
+    unkept,
+)
+from staticgraph.backends.native.analysis.definitions import Definition
+from staticgraph.backends.native.analysis.planning import NativePlan
+from staticgraph.backends.native.analysis.roots import base_of
+from staticgraph.backends.native.emit.code import Code
+from staticgraph.backends.native.emit.module import Module
+from staticgraph.backends.native.emit.register import Register
+from staticgraph.backends.native.emit.slots import (
+    FAILED,
+    INTERRUPTED,
+    SAVE_THREAD,
+    SPECIAL_SLOTS,
+    STATUS,
+    address_of,
+    first_inner_constant,
+    slot,
+    special_slot,
+)
+from staticgraph.control.forms import Choice, Loop
+
+WriteRegion = Callable[[Module, NativePlan], str]
+LOOK_EVERY = 5e6
+"""Nanoseconds after which a loop without a known end looks for Ctrl-C, about."""
+
+
+def write_control(
+    module: Module, plan: NativePlan, controlled: Controlled, write_region: WriteRegion
+) -> str:
+    """Write ``void name(ptr slots)``, which runs a loop or a branch, and return its name."""
+    names = [write_region(module, inner) for inner in controlled.plans]
+    writer = _ControlWriter(Code(module), plan, controlled, names)
+    if isinstance(controlled.form, Choice):
+        writer.write_choice()
+    else:
+        writer.write_loop(controlled.form)
+    name = module.new_name("control")
+    module.add_function(name, writer.code, "void", ["ptr %slots"], "internal")
+    return name
+
+
+class _Frame:
+    """The slots that a region is given.
+
+    Parameters
+    ----------
+    code : Code
+    plan : NativePlan
+        Of the region.
+    function : str
+    """
+
+    def __init__(self, code: Code, plan: NativePlan, function: str) -> None:
+        self.code = code
+        self.plan = plan
+        self.function = function
+        self.slots = code.allocate("ptr", first_inner_constant(plan) + len(constants_inside(plan)))
+
+    def set(self, number: int, address: Register) -> None:
+        """Write a slot."""
+        self.code.store(address, self.code.address(self.slots, number, "ptr"))
+
+    def set_result(self, number: int, address: Register) -> None:
+        """Write the slot of a result."""
+        self.set(len(self.plan.sources) + number, address)
+
+    def call(self) -> None:
+        """Write the call of the region."""
+        self.code.statement(f"call void @{self.function}(ptr {self.slots.ref})")
+
+
+class _ControlWriter:
+    def __init__(
+        self, code: Code, plan: NativePlan, controlled: Controlled, names: Sequence[str]
+    ) -> None:
+        self.code = code
+        self.plan = plan
+        self.controlled = controlled
+        self.names = names
+        self.scratch = [address_of(code, place) for place in plan.scratch[controlled]]
+        self.operands = [self._address(each) for each in controlled.operation]
+        self.results = [
+            None if each is None else self._address(each) for each in controlled.results
+        ]
+        self.status = special_slot(code, plan, STATUS)
+
+    def _address(self, definition: Definition) -> Register:
+        return address_of(self.code, self.plan.locations[base_of(definition)])
+
+    def _frame(self, number: int) -> _Frame:
+        """Return the slots of a region, with all that does not change while it is run again."""
+        code, inner = self.code, self.controlled.plans[number]
+        frame = _Frame(code, inner, self.names[number])
+        frame.set(inner.arena_slot, self.scratch[number])
+        for special in range(SPECIAL_SLOTS):
+            frame.set(inner.arena_slot + 1 + special, special_slot(code, self.plan, special))
+        outer = first_inner_constant(self.plan) + self._constants_before(number)
+        own = len(inner.program.constants)
+        first = len(inner.program.inputs) + len(inner.program.variables)
+        for position in range(own):
+            frame.set(first + position, slot(code, outer + position))
+        for position in range(len(constants_inside(inner))):
+            frame.set(first_inner_constant(inner) + position, slot(code, outer + own + position))
+        return frame
+
+    def _constants_before(self, number: int) -> int:
+        """Return how many constants of regions come before those of one of ours."""
+        count = 0
+        for controlled in controls_of(self.plan):
+            last = number if controlled is self.controlled else len(controlled.plans)
+            for inner in controlled.plans[:last]:
+                count += len(inner.program.constants) + len(constants_inside(inner))
+            if controlled is self.controlled:
+                break
+        return count
+
+    # branches -----------------------------------------------------------------------------------
+
+    def write_choice(self) -> None:
+        code = self.code
+        count = len(self.names)
+        index = self._index()
+        labels = [code.new_label() for _ in self.names]
+        listed = " ".join(f"i64 {i}, label %{label}" for i, label in enumerate(labels))
+        code.statement(f"switch i64 {index.ref}, label %{labels[count - 1]} [{listed}]")
+        mark = code.mark()
+        for number, label in enumerate(labels):
+            code.begin_block(label)
+            frame = self._frame(number)
+            for position, operand in enumerate(self.operands[1:]):
+                frame.set(position, operand)
+            for position, result in enumerate(self.results):
+                assert result is not None
+                frame.set_result(position, result)
+            frame.call()
+            code.statement("ret void")
+            code.forget(mark)
+
+    def _index(self) -> Register:
+        """Return the number of the branch, from the first to the last."""
+        code, operand = self.code, self.controlled.operation[0]
+        bits = 8 * operand.dtype.itemsize
+        found = code.load(self.operands[0], f"i{bits}")
+        if bits < 64:
+            word = "sext" if operand.dtype.kind == "i" else "zext"
+            found = code.cast(word, found, "i64")
+        last = len(self.names) - 1
+        if operand.dtype.kind == "u" and bits == 64:  # the largest look negative
+            found = code.select(found.less(0), last, found)
+        return code.smaller(code.larger(found, 0), last)
+
+    # loops --------------------------------------------------------------------------------------
+
+    def write_loop(self, form: Loop) -> None:
+        code = self.code
+        regions = len(self.names)
+        carries = self.controlled.plans[0].results[: form.carries]
+        spare = iter(self.scratch[regions:])
+        # the two places of each carry that a step does not overwrite
+        places: dict[int, tuple[Register, Register]] = {
+            i: (next(spare), next(spare))
+            for i in range(form.carries)
+            if i not in in_place(self.controlled)
+        }
+        spares = {result: next(spare) for result in unkept(self.controlled)}
+        body = self._frame(0)
+        frames = [body]
+        if form.condition is not None:
+            holds = next(spare)
+            frames.append(self._frame(1))
+            frames[1].set_result(0, holds)
+        for position in range(form.carries + form.sequences, len(self.operands)):
+            # what every step gets alike; the condition gets no sequences
+            for frame in frames:
+                frame.set(position, self.operands[position])
+        for each, place in spares.items():
+            body.set_result(self.controlled.plans[0].results.index(each), place)
+        count = code.allocate("i64", 1)
+        now = [code.allocate("ptr", 1) for _ in carries]
+        following = [code.allocate("ptr", 1) for _ in carries]
+        code.store(code.constant(0, "i64"), count)
+        for i, carry in enumerate(carries):
+            if i in places:
+                code.store(self.operands[i], now[i])
+                code.store(places[i][0], following[i])
+                continue
+            self._copy(self._last(i), self.operands[i], carry.nbytes)
+            code.store(self._last(i), now[i])
+            code.store(self._last(i), following[i])
+        head, go, done = (code.new_label() for _ in range(3))
+        code.jump(head)
+        mark = code.mark()
+        code.begin_block(head)
+        step = code.load(count, "i64")
+        if form.condition is None:
+            code.branch(step.less(form.length or 0), go, done)
+        else:
+            for i in range(form.carries):
+                frames[1].set(i, code.load(now[i], "ptr"))
+            frames[1].call()
+            self._leave_if_failed(done)
+            code.branch(code.load(holds, "i8").differs(0), go, done)
+        code.begin_block(go)
+        if form.max_steps is not None:
+            self._leave_if(step.equals(form.max_steps), FAILED, done)
+        if form.condition is not None:
+            self._look_for_signals(step, done)
+        self._write_step(form, step, body, now, following)
+        body.call()
+        self._leave_if_failed(done)
+        for i in range(form.carries):
+            if i not in places:
+                continue
+            written = code.load(following[i], "ptr")
+            first, second = places[i]
+            code.store(written, now[i])
+            code.store(code.select(written.equals(first), second, first), following[i])
+        code.store(step + 1, count)
+        code.jump(head)
+        code.forget(mark)
+        code.begin_block(done)
+        for i, carry in enumerate(carries):
+            if i in places:
+                self._copy(self._last(i), code.load(now[i], "ptr"), carry.nbytes)
+        code.statement("ret void")
+
+    def _last(self, number: int) -> Register:
+        """Return where the last value of a carry is to be."""
+        result = self.results[number]
+        assert result is not None
+        return result
+
+    def _write_step(
+        self,
+        form: Loop,
+        step: Register,
+        body: _Frame,
+        now: Sequence[Register],
+        following: Sequence[Register],
+    ) -> None:
+        """Write where a step finds what it reads, and where it leaves what it gives."""
+        code, results = self.code, self.controlled.plans[0].results
+        at = (form.length or 0) - 1 - step if form.reverse else step
+        for i in range(form.carries):
+            carry = code.load(now[i], "ptr")
+            body.set(i, carry)
+            body.set_result(i, code.load(following[i], "ptr"))
+            if form.keep and form.keep[i]:
+                self._copy(self._stacked(form, i, at), carry, results[i].nbytes)
+        for i in range(form.carries, form.carries + form.sequences):
+            operand = self.controlled.operation[i]
+            bytes_ = operand.nbytes // operand.shape[0]
+            body.set(i, code.address(self.operands[i], at * bytes_, "i8"))
+        for i in range(form.carries, len(results)):
+            if form.keep and form.keep[i]:
+                body.set_result(i, self._stacked(form, i, at))
+
+    def _stacked(self, form: Loop, number: int, at: Register) -> Register:
+        """Return the position of a stack."""
+        stack = self.results[form.carries + number]
+        assert stack is not None
+        return self.code.address(stack, at * self.controlled.plans[0].results[number].nbytes, "i8")
+
+    def _copy(self, target: Register, source: Register, nbytes: int) -> None:
+        name = "llvm.memcpy.p0.p0.i64"
+        self.code.module.declare(name, "void", ["ptr", "ptr", "i64", "i1"])
+        self.code.statement(
+            f"call void @{name}(ptr {target.ref}, ptr {source.ref}, i64 {nbytes}, i1 false)"
+        )
+
+    def _leave_if_failed(self, done: str) -> None:
+        on = self.code.new_label()
+        self.code.branch(self.code.load(self.status, "i64").equals(0), on, done)
+        self.code.begin_block(on)
+
+    def _leave_if(self, condition: Register, status: int, done: str) -> None:
+        """Write: leave the loop with a status if a condition holds."""
+        code = self.code
+        leave, on = code.new_label(), code.new_label()
+        code.branch(condition, leave, on)
+        code.begin_block(leave)
+        code.store(code.constant(status, "i64"), self.status)
+        code.jump(done)
+        code.begin_block(on)
+
+    def _look_for_signals(self, step: Register, done: str) -> None:
+        """Write: now and then let other threads run, and leave the loop after Ctrl-C."""
+        code = self.code
+        work = sum(map(plan_work, self.controlled.plans))
+        every = 1
+        while every * max(work, 50.0) < LOOK_EVERY:
+            every *= 2
+        look, on = code.new_label(), code.new_label()
+        code.branch((step & (every - 1)).equals(every - 1), look, on)
+        code.begin_block(look)
+        mark = code.mark()
+        save, restore, check = (special_slot(code, self.plan, SAVE_THREAD + i) for i in range(3))
+        thread = code.effect(f"call ptr {save.ref}()", "ptr", 1)
+        code.statement(f"call void {restore.ref}(ptr {thread.ref})")
+        found = code.effect(f"call i32 {check.ref}()", "i32", 1)
+        self._leave_if(found.differs(0), INTERRUPTED, done)
+        code.jump(on)
+        code.forget(mark)
+        code.begin_block(on)

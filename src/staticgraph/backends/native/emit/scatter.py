@@ -1,0 +1,101 @@
+"""Scatter: elements added into zeros at positions that index arrays hold."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from staticgraph.backends.native.analysis.selections import Scattered
+from staticgraph.backends.native.elements import convert
+from staticgraph.backends.native.emit.code import Code
+from staticgraph.backends.native.emit.memory_access import (
+    fill,
+    linear_offset,
+    load_lanes,
+    selected_offset,
+    store_lanes,
+)
+from staticgraph.backends.native.emit.module import Module
+from staticgraph.backends.native.emit.register import Register
+
+INDEX = np.dtype(np.int64)
+
+
+def scatter_key(scattered: Scattered) -> tuple[Any, ...]:
+    """Return what the code depends on."""
+    return (
+        scattered.dtype,
+        scattered.addend is None,
+        scattered.shape,
+        scattered.extents,
+        scattered.strides,
+        scattered.axes,
+        tuple([(place.base.dtype, place.strides) for place in scattered.places]),
+    )
+
+
+def write_scatter(module: Module, symbol: str, scattered: Scattered) -> None:
+    """Write ``void symbol(ptr bases)``, which adds the elements one after the other, in order.
+
+    The addresses are those of the result, of the word for an index out of range, of what is added
+    and of the indices. The last axis is worked on several elements at a time where all of them have
+    one index.
+    """
+    dtype = scattered.dtype
+    lanes = _lanes(scattered, module.target.lanes(max(dtype.itemsize, 4)))
+    code = Code(module, lanes)
+    given = code.parameter("%bases", "ptr")
+    target, status, *bases = (
+        code.load(code.address(given, number, "ptr"), "ptr")
+        for number in range(2 + len(scattered.places))
+    )
+    if scattered.addend is None:
+        fill(code, target, 0, dtype, prod(scattered.shape), 64)
+    loops = []
+    *outer, last = scattered.extents or (1,)
+    for n in outer:
+        loops.append(code.begin_loop(0, n, 1, []))
+    indices = [loop.index for loop in loops]
+
+    def add(at: Register | int, width: int) -> None:
+        where = [*indices, at]
+        offsets = [linear_offset(code, 0, p.strides, where) for p in scattered.places]
+        steps = [p.strides[-1] if p.strides else 0 for p in scattered.places]
+        value = load_lanes(code, bases[0], dtype, offsets[0], steps[0], width)
+        selectors = []
+        for place, base, offset, axis in zip(
+            scattered.places[1:], bases[1:], offsets[1:], scattered.axes, strict=True
+        ):
+            kind = place.base.dtype
+            index = load_lanes(code, base, kind, offset, 1, 1)
+            selectors.append((convert(code, index, kind, INDEX), axis))
+        chosen = selected_offset(code, selectors, lambda _: status)
+        offset = chosen + linear_offset(code, 0, scattered.strides, where)
+        old = load_lanes(code, target, dtype, offset, 1, width)
+        store_lanes(code, target, dtype, offset, 1, old + code.splat(value, width))
+
+    full = last // lanes * lanes
+    loop = code.begin_loop(0, full, lanes, [])
+    add(loop.index, lanes)
+    code.end_loop(loop, [])
+    if full < last:
+        loop = code.begin_loop(full, last, 1, [])
+        add(loop.index, 1)
+        code.end_loop(loop, [])
+    for loop in reversed(loops):
+        code.end_loop(loop, [])
+    code.statement("ret void")
+    module.add_function(symbol, code, "void", ["ptr %bases"], "internal", attributes="noinline")
+
+
+def _lanes(scattered: Scattered, most: int) -> int:
+    if not scattered.strides or scattered.strides[-1] != 1:
+        return 1
+    data, *indices = scattered.places
+    if data.strides[-1] not in (0, 1) or any(place.strides[-1] for place in indices):
+        return 1
+    while most > scattered.extents[-1]:
+        most //= 2
+    return most

@@ -1,0 +1,257 @@
+"""Segments: the functions that run a plan's steps, between the calls of NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from staticgraph.backends.native.analysis.control import Controlled
+from staticgraph.backends.native.analysis.loops import Nest
+from staticgraph.backends.native.analysis.planning import NativePlan
+from staticgraph.backends.native.analysis.products import Product, Split
+from staticgraph.backends.native.analysis.roots import Call, Kernel, base_of
+from staticgraph.backends.native.analysis.selections import Scattered
+from staticgraph.backends.native.analysis.similarity import Description
+from staticgraph.backends.native.emit.bases import Base
+from staticgraph.backends.native.emit.blas import product_bases, write_product
+from staticgraph.backends.native.emit.code import Code
+from staticgraph.backends.native.emit.kernels import write_combination, write_kernel
+from staticgraph.backends.native.emit.module import Module
+from staticgraph.backends.native.emit.regions import write_control
+from staticgraph.backends.native.emit.scatter import scatter_key, write_scatter
+from staticgraph.backends.native.emit.slots import (
+    BLAS_ENTER,
+    POOL_RUN,
+    STATUS,
+    address_of,
+    special_slot,
+)
+from staticgraph.backends.native.run.blas_threads import blas_threads
+from staticgraph.backends.native.run.pool import thread_count
+
+Segment = list[Kernel | Call]
+"""Steps that follow each other and are machine code."""
+
+
+def segments_of(plan: NativePlan) -> list[Segment | Call]:
+    """Return the steps, those between two calls of NumPy together."""
+    result: list[Segment | Call] = []
+    for step in plan.grouping.steps:
+        if isinstance(step, Call) and not step.definition.in_machine_code:
+            result.append(step)
+        elif result and isinstance(result[-1], list):
+            result[-1].append(step)
+        else:
+            result.append([step])
+    return result
+
+
+BLAS_ALONE_TERMS = 1 << 17
+"""A product of fewer multiplications is computed by one thread of BLAS in any case (OpenBLAS cuts
+up what has more than 1 << 18)."""
+
+
+def is_shared(step: Kernel | Call) -> bool:
+    """Tell whether a step is a product so large that not BLAS is to share it among threads."""
+    product = step.definition if isinstance(step, Call) else None
+    return (
+        isinstance(product, Product)
+        and product.terms > BLAS_ALONE_TERMS
+        and blas_threads() is not None
+    )
+
+
+class _Kernels:
+    """The functions of kernels and products, equal ones written once."""
+
+    def __init__(self, module: Module, plan: NativePlan) -> None:
+        self.module = module
+        self.plan = plan
+        self._known: dict[Any, tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]] = {}
+        self._scatters: dict[Any, str] = {}
+        self._products: dict[Any, tuple[str, Split]] = {}
+
+    def find(self, kernel: Kernel) -> tuple[str, str, list[Base], list[Base]]:
+        """Return a kernel's function, the one that combines its chunks, and their addresses."""
+        nest = self.plan.nests[kernel]
+        description = Description(nest, self.plan.unread)
+        known = self._known.get(description.key)
+        if known is None:
+            known = self._known[description.key] = self._write(nest, description)
+        run, combine, *orders = known
+        places = description.places
+        bases: list[list[Base]] = [
+            [(kind, *(places[number] if number >= 0 else (None, 0))) for kind, number in order]
+            for order in orders
+        ]
+        return run, combine, bases[0], bases[1]
+
+    def find_product(self, product: Product) -> tuple[str, Split]:
+        """Return the function that computes chunks of a product, and the chunks there are."""
+        known = self._products.get(product.geometry)
+        if known is None:
+            threads = 1 if blas_threads() is None else thread_count()
+            name, split = self.module.new_name("product"), product.split(threads)
+            write_product(self.module, name, product, split)
+            known = self._products[product.geometry] = name, split
+        return known
+
+    def find_scatter(self, scattered: Scattered) -> str:
+        """Return the function that adds elements where they are selected."""
+        key = scatter_key(scattered)
+        name = self._scatters.get(key)
+        if name is None:
+            name = self._scatters[key] = self.module.new_name("scatter")
+            write_scatter(self.module, name, scattered)
+        return name
+
+    def _write(
+        self, nest: Nest, description: Description
+    ) -> tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]:
+        run, combine = self.module.new_name("kernel"), ""
+        places: dict[Any, int] = {place: i for i, place in enumerate(description.places)}
+
+        def numbered(order: list[Base]) -> list[tuple[str, int]]:
+            return [(kind, places.get(tuple(place), -1)) for kind, *place in order]
+
+        used = numbered(write_kernel(self.module, run, nest, self.plan.unread))
+        combined: list[tuple[str, int]] = []
+        if nest.partial_roots:
+            combine = self.module.new_name("combine")
+            combined = numbered(write_combination(self.module, combine, nest))
+        return run, combine, used, combined
+
+
+def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Module, list[str]]:
+    """Return the functions of all kernels, and the names of those that run a segment each."""
+    module = Module(plan.target)
+    kernels = _Kernels(module, plan)
+    names: list[str] = []
+    for segment in segments:
+        if isinstance(segment, Call):
+            continue
+        names.append(f"segment_{len(names)}")
+        _write_segment(module, plan, kernels, names[-1], segment)
+    return module, names
+
+
+def _write_segment(
+    module: Module, plan: NativePlan, kernels: _Kernels, name: str, segment: Segment
+) -> None:
+    """Write the function that runs a segment; a long one calls a function for each stretch."""
+    alone = any(map(is_shared, segment))
+    if len(segment) <= STRETCH and not alone:
+        _SegmentWriter(module, plan, kernels).write(name, segment)
+        return
+    code = Code(module)
+    if alone:
+        _switch_blas(code, plan, BLAS_ENTER)
+    for start in range(0, len(segment), STRETCH):
+        part = f"{name}_{start}"
+        stretch = segment[start : start + STRETCH]
+        _SegmentWriter(module, plan, kernels).write(part, stretch, "internal", "noinline optnone")
+        code.statement(f"call void @{part}(ptr %slots)")
+    if alone:
+        _switch_blas(code, plan, BLAS_ENTER + 1)
+    code.statement("ret void")
+    module.add_function(name, code, "void", ["ptr %slots"])
+
+
+def write_region(module: Module, plan: NativePlan) -> str:
+    """Write ``void name(ptr slots)``, which runs a plan without NumPy, and return its name."""
+    name = module.new_name("region")
+    segments = segments_of(plan)
+    assert len(segments) <= 1, segments
+    steps = segments[0] if segments else []
+    assert isinstance(steps, list)
+    _write_segment(module, plan, _Kernels(module, plan), name, steps)
+    return name
+
+
+def _switch_blas(code: Code, plan: NativePlan, slot: int) -> None:
+    """Write the call that lets BLAS use one thread, or its own again."""
+    switch, words = special_slot(code, plan, slot), special_slot(code, plan, BLAS_ENTER + 2)
+    code.statement(f"call void {switch.ref}(ptr {words.ref})")
+
+
+STRETCH = 64
+"""Steps in one function: the time that LLVM takes grows faster than the length of a function."""
+
+
+class _SegmentWriter:
+    """Write the function that runs a segment: it calls the kernels one after the other."""
+
+    def __init__(self, module: Module, plan: NativePlan, kernels: _Kernels) -> None:
+        self.module = module
+        self.plan = plan
+        self.kernels = kernels
+        self.code = Code(module)
+        self.widest = 0
+
+    def write(self, name: str, segment: Segment, linkage: str = "", attributes: str = "") -> None:
+        for step in segment:
+            if isinstance(step, Kernel):
+                self._kernel(step)
+            elif isinstance(step.definition, Scattered):
+                self._scatter(step.definition)
+            elif isinstance(step.definition, Controlled):
+                self._control(step.definition)
+            else:
+                assert isinstance(step.definition, Product)
+                self._product(step.definition)
+        if self.widest:
+            self.code.allocations.append(f"  %bases = alloca [{self.widest} x ptr], align 8")
+        self.code.statement("ret void")
+        self.module.add_function(
+            name, self.code, "void", ["ptr %slots"], linkage, attributes=attributes
+        )
+
+    def _fill(self, bases: list[Base]) -> None:
+        """Write the addresses that a function is given."""
+        self.widest = max(self.widest, len(bases))
+        given = self.code.parameter("%bases", "ptr")
+        for number, (kind, definition, start) in enumerate(bases):
+            if kind == "status":
+                address = special_slot(self.code, self.plan, STATUS)
+            elif kind == "blas":
+                address = special_slot(self.code, self.plan, start)
+            else:
+                assert definition is not None
+                places = self.plan.partials if kind == "partial" else self.plan.locations
+                address = address_of(self.code, places[definition])
+                address = self.code.address(address, start * definition.dtype.itemsize, "i8")
+            self.code.store(address, self.code.address(given, number, "ptr"))
+
+    def _kernel(self, kernel: Kernel) -> None:
+        code, nest = self.code, self.plan.nests[kernel]
+        run, combine, used, combined = self.kernels.find(kernel)
+        self._run(run, used, nest.chunks)
+        if combine:
+            self._fill(combined)
+            code.statement(f"call void @{combine}(ptr %bases)")
+
+    def _run(self, function: str, bases: list[Base], chunks: int) -> None:
+        """Write the call of a function for all its chunks, which threads may share."""
+        code = self.code
+        self._fill(bases)
+        if chunks > 1:
+            share, pool = (special_slot(code, self.plan, POOL_RUN + i) for i in range(2))
+            code.statement(
+                f"call void {share.ref}(ptr {pool.ref}, ptr @{function}, ptr %bases, i64 {chunks})"
+            )
+        else:
+            code.statement(f"call void @{function}(ptr %bases, i64 0, i64 1)")
+
+    def _product(self, product: Product) -> None:
+        function, split = self.kernels.find_product(product)
+        self._run(function, product_bases(product), split.chunks)
+
+    def _control(self, controlled: Controlled) -> None:
+        function = write_control(self.module, self.plan, controlled, write_region)
+        self.code.statement(f"call void @{function}(ptr %slots)")
+
+    def _scatter(self, scattered: Scattered) -> None:
+        places = [(base_of(place.base), place.start) for place in scattered.places]
+        bases: list[Base] = [("value", scattered, 0), ("status", None, 0)]
+        bases += [("value", *place) for place in places]
+        self._fill(bases)
+        self.code.statement(f"call void @{self.kernels.find_scatter(scattered)}(ptr %bases)")

@@ -1,0 +1,47 @@
+"""Slots: the addresses that a run is given, and how code reads them.
+
+In order: the inputs, variables and constants of the plan, its results, the arena, what the fields
+below name, and the constants of the regions inside.
+"""
+
+from __future__ import annotations
+
+from staticgraph.backends.native.analysis.planning import Location, NativePlan
+from staticgraph.backends.native.emit.blas import FUNCTIONS
+from staticgraph.backends.native.emit.code import Code
+from staticgraph.backends.native.emit.register import Register
+
+# behind the arena's: the functions of BLAS, and then
+STATUS = len(FUNCTIONS)
+"""The word that a run writes to when it cannot go on."""
+POOL_RUN = STATUS + 1
+"""The function that shares out chunks, and the pool."""
+BLAS_ENTER = POOL_RUN + 2
+"""The functions that take BLAS its threads and give them back, and their words."""
+SAVE_THREAD = BLAS_ENTER + 3
+"""Functions of the interpreter that let go of its lock, take it again, and look for signals."""
+SPECIAL_SLOTS = SAVE_THREAD + 3
+
+FAILED, INTERRUPTED = 1, 2
+"""What the status says: something that NumPy's kernels explain, or an exception that is set."""
+
+
+def first_inner_constant(plan: NativePlan) -> int:
+    """Return the slot of the first constant of a region inside of a plan."""
+    return plan.arena_slot + 1 + SPECIAL_SLOTS
+
+
+def special_slot(code: Code, plan: NativePlan, number: int) -> Register:
+    """Return what is in one of the slots behind the arena's."""
+    return slot(code, plan.arena_slot + 1 + number)
+
+
+def slot(code: Code, number: int) -> Register:
+    """Return what is in a slot."""
+    slots = code.parameter("%slots", "ptr")
+    return code.load(code.address(slots, number, "ptr"), "ptr")
+
+
+def address_of(code: Code, location: Location) -> Register:
+    """Return the address of a place."""
+    return code.address(slot(code, location.slot), location.offset, "i8")

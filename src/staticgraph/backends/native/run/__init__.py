@@ -1,0 +1,1 @@
+"""Object code that runs: assembled or from the cache, called from Python, on several threads."""
