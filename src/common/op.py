@@ -320,8 +320,6 @@ class Op:
             return apply(self, operands, attrs)
         try:
             return self.kernel(*operands, **attrs)
-        except SideBySideError as error:
-            raise error.with_context(self.name) from None
         except Exception as error:
             raise explain(self, operands, attrs, error) from None
 
@@ -417,6 +415,13 @@ def explain(
     `infer` is asked first: it is the author of the text. Where it finds nothing wrong, the
     kernel's message is kept.
     """
+    if isinstance(error, (MemoryError, RecursionError)):
+        return error
+    fixed = _not_fixed(op, attrs)
+    if fixed is not None:
+        return fixed
+    if isinstance(error, SideBySideError):
+        return error.with_context(op.name)
     types = []
     for position, operand in enumerate(operands):
         if is_scalar(operand) and op.kind is not Kind.ELEMENTWISE:
@@ -426,8 +431,9 @@ def explain(
                 fix="make it one first, for example with asarray",
             )
         try:
-            types.append(type_of(operand))
-        except AttributeError:
+            listed = isinstance(operand, (list, tuple))
+            types.append(type_of(np.asarray(operand) if listed else operand))
+        except (AttributeError, ValueError):
             return DTypeError(
                 f"{op.name}: operand {position} is a {type(operand).__name__}, not an array",
                 cause="operands are arrays or Python numbers",
@@ -437,10 +443,8 @@ def explain(
         op.infer(*types, **attrs)
     except SideBySideError as known:
         return known.with_context(op.name)
-    except Exception:  # infer could not even start: the kernel's own message is the better one
-        pass
-    if isinstance(error, (MemoryError, RecursionError)):
-        return error
+    except Exception as refusal:
+        return refused(op, types, refusal)
     listing = ", ".join(map(repr, types))
     wrapper = DTypeError if isinstance(error, TypeError) else ArgumentError
     return wrapper(
@@ -448,6 +452,32 @@ def explain(
         cause="NumPy's kernel refused these operands",
         fix=f"the signature is {op.name}{op.signature}",
     )
+
+
+def refused(op: Op, types: Iterable[TensorType], error: Exception) -> ArgumentError:
+    """Return the error to raise where the rule of `op` for shape and dtype ended with `error`.
+
+    A rule that was written for the right kinds of attributes meets a wrong one with whatever
+    Python raises.
+    """
+    return ArgumentError(
+        f"{op.name}({', '.join(map(repr, types))}): {error}",
+        cause="the op's shape rule refused these arguments",
+        fix=f"the signature is {op.name}{op.signature}",
+    )
+
+
+def _not_fixed(op: Op, attrs: Mapping[str, Any]) -> ArgumentError | None:
+    """Return the error of an attribute that is a value of an executor, or None."""
+    for name, value in attrs.items():
+        for each in value if type(value) in (tuple, list) else (value,):
+            if type(each) in EXECUTORS:
+                return ArgumentError(
+                    f"{op.name}: {name} is a {type(each).__name__}, {type_of(each)}",
+                    cause=f"{name} is a constant of the operation, and no operand",
+                    fix=f"the signature is {op.name}{op.signature}; pass {name} as a plain value",
+                )
+    return None
 
 
 def explain_call(name: str, function: Callable[..., Any], error: Exception) -> ArgumentError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import DTypeError, ShapeError
+from common.errors import ArgumentError, DTypeError, ShapeError
 from common.op import Example, Kind, Op, Rule, example, register
 from common.types import (
     TensorType,
@@ -135,6 +135,12 @@ def reduced_shape(
 ) -> tuple[int, ...]:
     """Return the shape that is left when `axis` is reduced."""
     axes = normalize_axes(axis, len(shape))
+    if not isinstance(keepdims, (int, np.bool_)):
+        raise ArgumentError(
+            f"keepdims must be a bool, not {keepdims!r}",
+            cause="the reduced axes are kept, with length 1, or they are not",
+            fix="pass keepdims=True, or leave it out",
+        )
     if keepdims:
         return tuple(1 if i in axes else n for i, n in enumerate(shape))
     return tuple(n for i, n in enumerate(shape) if i not in axes)

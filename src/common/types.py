@@ -157,7 +157,7 @@ def normalize_axis(axis: int, ndim: int, name: str = "axis") -> int:
     ShapeError
         If there is no such axis.
     """
-    if not isinstance(axis, (int, np.integer)):
+    if not isinstance(axis, (int, np.integer)) or isinstance(axis, bool):
         raise ArgumentError(
             f"{name} must be an int, not {type(axis).__name__} {axis!r}",
             cause=f"{name} names one axis of an array",

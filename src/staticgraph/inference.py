@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import ArgumentError, ShapeError, SideBySideError, SymbolicValueError
-from common.op import Kind, Op
+from common.op import Kind, Op, refused
 from common.types import TensorType
 from staticgraph.lengths import named_type
 from staticgraph.node import Node
@@ -21,13 +21,10 @@ def infer(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> Te
         error.what, error.cause = named_text(error.what), named_text(error.cause)
         error.fix = named_text(error.fix)
         raise error.with_context(op.name) from None
-    except (TypeError, ValueError, IndexError, OverflowError) as error:
-        listing = ", ".join(map(repr, types))
-        raise ArgumentError(
-            f"{op.name}({listing}): {error}",
-            cause="the op's shape rule refused these operands",
-            fix=f"the signature is {op.name}{op.signature}",
-        ) from None
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        raise refused(op, types, error) from None
 
 
 class TypeTable:
@@ -119,11 +116,15 @@ def _check_attribute(op: Op, name: str, value: Any) -> None:
     symbolic = value
     if isinstance(value, (tuple, list)):
         symbolic = next((each for each in value if isinstance(each, Node)), None)
-    if isinstance(symbolic, Node):
-        raise SymbolicValueError(
-            f"{op.name}: {name} is {symbolic!r}, a value of the graph",
-            cause=f"{name} shapes the graph itself, so it must be known while it is declared",
-            fix=f"pass {name} as a static Python argument (static_argnums of sg.function), or take "
-            "it from x.shape",
-            related=((f"{symbolic.name} declared", symbolic.source),),
-        )
+    if not isinstance(symbolic, Node):
+        return
+    # what would fit in no mode is the same mistake in both
+    number = symbolic in symbolic.graph.weak or symbolic.dtype.kind in "iu"
+    kind = SymbolicValueError if number and not symbolic.shape else ArgumentError
+    raise kind(
+        f"{op.name}: {name} is {symbolic!r}, a value of the graph",
+        cause=f"{name} shapes the graph itself, so it must be known while it is declared",
+        fix=f"pass {name} as a static Python argument (static_argnums of sg.function), or take "
+        "it from x.shape",
+        related=((f"{symbolic.name} declared", symbolic.source),),
+    )

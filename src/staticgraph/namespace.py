@@ -11,7 +11,7 @@ import numpy as np
 import common.functional
 import common.ops  # noqa: F401  importing them fills the registry
 from common.errors import SideBySideError
-from common.op import EXECUTORS, Op, namespace
+from common.op import EXECUTORS, Op, explain_call, namespace
 from common.ops.creation import CREATION
 from common.tree import flatten, map_tree
 from staticgraph.build import constant, declare, require_graph
@@ -63,16 +63,22 @@ def _composition(function: Callable[..., Any]) -> Callable[..., Any]:
                     lambda x: _lift(graph, x) if isinstance(x, np.ndarray) else x, (args, kwargs)
                 )
             elif current_graph() is None:
-                return function(*args, **kwargs)  # of plain numbers, such as a seed
-        try:
-            result = function(*args, **kwargs)
-        except SideBySideError as error:
-            error.what, error.cause = named_text(error.what), named_text(error.cause)
-            raise
+                return _called(function, args, kwargs)  # of plain numbers, such as a seed
+        result = _called(function, args, kwargs)
         opened = current_graph()
         return result if opened is None else map_tree(lambda x: _lift(opened, x), result)
 
     return call
+
+
+def _called(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except SideBySideError as error:
+        error.what, error.cause = named_text(error.what), named_text(error.cause)
+        raise
+    except (TypeError, AttributeError) as error:
+        raise explain_call(function.__name__, function, error) from error
 
 
 def _lift(graph: Graph, x: Any) -> Any:
@@ -88,7 +94,7 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Node]:
         graph = require_graph(function.__name__)
         if has_dims((args, kwargs)):
             return declare_creation(graph, function, args, kwargs)
-        return graph.constant_array(function(*args, **kwargs), copy=False)
+        return graph.constant_array(_called(function, args, kwargs), copy=False)
 
     return create
 

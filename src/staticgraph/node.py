@@ -175,6 +175,8 @@ class Node(ArrayOperators):
         raise symbolic.no_number(self, "int")
 
     def __index__(self) -> NoReturn:
+        if self.type.shape:
+            raise symbolic.no_index(self)
         raise symbolic.no_number(self, "index")
 
     def __float__(self) -> NoReturn:

@@ -11,6 +11,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
 from common.errors import (
+    DTypeError,
     GraphError,
     InPlaceError,
     NodeBudgetError,
@@ -258,7 +259,7 @@ def no_out(node: Node, function: str) -> SideBySideError:
 
 @_remembered
 def no_length(node: Node) -> SideBySideError:
-    """Return the error of ``len(node)`` of a scalar."""
+    """Return the error of ``len(node)`` where there is none."""
     frame, _ = _asking()
     if node.type.shape:
         return SymbolicValueError(
@@ -267,10 +268,23 @@ def no_length(node: Node) -> SideBySideError:
             fix="go along the axis with scan or map; x.shape[0] is the symbolic length itself",
             related=_related(node, frame),
         )
-    return SymbolicValueError(
+    return DTypeError(
         f"the length of {node!r} was asked",
         cause="a 0-d value has no axes, and the length of an axis is static: x.shape[0]",
         fix="use .size, which is 1, or pass a number as a static Python argument",
+        related=_related(node, frame),
+    )
+
+
+@_remembered
+def no_index(node: Node) -> SideBySideError:
+    """Return the error of an index that is no single number, now or when the graph runs."""
+    frame, asked = _asking()
+    by = f", and was asked for one by `{asked.construct}`" if asked and asked.construct else ""
+    return DTypeError(
+        f"{node!r} is not an index{by}",
+        cause="an index is one integer",
+        fix="pass a plain int, or take(x, indices) for many indices at once",
         related=_related(node, frame),
     )
 

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from common.errors import ArgumentError, DTypeError, ShapeError
 from common.op import public
-from common.ops.arguments import operand_type
+from common.ops.arguments import normalize_ints, operand_type
 from common.ops.elementwise import add, multiply, square, subtract
 from common.ops.exponential import rsqrt
 from common.ops.statistics import mean
@@ -64,8 +62,7 @@ def layer_norm(
     elements.
     """
     x_type = _require_float("layer_norm", x)
-    one = isinstance(normalized_shape, (int, np.integer))
-    shape = (normalized_shape,) if one else tuple(normalized_shape)  # type: ignore[arg-type]
+    shape = normalize_ints(normalized_shape, "normalized_shape")
     if not shape or x_type.shape[-len(shape) :] != shape:
         raise ShapeError(
             f"layer_norm: x {x_type.shape} does not end in normalized_shape {shape}",

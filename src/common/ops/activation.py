@@ -9,6 +9,7 @@ import numpy as np
 
 from common.errors import ArgumentError, DTypeError
 from common.op import Kind, Op, example, public, register
+from common.ops.arguments import require_number
 from common.ops.composite import Constant, blockwise, float_infer
 from common.ops.elementwise import where
 from common.ops.error_function import (
@@ -27,6 +28,19 @@ _ZERO = Constant(0)
 _ONE = Constant(1)
 _HALF = Constant(0.5)
 _MINUS_HALF = Constant(-0.5)
+
+
+def _with_number(name: str, attribute: str) -> Any:
+    """Return the infer rule of an op of one real operand and a number."""
+    infer = float_infer(name)
+
+    def checked(x: TensorType, **attrs: Any) -> TensorType:
+        if attribute in attrs:
+            require_number(attrs[attribute], attribute)
+        return infer(x)
+
+    return checked
+
 
 # relu and its relatives ---------------------------------------------------------------------------
 
@@ -82,7 +96,7 @@ leaky_relu = register(
         kind=Kind.ELEMENTWISE,
         arity=1,
         kernel=_leaky_relu,
-        infer=float_infer("leaky_relu"),
+        infer=_with_number("leaky_relu", "negative_slope"),
         vjp=(lambda g, _out, x, *, negative_slope: where(x > 0, g, g * negative_slope),),
         attrs={"negative_slope": 0.01},
         expr="{0} if {0} > 0 else {0} * {negative_slope}",
@@ -115,7 +129,7 @@ elu = register(
         kind=Kind.ELEMENTWISE,
         arity=1,
         kernel=_elu,
-        infer=float_infer("elu"),
+        infer=_with_number("elu", "alpha"),
         vjp=(lambda g, out, x, *, alpha: where(x > 0, g, g * (out + alpha)),),
         attrs={"alpha": 1.0},
         expr="{0} if {0} > 0 else {alpha} * expm1({0})",

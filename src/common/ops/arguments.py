@@ -23,8 +23,8 @@ def normalize_ints(value: Any, name: str) -> tuple[int, ...]:
     """
     try:
         if hasattr(value, "__index__") and getattr(value, "ndim", 0) == 0:
-            return (operator.index(value),)
-        return tuple(operator.index(n) for n in value)
+            return (_whole(value),)
+        return tuple(map(_whole, value))
     except SideBySideError:  # a static value says better itself why it is no number
         raise
     except TypeError:
@@ -33,6 +33,12 @@ def normalize_ints(value: Any, name: str) -> tuple[int, ...]:
             cause=f"{name} counts or names axes, so it is made of whole numbers",
             fix=f"convert first, for example with int() or //, and pass {name}=(2, 3)",
         ) from None
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError("a truth value counts nothing")
+    return operator.index(value)
 
 
 def require_int(value: Any, name: str) -> int:
@@ -52,6 +58,21 @@ def require_int(value: Any, name: str) -> int:
         cause="it counts or names positions, and is a constant of the operation",
         fix="convert it with int()",
     )
+
+
+def require_number(value: Any, name: str) -> None:
+    """Refuse `value` where it is no real number.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ArgumentError(
+            f"{name} must be a number, not {value!r}",
+            cause="it is a constant of the operation",
+            fix=f"pass a float, such as {name}=0.5",
+        )
 
 
 def normalize_shape(shape: Any, name: str = "shape") -> Shape:

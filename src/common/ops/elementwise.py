@@ -304,7 +304,10 @@ def _bound(name: str, value: Any) -> Any:
 
 
 def _clip(x: Any, out: Array | None = None, *, min: Any = None, max: Any = None) -> Any:
-    return np.asarray(x).clip(_bound("min", min), _bound("max", max), out=out)
+    x = np.asarray(x)
+    if x.dtype.char == "?":  # NumPy makes numbers of them, of a dtype that the bounds choose
+        _clip_infer(type_of(x))
+    return x.clip(_bound("min", min), _bound("max", max), out=out)
 
 
 def _clip_infer(x: TensorType, *, min: Any = None, max: Any = None) -> TensorType:

@@ -17,11 +17,18 @@ import numpy.typing as npt
 
 from common.errors import DTypeError, IndexingError, ShapeError
 from common.op import Kind, Op, example, public, register
-from common.ops.arguments import operand_type
+from common.ops.arguments import operand_type, require_int
 from common.ops.comparison import equal
 from common.ops.elementwise import add, cast
 from common.ops.movement import expand_dims
-from common.types import Array, Shape, TensorType, broadcast_shapes, normalize_axis
+from common.types import (
+    Array,
+    Shape,
+    TensorType,
+    broadcast_shapes,
+    normalize_axis,
+    type_of_array,
+)
 
 # checks -------------------------------------------------------------------------------------------
 
@@ -100,8 +107,10 @@ def _take_axis(shape: Shape, axis: int | None) -> int:
 
 
 def _take(x: Array, indices: Array, *, axis: int | None = None) -> Any:
-    if axis is None:
+    if axis is None or not x.ndim:
         axis = _take_axis(x.shape, axis)
+    if type(indices) is np.ndarray and indices.dtype.char == "?":  # NumPy reads 0 and 1
+        require_integers("take", type_of_array(indices))
     try:
         return x.take(indices, axis)
     except IndexError:
@@ -383,7 +392,7 @@ def one_hot(ids: Any, depth: int, dtype: npt.DTypeLike = np.float32) -> Any:
         Of the shape of `ids` with ``depth`` added on the right.
     """
     require_integers("one_hot", operand_type("one_hot", ids))
-    hits = equal(expand_dims(ids, axis=-1), np.arange(depth))
+    hits = equal(expand_dims(ids, axis=-1), np.arange(require_int(depth, "depth")))
     return cast(hits, dtype=np.dtype(dtype))
 
 
@@ -412,6 +421,7 @@ def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Any:
         If an index is outside the axis.
     """
     position = normalize_axis(axis, len(x.shape))
+    require_integers("scatter_add", operand_type("scatter_add", indices))
     if len(indices.shape) != 1:
         raise ShapeError(
             f"scatter_add: indices of shape {indices.shape} must have one axis",

@@ -121,9 +121,15 @@ def _squeeze_infer(x: TensorType, *, axis: Axis = None) -> TensorType:
     return TensorType((n for i, n in enumerate(x.shape) if i not in axes), x.dtype)
 
 
+def _squeeze(x: Array, *, axis: Axis = None) -> Any:
+    if axis is not None and not x.ndim:  # NumPy takes axis 0 of a scalar
+        normalize_axes(axis, 0)
+    return x.squeeze(axis)
+
+
 squeeze = movement(
     "squeeze",
-    lambda x, *, axis=None: x.squeeze(axis),
+    _squeeze,
     infer=_squeeze_infer,
     vjp=lambda g, _out, x_type, *, axis: g.reshape(x_type.shape),
     attrs={"axis": None},
@@ -220,9 +226,15 @@ def _swapaxes_infer(x: TensorType, *, axis0: int, axis1: int) -> TensorType:
     return TensorType(shape, x.dtype)
 
 
+def _swapaxes(x: Array, *, axis0: int, axis1: int) -> Any:
+    if type(axis0) is not int or type(axis1) is not int:  # NumPy reads a bool as an axis
+        _swapaxes_infer(type_of(x), axis0=axis0, axis1=axis1)
+    return x.swapaxes(axis0, axis1)
+
+
 swapaxes: Op = movement(
     "swapaxes",
-    lambda x, *, axis0, axis1: x.swapaxes(axis0, axis1),
+    _swapaxes,
     infer=_swapaxes_infer,
     vjp=lambda g, _out, _x, *, axis0, axis1: swapaxes(g, axis0=axis0, axis1=axis1),
     attrs={"axis0": ..., "axis1": ...},

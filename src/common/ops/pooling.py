@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.errors import ArgumentError, ShapeError
+from common.errors import ArgumentError, DTypeError, ShapeError
 from common.op import Kind, Op, example, public, register
 from common.ops.elementwise import add, cast, maximum
 from common.ops.image_lowering import lower_max_gradient, lower_mean_gradient, lower_pool
@@ -172,6 +172,12 @@ def _max_pool2d_select_kernel(h: Array, x: Array, largest: Array, **attrs: Any) 
 def _pool_infer(name: str, mean: bool) -> Callable[..., TensorType]:
     def infer(x: TensorType, **attrs: Any) -> TensorType:
         windows = _windows(name, x.shape, **attrs)
+        if not mean and x.dtype.kind not in "iuf":
+            raise DTypeError(
+                f"{name} is not defined for {x.dtype}",
+                cause="the largest of real numbers is sought",
+                fix="convert with astype first",
+            )
         dtype = np.true_divide.resolve_dtypes((x.dtype, x.dtype, None))[-1] if mean else x.dtype
         return TensorType(windows.result_shape, dtype)
 

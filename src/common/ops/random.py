@@ -139,7 +139,7 @@ def _float_dtype(name: str, dtype: npt.DTypeLike) -> np.dtype[Any]:
 
 
 def _count(name: str, n: Any, least: int) -> int:
-    if not isinstance(n, (int, np.integer)) or n < least:
+    if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < least:
         raise ArgumentError(
             f"{name}: n is {n!r}",
             cause=f"it counts, from {least}",

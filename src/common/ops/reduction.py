@@ -18,7 +18,14 @@ from common.ops.movement import add_reduce, broadcast_to, permute_dims
 from common.ops.scan import exclusive_prod
 from common.ops.slicing import flip
 from common.rules import reduced_shape, reduction
-from common.types import Array, Shape, TensorType, normalize_axes, normalize_axis
+from common.types import (
+    Array,
+    Shape,
+    TensorType,
+    normalize_axes,
+    normalize_axis,
+    type_of_array,
+)
 
 BOOL = np.dtype(np.bool_)
 INDEX = np.dtype(np.int64)
@@ -54,6 +61,16 @@ def count_reduced(shape: Shape, axis: Axis) -> int:
     return product(shape[a] for a in normalize_axes(axis, len(shape)))
 
 
+def refuse_axis(axis: Axis) -> None:
+    """Refuse `axis` of a scalar, for which NumPy takes the axis of one element that is not there.
+
+    Raises
+    ------
+    ShapeError
+    """
+    normalize_axes(axis, 0)
+
+
 def _reduced_dtype(name: str, ufunc: np.ufunc) -> Any:
     """Return the rule for the dtype of ``ufunc.reduce``."""
 
@@ -75,6 +92,8 @@ def _reduced_dtype(name: str, ufunc: np.ufunc) -> Any:
 
 
 def _sum(x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    if axis is not None and not x.ndim:
+        refuse_axis(axis)
     return add_reduce(x, axis, None, out, keepdims)
 
 
@@ -107,6 +126,8 @@ sum = reduction(
 
 
 def _prod(x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    if axis is not None and not x.ndim:
+        refuse_axis(axis)
     return multiply_reduce(x, axis, None, out, keepdims)
 
 
@@ -152,6 +173,8 @@ def _extremum(name: str, ufunc: np.ufunc, alias: str, doc: str) -> Op:
     def kernel(
         x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False
     ) -> Any:
+        if axis is not None and not x.ndim:
+            refuse_axis(axis)
         return reduce(x, axis, None, out, keepdims)
 
     return reduction(
@@ -201,6 +224,8 @@ def _position(name: str, find: Callable[..., Any], extremum: Callable[..., Any],
     def kernel(
         x: Array, out: Array | None = None, *, axis: int | None = None, keepdims: bool = False
     ) -> Any:
+        if not x.ndim or type(keepdims) is not bool:  # NumPy takes axis 0 and any truth value
+            infer(type_of_array(x), axis=axis, keepdims=keepdims)
         return find(x, axis, out, keepdims)
 
     def infer(x: TensorType, *, axis: int | None = None, keepdims: bool = False) -> TensorType:
@@ -265,6 +290,8 @@ def _predicate(name: str, ufunc: np.ufunc, combine: str, doc: str) -> Op:
     def kernel(
         x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False
     ) -> Any:
+        if axis is not None and not x.ndim:
+            refuse_axis(axis)
         return reduce(x, axis, None, out, keepdims)
 
     return reduction(
@@ -294,6 +321,8 @@ any = _predicate(
 def _count_nonzero(
     x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False
 ) -> Any:
+    if axis is not None and not x.ndim:
+        refuse_axis(axis)
     return add_reduce(x.astype(np.bool_, copy=False), axis, INDEX, out, keepdims)
 
 

@@ -90,7 +90,10 @@ def _advanced_shape(
                 "or run the program in dyngraph",
             )
         require_integers(name, selector)
-    selected = broadcast_shapes(*(t.shape for t in indices))
+    try:
+        selected = broadcast_shapes(*(t.shape for t in indices))
+    except ShapeError as error:  # of indices, so it is an IndexError, as NumPy's
+        raise IndexingError(error.what, cause=error.cause, fix=error.fix) from None
     rest = tuple(n for axis, n in enumerate(x) if axis not in axes)
     return rest[:position] + selected + rest[position:]
 

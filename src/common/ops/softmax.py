@@ -23,7 +23,7 @@ def _shifted(name: str, x: Array, out: Array | None, axis: int) -> Array:
     """Return `x` less its largest element along `axis`, so that no exponential overflows."""
     if x.dtype.kind != "f":
         x = x.astype(float_dtype(name, x.dtype))
-    if not x.size:
+    if axis is None or not x.size:
         normalize_axis(axis, x.ndim)
         return np.empty_like(x) if out is None else out
     return np.subtract(x, np.maximum.reduce(x, axis, keepdims=True), out)

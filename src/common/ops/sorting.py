@@ -41,6 +41,8 @@ def _check_order(name: str, x: TensorType, axis: Any) -> None:
 
 
 def _sort(x: Array, out: Array | None = None, *, axis: int = -1, descending: bool = False) -> Any:
+    if type(axis) is not int:  # NumPy reads a bool as an axis
+        axis = normalize_axis(axis, x.ndim)
     if out is None:
         out = np.empty(x.shape, x.dtype)
     out[...] = x

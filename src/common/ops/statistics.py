@@ -16,7 +16,14 @@ from common.ops.elementwise import abs as magnitude
 from common.ops.elementwise import cast, where
 from common.ops.exponential import exp, log, sqrt
 from common.ops.movement import add_reduce
-from common.ops.reduction import EXAMPLES, count_nonzero, count_reduced, expand_reduced, spread_sum
+from common.ops.reduction import (
+    EXAMPLES,
+    count_nonzero,
+    count_reduced,
+    expand_reduced,
+    refuse_axis,
+    spread_sum,
+)
 from common.ops.reduction import max as greatest
 from common.ops.reduction import min as least
 from common.ops.reduction import sum as sum_over
@@ -218,7 +225,11 @@ std = _dispersion(
 def _logsumexp(
     x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False
 ) -> Any:
+    if axis is not None and not x.ndim:
+        refuse_axis(axis)
     if x.dtype.kind != "f":
+        if x.dtype.kind == "c":
+            raise TypeError("complex numbers have no order")
         x = x.astype(FLOAT64)
     top = maximum_reduce(x, axis, None, None, True, -math.inf)
     if np.logical_and.reduce(np.isfinite(top), None):
@@ -267,6 +278,8 @@ logsumexp = reduction(
 def _euclidean_norm(
     x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False
 ) -> Any:
+    if axis is not None and not x.ndim:
+        refuse_axis(axis)
     x = np.hypot(x.real, x.imag) if x.dtype.kind == "c" else _real_or_float(x)
     total = add_reduce(x * x, axis, None, out, keepdims)
     return np.sqrt(total, total) if type(total) is np.ndarray else np.sqrt(total)

@@ -1,0 +1,174 @@
+"""Calls with one mistake, drawn at random over every public function: both modes name it alike."""
+
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+
+import dyngraph as dg
+import staticgraph as sg
+from common.errors import SideBySideError
+from common.op import FUNCTIONS, REGISTRY
+from common.samples import draw
+from common.tree import flatten
+
+BEHIND = ("basic_", "advanced_"), ("_gradient", "_select")
+"""How ops begin or end that stand behind an index or a gradient; nobody calls them by name."""
+
+IMAGE, KERNEL = np.linspace(-1, 1, 36).reshape(1, 1, 6, 6), np.ones((1, 1, 2, 2))
+MATRIX, VECTOR, LABELS = np.linspace(-1, 1, 12).reshape(3, 4), np.ones(3), np.array([0, 3, 1])
+
+COMPOSITIONS = {
+    "avg_pool2d": ((IMAGE,), {"kernel_size": 2, "stride": 1, "padding": 0}),
+    "batch_norm": ((MATRIX,), {"training": True, "momentum": 0.1, "eps": 1e-5}),
+    "binary_cross_entropy_with_logits": ((MATRIX, MATRIX), {"reduction": "sum"}),
+    "concat": (([MATRIX, MATRIX],), {"axis": 0}),
+    "conv2d": ((IMAGE, KERNEL), {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}),
+    "cross_entropy": ((MATRIX, LABELS), {"reduction": "mean", "axis": 1}),
+    "diag": ((VECTOR,), {"offset": 0}),
+    "diff": ((MATRIX,), {"axis": 0, "n": 1}),
+    "dot": ((VECTOR, VECTOR), {}),
+    "einsum": (("ij,i->j", MATRIX, VECTOR), {}),
+    "embedding": ((MATRIX, np.array([0, 2])), {}),
+    "flatten": ((IMAGE,), {"start_axis": 1, "end_axis": -1}),
+    "gelu": ((MATRIX,), {"approximate": "none"}),
+    "l1_loss": ((MATRIX, MATRIX), {"reduction": "mean"}),
+    "layer_norm": ((MATRIX, 4), {"eps": 1e-5}),
+    "linear": ((MATRIX, MATRIX, VECTOR), {}),
+    "max_pool2d": ((IMAGE,), {"kernel_size": 2, "stride": 1, "padding": 0}),
+    "moveaxis": ((MATRIX,), {"source": 0, "destination": 1}),
+    "mse_loss": ((MATRIX, MATRIX), {"reduction": "mean"}),
+    "nll_loss": ((MATRIX, LABELS), {"reduction": "mean", "axis": 1}),
+    "one_hot": ((LABELS,), {"depth": 4}),
+    "outer": ((VECTOR, VECTOR), {}),
+    "pad": ((MATRIX,), {"pad_width": ((1, 1), (0, 2)), "value": 0.0}),
+    "scatter_add": ((MATRIX, np.array([0, 2]), np.ones((2, 4))), {"axis": 0}),
+    "set_item": ((MATRIX, 0, np.ones(4)), {}),
+    "split": ((MATRIX, 2), {"axis": 1}),
+    "stack": (([VECTOR, VECTOR],), {"axis": 0}),
+    "tensordot": ((MATRIX, MATRIX), {"axes": 2}),
+    "topk": ((MATRIX, 2), {"axis": -1}),
+    "unstack": ((MATRIX,), {"axis": 0}),
+    "vecdot": ((VECTOR, VECTOR), {"axis": -1}),
+    "vector_norm": ((MATRIX,), {"axis": 0, "keepdims": False, "ord": 2}),
+}
+
+
+def samples():
+    """Yield the name of each public function with operands and keyword arguments that fit."""
+    rng = np.random.default_rng(0)
+    for name, op in REGISTRY.items():
+        behind = name.startswith(BEHIND[0]) or name.endswith(BEHIND[1])
+        if not behind and name not in FUNCTIONS and hasattr(dg, name):
+            for number, each in enumerate(op.examples):
+                operands = draw(op, each, "float32", rng)
+                yield pytest.param(name, operands, dict(each.attrs), id=f"{name}-{number}")
+    for name, (operands, named) in COMPOSITIONS.items():
+        yield pytest.param(name, operands, named, id=name)
+
+
+ANY_VALUE = ("dtype", "training")
+"""Arguments for which dyngraph takes an array, or its truth value, as NumPy would."""
+
+MOST = 40
+"""Calls of each sample; all of them agree, and they are many."""
+
+WRONG = ("bad", None, 99, -99, 1.5, (5, 5, 5), True, object())
+
+
+def mistakes(name, operands, named):
+    """Yield operands and keyword arguments of calls, most of them with one mistake."""
+    for position, right in enumerate(operands):
+        if not isinstance(right, np.ndarray):
+            for wrong in ("text", None, 1.5, (5, 5, 5), np.ones((7, 5, 3), "float32")):
+                yield (*operands[:position], wrong, *operands[position + 1 :]), named
+            continue
+        dtype, shape = right.dtype, right.shape
+        for wrong in (
+            "text",
+            None,
+            np.ones((7, 5, 3), dtype),
+            np.ones((0,), dtype),
+            np.ones((), dtype),
+            np.ones(shape, bool),
+            np.ones(shape, "int32"),
+            np.ones(shape, "float32"),
+            np.ones(shape, "complex64"),
+        ):
+            yield (*operands[:position], wrong, *operands[position + 1 :]), named
+    yield operands[:-1], named
+    if name not in FUNCTIONS and next(iter(REGISTRY[name].attrs), "") not in ANY_VALUE:
+        yield (*operands, np.ones((3, 4), "float32")), named
+    yield operands, {**named, "nope": 1}
+    for name in named:
+        for wrong in WRONG:
+            yield operands, {**named, name: wrong}
+        if name not in ANY_VALUE:
+            yield operands, {**named, name: np.ones((3, 4), "float32")}
+        yield operands, {k: v for k, v in named.items() if k != name}
+
+
+def dynamic(name, operands, named):
+    convert = lambda x: dg.tensor(x) if isinstance(x, np.ndarray) else x  # noqa: E731
+    return getattr(dg, name)(
+        *[list(map(convert, x)) if isinstance(x, list) else convert(x) for x in operands],
+        **{key: convert(value) for key, value in named.items()},
+    )
+
+
+def static(name, operands, named):
+    """Declare the call, and run it if it can be declared."""
+    fed = []
+
+    def convert(x):
+        if not isinstance(x, np.ndarray):
+            return x
+        fed.append((sg.placeholder(f"x{len(fed)}", x.shape, x.dtype.name), x))
+        return fed[-1][0]
+
+    with sg.Graph():
+        result = getattr(sg, name)(
+            *[list(map(convert, x)) if isinstance(x, list) else convert(x) for x in operands],
+            **{key: convert(value) for key, value in named.items()},
+        )
+        leaves = [y for y in flatten(result)[0] if isinstance(y, sg.Node)]
+    if leaves:
+        inputs = [x for x, _ in fed]
+        sg.compile(leaves, inputs, backend="interpret")(*[x for _, x in fed])
+
+
+def outcome(mode, *call):
+    """Return the id of the error that a call ends with; its class if it has none; or ``"ok"``."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            mode(*call)
+        except SideBySideError as error:
+            return error.id
+        except Exception as error:
+            return type(error).__name__
+    return "ok"
+
+
+def has_fixed_arity(name):
+    """Tell whether dyngraph's entry takes the operands and nothing else."""
+    op = REGISTRY.get(name)
+    return op is not None and name not in FUNCTIONS and op.arity in (1, 2) and not op.attrs
+
+
+@pytest.mark.parametrize(("name", "operands", "named"), list(samples()))
+def test_a_mistake_has_the_same_id_in_both_modes(name, operands, named, capsys):
+    """Seeded by the name, so that a failure comes back."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    calls = list(mistakes(name, operands, named))
+    for number in rng.permutation(len(calls))[:MOST]:
+        call = name, *calls[number]
+        eager, declared = outcome(dynamic, *call), outcome(static, *call)
+        if eager == "TypeError" and has_fixed_arity(name):
+            # an entry of fixed arity is the quick one: Python itself counts what it is given
+            assert declared == "SBS-103", call
+            assert len(call[1]) > REGISTRY[name].arity or call[2], call
+            continue
+        assert eager == declared, call
+        assert eager == "ok" or eager.startswith("SBS-1"), call
