@@ -145,7 +145,7 @@ def test_row_04_numpy_function():
             SymbolicArrayError,
             call,
             line="return np.histogram(x)",
-            words="NumPy's histogram has no counterpart here",
+            words="numpy.histogram has no counterpart here",
             fix="in place of numpy.histogram",
         )
 

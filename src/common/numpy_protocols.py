@@ -33,11 +33,11 @@ def _counterpart(name: str) -> Callable[..., Any] | None:
     return lookup(_SPELLINGS.get(name, name))
 
 
-def _unsupported(what: str, name: str) -> SymbolicArrayError:
+def _unsupported(what: str) -> SymbolicArrayError:
     return SymbolicArrayError(
-        f"NumPy's {what} has no counterpart here",
+        f"{what} has no counterpart here",
         cause="NumPy would need the plain numbers, and the graph would be lost",
-        fix=f"use the library's own functions in place of numpy.{name}; for a dynamic tensor, "
+        fix=f"use the library's own functions in place of {what}; for a dynamic tensor, "
         "x.detach().numpy() gives the numbers",
     )
 
@@ -57,7 +57,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
         return reduce(*inputs, axis=axis, keepdims=kwargs.get("keepdims", False))
     ours = _counterpart(name)
     if ours is None or method != "__call__" or kwargs:
-        raise _unsupported(name if method == "__call__" else f"{name}.{method}", name)
+        raise _unsupported(f"numpy.{name}" if method == "__call__" else f"numpy.{name}.{method}")
     return ours(*inputs)
 
 
@@ -89,7 +89,7 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         kwargs["correction"] = kwargs.pop("ddof")
     ours = _counterpart(name)
     if ours is None:
-        raise _unsupported(name, name)
+        raise _unsupported(f"{function.__module__}.{name}")
     if name == "transpose":
         axes = kwargs.pop("axes", None) or (args[1] if len(args) > 1 else None)
         x = args[0]

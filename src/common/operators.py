@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.errors import DTypeError
+from common.errors import ArgumentError, DTypeError
 from common.op import REGISTRY, lookup
 
 BINARY_OPERATORS = {
@@ -97,6 +97,15 @@ class ArrayOperators:
 
     def __pos__(self) -> Any:
         return self
+
+    def __round__(self, ndigits: Any = None) -> Any:
+        if ndigits is not None:
+            raise ArgumentError(
+                f"round() of an array to {ndigits!r} digits",
+                cause="the elements are rounded to whole numbers, halves to the even one",
+                fix="scale them: round(x * 100) / 100 keeps two digits",
+            )
+        return REGISTRY["round"](self)
 
     def __getitem__(self, key: Any) -> Any:
         from common.ops.indexing import getitem

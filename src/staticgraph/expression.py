@@ -107,9 +107,11 @@ def expression_at(frame: FrameType) -> Expression | None:
     if isinstance(node, (ast.If, ast.While, ast.Assert)):
         return _tested(node.test, _CONSTRUCTS[type(node)])
     if isinstance(node, ast.pattern):
-        return _guarded(node, path)
+        return _guarded(node, path) or _matched(node, path)
     if not isinstance(node, ast.expr):
         return None
+    if len(path) > 1 and isinstance(path[-2], ast.MatchValue):
+        return _matched(path[-2], path)
     return _by_itself(node) or _by_parent(node, path[-2] if len(path) > 1 else None)
 
 
@@ -120,6 +122,15 @@ def _guarded(pattern: ast.pattern, path: list[ast.AST]) -> Expression | None:
             if case.guard is not None and pattern in ast.walk(case.pattern):
                 return _tested(case.guard, "match guard")
     return None
+
+
+def _matched(pattern: ast.pattern, path: list[ast.AST]) -> Expression | None:
+    """Return the comparison of what is matched with the value that `pattern` is."""
+    matches = [node for node in path if isinstance(node, ast.Match)]
+    if not matches or not isinstance(pattern, ast.MatchValue):
+        return None
+    text = f"{ast.unparse(matches[-1].subject)} == {ast.unparse(pattern.value)}"
+    return Expression(text, "match")
 
 
 _CONSTRUCTS: dict[type, str] = {
@@ -140,6 +151,9 @@ _BUILTINS = {
     ("all", False): "all",
     ("sorted", False): "sort",
 }
+_COPIES = ("list", "tuple", "iter")
+TESTING = ("filter", "takewhile", "dropwhile", "filterfalse")
+"""What tests each element by its first argument, when the elements are asked for."""
 
 
 def _by_itself(node: ast.expr) -> Expression | None:
@@ -158,18 +172,65 @@ def _by_itself(node: ast.expr) -> Expression | None:
     if isinstance(node, ast.Compare):
         return _comparison(node)
     if isinstance(node, ast.Call):
-        text = ", ".join(map(ast.unparse, node.args))
-        name = ast.unparse(node.func)
-        ours = _BUILTINS.get((name, len(node.args) > 1))
-        if node.args and isinstance(node.args[0], (ast.List, ast.Tuple, *_COMPREHENSIONS)):
-            ours = None
-        return Expression(text, f"{name}()", f"{ours}({text})" if ours else "")
+        return _called(node)
     if isinstance(node, ast.Subscript):
         return Expression(ast.unparse(node.slice), "index")
     if isinstance(node, _COMPREHENSIONS):
         tests = [test for generator in node.generators for test in generator.ifs]
-        return Expression(ast.unparse(tests[0]), "if in a comprehension") if tests else None
+        if tests:
+            return Expression(ast.unparse(tests[0]), "if in a comprehension")
+        sources = [each.iter for each in node.generators if isinstance(each.iter, ast.Call)]
+        return next((_called(each) for each in sources if _tests_elements(each)), None)
     return None
+
+
+def _called(node: ast.Call) -> Expression:
+    """Return what a builtin, or another function written in C, asked."""
+    inner = next((each for each in (node, *node.args) if _tests_elements(each)), None)
+    if inner is not None:
+        assert isinstance(inner, ast.Call)
+        return Expression(_test_of(*inner.args[:2]), f"{ast.unparse(inner.func)}()")
+    text = ", ".join(map(ast.unparse, node.args))
+    name = ast.unparse(node.func)
+    return Expression(text, f"{name}()", "" if node.keywords else _ours(name, node.args))
+
+
+def _tests_elements(node: ast.expr) -> bool:
+    if not isinstance(node, ast.Call) or len(node.args) != 2:
+        return False
+    return ast.unparse(node.func).rpartition(".")[2] in TESTING
+
+
+def _test_of(test: ast.expr, elements: ast.expr) -> str:
+    if isinstance(test, ast.Lambda):
+        return ast.unparse(test.body)
+    tested = ast.unparse(elements)
+    is_none = isinstance(test, ast.Constant) and test.value is None
+    return tested if is_none else f"{ast.unparse(test)}({tested})"
+
+
+def _ours(name: str, args: list[ast.expr]) -> str:
+    """Return our function in place of a builtin's call; "" where there is none.
+
+    It has the same name, often, and is therefore written with that of the module.
+    """
+    ours = _BUILTINS.get((name, len(args) > 1))
+    if ours is None or not args or any(isinstance(each, ast.Starred) for each in args):
+        return ""
+    if len(args) > 1:
+        texts = map(ast.unparse, args)
+        return reduce(lambda left, right: f"sg.{ours}({left}, {right})", texts)
+    only = args[0]
+    while isinstance(only, ast.Call) and ast.unparse(only.func) in _COPIES and len(only.args) == 1:
+        only = only.args[0]
+    if isinstance(only, _COMPREHENSIONS):
+        return ""
+    text = ast.unparse(only)
+    if isinstance(only, (ast.List, ast.Tuple)):
+        if any(isinstance(each, (ast.Starred, ast.Constant)) for each in only.elts):
+            return ""
+        text = f"sg.stack({text})"
+    return f"sg.{ours}({text})"
 
 
 def _comparison(node: ast.Compare) -> Expression | None:
@@ -178,7 +239,7 @@ def _comparison(node: ast.Compare) -> Expression | None:
         if isinstance(container, (ast.List, ast.Tuple, ast.Set)):
             rewrite = " | ".join(f"({item} == {ast.unparse(each)})" for each in container.elts)
         else:
-            rewrite = f"any({ast.unparse(container)} == {item})"
+            rewrite = f"sg.any({ast.unparse(container)} == {item})"
         return Expression(ast.unparse(node), "in", rewrite)
     if len(node.ops) == 1:
         return None

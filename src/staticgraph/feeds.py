@@ -122,6 +122,11 @@ def _convert(feed: Feed, value: Any) -> Array | _Problem:
             "feed an array of numbers",
             feed,
         )
+    if array.dtype.kind not in _KINDS:
+        given = type(value).__name__ if array.dtype.kind in "OUS" else str(array.dtype)
+        return _Problem(
+            f"{feed.name!r} is {declared}, and a {given} was fed", "feed an array of numbers", feed
+        )
     if array.shape != declared.shape and not fits(array.shape, declared.shape):
         return _Problem(
             f"{feed.name!r} is {declared}, and an array of shape {array.shape} was fed",

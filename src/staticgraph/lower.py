@@ -63,7 +63,9 @@ def lower(
     if fed is None:
         fed = placeholders
     elif not set(placeholders) <= set(fed):
-        raise _missing_error(placeholders, fed, fetched)
+        missing = missing_error(fetched, fed)
+        assert missing is not None
+        raise missing
     if effects:
         more = computable_effects(graph, set(needed), set(fed))
         if more:
@@ -102,8 +104,12 @@ def _refuse_duplicates(fed: list[Node]) -> None:
         seen.add(node)
 
 
-def _missing_error(placeholders: list[Node], fed: list[Node], fetched: list[Node]) -> FeedError:
-    missing = [node for node in placeholders if node not in set(fed)]
+def missing_error(fetched: Sequence[Node], fed: Sequence[Node]) -> FeedError | None:
+    """Return the error of placeholders that `fetched` needs and that are not fed, or None."""
+    given = set(fed)
+    missing = [n for n in _needed(fetched, fed) if n.op is PLACEHOLDER and n not in given]
+    if not missing:
+        return None
     needs = []
     for node in missing:
         fetch = next(each for each in fetched if node in set(_needed([each], fed)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -10,6 +10,7 @@ from common.errors import FeedError, GraphError
 from common.tree import flatten, unflatten
 from staticgraph.executable import Executable, compile
 from staticgraph.graph import Graph
+from staticgraph.lower import missing_error
 from staticgraph.node import Node
 from staticgraph.roles import GROUP
 
@@ -83,7 +84,7 @@ class Session:
         leaves, structure = flatten(fetches)
         graph = self.graph
         fetched = tuple([graph.resolve(fetch) for fetch in leaves])
-        feeds = self._feeds(feed_dict or {})
+        feeds = self._feeds(feed_dict or {}, fetched)
         key = (fetched, tuple(feeds))
         executable = self._executables.get(key)
         if executable is None:
@@ -97,16 +98,18 @@ class Session:
         ]
         return unflatten(structure, shown)
 
-    def _feeds(self, feed_dict: Mapping[Node | str, Any]) -> dict[Node, Any]:
+    def _feeds(
+        self, feed_dict: Mapping[Node | str, Any], fetched: Sequence[Node]
+    ) -> dict[Node, Any]:
         """Return the feeds by node."""
         feeds: dict[Node, Any] = {}
+        unknown: list[GraphError] = []
         for key, value in feed_dict.items():
             try:
                 node = self.graph.resolve(key)
             except GraphError as error:
-                raise FeedError(
-                    f"feed_dict: {error.what}", cause=error.cause, fix=error.fix
-                ) from None
+                unknown.append(error)
+                continue
             if node in feeds:
                 raise FeedError(
                     f"feed_dict: {node.name!r} is fed twice",
@@ -115,6 +118,8 @@ class Session:
                     related=((f"{node.name} declared", node.source),),
                 )
             feeds[node] = value
+        if unknown:
+            raise _unknown_error(unknown, missing_error(fetched, list(feeds)))
         return feeds
 
     def close(self) -> None:
@@ -132,3 +137,14 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _unknown_error(unknown: Sequence[GraphError], missing: FeedError | None) -> FeedError:
+    """Return the error of keys that name no node, and of what is missing beside them."""
+    errors = [*unknown, *([missing] if missing is not None else [])]
+    return FeedError(
+        "feed_dict: " + "; ".join(error.what for error in errors),
+        cause="; ".join(dict.fromkeys(error.cause for error in errors)),
+        fix="; ".join(dict.fromkeys(error.fix for error in errors)),
+        related=() if missing is None else missing.related,
+    )

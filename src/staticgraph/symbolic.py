@@ -21,7 +21,7 @@ from common.errors import (
     SymbolicValueError,
 )
 from common.source import Source, is_users, source_of, user_frame
-from staticgraph.expression import Expression, expression_at
+from staticgraph.expression import TESTING, Expression, expression_at
 from staticgraph.roles import PLACEHOLDER, VARIABLE
 
 if TYPE_CHECKING:
@@ -184,8 +184,12 @@ def _truth_fix(construct: str, rewrite: str, text: str) -> str:
             f"dyngraph; with a known bound, `for _ in range(bound)` and where({text}, new, old)"
         )
     if construct == "assert":
-        return "assert shapes and dtypes here, and check values in what the run returns"
-    if construct.endswith("()"):
+        return (
+            f"write sg.assert_({text}, message), which checks in each run; Python's assert can "
+            "check what is known here, such as shapes and dtypes"
+        )
+    name = construct.removesuffix("()").rpartition(".")[2]
+    if construct.endswith("()") and name not in TESTING:
         return f"call staticgraph's own function in place of {construct}; or {dynamic}"
     test = text or "condition"
     return (
@@ -293,7 +297,7 @@ def no_index(node: Node) -> SideBySideError:
 def no_membership(node: Node) -> SideBySideError:
     """Return the error of ``value in node``."""
     frame, asked = _asking()
-    rewrite = asked.rewrite if asked is not None and asked.rewrite else "any(x == value)"
+    rewrite = asked.rewrite if asked is not None and asked.rewrite else "sg.any(x == value)"
     return SymbolicBoolError(
         f"membership in {node!r} was asked by `in`",
         cause="`in` gives a Python bool, and the graph is being declared: " + _origin(node),

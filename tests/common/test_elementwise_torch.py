@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 
 import common.ops  # noqa: F401  fills the registry
+import dyngraph as dg
+import staticgraph as sg
 from common.autodiff import pull_back
 from common.errors import ArgumentError, DTypeError, SideBySideError
 from common.op import FUNCTIONS, REGISTRY
@@ -353,6 +355,19 @@ def test_where_selects_alike_at_every_size_and_dtype():
     np.testing.assert_array_equal(where(condition, 0.0, deep), np.where(condition, 0.0, deep))
     special = np.array([nan, inf, -inf, -0.0] * 1050, np.float32).reshape(60, 70)
     assert where(condition, special, 0.0).tobytes() == np.where(condition, special, 0.0).tobytes()
+
+
+@pytest.mark.parametrize("xp", [dg, sg])
+def test_pythons_round_is_that_of_the_library(xp):
+    x = np.array([0.5, 1.5, -2.4, 7.0], np.float32)
+    if xp is dg:
+        result = round(dg.tensor(x)).numpy()
+    else:
+        result = sg.function(round)(x)
+    assert result.tolist() == [0, 2, -2, 7]
+    assert result.dtype == np.float32
+    with sg.Graph(), pytest.raises(ArgumentError, match="to 2 digits"):
+        round(xp.ones((3,)), 2)
 
 
 def test_cast_to_real_keeps_the_real_part():

@@ -112,6 +112,23 @@ def test_every_missing_placeholder_is_named_with_its_line(graph):
     assert error.value.source.text == 'run.run(["add", "sum"])'
 
 
+def test_an_unknown_name_hides_no_missing_placeholder(graph):
+    with session(graph) as run, pytest.raises(FeedError) as error:
+        run.run("add", {"X": X, "wrong": 1.0, "z": X})
+    assert "no node named 'X'" in error.value.what
+    assert "no node named 'wrong'" in error.value.what
+    assert "an input is missing: x (float32[2]), needed by add" in error.value.what
+    assert [label for label, _ in error.value.related] == ["x declared"]
+    with session(graph) as run, pytest.raises(FeedError) as error:
+        run.run("sum", {"x": X, "wrong": 1.0})
+    assert "missing" not in str(error.value)
+
+
+def test_a_text_is_not_called_an_array(graph):
+    with session(graph) as run, pytest.raises(FeedError, match="and a str was fed"):
+        run.run("sum", {"x": "abc"})
+
+
 def test_wrong_feeds_name_the_placeholder_and_its_line(graph):
     with session(graph) as run:
         with pytest.raises(FeedError, match="'x' is float32") as error:

@@ -1,6 +1,7 @@
 """What a node says when it is asked for a number: the user's line, the cause, the rewrite."""
 
 import copy
+import itertools
 import math
 
 import numpy as np
@@ -118,6 +119,40 @@ def with_match(x):
             return 1
 
 
+def with_value(x):
+    match x.sum():
+        case 3.0:
+            return 1
+
+
+def with_sorted_list(x):
+    return sorted(list(x))  # noqa: C414
+
+
+def with_max(x):
+    return max(*x, 3)
+
+
+def with_three(x):
+    return max(x[0], x[1], 3)
+
+
+def with_key(x):
+    return max(x, key=lambda e: -e)
+
+
+def positive(x):
+    return x > 0
+
+
+def with_predicate(x):
+    return [e + 1 for e in filter(positive, x)]
+
+
+def with_takewhile(x):
+    return list(itertools.takewhile(lambda e: e > 0, x))
+
+
 def with_filter(x):
     return list(filter(None, x))
 
@@ -152,17 +187,46 @@ def with_filter(x):
         ),
         (with_or, "by `or`", "return [x or 3]", "`x if x is not None else default`"),
         (with_not, "by `not`", "return not x.sum()", "write logical_not(x.sum())"),
-        (with_assert, "by `assert`", "assert x.sum() > 0", "check values in what the run returns"),
+        (
+            with_assert,
+            "by `assert`",
+            "assert x.sum() > 0",
+            "write sg.assert_(x.sum() > 0, message)",
+        ),
         (
             with_chain,
             "by `chained comparison`",
             "return 0 < x.sum() < 1",
             "write (0 < x.sum()) & (x.sum() < 1)",
         ),
-        (with_min, "by `min()`", "return min(x.sum(), x.max())", "write minimum(x.sum(), x.max())"),
+        (
+            with_min,
+            "by `min()`",
+            "return min(x.sum(), x.max())",
+            "write sg.minimum(x.sum(), x.max())",
+        ),
         (with_bool, "by `bool()`", "return bool(x.sum())", "in place of bool()"),
-        (with_any, "by `any()`", "return any(x > 0)", "write any(x > 0)"),
-        (with_sorted, "by `sorted()`", "return sorted([x.max(), x.min()])", "in place of sorted()"),
+        (with_any, "by `any()`", "return any(x > 0)", "write sg.any(x > 0)"),
+        (
+            with_sorted,
+            "by `sorted()`",
+            "return sorted([x.max(), x.min()])",
+            "write sg.sort(sg.stack([x.max(), x.min()]))",
+        ),
+        (
+            with_sorted_list,
+            "by `sorted()`",
+            "return sorted(list(x))  # noqa: C414",
+            "write sg.sort(x)",
+        ),
+        (with_max, "by `max()`", "return max(*x, 3)", "in place of max()"),
+        (
+            with_three,
+            "by `max()`",
+            "return max(x[0], x[1], 3)",
+            "write sg.maximum(sg.maximum(x[0], x[1]), 3)",
+        ),
+        (with_key, "by `max()`", "return max(x, key=lambda e: -e)", "in place of max()"),
         (
             with_comprehension,
             "by `if in a comprehension`",
@@ -176,7 +240,25 @@ def with_filter(x):
             "write (x.sum() == x.max()) | (x.sum() == 3)",
         ),
         (with_match, "by `match guard`", "case _ if x.sum():", "where(x.sum(), a, b)"),
-        (with_filter, "by `list()`", "return list(filter(None, x))", "in place of list()"),
+        (
+            with_value,
+            "`x.sum() == 3.0`, a bool[], was asked by `match`",
+            "case 3.0:",
+            "where(x.sum() == 3.0, a, b)",
+        ),
+        (with_filter, "by `filter()`", "return list(filter(None, x))", "where(x, a, b)"),
+        (
+            with_predicate,
+            "`positive(x)`, a bool[], was asked by `filter()`",
+            "return [e + 1 for e in filter(positive, x)]",
+            "where(positive(x), a, b)",
+        ),
+        (
+            with_takewhile,
+            "`e > 0`, a bool[], was asked by `itertools.takewhile()`",
+            "return list(itertools.takewhile(lambda e: e > 0, x))",
+            "where(e > 0, a, b)",
+        ),
     ],
 )
 def test_truth(x, function, asked, line, fix):
@@ -212,7 +294,7 @@ def test_membership(x):
 
     error = caught(SymbolicBoolError, inside, x)
     assert "asked by `in`" in error.what
-    assert error.fix.startswith("write any(x == 3)")
+    assert error.fix.startswith("write sg.any(x == 3)")
 
 
 # numbers ------------------------------------------------------------------------------------------
@@ -396,6 +478,22 @@ def test_attributes_of_other_libraries(x):
     with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
         x.nothing  # noqa: B018
     assert not hasattr(x, "requires_grad")
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (np.linalg.det, "numpy.linalg.det"),
+        (np.fft.fft, "numpy.fft.fft"),
+        (np.histogram, "numpy.histogram"),
+        (np.spacing, "numpy.spacing"),
+        (np.add.accumulate, "numpy.add.accumulate"),
+    ],
+)
+def test_numpys_functions_have_their_whole_names(x, function, name):
+    error = caught(SymbolicArrayError, function, x)
+    assert error.what == f"{name} has no counterpart here"
+    assert f"in place of {name}" in error.fix
 
 
 def test_nodes_are_not_copied(x):
