@@ -84,16 +84,16 @@ class Result(Stored):
 def scratch_sizes(controlled: Controlled) -> list[int]:
     """Return the bytes of each place that is needed while it runs.
 
-    There is an arena for each region; then, for a loop, two places for each carry that is not
-    overwritten, one for each result of a step that is not kept, and one for what the condition
-    gives.
+    There is an arena for each region; then, for a loop, two places for each carry, or one where
+    each step overwrites it, one for each result of a step that is not kept, and one for what the
+    condition gives.
     """
     form, plans = controlled.form, controlled.plans
     sizes = [plan.arena_bytes for plan in plans]
     if isinstance(form, Loop):
         body = plans[0].results
         for i, result in enumerate(body[: form.carries]):
-            sizes += [] if i in in_place(controlled) else [result.nbytes, result.nbytes]
+            sizes += [result.nbytes] * (1 if i in in_place(controlled) else 2)
         sizes += [result.nbytes for result in unkept(controlled)]
         sizes += [result.nbytes for result in plans[-1].results if form.condition is not None]
     # a load that follows a store to the same place in another page waits for it: keep them apart
@@ -101,7 +101,7 @@ def scratch_sizes(controlled: Controlled) -> list[int]:
 
 
 def in_place(controlled: Controlled) -> set[int]:
-    """Return the carries of a loop that each step overwrites: they are where the result will be."""
+    """Return the carries of a loop that each step overwrites."""
     pairs = controlled.plans[0].overwritable.items()
     return {output for output, read in pairs if output == read}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 
 from staticgraph.backends.native.analysis.definitions import Definition
 from staticgraph.backends.native.analysis.exploration import Node
@@ -12,11 +12,15 @@ from staticgraph.backends.native.analysis.roots import Kernel, Root, Step
 RECOMPUTED_COST = 6
 """Up to that cost a value is computed again where another kernel reads it."""
 
+SCALAR_ROUNDS = 16
+"""A value at some cost that is needed once a row, of as many rows, is computed beforehand: the loop
+over rows takes one at a time, loops of its own several."""
+
 _Instance = tuple[int, Position]
 """Where a value is computed: in which kernel, at which position."""
 
 
-def find_worth_storing(steps: Iterable[Step], stored: Collection[Definition]) -> set[Definition]:
+def find_worth_storing(steps: Sequence[Step], stored: Collection[Definition]) -> set[Definition]:
     """Return the values that would otherwise be computed more than once at some cost.
 
     Values are looked at from the results backwards: what is only read by something that is itself
@@ -61,7 +65,54 @@ def find_worth_storing(steps: Iterable[Step], stored: Collection[Definition]) ->
         if len(found) > 1 or any((definition, made) in repeated for made in found):
             chosen.add(definition)
             live[definition] = {min(found)}
-    return _without_cheap(chosen, nodes)
+    return _without_cheap(chosen, nodes) | _find_scalar_work(steps, stored)
+
+
+def _find_scalar_work(steps: Sequence[Step], stored: Collection[Definition]) -> set[Definition]:
+    """Return what kernels compute one by one, outside their innermost loop."""
+    chosen: set[Definition] = set()
+    for step in steps:
+        if not isinstance(step, Kernel) or len(step.extents) < 2:
+            continue
+        own = {root.definition for root in step.roots}
+        for root in step.roots:
+            if root.extents != step.extents:
+                continue
+            scalar: set[Node] = set()  # those that are of elements only this side of the last loop
+            below: set[Node] = set()
+            for node in root.nodes:
+                if node.leaf:
+                    if node.definition not in own:
+                        scalar.add(node)
+                    continue
+                if all(child in scalar for child in node.children):
+                    scalar.add(node)
+            last = 1 << len(step.extents) - 1
+            found = [
+                node
+                for node in root.nodes
+                if node in scalar
+                and not node.leaf
+                and node.uses
+                and not node.uses & last
+                and node.cost >= RECOMPUTED_COST
+                and node.definition not in stored
+                and _rounds(node, step) >= SCALAR_ROUNDS
+                and _rounds(node, step) == node.definition.size
+            ]
+            for node in found:
+                below.update(node.children)
+            chosen.update(node.definition for node in found if node not in below)
+    return chosen
+
+
+def _rounds(node: Node, kernel: Kernel) -> int:
+    """Return how often the loops that a value depends on go round."""
+    rounds = 1
+    for axis, n in enumerate(kernel.extents):
+        if node.uses >> axis & 1:
+            rounds *= n
+    return rounds
 
 
 def _without_cheap(chosen: set[Definition], nodes: dict[Definition, Node]) -> set[Definition]:

@@ -12,6 +12,11 @@ from staticgraph.backends.native.analysis.loops import ROW_BYTES, Nest
 from staticgraph.backends.native.analysis.recomputation import RECOMPUTED_COST
 from staticgraph.backends.native.analysis.roots import Root
 
+MOST_SUMS = 4
+"""Sums of that many columns at once find room in registers."""
+COLUMN_ELEMENTS = 1 << 16
+"""Larger matrices are read row by row, as memory likes it, and summed up in memory."""
+
 
 class Stages:
     """What is known of a nest before anything is written.
@@ -47,6 +52,26 @@ class Stages:
     def count(self) -> int:
         """Number of stages."""
         return max(self.root_levels.values(), default=0) + 1
+
+    @property
+    def sums_columns(self) -> bool:
+        """Whether the kernel reduces the rows of a matrix, small enough to be read by columns."""
+        nest = self.nest
+        return (
+            len(nest.extents) == 2
+            and nest.outer == 0
+            and nest.chunks == 1
+            and len(nest.parts) == 1
+            and nest.kernel.rows is None
+            and len(self.roots) <= MOST_SUMS
+            and prod(nest.extents) <= COLUMN_ELEMENTS
+            and all(
+                root.fold is not None
+                and root.extents == nest.kernel.extents
+                and nest.reduced(root) == {0}
+                for root in self.roots
+            )
+        )
 
     def top(self, part: Part, root: Root) -> Node:
         """Return what is computed for a root."""

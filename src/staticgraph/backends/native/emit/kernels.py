@@ -10,12 +10,12 @@ from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
-from staticgraph.backends.native.analysis.definitions import Definition
+from staticgraph.backends.native.analysis.definitions import Definition, Elementwise
 from staticgraph.backends.native.analysis.exploration import Node, Part
 from staticgraph.backends.native.analysis.loops import Nest
 from staticgraph.backends.native.analysis.roots import Root
 from staticgraph.backends.native.analysis.stages import Stages, band_range, find_needed
-from staticgraph.backends.native.elements import stored_element
+from staticgraph.backends.native.elements import DType, convert, number, stored_element
 from staticgraph.backends.native.emit.bases import Base, Bases
 from staticgraph.backends.native.emit.code import Code
 from staticgraph.backends.native.emit.folds import fold_lanes, fold_two, neutral, neutral_register
@@ -24,6 +24,8 @@ from staticgraph.backends.native.emit.module import Module
 from staticgraph.backends.native.emit.register import Register
 from staticgraph.backends.native.emit.values import ValueWriter
 
+PRODUCT = "{0} * {1}"
+"""The expression of a product of two operands."""
 Span = tuple[Index, Index]
 """The first index of a loop, and the one behind its last."""
 Gathered = dict[Root, Register]
@@ -124,6 +126,9 @@ class _Writer:
         """Write the whole nest."""
         code, nest = self.code, self.nest
         self.values.find_bases()
+        if self.stages.sums_columns:
+            self._columns()
+            return
         if nest.chunks == 1:
             self._boxes(None)
             return
@@ -200,6 +205,74 @@ class _Writer:
         offset, _ = self.values.root_offset(root, self.nest.outer)
         target = self.values.target(root)
         store_lanes(self.code, target, root.definition.dtype, offset, 1, value)
+
+    # columns ------------------------------------------------------------------------------------
+
+    def _columns(self) -> None:
+        """Write reductions of the first of two loops: a few columns at a time stay in registers."""
+        code, values, nest = self.code, self.values, self.nest
+        (part,), roots = nest.parts, nest.kernel.roots
+        tops = [self.stages.top(part, root) for root in roots]
+        needed = find_needed(tops)
+        values.emit([node for node in needed if not self.stages.depth(node)], 0)
+        rows, columns = nest.extents
+
+        def reduce(at: Index, _: Register | None, carried: list[Register]) -> list[Register]:
+            begun = [
+                neutral_register(code, root.fold.combine, root.fold.dtype, nest.lanes)
+                for root in roots
+                if root.fold is not None
+            ]
+            loop = code.begin_loop(0, rows, 1, begun)
+            ended: list[Register] = []
+
+            def element() -> None:
+                values.emit(needed, 0)
+                pairs = zip(roots, tops, loop.carried, strict=True)
+                ended.extend([self._combined(root, top, old) for root, top, old in pairs])
+
+            def row() -> None:
+                values.emit([node for node in needed if self.stages.depth(node) == 1], 0)
+                values.enter(at, element)
+
+            values.enter(loop.index, row)
+            results = code.end_loop(loop, ended)
+
+            def write() -> None:
+                for root, result in zip(roots, results, strict=True):
+                    offset, lane = values.root_offset(root, self.depths)
+                    dtype = root.definition.dtype
+                    store_lanes(code, values.target(root), dtype, offset, lane, result)
+
+            values.enter(0, lambda: values.enter(at, write))
+            return carried
+
+        self._static_lanes(0, columns, False, reduce, [])
+
+    def _combined(self, root: Root, top: Node, old: Register) -> Register:
+        """Return what a reduction has gathered with one value more; a product is added at once."""
+        fold, lanes = root.fold, self.values.lanes
+        assert fold is not None
+        definition = top.definition
+        if (
+            fold.combine == "add"
+            and isinstance(definition, Elementwise)
+            and definition.expression == PRODUCT
+            and definition.dtype == fold.dtype
+            and old.is_float
+        ):
+            x, y = (self._wide(self.values.operand(child), fold.dtype) for child in top.children)
+            return self.code.fma(x, y, old)
+        value = self.code.splat(self.values.value(top), lanes)
+        return fold_two(self.code, fold.combine, fold.dtype, old, value)
+
+    def _wide(self, operand: tuple[Register | float, DType], dtype: DType) -> Register:
+        value, own = operand
+        if not isinstance(value, Register):
+            value = number(self.code, value, dtype)
+        else:
+            value = convert(self.code, value, own, dtype)
+        return self.code.splat(value, self.values.lanes)
 
     # accumulators in memory ---------------------------------------------------------------------
 
@@ -382,7 +455,9 @@ class _Writer:
             if mask is not None:
                 none = neutral_register(code, fold.combine, fold.dtype, lanes)
                 value = code.select(mask, value, none)
-            if root in gathered:
+            if root in gathered and mask is None:
+                result[root] = self._combined(root, top, gathered[root])
+            elif root in gathered:
                 result[root] = fold_two(code, fold.combine, fold.dtype, gathered[root], value)
             else:
                 self._accumulate(root, value, self.depths)

@@ -168,12 +168,11 @@ class _ControlWriter:
         regions = len(self.names)
         carries = self.controlled.plans[0].results[: form.carries]
         spare = iter(self.scratch[regions:])
-        # the two places of each carry that a step does not overwrite
-        places: dict[int, tuple[Register, Register]] = {
-            i: (next(spare), next(spare))
-            for i in range(form.carries)
-            if i not in in_place(self.controlled)
-        }
+        # the two places of each carry, which are one where a step overwrites it
+        places: list[tuple[Register, Register]] = []
+        for i in range(form.carries):
+            first = next(spare)
+            places.append((first, first if i in in_place(self.controlled) else next(spare)))
         spares = {result: next(spare) for result in unkept(self.controlled)}
         body = self._frame(0)
         frames = [body]
@@ -191,14 +190,13 @@ class _ControlWriter:
         now = [code.allocate("ptr", 1) for _ in carries]
         following = [code.allocate("ptr", 1) for _ in carries]
         code.store(code.constant(0, "i64"), count)
-        for i, carry in enumerate(carries):
-            if i in places:
-                code.store(self.operands[i], now[i])
-                code.store(places[i][0], following[i])
-                continue
-            self._copy(self._last(i), self.operands[i], carry.nbytes)
-            code.store(self._last(i), now[i])
-            code.store(self._last(i), following[i])
+        for i, (carry, (first, second)) in enumerate(zip(carries, places, strict=True)):
+            begin = self.operands[i]
+            if first is second:
+                self._copy(first, begin, carry.nbytes)
+                begin = first
+            code.store(begin, now[i])
+            code.store(first, following[i])
         head, go, done = (code.new_label() for _ in range(3))
         code.jump(head)
         mark = code.mark()
@@ -220,27 +218,20 @@ class _ControlWriter:
         self._write_step(form, step, body, now, following)
         body.call()
         self._leave_if_failed(done)
-        for i in range(form.carries):
-            if i not in places:
-                continue
-            written = code.load(following[i], "ptr")
-            first, second = places[i]
-            code.store(written, now[i])
-            code.store(code.select(written.equals(first), second, first), following[i])
+        for i, (first, second) in enumerate(places):
+            if first is not second:
+                written = code.load(following[i], "ptr")
+                code.store(written, now[i])
+                code.store(code.select(written.equals(first), second, first), following[i])
         code.store(step + 1, count)
         code.jump(head)
         code.forget(mark)
         code.begin_block(done)
         for i, carry in enumerate(carries):
-            if i in places:
-                self._copy(self._last(i), code.load(now[i], "ptr"), carry.nbytes)
+            result = self.results[i]
+            assert result is not None
+            self._copy(result, code.load(now[i], "ptr"), carry.nbytes)
         code.statement("ret void")
-
-    def _last(self, number: int) -> Register:
-        """Return where the last value of a carry is to be."""
-        result = self.results[number]
-        assert result is not None
-        return result
 
     def _write_step(
         self,

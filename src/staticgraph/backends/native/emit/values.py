@@ -168,7 +168,7 @@ class ValueWriter:
             value = self._gather(node, definition)
         else:
             assert isinstance(definition, Elementwise)
-            operands = [self._operand(child) for child in node.children]
+            operands = [self.operand(child) for child in node.children]
             value = write_expression(
                 code, definition.expression, definition.attrs, operands, definition.dtype
             )
@@ -176,7 +176,8 @@ class ValueWriter:
             self._keep(node, value)
         return value
 
-    def _operand(self, node: Node) -> tuple[Register | float, DType]:
+    def operand(self, node: Node) -> tuple[Register | float, DType]:
+        """Return what an expression is given for a value: what was written, or its number."""
         if isinstance(node.definition, Uniform):
             return node.definition.number, node.definition.dtype
         return self.value(node), node.definition.dtype
@@ -186,7 +187,7 @@ class ValueWriter:
         offset, lane = self.offset(node.offset, depth)
         indices = []
         for child in node.children:
-            value, dtype = self._operand(child)
+            value, dtype = self.operand(child)
             if isinstance(value, Register):
                 indices.append(convert(self.code, value, dtype, INDEX))
             else:
