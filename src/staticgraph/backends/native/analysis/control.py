@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -39,14 +39,11 @@ class Controlled(Stored):
         None for a stack that is not kept.
     """
 
+    in_machine_code: ClassVar[bool] = True
+
     form: Form = None  # type: ignore[assignment]
     plans: tuple[NativePlan, ...] = ()
     results: tuple[Result | None, ...] = ()
-
-    @property
-    def in_machine_code(self) -> bool:
-        """It is."""
-        return True
 
     @property
     def written(self) -> tuple[Definition, ...]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -77,7 +77,14 @@ class Stored(Definition):
         What it is computed from.
     addend : Stored or None
         What it is added to, in the memory of the addend, which nothing else reads.
+    in_machine_code : bool
+        Whether what computes it is machine code, and not NumPy.
+    accumulable : bool
+        Whether what computes it can add to what is in memory.
     """
+
+    in_machine_code: ClassVar[bool] = False
+    accumulable: ClassVar[bool] = False
 
     operation: tuple[Definition, ...] = ()
     addend: Stored | None = field(default=None, kw_only=True)
@@ -86,16 +93,6 @@ class Stored(Definition):
     def operands(self) -> tuple[Definition, ...]:
         """What must be in memory before this is computed."""
         return self.operation if self.addend is None else (*self.operation, self.addend)
-
-    @property
-    def accumulable(self) -> bool:
-        """Whether what computes it can add to what is in memory."""
-        return False
-
-    @property
-    def in_machine_code(self) -> bool:
-        """Whether what computes it is machine code, and not NumPy."""
-        return False
 
     @property
     def written(self) -> tuple[Definition, ...]:

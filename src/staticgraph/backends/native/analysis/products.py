@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from common.types import Shape
 from staticgraph.backends.native.analysis.definitions import (
@@ -69,6 +69,9 @@ class Product(Stored):
         Whether several rounds have one result, which is the sum of theirs.
     """
 
+    in_machine_code: ClassVar[bool] = True
+    accumulable: ClassVar[bool] = True
+
     rows: int = 0
     columns: int = 0
     inner: int = 0
@@ -77,16 +80,6 @@ class Product(Stored):
     result: Matrix = _NOWHERE
     loops: tuple[tuple[int, int, int, int], ...] = ()
     accumulates: bool = False
-
-    @property
-    def in_machine_code(self) -> bool:
-        """It is."""
-        return True
-
-    @property
-    def accumulable(self) -> bool:
-        """BLAS can add a product to what is in memory."""
-        return True
 
     @property
     def rounds(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 from common.types import Shape
 from staticgraph.backends.native.analysis.definitions import (
@@ -66,20 +67,13 @@ class Scattered(Stored):
         As of `Gathered`.
     """
 
+    in_machine_code: ClassVar[bool] = True
+    accumulable: ClassVar[bool] = True
+
     extents: Shape = ()
     places: tuple[Strided, ...] = ()
     strides: tuple[int, ...] = ()
     axes: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def in_machine_code(self) -> bool:
-        """It is."""
-        return True
-
-    @property
-    def accumulable(self) -> bool:
-        """What is added to need not be zeros."""
-        return True
 
     @property
     def work(self) -> float:
