@@ -23,6 +23,9 @@ _INSTALLED = frozenset({"site-packages", "dist-packages"})
 _BETWEEN = frozenset({"numpy", "networkx", "IPython", "ipykernel"})
 """Installed packages between the user and this library: their lines are not what the user wrote."""
 
+_GENERATED, _BY_DATACLASSES = "<string>", "__create_fn__"
+"""Of methods that dataclasses write: they stand in no file, between lines of the user's."""
+
 _MOST_DECORATOR_LINES = 50
 
 _is_ours: dict[str, bool] = {}
@@ -149,14 +152,19 @@ def is_our_file(name: str) -> bool:
 
 def is_users(code: CodeType) -> bool:
     """Tell whether `code` was written by the user: not by us, nor for Python or NumPy."""
-    return is_users_file(code.co_filename)
+    name = code.co_filename
+    if name == _GENERATED and code.co_qualname.startswith(_BY_DATACLASSES):
+        return False
+    return is_users_file(name)
 
 
 def is_users_file(name: str) -> bool:
     """Tell whether the file was written by the user."""
     known = _is_users.get(name)
     if known is None:
-        known = _is_users[name] = not (is_our_file(name) or _is_between(name))
+        known = not (is_our_file(name) or _is_between(name))
+        if name != _GENERATED:
+            _is_users[name] = known
     return known
 
 
@@ -181,7 +189,7 @@ def user_place() -> Place | None:
         code = frame.f_code
         users = _is_users.get(code.co_filename)
         if users is None:
-            users = is_users_file(code.co_filename)
+            users = is_users(code)
         if users:
             return code, frame.f_lasti
         frame = frame.f_back

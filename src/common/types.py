@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,15 @@ class TensorType:
         return self.size * self.dtype.itemsize
 
     def __repr__(self) -> str:
-        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+        return f"{self.dtype.name}[{','.join(map(_length_text, self.shape))}]"
+
+
+def _length_text(n: int) -> str:
+    return LENGTH_TEXTS[0](n)
+
+
+LENGTH_TEXTS: list[Callable[[int], str]] = [str]
+"""How a length is shown; an executor with lengths that are not known yet enters its own first."""
 
 
 _new = object.__new__

@@ -10,12 +10,17 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from common.errors import ArgumentError, LoopBoundError
+import numpy as np
+
+from common.errors import ArgumentError, LoopBoundError, SideBySideError
 from common.ops.arguments import normalize_shape
-from common.tree import flatten, unflatten
+from common.ops.effects import no_effects
+from common.parameters import require_parameters
+from common.tree import flatten, map_tree, unflatten
 from dyngraph.arguments import require_callable
+from dyngraph.mode import no_grad
 from dyngraph.namespace import NAMESPACE
-from dyngraph.tensor import as_tensor
+from dyngraph.tensor import Tensor, as_tensor, tensor_of
 
 
 def cond(
@@ -24,7 +29,7 @@ def cond(
     """Return ``true_fn(*operands) if pred else false_fn(*operands)``."""
     require_callable(true_fn, "cond")
     require_callable(false_fn, "cond")
-    return true_fn(*operands) if pred else false_fn(*operands)
+    return _call("cond", true_fn if pred else false_fn, *operands)
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
@@ -38,7 +43,8 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         )
     for branch in branches:
         require_callable(branch, "switch")
-    return branches[min(max(operator.index(as_tensor(index)), 0), len(branches) - 1)](*operands)
+    chosen = min(max(operator.index(as_tensor(index)), 0), len(branches) - 1)
+    return _call("switch", branches[chosen], *operands)
 
 
 def while_loop(
@@ -58,10 +64,10 @@ def while_loop(
     require_callable(body_fn, "while_loop")
     carry = init
     steps = 0
-    while cond_fn(carry):
+    while _call("while_loop", cond_fn, carry):
         if steps == max_steps:
             raise LoopBoundError(f"while_loop ran {steps:,} steps and its condition still holds")
-        carry = body_fn(carry)
+        carry = _call("while_loop", body_fn, carry)
         steps += 1
     return carry
 
@@ -102,15 +108,12 @@ def scan(
     carry = init
     rows: list[list[Any]] = []
     y_structure: Any = None
+    if not count:
+        zeros = [tensor_of(np.zeros(x.shape[1:], x.dtype)) for x in sequences]
+        return carry, _empty_stacks(body_fn, init, unflatten(structure, zeros))
     for step in range(count - 1, -1, -1) if reverse else range(count):
-        result = body_fn(carry, unflatten(structure, [x[step] for x in sequences]))
-        if not isinstance(result, tuple) or len(result) != 2:
-            raise ArgumentError(
-                f"scan: the body returned a {type(result).__name__}, not a pair",
-                cause="each step gives the next carry and one value to stack",
-                fix="return carry, y; y may be None",
-            )
-        carry, y = result
+        x = unflatten(structure, [x[step] for x in sequences])
+        carry, y = _pair(_call("scan", body_fn, carry, x))
         row, y_structure = flatten(y)
         rows.append(row)
     if reverse:
@@ -119,17 +122,61 @@ def scan(
     return carry, unflatten(y_structure, stacked)
 
 
+def _pair(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError(
+            f"scan: the body returned a {type(result).__name__}, not a pair",
+            cause="each step gives the next carry and one value to stack",
+            fix="return carry, y; y may be None",
+        )
+    return result
+
+
+def _empty_stacks(body_fn: Callable[..., Any], init: Any, x: Any) -> Any:
+    """Return what the steps of a scan give where there are none.
+
+    A step is tried for its types, without a gradient and without effects, as staticgraph declares
+    one that may never run.
+    """
+    carry = map_tree(lambda leaf: leaf.detach().clone() if type(leaf) is Tensor else leaf, init)
+    try:
+        with no_grad(), no_effects(), np.errstate(all="ignore"):
+            _, y = _pair(_call("scan", body_fn, carry, x))
+    except SideBySideError:
+        raise
+    except Exception as error:
+        raise ArgumentError(
+            f"scan: there are no steps, and a step was tried for its types and failed: {error!r}",
+            cause="what the steps give is stacked, and no step says of which type it is",
+            fix="treat a length of 0 apart",
+        ) from error
+    return map_tree(lambda leaf: _empty_stack(as_tensor(leaf)), y)
+
+
+def _empty_stack(row: Tensor) -> Tensor:
+    return tensor_of(np.zeros((0, *row.shape), row.dtype))
+
+
+def _call(name: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Call `function`, which was passed to `name`, and say what it is to take if it does not."""
+    try:
+        return function(*args)
+    except TypeError:
+        require_parameters(name, function, [flatten(each)[1] for each in args], "a tensor")
+        raise
+
+
 def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:
     """Run ``carry = body_fn(i, carry)`` for each `i` from `lower` up to `upper`, excluded."""
     require_callable(body_fn, "fori_loop")
     carry = init
     for i in range(operator.index(as_tensor(lower)), operator.index(as_tensor(upper))):
-        carry = body_fn(i, carry)
+        carry = _call("fori_loop", body_fn, i, carry)
     return carry
 
 
 def map(function: Callable[..., Any], xs: Any) -> Any:
     """Run `function` on each position of axis 0 of `xs` and stack the results."""
     require_callable(function, "map")
-    _, ys = scan(lambda carry, x: (carry, function(x)), (), xs)
+    _, ys = scan(lambda carry, x: (carry, _call("map", function, x)), (), xs)
     return ys

@@ -368,7 +368,13 @@ def function(
     )
 
 
-def _checked_specs(specs: Mapping[str, TensorType]) -> dict[str, TensorType]:
+def _checked_specs(specs: Any) -> dict[str, TensorType]:
+    if not isinstance(specs, Mapping):
+        raise ArgumentError(
+            f"function: specs is a {type(specs).__name__}, not a dict",
+            cause="a spec belongs to an argument, by its name",
+            fix='write specs={"x": sg.TensorType((sg.dim("batch"), 3))}',
+        )
     for name, spec in specs.items():
         if not isinstance(spec, TensorType):
             raise ArgumentError(

@@ -16,6 +16,7 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 from common.errors import ArgumentError
+from common.types import LENGTH_TEXTS
 
 _FIRST = 41_234_567
 _STEP = 3_234_571
@@ -250,6 +251,9 @@ def named(value: Any) -> Any:
     if type(value) is tuple:
         return tuple(map(named, value))
     return value
+
+
+LENGTH_TEXTS.insert(0, lambda n: str(named(n)))
 
 
 def named_text(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,8 +15,9 @@ from common.errors import (
     ShapeError,
     SideBySideError,
 )
-from common.source import Source, defined_at, user_source
-from common.tree import LEAF, Structure, flatten, unflatten
+from common.parameters import place_of, require_parameters
+from common.source import Source, user_source
+from common.tree import Structure, flatten, unflatten
 from common.types import TensorType, broadcast_shapes
 from staticgraph.build import require_graph, to_node
 from staticgraph.control.region import Region, RegionGraph
@@ -40,7 +40,7 @@ def region_from(
         The nodes of the graph around it that the function used, with what stands for them inside.
     """
     parent = require_graph(name)
-    require_parameters(name, function, structure[2])
+    require_parameters(name, function, structure[2], "a node")
     graph = RegionGraph(f"{name} {getattr(function, '__name__', 'function')}", parent)
     with graph:
         inputs = [graph.add_input(f"x{i}", type) for i, type in enumerate(types)]
@@ -54,7 +54,7 @@ def region_from(
                     fix="return nodes, in tuples, lists and dicts if there are several",
                 )
         outputs = [to_node(graph, leaf) for leaf in leaves]
-    return Region(graph, inputs, outputs, _place_of(function)), found, graph.captured
+    return Region(graph, inputs, outputs, place_of(function)), found, graph.captured
 
 
 def require_callable(name: str, *functions: Any) -> None:
@@ -95,65 +95,6 @@ def require_count(name: str, what: str, value: Any) -> int:
     return count
 
 
-def require_parameters(
-    name: str, function: Callable[..., Any], arguments: Sequence[Structure]
-) -> None:
-    """Refuse a function that does not take the arguments that it will be passed.
-
-    Raises
-    ------
-    ArgumentError
-        With the line of the function, and how to write its parameters.
-    """
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # a builtin says nothing of its parameters
-        return
-    try:
-        signature.bind(*arguments)
-    except TypeError:
-        called = getattr(function, "__name__", type(function).__name__)
-        shown = "lambda " if called == "<lambda>" else called
-        place = _place_of(function)
-        raise ArgumentError(
-            f"{name}: {shown}{signature} is called with {_counted(arguments)}",
-            cause=f"it gets {_listed(arguments)}",
-            fix=_parameters_fix(arguments),
-            related=(("the function declared", place),) if place is not None else (),
-        ) from None
-
-
-def _counted(arguments: Sequence[Structure]) -> str:
-    count = len(arguments)
-    return f"{count or 'no'} argument{'' if count == 1 else 's'}"
-
-
-def _described(structure: Structure) -> str:
-    if structure is None:
-        return "None"
-    if structure is LEAF:
-        return "a node"
-    kind, keys, children = structure
-    inside = f" with the keys {list(keys)}" if issubclass(kind, dict) else f" of {len(children)}"
-    return f"a {kind.__name__}{inside}"
-
-
-def _listed(arguments: Sequence[Structure]) -> str:
-    return ", ".join(map(_described, arguments)) or "nothing: what it needs it takes from outside"
-
-
-def _parameters_fix(arguments: Sequence[Structure]) -> str:
-    if not arguments:
-        return "write it without parameters, or pass the operands to the control flow as well"
-    names = "xyzuvw"[: len(arguments)] if len(arguments) > 1 else ["carry"]
-    fix = f"write it with {_counted(arguments).replace('argument', 'parameter')}"
-    for position, each in enumerate(arguments):
-        if each is not LEAF and each is not None and not issubclass(each[0], dict):
-            inner = ", ".join("abcdefgh"[: len(each[2])])
-            return f"{fix} and unpack inside: {inner or '()'} = {names[position]}"
-    return fix
-
-
 def require_carry(
     what: str,
     types: Sequence[TensorType],
@@ -174,13 +115,6 @@ def require_carry(
         ("the first carry", types, structure, user_source()),
         ("the body", out_types, out_structure, body.source),
     )
-
-
-def _place_of(function: Callable[..., Any]) -> Source | None:
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return user_source()
-    return defined_at(code)
 
 
 def share_captures(

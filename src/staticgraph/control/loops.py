@@ -9,9 +9,10 @@ import numpy as np
 
 from common.errors import DTypeError
 from common.ops.elementwise import cast
+from common.parameters import require_parameters
 from common.tree import LEAF, flatten
 from staticgraph.build import require_graph, to_node
-from staticgraph.control.declaring import require_callable, require_parameters
+from staticgraph.control.declaring import require_callable
 from staticgraph.control.scan import scan
 from staticgraph.control.while_loop import while_loop
 from staticgraph.graph import Graph
@@ -32,7 +33,7 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
     16.0
     """
     require_callable("fori_loop", body_fn)
-    require_parameters("fori_loop", body_fn, (LEAF, flatten(init)[1]))
+    require_parameters("fori_loop", body_fn, (LEAF, flatten(init)[1]), "a node")
     if isinstance(lower, (int, np.integer)) and isinstance(upper, (int, np.integer)):
         positions = np.arange(lower, upper, dtype=np.int64)
         last, _ = scan(lambda carry, i: (body_fn(i, carry), None), init, positions)
@@ -70,6 +71,6 @@ def map(function: Callable[..., Any], xs: Any) -> Any:
     array([3., 3.])
     """
     require_callable("map", function)
-    require_parameters("map", function, (flatten(xs)[1],))
+    require_parameters("map", function, (flatten(xs)[1],), "a node")
     _, ys = scan(lambda carry, x: (carry, function(x)), (), xs)
     return ys

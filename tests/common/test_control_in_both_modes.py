@@ -1,0 +1,130 @@
+"""Control flow under the same names does the same in both modes, also where nothing is to be done."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import dyngraph as dg
+import staticgraph as sg
+from common.errors import ArgumentError, ShapeError
+from common.tree import flatten
+
+XS = np.arange(6.0, dtype="float32").reshape(3, 2)
+
+
+def eager(function, *arrays):
+    return flatten(function(dg, *map(dg.tensor, arrays)))
+
+
+def declared(function, *arrays):
+    return flatten(sg.function(lambda *xs: function(sg, *xs), backend="numpy")(*arrays))
+
+
+# no steps -----------------------------------------------------------------------------------------
+
+
+STEPS = {
+    "several": lambda xp, x, xs: xp.scan(lambda c, e: (c + e, {"sum": c, "max": xp.max(e)}), x, xs),
+    "nothing to stack": lambda xp, x, xs: xp.scan(lambda c, e: (c + e, None), x, xs),
+    "reverse": lambda xp, x, xs: xp.scan(lambda c, e: (c + e, c * e), x, xs, reverse=True),
+    "integers": lambda xp, x, xs: xp.scan(lambda c, e: (c, xp.argmax(e)), x, xs),
+    "map": lambda xp, x, xs: xp.map(lambda e: (e * 2, xp.sum(e)), xs),
+    "a check": lambda xp, x, xs: xp.scan(
+        lambda c, e: (c, xp.assert_(xp.any(e > 1), "large")), x, xs
+    ),
+    "a length": lambda xp, x, xs: xp.scan(lambda c, _: (c, c), x, length=len(xs)),
+}
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("name", STEPS)
+def test_scans_of_any_length_give_the_same(name, count):
+    if name == "a check":
+        count = 0  # where there are steps, it fails
+    (ys, structure), (zs, other) = (
+        run(STEPS[name], XS[0], XS[:count]) for run in (eager, declared)
+    )
+    assert structure == other
+    for y, z in zip(ys, zs, strict=True):
+        assert (y.shape, y.dtype) == (z.shape, z.dtype)
+        assert np.array_equal(y.numpy(), z)
+
+
+def test_a_step_tried_for_its_types_leaves_nothing_behind(capsys):
+    x = dg.tensor(XS[0], requires_grad=True)
+
+    def body(c, e):
+        c += e + 1
+        return c, dg.print_(c)
+
+    last, ys = dg.scan(body, x.detach(), dg.zeros((0, 2)))
+    assert last.tolist() == XS[0].tolist()
+    assert ys.shape == (0, 2)
+    assert not ys.requires_grad
+    assert capsys.readouterr().out == ""
+
+
+def test_types_that_no_step_tells_are_refused():
+    def body(c, e):
+        return c, [3, 4, 5][len(e) - int(dg.sum(e)) + 1]
+
+    with pytest.raises(ArgumentError, match="there are no steps.*IndexError"):
+        dg.scan(body, 0.0, dg.zeros((0, 2)))
+    with pytest.raises(ShapeError):  # what a step itself says is said
+        dg.scan(lambda c, e: (c, e @ e.reshape(1, 2)), 0.0, dg.zeros((0, 2)))
+
+
+# parameters ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda xp, x: xp.scan(lambda c: c, x[0], x), "scan: lambda (c) is called with 2 arg"),
+        (lambda xp, x: xp.while_loop(lambda: x, lambda s: s, x), "while_loop: lambda () "),
+        (
+            lambda xp, x: xp.while_loop(lambda i, h: h, lambda s: s, (x, x)),
+            "unpack inside: a, b = carry",
+        ),
+        (lambda xp, x: xp.cond(xp.any(x > -1), lambda a: a, lambda a: a), "cond: lambda (a) is"),
+        (lambda xp, x: xp.switch(0, [lambda a: a]), "switch: lambda (a) is called with no arg"),
+        (lambda xp, x: xp.fori_loop(0, 3, lambda c: c, x), "fori_loop: lambda (c) is"),
+        (lambda xp, x: xp.map(lambda a, b: a, x), "map: lambda (a, b) is called with 1 arg"),
+    ],
+)
+@pytest.mark.parametrize("run", [eager, declared])
+def test_a_function_of_other_parameters_is_named(run, call, says):
+    with pytest.raises(ArgumentError) as caught:
+        run(call, XS)
+    assert says in str(caught.value)
+    assert [label for label, _ in caught.value.related] == ["the function declared"]
+
+
+def test_a_type_error_inside_a_body_stays_what_it_is():
+    with pytest.raises(TypeError, match="unsupported operand") as caught:
+        dg.scan(lambda c, e: (1 + "a", e), 0.0, dg.ones((2,)))
+    assert not isinstance(caught.value, ArgumentError)
+
+
+# lines --------------------------------------------------------------------------------------------
+
+
+def test_methods_that_dataclasses_write_are_no_lines_of_the_users():
+    @dataclasses.dataclass
+    class Pair:
+        a: object
+        b: object
+
+    with pytest.raises(RuntimeError) as caught:
+        assert Pair(dg.ones((2,)), 1) == Pair(dg.ones((2,)), 1)
+    assert caught.value.source.filename == __file__
+    assert caught.value.source.text == "assert Pair(dg.ones((2,)), 1) == Pair(dg.ones((2,)), 1)"
+
+
+def test_symbolic_lengths_are_shown_by_name():
+    n = sg.dim("rows_shown")
+    assert repr(sg.TensorType((n, 3))) == "float32[rows_shown,3]"
+    with sg.Graph():
+        x = sg.placeholder("x", (n, 3))
+        assert repr(sg.TensorType((x.shape[0] * 2,), "int64")) == "int64[2*rows_shown]"
