@@ -29,6 +29,8 @@ def wrap(result: Any) -> Any:
         return tensor_of(np.asarray(result))
     if type(result) in (tuple, list):
         return type(result)(map(wrap, result))
+    if isinstance(result, tuple):  # a named one
+        return type(result)(*map(wrap, result))
     return result
 
 

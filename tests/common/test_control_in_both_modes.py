@@ -1,4 +1,4 @@
-"""Control flow under the same names does the same in both modes, also where nothing is to be done."""
+"""Control flow under the same names does the same in both modes, also where there is no step."""
 
 import dataclasses
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from common.errors import ArgumentError, ShapeError, SideBySideError
 from common.op import public
-from common.ops.arguments import operand_type
+from common.ops.arguments import operand_type, require_int, require_number
+from common.ops.comparison import not_equal
 from common.ops.cross_entropy import check_labels
 from common.ops.cross_entropy import cross_entropy as _cross_entropy
 from common.ops.elementwise import abs as abs_
-from common.ops.elementwise import multiply, negative, square, subtract
+from common.ops.elementwise import add, cast, divide, multiply, negative, square, subtract, where
 from common.ops.exponential import softplus
-from common.ops.gather import take_along_axis
+from common.ops.gather import take, take_along_axis
 from common.ops.movement import expand_dims
 from common.ops.reduction import sum as sum_
 from common.ops.softmax import log_softmax
@@ -171,7 +172,15 @@ def nll_loss(log_probabilities: Any, labels: Any, reduction: str = "mean", axis:
 
 
 @public
-def cross_entropy(logits: Any, labels: Any, reduction: str = "mean", axis: int = 1) -> Any:
+def cross_entropy(
+    logits: Any,
+    labels: Any,
+    reduction: str = "mean",
+    axis: int = 1,
+    weight: Any = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Any:
     """Return the mean cross entropy of class probabilities ``softmax(logits)`` with the labels.
 
     Parameters
@@ -185,6 +194,12 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean", axis: int =
         How the losses of the elements become one number.
     axis : int
         The class axis.
+    weight : array, (c,), optional
+        What each class counts. With class ids, the mean divides by the sum of their weights.
+    ignore_index : int, optional
+        The class id of elements to leave out: their loss is 0 and the mean does not count them.
+    label_smoothing : float
+        Which part of each label is spread evenly over all classes, 0 to 1.
 
     Raises
     ------
@@ -195,7 +210,8 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean", axis: int =
     IndexingError
         If a label is not a class; a negative one neither.
     ArgumentError
-        If `reduction` is unknown.
+        If `reduction` is unknown, `label_smoothing` is outside 0 to 1, or an id is to be ignored
+        among probabilities.
 
     Examples
     --------
@@ -210,12 +226,89 @@ def cross_entropy(logits: Any, labels: Any, reduction: str = "mean", axis: int =
         operand_type("cross_entropy", logits)
         operand_type("cross_entropy", labels)
         raise
-    if distributions:
-        products = multiply(log_softmax(logits, axis=axis), labels)
-        losses = negative(sum_(products, axis=axis))
-    else:
-        losses = _cross_entropy(logits, labels, axis=axis)
+    if weight is None and ignore_index is None and label_smoothing == 0:
+        if distributions:
+            products = multiply(log_softmax(logits, axis=axis), labels)
+            losses = negative(sum_(products, axis=axis))
+        else:
+            losses = _cross_entropy(logits, labels, axis=axis)
+        return _reduce("cross_entropy", losses, reduction)
+    weights = _class_weights(logits, weight, axis)
+    smoothing = _smoothing(label_smoothing)
+    if not distributions:
+        return _weighted(logits, labels, reduction, axis, weights, ignore_index, smoothing)
+    if ignore_index is not None:
+        raise ArgumentError(
+            f"cross_entropy: ignore_index is {ignore_index!r}, and the labels are probabilities",
+            cause="only class ids can be one that is ignored",
+            fix="leave ignore_index out, or pass class ids",
+        )
+    target = add(multiply(labels, 1 - smoothing), smoothing / logits.shape[axis])
+    if weights is not None:
+        target = multiply(target, weights)
+    losses = negative(sum_(multiply(log_softmax(logits, axis=axis), target), axis=axis))
     return _reduce("cross_entropy", losses, reduction)
+
+
+def _weighted(
+    logits: Any,
+    labels: Any,
+    reduction: str,
+    axis: int,
+    weights: Any,
+    ignore_index: int | None,
+    smoothing: float,
+) -> Any:
+    """Return the cross entropy with class ids, some of which count differently."""
+    try:
+        check_labels(operand_type("", logits), operand_type("", labels), axis)
+    except SideBySideError as error:
+        raise error.with_context("cross_entropy") from None
+    counted = None
+    if ignore_index is not None:
+        counted = not_equal(labels, require_int(ignore_index, "ignore_index"))
+        labels = where(counted, labels, 0)
+    losses = _cross_entropy(logits, labels, axis=axis)  # refuses what is no class
+    share = None if weights is None else take(weights.reshape(-1), labels, axis=0)
+    if share is not None:
+        losses = multiply(losses, share)
+    if smoothing:
+        spread = log_softmax(logits, axis=axis)
+        spread = sum_(spread if weights is None else multiply(spread, weights), axis=axis)
+        every = multiply(spread, -smoothing / logits.shape[axis])
+        losses = add(multiply(losses, 1 - smoothing), every)
+    if counted is not None:
+        losses = where(counted, losses, 0.0)
+        ones = cast(counted, dtype=losses.dtype)
+        share = ones if share is None else multiply(share, ones)
+    if reduction == "mean" and share is not None:
+        return divide(sum_(losses), sum_(share))
+    return _reduce("cross_entropy", losses, reduction)
+
+
+def _class_weights(logits: Any, weight: Any, axis: int) -> Any:
+    """Return the weights of the classes, so that they broadcast against the logits."""
+    if weight is None:
+        return None
+    shape, classes = operand_type("cross_entropy", weight).shape, logits.shape[axis]
+    if shape != (classes,):
+        raise ShapeError(
+            f"cross_entropy: weight of shape {shape} for {classes} classes",
+            cause="each class has one weight",
+            fix=f"pass a weight of shape ({classes},)",
+        )
+    return weight.reshape((classes,) + (1,) * (len(logits.shape) - axis - 1))
+
+
+def _smoothing(value: float) -> float:
+    require_number(value, "label_smoothing")
+    if not 0 <= value <= 1:
+        raise ArgumentError(
+            f"cross_entropy: label_smoothing is {value}",
+            cause="it is a part of each label",
+            fix="pass a number from 0 to 1",
+        )
+    return float(value)
 
 
 def _class_axis(shape: Shape, axis: int) -> int:

@@ -73,8 +73,8 @@ def _kernel(logits: Array, labels: Array, out: Array | None = None, *, axis: int
     if least < 0:
         raise IndexingError(
             f"cross_entropy: label {least} is negative",
-            cause=f"labels are 0 to {shape[axis] - 1}; no label marks an element to leave out",
-            fix='select the elements first, or multiply the losses of reduction="none" by a mask',
+            cause=f"labels are 0 to {shape[axis] - 1}",
+            fix=f"pass ignore_index={least} if that label marks an element to leave out",
         )
     shifted = logits - np.maximum.reduce(logits, axis, keepdims=True)
     try:

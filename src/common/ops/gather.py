@@ -18,8 +18,8 @@ import numpy.typing as npt
 from common.errors import DTypeError, IndexingError, ShapeError
 from common.op import Kind, Op, example, public, register
 from common.ops.arguments import operand_type, require_int
-from common.ops.comparison import equal
-from common.ops.elementwise import add, cast
+from common.ops.comparison import equal, logical_or
+from common.ops.elementwise import add, cast, where
 from common.ops.movement import expand_dims
 from common.types import (
     Array,
@@ -350,7 +350,7 @@ take_along_axis_gradient: Op = register(
 
 
 @public
-def embedding(weight: Any, ids: Any) -> Any:
+def embedding(weight: Any, ids: Any, padding_idx: int | None = None) -> Any:
     """Look up the row of `weight`, ``(n, d)``, of each id.
 
     Parameters
@@ -359,6 +359,8 @@ def embedding(weight: Any, ids: Any) -> Any:
         One row an id, ``(n, d)``.
     ids : integer array
         Of any shape.
+    padding_idx : int, optional
+        An id whose row gets no gradient; a negative one counts from the last row.
 
     Returns
     -------
@@ -368,9 +370,21 @@ def embedding(weight: Any, ids: Any) -> Any:
     Raises
     ------
     IndexingError
-        If an id is not a row of `weight`.
+        If an id is not a row of `weight`, or `padding_idx` is none.
     """
-    return take(weight, ids, axis=0)
+    rows = take(weight, ids, axis=0)
+    if padding_idx is None or not hasattr(weight, "detach"):  # plain arrays have no gradients
+        return rows
+    n, wanted = weight.shape[0], require_int(padding_idx, "padding_idx")
+    if not -n <= wanted < n:
+        raise IndexingError(
+            f"embedding: padding_idx {wanted} is no row of {tuple(weight.shape)}",
+            cause=f"valid ids are {-n} to {n - 1}",
+            fix="pass the id of a row",
+        )
+    first = wanted % n
+    padding = logical_or(equal(ids, first), equal(ids, first - n))
+    return where(expand_dims(padding, axis=-1), take(weight.detach(), ids, axis=0), rows)
 
 
 @public

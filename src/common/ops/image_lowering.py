@@ -20,7 +20,8 @@ from common.ops.elementwise import cast, where
 from common.ops.indexing import Slice, basic_index
 from common.ops.joining import stack
 from common.ops.movement import permute_dims, reshape
-from common.ops.slicing import flip, pad
+from common.ops.padding import pad
+from common.ops.slicing import flip
 from common.ops.windows import Geometry, Pair, geometry_of
 from common.rules import movement
 from common.types import Array, Shape, TensorType

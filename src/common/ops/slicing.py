@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from common.errors import ArgumentError, IndexingError, ShapeError
-from common.op import Kind, Op, example, public, register
-from common.ops.arguments import Axis, normalize_ints, operand_type, require_int
+from common.op import Kind, Op, example, register
+from common.ops.arguments import Axis, normalize_ints, require_int
 from common.ops.creation import require_number
 from common.rules import movement
 from common.types import Array, Shape, TensorType, normalize_axes, normalize_axis
@@ -221,7 +221,7 @@ roll = register(
 # embedding ----------------------------------------------------------------------------------------
 
 
-def _normalize_widths(pad_width: Any, ndim: int) -> Widths:
+def normalize_widths(pad_width: Any, ndim: int) -> Widths:
     """Return `pad_width` as one (before, after) an axis."""
     try:
         if hasattr(pad_width, "__index__"):
@@ -268,7 +268,7 @@ def _pad_kernel(x: Array, out: Array | None = None, *, pad_width: Widths, value:
 
 
 def _pad_infer(x: TensorType, *, pad_width: Any, value: Any = 0) -> TensorType:
-    widths = _normalize_widths(pad_width, x.ndim)
+    widths = normalize_widths(pad_width, x.ndim)
     require_number(value, x.dtype)
     return TensorType((b + n + a for (b, a), n in zip(widths, x.shape, strict=True)), x.dtype)
 
@@ -299,33 +299,3 @@ pad_op: Op = register(
         doc="Put `before` and `after` elements of `value` around each axis.",
     )
 )
-
-
-@public
-def pad(x: Any, pad_width: Any, value: complex = 0) -> Any:
-    """Put constant elements around the axes.
-
-    Parameters
-    ----------
-    x : array
-    pad_width : sequence of (int, int), (int, int) or int
-        How many elements go before and after: one pair an axis, one pair for all axes, or one
-        number for all ends.
-    value : number
-        What the new elements are; it must fit into the dtype of `x`.
-
-    Raises
-    ------
-    ShapeError
-        If the number of pairs is not the number of axes.
-    ArgumentError
-        If a width is negative or not an int, or the value would change to fit the dtype.
-
-    Examples
-    --------
-    >>> pad(np.array([1.0, 2.0]), (1, 2), value=9.0)
-    array([9., 1., 2., 9., 9.])
-    """
-    given = operand_type("pad", x)
-    require_number(value, given.dtype)
-    return pad_op(x, pad_width=_normalize_widths(pad_width, given.ndim), value=value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -215,7 +215,7 @@ def nonzero(x: Any) -> tuple[Any, ...]:
 
 def _unique_values_infer(x: TensorType) -> TensorType:
     raise DataDependentShapeError(
-        f"unique_values: how many of the {x.size} elements of {x} differ depends on the data"
+        f"how many of the {x.size} elements of {x} differ depends on the data"
     )
 
 
@@ -230,3 +230,104 @@ unique_values = register(
         doc="Return the distinct elements in ascending order; NaN is distinct from itself.",
     )
 )
+
+
+class UniqueAll(NamedTuple):
+    """The distinct elements, where each stands first, what makes `x` of them, and how often."""
+
+    values: Any
+    indices: Any
+    inverse_indices: Any
+    counts: Any
+
+
+class UniqueCounts(NamedTuple):
+    """The distinct elements, and how often each occurs."""
+
+    values: Any
+    counts: Any
+
+
+class UniqueInverse(NamedTuple):
+    """The distinct elements, and what makes `x` of them."""
+
+    values: Any
+    inverse_indices: Any
+
+
+def _unique_parts(x: Array) -> tuple[Any, ...]:
+    return tuple(np.unique(x, True, True, True, equal_nan=False))
+
+
+_UNIQUE = register(
+    Op(
+        name="_unique_parts",
+        kind=Kind.OPAQUE,
+        arity=1,
+        kernel=_unique_parts,
+        infer=_unique_values_infer,
+        doc="Return the four results of unique_all.",
+    )
+)
+
+
+@public
+def unique_all(x: Any) -> UniqueAll:
+    """Return the distinct elements in ascending order, with where they stand.
+
+    Parameters
+    ----------
+    x : array
+        NaN is distinct from itself.
+
+    Returns
+    -------
+    values : array, (k,)
+    indices : array, (k,)
+        Where in the flattened `x` each stands first.
+    inverse_indices : array
+        Of the shape of `x`: ``take(values, inverse_indices)`` is `x`.
+    counts : array, (k,)
+
+    Raises
+    ------
+    DataDependentShapeError
+        If `x` is a static value.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in unique_all(np.array([3, 1, 3]))]
+    [[1, 3], [1, 0], [1, 0, 1], [1, 2]]
+    """
+    operand_type("unique_all", x)
+    return UniqueAll(*_UNIQUE(x))
+
+
+@public
+def unique_counts(x: Any) -> UniqueCounts:
+    """Return the distinct elements in ascending order and how often each occurs; see `unique_all`.
+
+    Examples
+    --------
+    >>> values, counts = unique_counts(np.array([3, 1, 3]))
+    >>> values.tolist(), counts.tolist()
+    ([1, 3], [1, 2])
+    """
+    operand_type("unique_counts", x)
+    values, _, _, counts = _UNIQUE(x)
+    return UniqueCounts(values, counts)
+
+
+@public
+def unique_inverse(x: Any) -> UniqueInverse:
+    """Return the distinct elements in ascending order and what makes `x` of them.
+
+    Examples
+    --------
+    >>> values, inverse = unique_inverse(np.array([3, 1, 3]))
+    >>> values.tolist(), inverse.tolist()
+    ([1, 3], [1, 0, 1])
+    """
+    operand_type("unique_inverse", x)
+    values, _, inverse, _ = _UNIQUE(x)
+    return UniqueInverse(values, inverse)
