@@ -172,3 +172,56 @@ def test_a_mistake_has_the_same_id_in_both_modes(name, operands, named, capsys):
             continue
         assert eager == declared, call
         assert eager == "ok" or eager.startswith("SBS-1"), call
+
+
+KEYS = {
+    "text": "a",
+    "a float": 1.5,
+    "an object": object(),
+    "too many": (0, 0, 0),
+    "two ellipses": (..., ...),
+    "outside": 9,
+    "outside from the end": (0, -5),
+    "a step of zero": slice(None, None, 0),
+    "a text in a slice": slice("a", None),
+    "a float in a slice": (slice(None), slice(0.5, 2)),
+    "floats": np.ones(2),
+    "complex numbers": np.ones(2, "complex64"),
+    "outside in an array": np.array([0, 7]),
+    "a list outside": [[0, 1], [2, 9]],
+    "arrays of other lengths": (np.array([0, 1]), np.array([0, 1, 2])),
+    "an array beside too many": (np.array([0]), 0, 0),
+    "a ragged list": [[0], [1, 2]],
+    "a mask of another shape": np.ones((3, 3), bool),
+    "a mask of another length": np.ones(2, bool),
+    "a mask behind": (slice(None), np.ones(3, bool)),
+    "texts": ["a", "b"],
+}
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS.keys())
+@pytest.mark.parametrize("given", ["itself", "as a value"])
+def test_a_wrong_key_has_the_same_id_in_both_modes(key, given):
+    x = np.ones((3, 4), "float32")
+
+    def made(k, make):
+        if isinstance(k, tuple):
+            return tuple([made(each, make) for each in k])
+        return make(k) if isinstance(k, np.ndarray) and given == "as a value" else k
+
+    def call(xp, operation):
+        if xp is dg:
+            operation(xp, dg.tensor(x), made(key, dg.tensor))
+            return
+        with sg.Graph():
+            node = sg.placeholder("x", x.shape)
+            result = operation(xp, node, made(key, sg.constant))
+        sg.compile(result, [node], backend="interpret")(x)
+
+    for operation in (
+        lambda _, value, k: value[k],
+        lambda xp, value, k: xp.set_item(value, k, 0.0),
+    ):
+        found = [outcome(call, xp, operation) for xp in (dg, sg)]
+        assert found[0] == found[1]
+        assert found[0].startswith("SBS-1")
