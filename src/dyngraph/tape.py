@@ -19,7 +19,6 @@ tick = itertools.count(1).__next__
 """Number operations and in-place changes in the order in which they happen."""
 
 
-
 class Extra:
     """What few nodes have: hooks, a retained gradient, the line of the operation.
 

@@ -14,8 +14,8 @@ import pytest
 import dyngraph as dg
 import staticgraph as sg
 from common.errors import (
-    BakedValueWarning,
     ArgumentError,
+    BakedValueWarning,
     FinalGraphError,
     GraphError,
     LeakedNodeError,
