@@ -83,11 +83,10 @@ def _leaky_relu(x: Array, out: Array, *, negative_slope: float) -> None:
     if 0 < negative_slope <= 1:
         np.maximum(x, np.multiply(x, negative_slope), out=out)
         return
-    # not x * negative_slope: that is NaN where x is infinite and the slope 0
-    negative = np.minimum(x, _ZERO[x.dtype], out=np.empty_like(x))
-    np.multiply(negative, negative_slope, negative)
-    np.maximum(x, _ZERO[x.dtype], out=out)
-    np.add(out, negative, out)
+    # only where it is asked for: the product is NaN where x is infinite and the slope 0
+    negative = ~(x > 0)
+    np.copyto(out, x)
+    np.multiply(x, negative_slope, out=out, where=negative)
 
 
 leaky_relu = register(
