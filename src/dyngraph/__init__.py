@@ -24,6 +24,7 @@ from common.types import TensorType
 from dyngraph import inplace as _inplace
 from dyngraph.checkpoint import checkpoint
 from dyngraph.control import cond, fori_loop, map, scan, switch, while_loop
+from dyngraph.data import as_tensor, from_dlpack, from_numpy, tensor
 from dyngraph.engine import backward
 from dyngraph.function import Function
 from dyngraph.functional import grad, hessian, jacobian, jvp, value_and_grad, vjp
@@ -38,7 +39,7 @@ from dyngraph.mode import (
 )
 from dyngraph.namespace import NAMESPACE as _NAMESPACE
 from dyngraph.random import manual_seed, rand, randn, randperm
-from dyngraph.tensor import Tensor, as_tensor, from_dlpack, from_numpy, tensor
+from dyngraph.tensor import Tensor
 
 asarray = as_tensor
 globals().update(_NAMESPACE)

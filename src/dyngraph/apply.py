@@ -17,6 +17,7 @@ from common.errors import DTypeError, NotDifferentiableError, SideBySideError
 from common.op import ENTRIES, EXECUTORS, Op, OperandRule, executor_of, explain
 from common.source import user_source
 from common.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
+from dyngraph.data import numeric
 from dyngraph.mode import is_anomaly_enabled, is_grad_enabled, recorder, special
 from dyngraph.tape import (
     BinaryGradFn,
@@ -28,7 +29,7 @@ from dyngraph.tape import (
     grad_fn_type,
     tick,
 )
-from dyngraph.tensor import Tensor, numeric, tensor_of
+from dyngraph.tensor import Tensor, tensor_of
 from dyngraph.versions import storage_of
 
 ndarray = np.ndarray

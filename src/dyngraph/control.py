@@ -18,9 +18,10 @@ from common.ops.effects import no_effects
 from common.parameters import require_parameters
 from common.tree import flatten, map_tree, unflatten
 from dyngraph.arguments import require_callable
+from dyngraph.data import as_tensor
 from dyngraph.mode import no_grad
 from dyngraph.namespace import NAMESPACE
-from dyngraph.tensor import Tensor, as_tensor, tensor_of
+from dyngraph.tensor import Tensor, tensor_of
 
 
 def cond(

@@ -26,8 +26,9 @@ from common.source import source_of, user_place
 from common.types import TensorType
 from dyngraph import failures, mode, versions
 from dyngraph.arguments import listed_tensors
+from dyngraph.data import numeric
 from dyngraph.tape import AccumulateGrad, Dropped, Freed, GradFn, Node, extra_of
-from dyngraph.tensor import Tensor, numeric, tensor_of
+from dyngraph.tensor import Tensor, tensor_of
 
 
 def backward(

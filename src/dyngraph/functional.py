@@ -23,10 +23,11 @@ from common.ops.arguments import normalize_ints
 from common.tree import flatten, unflatten
 from dyngraph import engine
 from dyngraph.arguments import require_callable, result_tensor
+from dyngraph.data import as_tensor
 from dyngraph.failures import warning_of
 from dyngraph.mode import enable_grad, is_grad_enabled
 from dyngraph.namespace import NAMESPACE
-from dyngraph.tensor import Tensor, as_tensor, tensor_of
+from dyngraph.tensor import Tensor, tensor_of
 
 
 def value_and_grad(

@@ -11,8 +11,9 @@ from common.errors import ArgumentError, GradcheckError
 from common.types import Array
 from dyngraph import engine
 from dyngraph.arguments import require_callable
+from dyngraph.data import as_tensor
 from dyngraph.mode import enable_grad
-from dyngraph.tensor import Tensor, as_tensor, tensor_of
+from dyngraph.tensor import Tensor, tensor_of
 
 
 def gradcheck(

@@ -24,10 +24,11 @@ from common.operators import UNARY_METHODS
 from common.ops.creation import zeros_like
 from common.types import Array, Shape, TensorType, broadcast_shapes, is_scalar
 from dyngraph.apply import record
+from dyngraph.data import numeric
 from dyngraph.mode import is_grad_enabled, special
 from dyngraph.namespace import NAMESPACE
 from dyngraph.tape import AccumulateGrad, GradFn, Node, extra_of
-from dyngraph.tensor import Tensor, numeric, tensor_of
+from dyngraph.tensor import Tensor, tensor_of
 from dyngraph.versions import changed, storage_of
 
 
