@@ -17,12 +17,16 @@ pytest.importorskip("scipy")
 from staticgraph.backends.native.analysis.products import MIN_BLOCK_TERMS, Product
 from staticgraph.backends.native.emit.blas import load_cython_blas
 from staticgraph.backends.native.run.blas_threads import blas_threads
+from staticgraph.backends.native.target import host_target
 
 SHAPES = [
     ("small", (3, 4), (4, 5)),
     ("wide", (64, 784), (784, 512)),
     ("long", (1500, 64), (64, 70)),
     ("odd", (301, 700), (700, 403)),
+    ("large", (600, 700), (700, 520)),
+    ("tails", (31, 70), (70, 112)),
+    ("rows", (1003, 128), (128, 48)),
     ("batched", (24, 64, 128), (24, 128, 64)),
     ("outer batch", (5, 7, 64, 96), (5, 7, 96, 64)),
 ]
@@ -95,6 +99,21 @@ def test_the_same_bits_for_every_number_of_threads():
     assert len(set(found.values())) == 1, found
 
 
+def test_a_sum_of_products_is_added_up_in_place():
+    rng = np.random.default_rng(3)
+    a, b, c, d = (rng.standard_normal((33, 33 if i % 2 else 48)) for i in range(4))
+    turned = [np.ascontiguousarray(x.T) for x in (a, c)]
+
+    def total(p, b, q, d):
+        return p @ b + q @ d + p @ d
+
+    graph = sg.trace(total, turned[0], b, turned[1], d)
+    run = sg.compile(graph.outputs, inputs=graph.inputs, backend="native")
+    (found,) = run(turned[0], b, turned[1], d)
+    np.testing.assert_allclose(found, a.T @ b + c.T @ d + a.T @ d, rtol=1e-12, atol=1e-12)
+    assert run.plan.arena_bytes == 0  # all of it happens in the result
+
+
 def _split(x_shape, y_shape, threads):
     with sg.Graph():
         x, y = sg.placeholder("x", x_shape), sg.placeholder("y", y_shape)
@@ -104,7 +123,7 @@ def _split(x_shape, y_shape, threads):
         for step in run.plan.grouping.steps
         if isinstance(getattr(step, "definition", None), Product)
     ]
-    return found, found.split(threads)
+    return found, found.split(threads), found.split(threads, found.tiling(host_target()))
 
 
 @pytest.mark.parametrize(
@@ -112,13 +131,21 @@ def _split(x_shape, y_shape, threads):
 )
 @pytest.mark.parametrize("threads", [1, 2, 3, 16])
 def test_blocks_cover_a_product_and_none_is_small(x_shape, y_shape, threads):
-    made, split = _split(x_shape, y_shape, threads)
-    length = {"rounds": made.rounds, "rows": made.rows, "columns": made.columns}[split.axis]
-    assert (split.chunks - 1) * split.chunk < length <= split.chunks * split.chunk
-    assert split.chunks <= threads
-    if split.axis != "rounds":
-        last = length - (split.chunks - 1) * split.chunk
+    made, by_blas, by_tiles = _split(x_shape, y_shape, threads)
+    for split in (by_blas, by_tiles):
+        length = {"rounds": made.rounds, "rows": made.rows, "columns": made.columns}[split.axis]
+        assert (split.chunks - 1) * split.chunk < length <= split.chunks * split.chunk
+        assert split.chunks <= threads
+    if by_blas.axis != "rounds":
+        length = {"rows": made.rows, "columns": made.columns}[by_blas.axis]
+        last = length - (by_blas.chunks - 1) * by_blas.chunk
         assert last * (made.terms // length) >= MIN_BLOCK_TERMS // 2
+
+
+def test_both_ways_of_computing_a_product_are_among_the_shapes():
+    tilings = [_split(x, y, 1)[0].tiling(host_target()) for _, x, y in SHAPES]
+    assert None in tilings
+    assert any(tilings)
 
 
 @pytest.mark.skipif(blas_threads() is None, reason="this BLAS has no known switch")

@@ -21,6 +21,7 @@ from staticgraph.backends.native.analysis.definitions import (
 from staticgraph.backends.native.analysis.forms import combine, flatten, identity, row_major, split
 from staticgraph.backends.native.analysis.movement import Steps
 from staticgraph.backends.native.elements import FLOAT32, FLOAT64, Unsupported
+from staticgraph.backends.native.target import Target
 from staticgraph.program import Instruction
 
 
@@ -52,6 +53,12 @@ class Matrix(NamedTuple):
 _NOWHERE = Matrix(0, 0, 0)
 MIN_BLOCK_TERMS = 1 << 21
 """A block of a product that is shared among threads has about that many multiplications: 20 µs."""
+MIN_TILED_TERMS = 1 << 19
+"""The same for blocks that no matrix is copied for."""
+MOST_PANEL_BYTES = 1 << 18
+"""The columns of the right matrix that a tile reads stay in the second-level cache."""
+MOST_LEFT_BYTES = 1 << 20
+"""So does the left matrix, nearly, which is read again for each of them."""
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -108,31 +115,57 @@ class Product(Stored):
         """Whether the transposed product is what is in row-major order."""
         return self.result.column != 1 and self.columns > 1
 
-    def split(self, threads: int) -> Split:
+    def tiling(self, target: Target) -> Tiling | None:
+        """Return the tiles that loops compute the product by, or None where BLAS is quicker.
+
+        BLAS copies its operands into the order in which it reads them. That pays for large
+        matrices, and where the right one is not row-major; for others the loops of
+        `emit.tiles` are up to twice as fast.
+        """
+        lanes = target.vector_bytes // self.dtype.itemsize
+        vectors = 2 if target.vector_bytes == 32 else 4
+        tiling = Tiling(6, vectors * lanes)
+        panel = self.inner * tiling.columns * self.dtype.itemsize
+        direct = (
+            self.right.column == 1
+            and self.result.column == 1
+            and not self.accumulates
+            and self.columns % lanes == 0
+            and panel <= MOST_PANEL_BYTES
+            and self.rows * self.inner * self.dtype.itemsize <= MOST_LEFT_BYTES
+        )
+        return tiling if direct else None
+
+    def split(self, threads: int, tiling: Tiling | None = None) -> Split:
         """Return how the product is shared among `threads`.
 
         Notes
         -----
-        Blocks change no bit of the result: each element is a sum over ``inner`` alone, in an order
-        that BLAS chooses by the length of that sum. There are two exceptions in OpenBLAS, which
-        the blocks avoid and a test watches: below a million terms it takes another way, and in
-        double precision what is left over from groups of 24 columns (in its own, column-major
-        view), or stands at the end of any block of rows, is summed otherwise.
+        Blocks change no bit of the result: each element is a sum over ``inner`` alone, by tiles
+        always in the same order, by BLAS in an order that it chooses by the length of that sum.
+        There are two exceptions in OpenBLAS, which the blocks avoid and a test watches: below a
+        million terms it takes another way, and in double precision what is left over from groups
+        of 24 columns (in its own, column-major view), or stands at the end of any block of rows,
+        is summed otherwise.
         """
+        least = MIN_BLOCK_TERMS if tiling is None else MIN_TILED_TERMS
         whole = Split("rounds", 1, self.rounds)
-        most = min(threads, self.rounds * self.terms // MIN_BLOCK_TERMS)
+        most = min(threads, self.rounds * self.terms // least)
         if most < 2:
             return whole
         if self.rounds >= most and not self.accumulates:
             return Split("rounds", *_shares(self.rounds, most, 1))
-        if self.dtype == FLOAT32:
+        if tiling is not None:
+            even = self.columns % tiling.columns == 0 and self.columns >= most * tiling.columns
+            side, multiple = ("columns", tiling.columns) if even else ("rows", tiling.rows)
+        elif self.dtype == FLOAT32:
             side, multiple = "rows" if self.rows >= self.columns else "columns", 16
         else:
             side, multiple = "columns" if self.is_turned else "rows", 48
         length = self.rows if side == "rows" else self.columns
-        chunks, chunk = _shares(length, min(most, self.terms // MIN_BLOCK_TERMS) or 1, multiple)
+        chunks, chunk = _shares(length, min(most, self.terms // least) or 1, multiple)
         last = length - (chunks - 1) * chunk
-        small = last * (self.terms // length) < MIN_BLOCK_TERMS // 2
+        small = tiling is None and last * (self.terms // length) < MIN_BLOCK_TERMS // 2
         return whole if small or chunks == 1 else Split(side, chunks, chunk)
 
 
@@ -140,6 +173,13 @@ def _shares(length: int, most: int, multiple: int) -> tuple[int, int]:
     """Return into how many chunks a length is cut, at most `most`, and the length of each."""
     chunk = -(-length // (most * multiple)) * multiple
     return -(-length // chunk), chunk
+
+
+class Tiling(NamedTuple):
+    """The rows and columns of the tiles that loops compute a product by."""
+
+    rows: int
+    columns: int
 
 
 class Split(NamedTuple):

@@ -8,17 +8,20 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from common.errors import BackendError
-from staticgraph.backends.native.analysis.products import Matrix, Product, Split
+from staticgraph.backends.native.analysis.products import Matrix, Product, Split, Tiling
 from staticgraph.backends.native.analysis.roots import base_of
 from staticgraph.backends.native.elements import FLOAT32, element_of
 from staticgraph.backends.native.emit.bases import Base
 from staticgraph.backends.native.emit.code import Code
+from staticgraph.backends.native.emit.memory_access import Index
 from staticgraph.backends.native.emit.module import Module
 from staticgraph.backends.native.emit.register import Register
+from staticgraph.backends.native.emit.tiles import write_tiles
 
 FUNCTIONS = ("sgemm", "dgemm")
 """The functions whose addresses a run is given, in order."""
@@ -92,7 +95,9 @@ def product_bases(product: Product) -> list[Base]:
     return [("blas", None, function), *places]
 
 
-def write_product(module: Module, symbol: str, product: Product, split: Split) -> None:
+def write_product(
+    module: Module, symbol: str, product: Product, split: Split, tiling: Tiling | None
+) -> None:
     """Write ``void symbol(ptr bases, i64 first, i64 last)``, some chunks of a product.
 
     Parameters
@@ -102,15 +107,20 @@ def write_product(module: Module, symbol: str, product: Product, split: Split) -
     product : Product
     split : Split
         Into which chunks.
+    tiling : Tiling or None
+        The tiles to compute it by; None leaves it to BLAS.
     """
-    _ProductWriter(module, product, split).write(symbol)
+    _ProductWriter(module, product, split, tiling).write(symbol)
 
 
 class _ProductWriter:
-    def __init__(self, module: Module, product: Product, split: Split) -> None:
+    def __init__(
+        self, module: Module, product: Product, split: Split, tiling: Tiling | None
+    ) -> None:
         self.code = Code(module)
         self.product = product
         self.split = split
+        self.tiling = tiling
         self.element = element_of(product.dtype)
 
     def write(self, symbol: str) -> None:
@@ -137,7 +147,7 @@ class _ProductWriter:
         self.code.end_loop(loop, [])
 
     def _round(self, number: Register | None, block: Register | None) -> None:
-        """Write one call of BLAS, of a block of a round."""
+        """Write a block of a round."""
         code, product = self.code, self.product
         given = code.parameter("%bases", "ptr")
         function, *bases = (code.load(code.address(given, i, "ptr"), "ptr") for i in range(4))
@@ -151,6 +161,9 @@ class _ProductWriter:
             offsets = [o + index * step if step else o for o, step in zip(offsets, steps)]
             if product.accumulates and not steps[2]:
                 sums *= n
+        if self.tiling is not None:
+            self._tiles(self.tiling, block, bases, offsets)
+            return
         adds = product.addend is not None
         beta = _number(code, 1.0 if adds else 0.0, self.element)
         if sums > 1 and not adds:
@@ -168,6 +181,28 @@ class _ProductWriter:
             for base, offset in zip(bases, offsets, strict=True)
         )
         _write_gemm(code, product, function, (x, y, out), (rows, columns), beta, self.element)
+
+    def _tiles(
+        self,
+        tiling: Tiling,
+        block: Register | None,
+        bases: Sequence[Register],
+        offsets: Sequence[Register | int],
+    ) -> None:
+        code, split = self.code, self.split
+        rows: tuple[Index, Index] = (0, self.product.rows)
+        columns: tuple[Index, Index] = (0, self.product.columns)
+        if block is not None:
+            first = block * split.chunk
+            by_rows = split.axis == "rows"
+            length = self.product.rows if by_rows else self.product.columns
+            span = (first, code.smaller(first + split.chunk, length))
+            rows, columns = (span, columns) if by_rows else (rows, span)
+        left, right, result = (
+            code.address(base, offset, self.element)
+            for base, offset in zip(bases, offsets, strict=True)
+        )
+        write_tiles(code, self.product, tiling, (left, right, result), rows, columns)
 
     def _block(
         self, block: Register, offsets: list[Register | int], rows: str, columns: str

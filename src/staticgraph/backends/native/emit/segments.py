@@ -7,7 +7,7 @@ from typing import Any
 from staticgraph.backends.native.analysis.control import Controlled
 from staticgraph.backends.native.analysis.loops import Nest
 from staticgraph.backends.native.analysis.planning import NativePlan
-from staticgraph.backends.native.analysis.products import Product, Split
+from staticgraph.backends.native.analysis.products import Product, Split, Tiling
 from staticgraph.backends.native.analysis.roots import Call, Kernel, base_of
 from staticgraph.backends.native.analysis.selections import Scattered
 from staticgraph.backends.native.analysis.similarity import Description
@@ -27,6 +27,7 @@ from staticgraph.backends.native.emit.slots import (
 )
 from staticgraph.backends.native.run.blas_threads import blas_threads
 from staticgraph.backends.native.run.pool import thread_count
+from staticgraph.backends.native.target import Target
 
 Segment = list[Kernel | Call]
 """Steps that follow each other and are machine code."""
@@ -50,14 +51,33 @@ BLAS_ALONE_TERMS = 1 << 17
 up what has more than 1 << 18)."""
 
 
-def is_shared(step: Kernel | Call) -> bool:
-    """Tell whether a step is a product so large that not BLAS is to share it among threads."""
+def is_left_to_blas(step: Kernel | Call, target: Target) -> bool:
+    """Tell whether a step is a product by BLAS."""
     product = step.definition if isinstance(step, Call) else None
+    return isinstance(product, Product) and product.tiling(target) is None
+
+
+def needs_blas_alone(step: Kernel | Call, target: Target) -> bool:
+    """Tell whether a step is a product that BLAS would start threads for."""
     return (
-        isinstance(product, Product)
-        and product.terms > BLAS_ALONE_TERMS
+        is_left_to_blas(step, target)
+        and step.definition.terms > BLAS_ALONE_TERMS  # type: ignore[union-attr]
         and blas_threads() is not None
     )
+
+
+def is_shared(step: Kernel | Call, target: Target) -> bool:
+    """Tell whether a step is a product that several threads work on."""
+    product = step.definition if isinstance(step, Call) else None
+    return (
+        isinstance(product, Product) and split_product(product, product.tiling(target)).chunks > 1
+    )
+
+
+def split_product(product: Product, tiling: Tiling | None) -> Split:
+    """Return how a product is shared among threads; not where BLAS has its own."""
+    alone = tiling is not None or blas_threads() is not None
+    return product.split(thread_count() if alone else 1, tiling)
 
 
 class _Kernels:
@@ -89,9 +109,9 @@ class _Kernels:
         """Return the function that computes chunks of a product, and the chunks there are."""
         known = self._products.get(product.geometry)
         if known is None:
-            threads = 1 if blas_threads() is None else thread_count()
-            name, split = self.module.new_name("product"), product.split(threads)
-            write_product(self.module, name, product, split)
+            tiling = product.tiling(self.plan.target)
+            name, split = self.module.new_name("product"), split_product(product, tiling)
+            write_product(self.module, name, product, split, tiling)
             known = self._products[product.geometry] = name, split
         return known
 
@@ -138,7 +158,7 @@ def _write_segment(
     module: Module, plan: NativePlan, kernels: _Kernels, name: str, segment: Segment
 ) -> None:
     """Write the function that runs a segment; a long one calls a function for each stretch."""
-    alone = any(map(is_shared, segment))
+    alone = any(needs_blas_alone(step, plan.target) for step in segment)
     if len(segment) <= STRETCH and not alone:
         _SegmentWriter(module, plan, kernels).write(name, segment)
         return

@@ -20,13 +20,19 @@ from staticgraph.backends.native.analysis.control import (
 )
 from staticgraph.backends.native.analysis.definitions import Definition, Stored
 from staticgraph.backends.native.analysis.planning import NativePlan
-from staticgraph.backends.native.analysis.products import Product
 from staticgraph.backends.native.analysis.roots import Call, base_of
 from staticgraph.backends.native.analysis.selections import Gathered, Scattered
 from staticgraph.backends.native.emit.blas import blas_addresses
 from staticgraph.backends.native.emit.code import Code
 from staticgraph.backends.native.emit.module import Module
-from staticgraph.backends.native.emit.segments import Segment, is_shared, segments_of, write_module
+from staticgraph.backends.native.emit.segments import (
+    Segment,
+    is_left_to_blas,
+    is_shared,
+    needs_blas_alone,
+    segments_of,
+    write_module,
+)
 from staticgraph.backends.native.emit.slots import (
     BLAS_ENTER,
     POOL_RUN,
@@ -59,11 +65,10 @@ class Machine:
         plans = list(plans_of(plan))
         steps = [step for each in plans for step in each.grouping.steps]
         self.is_endless = plan_is_endless(plan)
-        self.needs_blas = any(
-            isinstance(step, Call) and isinstance(step.definition, Product) for step in steps
-        )
-        self.shares_products = any(map(is_shared, steps))
-        self.needs_threads = self.shares_products or any(
+        target = plan.target
+        self.needs_blas = any(is_left_to_blas(step, target) for step in steps)
+        self.needs_blas_alone = any(needs_blas_alone(step, target) for step in steps)
+        self.needs_threads = any(is_shared(step, target) for step in steps) or any(
             nest.chunks > 1 for each in plans for nest in each.nests.values()
         )
         module, names = write_module(plan, self.segments)
@@ -170,7 +175,7 @@ class State:
             pool.start()
             self.slots[special + POOL_RUN] = pool.run
             self.slots[special + POOL_RUN + 1] = pool.address
-        if machine.shares_products:
+        if machine.needs_blas_alone:
             switch = blas_threads()
             assert switch is not None
             for number, address in enumerate(
