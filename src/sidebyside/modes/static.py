@@ -67,7 +67,7 @@ def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[An
     records = executable.records
     leaves = flatten(list(inputs))[0]
     return executable, Prepared(
-        run=partial(executable, *map(np.asarray, leaves)),
+        run=partial(executable.call, *map(np.asarray, leaves)),
         arrays=lambda results: [np.asarray(x) for x in numbers(results)],
         build={"trace": seconds, **_phases(executable.phases, [r.name for r in records])},
         passes=tuple(PassRecord(r.name, r.before, r.after, r.seconds) for r in records),
