@@ -63,7 +63,7 @@ def while_loop(
     """
     require_callable(cond_fn, "while_loop")
     require_callable(body_fn, "while_loop")
-    carry = init
+    carry = _begun(init)
     steps = 0
     while _call("while_loop", cond_fn, carry):
         if steps == max_steps:
@@ -106,7 +106,7 @@ def scan(
             fix="pass sequences of one length, or length= without any",
         )
     count = lengths.pop()
-    carry = init
+    carry = _begun(init)
     rows: list[list[Any]] = []
     y_structure: Any = None
     if not count:
@@ -121,6 +121,20 @@ def scan(
         rows.reverse()
     stacked = [NAMESPACE["stack"](list(column)) for column in zip(*rows, strict=True)]
     return carry, unflatten(y_structure, stacked)
+
+
+def _begun(init: Any) -> Any:
+    """Return the first carry, each tracked value as one of its own.
+
+    What comes back to it in the first step is then summed up before it is added to what comes from
+    elsewhere: in the order of staticgraph, so that both modes give the same bits. The first one is
+    made last, since its gradient is to go on first.
+    """
+    leaves, structure = flatten(init)
+    for position, leaf in enumerate(leaves):
+        if type(leaf) is Tensor and leaf.requires_grad:
+            leaves[position] = leaf.clone()
+    return unflatten(structure, leaves)
 
 
 def _pair(result: Any) -> tuple[Any, Any]:
@@ -170,7 +184,7 @@ def _call(name: str, function: Callable[..., Any], *args: Any) -> Any:
 def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:
     """Run ``carry = body_fn(i, carry)`` for each `i` from `lower` up to `upper`, excluded."""
     require_callable(body_fn, "fori_loop")
-    carry = init
+    carry = _begun(init)
     for i in range(operator.index(as_tensor(lower)), operator.index(as_tensor(upper))):
         carry = _call("fori_loop", body_fn, i, carry)
     return carry

@@ -253,6 +253,8 @@ def _pull(
             if isinstance(g, TupleGradient):
                 for operand in g.continued:  # its sum so far is part of the contribution
                     del grads[operand]
+                # as dyngraph's tape has it: captured values first, the first carry last
+                pulled.reverse()
             for operand, contribution in pulled:
                 if operand in grads:
                     grads[operand] = grads[operand] + contribution

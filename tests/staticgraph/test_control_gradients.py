@@ -240,3 +240,45 @@ def test_the_first_carry_is_not_overwritten():
     )
     assert run(start)[0] == 8.0
     assert start[0] == 1.0
+
+
+def carried(xp, x, w, xs, same, loop):
+    """Read the first carry before the loop, in it as a captured value, and after it."""
+    before = xp.sin(x * 0.3)
+
+    def step(carry, s):
+        h, k = carry
+        return (xp.tanh(h @ w + k * s) + h * 0.5 + k * x * 0.1, xp.sin(k * 0.5 + h) + x * 0.01), h
+
+    first = (x, x) if same else (x, before)
+    if loop == "scan":
+        last, ys = xp.scan(step, first, xs)
+    elif loop == "fori_loop":
+        last = xp.fori_loop(0, 4, lambda i, carry: step(carry, xs[0])[0], first)
+        ys = last[0]
+    else:
+        last = xp.while_loop(
+            lambda carry: xp.sum(carry[0] * carry[0]) < 4,
+            lambda carry: step(carry, xs[0])[0],
+            first,
+        )
+        ys = last[0]
+    return xp.sum(xp.tanh(x * 0.7) * last[0] * last[1]) + xp.sum(ys) + xp.sum(before * x)
+
+
+@pytest.mark.parametrize("loop", ["scan", "fori_loop", "while_loop"])
+@pytest.mark.parametrize("same", [False, True], ids=["two values", "one value twice"])
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_carried_and_read_elsewhere_has_dyngraphs_gradient(loop, same, seed):
+    rng = np.random.default_rng(seed)
+    arrays = [
+        (rng.standard_normal(shape) * scale).astype("float32")
+        for shape, scale in (((4,), 1), ((4, 4), 0.4), ((5, 4), 1))
+    ]
+    tensors = [dg.tensor(array, requires_grad=True) for array in arrays]
+    carried(dg, *tensors, same, loop).backward()
+    gradient = sg.grad(lambda *args: carried(sg, *args, same, loop), argnums=(0, 1, 2))
+    for backend in ("interpret", "numpy"):
+        found = sg.function(gradient, backend=backend)(*arrays)
+        for one, tensor in zip(found, tensors, strict=True):
+            np.testing.assert_array_equal(one, tensor.grad.numpy())
