@@ -282,6 +282,7 @@ def test_a_loop_that_never_ends_meets_its_bound(xp):
     assert "max_steps" in str(caught.value)
 
 
+@pytest.mark.usefixtures("keyboard")
 def test_an_endless_loop_can_be_interrupted():
     import _thread
     import threading

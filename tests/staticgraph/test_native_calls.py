@@ -348,8 +348,9 @@ def test_a_forked_process_goes_on():
 
 def test_an_interrupt_comes_through_between_runs():
     found = run_alone("""
-        import _thread, threading
+        import _thread, signal, threading
         import numpy as np, staticgraph as sg
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with sg.Graph():
             x = sg.placeholder("x", (400, 400))
             run = sg.compile(sg.tanh(x @ x), [x], backend="native")

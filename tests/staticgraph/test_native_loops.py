@@ -157,6 +157,7 @@ def loop(x):
     inner = lambda y, _: (sg.while_loop(lambda z: z >= 0.0, lambda z: z + 0.0, y), None)
     return sg.scan(inner, x, length=3)[0]
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 run = sg.function(loop, backend="native")
 print("ready", run(np.float32(-1.0)), flush=True)
 if sys.argv[1] == "alarm":
