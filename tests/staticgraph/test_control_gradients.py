@@ -257,10 +257,10 @@ def carried(xp, x, w, xs, same, loop):
         last = xp.fori_loop(0, 4, lambda i, carry: step(carry, xs[0])[0], first)
         ys = last[0]
     else:
-        last = xp.while_loop(
-            lambda carry: xp.sum(carry[0] * carry[0]) < 4,
-            lambda carry: step(carry, xs[0])[0],
-            first,
+        _, last = xp.while_loop(
+            lambda state: state[0] < 4,
+            lambda state: (state[0] + 1, step(state[1], xs[0])[0]),
+            (np.int64(0), first),
         )
         ys = last[0]
     return xp.sum(xp.tanh(x * 0.7) * last[0] * last[1]) + xp.sum(ys) + xp.sum(before * x)
