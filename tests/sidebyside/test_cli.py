@@ -53,7 +53,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(capsys):
+def run(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # whatever the terminal, and however long the intervals
+
     def run(*arguments):
         code = main([str(each) for each in arguments])
         printed = capsys.readouterr()
