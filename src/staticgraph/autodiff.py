@@ -180,7 +180,7 @@ def _root(graph: Graph, y: Node, g: Any) -> Node:
     return node if node.dtype == y.dtype else node.astype(y.dtype)
 
 
-def _ancestors(nodes: Iterable[Node]) -> set[Node]:
+def ancestors(nodes: Iterable[Node]) -> set[Node]:
     """Return `nodes` and all that they are computed from."""
     seen = set(nodes)
     stack = list(seen)
@@ -202,7 +202,7 @@ def _path(ys: list[Node], xs: list[Node]) -> set[Node]:
     """Return the nodes between `xs` and `ys` that a gradient passes, both included."""
     path: set[Node] = set()
     wanted = set(xs)
-    for node in sorted(_ancestors(ys), key=lambda node: node.sequence):
+    for node in sorted(ancestors(ys), key=lambda node: node.sequence):
         if node in wanted or any(
             operand in path and _passes(node, position)
             for position, operand in enumerate(node.operands)
@@ -306,7 +306,7 @@ def _unused_error(x: Node, ys: list[Node]) -> UnusedInputError:
     """Say where the path from `x` to `ys` breaks."""
     shown = ", ".join(y.name for y in ys)
     related: list[tuple[str, Source | None]] = [(f"{x.name} declared", x.source)]
-    between = _ancestors(ys)
+    between = ancestors(ys)
     if x not in between:
         users = sorted(set(x.graph.successors(x)), key=lambda node: node.sequence)
         if users:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from common.ops.elementwise import add
 from common.types import TensorType
-from staticgraph.autodiff import zeros_of
+from staticgraph.autodiff import ancestors, zeros_of
 from staticgraph.build import full, require_graph
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.region import Region, RegionGraph
@@ -99,7 +99,7 @@ def scan_backwards(g: TupleGradient, out: Node, operands: tuple[Node, ...]) -> d
             next_gs[at] = add(next_gs[at], extra)
     outputs = [*next_gs, *next_totals, *x_grads]
 
-    read = _read_by(outputs)
+    read = ancestors(outputs)
     # what the steps are given, by what stands for it in the body; only what is read
     given: dict[Node, tuple[Callable[[int], Node], int]] = {
         **{x: (item, carries + i) for i, x in enumerate(saved)},
@@ -163,14 +163,3 @@ def _stack_more(out: Node, nodes: list[Node]) -> list[int]:
         out.type = out.op.infer(*[x.type for x in out.operands], **out.attrs)
         out.graph.nodes[out]["shape"] = out.type.shape
     return [carries + known[node] for node in nodes]
-
-
-def _read_by(outputs: list[Node]) -> set[Node]:
-    seen = set(outputs)
-    stack = list(seen)
-    while stack:
-        for operand in stack.pop().operands:
-            if operand not in seen:
-                seen.add(operand)
-                stack.append(operand)
-    return seen

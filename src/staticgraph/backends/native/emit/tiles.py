@@ -113,15 +113,13 @@ class _TileWriter:
     def _tile(self, i: Index, j: Index, height: int, width: int) -> None:
         code, product, element = self.code, self.product, self.element
         left, right, result = product.left, product.right, product.result
-        targets = [
-            code.address(code.address(self.result, _times(i, result.row), element), j, element)
-        ]
+        targets = [code.address(code.address(self.result, i * result.row, element), j, element)]
         targets += [code.address(targets[0], q * result.row, element) for q in range(1, height)]
         if product.addend is None:
             sums = [code.constant(0.0, element, width)] * height
         else:
             sums = [code.load(target, element, width) for target in targets]
-        corner = code.address(self.left, _times(i, left.row), element)
+        corner = code.address(self.left, i * left.row, element)
         panel = code.address(self.right, j, element)
         loop = code.begin_loop(0, product.inner, 1, sums)
         row = code.load(code.address(panel, loop.index * right.row, element), element, width)
@@ -136,7 +134,3 @@ class _TileWriter:
         ]
         for target, total in zip(targets, code.end_loop(loop, sums), strict=True):
             code.store(total, target)
-
-
-def _times(index: Index, step: int) -> Index:
-    return index * step
