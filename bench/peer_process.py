@@ -15,9 +15,13 @@ import traceback
 import numpy as np
 
 from common.tree import flatten, unflatten
+from sidebyside.modes.static import make_mode
 from sidebyside.modes.tape import numbers
 from sidebyside.workload import Workload
 
+USING_CACHE = make_mode(
+    "static:native", "machine code, kept on disk", exact=False, fresh=False, backend="native"
+)
 _CONTEXT = multiprocessing.get_context("spawn")
 STOPS = hasattr(signal, "SIGSTOP")
 
@@ -133,7 +137,8 @@ class _Server:
     def __init__(self, name):
         from sidebyside.modes import find_mode
 
-        self.mode = find_mode(name)
+        # ours with what it keeps on disk, which is measured with and without
+        self.mode = USING_CACHE if name == USING_CACHE.name else find_mode(name)
         # so that the first call of a workload is not that of the library, too
         begin = Workload(lambda xp, x: xp.tanh(x @ x), lambda rng, size: (np.ones((3, 3)),))
         self.mode.prepare(begin, begin.make_inputs(None)).run()

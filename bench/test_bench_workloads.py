@@ -29,7 +29,7 @@ def test_call(benchmark, workload, size, mode):
     benchmark.extra_info.update(
         mode=mode,
         build_seconds=dict(prepared.build),
-        planned_bytes=prepared.planned_bytes,
+        planned_bytes=prepared.plan_memory and prepared.plan_memory(),
         threads=environment()["threads"],
     )
     results = benchmark(prepared.run)

@@ -293,7 +293,8 @@ class _Pairing:
     def _start(self, label: str) -> _Start:
         prepared = self.modes[label].prepare(self.workload, self.inputs)
         seconds, _ = time_once(prepared.run)
-        return _Start(seconds, prepared.build, prepared.planned_bytes, prepared.passes)
+        planned = None if prepared.plan_memory is None else prepared.plan_memory()
+        return _Start(seconds, prepared.build, planned, prepared.passes)
 
     def _cell(self, label: str, timings: Timings, starts: Mapping[str, Sequence[_Start]]) -> Cell:
         mode, samples, own = self.modes[label], timings.samples, starts[label]

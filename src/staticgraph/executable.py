@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,12 @@ from staticgraph.control.binding import bind_regions
 from staticgraph.feeds import MISSING, Feed, convert_feeds, fits
 from staticgraph.graph import Graph
 from staticgraph.lengths import program_is_symbolic
-from staticgraph.lengths_of_runs import build_runner, measure_lengths, plan_program
+from staticgraph.lengths_of_runs import (
+    build_runner,
+    measure_lengths,
+    plan_program,
+    restore_program,
+)
 from staticgraph.lower import lower
 from staticgraph.memory import BufferPlan
 from staticgraph.node import Node
@@ -45,13 +50,12 @@ class Executable:
     ----------
     program : Program
         After the passes.
-    plan : BufferPlan
     backend : str
     inputs : tuple of Feed
         Name, type and declaration of each input.
     phases : dict of str to float
         Seconds of each phase of the build, in order: ``"lower"``, each pass by its name,
-        ``"plan"``, ``"generate"``.
+        ``"plan"``, which is short where machine code is found on disk, and ``"generate"``.
     records : tuple of PassRecord
     call : callable
         ``call(*arrays)``: the same as calling the executable with every input by position, 0.1 µs
@@ -67,7 +71,7 @@ class Executable:
         self,
         lowered: Program,
         program: Program,
-        plan: BufferPlan,
+        make_plan: Callable[[], BufferPlan],
         backend: str,
         runner: Runner,
         inputs: Sequence[Feed],
@@ -77,7 +81,7 @@ class Executable:
         hooks: list[Hook],
     ) -> None:
         self.program = program
-        self.plan = plan
+        self._make_plan = make_plan
         self.backend = backend
         self.inputs = tuple(inputs)
         self.phases = phases
@@ -123,10 +127,15 @@ class Executable:
             what += "; compile with debug=True to look into runs"
         raise AttributeError(what)
 
-    @property
+    @cached_property
+    def plan(self) -> BufferPlan:
+        """Where values are kept; made now if machine code was found on disk without it."""
+        return self._make_plan()
+
+    @cached_property
     def source(self) -> str:
-        """The Python source that the ``numpy`` backend generated; empty for other backends."""
-        return self._runner.source
+        """What was generated: Python by ``numpy``, LLVM IR by ``native``, else nothing."""
+        return self._runner.write_source()
 
     @property
     def passes_text(self) -> str:
@@ -270,15 +279,21 @@ def compile(
     clock.restart()
     program = debugger.bind(program) if debugger else bind_regions(program, name, passes)
     clock.lap("regions")
-    plan = plan_program(loaded, program, borrow)
-    clock.lap("plan")
-    runner = debugger.runner(program) if debugger else build_runner(loaded, program, plan)
+    restored = restore_program(loaded, program)
+    if restored is None:
+        plan = plan_program(loaded, program, borrow)
+        make_plan = lambda: plan  # noqa: E731
+        clock.lap("plan")
+        runner = debugger.runner(program) if debugger else build_runner(loaded, program, plan)
+    else:
+        runner, make_plan = restored
+        clock.lap("plan")
     if debug and borrow:
         runner = debugging.poisoning(runner)
     feeds = [Feed(node.name, node.type, node.source) for node in nodes]
     runner = measure_lengths(runner, program, feeds)
     executable = make(
-        lowered, program, plan, name, runner, feeds, structure, clock.phases, records, hooks
+        lowered, program, make_plan, name, runner, feeds, structure, clock.phases, records, hooks
     )
     clock.lap("generate")
     graph.finalize()

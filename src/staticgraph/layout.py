@@ -169,6 +169,25 @@ def _ask(op: Op, operands: tuple[_Operand, ...], attrs: _Attrs) -> _Outcome | No
     return _Outcome(_canonical(result), result.flags.c_contiguous, shares, offset)
 
 
+def _ask_about_small(op: Op, operands: tuple[_Operand, ...], result: TensorType) -> _Outcome | None:
+    """Return how the result of a contraction lies, in which only the order of the axes counts.
+
+    The kernel is run on two positions of each axis, as far apart as they are in the operands.
+    """
+    small = tuple([(_small(type_), strides) for type_, strides in operands])
+    outcome = _ask(op, small, _Attrs({}))
+    if outcome is None or outcome.strides == contiguous_strides(
+        _small(result).shape, result.dtype.itemsize
+    ):
+        strides = contiguous_strides(result.shape, result.dtype.itemsize)
+        return outcome and outcome._replace(strides=strides)
+    return _ask(op, operands, _Attrs({}))
+
+
+def _small(type_: TensorType) -> TensorType:
+    return TensorType([min(n, 2) for n in type_.shape], type_.dtype)
+
+
 def _exemplar(type_: TensorType, strides: Strides) -> Array:
     if strides == contiguous_strides(type_.shape, type_.dtype.itemsize):
         return np.zeros(type_.shape, type_.dtype)  # pages that nobody touches cost nothing
@@ -264,6 +283,8 @@ def _outcome(instruction: Instruction, operands: list[Layout]) -> _Outcome | Non
         [(v.type, x.strides or ()) for v, x in zip(instruction.inputs, operands, strict=True)]
     )
     try:
+        if op.contraction and not instruction.attrs:
+            return _ask_about_small(op, described, instruction.output.type)
         return _ask(op, described, _Attrs(instruction.attrs))
     except TypeError:  # an attribute that cannot be hashed
         return None

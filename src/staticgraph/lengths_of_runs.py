@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from common.errors import FeedError, GraphError
 from common.types import Array
-from staticgraph.backends import Backend, Runner
+from staticgraph.backends import Backend, Restored, Runner
 from staticgraph.feeds import Feed
 from staticgraph.lengths import (
     current_lengths,
@@ -32,6 +32,15 @@ def plan_program(backend: Backend, program: Program, borrow: bool = False) -> Bu
 
         return interpret.plan(program)
     return backend.plan(program, borrow=True) if borrow else backend.plan(program)
+
+
+def restore_program(backend: Backend, program: Program) -> Restored | None:
+    """Return what a backend kept of `program` from an earlier build, or None."""
+    restore = getattr(backend, "restore", None)
+    found: Restored | None = None
+    if restore is not None and not program_is_symbolic(program):
+        found = restore(program)
+    return found
 
 
 def _takes_lengths(backend: Backend) -> bool:
@@ -108,7 +117,7 @@ def measure_lengths(runner: Runner, program: Program, feeds: Sequence[Feed]) -> 
         with running_with(lengths):
             return runner.call(*arrays)
 
-    return Runner(call, runner.source, runner.notes)
+    return Runner(call, runner.write_source, runner.notes)
 
 
 class _Place(NamedTuple):

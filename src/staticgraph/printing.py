@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def format_program(program: Program, title: str = "program") -> str:
       %0 = sum(x, axis=0)  float32[3]
     """
     names = value_names(program)
-    rows: list[_Row] = []
+    rows: list[_Row | str] = []
     for value, variable in program.variables.items():
         rows.append((f"{names[value]} = variable {variable.name!r}", repr(value.type), ""))
     for value, array in program.constants.items():
@@ -43,6 +44,7 @@ def format_program(program: Program, title: str = "program") -> str:
     for instruction in program.instructions:
         call = f"{names[instruction.output]} = {format_call(instruction, names)}"
         rows.append((call, repr(instruction.output.type), _places(instruction.sources)))
+        rows += _regions(instruction.attrs)
     parameters = ", ".join(f"{names[value]}: {value.type}" for value in program.inputs)
     lines = [f"{title}({parameters}) {{", *_columns(rows)]
     for variable, value in program.updates:
@@ -79,6 +81,8 @@ def _call(op: Op, operands: list[str], attrs: Mapping[str, Any]) -> str:
     arguments = list(operands)
     for key, value in attrs.items():
         default = op.attrs.get(key, ...)
+        if _regions_in(value):
+            continue  # which are written out below
         if type(value) is not type(default) or value != default:
             arguments.append(f"{key}={_short(value)}")
     return f"{op.name}({', '.join(arguments)})"
@@ -110,19 +114,56 @@ def _places(sources: Iterable[Source]) -> str:
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
 
 
-def _columns(rows: list[_Row]) -> list[str]:
-    """Return rows of (text, type, place) as aligned lines."""
-    first = max((len(text) for text, _, _ in rows if len(text) <= _LONGEST), default=0)
-    second = max((len(kind) for _, kind, _ in rows), default=0)
+def _regions_in(value: Any) -> list[Any]:
+    """Return the regions that an attribute is, or holds."""
+    from staticgraph.control.binding import BoundRegion
+    from staticgraph.control.region import Region
+
+    values = value if isinstance(value, tuple) else (value,)
+    return [each for each in values if isinstance(each, (Region, BoundRegion))]
+
+
+def _regions(attrs: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the regions of an instruction or node as indented text, each under its attribute."""
+    for key, value in attrs.items():
+        found = _regions_in(value)
+        for number, region in enumerate(found):
+            title = key if region is value else f"{key}[{number}]"
+            program = getattr(region, "program", None)
+            if program is None:
+                declared = getattr(region, "region", region)
+                text = graph_text(declared.graph, title, declared.outputs)
+            else:
+                text = format_program(program, title)
+            yield textwrap.indent(text, "      ")
+
+
+def _columns(rows: Sequence[_Row | str]) -> list[str]:
+    """Return rows of (text, type, place) as aligned lines, and texts as they are."""
+    cells = [row for row in rows if not isinstance(row, str)]
+    first = max((len(text) for text, _, _ in cells if len(text) <= _LONGEST), default=0)
+    second = max((len(kind) for _, kind, _ in cells), default=0)
     lines = []
-    for text, kind, place in rows:
+    for row in rows:
+        if isinstance(row, str):
+            lines.append(row)
+            continue
+        text, kind, place = row
         line = f"  {text:{first}}  {kind:{second}}"
         lines.append(f"{line}  # {place}" if place else line.rstrip())
     return lines
 
 
-def graph_text(graph: Graph) -> str:
+def graph_text(graph: Graph, title: str = "", outputs: Sequence[Node] = ()) -> str:
     """Return `graph` as text: one line a node, in the order of declaration.
+
+    Parameters
+    ----------
+    graph : Graph
+    title : str
+        By default the graph's name.
+    outputs : sequence of Node
+        What is returned, if not the graph's own outputs.
 
     Examples
     --------
@@ -136,17 +177,14 @@ def graph_text(graph: Graph) -> str:
     """
     nodes = sorted(graph, key=lambda node: node.sequence)
     width = max((len(node.name) for node in nodes), default=0)
-    rows = [
-        (
-            f"{node.name:{width}} = {_describe(node)}",
-            repr(node.type),
-            node.source.place if node.source is not None else "",
-        )
-        for node in nodes
-    ]
-    lines = [f"graph {graph.name} {{", *_columns(rows)]
-    if graph.outputs:
-        lines.append(f"  return {', '.join(node.name for node in graph.outputs)}")
+    rows: list[_Row | str] = []
+    for node in nodes:
+        place = node.source.place if node.source is not None else ""
+        rows.append((f"{node.name:{width}} = {_describe(node)}", repr(node.type), place))
+        rows += _regions(node.attrs)
+    lines = [f"{title or f'graph {graph.name}'} {{", *_columns(rows)]
+    if outputs or graph.outputs:
+        lines.append(f"  return {', '.join(node.name for node in outputs or graph.outputs)}")
     return "\n".join((*lines, "}"))
 
 

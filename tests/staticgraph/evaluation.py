@@ -11,6 +11,8 @@ ROUNDING = 4
 """Units in the last place by which a perturbed run changes what an inexact instruction computes."""
 CANCELLING = set("gelu gelu_tanh softplus logaddexp".split())
 """Ops whose formula subtracts: where their result is small, its error is one of the operands."""
+LOGARITHMS_OF_SUMS = set("log_softmax logsumexp cross_entropy".split())
+"""Ops that take the logarithm of a sum that may be rounded to 1: their error is one of 1."""
 UNDERFLOWING = {"sigmoid": 128, "silu": 1024}
 """Ops that are 0 in NumPy where an intermediate number overflows, though the result is a small one:
 up to how many times the smallest normal number."""
@@ -36,9 +38,9 @@ def evaluate(program, arrays, rng=None):
             size = np.nan_to_num(
                 np.max([np.abs(x) for x in np.broadcast_arrays(*operands)], axis=0)
             )
-            eps = np.finfo(result.dtype).eps
-            noise = rng.uniform(-1, 1, result.shape) * (ROUNDING * eps) * size
-            values[each.output] = (result + noise).astype(result.dtype)
+            values[each.output] = moved(result, size, rng)
+        if inexact and each.op.name in LOGARITHMS_OF_SUMS:
+            values[each.output] = moved(values[each.output], 1.0, rng)
         if inexact and each.op.name in UNDERFLOWING:
             least = np.finfo(result.dtype).tiny * UNDERFLOWING[each.op.name]
             noise = rng.uniform(-1, 1, result.shape) * least
@@ -52,6 +54,12 @@ def changed(x, rng):
         return x
     noise = rng.uniform(-1, 1, x.shape) * (ROUNDING * np.finfo(x.dtype).eps)
     return (x * (1 + noise)).astype(x.dtype)
+
+
+def moved(x, size, rng):
+    """Return an array with numbers added that are small beside `size`."""
+    noise = rng.uniform(-1, 1, x.shape) * (ROUNDING * np.finfo(x.dtype).eps) * size
+    return (x + noise).astype(x.dtype)
 
 
 def inexact_values(program):

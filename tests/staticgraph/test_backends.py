@@ -348,7 +348,7 @@ def test_the_source_is_a_straight_line_with_the_users_places(program):
         y = sg.tanh(x) + 1.0
         return sg.sum(y, axis=0)
 
-    text = build(program(function, (100, 50))).source
+    text = build(program(function, (100, 50))).write_source()
     assert "tanh(x0, tanh_0)" in text
     assert "add(tanh_0, constant, add_0)" in text
     assert "sum_0 = sum(add_0, axis=0, keepdims=False)" in text
@@ -369,7 +369,7 @@ def test_views_of_planned_values_are_made_once(program):
     def function(x):
         return sg.sum(sg.matmul(sg.permute_dims(sg.tanh(x), axes=(1, 0)), x))
 
-    text = build(program(function, (100, 50))).source
+    text = build(program(function, (100, 50))).write_source()
     setup, run = text.split("def run")
     assert "permute_dims(" in setup
     assert "permute_dims(" not in run

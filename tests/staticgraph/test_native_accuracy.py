@@ -4,6 +4,7 @@ A sample of float32 here; ``python -m tests.staticgraph.accuracy`` goes through 
 """
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from tests.staticgraph.accuracy import (
 
 import staticgraph as sg
 from common.op import REGISTRY, Kind
+from staticgraph.backends.native.analysis import planning
 from staticgraph.backends.native.emit.mathematics import FUNCTIONS
 
 STRIDE = 21_013
@@ -67,6 +69,26 @@ def test_float32_where_it_is_used(name):
     with np.errstate(all="ignore"):
         found = largest_error(compiled(name, x)(x), true_values(name, x), LOWEST.get(name, 0.0))
     assert found <= DOCUMENTED[name].single
+
+
+def test_tanh_where_the_processor_has_no_tables(monkeypatch):
+    narrow = replace(planning.host_target(), avx512=False)
+    monkeypatch.setattr(planning, "host_target", lambda: narrow)
+    x = with_specials(np.random.default_rng(0).normal(0, 4, 50_000).astype(np.float32))
+    executable = compiled("tanh", x)
+    assert "@tanh_0 =" not in executable.source
+    assert largest_error(executable(x), true_values("tanh", x)) <= DOCUMENTED["tanh"].single
+
+
+@pytest.mark.parametrize("lanes", [1, 5, 16, 24, 64])
+def test_tables_are_looked_up_alike_in_every_width(lanes):
+    """Ends of arrays and odd widths must have the bits of the rest."""
+    x = with_specials(np.random.default_rng(0).normal(0, 3, 640).astype(np.float32))[:640]
+    whole = compiled("tanh", x)(x)
+    parts = [x[i : i + lanes].copy() for i in range(0, 640 - lanes, lanes)]
+    run = compiled("tanh", parts[0])
+    found = np.concatenate([run(part) for part in parts])
+    np.testing.assert_array_equal(found, whole[: found.size])
 
 
 @pytest.mark.skipif(

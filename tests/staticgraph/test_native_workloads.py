@@ -7,8 +7,25 @@ pytest.importorskip("llvmlite")
 
 from sidebyside.modes.static import build
 from sidebyside.workloads import BUILTIN, load
+from staticgraph.backends.native.analysis import planning
+from staticgraph.backends.native.run import cache
 
 DECLARED = [name for name in BUILTIN if name != "control_flow"]
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_what_is_found_on_disk_computes_the_same_bits(name, tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    workload = load(name)
+    inputs = workload.make_inputs(workload.sizes[0])
+    _, new = build(workload, inputs, backend="native")
+    planned, make_plan = [], planning.make_plan
+    monkeypatch.setattr(planning, "make_plan", lambda p: planned.append(p) or make_plan(p))
+    _, found = build(workload, inputs, backend="native")
+    assert not planned
+    for one, other in zip(new.arrays(new.run()), found.arrays(found.run()), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found.plan_memory() == new.plan_memory()
 
 
 @pytest.mark.parametrize("name", DECLARED)

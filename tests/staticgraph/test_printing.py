@@ -54,6 +54,46 @@ def test_a_graph_as_text(graph):
     assert repr(graph) == "Graph('model <1>': 9 nodes, 1 inputs)"
 
 
+def test_loops_and_branches_are_written_out():
+    with sg.Graph() as graph:
+        x = sg.placeholder("x", (3,))
+
+        def body(_i, y):
+            return sg.cond(sg.sum(y) > 0, lambda y: y * 2.0, lambda y: -y, y)
+
+        graph.outputs = [sg.fori_loop(0, 4, body, x)]
+        run = sg.compile(graph.outputs, [x], backend="numpy")
+    assert lines(str(run.program))[2:] == [
+        "  %0 = scan(x, constant, carries=1, sequences=1, length=4, keep=(False,))  "
+        "(float32[3], float32[4,3])",
+        "      body(x0: float32[3], x1: int64[]) {",
+        "        constant = constant 0.0     float32[]",
+        "        %0 = sum(x0)                float32[]",
+        "        %1 = greater(%0, constant)  bool[]",
+        "        %2 = cast(%1, dtype=int64)  int64[]",
+        "        %3 = switch(%2, x0)         (float32[3])",
+        "            branches[0](x0: float32[3]) {",
+        "              %0 = negative(x0)  float32[3]",
+        "              return %0",
+        "            }",
+        "            branches[1](x0: float32[3]) {",
+        "              constant = constant 2.0      float32[]",
+        "              %0 = multiply(x0, constant)  float32[3]",
+        "              return %0",
+        "            }",
+        "        %4 = item(%3, index=0)      float32[3]",
+        "        return %4",
+        "      }",
+        "  %1 = item(%0, index=0)            float32[3]",
+        "  return %1",
+        "}",
+    ]
+    declared = lines(str(graph))
+    assert "      body {" in declared
+    assert "              negative = negative(x0)  float32[3]" in declared
+    assert "              return negative" in declared
+
+
 def test_arrays_as_text():
     assert format_array(np.arange(3)) == "[0, 1, 2]"
     assert format_array(np.zeros(100)) == "all 0.0"

@@ -44,8 +44,8 @@ class Prepared:
     build : mapping of str to float
         Seconds of each phase before the first call.
     passes : tuple of PassRecord
-    planned_bytes : int, optional
-        Peak of the buffers as planned, where a plan exists.
+    plan_memory : callable, optional
+        Returns the peak of the buffers in bytes, as planned; None where there is no plan.
     work : Work, optional
         What the program does before any optimisation, where that is known.
     """
@@ -54,7 +54,7 @@ class Prepared:
     arrays: Callable[[Any], list[Array]]
     build: Mapping[str, float] = field(default_factory=dict)
     passes: tuple[PassRecord, ...] = ()
-    planned_bytes: int | None = None
+    plan_memory: Callable[[], int] | None = None
     work: Work | None = None
 
 

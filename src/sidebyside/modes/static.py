@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from sidebyside.modes.mode import Mode, PassRecord, Prepared
 from sidebyside.modes.tape import as_scalar, numbers, split, updated
 from sidebyside.regime import Work
 from sidebyside.workload import Workload
+from staticgraph.backends.native.run.cache import bypassed
 
 sg: Any = staticgraph
 
@@ -71,7 +72,7 @@ def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[An
         arrays=lambda results: [np.asarray(x) for x in numbers(results)],
         build={"trace": seconds, **_phases(executable.phases, [r.name for r in records])},
         passes=tuple(PassRecord(r.name, r.before, r.after, r.seconds) for r in records),
-        planned_bytes=executable.plan.peak_bytes,
+        plan_memory=lambda: executable.plan.peak_bytes,
         work=Work(
             sum(1 for node in graph if node.operands),
             sum(
@@ -131,17 +132,27 @@ class StaticTrainer:
         return float(executable(*self._leaves, *arrays)[0])
 
 
-def make_mode(name: str, title: str, exact: bool = True, **options: Any) -> Mode:
-    """Return the static mode with some options of `staticgraph.compile`."""
+def make_mode(
+    name: str, title: str, exact: bool = True, fresh: bool = True, **options: Any
+) -> Mode:
+    """Return the static mode with some options of `staticgraph.compile`.
+
+    Unless it is `fresh`, what earlier builds left on disk is used.
+    """
+
+    def prepare(workload: Workload, inputs: Sequence[Any]) -> Prepared:
+        with bypassed() if fresh else nullcontext():
+            return build(workload, inputs, **options)[1]
+
     return Mode(
         name=name,
         title=title,
-        prepare=lambda workload, inputs: build(workload, inputs, **options)[1],
+        prepare=prepare,
         exact=exact,
         counts_memory=True,
         train=partial(StaticTrainer, **options),
         without_pass=lambda skipped: make_mode(
-            name, f"{title} without {skipped}", exact, **options, passes=sg.without(skipped)
+            name, f"{title} without {skipped}", exact, fresh, **options, passes=sg.without(skipped)
         ),
     )
 

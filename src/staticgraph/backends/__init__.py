@@ -7,6 +7,11 @@ A backend module has two functions:
     run overwrites them.
 ``build(program, plan) -> Runner``
     What runs it.
+
+It may have a third:
+
+``restore(program) -> Restored or None``
+    What an earlier build of the same program left on disk, so that no plan has to be made.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from common.errors import BackendError
 from common.tree import Structure
@@ -36,8 +41,8 @@ class Runner:
         ``call(*inputs)`` takes row-major arrays of exactly the declared types, in order, makes the
         updates and returns the outputs as a list: arrays of their own, unless borrowed. It may be
         called from many threads.
-    source : str
-        What was generated, if that is text.
+    write_source : callable
+        Returns what was generated, if that is text.
     notes : tuple of str
         What a report says about it.
     quicken : callable, optional
@@ -46,9 +51,23 @@ class Runner:
     """
 
     call: Callable[..., list[Array]]
-    source: str = ""
+    write_source: Callable[[], str] = str
     notes: tuple[str, ...] = ()
     quicken: Callable[[Callable[..., Any], Structure], Callable[..., Any]] | None = None
+
+
+class Restored(NamedTuple):
+    """A program that was built before.
+
+    Attributes
+    ----------
+    runner : Runner
+    make_plan : callable
+        Makes the plan when somebody asks for it.
+    """
+
+    runner: Runner
+    make_plan: Callable[[], BufferPlan]
 
 
 class Backend(Protocol):

@@ -76,7 +76,8 @@ def build(program: Program, plan: BufferPlan) -> Runner:
     if has_state:
         call = _shared(call, lambda: make(_arena(plan.arena_bytes)))
     writer.show_lines(call)
-    return Runner(call, writer.text)
+    text = writer.text
+    return Runner(call, lambda: text)
 
 
 def _arena(nbytes: int) -> Array:

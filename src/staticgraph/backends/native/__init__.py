@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache
 
-from staticgraph.backends import Runner
+from staticgraph.backends import Restored, Runner
 from staticgraph.memory import BufferPlan
 from staticgraph.program import Program
 
@@ -22,9 +22,20 @@ def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
 def build(program: Program, plan: BufferPlan) -> Runner:
     """Return what runs the program."""
     from staticgraph.backends.native.analysis.planning import NativePlan
-    from staticgraph.backends.native.run.running import Machine, make_call, quicken
+    from staticgraph.backends.native.run.running import build_machine, make_runner
 
     assert isinstance(plan, NativePlan)
-    machine = Machine(plan)
-    notes = [f"left to NumPy: {each.op.name}: {why}" for each, why in plan.definitions.reasons]
-    return Runner(make_call(machine), machine.text, tuple(notes), partial(quicken, machine))
+    machine, text = build_machine(program, plan)
+    return make_runner(machine, lambda: text)
+
+
+def restore(program: Program) -> Restored | None:
+    """Return what an earlier build of the program left on disk, or None."""
+    from staticgraph.backends.native.analysis.planning import make_plan
+    from staticgraph.backends.native.run.running import build_machine, make_runner, restore_machine
+
+    make = cache(lambda: make_plan(program))
+    machine = restore_machine(program, make)
+    if machine is None:
+        return None
+    return Restored(make_runner(machine, lambda: build_machine(program, make())[1]), make)

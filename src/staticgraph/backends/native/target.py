@@ -77,15 +77,16 @@ class Target:
         As LLVM spells them.
     vector_bytes : int
         Bytes in one vector register.
-    scales_by_powers : bool
-        Whether one instruction multiplies by a power of two (AVX-512).
+    avx512 : bool
+        Whether there are AVX-512's instructions, such as those that multiply by a power of two or
+        look numbers up in registers.
     """
 
     triple: str
     cpu: str
     features: str
     vector_bytes: int
-    scales_by_powers: bool
+    avx512: bool
 
     @property
     def attributes(self) -> str:
@@ -129,7 +130,7 @@ def host_target() -> Target:
         cpu=llvm.get_host_cpu_name(),
         features=features.flatten(),
         vector_bytes=64 if wide else 32 if x86 else 16,
-        scales_by_powers=wide,
+        avx512=wide,
     )
 
 

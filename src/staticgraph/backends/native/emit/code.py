@@ -262,6 +262,21 @@ class Code:
             len(order),
         )
 
+    def join(self, parts: Sequence[Register]) -> Register:
+        """Return the lanes of registers of one width, a power of two of them, one after another."""
+        while len(parts) > 1:
+            order = ", ".join(f"i32 {i}" for i in range(2 * parts[0].lanes))
+            parts = [
+                self.pure(
+                    f"shufflevector {a.type} {a.ref}, {b.type} {b.ref}, "
+                    f"<{2 * a.lanes} x i32> <{order}>",
+                    a.element,
+                    2 * a.lanes,
+                )
+                for a, b in zip(parts[::2], parts[1::2], strict=True)
+            ]
+        return parts[0]
+
     def extract(self, x: Register, lane: Register | int) -> Register:
         """Return one lane as a scalar."""
         if x.lanes == 1:

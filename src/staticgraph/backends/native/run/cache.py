@@ -1,8 +1,8 @@
-"""Cache: object code on disk, found again by the content that it was made from.
+"""Cache: entries on disk, found again by the content that they were made from.
 
-An entry is named by the hash of the program's LLVM IR, the processor and the versions of LLVM and
-llvmlite, so it never has to be invalidated. It holds its own hash: a torn or foreign file is made
-anew. Files appear by renaming, so processes that write at once do not disturb each other.
+Object code is named by the hash of its LLVM IR, the processor and the versions of LLVM and
+llvmlite, so it never has to be invalidated. An entry holds its own hash: a torn or foreign file is
+made anew. Files appear by renaming, so processes that write at once do not disturb each other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from staticgraph.backends.native.target import Target, assemble, load_llvm
@@ -22,8 +24,20 @@ LIMIT_BYTES = 256 << 20
 """What all entries take at most; the ones that were not used for longest go first."""
 ABANDONED_SECONDS = 3600.0
 """After that time a file that is being written is one that nobody writes any more."""
-_MAGIC = b"sidebyside object code 1\n"
+_MAGIC = b"sidebyside cache 2\n"
 _HASH_BYTES = 32
+_SUFFIXES = (".o", ".image")
+_bypassed: ContextVar[bool] = ContextVar("bypassed", default=False)
+
+
+@contextlib.contextmanager
+def bypassed() -> Iterator[None]:
+    """Neither read nor write the cache meanwhile, in this thread: builds are cold."""
+    token = _bypassed.set(True)
+    try:
+        yield
+    finally:
+        _bypassed.reset(token)
 
 
 def cache_folder() -> Path | None:
@@ -33,7 +47,7 @@ def cache_folder() -> Path | None:
     the user's cache folder of the platform.
     """
     given = os.environ.get(VARIABLE, "")
-    if given.lower() in ("off", "0", "no", "false"):
+    if _bypassed.get() or given.lower() in ("off", "0", "no", "false"):
         return None
     if given:
         return Path(given)
@@ -60,27 +74,37 @@ def assemble_cached(text: str, target: Target, level: int = 2) -> bytes:
     level : int
         As of `assemble`.
     """
-    folder = cache_folder()
-    if folder is None:
-        return assemble(text, target, level)
-    path = folder / f"{_key(text, target, level)}.o"
-    found = _read(path)
-    if found is not None:
-        return found
-    code = assemble(text, target, level)
-    # a cache that cannot be written is no reason to fail
-    with contextlib.suppress(OSError):
-        _write(path, code)
-        _trim(folder)
-    return code
+    name = object_name(text, target, level)
+    found = read_entry(name)
+    if found is None:
+        found = assemble(text, target, level)
+        write_entry(name, found)
+    return found
 
 
-def _key(text: str, target: Target, level: int) -> str:
+def object_name(text: str, target: Target, level: int = 2) -> str:
+    """Return the name of the entry with the object code of a module."""
     import llvmlite
 
     versions = f"{llvmlite.__version__} {load_llvm().llvm_version_info}"
     parts = (versions, target.triple, target.cpu, target.features, str(level), text)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest() + ".o"
+
+
+def read_entry(name: str) -> bytes | None:
+    """Return the content of an entry, or None where there is none that can be trusted."""
+    folder = cache_folder()
+    return None if folder is None else _read(folder / name)
+
+
+def write_entry(name: str, content: bytes) -> None:
+    """Keep an entry; that the cache cannot be written is no reason to fail."""
+    folder = cache_folder()
+    if folder is None:
+        return
+    with contextlib.suppress(OSError):
+        _write(folder / name, content)
+        _trim(folder)
 
 
 def _read(path: Path) -> bytes | None:
@@ -129,7 +153,7 @@ def _trim(folder: Path) -> None:
     """
     entries = []
     for path in folder.iterdir():
-        if path.suffix in (".o", ".new"):
+        if path.suffix in (*_SUFFIXES, ".new"):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 if path.suffix == ".new" and status.st_mtime < time.time() - ABANDONED_SECONDS:

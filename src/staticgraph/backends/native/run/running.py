@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,121 +13,97 @@ import numpy as np
 from common.errors import RunError, SideBySideError
 from common.tree import LEAF, Structure, flatten, unflatten
 from common.types import Array
-from staticgraph.backends.native.analysis.control import (
-    constants_inside,
-    plan_is_endless,
-    plan_work,
-    plans_of,
-)
+from staticgraph.backends import Runner
 from staticgraph.backends.native.analysis.definitions import Definition, Stored
 from staticgraph.backends.native.analysis.planning import NativePlan
 from staticgraph.backends.native.analysis.roots import Call, base_of
-from staticgraph.backends.native.analysis.selections import Gathered, Scattered
 from staticgraph.backends.native.emit.blas import blas_addresses
 from staticgraph.backends.native.emit.code import Code
 from staticgraph.backends.native.emit.module import Module
-from staticgraph.backends.native.emit.segments import (
-    Segment,
-    is_left_to_blas,
-    is_shared,
-    needs_blas_alone,
-    segments_of,
-    write_module,
-)
-from staticgraph.backends.native.emit.slots import (
-    BLAS_ENTER,
-    POOL_RUN,
-    SAVE_THREAD,
-    STATUS,
-    first_inner_constant,
-)
+from staticgraph.backends.native.emit.segments import segments_of, write_module
+from staticgraph.backends.native.emit.slots import BLAS_ENTER, POOL_RUN, SAVE_THREAD, STATUS
 from staticgraph.backends.native.run.blas_threads import blas_threads
-from staticgraph.backends.native.run.cache import assemble_cached
-from staticgraph.backends.native.run.entry import Signature, make_entry, write_entry
+from staticgraph.backends.native.run.cache import assemble_cached, object_name
+from staticgraph.backends.native.run.entry import make_entry, write_entry
+from staticgraph.backends.native.run.image import Image, find_image, keep_image, make_image
 from staticgraph.backends.native.run.pool import get_pool
 from staticgraph.backends.native.target import Library
 from staticgraph.failures import raise_explained
 from staticgraph.memory import ALIGNMENT
-from staticgraph.program import Instruction
+from staticgraph.program import Instruction, Program
+
+ENTRY = "entry"
+"""The name of the function that Python calls."""
 
 
 class Machine:
-    """A plan as machine code.
+    """A program as machine code.
 
     Parameters
     ----------
-    plan : NativePlan
+    program : Program
+    image : Image
+    code : bytes
+        The object code.
+    plan : callable
+        Returns the plan; what is left to NumPy needs it, and what explains a run.
+    segments : sequence of str or Call
+        The functions to run, by name, and between them what is left to NumPy.
     """
 
-    def __init__(self, plan: NativePlan) -> None:
+    def __init__(
+        self,
+        program: Program,
+        image: Image,
+        code: bytes,
+        plan: Callable[[], NativePlan],
+        segments: Sequence[str | Call],
+    ) -> None:
+        self.program = program
+        self.image = image
         self.plan = plan
-        self.segments = segments_of(plan)
-        self.signature = _signature(plan, self.segments)
-        plans = list(plans_of(plan))
-        steps = [step for each in plans for step in each.grouping.steps]
-        self.is_endless = plan_is_endless(plan)
-        target = plan.target
-        self.needs_blas = any(is_left_to_blas(step, target) for step in steps)
-        self.needs_blas_alone = any(needs_blas_alone(step, target) for step in steps)
-        self.needs_threads = any(is_shared(step, target) for step in steps) or any(
-            nest.chunks > 1 for each in plans for nest in each.nests.values()
-        )
-        module, names = write_module(plan, self.segments)
-        symbols = list(names)
-        if self.signature is not None:
-            if not names:
-                write_nothing(module)
-            write_entry(module, self.signature, "segment_0")
-            symbols.append("entry")
-        self.text = str(module)
-        self.library = (
-            Library(assemble_cached(self.text, plan.target), symbols) if symbols else None
-        )
-        self.functions: list[Any] = []
+        self.library = Library(code, list(image.symbols)) if image.symbols else None
         # a loop without a known end looks for signals, which needs the interpreter's lock
-        make = ctypes.PYFUNCTYPE if self.is_endless else ctypes.CFUNCTYPE
+        make = ctypes.PYFUNCTYPE if image.is_endless else ctypes.CFUNCTYPE
         prototype: Any = make(None, ctypes.c_void_p)
-        for name in names:
-            assert self.library is not None
-            self.functions.append(prototype(self.library.addresses[name]))
+        self.segments: list[Any] = []
+        for segment in segments:
+            if isinstance(segment, str):
+                assert self.library is not None
+                segment = prototype(self.library.addresses[segment])
+            self.segments.append(segment)
 
 
-def _signature(plan: NativePlan, segments: list[Segment | Call]) -> Signature | None:
-    """Return what the function object takes and gives; None if NumPy takes part in the run."""
-    if any(isinstance(segment, Call) for segment in segments) or len(segments) > 1:
+def build_machine(program: Program, plan: NativePlan) -> tuple[Machine, str]:
+    """Return a plan of a program as machine code, and the LLVM IR of that."""
+    image = make_image(program, plan)
+    segments = segments_of(plan)
+    module, names = write_module(plan, segments)
+    symbols = list(names)
+    signature = image.signature(program)
+    if signature is not None and len(segments) == len(names) <= 1:
+        if not names:
+            write_nothing(module)
+        write_entry(module, signature, "segment_0")
+        symbols.append(ENTRY)
+    text = str(module)
+    image = replace(image, symbols=tuple(symbols), object_name=object_name(text, plan.target))
+    code = assemble_cached(text, plan.target) if symbols else b""
+    if len(segments) == len(names):
+        keep_image(program, image)
+    found = iter(names)
+    order = [each if isinstance(each, Call) else next(found) for each in segments]
+    return Machine(program, image, code, lambda: plan, order), text
+
+
+def restore_machine(program: Program, plan: Callable[[], NativePlan]) -> Machine | None:
+    """Return the machine code of a program that an earlier build left in the cache, or None."""
+    found = find_image(program)
+    if found is None:
         return None
-    if plan_is_endless(plan):
-        return None
-    program = plan.program
-    inputs = [value.type for value in program.inputs]
-    variables = list(program.variables.values())
-    numbers = {variable: number for number, variable in enumerate(variables)}
-    if any(variable not in numbers for variable, _ in program.updates):
-        return None
-    status = any(map(_checks_status, plans_of(plan)))
-    return Signature(
-        tuple(inputs),
-        tuple([value.type for value in program.variables]),
-        tuple([value.type for value in program.outputs]),
-        tuple([(numbers[variable], value.type) for variable, value in program.updates]),
-        len(plan.sources),
-        plan_work(plan),
-        status,
-    )
-
-
-def _checks_status(plan: NativePlan) -> bool:
-    """Tell whether a run may find that it cannot go on."""
-    gathers = any(
-        isinstance(node.definition, Gathered)
-        for nest in plan.nests.values()
-        for part in nest.parts
-        for node in part.nodes
-    )
-    return gathers or any(
-        isinstance(step, Call) and isinstance(step.definition, Scattered)
-        for step in plan.grouping.steps
-    )
+    image, code = found
+    names = [symbol for symbol in image.symbols if symbol != ENTRY]
+    return Machine(program, image, code, plan, names)
 
 
 def write_nothing(module: Module) -> None:
@@ -145,50 +122,51 @@ class State:
     """
 
     def __init__(self, machine: Machine) -> None:
-        plan = machine.plan
+        image, program = machine.image, machine.program
         self.machine = machine
-        self.plan = plan
-        memory = np.empty(plan.arena_bytes + ALIGNMENT, np.uint8)
+        memory = np.empty(image.arena_bytes + ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % ALIGNMENT
-        self.arena = memory[start : start + plan.arena_bytes]
-        special = plan.arena_slot + 1
-        inner = [np.ascontiguousarray(array) for array in constants_inside(plan)]
-        self.slots = (ctypes.c_void_p * (first_inner_constant(plan) + len(inner)))()
-        for number, array in enumerate(inner, first_inner_constant(plan)):
+        self.arena = memory[start : start + image.arena_bytes]
+        special = image.arena_slot + 1
+        self.inner_constants = [np.ascontiguousarray(array) for array in image.inner_constants]
+        self.slots = (ctypes.c_void_p * (image.inner_slot + len(self.inner_constants)))()
+        for number, array in enumerate(self.inner_constants, image.inner_slot):
             self.slots[number] = _data(array)
-        self.inner_constants = inner
-        if machine.is_endless:
+        if image.is_endless:
             api: Any = ctypes.pythonapi
             for number, function in enumerate(
                 (api.PyEval_SaveThread, api.PyEval_RestoreThread, api.PyErr_CheckSignals),
                 special + SAVE_THREAD,
             ):
                 self.slots[number] = ctypes.cast(function, ctypes.c_void_p).value
-        self.slots[plan.arena_slot] = _data(self.arena)
+        self.slots[image.arena_slot] = _data(self.arena)
         self.status = ctypes.c_int64(0)
         self.slots[special + STATUS] = ctypes.addressof(self.status)
-        if machine.needs_blas:
+        if image.needs_blas:
             for number, address in enumerate(blas_addresses(), special):
                 self.slots[number] = address
-        if machine.needs_threads:
+        if image.needs_threads:
             pool = get_pool()
             pool.start()
             self.slots[special + POOL_RUN] = pool.run
             self.slots[special + POOL_RUN + 1] = pool.address
-        if machine.needs_blas_alone:
+        if image.needs_blas_alone:
             switch = blas_threads()
             assert switch is not None
             for number, address in enumerate(
                 (switch.enter, switch.leave, switch.address), special + BLAS_ENTER
             ):
                 self.slots[number] = address
-        program = plan.program
         self.variables = tuple(program.variables.values())
-        self.constants = [np.ascontiguousarray(a) for a in program.constants.values()]
+        own = list(program.constants.values())
+        self.constants = [
+            np.ascontiguousarray(own[each] if isinstance(each, int) else each)
+            for each in image.constants
+        ]
         self.first_constant = len(program.inputs) + len(self.variables)
         for number, array in enumerate(self.constants, self.first_constant):
             self.slots[number] = _data(array)
-        self.shapes = [(_output_shape(result), result.dtype) for result in plan.results]
+        self.shapes = [(value.type.shape, value.type.dtype) for value in program.results]
         self.outputs = len(program.outputs)
         self.held: dict[Definition, Any] = {}
         self.arrays: list[Array] = []
@@ -204,22 +182,20 @@ class State:
         for number, array in enumerate(results, first_result):
             slots[number] = _data(array)
         self.arrays = [*inputs, *variables, *self.constants, *results]
-        functions = iter(self.machine.functions)
         try:
             for segment in self.machine.segments:
                 if isinstance(segment, Call):
                     self._call(segment.definition)
                 else:
-                    next(functions)(slots)
+                    segment(slots)
                     if self.status.value:
                         self._explain(inputs)
         finally:
             self.status.value = 0
             self.arrays = []
             self.held.clear()
-        for (variable, _), array in zip(
-            self.plan.program.updates, results[self.outputs :], strict=True
-        ):
+        updates = self.machine.program.updates
+        for (variable, _), array in zip(updates, results[self.outputs :], strict=True):
             variable.value = array
         return results[: self.outputs]
 
@@ -227,7 +203,7 @@ class State:
         """Raise the error of an index that is out of range: NumPy's kernels name it."""
         from staticgraph.backends import interpret
 
-        program = self.plan.program
+        program = self.machine.program
         interpret.build(replace(program, updates=()), interpret.plan(program)).call(*inputs)
         raise RunError("an index was out of range while the program ran")
 
@@ -241,28 +217,24 @@ class State:
                 result = instruction.op.kernel(*operands, **instruction.attrs)
             except Exception as error:
                 raise_explained(instruction, error)
-        if definition in self.plan.held:
+        if definition in self.machine.plan().held:
             self.held[definition] = result
         else:
             np.copyto(self._array(definition), result)
 
     def _array(self, definition: Definition) -> Any:
-        base = base_of(definition)
-        if base in self.plan.held:
+        base, plan = base_of(definition), self.machine.plan()
+        if base in plan.held:
             return self.held[base]
-        location = self.plan.locations.get(base)
+        location = plan.locations.get(base)
         if location is None:
             number = getattr(base, "number", 0)
             return np.full(definition.shape, number, definition.dtype)
-        if location.slot == self.plan.arena_slot:
+        if location.slot == plan.arena_slot:
             return np.ndarray(definition.shape, definition.dtype, self.arena, location.offset)
         # another value may have been there, whose elements are as long
         there = self.arrays[location.slot].reshape(-1).view(definition.dtype)
         return there.reshape(definition.shape)
-
-
-def _output_shape(definition: Definition) -> tuple[int, ...]:
-    return definition.shape
 
 
 def _data(array: Array) -> int:
@@ -272,14 +244,15 @@ def _data(array: Array) -> int:
 
 def quicken(machine: Machine, call: Callable[..., Any], structure: Structure) -> Callable[..., Any]:
     """Return a function that does what `call` does, quicker for arrays of the declared types."""
-    if machine.signature is None or machine.library is None:
+    signature = machine.image.signature(machine.program)
+    if signature is None or machine.library is None or ENTRY not in machine.image.symbols:
         return call
     form = _form(structure)
     slow = call if form else _listed(call)
     state = State(machine)
     entry = make_entry(
-        machine.signature,
-        machine.library.addresses["entry"],
+        signature,
+        machine.library.addresses[ENTRY],
         state.slots,
         state.status,
         state.variables,
@@ -307,6 +280,11 @@ def _listed(call: Callable[..., Any]) -> Callable[..., list[Any]]:
     return lambda *arrays: flatten(call(*arrays))[0]
 
 
+def make_runner(machine: Machine, write_source: Callable[[], str]) -> Runner:
+    """Return what runs a program that is machine code."""
+    return Runner(make_call(machine), write_source, machine.image.notes, partial(quicken, machine))
+
+
 def make_call(machine: Machine) -> Callable[..., list[Array]]:
     """Return a function that many threads may call, each with memory of its own."""
     # taking from and adding to a list is atomic, so no two threads get the same one
@@ -323,7 +301,7 @@ def make_call(machine: Machine) -> Callable[..., list[Array]]:
             finally:
                 idle.append(state)
         except MemoryError as error:
-            largest = _largest_instruction(machine.plan)
+            largest = _largest_instruction(machine.plan())
             if largest is None or isinstance(error, SideBySideError):
                 raise
             raise_explained(largest, error)

@@ -1,4 +1,4 @@
-"""Functions of mathematics as vector code: polynomials, no tables, no calls, no branches but one.
+"""Functions of mathematics as vector code: polynomials, no calls, no branches but one.
 
 Coefficients are minimax fits (Remez exchange with 60 digits, weighted by the relative error) unless
 a source is named. The greatest errors are listed in ``docs/native.md`` and are held by tests.

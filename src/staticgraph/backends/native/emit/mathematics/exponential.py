@@ -112,7 +112,7 @@ def integer_as_whole(code: Code, n: Register, element: str) -> Register:
 
 def scale(code: Code, x: Register, n: Register) -> Register:
     """Return ``x * 2**n`` for a whole number `n`, right also where the result is subnormal."""
-    if code.module.target.scales_by_powers:
+    if code.module.target.avx512:
         wide = 16 if x.element == "float" else 8
         if x.lanes % wide == 0:
             return _scale_by_instruction(code, x, n, wide)
@@ -140,17 +140,7 @@ def _scale_by_instruction(code: Code, x: Register, n: Register, wide: int) -> Re
             f"{mask} -1, i32 4)"
         )
         parts.append(code.pure(call, x.element, wide))
-    while len(parts) > 1:
-        parts = [
-            code.pure(
-                f"shufflevector {a.type} {a.ref}, {b.type} {b.ref}, <{2 * a.lanes} x i32> "
-                f"<{', '.join(f'i32 {i}' for i in range(2 * a.lanes))}>",
-                a.element,
-                2 * a.lanes,
-            )
-            for a, b in zip(parts[::2], parts[1::2], strict=True)
-        ]
-    return parts[0]
+    return code.join(parts)
 
 
 def split_exponent(code: Code, x: Register) -> tuple[Register, Register]:

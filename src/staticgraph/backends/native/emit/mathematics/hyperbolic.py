@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from staticgraph.backends.native.emit.code import Code
 from staticgraph.backends.native.emit.mathematics.exponential import expm1, half_exp, small_expm1
 from staticgraph.backends.native.emit.mathematics.logarithm import log, log1p
 from staticgraph.backends.native.emit.mathematics.registry import function
+from staticgraph.backends.native.emit.mathematics.table import interval, lookup, piecewise
 from staticgraph.backends.native.emit.register import Register
 
 # above it, sqrt(x**2 + 1) is x
 _LARGE = {"float": 2.0**13, "double": 2.0**28}
+_LOWEST = -4
+"""The exponent at which tanh's table begins; see `table`."""
 
 
 @function("tanh")
 def tanh(code: Code, x: Register) -> Register:
-    """Write the hyperbolic tangent, by expm1."""
+    """Write the hyperbolic tangent, by expm1 or, where that is quicker, by table."""
+    if x.element == "float" and code.module.target.avx512:
+        return _tanh_by_table(code, x)
     magnitude = code.smaller(code.absolute(x), 22.0)
     grown = small_expm1(code, magnitude + magnitude)
     return code.copy_sign(grown / (grown + 2.0), x)
+
+
+def _tanh_by_table(code: Code, x: Register) -> Register:
+    # at 11, the middle of an interval, the polynomial gives 1, which it is from 9.02 on
+    magnitude = code.smaller(code.absolute(x), 11.0)
+    where = interval(code, magnitude, _LOWEST)
+    shift, *coefficients = (
+        lookup(code, f"tanh_{i}", entries, where, _LOWEST)
+        for i, entries in enumerate(_tanh_tables())
+    )
+    rest = magnitude - shift
+    result = coefficients.pop()
+    while coefficients:
+        result = code.fma(result, rest, coefficients.pop())
+    return code.copy_sign(result, x)
+
+
+@lru_cache
+def _tanh_tables() -> list[tuple[float, ...]]:
+    return piecewise(math.tanh, _LOWEST, degree=5)
 
 
 @function("sinh")
