@@ -199,7 +199,7 @@ class _Planner:
     buffered: Collection[Value]
     last_use: dict[Value, int]
     owned: set[Value]
-    arena: _Arena = field(default_factory=lambda: _Arena())
+    arena: Arena = field(default_factory=lambda: Arena())
     offsets: dict[Value, int] = field(default_factory=dict)
     in_place: dict[Value, Value] = field(default_factory=dict)
     dying: dict[int, list[Value]] = field(default_factory=dict)
@@ -311,7 +311,7 @@ class _Planner:
             free.setdefault(value.type.dtype, []).append(self.offsets[value])
 
 
-class _Arena:
+class Arena:
     """Free places in a block of memory that grows at its end."""
 
     def __init__(self) -> None:
@@ -322,7 +322,7 @@ class _Arena:
 
     def take(self, nbytes: int) -> int:
         """Return the offset of the smallest free place of `nbytes`; the block grows if needed."""
-        nbytes = _aligned(nbytes)
+        nbytes = aligned(nbytes)
         at = bisect.bisect_left(self._by_size, (nbytes, -1))
         if at < len(self._by_size):
             size, offset = self._by_size[at]
@@ -336,9 +336,16 @@ class _Arena:
         self.size = offset + nbytes
         return offset
 
+    def size_with(self, nbytes: int) -> int:
+        """Return how large the block would be with another place of `nbytes`."""
+        nbytes = aligned(nbytes)
+        if self._by_size and self._by_size[-1][0] >= nbytes:
+            return self.size
+        return self._ends.get(self.size, self.size) + nbytes
+
     def give_back(self, offset: int, nbytes: int) -> None:
         """Free a place; free neighbours become one."""
-        nbytes = _aligned(nbytes)
+        nbytes = aligned(nbytes)
         before = self._ends.get(offset)
         if before is not None:
             self._remove(before, offset - before)
@@ -360,6 +367,6 @@ class _Arena:
         del self._starts[offset], self._ends[offset + nbytes]
 
 
-def _aligned(nbytes: int) -> int:
+def aligned(nbytes: int) -> int:
     """Return `nbytes` rounded up; every value has a place, also one of no elements."""
     return max(-(-nbytes // ALIGNMENT), 1) * ALIGNMENT

@@ -7,7 +7,7 @@ import staticgraph as sg
 from staticgraph.backends import interpret
 from staticgraph.backends import numpy as numpy_backend
 from staticgraph.layout import PROBE_ELEMENTS, contiguous_strides, find_layouts
-from staticgraph.memory import ALIGNMENT, IN_PLACE_BYTES, _Arena
+from staticgraph.memory import ALIGNMENT, IN_PLACE_BYTES, Arena
 from staticgraph.passes import DEFAULT_PASSES, run_passes
 
 
@@ -170,7 +170,7 @@ def test_the_table_says_where_and_when(program):
 
 
 def test_the_arena_gives_the_smallest_place_that_fits_and_joins_neighbours():
-    arena = _Arena()
+    arena = Arena()
     a, b, c, d = (arena.take(n) for n in (256, 64, 128, 64))
     assert (a, b, c, d) == (0, 256, 320, 448)
     arena.give_back(a, 256)
@@ -186,7 +186,7 @@ def test_the_arena_gives_the_smallest_place_that_fits_and_joins_neighbours():
 
 def test_random_places_never_overlap():
     rng = np.random.default_rng(0)
-    arena, held = _Arena(), {}
+    arena, held = Arena(), {}
     for _ in range(2000):
         if held and rng.random() < 0.5:
             offset = list(held)[rng.integers(len(held))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,16 @@ from common.ops.comparison import equal, logical_and, logical_not, logical_or
 from common.ops.einsum import einsum
 from common.ops.elementwise import cast, where
 from common.ops.indexing import Slice, basic_index
-from common.ops.joining import stack
+from common.ops.joining import concat, stack
 from common.ops.movement import permute_dims, reshape
 from common.ops.padding import pad
 from common.ops.slicing import flip
 from common.ops.windows import Geometry, Pair, geometry_of
 from common.rules import movement
 from common.types import Array, Shape, TensorType
+
+WINDOW_BYTES = 1 << 19
+"""Windows that are copied, since BLAS cannot read them, are copied for so many images at a time."""
 
 
 @lru_cache(4096)
@@ -75,14 +79,40 @@ def _padded(x: Any, geometry: Geometry) -> Any:
     return pad(x, ((0, 0), (0, 0), *geometry.padding))
 
 
-def _view(x: Any, geometry: Geometry) -> Any:
-    return windows(
-        _padded(x, geometry),
-        kernel=geometry.kernel,
-        stride=geometry.stride,
-        dilation=geometry.dilation,
-        groups=geometry.groups,
-    )
+def _views(x: Any, geometry: Geometry) -> list[tuple[slice, Any]]:
+    """Return the windows of a few images at a time, and which ones these are."""
+    padded = _padded(x, geometry)
+    found = []
+    for few in _few_images(geometry, x.dtype.itemsize):
+        images = padded
+        if few.stop - few.start < geometry.images:
+            images = _some(padded, few)
+        view = windows(
+            images,
+            kernel=geometry.kernel,
+            stride=geometry.stride,
+            dilation=geometry.dilation,
+            groups=geometry.groups,
+        )
+        found.append((few, view))
+    return found
+
+
+def _some(x: Any, images: slice) -> Any:
+    rest = [Slice()] * (len(x.shape) - 1)
+    return basic_index(x, index=(Slice(images.start, images.stop, 1), *rest))
+
+
+def _few_images(geometry: Geometry, itemsize: int) -> list[slice]:
+    """Return ranges of images, of equal length where one is found, whose windows fit in a cache."""
+    images = geometry.images
+    nbytes = images * geometry.groups * geometry.depth * prod(geometry.out) * itemsize
+    parts = max(min(-(-nbytes // WINDOW_BYTES), images), 1)
+    even = [n for n in range(parts, 2 * parts + 1) if images % n == 0]
+    few = -(-images // (even[0] if even else parts))
+    return [slice(at, min(at + few, images)) for at in range(0, images, max(few, 1))] or [
+        slice(0, 0)
+    ]
 
 
 def _both(x: Any, y: Any) -> tuple[Any, Any]:
@@ -98,7 +128,8 @@ def lower_conv2d(x: Any, weight: Any, **attrs: Any) -> Any:
     by_group = reshape(
         weight, shape=(geometry.groups, geometry.filters, geometry.channels, *geometry.kernel)
     )
-    product = einsum("ngcklij,gfckl->ngfij", _view(x, geometry), by_group)
+    products = [einsum("ngcklij,gfckl->ngfij", view, by_group) for _, view in _views(x, geometry)]
+    product = products[0] if len(products) == 1 else concat(products, axis=0)
     return reshape(product, shape=geometry.result_shape)
 
 
@@ -107,8 +138,14 @@ def lower_weight_gradient(g: Any, x: Any, *, shape: Shape, **attrs: Any) -> Any:
     g, x = _both(g, x)
     geometry = geometry_of(tuple(x.shape), shape, **attrs)
     by_group = reshape(g, shape=(geometry.images, geometry.groups, geometry.filters, *geometry.out))
-    product = einsum("ngfij,ngcklij->gfckl", by_group, _view(x, geometry))
-    return reshape(product, shape=shape)
+    total = None
+    for images, view in _views(x, geometry):
+        whole = images.stop - images.start == geometry.images
+        product = einsum(
+            "ngfij,ngcklij->gfckl", by_group if whole else _some(by_group, images), view
+        )
+        total = product if total is None else total + product
+    return reshape(total, shape=shape)
 
 
 def lower_input_gradient(g: Any, weight: Any, *, shape: Shape, **attrs: Any) -> Any | None:

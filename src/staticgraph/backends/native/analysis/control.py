@@ -124,7 +124,7 @@ def define_control(instruction: Instruction, operands: tuple[Definition, ...]) -
     op, type_ = instruction.op, instruction.output.type
     assert op.control is not None
     form: Form = op.control(**instruction.attrs)
-    plans = tuple([make_plan(_numbered(region.program)) for region in form.regions])
+    plans = tuple([make_plan(_numbered(region.program), is_region=True) for region in form.regions])
     for plan in plans:
         _require_machine_code(plan)
     stacked = form.keep if isinstance(form, Loop) else ()

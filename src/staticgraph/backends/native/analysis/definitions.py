@@ -196,6 +196,18 @@ class Definitions:
     effects: list[Definition]
 
 
+def repeats(definition: Definition) -> bool:
+    """Tell whether a view shows its elements more than twice on average, as windows do.
+
+    A copy of it takes more memory than all else, and is not kept from one use to the next.
+    """
+    while isinstance(definition, (View, Reshaped)):
+        if definition.size > 2 * definition.operand.size:
+            return True
+        definition = definition.operand
+    return False
+
+
 def define(program: Program) -> Definitions:
     """Return what each value of `program` is."""
     uses = Counter(program.results)
@@ -248,6 +260,8 @@ class _Maker:
     def _copy(self, definition: Definition) -> Definition:
         from staticgraph.backends.native.analysis.products import copy_of
 
+        if repeats(definition):
+            return copy_of(definition)
         if definition not in self.copies:
             self.copies[definition] = copy_of(definition)
         return self.copies[definition]

@@ -20,6 +20,7 @@ from staticgraph.backends.native.analysis.definitions import (
     Stored,
     Uniform,
     View,
+    repeats,
 )
 from staticgraph.backends.native.analysis.exploration import (
     Demand,
@@ -222,6 +223,8 @@ class _Grouper:
     def _fits(self, kernel: Kernel, root: Root) -> bool:
         if kernel.size + len(root.nodes) > MAX_NODES:
             return False
+        if _is_passing(root) or _is_passing(kernel.roots[0]):
+            return False
         if (
             root.extents == kernel.extents
             and root.rows is not None
@@ -252,6 +255,11 @@ class _Grouper:
         return leaf.position == identity_of(leaf.definition.shape, len(root.extents))
 
 
+def _is_passing(root: Root) -> bool:
+    """Tell whether a large value is written that is read once, and soon."""
+    return root.definition.size > SMALL_SIZE and any(map(repeats, root.definition.operands))
+
+
 RECENT = 16
 """How many steps back a kernel is looked for that counts its rows alike."""
 
@@ -263,6 +271,8 @@ def gathered_from(root: Root) -> list[Definition]:
     ]
 
 
-def _identities(root: Root) -> list[int]:
-    """Return what tells apart the values that `root` reads or computes; numbers do not count."""
-    return [id(n.definition) for n in root.nodes if not isinstance(n.definition, Uniform)]
+def _identities(root: Root) -> list[tuple[int, Position]]:
+    """Return what tells apart what `root` reads or computes, and where; numbers do not count."""
+    return [
+        (id(n.definition), n.position) for n in root.nodes if not isinstance(n.definition, Uniform)
+    ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from staticgraph.backends.native.analysis.control import Controlled, scratch_sizes
 from staticgraph.backends.native.analysis.definitions import (
@@ -18,13 +19,14 @@ from staticgraph.backends.native.analysis.expansion import expand
 from staticgraph.backends.native.analysis.exploration import Node
 from staticgraph.backends.native.analysis.grouping import Grouping, group
 from staticgraph.backends.native.analysis.loops import Nest, plan_nest
+from staticgraph.backends.native.analysis.packing import Life, Place, Room, pack
 from staticgraph.backends.native.analysis.reuse import find_overwritten
 from staticgraph.backends.native.analysis.roots import Call, Kernel, Step, base_of
 from staticgraph.backends.native.analysis.schedule import schedule
 from staticgraph.backends.native.analysis.selections import Gathered
 from staticgraph.backends.native.elements import Unsupported, stored_element
 from staticgraph.backends.native.target import Target, host_target
-from staticgraph.memory import BufferPlan, _Arena
+from staticgraph.memory import BufferPlan
 from staticgraph.memory import Step as PlannedStep
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from staticgraph.program import Instruction, Program, Value
@@ -93,8 +95,12 @@ class NativePlan(BufferPlan):
         return len(self.sources) + len(self.results)
 
 
-def make_plan(program: Program) -> NativePlan:
-    """Return how `program` runs."""
+def make_plan(program: Program, is_region: bool = False) -> NativePlan:
+    """Return how `program` runs.
+
+    The results of a region may be where its inputs are. Those of a whole program are in memory of
+    their own, which is used for other values until they are written.
+    """
     target = host_target()
     expanded = eliminate_common_subexpressions(expand(program))
     definitions = define(expanded)
@@ -112,7 +118,7 @@ def make_plan(program: Program) -> NativePlan:
     for position, result in enumerate(results):
         locations[base_of(result)] = Location(len(sources) + position)
     layout = _Layout(grouping, nests, locations, len(sources) + len(results))
-    layout.plan()
+    layout.plan([] if is_region else list(map(base_of, results)))
     steps, offsets, last_use = _described(expanded, grouping, nests, layout)
     return NativePlan(
         steps=steps,
@@ -120,7 +126,7 @@ def make_plan(program: Program) -> NativePlan:
         offsets=offsets,
         in_place={},
         last_use=last_use,
-        arena_bytes=layout.arena.size,
+        arena_bytes=layout.arena_bytes,
         peak_bytes=layout.peak + sum(result.nbytes for result in results),
         unplanned_bytes=layout.total + sum(result.nbytes for result in results),
         target=target,
@@ -191,7 +197,7 @@ class _Layout:
         self.nests = nests
         self.locations = locations
         self.arena_slot = arena_slot
-        self.arena = _Arena()
+        self.arena_bytes = 0
         self.partials: dict[Definition, Location] = {}
         self.held: set[Definition] = set()
         self.unread: set[Definition] = set()
@@ -203,48 +209,45 @@ class _Layout:
         self.final: dict[Definition, Definition] = {}  # whose memory a value shares
         self.overwritten: dict[Definition, list[Definition]] = {}
 
-    def plan(self) -> None:
+    def plan(self, spare: Sequence[Definition]) -> None:
+        """Find every place; `spare` has memory that is free until it is written."""
         self._find_lives()  # which also finds what is not read
         self.overwritten = find_overwritten(self.steps, self.nests)
         self._share_memory()
         self.first.clear()
         self.last.clear()
         self._find_lives()
-        dying: dict[int, list[Definition]] = {}
-        for definition, number in self.last.items():
-            dying.setdefault(number, []).append(definition)
-        in_use = 0
+        wanted: list[tuple[Life, Callable[[Location], object]]] = []
+        placed = {*self.locations, *self.unread}
         for number, step in enumerate(self.steps):
-            scratch = []
             for definition in self._written(step):
-                if definition in self.locations or definition in self.unread:
+                if definition in placed:
                     continue
+                placed.add(definition)
                 if definition.dtype.kind == "O":
                     self.held.add(definition)
                     continue
-                self.locations[definition] = self._place(definition.nbytes)
-                in_use += definition.nbytes
+                life = Life(definition.nbytes, number, self.last[definition])
+                wanted.append((life, partial(self.locations.__setitem__, definition)))
                 self.total += definition.nbytes
             if isinstance(step, Kernel):
                 nest = self.nests[step]
                 for root in nest.partial_roots:
-                    nbytes = root.definition.nbytes * nest.chunks
-                    place = self._place(nbytes)
-                    self.partials[root.definition] = place
-                    scratch.append((place.offset, nbytes))
+                    life = Life(root.definition.nbytes * nest.chunks, number, number)
+                    wanted.append((life, partial(self.partials.__setitem__, root.definition)))
             elif isinstance(step.definition, Controlled):
-                sizes = scratch_sizes(step.definition)
-                places = self.scratch[step.definition] = list(map(self._place, sizes))
-                scratch += [(place.offset, size) for place, size in zip(places, sizes)]
-            self.peak = max(self.peak, in_use + sum(nbytes for _, nbytes in scratch))
-            for offset, nbytes in scratch:
-                self.arena.give_back(offset, nbytes)
-            for definition in dying.get(number, ()):
-                location = self.locations.get(definition)
-                if location is not None and location.slot == self.arena_slot:
-                    self.arena.give_back(location.offset, definition.nbytes)
-                    in_use -= definition.nbytes
-
+                places = self.scratch[step.definition] = []
+                for size in scratch_sizes(step.definition):
+                    wanted.append((Life(size, number, number), places.append))
+        rooms = [Room(each.nbytes, self.first.get(each, 0)) for each in spare]
+        lives = [life for life, _ in wanted]
+        found, self.arena_bytes = pack(lives, rooms)
+        slots = [self.locations[each].slot for each in spare]
+        for (_, put), place in zip(wanted, found, strict=True):
+            put(
+                Location(self.arena_slot if place.room is None else slots[place.room], place.offset)
+            )
+        self.peak = _most_at_once(lives, found)
         for addend, final in self.final.items():
             self.locations[addend] = self.locations[final]
 
@@ -264,9 +267,6 @@ class _Layout:
 
     def _become(self, definition: Definition, later: Definition) -> None:
         self.final[definition] = self.final.get(later, later)
-
-    def _place(self, nbytes: int) -> Location:
-        return Location(self.arena_slot, self.arena.take(nbytes))
 
     def _written(self, step: Step) -> list[Definition]:
         if isinstance(step, Call):
@@ -308,6 +308,20 @@ class _Layout:
             definition = self.final.get(each, each)
             self.first.setdefault(definition, number)
             self.last[definition] = number
+
+
+def _most_at_once(lives: Sequence[Life], places: Sequence[Place]) -> int:
+    """Return the most bytes in the arena that are needed at once."""
+    changes: dict[int, int] = {}
+    for life, place in zip(lives, places, strict=True):
+        if place.room is None:
+            changes[life.first] = changes.get(life.first, 0) + life.nbytes
+            changes[life.last + 1] = changes.get(life.last + 1, 0) - life.nbytes
+    most = now = 0
+    for step in sorted(changes):
+        now += changes[step]
+        most = max(most, now)
+    return most
 
 
 def _overwritable(

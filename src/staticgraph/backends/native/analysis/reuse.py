@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from staticgraph.backends.native.analysis.definitions import Definition, Uniform
-from staticgraph.backends.native.analysis.exploration import Node, Part
+from staticgraph.backends.native.analysis.exploration import Node
 from staticgraph.backends.native.analysis.loops import Nest
 from staticgraph.backends.native.analysis.roots import Call, Kernel, Root, Step, base_of
 from staticgraph.backends.native.analysis.selections import Gathered
+from staticgraph.backends.native.analysis.stages import Stages, band_range
 
 
 def find_overwritten(
@@ -16,8 +17,8 @@ def find_overwritten(
 ) -> dict[Definition, list[Definition]]:
     """Return for each written value what it may take the memory of, as its elements are made.
 
-    That is what is read for the last time by the kernel that writes the value, for no other value,
-    and only where it writes: an element is then read before it is written, and never again.
+    That is what is read for the last time by the kernel that writes the value, and only where it
+    writes: an element is then read before it is written, and never again.
     """
     steps = list(steps)
     last_reader: dict[Definition, int] = {}
@@ -27,7 +28,7 @@ def find_overwritten(
     found: dict[Definition, list[Definition]] = {}
     for number, step in enumerate(steps):
         if isinstance(step, Kernel) and _makes_each_once(nests[step]):
-            for written, read in _pairs(step, nests[step].parts[0]):
+            for written, read in _pairs(step, nests[step]):
                 if last_reader[read] == number:
                     found.setdefault(written, []).append(read)
     return found
@@ -47,34 +48,47 @@ def _read_by(step: Step, nests: Mapping[Kernel, Nest]) -> Iterator[Definition]:
 
 def _makes_each_once(nest: Nest) -> bool:
     """Tell whether no element is computed twice, as the last few are where lanes do not fit."""
-    return len(nest.parts) == 1 and (not nest.extents or nest.extents[-1] % nest.lanes == 0)
+    if not nest.extents:
+        return True
+    ranges = [band_range(part.box, nest.bands[-1], nest.kernel.extents) for part in nest.parts]
+    return all((stop - start) % nest.lanes == 0 for start, stop in ranges)
 
 
-def _pairs(kernel: Kernel, part: Part) -> Iterator[tuple[Definition, Definition]]:
-    """Yield each value written by a kernel with one that only it is made of, place by place."""
-    leaves = [_leaves(top) for top in part.tops]
-    gathered = {
-        base_of(node.definition.source)
-        for node in part.nodes
-        if isinstance(node.definition, Gathered)
-    }
-    readers: dict[Definition, int] = {}
-    for each in leaves:
-        for definition in each:
-            readers[definition] = readers.get(definition, 0) + 1
-    for root, each in zip(kernel.roots, leaves, strict=True):
+def _pairs(kernel: Kernel, nest: Nest) -> Iterator[tuple[Definition, Definition]]:
+    """Yield each value written by a kernel with one that it is made of, place by place.
+
+    Others may be made of that one too, where they are at the same place and in the same pass.
+    """
+    gathered: set[Definition] = set()
+    read: dict[Definition, set[tuple[int, ...]]] = {}
+    readers: dict[Definition, set[int]] = {}
+    for part in nest.parts:
+        for node in part.nodes:
+            if isinstance(node.definition, Gathered):
+                gathered.add(base_of(node.definition.source))
+        for number, top in enumerate(part.tops):
+            for definition, offsets in _leaves(top).items():
+                read.setdefault(definition, set()).update(offsets)
+                readers.setdefault(definition, set()).add(number)
+    in_one_pass = Stages(nest).count == 1
+    taken: set[Definition] = set()
+    for number, root in enumerate(kernel.roots):
         if not _writes_whole(kernel, root):
             continue
         offset = root.offset(len(kernel.extents))
-        for definition, offsets in each.items():
+        for definition, by in readers.items():
             if (
-                readers[definition] == 1
-                and offsets == {offset}
+                number in by
+                and (len(by) == 1 or in_one_pass)
+                and (len(nest.parts) == 1 or in_one_pass)
+                and definition not in taken
+                and read[definition] == {offset}
                 and definition.size == root.definition.size
                 and definition.dtype.itemsize == root.definition.dtype.itemsize
                 and definition not in gathered
                 and not isinstance(definition, Uniform)
             ):
+                taken.add(definition)
                 yield root.storage, definition
 
 

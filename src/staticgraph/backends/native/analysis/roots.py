@@ -113,7 +113,7 @@ class Kernel:
     index: int
     rows: int | None = None
     roots: list[Root] = field(default_factory=list)
-    seen: set[int] = field(default_factory=set)
+    seen: set[tuple[int, Position]] = field(default_factory=set)
     size: int = 0
 
     def is_local(self, root: Root) -> bool:

@@ -12,7 +12,7 @@ from staticgraph.effects import has_effect
 MOST_STEPS = 1000
 """A program of more steps is run as declared: the search takes the square of their number."""
 WORTH = 0.95
-"""Another order is taken if it needs at most that part of the memory."""
+"""Another order is taken if it needs at most that part of the memory, at its peak or on average."""
 
 
 def schedule(grouping: Grouping, results: Iterable[Definition]) -> Grouping:
@@ -25,8 +25,12 @@ def schedule(grouping: Grouping, results: Iterable[Definition]) -> Grouping:
     if not 2 < len(steps) <= MOST_STEPS:
         return grouping
     flow = _Flow(steps, {base_of(each) for each in results})
-    order = flow.greedy()
-    if flow.peak(order) > WORTH * flow.peak(range(len(steps))):
+    greedy = flow.greedy()
+    order = min(flow.postponed(greedy), greedy, key=flow.memory)
+    peak, average = flow.memory(order)
+    peak_declared, average_declared = flow.memory(range(len(steps)))
+    less_on_average = peak <= peak_declared and average <= WORTH * average_declared
+    if peak > WORTH * peak_declared and not less_on_average:
         return grouping
     place = {old: new for new, old in enumerate(order)}
     ordered = [steps[old] for old in order]
@@ -103,6 +107,32 @@ class _Flow:
                     ready.append(each)
         return order
 
+    def postponed(self, order: Sequence[int]) -> list[int]:
+        """Return an order in which what only takes memory is not done before it is needed."""
+        begun: set[Definition] = set()
+        last: dict[Definition, int] = {}
+        takes: dict[int, int] = {}
+        for number in order:
+            takes[number] = sum([e.nbytes for e in self.writes[number] if e not in begun])
+            begun.update(self.writes[number])
+            last.update(dict.fromkeys(self.reads[number], number))
+        for each, number in last.items():
+            if each not in self.results and each in begun:
+                takes[number] -= each.nbytes
+        needed_by: dict[int, set[int]] = {}
+        for number, after in enumerate(self.after):
+            for before in after:
+                needed_by.setdefault(before, set()).add(number)
+        backwards: list[int] = []
+        for number in reversed(order):
+            at = len(backwards)
+            users = needed_by.get(number)
+            if takes[number] > 0 and users:
+                while backwards[at - 1] not in users:
+                    at -= 1
+            backwards.insert(at, number)
+        return backwards[::-1]
+
     def _delta(self, number: int, left: dict[Definition, int], begun: set[Definition]) -> int:
         taken = sum(
             [each.nbytes for each in self.writes[number] if each not in begun and left[each]]
@@ -110,21 +140,22 @@ class _Flow:
         freed = sum([each.nbytes for each in self.reads[number] if left.get(each) == 1])
         return taken - freed
 
-    def peak(self, order: Iterable[int]) -> int:
-        """Return the most bytes at once."""
+    def memory(self, order: Sequence[int]) -> tuple[int, float]:
+        """Return the bytes during the steps: the most, and the average."""
         left = self._held()
         begun: set[Definition] = set()
-        now = most = 0
+        now = most = total = 0
         for number in order:
             now += sum([each.nbytes for each in self.writes[number] if each not in begun])
             begun.update(self.writes[number])
             most = max(most, now)
+            total += now
             now -= sum([each.nbytes for each in self.writes[number] if not left[each]])
             for read in self.reads[number]:
                 if read in left:
                     left[read] -= 1
                     now -= 0 if left[read] else read.nbytes
-        return most
+        return most, total / len(order)
 
 
 def _written(step: Step) -> list[Definition]:

@@ -232,9 +232,10 @@ class State:
             return np.full(definition.shape, number, definition.dtype)
         if location.slot == plan.arena_slot:
             return np.ndarray(definition.shape, definition.dtype, self.arena, location.offset)
-        # another value may have been there, whose elements are as long
-        there = self.arrays[location.slot].reshape(-1).view(definition.dtype)
-        return there.reshape(definition.shape)
+        # another value may be there, whose shape and dtype are not those of the slot
+        there = self.arrays[location.slot].reshape(-1).view(np.uint8)
+        there = there[location.offset : location.offset + definition.nbytes]
+        return there.view(definition.dtype).reshape(definition.shape)
 
 
 def _data(array: Array) -> int:
