@@ -8,10 +8,12 @@ traced anew. What cannot be compared is recorded as baked, so that nothing is fi
 from __future__ import annotations
 
 import enum
+import os
 import random
 import sys
+from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict
 from collections.abc import Callable, Mapping
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +30,9 @@ many a call."""
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, enum.Enum)
 _PLAIN_TYPES = (*_PLAIN, TensorType, range, slice, type(Ellipsis))
+_MAPPINGS = frozenset(
+    {OrderedDict, defaultdict, Counter, ChainMap, UserDict, MappingProxyType, type(os.environ)}
+)
 _COMPARABLE = (*_PLAIN_TYPES, frozenset, FunctionType, MethodType)
 
 
@@ -111,9 +116,11 @@ class Guard:
 
 
 def _take_apart(value: Any) -> tuple[Any, list[Any]]:
-    """Return structure and leaves; sets become sorted tuples of themselves."""
+    """Return structure and leaves; of Python's own mappings those of their items."""
     if isinstance(value, (set, frozenset)):
         return LEAF, [frozenset(value)]
+    if type(value) in _MAPPINGS:
+        value = dict(value)
     leaves, structure = flatten(value)
     return structure, leaves
 
@@ -233,6 +240,8 @@ def watch(function: Callable[..., Any], static: Mapping[str, Any] | None = None)
     guards: list[Guard] = []
     baked: list[Baked] = []
     for read in captures.reads:
+        if read.value is os.getenv:  # it is guarded as what it reads
+            read = read._replace(path="os.environ", value=os.environ, read=lambda: os.environ)
         if _differs_each_time(read.value):
             why = "it gives another value each time, and that of the trace is fixed"
             baked.append(Baked(f"{read.path}()", read.kind, read.source, "", why))

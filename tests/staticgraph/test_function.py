@@ -2,11 +2,13 @@
 
 import functools
 import math
+import os
 import random
 import threading
 import time
 import types
 import warnings
+from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict
 
 import numpy as np
 import pytest
@@ -742,3 +744,43 @@ def test_calls_of_the_same_signature_are_told_from_others():
     assert traces(f) == 5
     with pytest.raises(KeyError):
         f({"a": ONES, "c": (ONES, ONES)}, 2.0)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: os.environ["SCALE_OF_A_TEST"],
+        lambda: os.environ.get("SCALE_OF_A_TEST", "1"),
+        lambda: os.getenv("SCALE_OF_A_TEST"),
+    ],
+)
+def test_the_environment_is_watched(monkeypatch, read):
+    monkeypatch.setenv("SCALE_OF_A_TEST", "2")
+    f = numpy_backend(lambda x: x * float(read()))
+    assert f(ONES).tolist() == [2, 2, 2]
+    assert "baked" not in str(f.explain())
+    assert "os.environ=" in str(f.explain())
+    monkeypatch.setenv("SCALE_OF_A_TEST", "3")
+    assert f(ONES).tolist() == [3, 3, 3]
+    assert traces(f) == 2
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        OrderedDict,
+        Counter,
+        UserDict,
+        ChainMap,
+        lambda values: defaultdict(int, values),
+        types.MappingProxyType,
+    ],
+)
+def test_mappings_are_watched_by_what_they_hold(kind):
+    values = {"scale": 2}
+    mapping = kind(values)
+    f = numpy_backend(lambda x: x * mapping["scale"])
+    assert f(ONES).tolist() == [2, 2, 2]
+    (values if isinstance(mapping, types.MappingProxyType) else mapping)["scale"] = 5
+    assert f(ONES).tolist() == [5, 5, 5]
+    assert "baked" not in str(f.explain())
