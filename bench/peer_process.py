@@ -139,8 +139,8 @@ class _Server:
 
         # ours with what it keeps on disk, which is measured with and without
         self.mode = USING_CACHE if name == USING_CACHE.name else find_mode(name)
-        # so that the first call of a workload is not that of the library, too
-        begin = Workload(lambda xp, x: xp.tanh(x @ x), lambda rng, size: (np.ones((3, 3)),))
+        # so that the first call of a workload is not that of the library, its threads and BLAS, too
+        begin = Workload(lambda xp, x: xp.tanh(x @ x), lambda rng, size: (np.ones((600, 600)),))
         self.mode.prepare(begin, begin.make_inputs(None)).run()
 
     def start(self, make_workload, size):
@@ -169,6 +169,10 @@ class _Server:
 
         self.prepared.run()
         return take_sample(self.prepared.run, calls, self.clock)
+
+    def planned_bytes(self):
+        """Return the peak of the buffers and results of a call, as planned."""
+        return self.prepared.plan_memory()
 
     def peak_bytes(self):
         """Return the most bytes of arrays during a call, beside the inputs; None if unknown."""

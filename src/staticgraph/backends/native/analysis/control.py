@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 Form = Loop | Choice
 APART = 1088
 """Bytes by which arrays that a loop goes through together are moved against each other."""
+ALIGNED_BYTES = range(1 << 10, 1 << 16)
+"""What all of many steps read, and has so many bytes, is copied if it is not aligned: a load that
+goes over the end of a cache line takes twice as long."""
+MANY_STEPS = 32
 UNKNOWN_STEPS = 1000
 """How many steps a loop is reckoned to have whose number nobody knows."""
 
@@ -82,8 +86,8 @@ def scratch_sizes(controlled: Controlled) -> list[int]:
     """Return the bytes of each place that is needed while it runs.
 
     There is an arena for each region; then, for a loop, two places for each carry, or one where
-    each step overwrites it, one for each result of a step that is not kept, and one for what the
-    condition gives.
+    each step overwrites it, one for each result of a step that is not kept, one for what the
+    condition gives, and one for each operand that is copied to be `aligned`.
     """
     form, plans = controlled.form, controlled.plans
     sizes = [plan.arena_bytes for plan in plans]
@@ -93,6 +97,7 @@ def scratch_sizes(controlled: Controlled) -> list[int]:
             sizes += [result.nbytes] * (1 if i in in_place(controlled) else 2)
         sizes += [result.nbytes for result in unkept(controlled)]
         sizes += [result.nbytes for result in plans[-1].results if form.condition is not None]
+        sizes += [controlled.operation[i].nbytes for i in aligned(controlled)]
     # a load that follows a store to the same place in another page waits for it: keep them apart
     return [size + APART for size in sizes]
 
@@ -109,6 +114,22 @@ def unkept(controlled: Controlled) -> list[Definition]:
     assert isinstance(form, Loop)
     keep = form.keep or (False,) * len(results)
     return [result for i, result in enumerate(results) if i >= form.carries and not keep[i]]
+
+
+def aligned(controlled: Controlled) -> list[int]:
+    """Return the operands that all steps of a loop read and that are to be aligned."""
+    form = controlled.form
+    if not isinstance(form, Loop) or (form.length is not None and form.length < MANY_STEPS):
+        return []
+    # what the program computes is aligned where it is
+    return [
+        i
+        for i, operand in enumerate(controlled.operation)
+        if i >= form.carries + form.sequences
+        and isinstance(operand, Stored)
+        and not operand.operation
+        and operand.nbytes in ALIGNED_BYTES
+    ]
 
 
 def define_control(instruction: Instruction, operands: tuple[Definition, ...]) -> Controlled:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from staticgraph.backends.native.analysis.control import (
     Controlled,
+    aligned,
     constants_inside,
     controls_of,
     in_place,
@@ -30,6 +31,7 @@ from staticgraph.backends.native.emit.slots import (
     special_slot,
 )
 from staticgraph.control.forms import Choice, Loop
+from staticgraph.memory import ALIGNMENT
 
 WriteRegion = Callable[[Module, NativePlan], str]
 LOOK_EVERY = 5e6
@@ -174,10 +176,12 @@ class _ControlWriter:
             first = next(spare)
             places.append((first, first if i in in_place(self.controlled) else next(spare)))
         spares = {result: next(spare) for result in unkept(self.controlled)}
+        holds = None if form.condition is None else next(spare)
+        for i in aligned(self.controlled):
+            self.operands[i] = self._aligned(i, next(spare))
         body = self._frame(0)
         frames = [body]
-        if form.condition is not None:
-            holds = next(spare)
+        if holds is not None:
             frames.append(self._frame(1))
             frames[1].set_result(0, holds)
         for position in range(form.carries + form.sequences, len(self.operands)):
@@ -202,7 +206,7 @@ class _ControlWriter:
         mark = code.mark()
         code.begin_block(head)
         step = code.load(count, "i64")
-        if form.condition is None:
+        if holds is None:
             code.branch(step.less(form.length or 0), go, done)
         else:
             for i in range(form.carries):
@@ -263,6 +267,18 @@ class _ControlWriter:
         stack = self.results[form.carries + number]
         assert stack is not None
         return self.code.address(stack, at * self.controlled.plans[0].results[number].nbytes, "i8")
+
+    def _aligned(self, number: int, place: Register) -> Register:
+        """Return an operand's address, or that of a copy if it is not a multiple of a line's."""
+        code, operand = self.code, self.operands[number]
+        bits = code.pure(f"ptrtoint ptr {operand.ref} to i64", "i64", 1) & (ALIGNMENT - 1)
+        before, copy, on = code.block, code.new_label(), code.new_label()
+        code.branch(bits.equals(0), on, copy)
+        code.begin_block(copy)
+        self._copy(place, operand, self.controlled.operation[number].nbytes)
+        code.jump(on)
+        code.begin_block(on)
+        return code.merge([(operand, before), (place, copy)])
 
     def _copy(self, target: Register, source: Register, nbytes: int) -> None:
         name = "llvm.memcpy.p0.p0.i64"
