@@ -165,12 +165,16 @@ class Explorer:
         Demand
             If a value must be stored first.
         """
-        place = self._resolve(definition, position)
-        stack = [(place, False)]
+        top = self._resolve(definition, position)
+        # what is to be computed, with its operands once these are on the stack
+        stack: list[tuple[Place, list[Place] | None]] = [(top, None)]
         while stack:
-            place, expanded = stack.pop()
+            place, operands = stack.pop()
             key = (id(place.definition), place.position)
             if key in self._known:
+                continue
+            if operands is not None:
+                self._known[key] = self._compute(place, operands)
                 continue
             found = place.definition
             if not isinstance(found, (Elementwise, Gathered)) or self.is_leaf(
@@ -183,15 +187,11 @@ class Explorer:
                 self._resolve(operand, _broadcast(place, operand, self._length))
                 for operand in inputs
             ]
-            if expanded:
-                self._known[key] = self._compute(place, operands)
-                continue
-            stack.append((place, True))
+            stack.append((place, operands))
             for operand in operands:
                 if (id(operand.definition), operand.position) not in self._known:
-                    stack.append((operand, False))
-        place = self._resolve(definition, position)
-        return self._known[id(place.definition), place.position]
+                    stack.append((operand, None))
+        return self._known[id(top.definition), top.position]
 
     def _leaf(self, place: Place) -> Node:
         node = Node(place.definition, place.position, True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from staticgraph.memory import Arena, aligned
 
-MOST_SORTED = 500
+MOST_SORTED = 300
 """More values are not placed by size, which compares all with all."""
 WORTH = 0.95
 """Another way is taken where arena and rooms are then at most that part as large."""
@@ -43,6 +43,9 @@ def pack(lives: Sequence[Life], rooms: Sequence[Room] = ()) -> tuple[list[Place]
     takes much less memory: what lies in a room is not aligned.
     """
     best = _pack_in_order(lives, ())
+    there = sum([room.nbytes for room in rooms])
+    if WORTH * (best[1] + there) < there:
+        return best
     others: list[tuple[list[Place], int]] = []
     if rooms:
         others.append(_pack_in_order(lives, rooms))
@@ -50,7 +53,6 @@ def pack(lives: Sequence[Life], rooms: Sequence[Room] = ()) -> tuple[list[Place]
         others.append(_pack_by_size(lives, ()))
         if rooms:
             others.append(_pack_by_size(lives, rooms))
-    there = sum([room.nbytes for room in rooms])
     for other in others:
         if other[1] + there < WORTH * (best[1] + there):
             best = other

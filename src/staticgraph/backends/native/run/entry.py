@@ -74,7 +74,10 @@ def write_entry(module: Module, signature: Signature, segment: str) -> None:
     """Write ``ptr entry(ptr self, ptr arguments, i64 count)``, a METH_FASTCALL function."""
     code = Code(module)
     _Entry(code, signature, segment).write()
-    module.add_function("entry", code, "ptr", ["ptr %self", "ptr %arguments", "i64 %count"])
+    # beside long work, its speed is not worth the time to optimise it
+    attributes = "noinline optnone" if signature.work > LONG_WORK else ""
+    parameters = ["ptr %self", "ptr %arguments", "i64 %count"]
+    module.add_function("entry", code, "ptr", parameters, attributes=attributes)
 
 
 class _Entry:
