@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import ArgumentError, DTypeError, OutOfMemoryError
-from common.types import DEFAULT_DTYPE, Array
+from common.data import has_dtype, narrow_dtype, to_numbers
+from common.errors import ArgumentError
+from common.types import Array
 from dyngraph.tensor import Tensor, tensor_of
 
 
@@ -71,19 +72,9 @@ def from_dlpack(array: Any) -> Tensor:
         ) from None
 
 
-def _inferred_dtype(data: Any) -> np.dtype[Any] | None:
-    array = numeric(data, None)
-    if array.dtype == np.float64 and not _holds_arrays(data):
-        return DEFAULT_DTYPE
-    if array.dtype == np.complex128 and not _holds_arrays(data):
-        return np.dtype(np.complex64)
-    return array.dtype
-
-
-def _holds_arrays(data: Any) -> bool:
-    while isinstance(data, (list, tuple)) and data:
-        data = data[0]
-    return hasattr(data, "dtype")
+def _inferred_dtype(data: Any) -> np.dtype[Any]:
+    array = numeric(data)
+    return array.dtype if has_dtype(data) else narrow_dtype(array)
 
 
 def numeric(data: Any, dtype: npt.DTypeLike | None = None) -> Array:
@@ -92,29 +83,13 @@ def numeric(data: Any, dtype: npt.DTypeLike | None = None) -> Array:
     Raises
     ------
     DTypeError
-        If it is not made of them, or not rectangular.
+        If it is not made of them, not rectangular, or has elements that are masked.
     """
     if type(data) is Tensor:
         data = data._array
     elif isinstance(data, (list, tuple)):
         data = _without_tensors(data)
-    try:
-        array = np.asarray(data, dtype=dtype)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DTypeError(
-            f"no tensor can be made of this {type(data).__name__}: {error}",
-            cause="the data must be numbers in a rectangular arrangement",
-            fix="pad the rows to one length, or convert the elements to numbers",
-        ) from None
-    except MemoryError as error:
-        raise OutOfMemoryError(str(error)) from None
-    if array.dtype.kind not in "biufc":
-        raise DTypeError(
-            f"no tensor can be made of dtype {array.dtype}",
-            cause="elements must be numbers or booleans",
-            fix="encode the data as numbers first",
-        )
-    return array
+    return to_numbers(data, dtype, "tensor")
 
 
 def _without_tensors(data: Any) -> Any:

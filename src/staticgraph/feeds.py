@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.data import masked_elements
 from common.errors import FeedError, SideBySideError
 from common.source import Source
 from common.types import Array, Shape, TensorType
@@ -112,6 +113,13 @@ def _convert(feed: Feed, value: Any) -> Array | _Problem:
     weak = isinstance(value, (int, float, complex, list, tuple)) and not isinstance(
         value, np.generic
     )
+    if masked_elements(value):
+        return _Problem(
+            f"{feed.name!r} is {declared}, and {masked_elements(value)} of the elements that were "
+            "fed are masked",
+            f"feed {feed.name}.filled(value), and the mask as an input of its own",
+            feed,
+        )
     try:
         array = np.asarray(value)
     except SideBySideError as error:  # a Node says best itself that it is no array

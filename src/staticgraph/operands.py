@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import DTypeError, MixedModesError, OutOfMemoryError, SideBySideError
+from common.data import has_dtype, narrow_dtype, to_numbers
+from common.errors import DTypeError, MixedModesError, SideBySideError
 from common.op import EXECUTORS, Kind, Op
 from common.ops.elementwise import cast
-from common.types import DEFAULT_DTYPE, Array, TensorType, is_scalar, resolve_scalar, type_of
+from common.types import Array, TensorType, is_scalar, resolve_scalar, type_of
 from staticgraph.dimension import Dim
 from staticgraph.graph import Graph
 from staticgraph.inference import infer
@@ -33,7 +34,7 @@ def as_array(value: Any, dtype: npt.DTypeLike | None = None) -> Array:
     Raises
     ------
     DTypeError
-        If it is not made of numbers.
+        If it is not made of numbers, or has elements that are masked.
     MixedModesError
         If it is a value of another executor.
     """
@@ -41,36 +42,10 @@ def as_array(value: Any, dtype: npt.DTypeLike | None = None) -> Array:
         if isinstance(value, Node):
             value.__array__()
         raise MixedModesError(f"a {type(value).__name__} was passed to staticgraph")
-    try:
-        array = np.asarray(value, dtype=dtype)
-    except SideBySideError:
-        raise
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DTypeError(
-            f"no constant can be made of this {type(value).__name__}: {error}",
-            cause="the data must be numbers in a rectangular arrangement",
-            fix="pad the rows to one length, or convert the elements to numbers",
-        ) from None
-    except MemoryError as error:
-        raise OutOfMemoryError(str(error)) from None
-    if array.dtype.kind not in "biufc":
-        raise DTypeError(
-            f"no constant can be made of a {type(value).__name__} of dtype {array.dtype}",
-            cause="elements are numbers or booleans",
-            fix="encode the data as numbers first",
-        )
-    if dtype is None and not _has_dtype(value):
-        if array.dtype == np.float64:
-            return array.astype(DEFAULT_DTYPE)
-        if array.dtype == np.complex128:
-            return array.astype(np.complex64)
+    array = to_numbers(value, dtype, "constant")
+    if dtype is None and not has_dtype(value):
+        return array.astype(narrow_dtype(array), copy=False)
     return array
-
-
-def _has_dtype(value: Any) -> bool:
-    while isinstance(value, (list, tuple)) and value:
-        value = value[0]
-    return hasattr(value, "dtype")
 
 
 def declare_mixed(graph: Graph, op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:
@@ -216,12 +191,10 @@ def _as_operand(graph: Graph, op: Op, x: Any, position: int) -> Any:
 
 
 def _operand_array(op: Op, value: Any, position: int) -> Array:
-    if isinstance(value, (np.ndarray, np.generic)):
-        return np.asarray(value)
-    if isinstance(value, (int, float, complex)):  # a subclass, such as an IntEnum
-        return as_array(value)
-    if isinstance(value, (list, tuple)):
-        return np.asarray(value)
+    if isinstance(value, (int, float, complex)) and not isinstance(value, np.generic):
+        return as_array(value)  # of a subclass, such as an IntEnum
+    if isinstance(value, (np.ndarray, np.generic, list, tuple)):
+        return to_numbers(value, None, "operand")
     if type(value) in EXECUTORS:
         raise MixedModesError(f"{op.name}: operand {position} is a {type(value).__name__}")
     raise DTypeError(
