@@ -59,6 +59,10 @@ MOST_PANEL_BYTES = 1 << 18
 """The columns of the right matrix that a tile reads stay in the second-level cache."""
 MOST_LEFT_BYTES = 1 << 20
 """So does the left matrix, nearly, which is read again for each of them."""
+COPIED_BYTES = 1 << 15
+"""What is copied of a large right matrix at once stays in the first-level cache..."""
+LEAST_ROWS = 8
+"""...and is read by so many rows of the left one at least."""
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -118,23 +122,28 @@ class Product(Stored):
     def tiling(self, target: Target) -> Tiling | None:
         """Return the tiles that loops compute the product by, or None where BLAS is quicker.
 
-        BLAS copies its operands into the order in which it reads them. That pays for large
-        matrices, and where the right one is not row-major; for others the loops of
-        `emit.tiles` are up to twice as fast.
+        BLAS copies its operands into the order in which it reads them. Where they are small, the
+        loops of `emit.tiles`, which read them as they are, are up to twice as fast. Of large ones
+        only the right matrix is copied, and each element once, however many threads there are.
         """
-        lanes = target.vector_bytes // self.dtype.itemsize
-        vectors = 2 if target.vector_bytes == 32 else 4
-        tiling = Tiling(6, vectors * lanes)
-        panel = self.inner * tiling.columns * self.dtype.itemsize
-        direct = (
-            self.right.column == 1
-            and self.result.column == 1
-            and not self.accumulates
-            and self.columns % lanes == 0
-            and panel <= MOST_PANEL_BYTES
-            and self.rows * self.inner * self.dtype.itemsize <= MOST_LEFT_BYTES
-        )
-        return tiling if direct else None
+        itemsize = self.dtype.itemsize
+        lanes = target.vector_bytes // itemsize
+        columns = lanes * (2 if target.vector_bytes == 32 else 4)
+        if (
+            self.right.column != 1
+            or self.result.column != 1
+            or self.accumulates
+            or self.columns % lanes
+        ):
+            return None
+        panel, left = (n * self.inner * itemsize for n in (columns, self.rows))
+        if left > MOST_LEFT_BYTES:
+            return None
+        if panel <= MOST_PANEL_BYTES:
+            return Tiling(6, columns)
+        if self.left.column != 1 or self.rows < LEAST_ROWS or self.columns < columns:
+            return None
+        return Tiling(6, columns, COPIED_BYTES // (columns * itemsize))
 
     def split(self, threads: int, tiling: Tiling | None = None) -> Split:
         """Return how the product is shared among `threads`.
@@ -176,10 +185,19 @@ def _shares(length: int, most: int, multiple: int) -> tuple[int, int]:
 
 
 class Tiling(NamedTuple):
-    """The rows and columns of the tiles that loops compute a product by."""
+    """The tiles that loops compute a product by.
+
+    Attributes
+    ----------
+    rows, columns : int
+        Of a tile.
+    depth : int or None
+        How many rows of the right matrix are copied at once; None if it is read as it is.
+    """
 
     rows: int
     columns: int
+    depth: int | None = None
 
 
 class Split(NamedTuple):
