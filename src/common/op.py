@@ -273,7 +273,12 @@ class Op:
                 else:
                     return complete
         if len(positional) > len(self.attrs):
-            raise self._call_error(f"{len(positional)} positional arguments are too many")
+            surplus = len(positional) - len(self.attrs)
+            raise self._call_error(
+                "one argument too many was passed"
+                if surplus == 1
+                else f"{surplus} arguments too many were passed"
+            )
         bound = dict(zip(self.attrs, positional, strict=False))
         for name, value in attrs.items():
             if name not in self.attrs:
