@@ -615,7 +615,7 @@ def test_bad_arguments_are_refused(name, args, kind, text):
 def test_infer_is_the_author_of_the_refusals():
     for name, args, kind, text in REFUSED:
         op = NAMES[name]
-        if op not in REGISTRY.values() or "positional" in text or "not an array" in text:
+        if op not in REGISTRY.values() or "too many" in text or "not an array" in text:
             continue
         operands, attrs = op.bind(args, {})
         with pytest.raises(kind) as caught:
