@@ -29,6 +29,8 @@ from common.types import Array, Shape, TensorType
 
 WINDOW_BYTES = 1 << 19
 """Windows that are copied, since BLAS cannot read them, are copied for so many images at a time."""
+LEAST_LINE = 8
+"""Pixels of a line that fill a vector, so that windows are read where they are."""
 
 
 @lru_cache(4096)
@@ -79,11 +81,11 @@ def _padded(x: Any, geometry: Geometry) -> Any:
     return pad(x, ((0, 0), (0, 0), *geometry.padding))
 
 
-def _views(x: Any, geometry: Geometry) -> list[tuple[slice, Any]]:
-    """Return the windows of a few images at a time, and which ones these are."""
+def _views(x: Any, geometry: Geometry, most: int | None) -> list[tuple[slice, Any]]:
+    """Return the windows of a few images at a time, of `most` bytes, and which ones these are."""
     padded = _padded(x, geometry)
     found = []
-    for few in _few_images(geometry, x.dtype.itemsize):
+    for few in _few_images(geometry, x.dtype.itemsize, most):
         images = padded
         if few.stop - few.start < geometry.images:
             images = _some(padded, few)
@@ -103,16 +105,16 @@ def _some(x: Any, images: slice) -> Any:
     return basic_index(x, index=(Slice(images.start, images.stop, 1), *rest))
 
 
-def _few_images(geometry: Geometry, itemsize: int) -> list[slice]:
-    """Return ranges of images, of equal length where one is found, whose windows fit in a cache."""
+def _few_images(geometry: Geometry, itemsize: int, most: int | None) -> list[slice]:
+    """Return ranges of images, of equal length where one is found, of `most` bytes of windows."""
     images = geometry.images
+    if most is None or not images:
+        return [slice(0, images)]
     nbytes = images * geometry.groups * geometry.depth * prod(geometry.out) * itemsize
-    parts = max(min(-(-nbytes // WINDOW_BYTES), images), 1)
+    parts = max(min(-(-nbytes // most), images), 1)
     even = [n for n in range(parts, 2 * parts + 1) if images % n == 0]
     few = -(-images // (even[0] if even else parts))
-    return [slice(at, min(at + few, images)) for at in range(0, images, max(few, 1))] or [
-        slice(0, 0)
-    ]
+    return [slice(at, min(at + few, images)) for at in range(0, images, few)]
 
 
 def _both(x: Any, y: Any) -> tuple[Any, Any]:
@@ -128,7 +130,10 @@ def lower_conv2d(x: Any, weight: Any, **attrs: Any) -> Any:
     by_group = reshape(
         weight, shape=(geometry.groups, geometry.filters, geometry.channels, *geometry.kernel)
     )
-    products = [einsum("ngcklij,gfckl->ngfij", view, by_group) for _, view in _views(x, geometry)]
+    # lines of some length can be read where they are, and no window is copied
+    copied = geometry.stride[1] > 1 or geometry.out[1] < LEAST_LINE
+    views = _views(x, geometry, WINDOW_BYTES if copied else None)
+    products = [einsum("ngcklij,gfckl->ngfij", view, by_group) for _, view in views]
     product = products[0] if len(products) == 1 else concat(products, axis=0)
     return reshape(product, shape=geometry.result_shape)
 
@@ -139,7 +144,7 @@ def lower_weight_gradient(g: Any, x: Any, *, shape: Shape, **attrs: Any) -> Any:
     geometry = geometry_of(tuple(x.shape), shape, **attrs)
     by_group = reshape(g, shape=(geometry.images, geometry.groups, geometry.filters, *geometry.out))
     total = None
-    for images, view in _views(x, geometry):
+    for images, view in _views(x, geometry, WINDOW_BYTES):
         whole = images.stop - images.start == geometry.images
         product = einsum(
             "ngfij,ngcklij->gfckl", by_group if whole else _some(by_group, images), view
@@ -149,19 +154,46 @@ def lower_weight_gradient(g: Any, x: Any, *, shape: Shape, **attrs: Any) -> Any:
 
 
 def lower_input_gradient(g: Any, weight: Any, *, shape: Shape, **attrs: Any) -> Any | None:
-    """Return the gradient by the image as a convolution with turned filters; None with strides."""
+    """Return the gradient by the image as a convolution with turned filters.
+
+    Where windows are strides apart, zeros stand for those between them. None where padding is wider
+    than a window reaches.
+    """
     geometry = geometry_of(shape, tuple(weight.shape), **attrs)
-    margins = tuple(
-        (d * (k - 1) - before, d * (k - 1) - after)
-        for k, d, (before, after) in zip(geometry.kernel, geometry.dilation, geometry.padding)
-    )
-    if geometry.stride != (1, 1) or min(map(min, margins)) < 0:
+    margins = []
+    for length, out, k, stride, d, (before, _) in zip(
+        (geometry.height, geometry.width),
+        geometry.out,
+        geometry.kernel,
+        geometry.stride,
+        geometry.dilation,
+        geometry.padding,
+    ):
+        reach = d * (k - 1)
+        before = reach - before
+        margins.append((before, length + reach - before - (out - 1) * stride - 1))
+    if min(map(min, margins)) < 0:
         return None
     groups, filters, channels = geometry.groups, geometry.filters, geometry.channels
     turned = reshape(weight, shape=(groups, filters, channels, *geometry.kernel))
     turned = permute_dims(flip(turned, axis=(3, 4)), axes=(0, 2, 1, 3, 4))
     turned = reshape(turned, shape=(groups * channels, filters, *geometry.kernel))
-    return lower_conv2d(g, turned, **{**attrs, "padding": margins})
+    spread = _spread(g, geometry.stride)
+    return lower_conv2d(spread, turned, **{**attrs, "stride": (1, 1), "padding": tuple(margins)})
+
+
+def _spread(g: Any, stride: Pair) -> Any:
+    """Return images with zeros between their pixels, so that these are `stride` apart."""
+    n, f, h, w = g.shape
+    if stride == (1, 1) or not h * w:
+        return g
+    apart = pad(
+        reshape(g, shape=(n, f, h, 1, w, 1)),
+        ((0, 0), (0, 0), (0, 0), (0, stride[0] - 1), (0, 0), (0, stride[1] - 1)),
+    )
+    wide = reshape(apart, shape=(n, f, h * stride[0], w * stride[1]))
+    lengths = ((h - 1) * stride[0] + 1, (w - 1) * stride[1] + 1)
+    return basic_index(wide, index=(Slice(), Slice(), *[Slice(0, length, 1) for length in lengths]))
 
 
 # pooling ------------------------------------------------------------------------------------------

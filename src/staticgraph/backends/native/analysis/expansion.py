@@ -53,9 +53,10 @@ def _lowered(instruction: Instruction) -> Program | None:
             element_of(each.dtype)
         if not all(each.size for each in types):
             return None
-        return _body(_Request(op, types, instruction.attrs))
-    except (TypeError, Unsupported):
+        request = _Request(op, types, instruction.attrs)
+    except (TypeError, Unsupported):  # an attribute that cannot be hashed
         return None
+    return _body(request)
 
 
 class _Request:

@@ -163,7 +163,7 @@ class Product(Stored):
         if most < 2:
             return whole
         if self.rounds >= most and not self.accumulates:
-            return Split("rounds", *_shares(self.rounds, most, 1))
+            return Split("rounds", *shares(self.rounds, most, 1))
         if tiling is not None:
             even = self.columns % tiling.columns == 0 and self.columns >= most * tiling.columns
             side, multiple = ("columns", tiling.columns) if even else ("rows", tiling.rows)
@@ -172,13 +172,13 @@ class Product(Stored):
         else:
             side, multiple = "columns" if self.is_turned else "rows", 48
         length = self.rows if side == "rows" else self.columns
-        chunks, chunk = _shares(length, min(most, self.terms // least) or 1, multiple)
+        chunks, chunk = shares(length, min(most, self.terms // least) or 1, multiple)
         last = length - (chunks - 1) * chunk
         small = tiling is None and last * (self.terms // length) < MIN_BLOCK_TERMS // 2
         return whole if small or chunks == 1 else Split(side, chunks, chunk)
 
 
-def _shares(length: int, most: int, multiple: int) -> tuple[int, int]:
+def shares(length: int, most: int, multiple: int) -> tuple[int, int]:
     """Return into how many chunks a length is cut, at most `most`, and the length of each."""
     chunk = -(-length // (most * multiple)) * multiple
     return -(-length // chunk), chunk
@@ -245,7 +245,7 @@ def define_contraction(
     for each, operand in zip(inputs, (x, y), strict=True):
         for label, n in zip(each, operand.shape, strict=True):
             lengths[label] = max(lengths.get(label, 1), n)
-    spec = _Spec(inputs[0], inputs[1], output, lengths)
+    spec = Contraction(inputs[0], inputs[1], output, lengths)
     if any(label not in inputs[1] + output for label in inputs[0]) or any(
         label not in inputs[0] + output for label in inputs[1]
     ):
@@ -255,7 +255,7 @@ def define_contraction(
     return _by_blas(instruction, x, y, spec, copies)
 
 
-class _Spec:
+class Contraction:
     """The labels of a contraction, by the part that they play."""
 
     def __init__(self, x: str, y: str, output: str, lengths: dict[str, int]) -> None:
@@ -269,13 +269,17 @@ class _Spec:
         self.batch = "".join(c for c in output if c in x and c in y)
 
     def length(self, labels: str) -> int:
+        """Return how many positions axes have together."""
         return prod([self.lengths[c] for c in labels])
 
     def shape(self, labels: str) -> Shape:
+        """Return the length of each axis."""
         return tuple([self.lengths[c] for c in labels])
 
 
-def _by_loops(instruction: Instruction, x: Definition, y: Definition, spec: _Spec) -> Definition:
+def _by_loops(
+    instruction: Instruction, x: Definition, y: Definition, spec: Contraction
+) -> Definition:
     """Return a product of a vector, which memory is too slow for BLAS to help, as a sum."""
     type_ = instruction.output.type
     # the innermost loop is to go over what lies together
@@ -355,7 +359,7 @@ def _flat(
     return offset[0], offset[1:]
 
 
-class _Operand(NamedTuple):
+class Operand(NamedTuple):
     """Something with labels on its axes, in memory."""
 
     strided: Strided
@@ -372,10 +376,15 @@ def _by_blas(
     instruction: Instruction,
     x: Definition,
     y: Definition,
-    spec: _Spec,
+    spec: Contraction,
     copies: Callable[[Definition], Definition],
 ) -> Definition:
     """Return a product of matrices, of copies of the operands where they are not in order."""
+    from staticgraph.backends.native.analysis.correlation import correlate
+
+    product = _in_place(instruction, x, y, spec) or correlate(instruction, x, y, spec)
+    if product is not None:
+        return product
     for left in (x, None):
         for right in (y, None):
             product = _in_place(
@@ -390,19 +399,19 @@ def _by_blas(
 
 
 def _in_place(
-    instruction: Instruction, x: Definition, y: Definition, spec: _Spec
+    instruction: Instruction, x: Definition, y: Definition, spec: Contraction
 ) -> Definition | None:
     """Return the product of two operands where they are, or None if BLAS cannot take them so."""
     type_ = instruction.output.type
-    left = _Operand(find_strided(x), spec.x, x.shape)
-    right = _Operand(find_strided(y), spec.y, y.shape)
-    result = _Operand(Strided(x, 0, row_major(type_.shape)), spec.output, type_.shape)
+    left = Operand(find_strided(x), spec.x, x.shape)
+    right = Operand(find_strided(y), spec.y, y.shape)
+    result = Operand(Strided(x, 0, row_major(type_.shape)), spec.output, type_.shape)
     operands = (left, right, result)
     if isinstance(left.strided.base, Uniform) or isinstance(right.strided.base, Uniform):
         return None
     # axes that cannot be merged with the last of their part are gone through one by one
     rows, columns, inner = (
-        _merged(labels, spec, operands) for labels in (spec.left, spec.right, spec.inner)
+        merged(labels, spec, operands) for labels in (spec.left, spec.right, spec.inner)
     )
     matrices = []
     for operand, first, second in (
@@ -411,7 +420,9 @@ def _in_place(
         (result, rows[-1], columns[-1]),
     ):
         matrix = Matrix(
-            operand.strided.start, _step(operand, first, spec), _step(operand, second, spec)
+            operand.strided.start,
+            step_along(operand, first, spec),
+            step_along(operand, second, spec),
         )
         if not _is_usable(matrix, spec.length(first), spec.length(second)):
             return None
@@ -419,7 +430,7 @@ def _in_place(
     loops: list[tuple[int, int, int, int]] = []
     for labels in (*spec.batch, *rows[:-1], *columns[:-1], *inner[:-1]):
         if spec.length(labels) > 1:
-            steps = [_step(operand, labels, spec) for operand in operands]
+            steps = [step_along(operand, labels, spec) for operand in operands]
             loops.append((spec.length(labels), steps[0], steps[1], steps[2]))
     return Product(
         type_.shape,
@@ -437,7 +448,7 @@ def _in_place(
     )
 
 
-def _step(operand: _Operand, labels: str, spec: _Spec) -> int:
+def step_along(operand: Operand, labels: str, spec: Contraction) -> int:
     """Return the step along axes that are gone through as one."""
     long = [label for label in labels if spec.lengths[label] > 1]
     return operand.stride(long[-1]) if long else 0
@@ -450,7 +461,7 @@ def copy_of(definition: Definition) -> Definition:
     )
 
 
-def _merged(labels: str, spec: _Spec, operands: Sequence[_Operand]) -> list[str]:
+def merged(labels: str, spec: Contraction, operands: Sequence[Operand]) -> list[str]:
     """Return `labels` in runs that every operand goes through as through one axis."""
     runs: list[str] = []
     for label in labels:

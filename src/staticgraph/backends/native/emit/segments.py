@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from staticgraph.backends.native.analysis.control import Controlled
+from staticgraph.backends.native.analysis.correlation import Correlation
 from staticgraph.backends.native.analysis.loops import Nest
 from staticgraph.backends.native.analysis.planning import NativePlan
 from staticgraph.backends.native.analysis.products import Product, Split, Tiling
@@ -14,6 +15,7 @@ from staticgraph.backends.native.analysis.similarity import Description
 from staticgraph.backends.native.emit.bases import Base
 from staticgraph.backends.native.emit.blas import product_bases, write_product
 from staticgraph.backends.native.emit.code import Code
+from staticgraph.backends.native.emit.correlations import write_correlation
 from staticgraph.backends.native.emit.kernels import write_combination, write_kernel
 from staticgraph.backends.native.emit.module import Module
 from staticgraph.backends.native.emit.regions import write_control
@@ -111,7 +113,10 @@ class _Kernels:
         if known is None:
             tiling = product.tiling(self.plan.target)
             name, split = self.module.new_name("product"), split_product(product, tiling)
-            write_product(self.module, name, product, split, tiling)
+            if isinstance(product, Correlation):
+                write_correlation(self.module, name, product, split)
+            else:
+                write_product(self.module, name, product, split, tiling)
             known = self._products[product.geometry] = name, split
         return known
 
