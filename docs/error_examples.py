@@ -356,6 +356,16 @@ def retraced():
         model(np.ones(n))
 
 
+@example("SBS-318")
+def saved():
+    from common.op import Kind, Op
+
+    cube = Op(name="cube", kind=Kind.OPAQUE, arity=1, kernel=lambda x: x**3, infer=lambda x: x)
+    with sg.Graph():
+        y = cube(sg.placeholder("x", (3,)))
+    sg.save_program("cube.sgp", y)
+
+
 # measurement --------------------------------------------------------------------------------------
 
 

@@ -362,6 +362,15 @@ class RetraceWarning(SideBySideWarning):
     pains = (7, 8)
 
 
+class ProgramFileError(SideBySideError, ValueError):
+    """A program that no file can hold, or a file that holds no program."""
+
+    id = "SBS-318"
+    title = "the program cannot be saved or opened"
+    explanation = "a file holds ops of the library, numbers and texts, and never Python code"
+    remedy = "save the program with sg.save_program, and keep the file as it is"
+
+
 # 4xx: measurement ---------------------------------------------------------------------------------
 
 

@@ -50,6 +50,8 @@ class Source:
         where it is not known.
     end_line : int or None
         The line in which it stops.
+    kept : str or None
+        The line as it was, of a program that was saved: here its file may be another one, or none.
     """
 
     filename: str
@@ -58,11 +60,19 @@ class Source:
     column: int | None = field(default=None, compare=False)
     end_column: int | None = field(default=None, compare=False)
     end_line: int | None = field(default=None, compare=False)
+    kept: str | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def whole_line(self) -> str:
+        """The line with its indentation; empty when the source cannot be read."""
+        if self.kept is not None:
+            return self.kept
+        return linecache.getline(self.filename, self.line).rstrip()
 
     @property
     def text(self) -> str:
         """The line itself, stripped; empty when the source cannot be read."""
-        return linecache.getline(self.filename, self.line).strip()
+        return self.whole_line.strip()
 
     @property
     def place(self) -> str:
@@ -72,7 +82,7 @@ class Source:
     @property
     def span(self) -> tuple[int, int] | None:
         """Which characters of `text` are the expression, or None where that is not known."""
-        line = linecache.getline(self.filename, self.line).rstrip()
+        line = self.whole_line
         indent = len(line) - len(line.lstrip())
         if not line or self.column is None:
             return None

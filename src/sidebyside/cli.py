@@ -1,4 +1,4 @@
-"""The command line: ``sidebyside table``, ``compare``, ``show``, ``trace``, ``flexibility``..."""
+"""The command line: ``sidebyside table``, ``compare``, ``show``, ``trace``, ``profile``..."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ Measure dynamic against static graphs: one program, two executors over one op li
   sidebyside compare mine.py            a program of your own
   sidebyside show seed -o seed.svg      both graphs, before and after the passes
   sidebyside trace seed -o seed.json    a timeline of both modes, for Perfetto
+  sidebyside profile seed               the time of each operation, in both modes
   sidebyside flexibility                what each mode makes of control flow, by running it
 """
 
@@ -114,6 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_show(commands)
     _add_trace(commands)
+    _add_profile(commands)
     _add_flexibility(commands)
     listing = commands.add_parser("list", help="list the builtin workloads and the modes")
     listing.set_defaults(command=list_all)
@@ -190,6 +192,19 @@ def _add_trace(commands: Any) -> None:
         help="JSON that Perfetto (ui.perfetto.dev) and Chrome open",
     )
     trace.set_defaults(command=trace_command)
+
+
+def _add_profile(commands: Any) -> None:
+    profile = commands.add_parser("profile", help="show how long each operation of a call takes")
+    profile.add_argument("workload", metavar="WORKLOAD")
+    profile.add_argument("--size", metavar="N|NxM", help="in place of its first size")
+    profile.add_argument(
+        "--mode", default="both", metavar="MODE", help="dynamic, static or %(default)s, the default"
+    )
+    profile.add_argument("--lines", action="store_true", help="tell your lines apart")
+    profile.add_argument("--runs", type=int, metavar="N", help="how often the call is run")
+    profile.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
+    profile.set_defaults(command=profile_command)
 
 
 def _add_flexibility(commands: Any) -> None:
@@ -300,6 +315,24 @@ def trace_command(options: argparse.Namespace) -> int:
     size = None if options.size is None else parse_size(options.size)
     write_whole(options.output, timeline_json(workload, size))
     write(f"wrote {options.output}; open it at https://ui.perfetto.dev or in chrome://tracing")
+    return OK
+
+
+def profile_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside profile``."""
+    from sidebyside.profiling import MODES, RUNS, profile
+
+    _check_outputs(options.json)
+    found = profile(
+        _only(options.workload, _find(options.workload)),
+        None if options.size is None else parse_size(options.size),
+        MODES if options.mode == "both" else (options.mode,),
+        runs=RUNS if options.runs is None else options.runs,
+        lines=options.lines,
+    )
+    if options.json is not None:
+        found.to_json(options.json)
+    write(found.text(_width()))
     return OK
 
 

@@ -192,15 +192,15 @@ def _dynamic(workload: Workload, inputs: tuple[Any, ...]) -> Run:
         arguments = [map_tree(lambda array: dg.from_numpy(np.asarray(array)), x) for x in inputs]
         for position in workload.wrt:
             arguments[position] = map_tree(lambda x: x.requires_grad_(), arguments[position])
-        with _Watch(recording):
+        with Watching(recording):
             result = workload.function(dg, *arguments)
         if workload.wrt:
-            _backward(recording, as_scalar(dg, split(result)[0]))
+            run_backward(recording, as_scalar(dg, split(result)[0]))
 
     return run
 
 
-class _Watch:
+class Watching:
     """Enter every operation that dyngraph runs: Python says when its entries begin and end."""
 
     def __init__(self, recording: Recording) -> None:
@@ -226,7 +226,7 @@ class _Watch:
             self._open.pop()[1].end = time.perf_counter()
 
 
-def _backward(recording: Recording, loss: Any) -> None:
+def run_backward(recording: Recording, loss: Any) -> None:
     """Enter each step of the backward pass, from its gradient's arrival to the next one's."""
     last: list[Slice] = []
 
@@ -268,12 +268,12 @@ def _static(workload: Workload, inputs: tuple[Any, ...]) -> Run:
         whole = recording.begin("call, as compiled", "call")
         executable(*arrays)
         whole.end = time.perf_counter()
-        _instructions(recording, executable.program, arrays)
+        run_instructions(recording, executable.program, arrays)
 
     return run
 
 
-def _instructions(recording: Recording, program: Program, arrays: list[Any]) -> None:
+def run_instructions(recording: Recording, program: Program, arrays: list[Any]) -> None:
     """Enter each instruction that is left after the passes, run by the interpreter."""
     since = [0.0]
 

@@ -26,9 +26,11 @@ import numpy as _numpy
 from common.errors import BakedValueWarning, RetraceWarning
 from common.namespace_info import NamespaceInfo as _NamespaceInfo
 from common.types import TensorType
+from staticgraph.archive import open_program, save_program
 from staticgraph.autodiff import gradients
 from staticgraph.build import assign, constant, group, placeholder, stop_gradient, variable
 from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
+from staticgraph.cost import Cost
 from staticgraph.debugging import DebugExecutable, Frame, PassCheck, check_passes
 from staticgraph.derivatives import grad, jvp, value_and_grad, vjp
 from staticgraph.dimension import Dim, dim

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from common.errors import GraphError
-from common.tree import LEAF, Structure, flatten, unflatten
-from common.types import Array
+from common.tree import Structure, flatten
 from staticgraph.backends import Runner, default_backend, load_backend
 from staticgraph.backends.interpret import Hook
-from staticgraph.backends.source import SourceWriter
+from staticgraph.call_entry import make_entry
 from staticgraph.control.binding import bind_regions
-from staticgraph.feeds import MISSING, Feed, convert_feeds, fits
+from staticgraph.cost import Cost, program_cost
+from staticgraph.feeds import Feed, convert_feeds
 from staticgraph.graph import Graph
 from staticgraph.lengths import program_is_symbolic
 from staticgraph.lengths_of_runs import (
@@ -29,9 +26,9 @@ from staticgraph.lower import lower
 from staticgraph.memory import BufferPlan
 from staticgraph.node import Node
 from staticgraph.passes.pipeline import DEFAULT_PASSES, Observer, Pass, PassRecord, run_passes
-from staticgraph.polynomial import is_symbolic
+from staticgraph.phases import Clock
 from staticgraph.printing import format_program
-from staticgraph.program import Program
+from staticgraph.program import Program, Variable
 
 if TYPE_CHECKING:
     from staticgraph.debugging import Debugger
@@ -50,12 +47,17 @@ class Executable:
     ----------
     program : Program
         After the passes.
+    lowered : Program
+        Before the passes.
+    structure : structure
+        Of the outputs; see `common.tree`.
     backend : str
     inputs : tuple of Feed
         Name, type and declaration of each input.
     phases : dict of str to float
-        Seconds of each phase of the build, in order: ``"lower"``, each pass by its name,
-        ``"plan"``, which is short where machine code is found on disk, and ``"generate"``.
+        Seconds of each phase of the build, in order: ``"lower"``, or ``"open"`` where it was
+        saved; each pass by its name; ``"plan"``, which is short where machine code is found on
+        disk; and ``"generate"``.
     records : tuple of PassRecord
     call : callable
         ``call(*arrays)``: the same as calling the executable with every input by position, 0.1 µs
@@ -87,12 +89,13 @@ class Executable:
         self.phases = phases
         self.records = tuple(records)
         self.hooks = hooks
-        self.call = _entry(self.inputs, runner.call, structure)
+        self.call = make_entry(self.inputs, runner.call, structure)
         if runner.quicken is not None:
             self.call = runner.quicken(self.call, structure)
         self._names = {feed.name for feed in inputs}
         self._runner = runner
-        self._lowered = lowered
+        self.lowered = lowered
+        self.structure = structure
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
         """Run the program and return its outputs, as they were asked for.
@@ -127,6 +130,12 @@ class Executable:
             what += "; compile with debug=True to look into runs"
         raise AttributeError(what)
 
+    @property
+    def variables(self) -> dict[str, Variable]:
+        """The state that runs read or update, by name."""
+        updated = [variable for variable, _ in self.lowered.updates]
+        return {each.name: each for each in (*self.lowered.variables.values(), *updated)}
+
     @cached_property
     def plan(self) -> BufferPlan:
         """Where values are kept; made now if machine code was found on disk without it."""
@@ -140,7 +149,7 @@ class Executable:
     @property
     def passes_text(self) -> str:
         """The program before the passes, and after each one that changed it."""
-        parts = [format_program(self._lowered, "lowered")]
+        parts = [format_program(self.lowered, "lowered")]
         for record in self.records:
             if record.changed:
                 parts.append(format_program(record.program, record.name))
@@ -177,6 +186,36 @@ class Executable:
             *self._runner.notes,
         ]
         return "\n".join(lines)
+
+    def cost(self, **lengths: int) -> Cost:
+        """Return the arithmetic that a run does and the bytes that it moves, by instruction.
+
+        It is that of `program`, so what the passes left; ``compile(..., passes=())`` leaves all.
+
+        Parameters
+        ----------
+        **lengths : int
+            The length of each symbolic dimension, by name.
+
+        Returns
+        -------
+        Cost
+
+        Raises
+        ------
+        ArgumentError
+            If the length of a symbolic dimension is missing, unknown, or too small.
+
+        Examples
+        --------
+        >>> import staticgraph as sg
+        >>> with sg.Graph():
+        ...     x = sg.placeholder("x", (8,))
+        ...     cost = sg.compile(sg.sum(sg.exp(x) * 2)).cost()
+        >>> cost.flops, cost.transcendentals, cost.bytes_read, cost.bytes_written
+        (16, 8, 68, 36)
+        """
+        return program_cost(self.program, lengths)
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{feed.name}: {feed.type}" for feed in self.inputs)
@@ -247,7 +286,51 @@ def compile(
     >>> run([1.0, 3.0])
     {'double': array([2., 6.], dtype=float32), 'square': array([1., 9.], dtype=float32)}
     """
-    clock = _Clock()
+    clock = Clock()
+    declared = declared_program(outputs, inputs)
+    clock.lap("lower")
+    executable = compile_program(
+        declared,
+        clock,
+        backend=backend,
+        passes=passes,
+        verify=verify,
+        observer=observer,
+        debug=debug,
+        borrow=borrow,
+    )
+    declared.graph.finalize()
+    return executable
+
+
+class Declared(NamedTuple):
+    """A program as it was declared, and how it is called.
+
+    Attributes
+    ----------
+    graph : Graph
+    lowered : Program
+        Before the passes.
+    feeds : list of Feed
+        What a call passes, in order.
+    structure : structure
+        Of the outputs; see `common.tree`.
+    """
+
+    graph: Graph
+    lowered: Program
+    feeds: list[Feed]
+    structure: Structure
+
+
+def declared_program(outputs: Any, inputs: Iterable[Node | str] | None) -> Declared:
+    """Return the program of `outputs` and `inputs`, which are those of `compile`.
+
+    Raises
+    ------
+    FeedError, GraphError
+        As in `compile`.
+    """
     leaves, structure = flatten(outputs)
     given = None if inputs is None else list(inputs)
     graph = graph_of(leaves, given)
@@ -255,7 +338,30 @@ def compile(
         given = list(graph.inputs)
     nodes = [graph.resolve(node) for node in given]
     lowered = lower(graph, leaves, nodes)
-    clock.lap("lower")
+    feeds = [Feed(node.name, node.type, node.source) for node in nodes]
+    return Declared(graph, lowered, feeds, structure)
+
+
+def compile_program(
+    declared: Declared,
+    clock: Clock,
+    *,
+    backend: str | None = None,
+    passes: Sequence[Pass] | None = None,
+    verify: bool = False,
+    observer: Observer | None = None,
+    debug: bool = False,
+    borrow: bool = False,
+) -> Executable:
+    """Compile a lowered program; the options are those of `compile`, and so are the errors.
+
+    Parameters
+    ----------
+    declared : Declared
+    clock : Clock
+        That goes on to measure the phases.
+    """
+    graph, lowered, feeds, structure = declared
     hooks: list[Hook] = []
     debugger: Debugger | None = None
     make: Callable[..., Executable] = Executable
@@ -290,13 +396,11 @@ def compile(
         clock.lap("plan")
     if debug and borrow:
         runner = debugging.poisoning(runner)
-    feeds = [Feed(node.name, node.type, node.source) for node in nodes]
     runner = measure_lengths(runner, program, feeds)
     executable = make(
         lowered, program, make_plan, name, runner, feeds, structure, clock.phases, records, hooks
     )
     clock.lap("generate")
-    graph.finalize()
     return executable
 
 
@@ -317,80 +421,3 @@ def graph_of(leaves: Sequence[Any], inputs: Sequence[Any] | None) -> Graph:
         cause="a program computes nodes of a declared graph",
         fix="pass what an op returned inside `with sg.Graph():`, or the outputs of sg.trace",
     )
-
-
-class _Clock:
-    """Measure phases that follow each other."""
-
-    def __init__(self) -> None:
-        self.phases: dict[str, float] = {}
-        self._started = perf_counter()
-
-    def restart(self) -> None:
-        self._started = perf_counter()
-
-    def add(self, name: str, seconds: float) -> None:
-        self.phases[name] = self.phases.get(name, 0.0) + seconds
-
-    def lap(self, name: str) -> None:
-        now = perf_counter()
-        self.add(name, now - self._started)
-        self._started = now
-
-
-# the entry of a call ------------------------------------------------------------------------------
-
-
-def _entry(
-    feeds: Sequence[Feed], run: Callable[..., list[Array]], structure: Structure
-) -> Callable[..., Any]:
-    """Return a function that checks what it is passed, runs, and arranges the outputs.
-
-    It is generated, with a test for each input: for arrays of the declared type it costs 70 ns an
-    input. Whatever is not exactly that is left to `convert_feeds`.
-    """
-    writer = SourceWriter("call")
-    names = [f"x{position}" for position in range(len(feeds))]
-    for name in ("call", "rest", *names):
-        writer.new_name(name)
-    helpers = {"run": run, "missing": MISSING, "ndarray": np.ndarray, "unflatten": unflatten}
-    helpers |= {
-        "fits": fits,
-        "convert_feeds": convert_feeds,
-        "feeds": tuple(feeds),
-        "structure": structure,
-    }
-    for name, helper in helpers.items():
-        writer.bind(helper, name)
-    tests = ["rest"]
-    for name, feed in zip(names, feeds, strict=True):
-        shape, dtype = writer.bind(feed.type.shape, "shape"), writer.dtype(feed.type.dtype)
-        tests.append(f"type({name}) is not ndarray")
-        if is_symbolic(feed.type.shape):  # which the run looks at
-            shape = f"{shape} and not fits({name}.shape, {shape})"
-        tests.append(f"{name}.dtype is not {dtype} or {name}.shape != {shape}")
-        if feed.type.size > 1:  # one element is always in order
-            tests.append(f"not {name}.flags.c_contiguous")
-    parameters = "".join(f"{name}=missing, " for name in names)
-    arguments = ", ".join(names)
-    with writer.block(f"def call({parameters}*rest):"):
-        with writer.block(f"if {' or '.join(tests)}:"):
-            passed = f"({arguments}, *rest)" if names else "rest"
-            converted = f"run(*convert_feeds(feeds, {passed}, {{}}))"
-            writer.line(f"return {_arranged(converted, structure)}")
-        writer.line(f"return {_arranged(f'run({arguments})', structure)}")
-    call: Callable[..., Any] = writer.define("call")
-    writer.show_lines(call)
-    return call
-
-
-def _arranged(results: str, structure: Structure) -> str:
-    """Return an expression that arranges the list `results` as the outputs were asked for."""
-    if structure is LEAF:
-        return f"{results}[0]"
-    if structure is not None and all(child is LEAF for child in structure[2]):
-        if structure[0] is list:
-            return results
-        if structure[0] is tuple:
-            return f"tuple({results})"
-    return f"unflatten(structure, {results})"

@@ -399,3 +399,14 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(BACKENDS, "exotic", "package_that_is_not_there.backend")
     with pytest.raises(BackendError, match="needs the package package_that_is_not_there"):
         load_backend("exotic")
+
+
+def test_a_files_name_is_never_code():
+    """A name may hold the end of a line, and the lines that follow in it are not to run."""
+    names = {"sg": sg}
+    line = "y = sg.placeholder('x', (3,)) + 1.0"
+    with sg.Graph():
+        exec(compile(line, "model\n    raise SystemExit\r    raise SystemExit", "exec"), names)
+        run = sg.compile(names["y"], backend="numpy")
+    assert run([0.0, 1.0, 2.0]).tolist() == [1, 2, 3]
+    assert "# model raise SystemExit raise SystemExit:1" in run.source

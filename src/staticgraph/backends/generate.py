@@ -14,7 +14,7 @@ import numpy as np
 
 from common.types import Array, Shape
 from staticgraph.backends.blocking import is_cut
-from staticgraph.backends.source import SourceWriter, line_in
+from staticgraph.backends.source import SourceWriter, comment, line_in
 from staticgraph.failures import raise_explained
 from staticgraph.layout import Strides
 from staticgraph.lengths import current_lengths, instruction_is_symbolic
@@ -105,7 +105,7 @@ class _Generator:
         first = step.instructions[0]
         place = first.sources[0].place if first.sources else ""
         if place and place != self.place:
-            self.add(f"# {place}")
+            self.add(comment(place))
             self.place = place
         if step.loop is not None:
             _LoopWriter(self, step, step.loop).write()

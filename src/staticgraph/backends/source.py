@@ -21,6 +21,17 @@ _numbers = count(1)
 _LITERALS = (int, bool, str, type(None))
 
 
+def comment(text: str) -> str:
+    """Return a comment; the end of a line in `text`, such as in a file's name, does not end it.
+
+    Examples
+    --------
+    >>> comment("train.py:3")
+    '# train.py:3'
+    """
+    return f"# {' '.join(text.split())}"
+
+
 class SourceWriter:
     """Collect the lines of a module and what its names stand for.
 

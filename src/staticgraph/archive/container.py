@@ -1,0 +1,221 @@
+"""The file: a zip of one JSON document and of arrays, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common.errors import ArgumentError, OutputError, ProgramFileError
+from common.types import Array
+
+VERSION = 1
+"""Of the format; a change that older readers would misread counts it up."""
+
+_FORMAT = "staticgraph program"
+_DOCUMENT = "program.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of every entry, so that equal programs make equal files."""
+
+_WIDTH = 120
+_ENCODING = "utf-8", "surrogatepass"
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,  # too deep for a recursion, encrypted, or compressed in an unknown way
+    TypeError,
+    ValueError,
+)
+"""What reading bytes that are no program ends with."""
+
+
+class Contents(NamedTuple):
+    """What a file holds.
+
+    Attributes
+    ----------
+    document : mapping
+    arrays : list of ndarray
+        Read-only.
+    library : str
+        The version of the library that wrote it.
+    """
+
+    document: Mapping[str, Any]
+    arrays: list[Array]
+    library: str
+
+
+def checked_path(name: str, path: Any) -> Path:
+    """Return what was passed to the function `name` as a path.
+
+    Raises
+    ------
+    ArgumentError
+        If it is none.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(
+            f"{name}: the path is a {type(path).__name__}",
+            cause="a program is kept in one file",
+            fix=f'name the file first, as in {name}("model.sgp", ...)',
+        )
+    return Path(path)
+
+
+# writing ------------------------------------------------------------------------------------------
+
+
+def write_file(path: Path, document: Mapping[str, Any], arrays: Sequence[Array]) -> None:
+    """Write a document and its arrays; a failure leaves what was there before.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    whole = {
+        **document,
+        "format": _FORMAT,
+        "version": VERSION,
+        "library": _library_version(),
+        "arrays": len(arrays),
+    }
+    text = "\n".join(_lines(whole)) + "\n"
+    with _replacing(path) as name, zipfile.ZipFile(name, "w") as file:
+        entry = zipfile.ZipInfo(_DOCUMENT, _EPOCH)
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        file.writestr(entry, text.encode(*_ENCODING))
+        for number, array in enumerate(arrays):
+            # not compressed: weights hardly shrink, and so they are read at once
+            entry = zipfile.ZipInfo(_array_name(number), _EPOCH)
+            with file.open(entry, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[str]:
+    """Give the name of a new file beside `path`, which it replaces if all goes well."""
+    name = ""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        yield name
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except OSError as error:
+        raise OutputError(
+            f"save_program: cannot write {path}: {error.strerror or error}",
+            cause=f"the folder {path.parent} does not exist or does not allow it, or is full",
+        ) from error
+    finally:
+        if name and os.path.exists(name):
+            os.unlink(name)
+
+
+def _array_name(number: int) -> str:
+    return f"arrays/{number}.npy"
+
+
+def _library_version() -> str:
+    try:
+        return metadata.version("sidebyside")
+    except metadata.PackageNotFoundError:  # run from a source tree
+        return "unknown"
+
+
+def _lines(value: Any, margin: str = "") -> list[str]:
+    """Return JSON as lines: what is short stands on one, keys in order."""
+    line = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    if len(margin) + len(line) <= _WIDTH or not isinstance(value, (dict, list, tuple)):
+        return [margin + line]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    lines = [margin + opening]
+    inner = margin + " "
+    for key, each in sorted(value.items()) if isinstance(value, dict) else enumerate(value):
+        first, *more = _lines(each, inner)
+        if isinstance(value, dict):
+            first = f"{inner}{json.dumps(key, ensure_ascii=False)}: {first.removeprefix(inner)}"
+        lines += [first, *more]
+        lines[-1] += ","
+    lines[-1] = lines[-1].removesuffix(",")
+    return [*lines, margin + closing]
+
+
+# reading ------------------------------------------------------------------------------------------
+
+
+def read_file(path: Path) -> Contents:
+    """Return what is in a file, which runs none of it.
+
+    Raises
+    ------
+    ProgramFileError
+        If there is no such file, or it is damaged, of another kind or of another version.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            document = _read_document(file)
+            arrays = [_read_array(file, _array_name(n)) for n in range(document["arrays"])]
+    except FileNotFoundError:
+        raise ProgramFileError(
+            "there is no such file",
+            cause=f"the working folder is {Path.cwd()}",
+            fix="pass the path that sg.save_program was given",
+        ) from None
+    except OSError as error:
+        raise ProgramFileError(
+            f"it cannot be read: {error.strerror or error}",
+            cause="the file system refused it",
+            fix="pass the path of a file that you may read",
+        ) from error
+    except ProgramFileError:
+        raise
+    except _DAMAGE as error:
+        raise ProgramFileError(
+            f"it is damaged, or holds no program: {error}",
+            cause="a program is a zip of JSON and arrays, each with a checksum",
+            fix="copy the file again, or save the program again with sg.save_program",
+        ) from error
+    return Contents(document, arrays, str(document.get("library", "unknown")))
+
+
+def _read_document(file: zipfile.ZipFile) -> dict[str, Any]:
+    if _DOCUMENT not in file.namelist():
+        raise ValueError(f"it has no {_DOCUMENT}")
+    document = json.loads(file.read(_DOCUMENT).decode(*_ENCODING))
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        raise ValueError(f"its {_DOCUMENT} is of another kind")
+    version = document.get("version")
+    if version != VERSION:
+        raise ProgramFileError(
+            f"it has version {version!r} of the format, and version {VERSION} is known here",
+            cause=f"version {document.get('library')} of the library wrote it",
+            fix="open it with that version, or save the program again with this one",
+        )
+    return document
+
+
+def _read_array(file: zipfile.ZipFile, name: str) -> Array:
+    with file.open(name) as stream:
+        array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+        if stream.read(1):  # which also has the checksum compared
+            raise ValueError(f"{name} is longer than its array")
+    array.flags.writeable = False
+    return array

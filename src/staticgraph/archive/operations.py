@@ -1,0 +1,128 @@
+"""Ops by the name that a file gives them, and whether their attributes fit their operands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from common.op import REGISTRY, Op
+from common.types import TensorType
+from staticgraph.control.conditional import SWITCH
+from staticgraph.control.forms import Choice, Loop
+from staticgraph.control.region import Region
+from staticgraph.control.scan import SCAN
+from staticgraph.control.while_loop import WHILE, WHILE_GRADIENT
+from staticgraph.creation import CREATED
+from staticgraph.length_op import LENGTH
+from staticgraph.tuples import ITEM
+
+DECLARED_ONLY: Mapping[str, Op] = {
+    op.name: op for op in (CREATED, ITEM, LENGTH, SCAN, SWITCH, WHILE, WHILE_GRADIENT)
+}
+"""The ops of lowered programs that are not in the library's registry."""
+
+_BOOL = TensorType((), np.bool_)
+
+Types = Sequence[TensorType]
+
+
+def find_op(name: str) -> Op | None:
+    """Return the op that is called `name` in files, or None."""
+    return DECLARED_ONLY.get(name) or REGISTRY.get(name)
+
+
+def regions_in(attrs: Mapping[str, Any]) -> Iterator[Region]:
+    """Yield the regions among attributes."""
+    for value in attrs.values():
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, Region):
+                yield each
+
+
+def attributes_fit(op: Op, types: Types, attrs: Mapping[str, Any]) -> bool:
+    """Tell whether what backends take for granted of `op` on operands of `types` holds.
+
+    They trust that a region gets and gives what its op passes on, and that a result exists which is
+    taken out of several, as is so of whatever was declared. The op's rule for types does not look
+    at that.
+    """
+    if op.projection:
+        return 0 <= int(attrs["index"]) < types[0].shape[0]
+    if not any(regions_in(attrs)):
+        return True
+    if op in _BY_OP:
+        return _BY_OP[op](types, **attrs)
+    form = None if op.control is None else op.control(**attrs)
+    if isinstance(form, Choice):
+        return _choice_fits(form, types)
+    return isinstance(form, Loop) and _loop_fits(form, types)
+
+
+def _accepts(region: Region, given: Types, owned: int = 0) -> bool:
+    return region.input_types == tuple(given) and 0 <= region.owned <= owned
+
+
+def _choice_fits(form: Choice, types: Types) -> bool:
+    first = form.branches[0]
+    return all(
+        _accepts(branch, types[1:]) and branch.output_types == first.output_types
+        for branch in form.branches
+    )
+
+
+def _is_count(number: Any) -> bool:
+    return type(number) is int and number >= 0
+
+
+def _loop_fits(form: Loop, types: Types) -> bool:
+    counts = (form.carries, form.sequences, form.length or 0, form.max_steps or 0)
+    if not all(map(_is_count, counts)) or type(form.reverse) is not bool:
+        return False
+    carried, rest = types[: form.carries], types[form.carries :]
+    sequences, outer = rest[: form.sequences], rest[form.sequences :]
+    if len(carried) != form.carries or len(sequences) != form.sequences:
+        return False
+    if any(not each.shape or each.shape[0] != form.length for each in sequences):
+        return False
+    steps = [TensorType(each.shape[1:], each.dtype) for each in sequences]
+    given, body = [*carried, *steps, *outer], form.body
+    if not _accepts(body, given, form.carries):
+        return False
+    if body.output_types[: form.carries] != tuple(carried):
+        return False
+    if form.condition is None:
+        return form.length is not None and form.keep == (True,) * len(body.output_types)
+    return len(body.output_types) == form.carries and _decides(form.condition, given)
+
+
+def _decides(condition: Region, given: Types) -> bool:
+    return _accepts(condition, given) and condition.output_types == (_BOOL,)
+
+
+def _loop_gradient_fits(
+    types: Types,
+    *,
+    condition: Region,
+    body: Region,
+    pullback: Region,
+    carries: int,
+    max_steps: int | None,
+) -> bool:
+    given = types[: len(body.input_types)]
+    results = body.output_types
+    return (
+        _is_count(carries)
+        and _is_count(max_steps or 0)
+        and len(given) >= carries
+        and _decides(condition, given)
+        and _accepts(body, given)
+        and results[:carries] == tuple(given[:carries])
+        and _accepts(pullback, [*types, *results[carries:]])
+        and pullback.output_types == tuple(types[len(given) :])
+    )
+
+
+_BY_OP: Mapping[Op, Callable[..., bool]] = {WHILE_GRADIENT: _loop_gradient_fits}
+"""Ops whose records do not say how they run their regions."""

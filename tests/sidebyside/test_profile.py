@@ -1,0 +1,266 @@
+"""A profile has every operation of a call once, in rows whose parts add up."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from common.errors import ArgumentError, SideBySideError, SymbolicBoolError
+from sidebyside.cli import main
+from sidebyside.profile import ModeProfile, OpProfile, Profile
+from sidebyside.profiling import _summarize, profile
+from sidebyside.timeline import timeline
+from sidebyside.workload import Workload
+from sidebyside.workloads import load
+
+
+def step(xp, w, x):
+    y = xp.tanh(x @ w)
+    return xp.sum(y * y)
+
+
+def inputs(rng, size):
+    return np.ones((3, 2), np.float32), np.ones((4, 3), np.float32)
+
+
+STEP = Workload(step, inputs, wrt=(0,), learning_rate=0.1, name="step")
+
+
+def mode_of(found, name):
+    (mode,) = [each for each in found.modes if each.mode == name]
+    return mode
+
+
+def calls_of(mode):
+    return {row.op: row.calls for row in mode.rows}
+
+
+@pytest.fixture(scope="module")
+def found():
+    return profile(STEP, runs=3)
+
+
+# what is in it ------------------------------------------------------------------------------------
+
+
+def test_dynamic_has_forward_backward_and_update(found):
+    assert calls_of(mode_of(found, "dynamic")) == {
+        "matmul": 1,
+        "tanh": 1,
+        "multiply": 2,  # y * y, and the rate times the gradient
+        "sum": 1,
+        "subtract": 1,
+        "SumBackward0": 1,
+        "MulBackward0": 1,
+        "TanhBackward0": 1,
+        "MatmulBackward0": 1,
+    }
+
+
+def test_static_has_the_instructions_that_the_passes_left(found):
+    from sidebyside.modes.static import build
+
+    executable, _ = build(STEP, STEP.make_inputs(None), backend="numpy")
+    names = [each.op.name for each in executable.program.instructions]
+    assert calls_of(mode_of(found, "static")) == {name: names.count(name) for name in names}
+
+
+def test_operations_and_bytes_of_the_static_mode_are_those_of_the_cost_model(found):
+    rows = {row.op: row for row in mode_of(found, "static").rows}
+    assert rows["matmul"].flops == 2 * (2 * 4 * 3 * 2)  # forward, and by the weight
+    assert rows["matmul"].bytes == 2 * 4 * (12 + 6 + 8)
+    assert rows["tanh"].flops == 0  # a transcendental
+    assert rows["tanh"].bytes == 64  # nothing is fused where instructions run one by one
+    assert all(row.flops is None and row.bytes is None for row in mode_of(found, "dynamic").rows)
+
+
+def test_what_is_not_known_is_left_open():
+    sorted_sum = Workload(lambda xp, x: xp.sum(xp.sort(x)), lambda rng, size: rng.random(9))
+    (static,) = profile(sorted_sum, modes=["static"], runs=1).modes
+    rows = {row.op: row for row in static.rows}
+    assert (rows["sort"].flops, rows["sort"].bytes) == (None, 144)
+    assert rows["sum"].flops == 9
+
+
+def test_rows_are_sorted_and_their_parts_add_up(found):
+    for mode in found.modes:
+        seconds = [row.seconds for row in mode.rows]
+        assert seconds == sorted(seconds, reverse=True)
+        assert mode.seconds == pytest.approx(sum(seconds))
+        assert sum(map(mode.share, mode.rows)) == pytest.approx(1)
+        assert all(row.mean * row.calls == pytest.approx(row.seconds) for row in mode.rows)
+        assert mode.call_seconds > 0
+
+
+def test_a_row_is_the_median_of_the_runs():
+    def run(*seconds):
+        return [OpProfile("add", "", 1, each) for each in seconds]
+
+    (row,) = _summarize([run(1.0, 2.0), run(5.0, 5.0), run(1.0, 3.0)])
+    assert (row.calls, row.seconds, row.mean) == (2, 4.0, 2.0)
+
+
+def test_the_same_operations_as_in_a_timeline():
+    workload = load("seed")
+    found = profile(workload, runs=2)
+    events = timeline(workload)["traceEvents"]
+    names = [e["name"] for e in events if e["ph"] == "X" and e["pid"] == 1]
+    assert calls_of(mode_of(found, "dynamic")) == {name: names.count(name) for name in names}
+
+
+# lines --------------------------------------------------------------------------------------------
+
+
+def test_lines_tell_operations_of_one_name_apart():
+    found = profile(STEP, runs=2, lines=True)
+    first = step.__code__.co_firstlineno
+    dynamic = {(row.op, row.line): row.calls for row in mode_of(found, "dynamic").rows}
+    place = "test_profile.py:{}".format
+    assert dynamic["tanh", place(first + 1)] == 1
+    assert dynamic["TanhBackward0", place(first + 1)] == 1
+    assert dynamic["multiply", place(first + 2)] == 1
+    assert dynamic["SumBackward0", place(first + 2)] == 1
+    assert dynamic["multiply", ""] == 1  # the update stands on no line of the program
+    static = {(row.op, row.line) for row in mode_of(found, "static").rows}
+    assert ("tanh", place(first + 1)) in static
+    assert ("sum", place(first + 2)) in static
+    without = profile(STEP, runs=2)
+    for mode in found.modes:
+        assert sum(row.calls for row in mode.rows) == sum(
+            row.calls for row in mode_of(without, mode.mode).rows
+        )
+
+
+# what is refused ----------------------------------------------------------------------------------
+
+
+def test_a_program_that_static_refuses_has_the_message_in_its_place():
+    found = profile(load("control_flow"), runs=1)
+    refused = mode_of(found, "static")
+    assert "SBS-301" in refused.refusal
+    assert refused.rows == ()
+    assert "static: refused" in str(found)
+    assert mode_of(found, "dynamic").rows
+
+
+def test_static_alone_raises_what_it_refuses():
+    with pytest.raises(SymbolicBoolError):
+        profile(load("control_flow"), modes=["static"], runs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"modes": ["statc"]}, "there is no mode 'statc' to profile; did you mean 'static'?"),
+        ({"modes": ["jax.jit"]}, "there is no mode 'jax.jit' to profile"),
+        ({"runs": 0}, "runs is 0"),
+        ({"runs": 1.5}, "runs is 1.5"),
+        ({"runs": True}, "runs is True"),
+    ],
+)
+def test_wrong_arguments_are_named(options, what):
+    with pytest.raises(ArgumentError) as caught:
+        profile(load("seed"), **options)
+    assert what in caught.value.what
+    assert caught.value.fix
+
+
+def test_a_loss_without_a_gradient_is_refused_as_by_the_tape():
+    lost = Workload(lambda xp, x: xp.sum(xp.ones_like(x)), lambda rng, size: np.ones(3), wrt=(0,))
+    for lines in (False, True):
+        with pytest.raises(SideBySideError) as caught:
+            profile(lost, modes=["dynamic"], runs=1, lines=lines)
+        assert caught.value.id == "SBS-203"
+
+
+# as text and as JSON ------------------------------------------------------------------------------
+
+
+def test_the_table_has_a_line_an_op(found):
+    dynamic, static = found.text(100).split("\n\n")
+    assert dynamic.startswith("step, dynamic: a call takes ")
+    assert dynamic.splitlines()[1].split() == ["op", "calls", "total", "share", "mean"]
+    assert static.splitlines()[1].split()[-3:] == ["FLOPs", "GFLOP/s", "GB/s"]
+    for text, mode in zip((dynamic, static), found.modes, strict=True):
+        assert [line.split()[0] for line in text.splitlines()[3:]] == [r.op for r in mode.rows]
+
+
+def test_a_table_that_is_too_wide_becomes_a_list(found):
+    text = profile(STEP, runs=1, lines=True).text(50)
+    assert max(map(len, text.splitlines())) <= 50
+    assert "  matmul: calls 2, total" in text
+
+
+def test_long_tables_say_what_they_leave_out():
+    rows = tuple(OpProfile(f"op{number}", "", 1, 1e-6) for number in range(30))
+    text = Profile("many", "", 1, False, (ModeProfile("dynamic", rows, 1e-3),)).text()
+    assert len(text.splitlines()) == 3 + 25 + 1
+    assert text.endswith("\nand 5 more, 16.7% of the time")
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*arguments):
+        code = main(["profile", *map(str, arguments)])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def test_the_command_prints_both_modes_and_writes_json(run, tmp_path):
+    code, out, err = run("seed", "--runs", 2, "--json", "a.json")
+    assert (code, err) == (0, "")
+    assert "seed 1, dynamic: a call takes" in out
+    assert "seed 1, static: a call takes" in out
+    data = json.loads((tmp_path / "a.json").read_text())
+    assert (data["workload"], data["size"], data["runs"]) == ("seed", "1", 2)
+    dynamic, static = data["modes"]
+    assert [dynamic["mode"], static["mode"]] == ["dynamic", "static"]
+    assert {row["op"]: row["calls"] for row in static["rows"]} == {"add": 3, "multiply": 1}
+    assert sum(row["share"] for row in static["rows"]) == pytest.approx(1)
+    assert sum(row["flops"] for row in static["rows"]) == 4
+    assert {row["flops"] for row in dynamic["rows"]} == {None}
+
+
+def test_the_command_takes_size_mode_and_lines(run):
+    code, out, _ = run("chain", "--size", "1,000", "--mode", "static", "--lines", "--runs", 1)
+    assert code == 0
+    assert "chain 1,000, static" in out
+    assert "dynamic" not in out
+    assert "chain.py:17" in out
+
+
+def test_a_refused_program_leaves_the_others_table(run, tmp_path):
+    code, out, _ = run("control_flow", "--runs", 1, "--json", "a.json")
+    assert code == 0
+    assert "control_flow 1,000, static: refused" in out
+    assert "[SBS-301]" in out
+    refused = json.loads((tmp_path / "a.json").read_text())["modes"][1]
+    assert "SBS-301" in refused["refusal"]
+    assert (refused["call_seconds"], refused["rows"]) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["sed"], "there is no builtin workload 'sed'; did you mean 'seed'?"),
+        (["seed", "--mode", "dynamc"], "did you mean 'dynamic'?"),
+        (["seed", "--runs", "0"], "runs is 0"),
+        (["seed", "--json", "nowhere/a.json"], "the folder nowhere does not exist"),
+        (["seed", "--size", "large"], "no inputs of size large"),
+        (["control_flow", "--mode", "static"], "SBS-301"),
+    ],
+)
+def test_what_is_asked_wrongly_is_refused(run, arguments, what):
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.startswith("[SBS-")
+    assert what in err
