@@ -26,7 +26,7 @@ from staticgraph.lower import lower
 from staticgraph.memory import BufferPlan
 from staticgraph.node import Node
 from staticgraph.passes.pipeline import DEFAULT_PASSES, Observer, Pass, PassRecord, run_passes
-from staticgraph.phases import Clock
+from staticgraph.phases import Clock, collector_paused
 from staticgraph.printing import format_program
 from staticgraph.program import Program, Variable
 
@@ -287,18 +287,19 @@ def compile(
     {'double': array([2., 6.], dtype=float32), 'square': array([1., 9.], dtype=float32)}
     """
     clock = Clock()
-    declared = declared_program(outputs, inputs)
-    clock.lap("lower")
-    executable = compile_program(
-        declared,
-        clock,
-        backend=backend,
-        passes=passes,
-        verify=verify,
-        observer=observer,
-        debug=debug,
-        borrow=borrow,
-    )
+    with collector_paused():
+        declared = declared_program(outputs, inputs)
+        clock.lap("lower")
+        executable = compile_program(
+            declared,
+            clock,
+            backend=backend,
+            passes=passes,
+            verify=verify,
+            observer=observer,
+            debug=debug,
+            borrow=borrow,
+        )
     declared.graph.finalize()
     return executable
 

@@ -287,3 +287,19 @@ def test_an_executable_is_freed_at_once():
         assert [each() for each in watched] == [None, None]
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_as_it_was_after_a_build(graph, enabled):
+    seen = []
+    before = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        sg.compile(graph.node("tanh"), ["x"], observer=lambda _: seen.append(gc.isenabled()))
+        assert gc.isenabled() == enabled
+        assert not any(seen)
+        with pytest.raises(GraphError):
+            sg.compile([1.0])
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any, NamedTuple
 
 from common.types import Shape
 from staticgraph.backends.native.analysis.definitions import (
@@ -70,8 +71,9 @@ def group(results: Sequence[Definition], effects: Sequence[Definition] = ()) -> 
         elif isinstance(definition, Gathered):
             wanted.add(base_of(definition.source))
     wanted |= _between_segments(reachable)
+    explored: dict[Any, _Explored] = {}
     for _ in range(MAX_ROUNDS):
-        grouper = _Grouper(wanted)
+        grouper = _Grouper(wanted, explored)
         for definition in reachable:
             grouper.add(definition)
         more = find_worth_storing(grouper.steps, grouper.available)
@@ -118,9 +120,18 @@ def _between_segments(reachable: Sequence[Definition]) -> set[Definition]:
     return crossing
 
 
+class _Explored(NamedTuple):
+    """What was found below a root, and which values were in memory then, of those it met."""
+
+    nodes: list[Node]
+    leaves: list[Node]
+    met: dict[Definition, bool]
+
+
 class _Grouper:
-    def __init__(self, wanted: set[Definition]) -> None:
+    def __init__(self, wanted: set[Definition], explored: dict[Any, _Explored]) -> None:
         self.wanted = wanted
+        self.explored = explored
         self.steps: list[Step] = []
         self.available: set[Definition] = set()
         self.index: dict[Definition, int] = {}
@@ -156,10 +167,6 @@ class _Grouper:
         if len(roots) == 1 and roots[0].definition is definition:
             self._root_in[definition] = (placed[0], roots[0])
 
-    def is_leaf(self, definition: Definition, _: Position) -> bool:
-        """Tell whether a value is in memory."""
-        return definition in self.available
-
     def _place(self, root: Root) -> Kernel:
         while True:
             try:
@@ -179,13 +186,30 @@ class _Grouper:
         return kernel
 
     def _explore(self, root: Root) -> None:
-        parts = explore(root.extents, [root.place], self.is_leaf)
+        """Find what a root is made of, or find it again from the round before."""
+        key = (root.definition, root.start, root.extents)
+        found = self.explored.get(key)
+        if found is None or any(
+            (definition in self.available) != there for definition, there in found.met.items()
+        ):
+            found = self.explored[key] = self._explored(root)
+        root.nodes, root.leaves = found.nodes, found.leaves
+
+    def _explored(self, root: Root) -> _Explored:
+        met: dict[Definition, bool] = {}
+
+        def is_leaf(definition: Definition, _: Position) -> bool:
+            there = met[definition] = definition in self.available
+            return there
+
+        parts = explore(root.extents, [root.place], is_leaf)
         known: dict[tuple[int, Position], Node] = {}
         for part in parts:
             for node in part.nodes:
                 known.setdefault((id(node.definition), node.position), node)
-        root.nodes = list(known.values())
-        root.leaves = [n for n in root.nodes if n.leaf and not isinstance(n.definition, Uniform)]
+        nodes = list(known.values())
+        leaves = [n for n in nodes if n.leaf and not isinstance(n.definition, Uniform)]
+        return _Explored(nodes, leaves, met)
 
     def _kernel_for(self, root: Root) -> Kernel:
         read = [leaf.definition for leaf in root.leaves] + gathered_from(root)
