@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from staticgraph.backends.native.analysis import packing
+from staticgraph.backends.native.analysis import packing, planning
 from staticgraph.backends.native.analysis.packing import Life, Room, pack
 from staticgraph.memory import ALIGNMENT
 
@@ -76,6 +76,28 @@ def test_a_result_holds_other_values_until_it_is_written():
     wanted = np.tanh(np.tanh(x @ x) @ x) @ w
     for _ in range(3):
         np.testing.assert_allclose(run(x, w), wanted, rtol=0, atol=1e-3)
+
+
+def test_many_results_do_not_slow_the_plan_down():
+    """A place is looked for in the largest of them alone."""
+
+    def build():
+        x = sg.placeholder("x", (8, 8))
+        results, last = [], x
+        for _ in range(60):
+            last = sg.tanh(last @ x)
+            results.append(last @ x)
+        return results, [x]
+
+    run = compiled(build)
+    used = {place.slot for place in run.plan.locations.values() if place.offset}
+    rooms = used - {run.plan.arena_slot}
+    assert len(rooms) <= planning.MOST_ROOMS
+    x = np.random.default_rng(0).standard_normal((8, 8), dtype="float32") / 4
+    last = x
+    for found in run(x):
+        last = np.tanh(last @ x)
+        np.testing.assert_allclose(found, last @ x, rtol=1e-3, atol=1e-5)
 
 
 def test_what_a_step_of_numpys_reads_may_be_in_a_result():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from heapq import nlargest
 
 from staticgraph.backends.native.analysis.control import Controlled, scratch_sizes
 from staticgraph.backends.native.analysis.definitions import (
@@ -30,6 +31,9 @@ from staticgraph.memory import BufferPlan
 from staticgraph.memory import Step as PlannedStep
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from staticgraph.program import Instruction, Program, Value
+
+MOST_ROOMS = 16
+"""So many results, the largest ones, hold other values: a place is looked for in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,7 @@ class _Layout:
                 places = self.scratch[step.definition] = []
                 for size in scratch_sizes(step.definition):
                     wanted.append((Life(size, number, number), places.append))
+        spare = nlargest(MOST_ROOMS, spare, key=lambda each: each.nbytes)
         rooms = [Room(each.nbytes, self.first.get(each, 0)) for each in spare]
         lives = [life for life, _ in wanted]
         found, self.arena_bytes = pack(lives, rooms)
