@@ -1,8 +1,8 @@
 """Run an operation now and record it: the hot path, and nothing else.
 
-Operations of one and of two operands have an entry of fixed arity, made once an op: to find them in
-``*args, **kwargs`` would cost more than everything else here together. What is passed beyond them is
-collected for nothing but to be refused.
+Operations of one and of two operands have an entry of fixed arity, made once an op: to find
+operands in ``*args, **kwargs`` would cost more than everything else here together. What is passed
+beyond them is collected for nothing but to be refused.
 """
 
 from __future__ import annotations
