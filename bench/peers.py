@@ -78,7 +78,7 @@ class Row:
         self.peak = {}
         with tempfile.TemporaryDirectory() as cache:
             # as on any machine: modules are not compiled anew in every process
-            variables = {"PYTHONDONTWRITEBYTECODE": ""}
+            variables = {"PYTHONDONTWRITEBYTECODE": "", "TF_CPP_MIN_LOG_LEVEL": "2"}
             self._measure(peers, {"SIDEBYSIDE_CACHE": str(Path(cache) / "cache"), **variables})
 
     def _measure(self, peers, environment):

