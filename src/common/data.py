@@ -27,10 +27,11 @@ def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
     DTypeError
         If it is not made of them, not rectangular, or has elements that are masked.
     """
-    if masked_elements(data):
+    hidden = masked_elements(data)
+    if hidden:
         raise DTypeError(
             f"no {becomes} can be made of this {type(data).__name__}: "
-            f"{masked_elements(data)} of its elements are masked",
+            f"{hidden} of its elements are masked",
             cause="a mask has no counterpart here, and what is under it would count",
             fix="pass x.filled(value), and the mask as an array of its own",
         )
@@ -61,7 +62,11 @@ def masked_elements(data: Any) -> int:
     if masked is None:
         return 0
     if isinstance(data, (list, tuple)):
-        return sum([masked_elements(each) for each in data]) if has_dtype(data) else 0
+        # looking at each kind of element once costs a long list of numbers nothing
+        kinds = (list, tuple, masked.MaskedArray)
+        if not any(issubclass(kind, kinds) for kind in set(map(type, data))):
+            return 0
+        return sum([masked_elements(each) for each in data])
     if not isinstance(data, masked.MaskedArray):
         return 0
     return int(np.count_nonzero(masked.getmaskarray(data)))

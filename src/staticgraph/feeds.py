@@ -113,10 +113,10 @@ def _convert(feed: Feed, value: Any) -> Array | _Problem:
     weak = isinstance(value, (int, float, complex, list, tuple)) and not isinstance(
         value, np.generic
     )
-    if masked_elements(value):
+    hidden = masked_elements(value)
+    if hidden:
         return _Problem(
-            f"{feed.name!r} is {declared}, and {masked_elements(value)} of the elements that were "
-            "fed are masked",
+            f"{feed.name!r} is {declared}, and {hidden} of the elements that were fed are masked",
             f"feed {feed.name}.filled(value), and the mask as an input of its own",
             feed,
         )

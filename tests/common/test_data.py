@@ -35,7 +35,11 @@ DOORS = {
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("data", [MASKED, [MASKED, MASKED]], ids=["array", "list of them"])
+@pytest.mark.parametrize(
+    "data",
+    [MASKED, [MASKED, MASKED], ([MASKED], (np.ones(3),)), [np.ones(3), MASKED]],
+    ids=["array", "list of them", "nested", "beside another"],
+)
 def test_a_mask_is_not_lost(door, data):
     with pytest.raises(DTypeError, match="of its elements are masked") as error:
         DOORS[door](data)

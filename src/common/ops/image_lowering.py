@@ -29,6 +29,8 @@ from common.types import Array, Shape, TensorType
 
 WINDOW_BYTES = 1 << 19
 """Windows that are copied, since BLAS cannot read them, are copied for so many images at a time."""
+MOST_PARTS = 16
+"""More products than that of one convolution take longer to build than their copies are worth."""
 LEAST_LINE = 8
 """Pixels of a line that fill a vector, so that windows are read where they are."""
 
@@ -111,7 +113,7 @@ def _few_images(geometry: Geometry, itemsize: int, most: int | None) -> list[sli
     if most is None or not images:
         return [slice(0, images)]
     nbytes = images * geometry.groups * geometry.depth * prod(geometry.out) * itemsize
-    parts = max(min(-(-nbytes // most), images), 1)
+    parts = max(min(-(-nbytes // most), images, MOST_PARTS), 1)
     even = [n for n in range(parts, 2 * parts + 1) if images % n == 0]
     few = -(-images // (even[0] if even else parts))
     return [slice(at, min(at + few, images)) for at in range(0, images, few)]

@@ -22,7 +22,7 @@ from staticgraph.backends.native.analysis.roots import Call
 from staticgraph.backends.native.analysis.selections import Gathered, Scattered
 from staticgraph.backends.native.emit.segments import is_left_to_blas, is_shared, needs_blas_alone
 from staticgraph.backends.native.emit.slots import first_inner_constant
-from staticgraph.backends.native.run.cache import read_entry, write_entry
+from staticgraph.backends.native.run.cache import cache_folder, read_entry, write_entry
 from staticgraph.backends.native.run.entry import Signature
 from staticgraph.backends.native.run.fingerprint import fingerprint
 from staticgraph.program import Program
@@ -160,5 +160,7 @@ def find_image(program: Program) -> tuple[Image, bytes] | None:
 
 
 def _name(program: Program) -> str | None:
+    if cache_folder() is None:
+        return None
     found = fingerprint(program)
     return None if found is None else f"{found}.image"
