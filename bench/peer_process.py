@@ -14,10 +14,10 @@ import traceback
 
 import numpy as np
 
-from common.tree import flatten, unflatten
+from oplibrary.core.tree import flatten, unflatten
 from sidebyside.modes.static import make_mode
 from sidebyside.modes.tape import numbers
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 USING_CACHE = make_mode(
     "static:native", "machine code, kept on disk", exact=False, fresh=False, backend="native"
@@ -155,7 +155,7 @@ class _Server:
 
     def warm_up(self):
         """Call until it is warm; return the ns of a call."""
-        from sidebyside.measure import calibrate_clock, warm_up
+        from sidebyside.measuring.clock import calibrate_clock, warm_up
 
         gc.collect()
         gc.freeze()
@@ -165,7 +165,7 @@ class _Server:
 
     def sample(self, calls):
         """Return the ns of a call over a batch, after one that wakes what fell asleep."""
-        from sidebyside.measure import take_sample
+        from sidebyside.measuring.clock import take_sample
 
         self.prepared.run()
         return take_sample(self.prepared.run, calls, self.clock)
@@ -177,7 +177,7 @@ class _Server:
     def peak_bytes(self):
         """Return the most bytes of arrays during a call, beside the inputs; None if unknown."""
         if self.mode.counts_memory:
-            from sidebyside.memory import measure_memory
+            from sidebyside.measuring.memory import measure_memory
 
             gc.enable()
             return measure_memory(lambda: self.mode.prepare(self.workload, self.inputs).run).peak

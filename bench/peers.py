@@ -18,10 +18,10 @@ import numpy as np
 
 from bench.loops import scanned, scanned_gradients, while_loop
 from bench.peer_process import PeerError, PeerProcess
-from sidebyside.equivalence import check_agreement
-from sidebyside.measure import thread_count
+from sidebyside.measuring.agreement import check_agreement
+from sidebyside.measuring.clock import thread_count
 from sidebyside.modes import is_installed
-from sidebyside.workloads import load
+from sidebyside.workloads.builtin import load
 
 OURS = "static:native"
 PEERS = ("jax.jit", "torch.compile", "tf.function", "tf.function:xla", "pytensor", "onnxruntime")

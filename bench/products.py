@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 
 def product(xp, x, y):

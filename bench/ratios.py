@@ -20,10 +20,10 @@ import staticgraph as sg
 from bench import products
 from bench.peer_process import PeerProcess
 from bench.programs import layers, small_ops, unlike_ops
-from sidebyside.measure import collector_at_rest, measure, thread_count
+from oplibrary.machine.cache import bypassed
+from sidebyside.measuring.clock import collector_at_rest, measure, thread_count
 from sidebyside.modes import find_mode, is_installed
-from sidebyside.workloads import load
-from staticgraph.backends.native.run.cache import bypassed
+from sidebyside.workloads.builtin import load
 
 
 @dataclass(frozen=True)

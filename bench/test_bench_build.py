@@ -3,7 +3,7 @@
 import pytest
 
 from sidebyside.modes import find_mode
-from sidebyside.workloads import BUILTIN, load
+from sidebyside.workloads.builtin import BUILTIN, load
 
 PROGRAMS = tuple(name for name in BUILTIN if not load(name).dynamic_only)
 

@@ -4,10 +4,10 @@ from importlib.util import find_spec
 
 import pytest
 
-from sidebyside.measure import environment
+from sidebyside.measuring.clock import environment
 from sidebyside.modes import find_mode
-from sidebyside.workload import size_label
-from sidebyside.workloads import BUILTIN, load
+from sidebyside.workloads.builtin import BUILTIN, load
+from sidebyside.workloads.workload import size_label
 
 MODES = ("dynamic", "static", *(["static:native"] if find_spec("llvmlite") else []))
 

@@ -358,7 +358,7 @@ def retraced():
 
 @example("SBS-318")
 def saved():
-    from common.op import Kind, Op
+    from oplibrary.core.op import Kind, Op
 
     cube = Op(name="cube", kind=Kind.OPAQUE, arity=1, kernel=lambda x: x**3, infer=lambda x: x)
     with sg.Graph():
@@ -382,7 +382,7 @@ def output():
 
 @example("SBS-403")
 def disagreement():
-    from sidebyside.equivalence import check_agreement
+    from sidebyside.measuring.agreement import check_agreement
 
     static, dynamic = [np.float32([1.0, 2.0])], [np.float32([1.0, 2.0000002])]
     check_agreement(static, dynamic, pair="static and dynamic", tolerance=None)
@@ -390,6 +390,6 @@ def disagreement():
 
 @example("SBS-404", without=("sklearn", "sklearn.datasets"))
 def missing_package():
-    from sidebyside.datasets import digits
+    from sidebyside.workloads.datasets import digits
 
     digits()

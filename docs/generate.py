@@ -18,15 +18,15 @@ from unittest.mock import patch
 
 import numpy as np
 
-import common.functional
-import common.ops  # noqa: F401  fills the registry
 import dyngraph
+import oplibrary.functional
+import oplibrary.ops  # noqa: F401  fills the registry
 import sidebyside
-import sidebyside.datasets
+import sidebyside.workloads.datasets
 import staticgraph
-from common.errors import Message, catalogue
-from common.op import FUNCTIONS, REGISTRY, Kind
-from common.ops.creation import CREATION
+from oplibrary.core.op import FUNCTIONS, REGISTRY, Kind
+from oplibrary.messages.errors import Message, catalogue
+from oplibrary.ops.creation import CREATION
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -59,7 +59,7 @@ def op_page() -> str:
     ops = [op for op in REGISTRY.values() if not op.name.startswith("_")]
     lines = [
         "# Ops\n",
-        f"{len(ops)} ops, each one record in `src/common/ops/`, run by both executors. The names "
+        f"{len(ops)} ops, each one record in `src/common/oplibrary/ops/`, run by both executors. The names "
         "are the array API standard's; PyTorch's spellings are aliases.\n",
     ]
     for kind in Kind:
@@ -94,9 +94,9 @@ def error_page() -> str:
         "# Errors\n",
         "Every error and warning that the library gives on purpose has an id that never changes. A "
         "message shows the user's own line with a caret under the expression, why it happened, and "
-        "what to write instead. All errors derive from `common.errors.SideBySideError`, and from "
-        "the built-in exception that a program would expect. The same mistake has the same id in "
-        "both modes.\n",
+        "what to write instead. All errors derive from "
+        "`oplibrary.messages.errors.SideBySideError`, and from the built-in exception that a "
+        "program would expect. The same mistake has the same id in both modes.\n",
         "A program that an error ends shows the user's own frames only. With "
         "`SIDEBYSIDE_ERRORS=full` in the environment it shows the inside as well: the library's "
         "frames, and the exception that the error stands for.\n",
@@ -206,7 +206,7 @@ def run_example(id: str) -> tuple[str, str]:
     linecache.cache[FILE] = (len(program), None, program.splitlines(True), FILE)
     names = {"np": np, "dg": dyngraph, "sg": staticgraph, "sbs": sidebyside, "print": silent}
     hidden = dict.fromkeys(example.without)
-    sidebyside.datasets.digits.cache_clear()  # it must look for its package again
+    sidebyside.workloads.datasets.digits.cache_clear()  # it must look for its package again
     with warnings.catch_warnings(record=True) as given, patch.dict(sys.modules, hidden):
         warnings.simplefilter("always")
         try:

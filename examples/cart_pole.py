@@ -13,7 +13,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.flexibility import Program
+from sidebyside.studies.flexibility import Program
 
 HIDDEN = 16
 LONGEST = 200

@@ -17,8 +17,8 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.datasets import breast_cancer
-from sidebyside.flexibility import Program
+from sidebyside.studies.flexibility import Program
+from sidebyside.workloads.datasets import breast_cancer
 
 DEPTH = 8
 BROKEN = 5

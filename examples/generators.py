@@ -15,8 +15,8 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.datasets import text
-from sidebyside.flexibility import Program
+from sidebyside.studies.flexibility import Program
+from sidebyside.workloads.datasets import text
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 

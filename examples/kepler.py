@@ -14,7 +14,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.flexibility import Program
+from sidebyside.studies.flexibility import Program
 
 ORBITS = {
     "Venus": 0.00677,

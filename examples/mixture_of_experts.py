@@ -12,8 +12,8 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.datasets import digits
-from sidebyside.flexibility import Program
+from sidebyside.studies.flexibility import Program
+from sidebyside.workloads.datasets import digits
 
 EXPERTS = 4
 WIDTH = 16

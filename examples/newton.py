@@ -12,7 +12,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.flexibility import Program
+from sidebyside.studies.flexibility import Program
 
 DECADES = np.arange(16.0)
 POPULATION = np.array(

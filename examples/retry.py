@@ -13,8 +13,8 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.datasets import diabetes
-from sidebyside.flexibility import Program
+from sidebyside.studies.flexibility import Program
+from sidebyside.workloads.datasets import diabetes
 
 
 class Diverged(ArithmeticError):

@@ -15,7 +15,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.flexibility import Program
+from sidebyside.studies.flexibility import Program
 
 OPERATORS = ("**", "*", "/", "%", "+", "-", "<<", "&", "^", "|")
 WIDTH = 6

@@ -21,7 +21,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.flexibility import Program
+from sidebyside.studies.flexibility import Program
 
 MODULES = (bisect, fnmatch, heapq, textwrap)
 KINDS = sorted(

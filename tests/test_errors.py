@@ -17,7 +17,9 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from common.errors import (
+from oplibrary.core.op import REGISTRY
+from oplibrary.core.types import TensorType
+from oplibrary.messages.errors import (
     NotDifferentiableError,
     RetraceWarning,
     ShapeError,
@@ -25,9 +27,7 @@ from common.errors import (
     catalogue,
     warn,
 )
-from common.op import REGISTRY
-from common.source import Source, defined_at, is_users_file, source_of, user_place
-from common.types import TensorType
+from oplibrary.messages.source import Source, defined_at, is_users_file, source_of, user_place
 
 ROOT = Path(__file__).parent.parent
 
@@ -233,19 +233,19 @@ def failing_static():
 def test_full_shows_the_inside(call, monkeypatch):
     brief = message(call)
     assert "inside:" not in brief
-    assert not re.search(r"(common|dyngraph|staticgraph)/", brief)
+    assert not re.search(r"(oplibrary|dyngraph|staticgraph)/", brief)
     monkeypatch.setenv("SIDEBYSIDE_ERRORS", "full")
     full = message(call)
     assert full.startswith(brief)
     assert "\n  inside:\n" in full
-    assert re.search(r"\n    common/rules.py:\d+, in infer: ", full)
+    assert re.search(r"\n    oplibrary/core/rules.py:\d+, in infer: ", full)
 
 
 def test_full_shows_the_exception_that_an_error_stands_for(monkeypatch):
     monkeypatch.setenv("SIDEBYSIDE_ERRORS", "full")
     text = message(failing)
     assert "    caused by ValueError: operands could not be broadcast together" in text
-    assert re.search(r"\n      dyngraph/apply.py:\d+, in apply: result = kernel\(", text)
+    assert re.search(r"\n      dyngraph/engine/apply.py:\d+, in apply: result = kernel\(", text)
 
 
 SCRIPT = """
@@ -268,7 +268,8 @@ def test_a_program_ends_with_the_users_frames_only(tmp_path):
     assert "KeyError: 'no such key'" in brief
     assert "in model" in brief and "in <module>" in brief
     assert str(ROOT / "src") not in brief and "ValueError" not in brief
-    assert brief.rstrip().split("\n")[-5].startswith("common.errors.ShapeError: [SBS-101] add")
+    name = "oplibrary.messages.errors.ShapeError"
+    assert brief.rstrip().split("\n")[-5].startswith(f"{name}: [SBS-101] add")
     _, full = run_file(path, SIDEBYSIDE_ERRORS="full")
     assert str(ROOT / "src") in full
     assert "inside:" in full and "caused by ValueError" in full

@@ -15,7 +15,9 @@ import pytest
 import dyngraph as dg
 import sidebyside as sbs
 import staticgraph as sg
-from common.errors import (
+from oplibrary.core.op import REGISTRY
+from oplibrary.core.types import TensorType
+from oplibrary.messages.errors import (
     AnomalyError,
     BakedValueWarning,
     BranchTypeError,
@@ -40,13 +42,11 @@ from common.errors import (
     UnusedInputError,
     UnusedInputWarning,
 )
-from common.op import REGISTRY
-from common.types import TensorType
-from sidebyside import verdict
-from sidebyside.comparison import Cell, Row
-from sidebyside.equivalence import Difference, check_agreement
-from sidebyside.regime import Regime
-from sidebyside.statistics import CONFIDENCE, BreakEven, Estimate
+from sidebyside.measuring.agreement import Difference, check_agreement
+from sidebyside.measuring.bottleneck import Regime
+from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
+from sidebyside.results import verdict
+from sidebyside.results.comparison import Cell, Row
 
 ONES = np.ones(3, "float32")
 BACKENDS = ("interpret", "numpy")

@@ -19,17 +19,16 @@ import math as _math
 
 import numpy as _numpy
 
-from common.namespace_info import NamespaceInfo as _NamespaceInfo
-from common.types import TensorType
-from dyngraph import inplace as _inplace
-from dyngraph.checkpoint import checkpoint
-from dyngraph.control import cond, fori_loop, map, scan, switch, while_loop
-from dyngraph.data import as_tensor, from_dlpack, from_numpy, tensor
-from dyngraph.engine import backward
-from dyngraph.function import Function
-from dyngraph.functional import grad, hessian, jacobian, jvp, value_and_grad, vjp
-from dyngraph.gradcheck import gradcheck, gradgradcheck
-from dyngraph.mode import (
+from dyngraph.engine import inplace as _inplace
+from dyngraph.engine.backward import backward
+from dyngraph.engine.namespace import NAMESPACE as _NAMESPACE
+from dyngraph.functions.checkpoint import checkpoint
+from dyngraph.functions.control import cond, fori_loop, map, scan, switch, while_loop
+from dyngraph.functions.custom_function import Function
+from dyngraph.functions.gradcheck import gradcheck, gradgradcheck
+from dyngraph.functions.transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
+from dyngraph.random import manual_seed, rand, randn, randperm
+from dyngraph.tape.mode import (
     detect_anomaly,
     enable_grad,
     inference_mode,
@@ -37,9 +36,13 @@ from dyngraph.mode import (
     no_grad,
     set_grad_enabled,
 )
-from dyngraph.namespace import NAMESPACE as _NAMESPACE
-from dyngraph.random import manual_seed, rand, randn, randperm
-from dyngraph.tensor import Tensor
+from dyngraph.tensors.data import as_tensor, from_dlpack, from_numpy, tensor
+from dyngraph.tensors.tensor import Tensor
+from oplibrary.core.types import TensorType
+from oplibrary.executors.namespace_info import NamespaceInfo as _NamespaceInfo
+from oplibrary.messages.source import enter_package as _enter_package
+
+_enter_package(__file__)
 
 asarray = as_tensor
 globals().update(_NAMESPACE)

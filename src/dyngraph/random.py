@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.ops.arguments import normalize_shape, require_int
-from common.types import DEFAULT_DTYPE, Array
-from dyngraph.namespace import NAMESPACE
-from dyngraph.tensor import Tensor
+from dyngraph.engine.namespace import NAMESPACE
+from dyngraph.tensors.tensor import Tensor
+from oplibrary.core.types import DEFAULT_DTYPE, Array
+from oplibrary.ops.arguments import normalize_shape, require_int
 
 
 class _Generator(threading.local):

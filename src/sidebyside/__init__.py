@@ -17,14 +17,17 @@ Examples
 
 from __future__ import annotations
 
-from sidebyside.compare import compare
-from sidebyside.comparison import Cell, Comparison, Row
-from sidebyside.finding import find_workload, find_workloads
+from oplibrary.messages.source import enter_package
 from sidebyside.modes import MODES, find_mode
-from sidebyside.table import Table, measure_table
-from sidebyside.training import compare_training, train
-from sidebyside.workload import Splits, Training, Workload
-from sidebyside.workloads import BUILTIN
+from sidebyside.results.comparison import Cell, Comparison, Row
+from sidebyside.studies.compare import compare
+from sidebyside.studies.table import Table, measure_table
+from sidebyside.studies.training import compare_training, train
+from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.loading import find_workload, find_workloads
+from sidebyside.workloads.workload import Splits, Training, Workload
+
+enter_package(__file__, "workloads/builtin")
 
 __version__ = "0.1.0"
 

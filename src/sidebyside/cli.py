@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.errors import ArgumentError, OutOfMemoryError, SideBySideError
-from common.source import is_our_file
-from sidebyside.callers import Callers, callers, forget_callers
-from sidebyside.memory import memory_limit
-from sidebyside.progress import Progress
+from oplibrary.messages.errors import ArgumentError, OutOfMemoryError, SideBySideError
+from oplibrary.messages.source import is_our_file
+from sidebyside.measuring.callers import Callers, callers, forget_callers
+from sidebyside.measuring.memory import memory_limit
 from sidebyside.report.box import as_ascii
-from sidebyside.workload import Workload
+from sidebyside.report.progress import Progress
+from sidebyside.workloads.workload import Workload
 
 OK, FAILED, REFUSED, SLOWER, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -230,7 +230,7 @@ def _add_flexibility(commands: Any) -> None:
 
 def table_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside table``."""
-    from sidebyside.table import BUDGET, measure_table
+    from sidebyside.studies.table import BUDGET, measure_table
 
     _check_outputs(options.json, options.html)
     with Progress(sys.stderr) as progress:
@@ -246,7 +246,7 @@ def table_command(options: argparse.Namespace) -> int:
 
 def compare_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside compare``."""
-    from sidebyside.compare import compare
+    from sidebyside.studies.compare import compare
 
     _check_outputs(options.json, options.csv, options.html)
     if options.fail_above is not None and not options.fail_above > 0:
@@ -286,7 +286,7 @@ def compare_command(options: argparse.Namespace) -> int:
 
 def show_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside show``."""
-    from sidebyside import show
+    from sidebyside.drawing import show
     from sidebyside.report.writing import write_whole
 
     make = None if options.output is None else show.format_of(options.output)
@@ -307,8 +307,8 @@ def show_command(options: argparse.Namespace) -> int:
 
 def trace_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside trace``."""
+    from sidebyside.drawing.timeline import timeline_json
     from sidebyside.report.writing import write_whole
-    from sidebyside.timeline import timeline_json
 
     _check_outputs(options.output)
     workload = _only(options.workload, _find(options.workload))
@@ -320,7 +320,7 @@ def trace_command(options: argparse.Namespace) -> int:
 
 def profile_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside profile``."""
-    from sidebyside.profiling import MODES, RUNS, profile
+    from sidebyside.studies.profiling import MODES, RUNS, profile
 
     _check_outputs(options.json)
     found = profile(
@@ -338,7 +338,7 @@ def profile_command(options: argparse.Namespace) -> int:
 
 def flexibility_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside flexibility``."""
-    from sidebyside.flexibility import measure_flexibility
+    from sidebyside.studies.flexibility import measure_flexibility
 
     _check_outputs(options.json)
     with Progress(sys.stderr) as progress:
@@ -358,8 +358,8 @@ def flexibility_command(options: argparse.Namespace) -> int:
 def list_all(options: argparse.Namespace) -> int:
     """Run ``sidebyside list``."""
     from sidebyside.modes import MODES, is_installed
-    from sidebyside.workload import size_label
-    from sidebyside.workloads import BUILTIN, load
+    from sidebyside.workloads.builtin import BUILTIN, load
+    from sidebyside.workloads.workload import size_label
 
     lines = ["workloads"]
     for name in BUILTIN:
@@ -392,7 +392,7 @@ def parse_size(text: str) -> Any:
 
 
 def _find(reference: str) -> tuple[Workload, ...]:
-    from sidebyside.finding import find_workloads
+    from sidebyside.workloads.loading import find_workloads
 
     return find_workloads(reference)
 

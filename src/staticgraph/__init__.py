@@ -23,32 +23,35 @@ from typing import Any as _Any
 
 import numpy as _numpy
 
-from common.errors import BakedValueWarning, RetraceWarning
-from common.namespace_info import NamespaceInfo as _NamespaceInfo
-from common.types import TensorType
+from oplibrary.core.types import TensorType
+from oplibrary.executors.namespace_info import NamespaceInfo as _NamespaceInfo
+from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
+from oplibrary.messages.source import enter_package as _enter_package
 from staticgraph.archive import open_program, save_program
-from staticgraph.autodiff import gradients
-from staticgraph.build import assign, constant, group, placeholder, stop_gradient, variable
+from staticgraph.compiler.executable import Executable, compile
+from staticgraph.compiler.session import Session
 from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
-from staticgraph.cost import Cost
+from staticgraph.cost.cost import Cost
 from staticgraph.debugging import DebugExecutable, Frame, PassCheck, check_passes
-from staticgraph.derivatives import grad, jvp, value_and_grad, vjp
-from staticgraph.dimension import Dim, dim
-from staticgraph.drawing import to_dot, to_graphml, to_json, to_mermaid, to_svg
-from staticgraph.executable import Executable, compile
-from staticgraph.explanation import Explanation
-from staticgraph.function import StaticFunction, function
-from staticgraph.graph import Graph, current_graph
-from staticgraph.lower import lower
-from staticgraph.namespace import asarray
-from staticgraph.namespace import lookup as _lookup
-from staticgraph.namespace import names as _names
-from staticgraph.node import Node
+from staticgraph.declare.autodiff import gradients
+from staticgraph.declare.build import assign, constant, group, placeholder, stop_gradient, variable
+from staticgraph.declare.derivatives import grad, jvp, value_and_grad, vjp
+from staticgraph.declare.lower import lower
+from staticgraph.declare.namespace import asarray
+from staticgraph.declare.namespace import lookup as _lookup
+from staticgraph.declare.namespace import names as _names
+from staticgraph.graph.dimension import Dim, dim
+from staticgraph.graph.graph import Graph, current_graph
+from staticgraph.graph.node import Node
 from staticgraph.passes.pipeline import DEFAULT_PASSES, without
-from staticgraph.printing import format_program, graph_text
-from staticgraph.program import Instruction, Program, Value, Variable
-from staticgraph.session import Session
-from staticgraph.trace import trace
+from staticgraph.program.program import Instruction, Program, Value, Variable
+from staticgraph.show.drawing import to_dot, to_graphml, to_json, to_mermaid, to_svg
+from staticgraph.show.printing import format_program, graph_text
+from staticgraph.tracing.explanation import Explanation
+from staticgraph.tracing.function import StaticFunction, function
+from staticgraph.tracing.trace import trace
+
+_enter_package(__file__)
 
 float32, float64 = _numpy.dtype("float32"), _numpy.dtype("float64")
 complex64, complex128 = _numpy.dtype("complex64"), _numpy.dtype("complex128")

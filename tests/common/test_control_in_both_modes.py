@@ -7,8 +7,8 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from common.errors import ArgumentError, ShapeError
-from common.tree import flatten
+from oplibrary.core.tree import flatten
+from oplibrary.messages.errors import ArgumentError, ShapeError
 
 XS = np.arange(6.0, dtype="float32").reshape(3, 2)
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from common.autodiff import pull_back
-from common.errors import ArgumentError, ShapeError
-from common.op import REGISTRY
-from common.ops.convolution import conv2d
-from common.ops.pooling import avg_pool2d, max_pool2d
-from common.ops.windows import geometry_of
-from common.types import TensorType, type_of
+from oplibrary.core.op import REGISTRY
+from oplibrary.core.types import TensorType, type_of
+from oplibrary.executors.autodiff import pull_back
+from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.ops.convolution import conv2d
+from oplibrary.ops.pooling import avg_pool2d, max_pool2d
+from oplibrary.ops.windows import geometry_of
 
 
 def draw(*shape, dtype="float64", seed=0):

@@ -5,9 +5,9 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from common.errors import ArgumentError, AssertionFailedError, DTypeError
-from common.op import REGISTRY
-from common.ops.effects import assert_, print_
+from oplibrary.core.op import REGISTRY
+from oplibrary.messages.errors import ArgumentError, AssertionFailedError, DTypeError
+from oplibrary.ops.effects import assert_, print_
 from staticgraph.passes import DEFAULT_PASSES, without
 
 BACKENDS = ("interpret", "numpy")

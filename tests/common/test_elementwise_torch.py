@@ -9,14 +9,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import common.ops  # noqa: F401  fills the registry
 import dyngraph as dg
+import oplibrary.ops  # noqa: F401  fills the registry
 import staticgraph as sg
-from common.autodiff import pull_back
-from common.errors import ArgumentError, DTypeError, SideBySideError
-from common.op import FUNCTIONS, REGISTRY
-from common.samples import draw, uniform
-from common.types import type_of
+from oplibrary.core.op import FUNCTIONS, REGISTRY
+from oplibrary.core.samples import draw, uniform
+from oplibrary.core.types import type_of
+from oplibrary.executors.autodiff import pull_back
+from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
 
 inf, nan = np.inf, np.nan
 

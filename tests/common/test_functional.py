@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 
 import dyngraph as dg
-from common.errors import ArgumentError, DTypeError, IndexingError, ShapeError
-from common.functional import (
+from oplibrary.core.op import namespace
+from oplibrary.core.types import type_of
+from oplibrary.functional import (
     batch_norm,
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -20,9 +21,8 @@ from common.functional import (
     scaled_dot_product_attention,
     softmax,
 )
-from common.op import namespace
-from common.ops.random import random_key
-from common.types import type_of
+from oplibrary.messages.errors import ArgumentError, DTypeError, IndexingError, ShapeError
+from oplibrary.ops.random import random_key
 
 
 def draw(*shape, dtype="float64", seed=0):
@@ -49,9 +49,9 @@ def agrees(function, theirs, *arrays, rtol=1e-9):
 
 
 def test_all_are_in_the_namespace():
-    import common.functional
+    import oplibrary.functional
 
-    assert set(common.functional.__all__) <= set(namespace())
+    assert set(oplibrary.functional.__all__) <= set(namespace())
 
 
 # softmax ------------------------------------------------------------------------------------------

@@ -5,19 +5,19 @@ import pytest
 import torch
 
 import dyngraph as dg
-from common.autodiff import pull_back
-from common.errors import (
+from oplibrary.core.op import REGISTRY
+from oplibrary.core.types import TensorType, type_of
+from oplibrary.executors.autodiff import pull_back
+from oplibrary.messages.errors import (
     ArgumentError,
     DataDependentShapeError,
     DTypeError,
     IndexingError,
     ShapeError,
 )
-from common.op import REGISTRY
-from common.ops.gather import embedding, one_hot, scatter_add, take, take_along_axis
-from common.ops.indexing import Slice, basic_index, getitem, set_item
-from common.ops.selection import advanced_index
-from common.types import TensorType, type_of
+from oplibrary.ops.gather import embedding, one_hot, scatter_add, take, take_along_axis
+from oplibrary.ops.indexing import Slice, basic_index, getitem, set_item
+from oplibrary.ops.selection import advanced_index
 
 
 class Key:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from common.autodiff import pull_back
-from common.errors import ArgumentError, DTypeError, ShapeError
-from common.op import REGISTRY
-from common.ops.einsum import einsum
-from common.ops.linalg import dot, linear, matmul, outer, tensordot, vecdot
-from common.types import TensorType, type_of
+from oplibrary.core.op import REGISTRY
+from oplibrary.core.types import TensorType, type_of
+from oplibrary.executors.autodiff import pull_back
+from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
+from oplibrary.ops.einsum import einsum
+from oplibrary.ops.linalg import dot, linear, matmul, outer, tensordot, vecdot
 
 EINSUM = REGISTRY["einsum"]
 

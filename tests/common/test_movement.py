@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-import common.ops as ops
-from common.autodiff import pull_back
-from common.errors import (
+import oplibrary.ops as ops
+from oplibrary.core.op import FUNCTIONS, REGISTRY, Kind, namespace
+from oplibrary.core.types import TensorType, type_of
+from oplibrary.executors.autodiff import pull_back
+from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
     IndexingError,
@@ -16,9 +18,7 @@ from common.errors import (
     ShapeError,
     SideBySideError,
 )
-from common.op import FUNCTIONS, REGISTRY, Kind, namespace
-from common.ops.creation import CREATION
-from common.types import TensorType, type_of
+from oplibrary.ops.creation import CREATION
 
 NAMES = namespace()
 RNG = np.random.default_rng(0)

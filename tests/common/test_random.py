@@ -5,9 +5,10 @@ import threading
 import numpy as np
 import pytest
 
-from common.errors import ArgumentError, DTypeError
-from common.op import namespace
-from common.ops.random import (
+from oplibrary.core.op import namespace
+from oplibrary.core.types import TensorType, type_of
+from oplibrary.messages.errors import ArgumentError, DTypeError
+from oplibrary.ops.random import (
     bernoulli,
     normal,
     permutation,
@@ -17,7 +18,6 @@ from common.ops.random import (
     random_split,
     uniform,
 )
-from common.types import TensorType, type_of
 
 KEY = random_key(0)
 DRAWS = {
@@ -36,7 +36,7 @@ def test_names_do_not_collide():
     for name in DRAWS:
         assert name in names
     assert "random_key" in names
-    assert names["split"].__module__ != "common.ops.random"
+    assert names["split"].__module__ != "oplibrary.ops.random"
 
 
 @pytest.mark.parametrize("name", DRAWS)

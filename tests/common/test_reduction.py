@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-import common.ops
-from common.autodiff import pull_back
-from common.errors import (
+import oplibrary.ops
+from oplibrary.core.op import EXECUTORS, REGISTRY, namespace
+from oplibrary.core.types import TensorType, type_of
+from oplibrary.executors.autodiff import pull_back
+from oplibrary.messages.errors import (
     ArgumentError,
     DataDependentShapeError,
     DTypeError,
     ShapeError,
     SideBySideError,
 )
-from common.op import EXECUTORS, REGISTRY, namespace
-from common.types import TensorType, type_of
 
 NAMES = namespace()
 
@@ -479,8 +479,8 @@ def test_kernels_write_the_same_bits_into_out(dtype):
 
 
 MODULES = {
-    f"common.{name}"
-    for name in ("rules", "ops.reduction", "ops.statistics", "ops.scan", "ops.sorting")
+    f"oplibrary.{name}"
+    for name in ("core.rules", "ops.reduction", "ops.statistics", "ops.scan", "ops.sorting")
 }
 
 
@@ -627,4 +627,4 @@ def test_infer_knows_shapes_without_values():
     huge = TensorType((10**6, 10**6), "float32")
     assert REGISTRY["mean"].infer(huge, axis=0) == TensorType((10**6,), "float32")
     assert REGISTRY["sort"].infer(huge, axis=0) == huge
-    assert common.ops.reduction.count_reduced((10**6, 10**6), None) == 10**12
+    assert oplibrary.ops.reduction.count_reduced((10**6, 10**6), None) == 10**12

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-import common.ops  # noqa: F401  fills the registry
-from common.autodiff import pull_back
-from common.errors import DataDependentShapeError
-from common.op import REGISTRY, Example, Kind, Op
-from common.samples import draw
-from common.types import TensorType, type_of
+import oplibrary.ops  # noqa: F401  fills the registry
+from oplibrary.core.op import REGISTRY, Example, Kind, Op
+from oplibrary.core.samples import draw
+from oplibrary.core.types import TensorType, type_of
+from oplibrary.executors.autodiff import pull_back
+from oplibrary.messages.errors import DataDependentShapeError
 
 # executors, once imported, add ops of their own, which their tests cover
-OPS = [op for op in REGISTRY.values() if op.infer.__module__.startswith("common.")]
+OPS = [op for op in REGISTRY.values() if op.infer.__module__.startswith("oplibrary.")]
 CASES = [
     pytest.param(op, example, id=f"{op.name}-{i}")
     for op in OPS
@@ -196,7 +196,7 @@ def random_like(array: Any, rng: np.random.Generator) -> Any:
 
 
 def inner(x: Any, y: Any) -> float:
-    # transposed, not conjugated: see the complex numbers in common/ops/elementwise.py
+    # transposed, not conjugated: see the complex numbers in oplibrary/ops/elementwise.py
     return float(np.sum(x * y).real)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from common.errors import ArgumentError, DTypeError, ShapeError
+from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 
 
 @pytest.mark.parametrize("xp", [dg, sg])

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 import dyngraph as dg
 import staticgraph as sg
-from common.errors import (
+from oplibrary.messages.errors import (
     ArgumentError,
     DataDependentShapeError,
     DTypeError,

@@ -5,8 +5,8 @@ from collections import OrderedDict, defaultdict, namedtuple
 import numpy as np
 import pytest
 
-from common.errors import ArgumentError
-from common.tree import flatten, flatten_like, leaf_count, leaf_paths, map_tree, unflatten
+from oplibrary.core.tree import flatten, flatten_like, leaf_count, leaf_paths, map_tree, unflatten
+from oplibrary.messages.errors import ArgumentError
 
 Point = namedtuple("Point", "x y")
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import dyngraph as dg
-from common.errors import SideBySideError
+from oplibrary.messages.errors import SideBySideError
 
 SHAPES = [(2, 2), (2,), (), (2, 3), (4,)]
 UNARY = ["exp", "tanh", "sin", "square", "sigmoid", "neg"]

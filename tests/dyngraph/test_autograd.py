@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dyngraph as dg
-from common.errors import (
+from oplibrary.messages.errors import (
     ArgumentError,
     FreedGraphError,
     NoGraphError,

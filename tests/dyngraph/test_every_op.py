@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import dyngraph as dg
-from common.op import REGISTRY
-from common.samples import draw
+from oplibrary.core.op import REGISTRY
+from oplibrary.core.samples import draw
 
 CASES = [
     pytest.param(op, number, id=f"{op.name}-{number}")

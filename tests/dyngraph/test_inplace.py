@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dyngraph as dg
-from common.errors import DTypeError, InPlaceError, ShapeError
+from oplibrary.messages.errors import DTypeError, InPlaceError, ShapeError
 
 
 def leaf(values):

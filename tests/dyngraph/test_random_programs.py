@@ -5,7 +5,7 @@ import pytest
 from tests.dyngraph.random_programs import CUTS, SMOOTH, Program, is_wild
 
 import dyngraph as dg
-from common.errors import InPlaceError, SideBySideError
+from oplibrary.messages.errors import InPlaceError, SideBySideError
 
 # what PyTorch refuses and we do right, or the other way round
 RESTRICTIONS = ("single memory", "more than one element", "read-only")

@@ -3,7 +3,7 @@
 import pytest
 
 import dyngraph as torch
-from common.errors import NonLeafGradWarning
+from oplibrary.messages.errors import NonLeafGradWarning
 
 
 def test_the_seed_program():

@@ -12,9 +12,9 @@ import pytest
 
 import sidebyside
 from sidebyside.cli import main, parse_size
-from sidebyside.progress import Progress
+from sidebyside.report.progress import Progress
 
-COMPARE = sys.modules["sidebyside.compare"]  # the attribute of that name is the function
+COMPARE = sys.modules["sidebyside.studies.compare"]  # the attribute of that name is the function
 QUICK = ["--budget", "0.02"]
 
 PROGRAM = """
@@ -319,7 +319,7 @@ def test_the_whole_traceback_is_shown_on_request(run, folder, monkeypatch):
     assert "ZeroDivisionError" in err
     code, _, err = run("compare", "sead")
     assert code == 2
-    assert "finding.py" in err
+    assert "loading.py" in err
 
 
 def test_a_failing_program_of_an_op_names_the_line(run, folder):
@@ -432,7 +432,7 @@ def test_a_folder_that_is_not_there_is_refused_before_measuring(run, folder, opt
 
 
 def test_the_table_and_drawings_check_their_file_first(run, folder, monkeypatch):
-    monkeypatch.setattr("sidebyside.table.measure_table", None)
+    monkeypatch.setattr("sidebyside.studies.table.measure_table", None)
     assert "[SBS-402]" in refused(run, "table", "--json", "missing/found.json")
     assert "[SBS-402]" in refused(run, "show", "seed", "-o", "missing/seed.svg")
     assert ".svg, .dot, .mmd" in refused(run, "show", "seed", "-o", "seed.png")

@@ -8,7 +8,7 @@ import pytest
 import dyngraph
 import sidebyside as sbs
 import staticgraph
-from common.errors import (
+from oplibrary.messages.errors import (
     ArgumentError,
     MissingPackageError,
     OutOfMemoryError,
@@ -16,9 +16,9 @@ from common.errors import (
     WorkloadError,
 )
 from sidebyside import modes
-from sidebyside.comparison import Cell, Row
+from sidebyside.measuring.statistics import Estimate
 from sidebyside.modes import find_mode
-from sidebyside.statistics import Estimate
+from sidebyside.results.comparison import Cell, Row
 
 QUICK = 0.02
 

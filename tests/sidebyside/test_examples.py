@@ -10,7 +10,7 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from common.errors import GraphError, SideBySideError
+from oplibrary.messages.errors import GraphError, SideBySideError
 
 FOLDER = Path(__file__).parents[2] / "examples"
 

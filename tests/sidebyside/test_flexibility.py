@@ -8,30 +8,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import ArgumentError, WorkloadError
+from oplibrary.messages.errors import ArgumentError, WorkloadError
 from sidebyside.cli import main
-from sidebyside.flexibility import measure_flexibility
-from sidebyside.flexibility.columns import PEERS, choose_peers
-from sidebyside.flexibility.matrix import Cell, Matrix, Row, first_difference
-from sidebyside.flexibility.processes import run_tasks
-from sidebyside.flexibility.program import (
+from sidebyside.measuring.statistics import Estimate
+from sidebyside.report.flexibility import _did, _legend, cell_text, conclusion
+from sidebyside.studies.flexibility import measure_flexibility
+from sidebyside.studies.flexibility.columns import PEERS, choose_peers
+from sidebyside.studies.flexibility.matrix import Cell, Matrix, Row, first_difference
+from sidebyside.studies.flexibility.processes import run_tasks
+from sidebyside.studies.flexibility.program import (
     code_lines,
     examples_folder,
     find_examples,
     load_module,
     programs_of,
 )
-from sidebyside.flexibility.record import Finished, Task
-from sidebyside.flexibility.worker import make_calls
-from sidebyside.report.flexibility import _did, _legend, cell_text, conclusion
-from sidebyside.statistics import Estimate
+from sidebyside.studies.flexibility.record import Finished, Task
+from sidebyside.studies.flexibility.worker import make_calls
 
 FOLDER = Path(__file__).parents[2] / "examples"
 
 HEAD = """
 import os, warnings
 import numpy as np
-from sidebyside.flexibility import Program
+from sidebyside.studies.flexibility import Program
 
 def numbers():
     return [(np.array(float(n)),) for n in (1, 2, 3)]
@@ -314,7 +314,7 @@ def test_peers_are_chosen_by_name():
 
 
 def test_a_peer_that_is_not_installed_is_refused(monkeypatch):
-    monkeypatch.setattr("sidebyside.flexibility.columns.find_spec", lambda name: None)
+    monkeypatch.setattr("sidebyside.studies.flexibility.columns.find_spec", lambda name: None)
     assert choose_peers() == ()
     with pytest.raises(ArgumentError, match="'torch' needs torch"):
         choose_peers("torch")
@@ -412,7 +412,9 @@ def test_examples_are_found_by_name_and_file(tmp_path):
 
 def test_without_the_source_tree_it_says_where_the_examples_are(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sidebyside.flexibility.program.__file__", str(tmp_path / "a/b/c/d/e.py"))
+    monkeypatch.setattr(
+        "sidebyside.studies.flexibility.program.__file__", str(tmp_path / "a/b/c/d/e.py")
+    )
     with pytest.raises(WorkloadError, match="not installed") as caught:
         find_examples()
     assert "--examples" in caught.value.fix

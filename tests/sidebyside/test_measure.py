@@ -5,11 +5,11 @@ import gc
 import numpy as np
 import pytest
 
-from common.errors import DisagreementError
-from sidebyside import measure as measuring
-from sidebyside.equivalence import check_agreement, compare_results, ulp_distance
-from sidebyside.measure import calibrate_clock, environment, measure, take_sample
-from sidebyside.memory import available_memory, measure_memory, memory_limit
+from oplibrary.messages.errors import DisagreementError
+from sidebyside.measuring import clock as measuring
+from sidebyside.measuring.agreement import check_agreement, compare_results, ulp_distance
+from sidebyside.measuring.clock import calibrate_clock, environment, measure, take_sample
+from sidebyside.measuring.memory import available_memory, measure_memory, memory_limit
 
 
 class FakeTime:

@@ -10,13 +10,13 @@ import pytest
 import dyngraph
 import sidebyside as sbs
 import staticgraph as sg
-from common.errors import BackendError, SymbolicBoolError
-from common.op import REGISTRY
-from sidebyside.equivalence import check_agreement
+from oplibrary.core.op import REGISTRY
+from oplibrary.messages.errors import BackendError, SymbolicBoolError
+from sidebyside.measuring.agreement import check_agreement
 from sidebyside.modes import find_mode, is_installed
-from sidebyside.workload import Workload
-from sidebyside.workloads import BUILTIN, load
-from staticgraph.lower import lower
+from sidebyside.workloads.builtin import BUILTIN, load
+from sidebyside.workloads.workload import Workload
+from staticgraph.declare.lower import lower
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

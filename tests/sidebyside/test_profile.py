@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from common.errors import ArgumentError, SideBySideError, SymbolicBoolError
+from oplibrary.messages.errors import ArgumentError, SideBySideError, SymbolicBoolError
 from sidebyside.cli import main
-from sidebyside.profile import ModeProfile, OpProfile, Profile
-from sidebyside.profiling import _summarize, profile
-from sidebyside.timeline import timeline
-from sidebyside.workload import Workload
-from sidebyside.workloads import load
+from sidebyside.drawing.timeline import timeline
+from sidebyside.results.profile import ModeProfile, OpProfile, Profile
+from sidebyside.studies.profiling import _summarize, profile
+from sidebyside.workloads.builtin import load
+from sidebyside.workloads.workload import Workload
 
 
 def step(xp, w, x):

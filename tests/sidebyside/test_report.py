@@ -9,20 +9,20 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from common.errors import OutputError
-from sidebyside import verdict
-from sidebyside.comparison import Cell, Comparison, Failure, PassGain, Row
-from sidebyside.equivalence import Difference
-from sidebyside.measure import environment
-from sidebyside.memory import Memory
+from oplibrary.messages.errors import OutputError
+from sidebyside.measuring.agreement import Difference
+from sidebyside.measuring.bottleneck import Regime, Work, find_regime
+from sidebyside.measuring.clock import environment
+from sidebyside.measuring.memory import Memory
+from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
 from sidebyside.modes.mode import PassRecord
-from sidebyside.regime import Regime, Work, find_regime
 from sidebyside.report import units
 from sidebyside.report.box import Span, as_ascii, draw_table
 from sidebyside.report.data import COLUMNS, comparison_csv, comparison_json
 from sidebyside.report.html import comparison_html
 from sidebyside.report.writing import check_writable, write_whole
-from sidebyside.statistics import CONFIDENCE, BreakEven, Estimate
+from sidebyside.results import verdict
+from sidebyside.results.comparison import Cell, Comparison, Failure, PassGain, Row
 
 
 def about(value, spread=0.02, count=40):
@@ -177,8 +177,10 @@ def test_a_static_mode_that_does_not_gain_is_not_confirmed():
 
 
 def test_regimes_follow_the_probes(monkeypatch):
-    monkeypatch.setattr("sidebyside.regime.smallest_operation", lambda gradients: 1000.0)
-    monkeypatch.setattr("sidebyside.regime.copy_time", lambda size: 5000.0)
+    monkeypatch.setattr(
+        "sidebyside.measuring.bottleneck.smallest_operation", lambda gradients: 1000.0
+    )
+    monkeypatch.setattr("sidebyside.measuring.bottleneck.copy_time", lambda size: 5000.0)
     work = Work(10, 1 << 20, True)
     assert find_regime(work, 15_000).name == "overhead-bound"
     assert find_regime(work, 100_000).name == "memory-bound"

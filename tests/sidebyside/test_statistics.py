@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sidebyside.statistics import (
+from sidebyside.measuring.statistics import (
     CONFIDENCE,
     ENOUGH,
     Estimate,

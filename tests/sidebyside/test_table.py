@@ -7,13 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from common.errors import MissingPackageError, WorkloadError
-from sidebyside import table as table_module
-from sidebyside.statistics import CONFIDENCE, BreakEven, Estimate
-from sidebyside.table import TABLE, Table, check_against_itself, measure_table, native_is_installed
-from sidebyside.training import compare_training, train
-from sidebyside.workload import Training
-from sidebyside.workloads import load
+from oplibrary.messages.errors import MissingPackageError, WorkloadError
+from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
+from sidebyside.studies import table as table_module
+from sidebyside.studies.table import (
+    TABLE,
+    Table,
+    check_against_itself,
+    measure_table,
+    native_is_installed,
+)
+from sidebyside.studies.training import compare_training, train
+from sidebyside.workloads.builtin import load
+from sidebyside.workloads.workload import Training
 
 NAMES = ("seed", "mlp_digits", "control_flow")
 

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from sidebyside.timeline import timeline, timeline_json
-from sidebyside.workload import Workload
-from sidebyside.workloads import load
+from sidebyside.drawing.timeline import timeline, timeline_json
+from sidebyside.workloads.builtin import load
+from sidebyside.workloads.workload import Workload
 
 
 def slices(events, process, thread):

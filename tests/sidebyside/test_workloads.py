@@ -5,12 +5,12 @@ import sys
 import numpy as np
 import pytest
 
-from common.errors import MissingPackageError, SymbolicBoolError
-from common.tree import flatten
-from sidebyside import datasets
+from oplibrary.core.tree import flatten
+from oplibrary.messages.errors import MissingPackageError, SymbolicBoolError
 from sidebyside.modes import find_mode
-from sidebyside.training import compare_training
-from sidebyside.workloads import BUILTIN, load
+from sidebyside.studies.training import compare_training
+from sidebyside.workloads import datasets
+from sidebyside.workloads.builtin import BUILTIN, load
 
 NAMES = (
     "seed chain layernorm_softmax mlp_digits cnn_digits lstm_text attention mlp control_flow"

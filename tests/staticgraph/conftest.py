@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from staticgraph.lower import lower
+from staticgraph.declare.lower import lower
 
 
 def declare(function, *specs):
@@ -99,8 +99,8 @@ def random_function():
 @pytest.fixture
 def stressed(monkeypatch):
     """Let small arrays take the paths that are meant for large ones."""
-    from staticgraph import memory
     from staticgraph.backends import blocking, generate, numpy
+    from staticgraph.program import memory
 
     monkeypatch.setattr(memory, "IN_PLACE_BYTES", 0)
     monkeypatch.setattr(numpy, "BUFFERED_BYTES", 0)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from tests.staticgraph.random_programs import is_exact
 
-from common.op import Kind
+from oplibrary.core.op import Kind
 
 ROUNDING = 4
 """Units in the last place by which a perturbed run changes what an inexact instruction computes."""

@@ -17,10 +17,10 @@ from tests.staticgraph.random_programs import Generator
 from tests.staticgraph.shrinking import describe, shrink
 
 import dyngraph as dg
-from common.tree import flatten
+from oplibrary.core.tree import flatten
 from staticgraph.backends import load_backend
 from staticgraph.backends.native.run import running
-from staticgraph.feeds import Feed, convert_feeds
+from staticgraph.compiler.feeds import Feed, convert_feeds
 from staticgraph.passes import DEFAULT_PASSES, run_passes
 
 SAMPLES = 4

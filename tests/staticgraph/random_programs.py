@@ -8,10 +8,10 @@ import re
 import numpy as np
 
 import staticgraph as sg
-from common.errors import SideBySideError
-from common.op import REGISTRY, Kind
-from common.samples import draw, uniform
-from staticgraph.lower import lower
+from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.samples import draw, uniform
+from oplibrary.messages.errors import SideBySideError
+from staticgraph.declare.lower import lower
 
 LARGEST = 20_000
 """Elements of a value."""

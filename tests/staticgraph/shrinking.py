@@ -6,7 +6,7 @@ import numpy as np
 from tests.staticgraph.evaluation import evaluate
 from tests.staticgraph.random_programs import Made
 
-from staticgraph.printing import format_program
+from staticgraph.show.printing import format_program
 
 
 def pruned(program, arrays, optimized):

@@ -20,7 +20,11 @@ import pytest
 from tests.staticgraph.random_programs import Generator
 
 import staticgraph as sg
-from common.errors import (
+from oplibrary.core.op import REGISTRY, Kind, Op
+from oplibrary.core.samples import draw
+from oplibrary.core.tree import flatten
+from oplibrary.core.types import TensorType
+from oplibrary.messages.errors import (
     ArgumentError,
     AssertionFailedError,
     FeedError,
@@ -30,20 +34,16 @@ from common.errors import (
     SideBySideError,
     SymbolicBoolError,
 )
-from common.op import REGISTRY, Kind, Op
-from common.ops.indexing import Slice
-from common.samples import draw
-from common.tree import flatten
-from common.types import TensorType
-from sidebyside import workloads
+from oplibrary.ops.indexing import Slice
 from sidebyside.modes.static import trace as trace_workload
-from staticgraph import roles
+from sidebyside.workloads import builtin as workloads
 from staticgraph.archive import operations
 from staticgraph.archive.container import read_file, write_file
 from staticgraph.archive.reading import ProgramReader
 from staticgraph.archive.values import NotWritable, ValueReader, ValueWriter
 from staticgraph.archive.writing import ProgramWriter
-from staticgraph.feeds import Feed
+from staticgraph.compiler.feeds import Feed
+from staticgraph.graph import graph_ops as roles
 
 SOURCE = Path(__file__).parent.parent.parent / "src"
 
@@ -98,8 +98,8 @@ def write_program(path, program):
 
 def declare_again(program):
     """Return an executable of a lowered program by the numpy backend."""
-    from staticgraph.executable import Declared, compile_program
-    from staticgraph.phases import Clock
+    from staticgraph.compiler.executable import Declared, compile_program
+    from staticgraph.compiler.phases import Clock
 
     feeds = [Feed(value.name, value.type) for value in program.inputs]
     structure = flatten([0] * len(program.outputs))[1]

@@ -5,7 +5,7 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from common.errors import (
+from oplibrary.messages.errors import (
     ArgumentError,
     FinalGraphError,
     GraphError,

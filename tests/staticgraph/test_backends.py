@@ -8,14 +8,14 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from common.errors import BackendError, IndexingError, OutOfMemoryError, RunError
-from common.op import REGISTRY, Kind
-from common.types import TensorType, type_of
+from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.types import TensorType, type_of
+from oplibrary.messages.errors import BackendError, IndexingError, OutOfMemoryError, RunError
 from staticgraph.backends import BACKENDS, interpret, load_backend
 from staticgraph.backends import numpy as numpy_backend
-from staticgraph.layout import find_layouts
 from staticgraph.passes import DEFAULT_PASSES, run_passes
-from staticgraph.program import Instruction, Program, Value
+from staticgraph.program.layout import find_layouts
+from staticgraph.program.program import Instruction, Program, Value
 
 
 def build(program, backend=numpy_backend, borrow=False):

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from common.errors import (
+from oplibrary.core.op import REGISTRY, namespace
+from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
     GraphError,
     ShapeError,
     SymbolicArrayError,
 )
-from common.op import REGISTRY, namespace
 
 
 def run(outputs, feeds=None):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from common.errors import ArgumentError
-from common.op import REGISTRY, Kind
-from common.samples import draw
-from common.types import TensorType
-from staticgraph.arithmetic import contraction_flops, expression_operations
-from staticgraph.cost import Cost, program_cost
-from staticgraph.lower import lower
+from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.samples import draw
+from oplibrary.core.types import TensorType
+from oplibrary.messages.errors import ArgumentError
+from staticgraph.cost.arithmetic import contraction_flops, expression_operations
+from staticgraph.cost.cost import Cost, program_cost
+from staticgraph.declare.lower import lower
 
 
 def cost_of(function, *types, passes=None, **lengths):

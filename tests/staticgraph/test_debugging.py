@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from common.errors import (
+from oplibrary.core.op import REGISTRY
+from oplibrary.messages.errors import (
     AnomalyError,
     AssertionFailedError,
     GraphError,
@@ -18,7 +19,6 @@ from common.errors import (
     PassError,
     RunError,
 )
-from common.op import REGISTRY
 from staticgraph.debugging.difference import differ
 from staticgraph.debugging.summary import summarize
 from staticgraph.passes import without

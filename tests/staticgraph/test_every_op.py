@@ -5,8 +5,8 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from common.op import REGISTRY, Kind
-from common.samples import draw
+from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.samples import draw
 
 
 def is_complex(example):

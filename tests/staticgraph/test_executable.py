@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from common.errors import BackendError, FeedError, GraphError, PassError
+from oplibrary.messages.errors import BackendError, FeedError, GraphError, PassError
 from staticgraph.passes import DEFAULT_PASSES, pass_name
 
 
@@ -189,7 +189,7 @@ def test_what_cannot_be_compiled_is_refused(graph):
 
 
 def test_compiling_makes_the_graph_final():
-    from common.errors import FinalGraphError
+    from oplibrary.messages.errors import FinalGraphError
 
     with sg.Graph():
         x = sg.placeholder("x", (3,))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from common.errors import (
+from oplibrary.core.op import Kind
+from oplibrary.messages.errors import (
     CycleError,
     DTypeError,
     FeedError,
@@ -18,7 +19,6 @@ from common.errors import (
     MixedModesError,
     ShapeError,
 )
-from common.op import Kind
 
 
 def seed():

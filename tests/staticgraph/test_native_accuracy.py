@@ -23,9 +23,9 @@ from tests.staticgraph.accuracy import (
 )
 
 import staticgraph as sg
-from common.op import REGISTRY, Kind
-from staticgraph.backends.native.analysis import planning
-from staticgraph.backends.native.emit.mathematics import FUNCTIONS
+from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.machine.mathematics import FUNCTIONS
+from staticgraph.backends.native.planning import planning
 
 STRIDE = 21_013
 DOCUMENTED = documented()

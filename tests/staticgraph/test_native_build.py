@@ -7,8 +7,8 @@ pytest.importorskip("llvmlite")
 
 import staticgraph as sg
 from staticgraph.backends import load_backend
-from staticgraph.backends.native.analysis import exploration
-from staticgraph.lower import lower
+from staticgraph.backends.native.planning import exploration
+from staticgraph.declare.lower import lower
 
 
 def elementwise(n):

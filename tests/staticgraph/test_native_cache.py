@@ -12,10 +12,11 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from common.op import Kind, Op
-from staticgraph.backends.native.analysis import planning
-from staticgraph.backends.native.run import cache, fingerprint
-from staticgraph.backends.native.target import assemble
+from oplibrary.core.op import Kind, Op
+from oplibrary.machine import cache
+from oplibrary.machine.target import assemble
+from staticgraph.backends.native.planning import planning
+from staticgraph.backends.native.run import fingerprint
 
 X = np.linspace(-1, 1, 7, dtype="float32")
 

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from common.errors import FeedError, IndexingError
+from oplibrary.messages.errors import FeedError, IndexingError
 
 
 def adder(shape=(3, 4), dtype="float32"):
@@ -395,7 +395,7 @@ def test_a_subinterpreter_is_refused_or_right():
 
 
 def test_without_the_interface_of_numpy_calls_go_through_ctypes(monkeypatch):
-    from staticgraph.backends.native.run import interpreter_api
+    from oplibrary.machine import interpreter_api
 
     monkeypatch.setattr(interpreter_api, "addresses", lambda: None)
     run = adder()

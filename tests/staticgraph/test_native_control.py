@@ -6,8 +6,8 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from common.errors import IndexingError
-from common.tree import flatten
+from oplibrary.core.tree import flatten
+from oplibrary.messages.errors import IndexingError
 
 
 def draws(*shapes, dtype="float32", scale=0.5):

@@ -11,10 +11,10 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from common.ops.image_lowering import windows
-from staticgraph.backends.native.analysis import correlation
-from staticgraph.backends.native.analysis.correlation import Correlation
-from staticgraph.backends.native.target import host_target
+from oplibrary.machine.target import host_target
+from oplibrary.ops.image_lowering import windows
+from staticgraph.backends.native.definitions import correlation
+from staticgraph.backends.native.definitions.correlation import Correlation
 
 GEOMETRIES = {
     "digits": ((64, 8, 8, 8), (16, 8, 3, 3), {"padding": 1}),

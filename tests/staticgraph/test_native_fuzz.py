@@ -49,7 +49,7 @@ ctypes.c_float.from_address(x.ctypes.data + 4 * {place}).value = 1.0
 
 def test_a_wrong_result_is_seen_and_made_small(monkeypatch):
     """An op that computes something else in one backend alone."""
-    from common.op import REGISTRY
+    from oplibrary.core.op import REGISTRY
     from staticgraph.backends import load_backend, native
 
     real = native.build

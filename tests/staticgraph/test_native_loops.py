@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from common.errors import IndexingError, LoopBoundError
+from oplibrary.messages.errors import IndexingError, LoopBoundError
 
 W = (np.random.default_rng(0).standard_normal((5, 5)) * 0.4).astype("float32")
 XS = np.random.default_rng(1).standard_normal((7, 5)).astype("float32")

@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from staticgraph.backends.native.analysis import packing, planning
-from staticgraph.backends.native.analysis.packing import Life, Room, pack
-from staticgraph.memory import ALIGNMENT
+from staticgraph.backends.native.planning import packing, planning
+from staticgraph.backends.native.planning.packing import Life, Room, pack
+from staticgraph.program.memory import ALIGNMENT
 
 
 def random_lives(seed):

@@ -12,10 +12,10 @@ from tests.staticgraph.accuracy import DOCUMENT
 from tests.staticgraph.evaluation import bounds, compare
 
 import staticgraph as sg
-from common.op import REGISTRY, Kind
-from common.samples import draw
+from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.samples import draw
 from staticgraph.backends import load_backend
-from staticgraph.lower import lower
+from staticgraph.declare.lower import lower
 
 
 def is_complex(example):

@@ -14,10 +14,10 @@ import staticgraph as sg
 pytest.importorskip("llvmlite")
 pytest.importorskip("scipy")
 
-from staticgraph.backends.native.analysis.products import MIN_BLOCK_TERMS, Product
+from oplibrary.machine.target import host_target
+from staticgraph.backends.native.definitions.products import MIN_BLOCK_TERMS, Product
 from staticgraph.backends.native.emit.blas import load_cython_blas
-from staticgraph.backends.native.run.blas_threads import blas_threads
-from staticgraph.backends.native.target import host_target
+from staticgraph.backends.native.emit.blas_threads import blas_threads
 
 SHAPES = [
     ("small", (3, 4), (4, 5)),

@@ -5,10 +5,10 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
+from oplibrary.machine import cache
 from sidebyside.modes.static import build
-from sidebyside.workloads import BUILTIN, load
-from staticgraph.backends.native.analysis import planning
-from staticgraph.backends.native.run import cache
+from sidebyside.workloads.builtin import BUILTIN, load
+from staticgraph.backends.native.planning import planning
 
 DECLARED = [name for name in BUILTIN if name != "control_flow"]
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from common.errors import ArgumentError, PassError
-from common.op import REGISTRY, Kind
-from common.types import TensorType
+from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.types import TensorType
+from oplibrary.messages.errors import ArgumentError, PassError
 from staticgraph.backends import interpret
 from staticgraph.backends import numpy as numpy_backend
 from staticgraph.passes import DEFAULT_PASSES, pass_name, run_passes, without
@@ -16,8 +16,8 @@ from staticgraph.passes.fuse_elementwise import MAX_MEMBERS, MAX_OPERANDS, fuse_
 from staticgraph.passes.merge_views import merge_views
 from staticgraph.passes.reorder_for_memory import _Needs, reorder_for_memory
 from staticgraph.passes.simplify_algebra import simplify_algebra
-from staticgraph.program import Instruction, Program, Value
-from staticgraph.verify import verify
+from staticgraph.program.program import Instruction, Program, Value
+from staticgraph.program.verify import verify
 
 
 def names(program):

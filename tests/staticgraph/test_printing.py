@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from staticgraph.drawing import plain_graph, program_graph
-from staticgraph.printing import format_array
+from staticgraph.show.drawing import plain_graph, program_graph
+from staticgraph.show.printing import format_array
 
 
 @pytest.fixture

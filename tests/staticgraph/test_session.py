@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from common.errors import FeedError, FinalGraphError, GraphError, LeakedNodeError, RunError
+from oplibrary.messages.errors import (
+    FeedError,
+    FinalGraphError,
+    GraphError,
+    LeakedNodeError,
+    RunError,
+)
 
 
 @pytest.fixture
@@ -86,7 +92,7 @@ def test_training_by_gradient_descent():
 
 
 def test_each_combination_is_compiled_once(graph, monkeypatch):
-    import staticgraph.session as module
+    import staticgraph.compiler.session as module
 
     calls = []
     compile = module.compile

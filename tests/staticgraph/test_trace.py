@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from common.errors import (
+from oplibrary.messages.errors import (
     GraphError,
     LeakedNodeError,
     MixedModesError,

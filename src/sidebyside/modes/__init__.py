@@ -6,7 +6,7 @@ import difflib
 from importlib import import_module
 from importlib.util import find_spec
 
-from common.errors import ArgumentError, MissingPackageError
+from oplibrary.messages.errors import ArgumentError, MissingPackageError
 from sidebyside.modes.mode import Mode, PassRecord, Prepared, Trainer
 
 __all__ = ["MODES", "Mode", "PassRecord", "Prepared", "Trainer", "find_mode", "is_installed"]

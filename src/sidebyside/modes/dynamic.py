@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 import dyngraph
-from common.tree import flatten, map_tree, unflatten
-from common.types import Array
+from oplibrary.core.tree import flatten, map_tree, unflatten
+from oplibrary.core.types import Array
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import numbers, taped_call
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 dg: Any = dyngraph
 

@@ -11,10 +11,10 @@ from autograd.core import make_vjp
 from autograd.scipy import signal
 from autograd.tracer import getval
 
-from common.tree import flatten, unflatten
+from oplibrary.core.tree import flatten, unflatten
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import numbers, split, updated
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 anp: Any = recorded
 

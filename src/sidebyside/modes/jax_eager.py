@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from common.tree import flatten, map_tree, unflatten
+from oplibrary.core.tree import flatten, map_tree, unflatten
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import numbers, split, updated
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 block_until_ready: Any = jax.block_until_ready
 config: Any = jax.config

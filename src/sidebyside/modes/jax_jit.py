@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 
-from common.tree import flatten, unflatten
+from oplibrary.core.tree import flatten, unflatten
 from sidebyside.modes.jax_eager import block_until_ready, on_device, program, to_arrays
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import numbers
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 
 def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from common.types import Array
-from sidebyside.regime import Work
-from sidebyside.workload import Workload
+from oplibrary.core.types import Array
+from sidebyside.measuring.bottleneck import Work
+from sidebyside.workloads.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

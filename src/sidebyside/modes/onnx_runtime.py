@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from common.tree import flatten
-from sidebyside.measure import thread_count, time_once
+from oplibrary.core.tree import flatten
+from sidebyside.measuring.clock import thread_count, time_once
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.static import trace
 from sidebyside.onnx_model import onnx_model
-from sidebyside.workload import Workload
-from staticgraph.lower import lower
+from sidebyside.workloads.workload import Workload
+from staticgraph.declare.lower import lower
 
 ort: Any = onnxruntime
 

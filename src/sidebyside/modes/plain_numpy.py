@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import NotDifferentiableError
+from oplibrary.messages.errors import NotDifferentiableError
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import numbers
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 
 def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:

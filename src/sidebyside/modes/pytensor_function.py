@@ -12,11 +12,11 @@ import numpy as np
 import pytensor
 from pytensor import tensor
 
-from common.tree import flatten, map_tree, unflatten
-from sidebyside.measure import time_once
+from oplibrary.core.tree import flatten, map_tree, unflatten
+from sidebyside.measuring.clock import time_once
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import numbers, split, updated
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 pt: Any = tensor
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 import staticgraph
-from common.tree import flatten, unflatten
-from common.types import Array
-from sidebyside.measure import time_once
+from oplibrary.core.tree import flatten, unflatten
+from oplibrary.core.types import Array
+from oplibrary.machine.cache import bypassed
+from sidebyside.measuring.bottleneck import Work
+from sidebyside.measuring.clock import time_once
 from sidebyside.modes.mode import Mode, PassRecord, Prepared
 from sidebyside.modes.tape import as_scalar, numbers, split, updated
-from sidebyside.regime import Work
-from sidebyside.workload import Workload
-from staticgraph.backends.native.run.cache import bypassed
+from sidebyside.workloads.workload import Workload
 
 sg: Any = staticgraph
 

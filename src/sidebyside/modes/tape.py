@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from common.errors import WorkloadError
-from common.tree import flatten
-from sidebyside.workload import Workload
+from oplibrary.core.tree import flatten
+from oplibrary.messages.errors import WorkloadError
+from sidebyside.workloads.workload import Workload
 
 
 def taped_call(workload: Workload, xp: Any) -> Callable[[Sequence[Any], Sequence[Any]], Any]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from common.tree import flatten, map_tree
-from sidebyside.measure import thread_count
+from oplibrary.core.tree import flatten, map_tree
+from sidebyside.measuring.clock import thread_count
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import numbers, split, updated
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 
 @contextmanager

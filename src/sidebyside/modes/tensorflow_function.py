@@ -6,7 +6,7 @@ from typing import Any
 
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tensorflow_eager import as_tensors, program, tf, to_arrays
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 
 def prepare(

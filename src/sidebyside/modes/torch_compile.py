@@ -12,7 +12,7 @@ import torch
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import taped_call
 from sidebyside.modes.torch_eager import NAMESPACE, arguments_of, to_arrays
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 
 def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.tree import flatten, map_tree
-from sidebyside.measure import thread_count
+from oplibrary.core.tree import flatten, map_tree
+from sidebyside.measuring.clock import thread_count
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import numbers, taped_call
-from sidebyside.workload import Workload
+from sidebyside.workloads.workload import Workload
 
 
 class TorchNamespace:

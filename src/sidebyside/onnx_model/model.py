@@ -8,14 +8,14 @@ from typing import Any
 from onnx import ModelProto, ValueInfoProto, helper
 
 import staticgraph
-from common.errors import BackendError
-from common.op import Kind
-from common.types import TensorType
+from oplibrary.core.op import Kind
+from oplibrary.core.types import TensorType
+from oplibrary.messages.errors import BackendError
 from sidebyside.onnx_model.elementwise import Unknown, elementwise
 from sidebyside.onnx_model.structural import TRANSLATIONS, Call, contraction, reduction
 from sidebyside.onnx_model.writer import Name, Writer, onnx_type
-from staticgraph.lower import lower
-from staticgraph.program import Instruction, Program, Value
+from staticgraph.declare.lower import lower
+from staticgraph.program.program import Instruction, Program, Value
 
 sg: Any = staticgraph
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from common.op import Op
-from common.ops.indexing import Slice
-from common.types import TensorType
+from oplibrary.core.op import Op
+from oplibrary.core.types import TensorType
+from oplibrary.ops.indexing import Slice
 from sidebyside.onnx_model.writer import Name, Writer
 
 TRANSLATIONS: dict[str, Translation] = {}

@@ -6,16 +6,16 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sidebyside import verdict
-from sidebyside.comparison import Cell, Comparison, Failure, Row
+from sidebyside.measuring.statistics import Estimate
 from sidebyside.report import units
 from sidebyside.report.box import Line, Span, draw_table, without_lost_marks
 from sidebyside.report.terminal import environment_text
-from sidebyside.statistics import Estimate
-from sidebyside.training import TrainingComparison
+from sidebyside.results import verdict
+from sidebyside.results.comparison import Cell, Comparison, Failure, Row
+from sidebyside.studies.training import TrainingComparison
 
 if TYPE_CHECKING:
-    from sidebyside.table import Table
+    from sidebyside.studies.table import Table
 
 Pair = tuple[Row, Cell, Cell]
 

@@ -9,12 +9,12 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from sidebyside.comparison import Cell, Comparison, Row
-from sidebyside.statistics import CONFIDENCE, Estimate
-from sidebyside.training import TrainingComparison
+from sidebyside.measuring.statistics import CONFIDENCE, Estimate
+from sidebyside.results.comparison import Cell, Comparison, Row
+from sidebyside.studies.training import TrainingComparison
 
 if TYPE_CHECKING:
-    from sidebyside.table import Table
+    from sidebyside.studies.table import Table
 
 SCHEMA = 1
 

@@ -6,12 +6,12 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sidebyside.flexibility.columns import DYNAMIC, OWN, REWRITE, STATIC
 from sidebyside.report import units
 from sidebyside.report.data import plain
+from sidebyside.studies.flexibility.columns import DYNAMIC, OWN, REWRITE, STATIC
 
 if TYPE_CHECKING:
-    from sidebyside.flexibility.matrix import Cell, Matrix, Row
+    from sidebyside.studies.flexibility.matrix import Cell, Matrix, Row
 
 SCHEMA = 1
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from sidebyside import verdict
-from sidebyside.comparison import Cell, Comparison, Row
 from sidebyside.report import units
 from sidebyside.report.classical import CLAIMS, refused_rows, training_text
 from sidebyside.report.terminal import environment_text, failures, headings_and_cells, sentences
+from sidebyside.results import verdict
+from sidebyside.results.comparison import Cell, Comparison, Row
 
 if TYPE_CHECKING:
-    from sidebyside.table import Table
+    from sidebyside.studies.table import Table
 
 _STYLE = """
 .sbs { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 70em; }

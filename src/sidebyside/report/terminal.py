@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from sidebyside.comparison import Cell, Comparison, PassGain, Row
+from sidebyside.measuring.statistics import differs
 from sidebyside.report import units
 from sidebyside.report.box import Line, Span, draw_table, natural_widths, without_lost_marks
-from sidebyside.statistics import differs
-from sidebyside.verdict import cell_verdict, regime_sentence
+from sidebyside.results.comparison import Cell, Comparison, PassGain, Row
+from sidebyside.results.verdict import cell_verdict, regime_sentence
 
 BUSY = 0.5
 """A load above this part of the cores is worth a warning."""

@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from common.errors import OutputError
+from oplibrary.messages.errors import OutputError
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:

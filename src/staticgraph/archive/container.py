@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.errors import ArgumentError, OutputError, ProgramFileError
-from common.types import Array
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import ArgumentError, OutputError, ProgramFileError
 
 VERSION = 1
 """Of the format; a change that older readers would misread counts it up."""

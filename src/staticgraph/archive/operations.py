@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from common.op import REGISTRY, Op
-from common.types import TensorType
+from oplibrary.core.op import REGISTRY, Op
+from oplibrary.core.types import TensorType
 from staticgraph.control.conditional import SWITCH
-from staticgraph.control.forms import Choice, Loop
 from staticgraph.control.region import Region
 from staticgraph.control.scan import SCAN
+from staticgraph.control.structure import Choice, Loop
 from staticgraph.control.while_loop import WHILE, WHILE_GRADIENT
-from staticgraph.creation import CREATED
-from staticgraph.length_op import LENGTH
-from staticgraph.tuples import ITEM
+from staticgraph.declare.creation import CREATED
+from staticgraph.declare.length_op import LENGTH
+from staticgraph.program.tuple_values import ITEM
 
 DECLARED_ONLY: Mapping[str, Op] = {
     op.name: op for op in (CREATED, ITEM, LENGTH, SCAN, SWITCH, WHILE, WHILE_GRADIENT)

@@ -6,16 +6,16 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from common.errors import ArgumentError, SideBySideError
+from oplibrary.messages.errors import ArgumentError, SideBySideError
 from staticgraph.archive.container import checked_path, read_file, write_file
 from staticgraph.archive.reading import ProgramReader
 from staticgraph.archive.values import damaged
 from staticgraph.archive.writing import ProgramWriter
-from staticgraph.executable import Declared, Executable, compile_program, declared_program
-from staticgraph.graph import Graph
-from staticgraph.node import Node
+from staticgraph.compiler.executable import Declared, Executable, compile_program, declared_program
+from staticgraph.compiler.phases import Clock
+from staticgraph.graph.graph import Graph
+from staticgraph.graph.node import Node
 from staticgraph.passes.pipeline import Observer, Pass
-from staticgraph.phases import Clock
 
 
 def save_program(

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common.errors import PassError, ProgramFileError
-from common.source import Source
-from common.tree import Structure, leaf_count
-from common.types import Array
+from oplibrary.core.tree import Structure, leaf_count
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import PassError, ProgramFileError
+from oplibrary.messages.source import Source
 from staticgraph.archive.operations import attributes_fit, find_op
 from staticgraph.archive.values import ValueReader, damaged
+from staticgraph.compiler.feeds import Feed
 from staticgraph.control.region import Region
-from staticgraph.feeds import Feed
-from staticgraph.graph import Graph
-from staticgraph.node import Node
-from staticgraph.program import Instruction, Program, Value, Variable
-from staticgraph.roles import CONSTANT, PLACEHOLDER, VARIABLE
-from staticgraph.verify import verify
+from staticgraph.graph.graph import Graph
+from staticgraph.graph.graph_ops import CONSTANT, PLACEHOLDER, VARIABLE
+from staticgraph.graph.node import Node
+from staticgraph.program.program import Instruction, Program, Value, Variable
+from staticgraph.program.verify import verify
 
 
 class ProgramReader:
@@ -38,7 +38,7 @@ class ProgramReader:
         Before the passes.
     feeds : list of Feed
     structure : structure
-        Of the outputs; see `common.tree`.
+        Of the outputs; see `oplibrary.core.tree`.
 
     Raises
     ------

@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import ProgramFileError
-from common.ops.creation import CREATION
-from common.ops.indexing import Slice
-from common.tree import LEAF, Structure
-from common.types import TensorType
+from oplibrary.core.tree import LEAF, Structure
+from oplibrary.core.types import TensorType
+from oplibrary.messages.errors import ProgramFileError
+from oplibrary.ops.creation import CREATION
+from oplibrary.ops.indexing import Slice
 from staticgraph.control.region import Region
-from staticgraph.dimension import dim
-from staticgraph.lengths import named_type
-from staticgraph.polynomial import is_symbolic, polynomial_of
-from staticgraph.tuples import TupleType
+from staticgraph.graph.dimension import dim
+from staticgraph.program.lengths import named_type
+from staticgraph.program.polynomial import is_symbolic, polynomial_of
+from staticgraph.program.tuple_values import TupleType
 
 _NUMBERS = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
 _NUMBERS += "float16 float32 float64 complex64 complex128".split()

@@ -6,18 +6,18 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from common.errors import ProgramFileError
-from common.op import Op
-from common.source import Source
-from common.tree import Structure
-from common.types import Array
+from oplibrary.core.op import Op
+from oplibrary.core.tree import Structure
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import ProgramFileError
+from oplibrary.messages.source import Source
 from staticgraph.archive.operations import find_op
 from staticgraph.archive.values import NotWritable, ValueWriter
-from staticgraph.control.binding import lower_region
+from staticgraph.compiler.binding import lower_region
+from staticgraph.compiler.feeds import Feed
 from staticgraph.control.region import Region
 from staticgraph.debugging.units import node_names
-from staticgraph.feeds import Feed
-from staticgraph.program import Instruction, Program, Value, Variable
+from staticgraph.program.program import Instruction, Program, Value, Variable
 
 
 class ProgramWriter:

@@ -24,11 +24,11 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
-from common.errors import BackendError
-from common.tree import Structure
-from common.types import Array
-from staticgraph.memory import BufferPlan
-from staticgraph.program import Program
+from oplibrary.core.tree import Structure
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import BackendError
+from staticgraph.program.memory import BufferPlan
+from staticgraph.program.program import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def default_backend() -> str:
     """Return the backend that is used where none is named: machine code where it can be made."""
     if any(find_spec(package) is None for package in ("llvmlite", "scipy")):
         return "numpy"
-    from staticgraph.backends.native.target import host_target
+    from oplibrary.machine.target import host_target
 
     try:
         host_target()

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby, pairwise
 from math import prod
 
-from common.types import Shape
-from staticgraph.layout import Layout
-from staticgraph.memory import Loop, Step
-from staticgraph.program import Instruction, Program, Value
+from oplibrary.core.types import Shape
+from staticgraph.program.layout import Layout
+from staticgraph.program.memory import Loop, Step
+from staticgraph.program.program import Instruction, Program, Value
 
 BLOCKED_BYTES = 1 << 18
 """Results of fewer bytes are computed whole: they stay in the cache anyway, and blocks of them

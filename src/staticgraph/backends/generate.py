@@ -12,14 +12,14 @@ from math import prod
 
 import numpy as np
 
-from common.types import Array, Shape
+from oplibrary.core.types import Array, Shape
 from staticgraph.backends.blocking import is_cut
 from staticgraph.backends.source import SourceWriter, comment, line_in
-from staticgraph.failures import raise_explained
-from staticgraph.layout import Strides
-from staticgraph.lengths import current_lengths, instruction_is_symbolic
-from staticgraph.memory import BufferPlan, Loop, Step
-from staticgraph.program import Instruction, Program, Value, Variable
+from staticgraph.compiler.failures import raise_explained
+from staticgraph.program.layout import Strides
+from staticgraph.program.lengths import current_lengths, instruction_is_symbolic
+from staticgraph.program.memory import BufferPlan, Loop, Step
+from staticgraph.program.program import Instruction, Program, Value, Variable
 
 RELEASED_BYTES = 1 << 16
 """Values of at least that many bytes outside the arena are released after their last use."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from common.types import Array
+from oplibrary.core.types import Array
 from staticgraph.backends import Runner
-from staticgraph.failures import raise_explained
-from staticgraph.layout import find_layouts
-from staticgraph.lengths import attrs_at, current_lengths, instruction_is_symbolic
-from staticgraph.memory import BufferPlan, Step, plan_buffers
-from staticgraph.program import Instruction, Program, Value
+from staticgraph.compiler.failures import raise_explained
+from staticgraph.program.layout import find_layouts
+from staticgraph.program.lengths import attrs_at, current_lengths, instruction_is_symbolic
+from staticgraph.program.memory import BufferPlan, Step, plan_buffers
+from staticgraph.program.program import Instruction, Program, Value
 
 TAKES_LENGTHS = True
 

@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from common.types import Array, Shape
+from oplibrary.core.types import Array, Shape
 from staticgraph.backends import Runner
 from staticgraph.backends.blocking import form_steps
 from staticgraph.backends.generate import generate
-from staticgraph.layout import Layout, find_layouts
-from staticgraph.lengths import program_is_symbolic
-from staticgraph.memory import ALIGNMENT, BufferPlan, Step, plan_buffers
-from staticgraph.program import Instruction, Program
+from staticgraph.program.layout import Layout, find_layouts
+from staticgraph.program.lengths import program_is_symbolic
+from staticgraph.program.memory import ALIGNMENT, BufferPlan, Step, plan_buffers
+from staticgraph.program.program import Instruction, Program
 
 TAKES_LENGTHS = True
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from staticgraph.polynomial import is_symbolic, polynomial_of
-from staticgraph.program import Instruction, Value
+from staticgraph.program.polynomial import is_symbolic, polynomial_of
+from staticgraph.program.program import Instruction, Value
 
 _numbers = count(1)
 _LITERALS = (int, bool, str, type(None))

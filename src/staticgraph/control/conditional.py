@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import ArgumentError, DTypeError
-from common.op import Kind, Op
-from common.ops.elementwise import cast
-from common.tree import flatten, unflatten
-from common.types import Array, TensorType
-from staticgraph.build import require_graph, to_node
-from staticgraph.control.binding import row_major
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.tree import flatten, unflatten
+from oplibrary.core.types import Array, TensorType
+from oplibrary.messages.errors import ArgumentError, DTypeError
+from oplibrary.ops.elementwise import cast
+from staticgraph.compiler.binding import row_major
 from staticgraph.control.declaring import (
     region_from,
     require_callable,
     require_same_types,
     share_captures,
 )
-from staticgraph.control.forms import Choice
 from staticgraph.control.region import Region
-from staticgraph.node import Node
-from staticgraph.tuples import ITEM, TupleGradient, TupleType
+from staticgraph.control.structure import Choice
+from staticgraph.declare.build import require_graph, to_node
+from staticgraph.graph.node import Node
+from staticgraph.program.tuple_values import ITEM, TupleGradient, TupleType
 
 
 def _switch(index: Any, *operands: Array, branches: Sequence[Region]) -> Sequence[Array]:

@@ -8,21 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import (
+from oplibrary.core.parameters import place_of, require_parameters
+from oplibrary.core.tree import Structure, flatten, unflatten
+from oplibrary.core.types import TensorType, broadcast_shapes
+from oplibrary.messages.errors import (
     ArgumentError,
     BranchTypeError,
     GraphError,
     ShapeError,
     SideBySideError,
 )
-from common.parameters import place_of, require_parameters
-from common.source import Source, user_source
-from common.tree import Structure, flatten, unflatten
-from common.types import TensorType, broadcast_shapes
-from staticgraph.build import require_graph, to_node
+from oplibrary.messages.source import Source, user_source
 from staticgraph.control.region import Region, RegionGraph
-from staticgraph.node import Node
-from staticgraph.roles import CONSTANT
+from staticgraph.declare.build import require_graph, to_node
+from staticgraph.graph.graph_ops import CONSTANT
+from staticgraph.graph.node import Node
 
 
 def region_from(

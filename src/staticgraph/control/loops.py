@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import DTypeError
-from common.ops.elementwise import cast
-from common.parameters import require_parameters
-from common.tree import LEAF, flatten
-from staticgraph.build import require_graph, to_node
+from oplibrary.core.parameters import require_parameters
+from oplibrary.core.tree import LEAF, flatten
+from oplibrary.messages.errors import DTypeError
+from oplibrary.ops.elementwise import cast
 from staticgraph.control.declaring import require_callable
 from staticgraph.control.scan import scan
 from staticgraph.control.while_loop import while_loop
-from staticgraph.graph import Graph
+from staticgraph.declare.build import require_graph, to_node
+from staticgraph.graph.graph import Graph
 
 
 def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from common.op import Kind
-from common.source import Source
-from common.types import Array, TensorType
-from staticgraph.build import placeholder, require_graph
-from staticgraph.effects import has_effect, silenced
-from staticgraph.graph import Graph, leaked
-from staticgraph.node import Node
-from staticgraph.roles import CONSTANT
+from oplibrary.core.op import Kind
+from oplibrary.core.types import Array, TensorType
+from oplibrary.messages.source import Source
+from staticgraph.declare.build import placeholder, require_graph
+from staticgraph.declare.effects import has_effect, silenced
+from staticgraph.graph.graph import Graph, leaked
+from staticgraph.graph.graph_ops import CONSTANT
+from staticgraph.graph.node import Node
 
 
 class RegionGraph(Graph):
@@ -101,7 +101,7 @@ class Region:
     def run(self) -> Callable[..., Sequence[Array]]:
         """What runs the region alone; a compiled program binds its regions instead."""
         if self._default is None:
-            from staticgraph.control.binding import bind_region
+            from staticgraph.compiler.binding import bind_region
 
             self._default = bind_region(self, "numpy", None).run
         return self._default
@@ -194,7 +194,7 @@ class Region:
     def _pull_back(
         self, given: tuple[bool, ...], wanted: tuple[int, ...], started: tuple[int, ...]
     ) -> Pullback:
-        from staticgraph.autodiff import gradients_onto
+        from staticgraph.declare.autodiff import gradients_onto
 
         graph = RegionGraph(f"gradient of {self.graph.name}", self.graph)
         with graph:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common.op import Kind
+from oplibrary.core.op import Kind
 from staticgraph.control.region import Pullback, Region
-from staticgraph.effects import with_effects_of
-from staticgraph.layout import find_layouts
-from staticgraph.lower import lower
-from staticgraph.node import Node
-from staticgraph.roles import CONSTANT, TRANSPARENT
-from staticgraph.tuples import ITEM, TupleType
+from staticgraph.declare.effects import with_effects_of
+from staticgraph.declare.lower import lower
+from staticgraph.graph.graph_ops import CONSTANT, TRANSPARENT
+from staticgraph.graph.node import Node
+from staticgraph.program.layout import find_layouts
+from staticgraph.program.tuple_values import ITEM, TupleType
 
 
 def split_pullback(body: Region, pullback: Pullback) -> tuple[Region, Region]:

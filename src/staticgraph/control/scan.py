@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import ArgumentError
-from common.op import Kind, Op
-from common.tree import flatten, unflatten
-from common.types import Array, TensorType
-from staticgraph.build import require_graph, to_node
-from staticgraph.control.binding import row_major
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.tree import flatten, unflatten
+from oplibrary.core.types import Array, TensorType
+from oplibrary.messages.errors import ArgumentError
+from staticgraph.compiler.binding import row_major
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     region_from,
@@ -22,13 +21,14 @@ from staticgraph.control.declaring import (
     require_count,
     share_captures,
 )
-from staticgraph.control.forms import Loop
 from staticgraph.control.region import Region
 from staticgraph.control.scan_gradient import scan_backwards
+from staticgraph.control.structure import Loop
 from staticgraph.control.while_loop import own_copies
-from staticgraph.lengths import current_shape
-from staticgraph.polynomial import named
-from staticgraph.tuples import TupleGradient, TupleType
+from staticgraph.declare.build import require_graph, to_node
+from staticgraph.program.lengths import current_shape
+from staticgraph.program.polynomial import named
+from staticgraph.program.tuple_values import TupleGradient, TupleType
 
 
 def _scan(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common.ops.elementwise import add
-from common.types import TensorType
-from staticgraph.autodiff import ancestors, zeros_of
-from staticgraph.build import full, require_graph
+from oplibrary.core.types import TensorType
+from oplibrary.ops.elementwise import add
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.region import Region, RegionGraph
 from staticgraph.control.residuals import find_residuals, with_residuals
-from staticgraph.graph import Graph
-from staticgraph.node import Node
-from staticgraph.tuples import ITEM, TupleGradient
+from staticgraph.declare.autodiff import ancestors, zeros_of
+from staticgraph.declare.build import full, require_graph
+from staticgraph.graph.graph import Graph
+from staticgraph.graph.node import Node
+from staticgraph.program.tuple_values import ITEM, TupleGradient
 
 
 def scan_backwards(g: TupleGradient, out: Node, operands: tuple[Node, ...]) -> dict[int, Node]:

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import DTypeError, LoopBoundError, NotDifferentiableError
-from common.op import Kind, Op
-from common.tree import flatten, unflatten
-from common.types import Array, TensorType
-from staticgraph.autodiff import zeros_of
-from staticgraph.build import require_graph, to_node
-from staticgraph.control.binding import row_major
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.tree import flatten, unflatten
+from oplibrary.core.types import Array, TensorType
+from oplibrary.messages.errors import DTypeError, LoopBoundError, NotDifferentiableError
+from staticgraph.compiler.binding import row_major
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     region_from,
@@ -22,10 +20,12 @@ from staticgraph.control.declaring import (
     require_count,
     share_captures,
 )
-from staticgraph.control.forms import Loop
 from staticgraph.control.region import Region
 from staticgraph.control.residuals import split_pullback
-from staticgraph.tuples import TupleGradient, TupleType
+from staticgraph.control.structure import Loop
+from staticgraph.declare.autodiff import zeros_of
+from staticgraph.declare.build import require_graph, to_node
+from staticgraph.program.tuple_values import TupleGradient, TupleType
 
 
 def own_copies(arrays: Sequence[Array]) -> list[Array]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import AnomalyError
-from common.op import Kind
-from common.types import Array
+from oplibrary.core.op import Kind
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import AnomalyError
 from staticgraph.debugging.summary import summarize
-from staticgraph.program import Instruction, Program, Value
+from staticgraph.program.program import Instruction, Program, Value
 
 _SELECTION = "{1} if {0} else {2}"
 """The scalar expression of an op that computes both sides and chooses."""

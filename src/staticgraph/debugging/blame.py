@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from common.errors import PassError
-from common.source import Source
+from oplibrary.messages.errors import PassError
+from oplibrary.messages.source import Source
 from staticgraph.debugging.difference import Difference
 from staticgraph.debugging.frame import call_text
 from staticgraph.debugging.units import Unit
 from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, pass_name
-from staticgraph.program import Instruction, Program, Value
+from staticgraph.program.program import Instruction, Program, Value
 
 Key = tuple[str, int, Value]
 """What was computed: the path of the unit, its step, and the value."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from common.types import Array
+from oplibrary.core.types import Array
 from staticgraph.backends import Runner
 
 

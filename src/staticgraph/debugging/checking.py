@@ -9,25 +9,25 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from common.errors import PassError
-from common.op import Kind
-from common.tree import flatten
-from common.types import Array
+from oplibrary.core.op import Kind
+from oplibrary.core.tree import flatten
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import PassError
 from staticgraph.backends import load_backend
-from staticgraph.control.binding import bind_regions
+from staticgraph.compiler.binding import bind_regions
+from staticgraph.compiler.feeds import Feed, convert_feeds
+from staticgraph.compiler.runners import build_runner, measure_lengths, plan_program
 from staticgraph.control.region import Region
 from staticgraph.debugging.blame import Found, Key, blamed, fix_of, result_changed, value_changed
 from staticgraph.debugging.debugger import Debugger
 from staticgraph.debugging.difference import Digest, differ, digest, same
 from staticgraph.debugging.units import Activation
-from staticgraph.feeds import Feed, convert_feeds
-from staticgraph.graph import Graph
-from staticgraph.lengths_of_runs import build_runner, measure_lengths, plan_program
-from staticgraph.lower import lower
-from staticgraph.node import Node
+from staticgraph.declare.lower import lower
+from staticgraph.graph.graph import Graph
+from staticgraph.graph.node import Node
 from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, pass_name
-from staticgraph.program import Instruction, Program
-from staticgraph.verify import verify
+from staticgraph.program.program import Instruction, Program
+from staticgraph.program.verify import verify
 
 
 class CheckedStage(NamedTuple):
@@ -129,7 +129,7 @@ def check_passes(
     simplify_algebra             1                1
     backend numpy                1                1
     """
-    from staticgraph.executable import graph_of
+    from staticgraph.compiler.executable import graph_of
 
     leaves, _ = flatten(outputs)
     given = None if inputs is None else list(inputs)

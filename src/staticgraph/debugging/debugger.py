@@ -12,22 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import GraphError
-from common.op import Kind
-from common.source import Source
-from common.types import Array
+from oplibrary.core.op import Kind
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import GraphError
+from oplibrary.messages.source import Source
 from staticgraph.backends import Runner, interpret
 from staticgraph.backends.interpret import Hook
-from staticgraph.control.binding import BoundRegion, lower_region
+from staticgraph.compiler.binding import BoundRegion, lower_region
 from staticgraph.control.region import Region
 from staticgraph.debugging.anomaly import find_anomaly
 from staticgraph.debugging.frame import Frame, call_text, locked
 from staticgraph.debugging.units import Activation, Unit, node_names
-from staticgraph.graph import Graph, leaked
-from staticgraph.node import Node
+from staticgraph.graph.graph import Graph, leaked
+from staticgraph.graph.graph_ops import ASSIGN, TRANSPARENT
+from staticgraph.graph.node import Node
 from staticgraph.passes.pipeline import Pass, run_passes
-from staticgraph.program import Instruction, Program, Value
-from staticgraph.roles import ASSIGN, TRANSPARENT
+from staticgraph.program.program import Instruction, Program, Value
 
 Action = Callable[[Frame], object]
 

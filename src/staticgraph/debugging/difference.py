@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.types import Array, type_of_array
+from oplibrary.core.types import Array, type_of_array
 
 Digest = int | tuple[Any, ...] | None
 

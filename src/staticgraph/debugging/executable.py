@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.errors import GraphError
-from common.types import Array
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import GraphError
+from staticgraph.compiler.executable import Executable
 from staticgraph.debugging.debugger import Action, Breakpoint, Debugger
 from staticgraph.debugging.trace import format_trace
-from staticgraph.executable import Executable
-from staticgraph.node import Node
+from staticgraph.graph.node import Node
 
 
 class DebugExecutable(Executable):

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common.op import Kind
-from common.source import Source
-from common.types import Array
+from oplibrary.core.op import Kind
+from oplibrary.core.types import Array
+from oplibrary.messages.source import Source
 from staticgraph.debugging.summary import summarize
-from staticgraph.printing import format_call
-from staticgraph.program import Instruction, Value
+from staticgraph.program.program import Instruction, Value
+from staticgraph.show.printing import format_call
 
 
 def locked(result: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.types import Array
+from oplibrary.core.types import Array
 
 
 def summarize(array: Array) -> str:

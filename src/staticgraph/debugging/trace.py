@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from common.op import Kind
+from oplibrary.core.op import Kind
 from staticgraph.debugging.frame import call_text
 from staticgraph.debugging.summary import summarize
 from staticgraph.debugging.units import Activation
-from staticgraph.program import Instruction
+from staticgraph.program.program import Instruction
 
 _INDENT = "  "
 

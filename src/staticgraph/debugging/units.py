@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from common.types import Array
+from oplibrary.core.types import Array
 from staticgraph.debugging.frame import locked
-from staticgraph.graph import Graph
-from staticgraph.program import Program, Value
+from staticgraph.graph.graph import Graph
+from staticgraph.program.program import Program, Value
 
 
 @dataclass(frozen=True, slots=True, eq=False)

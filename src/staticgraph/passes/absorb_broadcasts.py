@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from common.errors import SideBySideError
-from common.op import Kind
-from common.types import Array, Shape, TensorType
-from staticgraph.layout import Layout, Strides, find_layouts, in_order, layout_of_array
+from oplibrary.core.op import Kind
+from oplibrary.core.types import Array, Shape, TensorType
+from oplibrary.messages.errors import SideBySideError
 from staticgraph.passes.rewriting import with_inputs
-from staticgraph.program import Instruction, Program, Value
+from staticgraph.program.layout import Layout, Strides, find_layouts, in_order, layout_of_array
+from staticgraph.program.program import Instruction, Program, Value
 
 
 def absorb_broadcasts(program: Program) -> Program:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.op import Kind
-from common.types import Array
-from staticgraph.layout import Layout, attrs_key, find_layouts
+from oplibrary.core.op import Kind
+from oplibrary.core.types import Array
 from staticgraph.passes.rewriting import with_inputs, with_sources
-from staticgraph.program import Instruction, Program, Value
+from staticgraph.program.layout import Layout, attrs_key, find_layouts
+from staticgraph.program.program import Instruction, Program, Value
 
 _COMPARED = 4096
 """Constants of at most that many bytes are compared by their bytes, larger ones by identity."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from staticgraph.effects import has_effect
-from staticgraph.program import Program
+from staticgraph.declare.effects import has_effect
+from staticgraph.program.program import Program
 
 
 def eliminate_dead_code(program: Program) -> Program:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from common.op import Kind
-from common.types import Array, type_of_array
-from staticgraph.lengths import instruction_is_symbolic
-from staticgraph.program import Instruction, Program
+from oplibrary.core.op import Kind
+from oplibrary.core.types import Array, type_of_array
+from staticgraph.program.lengths import instruction_is_symbolic
+from staticgraph.program.program import Instruction, Program
 
 MAX_BYTES = 1 << 20
 """A result of more bytes is left to the run: it would be kept as long as the program."""

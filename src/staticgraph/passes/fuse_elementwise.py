@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
-from common.op import Kind
-from common.types import Shape
-from staticgraph.program import Instruction, Program, Value
+from oplibrary.core.op import Kind
+from oplibrary.core.types import Shape
+from staticgraph.program.program import Instruction, Program, Value
 
 MAX_MEMBERS = 64
 """A group has at most that many instructions, so that what it reads and writes stays in cache."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from staticgraph.layout import find_layouts
 from staticgraph.passes.rewriting import with_inputs
-from staticgraph.program import Program, Value
+from staticgraph.program.layout import find_layouts
+from staticgraph.program.program import Program, Value
 
 
 def merge_views(program: Program) -> Program:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
-from common.errors import ArgumentError
+from oplibrary.messages.errors import ArgumentError
 from staticgraph.passes.absorb_broadcasts import absorb_broadcasts
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from staticgraph.passes.eliminate_dead_code import eliminate_dead_code
@@ -17,8 +17,8 @@ from staticgraph.passes.merge_views import merge_views
 from staticgraph.passes.reorder_for_memory import reorder_for_memory
 from staticgraph.passes.simplify_algebra import simplify_algebra
 from staticgraph.passes.skip_unused_results import skip_unused_results
-from staticgraph.program import Program
-from staticgraph.verify import verify as verify_program
+from staticgraph.program.program import Program
+from staticgraph.program.verify import verify as verify_program
 
 Pass = Callable[[Program], Program]
 """A pure function from a program to a program; the same object means that nothing changed."""

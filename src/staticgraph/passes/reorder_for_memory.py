@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from staticgraph.effects import has_effect
-from staticgraph.layout import find_layouts
-from staticgraph.program import Instruction, Program, Value
+from staticgraph.declare.effects import has_effect
+from staticgraph.program.layout import find_layouts
+from staticgraph.program.program import Instruction, Program, Value
 
 _WORTHWHILE = 0.99
 """The order is changed only for a peak of at most that part of the old one."""

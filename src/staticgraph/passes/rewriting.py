@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from common.source import Source
-from staticgraph.program import Instruction, Value
+from oplibrary.messages.source import Source
+from staticgraph.program.program import Instruction, Value
 
 
 def with_inputs(instruction: Instruction, swap: Mapping[Value, Value]) -> Instruction:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from common.op import Kind
-from common.types import Array
-from staticgraph.layout import find_layouts
+from oplibrary.core.op import Kind
+from oplibrary.core.types import Array
 from staticgraph.passes.rewriting import with_inputs
-from staticgraph.program import Instruction, Program, Value
+from staticgraph.program.layout import find_layouts
+from staticgraph.program.program import Instruction, Program, Value
 
 # scalar expressions that undo themselves, and those that change nothing where the dtype stays
 _INVOLUTIONS = frozenset({"-{0}", "~{0}"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from staticgraph.program import Program, Value
+from staticgraph.program.program import Program, Value
 
 
 def skip_unused_results(program: Program) -> Program:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from staticgraph.backends import Restored, Runner
-from staticgraph.memory import BufferPlan
-from staticgraph.program import Program
+from staticgraph.program.memory import BufferPlan
+from staticgraph.program.program import Program
 
 WRITES_CONTROL = True
 """Loops and branches are machine code, too: their regions are not built apart."""
@@ -14,14 +14,14 @@ WRITES_CONTROL = True
 
 def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
     """Return the loops that `program` becomes, and where its values are kept."""
-    from staticgraph.backends.native.analysis.planning import make_plan
+    from staticgraph.backends.native.planning.planning import make_plan
 
     return make_plan(program)
 
 
 def build(program: Program, plan: BufferPlan) -> Runner:
     """Return what runs the program."""
-    from staticgraph.backends.native.analysis.planning import NativePlan
+    from staticgraph.backends.native.planning.planning import NativePlan
     from staticgraph.backends.native.run.running import build_machine, make_runner
 
     assert isinstance(plan, NativePlan)
@@ -31,7 +31,7 @@ def build(program: Program, plan: BufferPlan) -> Runner:
 
 def restore(program: Program) -> Restored | None:
     """Return what an earlier build of the program left on disk, or None."""
-    from staticgraph.backends.native.analysis.planning import make_plan
+    from staticgraph.backends.native.planning.planning import make_plan
     from staticgraph.backends.native.run.running import build_machine, make_runner, restore_machine
 
     make = cache(lambda: make_plan(program))

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from common.errors import BackendError
-from staticgraph.backends.native.analysis.products import Matrix, Product, Split, Tiling
-from staticgraph.backends.native.analysis.roots import base_of
-from staticgraph.backends.native.elements import FLOAT32, element_of
-from staticgraph.backends.native.emit.bases import Base
-from staticgraph.backends.native.emit.code import Code
-from staticgraph.backends.native.emit.memory_access import Index
-from staticgraph.backends.native.emit.module import Module
-from staticgraph.backends.native.emit.register import Register
+from oplibrary.machine.code import Code
+from oplibrary.machine.elements import FLOAT32, element_of
+from oplibrary.machine.memory_access import Index
+from oplibrary.machine.module import Module
+from oplibrary.machine.register import Register
+from oplibrary.messages.errors import BackendError
+from staticgraph.backends.native.definitions.products import Matrix, Product, Split, Tiling
+from staticgraph.backends.native.emit.addresses import Base
 from staticgraph.backends.native.emit.tiles import write_tiles
+from staticgraph.backends.native.planning.steps import base_of
 
 FUNCTIONS = ("sgemm", "dgemm")
 """The functions whose addresses a run is given, in order."""

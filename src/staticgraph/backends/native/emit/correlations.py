@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from staticgraph.backends.native.analysis.correlation import Correlation
-from staticgraph.backends.native.analysis.products import Split
-from staticgraph.backends.native.elements import element_of
-from staticgraph.backends.native.emit.code import Code
-from staticgraph.backends.native.emit.memory_access import Index
-from staticgraph.backends.native.emit.module import Module
-from staticgraph.backends.native.emit.register import Register
+from oplibrary.machine.code import Code
+from oplibrary.machine.elements import element_of
+from oplibrary.machine.memory_access import Index
+from oplibrary.machine.module import Module
+from oplibrary.machine.register import Register
+from staticgraph.backends.native.definitions.correlation import Correlation
+from staticgraph.backends.native.definitions.products import Split
 
 
 def write_correlation(module: Module, symbol: str, correlation: Correlation, split: Split) -> None:

@@ -10,19 +10,19 @@ from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
-from staticgraph.backends.native.analysis.definitions import Definition, Elementwise
-from staticgraph.backends.native.analysis.exploration import Node, Part
-from staticgraph.backends.native.analysis.loops import Nest
-from staticgraph.backends.native.analysis.roots import Root
-from staticgraph.backends.native.analysis.stages import Stages, band_range, find_needed
-from staticgraph.backends.native.elements import DType, convert, number, stored_element
-from staticgraph.backends.native.emit.bases import Base, Bases
-from staticgraph.backends.native.emit.code import Code
-from staticgraph.backends.native.emit.folds import fold_lanes, fold_two, neutral, neutral_register
-from staticgraph.backends.native.emit.memory_access import Index, fill, load_lanes, store_lanes
-from staticgraph.backends.native.emit.module import Module
-from staticgraph.backends.native.emit.register import Register
+from oplibrary.machine.code import Code
+from oplibrary.machine.elements import DType, convert, number, stored_element
+from oplibrary.machine.folds import fold_lanes, fold_two, neutral, neutral_register
+from oplibrary.machine.memory_access import Index, fill, load_lanes, store_lanes
+from oplibrary.machine.module import Module
+from oplibrary.machine.register import Register
+from staticgraph.backends.native.definitions.definition import Definition, Elementwise
+from staticgraph.backends.native.emit.addresses import Base, Bases
 from staticgraph.backends.native.emit.values import ValueWriter
+from staticgraph.backends.native.planning.exploration import Node, Part
+from staticgraph.backends.native.planning.loops import Nest
+from staticgraph.backends.native.planning.stages import Stages, band_range, find_needed
+from staticgraph.backends.native.planning.steps import Root
 
 PRODUCT = "{0} * {1}"
 """The expression of a product of two operands."""

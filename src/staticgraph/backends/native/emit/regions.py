@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from staticgraph.backends.native.analysis.control import (
+from oplibrary.machine.code import Code
+from oplibrary.machine.module import Module
+from oplibrary.machine.register import Register
+from staticgraph.backends.native.definitions.control import (
     Controlled,
     aligned,
     constants_inside,
@@ -13,12 +16,7 @@ from staticgraph.backends.native.analysis.control import (
     plan_work,
     unkept,
 )
-from staticgraph.backends.native.analysis.definitions import Definition
-from staticgraph.backends.native.analysis.planning import NativePlan
-from staticgraph.backends.native.analysis.roots import base_of
-from staticgraph.backends.native.emit.code import Code
-from staticgraph.backends.native.emit.module import Module
-from staticgraph.backends.native.emit.register import Register
+from staticgraph.backends.native.definitions.definition import Definition
 from staticgraph.backends.native.emit.slots import (
     FAILED,
     INTERRUPTED,
@@ -30,8 +28,10 @@ from staticgraph.backends.native.emit.slots import (
     slot,
     special_slot,
 )
-from staticgraph.control.forms import Choice, Loop
-from staticgraph.memory import ALIGNMENT
+from staticgraph.backends.native.planning.planning import NativePlan
+from staticgraph.backends.native.planning.steps import base_of
+from staticgraph.control.structure import Choice, Loop
+from staticgraph.program.memory import ALIGNMENT
 
 WriteRegion = Callable[[Module, NativePlan], str]
 LOOK_EVERY = 5e6

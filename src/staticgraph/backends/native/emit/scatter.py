@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from staticgraph.backends.native.analysis.selections import Scattered
-from staticgraph.backends.native.elements import convert
-from staticgraph.backends.native.emit.code import Code
-from staticgraph.backends.native.emit.memory_access import (
+from oplibrary.machine.code import Code
+from oplibrary.machine.elements import convert
+from oplibrary.machine.memory_access import (
     fill,
     linear_offset,
     load_lanes,
     selected_offset,
     store_lanes,
 )
-from staticgraph.backends.native.emit.module import Module
-from staticgraph.backends.native.emit.register import Register
+from oplibrary.machine.module import Module
+from oplibrary.machine.register import Register
+from staticgraph.backends.native.definitions.selections import Scattered
 
 INDEX = np.dtype(np.int64)
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from staticgraph.backends.native.analysis.control import Controlled
-from staticgraph.backends.native.analysis.correlation import Correlation
-from staticgraph.backends.native.analysis.loops import Nest
-from staticgraph.backends.native.analysis.planning import NativePlan
-from staticgraph.backends.native.analysis.products import Product, Split, Tiling
-from staticgraph.backends.native.analysis.roots import Call, Kernel, base_of
-from staticgraph.backends.native.analysis.selections import Scattered
-from staticgraph.backends.native.analysis.similarity import Description
-from staticgraph.backends.native.emit.bases import Base
+from oplibrary.machine.code import Code
+from oplibrary.machine.module import Module
+from oplibrary.machine.pool import thread_count
+from oplibrary.machine.target import Target
+from staticgraph.backends.native.definitions.control import Controlled
+from staticgraph.backends.native.definitions.correlation import Correlation
+from staticgraph.backends.native.definitions.products import Product, Split, Tiling
+from staticgraph.backends.native.definitions.selections import Scattered
+from staticgraph.backends.native.emit.addresses import Base
 from staticgraph.backends.native.emit.blas import product_bases, write_product
-from staticgraph.backends.native.emit.code import Code
+from staticgraph.backends.native.emit.blas_threads import blas_threads
 from staticgraph.backends.native.emit.correlations import write_correlation
 from staticgraph.backends.native.emit.kernels import write_combination, write_kernel
-from staticgraph.backends.native.emit.module import Module
 from staticgraph.backends.native.emit.regions import write_control
 from staticgraph.backends.native.emit.scatter import scatter_key, write_scatter
 from staticgraph.backends.native.emit.slots import (
@@ -27,9 +26,10 @@ from staticgraph.backends.native.emit.slots import (
     address_of,
     special_slot,
 )
-from staticgraph.backends.native.run.blas_threads import blas_threads
-from staticgraph.backends.native.run.pool import thread_count
-from staticgraph.backends.native.target import Target
+from staticgraph.backends.native.planning.loops import Nest
+from staticgraph.backends.native.planning.planning import NativePlan
+from staticgraph.backends.native.planning.shared_code import Description
+from staticgraph.backends.native.planning.steps import Call, Kernel, base_of
 
 Segment = list[Kernel | Call]
 """Steps that follow each other and are machine code."""

@@ -6,10 +6,10 @@ below name, and the constants of the regions inside.
 
 from __future__ import annotations
 
-from staticgraph.backends.native.analysis.planning import Location, NativePlan
+from oplibrary.machine.code import Code
+from oplibrary.machine.register import Register
 from staticgraph.backends.native.emit.blas import FUNCTIONS
-from staticgraph.backends.native.emit.code import Code
-from staticgraph.backends.native.emit.register import Register
+from staticgraph.backends.native.planning.planning import Location, NativePlan
 
 # behind the arena's: the functions of BLAS, and then
 STATUS = len(FUNCTIONS)

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from staticgraph.backends.native.analysis.products import Product, Tiling
-from staticgraph.backends.native.elements import element_of
-from staticgraph.backends.native.emit.code import Code
-from staticgraph.backends.native.emit.memory_access import Index
-from staticgraph.backends.native.emit.register import Register
-from staticgraph.memory import ALIGNMENT
+from oplibrary.machine.code import Code
+from oplibrary.machine.elements import element_of
+from oplibrary.machine.memory_access import Index
+from oplibrary.machine.register import Register
+from staticgraph.backends.native.definitions.products import Product, Tiling
+from staticgraph.program.memory import ALIGNMENT
 
 Span = tuple[Index, Index]
 

@@ -7,30 +7,30 @@ from math import prod
 
 import numpy as np
 
-from staticgraph.backends.native.analysis.definitions import Definition, Elementwise, Uniform
-from staticgraph.backends.native.analysis.exploration import Node, Part
-from staticgraph.backends.native.analysis.forms import Form, row_major
-from staticgraph.backends.native.analysis.roots import Root, base_of
-from staticgraph.backends.native.analysis.selections import Gathered
-from staticgraph.backends.native.analysis.stages import Stages
-from staticgraph.backends.native.elements import (
+from oplibrary.machine.code import Code
+from oplibrary.machine.elements import (
     DType,
     convert,
     element_of,
     number,
     stored_element,
 )
-from staticgraph.backends.native.emit.bases import Bases
-from staticgraph.backends.native.emit.code import Code
-from staticgraph.backends.native.emit.memory_access import (
+from oplibrary.machine.memory_access import (
     Index,
     gather,
     linear_offset,
     load_lanes,
     store_lanes,
 )
-from staticgraph.backends.native.emit.register import Register
-from staticgraph.backends.native.emit.scalars import write_expression
+from oplibrary.machine.register import Register
+from oplibrary.machine.scalars import write_expression
+from staticgraph.backends.native.definitions.affine import Form, row_major
+from staticgraph.backends.native.definitions.definition import Definition, Elementwise, Uniform
+from staticgraph.backends.native.definitions.selections import Gathered
+from staticgraph.backends.native.emit.addresses import Bases
+from staticgraph.backends.native.planning.exploration import Node, Part
+from staticgraph.backends.native.planning.stages import Stages
+from staticgraph.backends.native.planning.steps import Root, base_of
 
 INDEX = np.dtype(np.int64)
 

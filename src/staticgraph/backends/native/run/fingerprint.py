@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from common.op import REGISTRY, Op
-from common.types import TensorType
-from staticgraph.backends.native.run.pool import thread_count
-from staticgraph.backends.native.target import host_target, load_llvm
-from staticgraph.control.binding import BoundRegion
-from staticgraph.program import Program, Value
+from oplibrary.core.op import REGISTRY, Op
+from oplibrary.core.types import TensorType
+from oplibrary.machine.pool import thread_count
+from oplibrary.machine.target import host_target, load_llvm
+from staticgraph.compiler.binding import BoundRegion
+from staticgraph.program.program import Program, Value
 
-_PACKAGES = ("common", "staticgraph")
+_PACKAGES = ("oplibrary", "staticgraph")
 _PLAIN = (str, bytes, int, float, complex, type(None), type(Ellipsis), np.dtype, np.generic)
 
 

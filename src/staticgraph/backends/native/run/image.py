@@ -10,22 +10,22 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.types import Array
-from staticgraph.backends.native.analysis.control import (
+from oplibrary.core.types import Array
+from oplibrary.machine.cache import cache_folder, read_entry, write_entry
+from oplibrary.machine.entry import Signature
+from staticgraph.backends.native.definitions.control import (
     constants_inside,
     plan_is_endless,
     plan_work,
     plans_of,
 )
-from staticgraph.backends.native.analysis.planning import NativePlan
-from staticgraph.backends.native.analysis.roots import Call
-from staticgraph.backends.native.analysis.selections import Gathered, Scattered
+from staticgraph.backends.native.definitions.selections import Gathered, Scattered
 from staticgraph.backends.native.emit.segments import is_left_to_blas, is_shared, needs_blas_alone
 from staticgraph.backends.native.emit.slots import first_inner_constant
-from staticgraph.backends.native.run.cache import cache_folder, read_entry, write_entry
-from staticgraph.backends.native.run.entry import Signature
+from staticgraph.backends.native.planning.planning import NativePlan
+from staticgraph.backends.native.planning.steps import Call
 from staticgraph.backends.native.run.fingerprint import fingerprint
-from staticgraph.program import Program
+from staticgraph.program.program import Program
 
 _LARGEST_CONSTANTS = 1 << 20
 """Bytes of constants that are kept in an image at most, beside those that are the program's."""

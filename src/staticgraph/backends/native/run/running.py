@@ -10,27 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from common.errors import RunError, SideBySideError
-from common.tree import LEAF, Structure, flatten, unflatten
-from common.types import Array
+from oplibrary.core.tree import LEAF, Structure, flatten, unflatten
+from oplibrary.core.types import Array
+from oplibrary.machine.cache import assemble_cached, object_name
+from oplibrary.machine.code import Code
+from oplibrary.machine.entry import make_entry, write_entry
+from oplibrary.machine.module import Module
+from oplibrary.machine.pool import get_pool
+from oplibrary.machine.target import Library
+from oplibrary.messages.errors import RunError, SideBySideError
 from staticgraph.backends import Runner
-from staticgraph.backends.native.analysis.definitions import Definition, Stored
-from staticgraph.backends.native.analysis.planning import NativePlan
-from staticgraph.backends.native.analysis.roots import Call, base_of
+from staticgraph.backends.native.definitions.definition import Definition, Stored
 from staticgraph.backends.native.emit.blas import blas_addresses
-from staticgraph.backends.native.emit.code import Code
-from staticgraph.backends.native.emit.module import Module
+from staticgraph.backends.native.emit.blas_threads import blas_threads
 from staticgraph.backends.native.emit.segments import segments_of, write_module
 from staticgraph.backends.native.emit.slots import BLAS_ENTER, POOL_RUN, SAVE_THREAD, STATUS
-from staticgraph.backends.native.run.blas_threads import blas_threads
-from staticgraph.backends.native.run.cache import assemble_cached, object_name
-from staticgraph.backends.native.run.entry import make_entry, write_entry
+from staticgraph.backends.native.planning.planning import NativePlan
+from staticgraph.backends.native.planning.steps import Call, base_of
 from staticgraph.backends.native.run.image import Image, find_image, keep_image, make_image
-from staticgraph.backends.native.run.pool import get_pool
-from staticgraph.backends.native.target import Library
-from staticgraph.failures import raise_explained
-from staticgraph.memory import ALIGNMENT
-from staticgraph.program import Instruction, Program
+from staticgraph.compiler.failures import raise_explained
+from staticgraph.program.memory import ALIGNMENT
+from staticgraph.program.program import Instruction, Program
 
 ENTRY = "entry"
 """The name of the function that Python calls."""

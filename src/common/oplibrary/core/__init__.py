@@ -1,0 +1,1 @@
+"""The op record, types, and the structures that calls arrange values in."""

@@ -1,0 +1,88 @@
+"""Arrays out of data: numbers, nested sequences of them, arrays of any library."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oplibrary.core.types import DEFAULT_DTYPE, Array
+from oplibrary.messages.errors import DTypeError, OutOfMemoryError, SideBySideError
+
+
+def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
+    """Return `data` as an array of numbers or booleans.
+
+    Parameters
+    ----------
+    data : array_like
+    dtype : dtype, optional
+    becomes : str
+        What it is to be, for an error: ``"tensor"``.
+
+    Raises
+    ------
+    DTypeError
+        If it is not made of them, not rectangular, or has elements that are masked.
+    """
+    hidden = masked_elements(data)
+    if hidden:
+        raise DTypeError(
+            f"no {becomes} can be made of this {type(data).__name__}: "
+            f"{hidden} of its elements are masked",
+            cause="a mask has no counterpart here, and what is under it would count",
+            fix="pass x.filled(value), and the mask as an array of its own",
+        )
+    try:
+        array = np.asarray(data, dtype=dtype)
+    except SideBySideError:  # a value of an executor says best itself that it is no array
+        raise
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DTypeError(
+            f"no {becomes} can be made of this {type(data).__name__}: {error}",
+            cause="the data must be numbers in a rectangular arrangement",
+            fix="pad the rows to one length, or convert the elements to numbers",
+        ) from None
+    except MemoryError as error:
+        raise OutOfMemoryError(str(error)) from None
+    if array.dtype.kind not in "biufc":
+        raise DTypeError(
+            f"no {becomes} can be made of a {type(data).__name__} of dtype {array.dtype}",
+            cause="elements must be numbers or booleans",
+            fix="encode the data as numbers first",
+        )
+    return array
+
+
+def masked_elements(data: Any) -> int:
+    """Return how many elements of an array, or of nested sequences of arrays, are masked."""
+    masked = sys.modules.get("numpy.ma")
+    if masked is None:
+        return 0
+    if isinstance(data, (list, tuple)):
+        # looking at each kind of element once costs a long list of numbers nothing
+        kinds = (list, tuple, masked.MaskedArray)
+        if not any(issubclass(kind, kinds) for kind in set(map(type, data))):
+            return 0
+        return sum([masked_elements(each) for each in data])
+    if not isinstance(data, masked.MaskedArray):
+        return 0
+    return int(np.count_nonzero(masked.getmaskarray(data)))
+
+
+def has_dtype(data: Any) -> bool:
+    """Tell whether data has a dtype of its own: it is an array, or nested sequences of arrays."""
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return hasattr(data, "dtype")
+
+
+def narrow_dtype(array: Array) -> np.dtype[Any]:
+    """Return the dtype of what Python's numbers make: half the width of NumPy's for floats."""
+    if array.dtype == np.float64:
+        return DEFAULT_DTYPE
+    if array.dtype == np.complex128:
+        return np.dtype(np.complex64)
+    return array.dtype

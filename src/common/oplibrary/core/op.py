@@ -1,0 +1,506 @@
+"""The op record: everything the system knows about one operation, in one place.
+
+Executors, passes and backends read the fields of an `Op`; none of them knows any op by name.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oplibrary.core.types import Shape, TensorType, is_scalar, type_of
+from oplibrary.messages.errors import ArgumentError, DTypeError, MixedModesError, SideBySideError
+
+Rule = Callable[..., Any]
+
+
+class Kind(enum.Enum):
+    """What an op does to its elements; all that a compiler pass may ask of it."""
+
+    ELEMENTWISE = "elementwise"
+    REDUCTION = "reduction"
+    MOVEMENT = "movement"
+    CONTRACTION = "contraction"
+    INDEXING = "indexing"
+    CREATION = "creation"
+    CONTROL = "control"
+    OPAQUE = "opaque"
+
+
+class Example(NamedTuple):
+    """Sample operands of an op: they feed its tests, documentation and benchmarks.
+
+    Each operand is a shape, drawn from the op's domain, or an array used as it is.
+    """
+
+    operands: tuple[Shape | np.ndarray[Any, Any], ...]
+    attrs: Mapping[str, Any]
+
+
+def example(*operands: Shape | np.ndarray[Any, Any], **attrs: Any) -> Example:
+    """Describe a sample call, as in ``example((3, 4), (4,), axis=0)``."""
+    return Example(operands, attrs)
+
+
+class OperandRule(NamedTuple):
+    """The gradient rule of one operand and what it reads.
+
+    Attributes
+    ----------
+    rule : callable
+        ``rule(g, out, *operands, **attrs)`` returns the gradient of that operand, in the shape of
+        the result where broadcasting enlarged the operand; the engine sums it back.
+    out : str
+        ``"value"``, ``"type"`` or ``""``: what the rule reads of the result.
+    operands : tuple of str
+        The same for each operand; for a variadic op, for those that the rule names.
+    rest : str
+        What a variadic op's rule reads of the operands that it does not name; ``"others"`` is the
+        values of all but the one whose gradient it gives.
+    """
+
+    rule: Rule
+    out: str
+    operands: tuple[str, ...]
+    rest: str = ""
+
+    def needs(self, position: int, count: int) -> tuple[str, ...]:
+        """Return what the gradient of the operand at `position` reads of each of `count`."""
+        named = self.operands[:count]
+        if len(named) == count:
+            return named
+        rest = "value" if self.rest == "others" else self.rest
+        needs = [*named, *[rest] * (count - len(named))]
+        if self.rest == "others" and position >= len(named):
+            needs[position] = "type"
+        return tuple(needs)
+
+
+def _need(name: str) -> str:
+    if name.startswith("_"):
+        return ""
+    return "type" if name.endswith(("_type", "_types")) else "value"
+
+
+def _operand_rule(rule: Rule, variadic: bool) -> OperandRule:
+    parameters = [
+        p
+        for p in inspect.signature(rule).parameters.values()
+        if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)
+    ]
+    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+    _, out, *operands = names[1:] if variadic else names
+    rest = "".join([p.name for p in parameters if p.kind is p.VAR_POSITIONAL])
+    need = rest if rest == "others" else _need(rest or "_")
+    return OperandRule(rule, _need(out), tuple(map(_need, operands)), need)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Op:
+    """Describe one operation, whole.
+
+    Calling the record runs the op in whichever mode its operands belong to: NumPy arrays run the
+    kernel, a dynamic Tensor runs and records, a static Node declares.
+
+    Parameters
+    ----------
+    name : str
+        The array API standard's spelling, where it has one.
+    kind : Kind
+    arity : int or None
+        Number of operands; None if any number.
+    kernel : callable
+        ``kernel(*operands, **attrs)`` on NumPy arrays. With `takes_out` it accepts the array to
+        write as one more positional argument after the operands.
+    infer : callable
+        ``infer(*types, **attrs) -> TensorType``: the one rule for shape and dtype and the one
+        author of the error text. It takes any operands that have a type.
+    vjp : tuple of callable or callable or None
+        One rule an operand (None where not differentiable), ``rule(g, out, *operands, **attrs)``;
+        a variadic op has a single ``rule(position, g, out, *operands, **attrs)``. The parameter
+        names say what the rule reads: a plain name reads the value, ``x_type`` only its
+        `TensorType`, ``_x`` nothing (None is passed). Executors keep no more than that. The
+        variadic rule may end in ``*xs``, which follows the same convention; ``*others`` reads the
+        values of the other operands and the type of the one whose gradient it gives.
+        Rules call ops and operators only, so they run on arrays, Tensors and Nodes alike.
+    attrs : mapping of str to default
+        Attributes in the order in which they may be passed by position; ``...`` means required.
+    expr : str
+        The scalar expression, for code generation; every elementwise op has one.
+    combine : str
+        Of a reduction that does nothing else: how two elements become one, ``"add"``,
+        ``"multiply"``, ``"max"``, ``"min"``, ``"and"`` or ``"or"``. The operand is converted to the
+        result's dtype first.
+    contraction : callable, optional
+        Of a contraction that is an einsum: ``contraction(*types, **attrs)`` returns its explicit
+        subscripts, one letter an axis, such as ``"ij,jk->ik"``. An axis of length 1 broadcasts.
+    selection : callable, optional
+        Of an op that selects by index arrays: ``selection(*types, **attrs)`` returns subscripts
+        like those of an einsum, in which each ``@`` stands for an axis that the next index array
+        selects from: ``"@d,b->bd"`` takes rows. On the right it adds into zeros: ``"bd,b->@d"``.
+        Empty where the op does something else with operands of these types.
+    lowering : callable, optional
+        ``lowering(*operands, **attrs)`` makes the same value, up to rounding, of simpler ops: what
+        a compiler may use in place of the kernel. None where it cannot.
+    alias : tuple of str
+        Other spellings, PyTorch's first; the first one also names the tape's node.
+    commutative : bool
+    unit : float, optional
+        ``u`` with ``op(x, u) == x`` for every `x`, bit for bit.
+    takes_out : bool
+    view : bool
+        The result shares memory with the first operand.
+    effect : bool
+        The kernel does something besides computing, such as printing: it is to run whenever it is
+        reached, once, and in the order declared among its like. The result has the elements of the
+        first operand.
+    control : callable, optional
+        Of an op that runs regions: ``control(**attrs)`` describes in which order, for a backend
+        that makes loops and branches of its own in place of the kernel.
+    projection : bool
+        The op takes the result that the attribute ``index`` names out of those of another op.
+    domain : tuple of float
+        Open interval that sample operands are drawn from.
+    kinks : tuple of float
+        Points where the op is not differentiable; samples keep away from them.
+    examples : tuple of Example
+    operand_names : tuple of str
+    doc : str
+    """
+
+    name: str
+    kind: Kind
+    arity: int | None
+    kernel: Callable[..., Any]
+    infer: Callable[..., TensorType]
+    vjp: tuple[Rule | None, ...] | Rule | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    expr: str = ""
+    combine: str = ""
+    contraction: Callable[..., str] | None = None
+    selection: Callable[..., str] | None = None
+    lowering: Callable[..., Any] | None = None
+    alias: tuple[str, ...] = ()
+    commutative: bool = False
+    unit: float | None = None
+    takes_out: bool = False
+    view: bool = False
+    effect: bool = False
+    control: Callable[..., Any] | None = None
+    projection: bool = False
+    domain: tuple[float, float] = (-2.0, 2.0)
+    kinks: tuple[float, ...] = ()
+    examples: tuple[Example, ...] = ()
+    operand_names: tuple[str, ...] = ()
+    doc: str = ""
+    rules: tuple[OperandRule | None, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        if self.vjp is None:
+            rules: tuple[OperandRule | None, ...] = ()
+        elif self.arity is None:
+            assert callable(self.vjp)
+            rules = (_operand_rule(self.vjp, True),)
+        else:
+            assert isinstance(self.vjp, tuple) and len(self.vjp) == self.arity, self.name
+            rules = tuple(None if rule is None else _operand_rule(rule, False) for rule in self.vjp)
+        object.__setattr__(self, "rules", rules)
+        if not self.operand_names and self.arity:
+            names = ("x", "y", "z")[: self.arity] if self.arity <= 3 else ()
+            object.__setattr__(
+                self, "operand_names", names or tuple(f"x{i}" for i in range(self.arity))
+            )
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether any operand has a gradient rule."""
+        return any(rule is not None for rule in self.rules)
+
+    def operand_rule(self, position: int) -> OperandRule | None:
+        """Return the gradient rule of the operand at `position`, or None."""
+        if not self.rules:
+            return None
+        return self.rules[0 if self.arity is None else position]
+
+    def bind(
+        self, args: tuple[Any, ...], attrs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Split a call's arguments into operands and a complete set of attributes.
+
+        Raises
+        ------
+        ArgumentError
+            If an operand or a required attribute is missing, or something unknown was passed.
+        """
+        arity = len(args) if self.arity is None else self.arity
+        operands, positional = args[:arity], args[arity:]
+        if len(operands) < arity:
+            # an operand may be passed by its name, as in take(x, indices=i)
+            named = []
+            for name in self.operand_names[len(operands) :]:
+                if name not in attrs:
+                    raise self._call_error(f"operand {name!r} is missing")
+                named.append(attrs.pop(name))
+            operands += tuple(named)
+        return operands, self.bind_attrs(positional, attrs)
+
+    def bind_attrs(self, positional: tuple[Any, ...], attrs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the complete set of attributes of a call.
+
+        Parameters
+        ----------
+        positional : tuple
+            What was passed by position behind the operands.
+        attrs : mapping
+            What was passed by name.
+
+        Raises
+        ------
+        ArgumentError
+            If a required attribute is missing, or something unknown was passed.
+        """
+        if not positional:  # nearly every call, and quick
+            complete = {**self.attrs, **attrs}
+            if len(complete) == len(self.attrs):
+                for value in complete.values():
+                    if value is ... or type(value) is list:
+                        break
+                else:
+                    return complete
+        if len(positional) > len(self.attrs):
+            surplus = len(positional) - len(self.attrs)
+            raise self._call_error(
+                "one argument too many was passed"
+                if surplus == 1
+                else f"{surplus} arguments too many were passed"
+            )
+        bound = dict(zip(self.attrs, positional, strict=False))
+        for name, value in attrs.items():
+            if name not in self.attrs:
+                raise self._call_error(f"there is no argument {name!r}")
+            if name in bound:
+                raise self._call_error(f"argument {name!r} was passed twice")
+            bound[name] = value
+        complete = {}
+        for name, default in self.attrs.items():
+            value = bound.get(name, default)
+            if value is ...:
+                raise self._call_error(f"argument {name!r} is missing")
+            complete[name] = tuple(value) if type(value) is list else value
+        return complete
+
+    def _call_error(self, what: str) -> ArgumentError:
+        return ArgumentError(
+            f"{self.name}: {what}",
+            cause=f"the signature is {self.name}{self.signature}",
+            fix="pass the operands in order and the rest by name",
+        )
+
+    @property
+    def signature(self) -> str:
+        """The call's signature as text, such as ``(x, axis=None, keepdims=False)``."""
+        names = list(self.operand_names) if self.arity is not None else ["*operands"]
+        names += [n if d is ... else f"{n}={d!r}" for n, d in self.attrs.items()]
+        return f"({', '.join(names)})"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the op in the mode that its operands belong to."""
+        if args:
+            entries = ENTRIES.get(type(args[0]))
+            if entries is not None:
+                entry = entries.get(self)
+                if entry is not None:
+                    return entry(*args, **kwargs)
+        if self.attrs or kwargs or len(args) != self.arity:
+            operands, attrs = self.bind(args, kwargs)
+        else:
+            operands, attrs = args, kwargs
+        apply = executor_of(operands)
+        if apply is not None:
+            return apply(self, operands, attrs)
+        try:
+            return self.kernel(*operands, **attrs)
+        except Exception as error:
+            raise explain(self, operands, attrs, error) from None
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}{self.signature}>"
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return _lookup, (self.name,)
+
+
+def _lookup(name: str) -> Op:
+    return REGISTRY[name]
+
+
+REGISTRY: dict[str, Op] = {}
+"""Every op by name."""
+
+ALIASES: dict[str, Op] = {}
+"""Every op by its other spellings."""
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""Every public function that is a composition of ops, or an op's friendlier signature."""
+
+Apply = Callable[[Op, tuple[Any, ...], dict[str, Any]], Any]
+EXECUTORS: dict[type, Apply] = {}
+"""The executor of each value type, entered by the executors when they are imported."""
+
+ENTRIES: dict[type, Mapping[Op, Callable[..., Any]]] = {}
+"""For a value type, the ops whose calls its executor takes directly, where that saves time."""
+
+
+def register(op: Op) -> Op:
+    """Enter `op` into the registry and return it."""
+    assert op.name not in REGISTRY, op.name
+    assert op.kind is not Kind.ELEMENTWISE or op.expr, f"{op.name} needs a scalar expression"
+    REGISTRY[op.name] = op
+    ALIASES.update(dict.fromkeys(op.alias, op))
+    return op
+
+
+def lookup(name: str) -> Callable[..., Any] | None:
+    """Return the public function or op called `name`, in any spelling, or None."""
+    return FUNCTIONS.get(name) or REGISTRY.get(name) or ALIASES.get(name)
+
+
+def public(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Enter `function` into every executor's namespace under its own name."""
+    FUNCTIONS[function.__name__] = function
+    return function
+
+
+def namespace() -> dict[str, Callable[..., Any]]:
+    """Return every public name of the op library with what it calls."""
+    names: dict[str, Callable[..., Any]] = {}
+    for op in REGISTRY.values():
+        if not op.name.startswith("_"):
+            names[op.name] = op
+            names.update(dict.fromkeys(op.alias, op))
+    names.update(FUNCTIONS)
+    return names
+
+
+def executor_of(operands: Iterable[Any]) -> Apply | None:
+    """Return the executor that `operands` belong to, or None for plain arrays.
+
+    Raises
+    ------
+    MixedModesError
+        If they belong to more than one.
+    """
+    found: Apply | None = None
+    for operand in operands:
+        apply = EXECUTORS.get(type(operand))
+        if apply is not None and apply is not found:
+            if found is not None:
+                kinds = " and a ".join(
+                    sorted({type(x).__name__ for x in operands if type(x) in EXECUTORS})
+                )
+                raise MixedModesError(f"one operation got a {kinds}")
+            found = apply
+    return found
+
+
+def explain(
+    op: Op, operands: tuple[Any, ...], attrs: Mapping[str, Any], error: Exception
+) -> Exception:
+    """Return the error that says why `op` failed on `operands`, in place of the kernel's own.
+
+    `infer` is asked first: it is the author of the text. Where it finds nothing wrong, the
+    kernel's message is kept.
+    """
+    if isinstance(error, (MemoryError, RecursionError)):
+        return error
+    fixed = _not_fixed(op, attrs)
+    if fixed is not None:
+        return fixed
+    if isinstance(error, SideBySideError):
+        return error.with_context(op.name)
+    types = []
+    for position, operand in enumerate(operands):
+        if is_scalar(operand) and op.kind is not Kind.ELEMENTWISE:
+            return DTypeError(
+                f"{op.name}: operand {position} is the Python number {operand!r}",
+                cause=f"{op.name} works on arrays",
+                fix="make it one first, for example with asarray",
+            )
+        try:
+            listed = isinstance(operand, (list, tuple))
+            types.append(type_of(np.asarray(operand) if listed else operand))
+        except (AttributeError, ValueError):
+            return DTypeError(
+                f"{op.name}: operand {position} is a {type(operand).__name__}, not an array",
+                cause="operands are arrays or Python numbers",
+                fix="convert it first, for example with asarray",
+            )
+    try:
+        op.infer(*types, **attrs)
+    except SideBySideError as known:
+        return known.with_context(op.name)
+    except Exception as refusal:
+        return refused(op, types, refusal)
+    listing = ", ".join(map(repr, types))
+    wrapper = DTypeError if isinstance(error, TypeError) else ArgumentError
+    return wrapper(
+        f"{op.name}({listing}): {error}",
+        cause="NumPy's kernel refused these operands",
+        fix=f"the signature is {op.name}{op.signature}",
+    )
+
+
+def refused(op: Op, types: Iterable[TensorType], error: Exception) -> ArgumentError:
+    """Return the error to raise where the rule of `op` for shape and dtype ended with `error`.
+
+    A rule that was written for the right kinds of attributes meets a wrong one with whatever
+    Python raises.
+    """
+    return ArgumentError(
+        f"{op.name}({', '.join(map(repr, types))}): {error}",
+        cause="the op's shape rule refused these arguments",
+        fix=f"the signature is {op.name}{op.signature}",
+    )
+
+
+def _not_fixed(op: Op, attrs: Mapping[str, Any]) -> ArgumentError | None:
+    """Return the error of an attribute that is a value of an executor, or None."""
+    for name, value in attrs.items():
+        for each in value if type(value) in (tuple, list) else (value,):
+            if type(each) in EXECUTORS:
+                return ArgumentError(
+                    f"{op.name}: {name} is a {type(each).__name__}, {type_of(each)}",
+                    cause=f"{name} is a constant of the operation, and no operand",
+                    fix=f"the signature is {op.name}{op.signature}; pass {name} as a plain value",
+                )
+    return None
+
+
+def explain_call(name: str, function: Callable[..., Any], error: Exception) -> ArgumentError:
+    """Return the error that says why the composition called `name` could not use its arguments.
+
+    Parameters
+    ----------
+    name : str
+    function : callable
+    error : TypeError or AttributeError
+        What calling it raised.
+    """
+    parameters = [
+        p.replace(annotation=inspect.Parameter.empty)
+        for p in inspect.signature(function).parameters.values()
+    ]
+    return ArgumentError(
+        f"{name}: {error}",
+        cause="an argument is missing, unknown, or of a kind that the function cannot use",
+        fix=f"the signature is {name}{inspect.Signature(parameters)}",
+    )

@@ -1,0 +1,89 @@
+"""What the functions take that are passed to control flow."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from oplibrary.core.tree import LEAF, Structure
+from oplibrary.messages.errors import ArgumentError
+from oplibrary.messages.source import Source, defined_at, user_source
+
+
+def require_parameters(
+    name: str, function: Callable[..., Any], arguments: Sequence[Structure], leaf: str
+) -> None:
+    """Refuse a function that does not take the arguments that it is passed.
+
+    Parameters
+    ----------
+    name : str
+        What passes them.
+    function : callable
+    arguments : sequence of Structure
+        How each is arranged; see `oplibrary.core.tree`.
+    leaf : str
+        What a value in them is called.
+
+    Raises
+    ------
+    ArgumentError
+        With the line of the function, and how to write its parameters.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin says nothing of its parameters
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        called = getattr(function, "__name__", type(function).__name__)
+        shown = "lambda " if called == "<lambda>" else called
+        place = place_of(function)
+        raise ArgumentError(
+            f"{name}: {shown}{signature} is called with {_counted(arguments)}",
+            cause=f"it gets {_listed(arguments, leaf)}",
+            fix=_parameters_fix(arguments),
+            related=(("the function declared", place),) if place is not None else (),
+        ) from None
+
+
+def _counted(arguments: Sequence[Structure]) -> str:
+    count = len(arguments)
+    return f"{count or 'no'} argument{'' if count == 1 else 's'}"
+
+
+def _described(structure: Structure, leaf: str) -> str:
+    if structure is None:
+        return "None"
+    if structure is LEAF:
+        return leaf
+    kind, keys, children = structure
+    inside = f" with the keys {list(keys)}" if issubclass(kind, dict) else f" of {len(children)}"
+    return f"a {kind.__name__}{inside}"
+
+
+def _listed(arguments: Sequence[Structure], leaf: str) -> str:
+    listed = ", ".join([_described(each, leaf) for each in arguments])
+    return listed or "nothing: what it needs it takes from outside"
+
+
+def _parameters_fix(arguments: Sequence[Structure]) -> str:
+    if not arguments:
+        return "write it without parameters, or pass the operands to the control flow as well"
+    names = "xyzuvw"[: len(arguments)] if len(arguments) > 1 else ["carry"]
+    fix = f"write it with {_counted(arguments).replace('argument', 'parameter')}"
+    for position, each in enumerate(arguments):
+        if each is not LEAF and each is not None and not issubclass(each[0], dict):
+            inner = ", ".join("abcdefgh"[: len(each[2])])
+            return f"{fix} and unpack inside: {inner or '()'} = {names[position]}"
+    return fix
+
+
+def place_of(function: Callable[..., Any]) -> Source | None:
+    """Return where `function` was written, or the user's running line if that is not known."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return user_source()
+    return defined_at(code)

@@ -1,0 +1,1 @@
+"""What every executor is made with: operators, protocols, the backward step."""

@@ -1,0 +1,213 @@
+"""The infix operators and array methods that Tensor and Node share.
+
+Every method calls the op of the same meaning; which executor runs it follows from the operands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oplibrary.core.op import REGISTRY, lookup
+from oplibrary.messages.errors import ArgumentError, DTypeError
+
+BINARY_OPERATORS = {
+    "__add__": "add",
+    "__sub__": "subtract",
+    "__mul__": "multiply",
+    "__truediv__": "divide",
+    "__floordiv__": "floor_divide",
+    "__mod__": "remainder",
+    "__matmul__": "matmul",
+    "__and__": "bitwise_and",
+    "__or__": "bitwise_or",
+    "__xor__": "bitwise_xor",
+    "__lshift__": "bitwise_left_shift",
+    "__rshift__": "bitwise_right_shift",
+    "__eq__": "equal",
+    "__ne__": "not_equal",
+    "__lt__": "less",
+    "__le__": "less_equal",
+    "__gt__": "greater",
+    "__ge__": "greater_equal",
+}
+"""Python's infix operators; those that are not comparisons have a reflected form too."""
+
+COMPARISONS = frozenset({"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"})
+
+UNARY_OPERATORS = {"__neg__": "negative", "__abs__": "abs", "__invert__": "bitwise_invert"}
+
+UNARY_METHODS = (
+    "abs acos acosh asin asinh atan atanh ceil cos cosh erf exp expm1 floor log log1p log2 log10 "
+    "neg reciprocal relu round rsqrt sigmoid sign silu sin sinh softplus sqrt square tan tanh trunc"
+).split()
+"""Elementwise functions of one operand that are also methods, as in PyTorch."""
+
+METHODS = (
+    "add all any amax amin argmax argmin argsort broadcast_to clip cumprod cumsum diagonal div dot "
+    "eq expand_dims flatten flip gelu ge gt le log_softmax logsumexp lt matmul max maximum mean "
+    "min minimum moveaxis mul ne prod repeat roll softmax sort squeeze std sub sum swapaxes take "
+    "take_along_axis tile trace tril triu unsqueeze var"
+).split()
+"""Other functions that are also methods; the array is the first operand."""
+
+
+def _function(name: str) -> Any:
+    function = lookup(name)
+    assert function is not None, name
+    return function
+
+
+class ArrayOperators:
+    """Give a value type the operators and methods of an array."""
+
+    __slots__ = ()
+    # NumPy defers to our reflected operators instead of looping over elements
+    __array_priority__ = 1000
+
+    shape: Any
+    dtype: Any
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    # the methods with operators' names are installed below the class, from the tables above
+
+    def __pow__(self, exponent: Any) -> Any:
+        # the commonest power has a kernel of its own, exact and cheaper
+        if type(exponent) is int and exponent == 2:
+            return REGISTRY["square"](self)
+        return REGISTRY["pow"](self, exponent)
+
+    def __rpow__(self, base: Any) -> Any:
+        return REGISTRY["pow"](base, self)
+
+    def pow(self, exponent: Any) -> Any:
+        """Return self to the power of `exponent`."""
+        return self**exponent
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __round__(self, ndigits: Any = None) -> Any:
+        if ndigits is not None:
+            raise ArgumentError(
+                f"round() of an array to {ndigits!r} digits",
+                cause="the elements are rounded to whole numbers, halves to the even one",
+                fix="scale them: round(x * 100) / 100 keeps two digits",
+            )
+        return REGISTRY["round"](self)
+
+    def __getitem__(self, key: Any) -> Any:
+        from oplibrary.ops.indexing import getitem
+
+        return getitem(self, key)
+
+    def __iter__(self) -> Any:
+        if not self.shape:
+            raise DTypeError(
+                "iteration over a 0-d array",
+                cause="it has no axis to go along",
+                fix="use the value itself, or x.reshape(1)",
+            )
+        return (self[i] for i in range(self.shape[0]))
+
+    @property
+    def T(self) -> Any:
+        """The array with its axes reversed."""
+        return REGISTRY["permute_dims"](self, axes=tuple(range(self.ndim))[::-1])
+
+    @property
+    def mT(self) -> Any:
+        """The array with its last two axes exchanged."""
+        return REGISTRY["matrix_transpose"](self)
+
+    def reshape(self, *shape: Any) -> Any:
+        """Return the same elements in another shape; one length may be -1."""
+        target = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        if not isinstance(target, tuple):
+            from oplibrary.ops.arguments import normalize_ints
+
+            target = normalize_ints(target, "shape")
+        return REGISTRY["reshape"](self, shape=target)
+
+    view = reshape
+
+    def permute(self, *axes: Any) -> Any:
+        """Return the array with its axes in the order given."""
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        if not isinstance(order, tuple):
+            from oplibrary.ops.arguments import normalize_ints
+
+            order = normalize_ints(order, "axes")
+        return REGISTRY["permute_dims"](self, axes=order)
+
+    def transpose(self, axis0: int = -2, axis1: int = -1) -> Any:
+        """Return the array with two axes exchanged."""
+        return _function("transpose")(self, axis0, axis1)
+
+    def t(self) -> Any:
+        """Return the transpose of a matrix."""
+        return self.T
+
+    def astype(self, dtype: Any) -> Any:
+        """Return the array converted to `dtype`."""
+        return REGISTRY["cast"](self, dtype=dtype)
+
+    def float(self) -> Any:
+        """Return the array as float32."""
+        return self.astype("float32")
+
+    def double(self) -> Any:
+        """Return the array as float64."""
+        return self.astype("float64")
+
+    def long(self) -> Any:
+        """Return the array as int64."""
+        return self.astype("int64")
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        import sys
+
+        return sys.modules[type(self).__module__.partition(".")[0]]
+
+
+def _method(name: str) -> Any:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return _function(name)(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__qualname__ = f"ArrayOperators.{name}"
+    method.__doc__ = f"Apply ``{name}`` to this array; see the function of that name."
+    return method
+
+
+def _reflected(name: str) -> Any:
+    def method(self: Any, other: Any) -> Any:
+        return REGISTRY[name](other, self)
+
+    return method
+
+
+def _install() -> None:
+    for dunder, name in {**BINARY_OPERATORS, **UNARY_OPERATORS}.items():
+        setattr(ArrayOperators, dunder, _method(name))
+    for dunder, name in BINARY_OPERATORS.items():
+        if dunder not in COMPARISONS:
+            setattr(ArrayOperators, f"__r{dunder[2:]}", _reflected(name))
+    for name in (*UNARY_METHODS, *METHODS):
+        setattr(ArrayOperators, name, _method(name))
+    # equality is elementwise, identity is what dictionaries need
+    ArrayOperators.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+_install()

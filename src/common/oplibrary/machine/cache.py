@@ -1,0 +1,169 @@
+"""Cache: entries on disk, found again by the content that they were made from.
+
+Object code is named by the hash of its LLVM IR, the processor and the versions of LLVM and
+llvmlite, so it never has to be invalidated. An entry holds its own hash: a torn or foreign file is
+made anew. Files appear by renaming, so processes that write at once do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+
+from oplibrary.machine.target import Target, assemble, load_llvm
+
+VARIABLE = "SIDEBYSIDE_CACHE"
+LIMIT_BYTES = 256 << 20
+"""What all entries take at most; the ones that were not used for longest go first."""
+ABANDONED_SECONDS = 3600.0
+"""After that time a file that is being written is one that nobody writes any more."""
+_MAGIC = b"sidebyside cache 2\n"
+_HASH_BYTES = 32
+_SUFFIXES = (".o", ".image")
+_bypassed: ContextVar[bool] = ContextVar("bypassed", default=False)
+
+
+@contextlib.contextmanager
+def bypassed() -> Iterator[None]:
+    """Neither read nor write the cache meanwhile, in this thread: builds are cold."""
+    token = _bypassed.set(True)
+    try:
+        yield
+    finally:
+        _bypassed.reset(token)
+
+
+def cache_folder() -> Path | None:
+    """Return where object code is kept, or None where it is not.
+
+    The environment variable ``SIDEBYSIDE_CACHE`` names the folder, or is ``off``. Without it, it is
+    the user's cache folder of the platform.
+    """
+    given = os.environ.get(VARIABLE, "")
+    if _bypassed.get() or given.lower() in ("off", "0", "no", "false"):
+        return None
+    if given:
+        return Path(given)
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    return base / "sidebyside"
+
+
+def assemble_cached(text: str, target: Target, level: int = 2) -> bytes:
+    """Return the object code of a module, from the cache if it is there.
+
+    Parameters
+    ----------
+    text : str
+    target : Target
+    level : int
+        As of `assemble`.
+    """
+    name = object_name(text, target, level)
+    found = read_entry(name)
+    if found is None:
+        found = assemble(text, target, level)
+        write_entry(name, found)
+    return found
+
+
+def object_name(text: str, target: Target, level: int = 2) -> str:
+    """Return the name of the entry with the object code of a module."""
+    import llvmlite
+
+    versions = f"{llvmlite.__version__} {load_llvm().llvm_version_info}"
+    parts = (versions, target.triple, target.cpu, target.features, str(level), text)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest() + ".o"
+
+
+def read_entry(name: str) -> bytes | None:
+    """Return the content of an entry, or None where there is none that can be trusted."""
+    folder = cache_folder()
+    return None if folder is None else _read(folder / name)
+
+
+def write_entry(name: str, content: bytes) -> None:
+    """Keep an entry; that the cache cannot be written is no reason to fail."""
+    folder = cache_folder()
+    if folder is None:
+        return
+    with contextlib.suppress(OSError):
+        _write(folder / name, content)
+        _trim(folder)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        if not _is_private(path):
+            return None
+        content = path.read_bytes()
+        code = content[len(_MAGIC) + _HASH_BYTES :]
+        if content[: len(_MAGIC) + _HASH_BYTES] != _MAGIC + hashlib.sha256(code).digest():
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return code
+    except OSError:
+        return None
+
+
+def _is_private(path: Path) -> bool:
+    """Tell whether nobody else could have written a file, since its content is executed."""
+    if not hasattr(os, "getuid"):
+        return True
+    for each in (path, path.parent):
+        status = each.stat()
+        if status.st_uid != os.getuid() or status.st_mode & 0o022:
+            return False
+    return True
+
+
+def _write(path: Path, code: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _trim(folder: Path) -> None:
+    """Remove the entries that were not used for longest, until the rest is small enough.
+
+    What a process began to write and never finished goes, too.
+    """
+    entries = []
+    for path in folder.iterdir():
+        if path.suffix in (*_SUFFIXES, ".new"):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                if path.suffix == ".new" and status.st_mtime < time.time() - ABANDONED_SECONDS:
+                    path.unlink()
+                    continue
+                entries.append((status.st_mtime, status.st_size, path))
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries, key=lambda entry: entry[0]):
+        if total <= LIMIT_BYTES:
+            break
+        with contextlib.suppress(OSError):
+            path.unlink()
+        total -= size

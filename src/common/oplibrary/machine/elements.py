@@ -1,0 +1,145 @@
+"""Elements: how NumPy's dtypes are kept in memory and computed with."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from oplibrary.machine.code import Code
+from oplibrary.machine.register import Register
+
+DType = np.dtype[Any]
+
+_STORED = {
+    "b1": "i8",
+    "i1": "i8",
+    "i2": "i16",
+    "i4": "i32",
+    "i8": "i64",
+    "u1": "i8",
+    "u2": "i16",
+    "u4": "i32",
+    "u8": "i64",
+    "f2": "half",
+    "f4": "float",
+    "f8": "double",
+}
+BOOL = np.dtype(np.bool_)
+FLOAT16, FLOAT32, FLOAT64 = (np.dtype(f"f{n}") for n in (2, 4, 8))
+
+
+class Unsupported(Exception):
+    """Something that is left to NumPy; the message says why, in a report's words."""
+
+
+def stored_element(dtype: DType) -> str:
+    """Return the LLVM element that `dtype` is kept as in memory.
+
+    Raises
+    ------
+    Unsupported
+        If it is complex, or not a number in the machine's byte order.
+    """
+    element = _STORED.get(f"{dtype.kind}{dtype.itemsize}") if dtype.isnative else None
+    if element is None:
+        raise Unsupported(f"{dtype} elements")
+    return element
+
+
+def element_of(dtype: DType) -> str:
+    """Return the LLVM element that `dtype` is computed with."""
+    return "i1" if dtype == BOOL else stored_element(dtype)
+
+
+def is_unsigned(dtype: DType) -> bool:
+    """Tell whether integers of `dtype` have no sign."""
+    return dtype.kind in "ub"
+
+
+def number(code: Code, value: Any, dtype: DType, lanes: int = 1) -> Register:
+    """Return a number as a constant of `dtype`."""
+    with np.errstate(all="ignore"):
+        return code.constant(np.asarray(value).astype(dtype).item(), element_of(dtype), lanes)
+
+
+def convert(code: Code, x: Register, source: DType, target: DType) -> Register:
+    """Return `x` converted from one dtype to another, as NumPy's ``astype`` does."""
+    if source == target:
+        return x
+    if target == BOOL:
+        return x.differs(0.0 if x.is_float else 0)
+    if source == BOOL:
+        if target.kind == "f":
+            return code.cast("uitofp", x, element_of(target))
+        return code.cast("zext", x, element_of(target))
+    if source.kind == "f":
+        return _from_float(code, x, target)
+    if target.kind == "f":
+        word = "uitofp" if is_unsigned(source) else "sitofp"
+        return code.cast(word, x, element_of(target))
+    return _resize(code, x, source, target)
+
+
+def _resize(code: Code, x: Register, source: DType, target: DType) -> Register:
+    element = element_of(target)
+    if source.itemsize == target.itemsize:
+        return x
+    if source.itemsize > target.itemsize:
+        return code.cast("trunc", x, element)
+    return code.cast("zext" if is_unsigned(source) else "sext", x, element)
+
+
+def _from_float(code: Code, x: Register, target: DType) -> Register:
+    if target.kind == "f":
+        element = element_of(target)
+        order = ("half", "float", "double")
+        wider = order.index(element) > order.index(x.element)
+        return code.cast("fpext" if wider else "fptrunc", x, element)
+    if x.element == "half":
+        x = code.cast("fpext", x, "float")
+    # what does not fit has no meaning, here as in NumPy, but it must stay one number: `freeze`
+    if target.kind == "u" and target.itemsize == 8:
+        found = code.cast("fptoui", x, "i64")
+    elif target.itemsize == 8 or (target.kind == "u" and target.itemsize == 4):
+        found = code.cast("fptosi", x, "i64")
+    else:
+        found = code.cast("fptosi", x, "i32")
+    found = code.pure(f"freeze {found.type} {found.ref}", found.element, found.lanes)
+    element = element_of(target)
+    return found if found.element == element else code.cast("trunc", found, element)
+
+
+def maximum(code: Code, x: Register, y: Register, dtype: DType) -> Register:
+    """Return the larger operand, or NaN if one is NaN."""
+    if dtype.kind == "f":
+        larger = code.select(x.greater(y), x, y)
+        return code.select(x.is_nan(), x, larger)
+    if dtype == BOOL:
+        return x | y
+    return code.select(code.compare("gt", x, y, not is_unsigned(dtype)), x, y)
+
+
+def minimum(code: Code, x: Register, y: Register, dtype: DType) -> Register:
+    """Return the smaller operand, or NaN if one is NaN."""
+    if dtype.kind == "f":
+        smaller = code.select(x.less(y), x, y)
+        return code.select(x.is_nan(), x, smaller)
+    if dtype == BOOL:
+        return x & y
+    return code.select(code.compare("lt", x, y, not is_unsigned(dtype)), x, y)
+
+
+def lowest(dtype: DType) -> Any:
+    """Return the least value of `dtype`."""
+    if dtype.kind == "f":
+        return -math.inf
+    return False if dtype == BOOL else int(np.iinfo(dtype).min)
+
+
+def highest(dtype: DType) -> Any:
+    """Return the greatest value of `dtype`."""
+    if dtype.kind == "f":
+        return math.inf
+    return True if dtype == BOOL else int(np.iinfo(dtype).max)

@@ -1,0 +1,374 @@
+"""Entry: a Python function made of machine code, from the checks of its arguments to its results.
+
+It takes exactly what the program declares: that many row-major arrays of those dtypes and shapes.
+Anything else it hands to the Python function behind it, which converts it or says what is wrong.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from oplibrary.core.types import TensorType
+from oplibrary.machine import interpreter_api as api
+from oplibrary.machine.code import Code
+from oplibrary.machine.module import Module
+from oplibrary.machine.register import Register
+
+LONG_WORK = 50_000.0
+"""A run of more nanoseconds releases the interpreter lock."""
+FORMS = ("leaf", "list", "tuple")
+"""How the outputs may be arranged."""
+_FIXED = (
+    "PyArray_Type",
+    "PyArray_NewFromDescr",
+    *api.FUNCTIONS,
+    "slots",
+    "busy",
+    "status",
+    "slow",
+    "form",
+)
+_FASTCALL = 0x0080
+
+
+class Signature(NamedTuple):
+    """What the function takes and gives.
+
+    Attributes
+    ----------
+    inputs, variables, outputs : tuple of TensorType
+    updates : tuple of (int, TensorType)
+        For each update the number of the variable; its value is a result behind the outputs.
+    result_slot : int
+        The slot of the first result; those of the inputs and variables are the first ones.
+    work : float
+        Estimated nanoseconds of a run.
+    checks_status : bool
+        Whether a run may find an index out of range.
+    """
+
+    inputs: tuple[TensorType, ...]
+    variables: tuple[TensorType, ...]
+    outputs: tuple[TensorType, ...]
+    updates: tuple[tuple[int, TensorType], ...]
+    result_slot: int
+    work: float
+    checks_status: bool
+
+    @property
+    def results(self) -> tuple[TensorType, ...]:
+        """The type of each result, outputs first."""
+        return (*self.outputs, *(type_ for _, type_ in self.updates))
+
+    @property
+    def dtypes(self) -> list[Any]:
+        """Every dtype that is checked or made, once."""
+        types = (*self.inputs, *self.variables, *self.results)
+        return list(dict.fromkeys(type_.dtype for type_ in types))
+
+
+def write_entry(module: Module, signature: Signature, segment: str) -> None:
+    """Write ``ptr entry(ptr self, ptr arguments, i64 count)``, a METH_FASTCALL function."""
+    code = Code(module)
+    _Entry(code, signature, segment).write()
+    # beside long work, its speed is not worth the time to optimise it
+    attributes = "noinline optnone" if signature.work > LONG_WORK else ""
+    parameters = ["ptr %self", "ptr %arguments", "i64 %count"]
+    module.add_function("entry", code, "ptr", parameters, attributes=attributes)
+
+
+class _Entry:
+    def __init__(self, code: Code, signature: Signature, segment: str) -> None:
+        self.code = code
+        self.signature = signature
+        self.segment = segment
+        self.slow = code.new_label()
+        self.words = [*_FIXED, *(f"dtype {d}" for d in signature.dtypes), "value"]
+        self.words += [f"variable {i}" for i in range(len(signature.variables))]
+
+    def word(self, name: str) -> Register:
+        """Return a word of the table."""
+        offset = self.words.index(name)
+        return self.code.load(self.code.address(self.table, offset, "ptr"), "ptr")
+
+    def call(self, name: str, result: str, *arguments: Register | str) -> Register | None:
+        """Write a call of a function of the table; an argument may be spelled out."""
+        function = self.word(name)
+        listed = ", ".join(a if isinstance(a, str) else f"{a.type} {a.ref}" for a in arguments)
+        if result == "void":
+            self.code.statement(f"call void {function.ref}({listed})")
+            return None
+        return self.code.effect(f"call {result} {function.ref}({listed})", result, 1)
+
+    def object_call(self, name: str, *arguments: Register | str) -> Register:
+        """Write a call that returns an object."""
+        found = self.call(name, "ptr", *arguments)
+        assert found is not None
+        return found
+
+    def field(self, of: Register, offset: int, element: str = "ptr") -> Register:
+        """Return what is at an offset of an object."""
+        return self.code.load(self.code.address(of, offset, "i8"), element)
+
+    def write(self) -> None:
+        code, signature = self.code, self.signature
+        self.arguments = code.parameter("%arguments", "ptr")
+        self.count = code.parameter("%count", "i64")
+        holder = self.field(code.parameter("%self", "ptr"), api.FIRST_SLOT)
+        self.table = code.address(holder, api.BYTES, "i8")
+        self._require(self.count.equals(len(signature.inputs)))
+        if signature.work > LONG_WORK:
+            self._require(code.load(self.word("busy"), "i64").equals(0))
+        array_type = self.word("PyArray_Type")
+        data = []
+        for number, type_ in enumerate(signature.inputs):
+            given = code.load(code.address(self.arguments, number, "ptr"), "ptr")
+            data.append(self._checked(given, type_, array_type, self.slow))
+        self._write_run(data, array_type)
+        code.begin_block(self.slow)
+        result = self.object_call(
+            "PyObject_Vectorcall", self.word("slow"), self.arguments, self.count, "ptr null"
+        )
+        code.statement(f"ret ptr {result.ref}")
+
+    def _require(self, condition: Register, otherwise: str = "") -> None:
+        on = self.code.new_label()
+        self.code.branch(condition, on, otherwise or self.slow)
+        self.code.begin_block(on)
+
+    def _checked(
+        self, given: Register, type_: TensorType, array_type: Register, otherwise: str
+    ) -> Register:
+        """Return the data of an object that must be a row-major array of a type."""
+        self._require(self.field(given, api.TYPE).equals(array_type), otherwise)
+        same = self.field(given, api.DTYPE).equals(self.word(f"dtype {type_.dtype}"))
+        same = same & self.field(given, api.NDIM, "i32").equals(type_.ndim)
+        flags = self.field(given, api.FLAGS, "i32") & api.IN_ORDER
+        self._require(same & flags.equals(api.IN_ORDER), otherwise)
+        if type_.ndim:
+            dimensions = self.field(given, api.DIMENSIONS)
+            fits = None
+            for axis, n in enumerate(type_.shape):
+                length = self.code.load(self.code.address(dimensions, axis, "i64"), "i64")
+                fits = length.equals(n) if fits is None else fits & length.equals(n)
+            assert fits is not None
+            self._require(fits, otherwise)
+        return self.field(given, api.DATA)
+
+    def _write_run(self, data: list[Register], array_type: Register) -> None:
+        """Write the variables' reading, the results' allocation, the run and the return."""
+        code, signature = self.code, self.signature
+        variables: list[Register] = []
+        for number, type_ in enumerate(signature.variables):
+            held = self.object_call(
+                "PyObject_GetAttr", self.word(f"variable {number}"), self.word("value")
+            )
+            variables.append(held)
+            otherwise = self._cleanup(variables, [], self.slow)
+            data.append(self._checked(held, type_, array_type, otherwise))
+        results: list[Register] = []
+        for type_ in signature.results:
+            made = self._new_array(type_, array_type)
+            # out of memory: the slow way fails, too, and says where
+            failed = self._cleanup(variables, results, self.slow, clear=True)
+            self._require(~made.is_null(), failed)
+            results.append(made)
+        slots = self.word("slots")
+        for number, address in enumerate(data):
+            code.store(address, code.address(slots, number, "ptr"))
+        for number, made in enumerate(results, signature.result_slot):
+            code.store(self.field(made, api.DATA), code.address(slots, number, "ptr"))
+        self._run(slots)
+        if signature.checks_status:
+            status = code.load(self.word("status"), "i64")
+            code.store(code.constant(0, "i64"), self.word("status"))
+            self._require(status.equals(0), self._cleanup(variables, results, self.slow))
+        self._update(variables, results)
+        for held in variables:
+            self.call("Py_DecRef", "void", held)
+        self._return(results[: len(signature.outputs)])
+
+    def _cleanup(
+        self,
+        variables: list[Register],
+        results: list[Register],
+        then: str,
+        clear: bool = False,
+    ) -> str:
+        """Write a block that lets go of objects, and goes on at `then` or returns an error.
+
+        With `clear` an exception that is set is dropped.
+        """
+        if not variables and not results and then and not clear:
+            return then
+        label, here = self.code.new_label(), self.code.block
+        # written behind a jump over it, and so never reached from above
+        over = self.code.new_label()
+        self.code.jump(over)
+        mark = self.code.mark()
+        self.code.begin_block(label)
+        for held in (*variables, *results):
+            self.call("Py_DecRef", "void", held)
+        if clear:
+            self.call("PyErr_Clear", "void")
+        if then:
+            self.code.jump(then)
+        else:
+            self.code.statement("ret ptr null")
+        self.code.forget(mark)
+        self.code.begin_block(over)
+        assert here
+        return label
+
+    def _new_array(self, type_: TensorType, array_type: Register) -> Register:
+        dtype = self.word(f"dtype {type_.dtype}")
+        self.call("Py_IncRef", "void", dtype)
+        dimensions = "ptr null"
+        if type_.ndim:
+            name = "shape_" + "_".join(map(str, type_.shape))
+            listed = ", ".join(f"i64 {n}" for n in type_.shape)
+            self.code.module.add_global(name, f"internal constant [{type_.ndim} x i64] [{listed}]")
+            dimensions = f"ptr @{name}"
+        return self.object_call(
+            "PyArray_NewFromDescr",
+            array_type,
+            dtype,
+            f"i32 {type_.ndim}",
+            dimensions,
+            "ptr null",
+            "ptr null",
+            "i32 0",
+            "ptr null",
+        )
+
+    def _run(self, slots: Register) -> None:
+        if self.signature.work <= LONG_WORK:
+            self.code.statement(f"call void @{self.segment}(ptr {slots.ref})")
+            return
+        busy = self.word("busy")
+        self.code.store(self.code.constant(1, "i64"), busy)
+        thread = self.object_call("PyEval_SaveThread")
+        self.code.statement(f"call void @{self.segment}(ptr {slots.ref})")
+        self.call("PyEval_RestoreThread", "void", thread)
+        self.code.store(self.code.constant(0, "i64"), busy)
+
+    def _update(self, variables: list[Register], results: list[Register]) -> None:
+        """Write the assignments; the variables then hold the only reference to the new arrays."""
+        outputs = len(self.signature.outputs)
+        for (number, _), made in zip(self.signature.updates, results[outputs:], strict=True):
+            done = self.call(
+                "PyObject_SetAttr",
+                "i32",
+                self.word(f"variable {number}"),
+                self.word("value"),
+                made,
+            )
+            assert done is not None
+            failed = self._cleanup(variables, results, "")
+            self._require(done.equals(0), failed)
+        for made in results[outputs:]:
+            self.call("Py_DecRef", "void", made)
+
+    def _return(self, outputs: Sequence[Register]) -> None:
+        code = self.code
+        form = code.cast("ptrtoint", self.word("form"), "i64")
+        labels = [code.new_label() for _ in FORMS]
+        code.statement(
+            f"switch i64 {form.ref}, label %{labels[0]} [i64 1, label %{labels[1]} "
+            f"i64 2, label %{labels[2]}]"
+        )
+        mark = code.mark()
+        for label, kind in zip(labels, ("", "PyList", "PyTuple"), strict=True):
+            code.begin_block(label)
+            if not kind:
+                code.statement(f"ret ptr {outputs[0].ref}" if outputs else "unreachable")
+                continue
+            made = self.object_call(f"{kind}_New", f"i64 {len(outputs)}")
+            failed = self._cleanup([], list(outputs), "")
+            self._require(~made.is_null(), failed)
+            for number, output in enumerate(outputs):
+                self.call(f"{kind}_SetItem", "i32", made, f"i64 {number}", output)
+            code.statement(f"ret ptr {made.ref}")
+            code.forget(mark)
+
+
+# the function object ------------------------------------------------------------------------------
+
+
+class _Definition(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    )
+
+
+class Holder:
+    """What a function object refers to, and keeps alive.
+
+    Attributes
+    ----------
+    addresses : bytes
+        What the machine code reads. The first slot (they are sorted): it is found by its offset.
+    owned : tuple
+    """
+
+    __slots__ = ("addresses", "owned")
+
+    def __init__(self, addresses: bytes, owned: tuple[Any, ...]) -> None:
+        self.addresses = addresses
+        self.owned = owned
+
+
+def make_entry(
+    signature: Signature,
+    address: int,
+    slots: Any,
+    status: Any,
+    variables: Sequence[Any],
+    slow: Callable[..., Any],
+    form: str,
+    owner: Any,
+) -> Callable[..., Any] | None:
+    """Return the function object, or None where the interpreter is not as expected.
+
+    Parameters
+    ----------
+    signature : Signature
+    address : int
+        Of the machine code.
+    slots, status : ctypes objects
+        What the code writes to.
+    variables : sequence of Variable
+    slow : callable
+        What is called with anything but the expected arrays.
+    form : str
+        One of `FORMS`.
+    owner : object
+        Whatever else must live as long as the function.
+    """
+    found = api.addresses()
+    if found is None:
+        return None
+    busy = ctypes.c_int64(0)
+    value = "value"
+    dtypes = signature.dtypes
+    words = [found[name] for name in _FIXED if name in found]
+    words += [ctypes.addressof(slots), ctypes.addressof(busy), ctypes.addressof(status), id(slow)]
+    words += [FORMS.index(form)]
+    words += [*map(id, dtypes), id(value), *map(id, variables)]
+    definition = _Definition(b"run", address, _FASTCALL, None)
+    owned = (owner, slots, status, busy, slow, value, tuple(dtypes), tuple(variables), definition)
+    holder = Holder(struct.pack(f"{len(words)}Q", *words), owned)
+    first = ctypes.c_void_p.from_address(id(holder) + api.FIRST_SLOT).value
+    if first != id(holder.addresses):
+        return None
+    new = ctypes.pythonapi.PyCFunction_NewEx
+    new.restype = ctypes.py_object
+    new.argtypes = [ctypes.POINTER(_Definition), ctypes.py_object, ctypes.c_void_p]
+    function: Callable[..., Any] = new(ctypes.byref(definition), holder, None)
+    return function

@@ -1,0 +1,48 @@
+"""Functions of mathematics as vector code: polynomials, no calls, no branches but one.
+
+Coefficients are minimax fits (Remez exchange with 60 digits, weighted by the relative error) unless
+a source is named. The greatest errors are listed in ``docs/native.md`` and are held by tests.
+"""
+
+from oplibrary.machine.mathematics.error_function import erf
+from oplibrary.machine.mathematics.exponential import exp, expm1
+from oplibrary.machine.mathematics.hyperbolic import (
+    acosh,
+    asinh,
+    atanh,
+    cosh,
+    hypot,
+    sinh,
+    tanh,
+)
+from oplibrary.machine.mathematics.inverse import acos, asin, atan, atan2
+from oplibrary.machine.mathematics.logarithm import log, log1p, log2, log10
+from oplibrary.machine.mathematics.power import power
+from oplibrary.machine.mathematics.registry import FUNCTIONS
+from oplibrary.machine.mathematics.trigonometric import cos, sin, tan
+
+__all__ = [
+    "FUNCTIONS",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cos",
+    "cosh",
+    "erf",
+    "exp",
+    "expm1",
+    "hypot",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "power",
+    "sin",
+    "sinh",
+    "tan",
+    "tanh",
+]

@@ -1,0 +1,125 @@
+"""x to the power of y."""
+
+from __future__ import annotations
+
+import math
+
+from oplibrary.machine.code import Code
+from oplibrary.machine.mathematics.exponential import (
+    FORMATS,
+    scale,
+    small_exp,
+    split_exponent,
+)
+from oplibrary.machine.mathematics.logarithm import LN2_HIGH, split_mantissa
+from oplibrary.machine.mathematics.registry import function
+from oplibrary.machine.register import Register
+
+# log((1 + s) / (1 - s)) - 2 s in powers of s**2, divided by s**3: enough for a result in float
+_LOG_FOR_FLOAT = (
+    0.6666666671258129,
+    0.399999839923772,
+    0.28573237811962543,
+    0.22133343720238444,
+    0.20142539147984337,
+)
+# the same after 2 / 3 * s**3, divided by s**5
+_LOG_FOR_DOUBLE = (
+    0.3999999999999998,
+    0.2857142857144515,
+    0.2222222221752695,
+    0.18181818871486266,
+    0.15384556790886256,
+    0.1333632050617018,
+    0.11674755757800613,
+    0.11989536373974892,
+)
+_THIRDS_LOW = 3.700743415417188e-17
+_LN2_REST = 1.9082149292705877e-10
+_LN2_REST_LOW = 5.577e-27
+
+
+def _float_power(code: Code, x: Register, y: Register) -> Register:
+    """Return x**y for positive x, computed in double and rounded once."""
+    a = code.cast("fpext", x, "double")
+    b = code.cast("fpext", y, "double")
+    e, m = split_mantissa(code, a)
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    logarithm = code.fma(e, math.log(2), s * 2.0 + s * z * code.polynomial(z, _LOG_FOR_FLOAT))
+    product = code.smaller(code.larger(logarithm * b, -200.0), 200.0)
+    n, r = split_exponent(code, product)
+    return code.cast("fptrunc", scale(code, small_exp(code, r), n), "float")
+
+
+def _double_power(code: Code, x: Register, y: Register) -> Register:
+    """Return x**y for positive x, the logarithm in two parts."""
+    e, m = split_mantissa(code, x)
+    f = m - 1.0
+    below = m + 1.0
+    below_low = f - (below - 2.0)
+    s = f / below
+    s_low = (code.fma(-s, below, f) - s * below_low) / below
+    z = s * s
+    z_low = code.fma(s, s, -z) + (s * s_low) * 2.0
+    # 2 / 3 + z * p in two parts
+    tail = z * code.polynomial(z, _LOG_FOR_DOUBLE)
+    thirds = tail + 2 / 3
+    thirds_low = ((2 / 3 - thirds) + tail) + _THIRDS_LOW
+    # s**3 in two parts, times that
+    cube = z * s
+    cube_low = code.fma(z, s, -cube) + code.fma(z_low, s, z * s_low)
+    term = cube * thirds
+    term_low = code.fma(cube, thirds, -term) + code.fma(cube, thirds_low, cube_low * thirds)
+    # e * log(2) + 2 s + term; the first product is exact
+    whole = e * LN2_HIGH
+    twice = s + s
+    first = whole + twice
+    first_low = code.select(
+        e.equals(0.0), code.constant(0.0, x.element, x.lanes), (whole - first) + twice
+    )
+    total = first + term
+    low = (first - total) + term
+    rest = e * _LN2_REST
+    low = low + (first_low + (code.fma(s_low, 2.0, term_low) + rest))
+    logarithm = total + low
+    logarithm_low = (total - logarithm) + low
+    product = logarithm * y
+    product_low = code.fma(logarithm, y, -product) + logarithm_low * y
+    format_ = FORMATS["double"]
+    inside = code.absolute(product).less(800.0)
+    product_low = code.select(inside, product_low, 0.0)
+    product = code.smaller(code.larger(product, format_.lowest), format_.highest)
+    n, r = split_exponent(code, product)
+    small = small_exp(code, r)
+    return scale(code, code.fma(small, product_low, small), n)
+
+
+@function("pow", 2)
+def power(code: Code, x: Register, y: Register) -> Register:
+    """Write x to the power of y, with the special cases of C's ``pow``."""
+    magnitude = code.absolute(x)
+    write = _float_power if x.element == "float" else _double_power
+    result = write(code, magnitude, y)
+    size = code.absolute(y)
+    whole = code.call_intrinsic("trunc", y).equals(y)
+    half = y * 0.5
+    odd = whole & code.call_intrinsic("trunc", half).differs(half)
+    # 0 and infinity: the other one for negative exponents
+    negative_y = y.less(0.0)
+    zero = code.constant(0.0, x.element, x.lanes)
+    infinity = code.constant(math.inf, x.element, x.lanes)
+    at_zero = code.select(negative_y, infinity, zero)
+    at_infinity = code.select(negative_y, zero, infinity)
+    result = code.select(magnitude.equals(0.0), at_zero, result)
+    result = code.select(magnitude.equals(math.inf), at_infinity, result)
+    # infinite exponents
+    grows = magnitude.greater(1.0) ^ negative_y
+    result = code.select(size.equals(math.inf), code.select(grows, infinity, zero), result)
+    negative_x = x.as_integer().less(0)
+    result = code.select(negative_x & odd, -result, result)
+    no_root = x.less(0.0) & x.greater(-math.inf) & ~whole
+    result = code.select(no_root, math.nan, result)
+    result = code.select(x.is_nan() | y.is_nan(), x + y, result)
+    one = magnitude.equals(1.0) & (size.equals(math.inf) | ~negative_x)
+    return code.select(one | y.equals(0.0), 1.0, result)

@@ -1,0 +1,1 @@
+"""Errors and warnings, and where in the user's code they point."""

@@ -1,0 +1,111 @@
+"""Checks of the arguments that many ops take: ints, shapes, and operands of compositions."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.types import Shape, TensorType, type_of
+from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
+
+Axis = int | tuple[int, ...] | None
+
+
+def normalize_ints(value: Any, name: str) -> tuple[int, ...]:
+    """Return `value`, an int or a sequence of ints, as a tuple.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither.
+    """
+    try:
+        if hasattr(value, "__index__") and getattr(value, "ndim", 0) == 0:
+            return (_whole(value),)
+        return tuple(map(_whole, value))
+    except SideBySideError:  # a static value says better itself why it is no number
+        raise
+    except TypeError:
+        raise ArgumentError(
+            f"{name} must be an int or a tuple of ints, not {value!r}",
+            cause=f"{name} counts or names axes, so it is made of whole numbers",
+            fix=f"convert first, for example with int() or //, and pass {name}=(2, 3)",
+        ) from None
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError("a truth value counts nothing")
+    return operator.index(value)
+
+
+def require_int(value: Any, name: str) -> int:
+    """Return `value`, which must be an int already.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not. An array of one number is refused too: attributes are constants.
+    """
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if hasattr(value, "__index__"):
+        operator.index(value)  # a static value says better itself why it is no number
+    raise ArgumentError(
+        f"{name} must be an int, not {value!r}",
+        cause="it counts or names positions, and is a constant of the operation",
+        fix="convert it with int()",
+    )
+
+
+def require_number(value: Any, name: str) -> None:
+    """Refuse `value` where it is no real number.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise ArgumentError(
+            f"{name} must be a number, not {value!r}",
+            cause="it is a constant of the operation",
+            fix=f"pass a float, such as {name}=0.5",
+        )
+
+
+def normalize_shape(shape: Any, name: str = "shape") -> Shape:
+    """Return `shape`, an int or a sequence of ints, as a tuple of lengths.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither, or a length is negative.
+    """
+    lengths = normalize_ints(shape, name)
+    if any(n < 0 for n in lengths):
+        raise ArgumentError(
+            f"{name} {lengths} has a negative length",
+            cause="an axis has zero elements or more",
+            fix="check the arithmetic that made it; only reshape accepts -1",
+        )
+    return lengths
+
+
+def operand_type(function: str, x: Any) -> TensorType:
+    """Return the type of `x`, an operand of the composition `function`.
+
+    Raises
+    ------
+    DTypeError
+        If `x` is not an array.
+    """
+    try:
+        return type_of(x)
+    except (AttributeError, TypeError):
+        raise DTypeError(
+            f"{function}: the operand is a {type(x).__name__}, not an array",
+            cause="operands are arrays or Python numbers",
+            fix="convert it first, for example with asarray",
+        ) from None

@@ -1,0 +1,111 @@
+"""Questions about dtypes, under the names of the array API standard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.op import public
+from oplibrary.core.types import is_scalar, type_of
+from oplibrary.messages.errors import ArgumentError, DTypeError
+
+
+def _dtype(value: Any) -> np.dtype[Any]:
+    given = value.dtype if hasattr(value, "shape") else value
+    try:
+        found: np.dtype[Any] = np.dtype(given)
+        return found
+    except TypeError:
+        raise DTypeError(
+            f"{value!r} is no dtype",
+            cause="a dtype, or an array that has one, is asked for",
+            fix='pass for example "float32" or x.dtype',
+        ) from None
+
+
+@public
+def result_type(*values: Any) -> np.dtype[Any]:
+    """Return the dtype that an operation on these arrays, numbers or dtypes has.
+
+    Examples
+    --------
+    >>> result_type("int8", "float32"), result_type("float32", 2.0)
+    (dtype('float32'), dtype('float32'))
+    """
+    if not values:
+        raise ArgumentError(
+            "result_type of nothing",
+            cause="promotion needs a dtype to begin with",
+            fix="pass an array, a number or a dtype",
+        )
+    if all(map(is_scalar, values)):
+        return np.result_type(*(type_of(value).dtype for value in values))
+    return np.result_type(*(x if is_scalar(x) else _dtype(x) for x in values))
+
+
+@public
+def can_cast(source: Any, to: Any) -> bool:
+    """Tell whether an array or a dtype converts to another without losing anything.
+
+    Examples
+    --------
+    >>> can_cast("int32", "float64"), can_cast("float64", "float32")
+    (True, False)
+    """
+    return bool(np.can_cast(_dtype(source), _dtype(to)))
+
+
+@public
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Tell whether a dtype is of a kind, such as ``"real floating"``, or another dtype.
+
+    Examples
+    --------
+    >>> isdtype("float32", "real floating"), isdtype("int8", ("bool", "integral"))
+    (True, True)
+    """
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    try:
+        return bool(np.isdtype(_dtype(dtype), kinds))
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"isdtype: {error}",
+            cause="the kinds are those of the array API standard",
+            fix='pass for example "numeric", "real floating", "integral", "bool" or a dtype',
+        ) from None
+
+
+@public
+def finfo(dtype: Any) -> Any:
+    """Return the limits of a floating-point dtype, or of an array's.
+
+    Examples
+    --------
+    >>> float(finfo("float32").eps)
+    1.1920928955078125e-07
+    """
+    return _limits(np.finfo, dtype)
+
+
+@public
+def iinfo(dtype: Any) -> Any:
+    """Return the limits of an integer dtype, or of an array's.
+
+    Examples
+    --------
+    >>> iinfo("int8").max
+    127
+    """
+    return _limits(np.iinfo, dtype)
+
+
+def _limits(question: Any, dtype: Any) -> Any:
+    try:
+        return question(_dtype(dtype))
+    except ValueError as error:
+        raise DTypeError(
+            f"{question.__name__}: {error}",
+            cause=f"{_dtype(dtype)} is of another kind",
+            fix="use finfo for floating-point dtypes and iinfo for integers",
+        ) from None

@@ -1,0 +1,432 @@
+"""Ops that give the same elements another shape, mostly without copying."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.rules import movement
+from oplibrary.core.types import (
+    Array,
+    Shape,
+    TensorType,
+    broadcast_shapes,
+    normalize_axes,
+    normalize_axis,
+    type_of,
+)
+from oplibrary.messages.errors import ShapeError
+from oplibrary.ops.arguments import Axis, normalize_ints, normalize_shape, operand_type
+
+# untyped: NumPy's stubs know these arguments only by name, and by position they are quicker
+add_reduce: Any = np.add.reduce
+
+
+# reshaping ----------------------------------------------------------------------------------------
+
+
+def _reshape_infer(x: TensorType, *, shape: Any) -> TensorType:
+    wanted = normalize_ints(shape, "shape")
+    known = math.prod(n for n in wanted if n != -1)
+    negative = [n for n in wanted if n < 0]
+    if not negative and known == x.size:
+        return TensorType(wanted, x.dtype)
+    if negative == [-1] and known and x.size % known == 0:
+        return TensorType((x.size // known if n == -1 else n for n in wanted), x.dtype)
+    if len(negative) > 1 or negative not in ([], [-1]):
+        cause = "at most one length may be left open, by writing -1"
+    elif negative and not known:
+        cause = "beside a length of 0, any number would do for -1"
+    else:
+        cause = f"{x.shape} has {x.size} elements and {wanted} holds " + (
+            f"a multiple of {known}" if negative else str(known)
+        )
+    raise ShapeError(
+        f"cannot reshape {x.shape} to {wanted}",
+        cause=cause,
+        fix="the product of the lengths must stay the same; write -1 for one that follows",
+    )
+
+
+def _reshape(x: Array, *, shape: Any) -> Any:
+    result = x.reshape(shape)
+    if result.shape != shape and not (type(shape) is tuple and -1 in shape):
+        # NumPy reads any negative length as -1, and None as the old shape
+        _reshape_infer(type_of(x), shape=shape)
+    return result
+
+
+reshape = movement(
+    "reshape",
+    _reshape,
+    infer=_reshape_infer,
+    vjp=lambda g, _out, x_type, *, shape: g.reshape(x_type.shape),
+    attrs={"shape": ...},
+    view=True,
+    examples=(
+        example((3, 4), shape=(2, 6)),
+        example((2, 3, 4), shape=(-1, 4)),
+        example((), shape=(1, 1)),
+        example((0, 3), shape=(3, 0)),
+        example((2, 3), shape=6),
+    ),
+    doc="Arrange the elements, in row-major order, in `shape`; one length may be -1. "
+    "Shares memory with x where its strides allow.",
+)
+
+
+@lru_cache(1024, typed=True)
+def _expanded(shape: Shape, axis: Any) -> Shape:
+    added = normalize_ints(axis, "axis")
+    ndim = len(shape) + len(added)
+    axes = normalize_axes(added, ndim)
+    lengths = iter(shape)
+    return tuple(1 if i in axes else next(lengths) for i in range(ndim))
+
+
+expand_dims = movement(
+    "expand_dims",
+    lambda x, *, axis: x.reshape(_expanded(x.shape, axis)),
+    infer=lambda x, *, axis: TensorType(_expanded(x.shape, axis), x.dtype),
+    vjp=lambda g, _out, x_type, *, axis: g.reshape(x_type.shape),
+    attrs={"axis": ...},
+    view=True,
+    alias=("unsqueeze",),
+    examples=(
+        example((3, 4), axis=0),
+        example((3, 4), axis=-1),
+        example((3,), axis=(0, 2)),
+        example((), axis=0),
+    ),
+    doc="Add an axis of length 1 that stands at `axis` in the result.",
+)
+
+
+def _squeeze_infer(x: TensorType, *, axis: Axis = None) -> TensorType:
+    if axis is None:
+        return TensorType((n for n in x.shape if n != 1), x.dtype)
+    axes = normalize_axes(axis, x.ndim)
+    for a in axes:
+        if x.shape[a] != 1:
+            raise ShapeError(
+                f"cannot squeeze axis {a} of {x.shape}: its length is {x.shape[a]}",
+                cause="only an axis of length 1 can be dropped without losing elements",
+                fix="index or reduce the axis instead, or leave `axis` out",
+            )
+    return TensorType((n for i, n in enumerate(x.shape) if i not in axes), x.dtype)
+
+
+def _squeeze(x: Array, *, axis: Axis = None) -> Any:
+    if axis is not None and not x.ndim:  # NumPy takes axis 0 of a scalar
+        normalize_axes(axis, 0)
+    return x.squeeze(axis)
+
+
+squeeze = movement(
+    "squeeze",
+    _squeeze,
+    infer=_squeeze_infer,
+    vjp=lambda g, _out, x_type, *, axis: g.reshape(x_type.shape),
+    attrs={"axis": None},
+    view=True,
+    examples=(
+        example((1, 3, 1)),
+        example((1, 3, 1), axis=0),
+        example((1, 3, 1), axis=(0, -1)),
+        example(()),
+    ),
+    doc="Drop axes of length 1: those named by `axis`, or all.",
+)
+
+
+@public
+def flatten(x: Any, start_axis: int = 0, end_axis: int = -1) -> Any:
+    """Merge the axes from `start_axis` to `end_axis` (inclusive) into one.
+
+    Parameters
+    ----------
+    x : array
+        A scalar becomes one axis of length 1.
+    start_axis, end_axis : int
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or the first comes after the last.
+
+    Examples
+    --------
+    >>> flatten(np.ones((2, 3, 4)), 1).shape
+    (2, 12)
+    """
+    shape = operand_type("flatten", x).shape or (1,)
+    first = normalize_axis(start_axis, len(shape), "start_axis")
+    last = normalize_axis(end_axis, len(shape), "end_axis")
+    if first > last:
+        raise ShapeError(
+            f"flatten: start_axis {start_axis} comes after end_axis {end_axis} in {shape}",
+            cause=f"counted from the left they are {first} and {last}",
+            fix="swap them",
+        )
+    merged = math.prod(shape[first : last + 1])
+    return reshape(x, shape=(*shape[:first], merged, *shape[last + 1 :]))
+
+
+# reordering axes ----------------------------------------------------------------------------------
+
+
+def _order(axes: Any, ndim: int) -> tuple[int, ...]:
+    """Return the permutation `axes`, counted from the left; None reverses."""
+    if axes is None:
+        return tuple(range(ndim))[::-1]
+    order = tuple(normalize_axis(a, ndim, "axes") for a in normalize_ints(axes, "axes"))
+    if sorted(order) != list(range(ndim)):
+        raise ShapeError(
+            f"axes {axes} do not permute the {ndim} axes of the operand",
+            cause=f"each of the axes {', '.join(map(str, range(ndim)))} must be named once"
+            if ndim
+            else "a scalar has no axes",
+            fix="name every axis once, or use moveaxis to move only some",
+        )
+    return order
+
+
+def _permute_dims_vjp(g: Any, _out: Any, x_type: TensorType, *, axes: Any) -> Any:
+    order = _order(axes, x_type.ndim)
+    return permute_dims(g, axes=tuple(order.index(i) for i in range(x_type.ndim)))
+
+
+permute_dims = movement(
+    "permute_dims",
+    lambda x, *, axes=None: x.transpose(axes),
+    infer=lambda x, *, axes=None: TensorType((x.shape[a] for a in _order(axes, x.ndim)), x.dtype),
+    vjp=_permute_dims_vjp,
+    attrs={"axes": None},
+    view=True,
+    alias=("permute",),
+    examples=(
+        example((2, 3, 4), axes=(2, 0, 1)),
+        example((2, 3, 4)),
+        example((2, 3), axes=(-1, 0)),
+        example((), axes=()),
+    ),
+    doc="Put the axes in the order `axes`; without it, reverse them.",
+)
+
+
+def _swapaxes_infer(x: TensorType, *, axis0: int, axis1: int) -> TensorType:
+    a, b = normalize_axis(axis0, x.ndim, "axis0"), normalize_axis(axis1, x.ndim, "axis1")
+    shape = list(x.shape)
+    shape[a], shape[b] = shape[b], shape[a]
+    return TensorType(shape, x.dtype)
+
+
+def _swapaxes(x: Array, *, axis0: int, axis1: int) -> Any:
+    if type(axis0) is not int or type(axis1) is not int:  # NumPy reads a bool as an axis
+        _swapaxes_infer(type_of(x), axis0=axis0, axis1=axis1)
+    return x.swapaxes(axis0, axis1)
+
+
+swapaxes: Op = movement(
+    "swapaxes",
+    _swapaxes,
+    infer=_swapaxes_infer,
+    vjp=lambda g, _out, _x, *, axis0, axis1: swapaxes(g, axis0=axis0, axis1=axis1),
+    attrs={"axis0": ..., "axis1": ...},
+    view=True,
+    alias=("transpose",),
+    examples=(example((2, 3, 4), axis0=0, axis1=-1), example((3, 4), axis0=0, axis1=0)),
+    doc="Exchange two axes.",
+)
+
+
+def _matrix_transpose_infer(x: TensorType) -> TensorType:
+    if x.ndim < 2:
+        raise ShapeError(
+            f"matrix_transpose of shape {x.shape}, which has fewer than two axes",
+            cause="it exchanges the last two axes",
+            fix="a vector is its own transpose; use expand_dims for a row or a column",
+        )
+    return TensorType((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
+
+
+matrix_transpose: Op = movement(
+    "matrix_transpose",
+    lambda x: x.swapaxes(-1, -2),
+    infer=_matrix_transpose_infer,
+    vjp=lambda g, _out, _x: matrix_transpose(g),
+    attrs={},
+    view=True,
+    examples=(example((3, 4)), example((2, 3, 4)), example((0, 2))),
+    doc="Exchange the last two axes.",
+)
+
+
+@public
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """Move axes to new positions; the others keep their order.
+
+    Parameters
+    ----------
+    x : array
+    source, destination : int or sequence of int
+        Where each axis is now, and where it stands in the result.
+
+    Raises
+    ------
+    ShapeError
+        If an axis does not exist or is named twice, or the two differ in length.
+
+    Examples
+    --------
+    >>> moveaxis(np.ones((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
+    ndim = operand_type("moveaxis", x).ndim
+    old, new = normalize_ints(source, "source"), normalize_ints(destination, "destination")
+    if len(old) != len(new):
+        raise ShapeError(
+            f"moveaxis: source {source} and destination {destination} differ in length",
+            cause="each axis that moves needs one new position",
+            fix="name as many destinations as sources",
+        )
+    normalize_axes(old, ndim)
+    normalize_axes(new, ndim)
+    placed = {b % ndim: a % ndim for a, b in zip(old, new, strict=True)}
+    rest = iter([a for a in range(ndim) if a not in placed.values()])
+    return permute_dims(
+        x, axes=tuple(placed[i] if i in placed else next(rest) for i in range(ndim))
+    )
+
+
+# broadcasting -------------------------------------------------------------------------------------
+
+
+def _broadcast_to_infer(x: TensorType, *, shape: Any) -> TensorType:
+    wanted = normalize_shape(shape)
+    if broadcast_shapes(x.shape, wanted) != wanted:
+        raise ShapeError(
+            f"shape {x.shape} does not broadcast to {wanted}",
+            cause="only axes of length 1, and new axes on the left, can be enlarged",
+            fix="reshape or expand_dims first",
+        )
+    return TensorType(wanted, x.dtype)
+
+
+@lru_cache(4096)
+def _broadcast_strides(old: Shape, strides: tuple[int, ...], shape: Shape) -> tuple[int, ...]:
+    _broadcast_to_infer(TensorType(old), shape=shape)
+    kept = tuple(0 if n == 1 else stride for n, stride in zip(old, strides, strict=True))
+    return (0,) * (len(shape) - len(old)) + kept
+
+
+def _broadcast_to(x: Array, *, shape: Any) -> Any:
+    if type(shape) is not tuple:
+        shape = normalize_shape(shape)
+    strides = _broadcast_strides(x.shape, x.strides, shape)
+    if x.flags.c_contiguous:
+        # the constructor takes a quarter of the 2 µs of np.broadcast_to, but wants a whole buffer
+        result: Array = np.ndarray(shape, x.dtype, x, 0, strides)
+        result.setflags(write=False)
+        return result
+    return np.broadcast_to(x, shape)
+
+
+broadcast_to = movement(
+    "broadcast_to",
+    _broadcast_to,
+    infer=_broadcast_to_infer,
+    vjp=lambda g, _out, x_type, *, shape: sum_to(g, shape=x_type.shape),
+    attrs={"shape": ...},
+    view=True,
+    examples=(
+        example((3, 1), shape=(2, 3, 4)),
+        example((), shape=(2,)),
+        example((2, 3), shape=(2, 3)),
+        example((1, 3), shape=(0, 3)),
+        example((1,), shape=4),
+    ),
+    doc="Enlarge axes of length 1, and add axes on the left, without copying. Read-only.",
+)
+
+
+@lru_cache(4096)
+def _broadcast_axes(shape: Shape, old: Shape) -> tuple[int, ...]:
+    """Return the axes of `shape` that broadcasting from `old` enlarged or added."""
+    _broadcast_to_infer(TensorType(old), shape=shape)
+    extra = len(shape) - len(old)
+    return tuple(range(extra)) + tuple(
+        i for i, n in enumerate(old, extra) if n == 1 and shape[i] != 1
+    )
+
+
+def _sum_to(x: Array, out: Array | None = None, *, shape: Any) -> Any:
+    if type(shape) is not tuple:
+        shape = normalize_shape(shape)
+    axes = _broadcast_axes(x.shape, shape)
+    if out is None:
+        if not axes:
+            return x.reshape(shape).copy()
+        return add_reduce(x, axes, x.dtype, None, True).reshape(shape)
+    kept = out.reshape((1,) * (x.ndim - len(shape)) + shape)
+    if axes:
+        add_reduce(x, axes, x.dtype, kept, True)
+    else:
+        kept[...] = x
+    return out
+
+
+def _sum_to_infer(x: TensorType, *, shape: Any) -> TensorType:
+    wanted = normalize_shape(shape)
+    _broadcast_to_infer(TensorType(wanted, x.dtype), shape=x.shape)
+    return TensorType(wanted, x.dtype)
+
+
+def _lower_sum_to(x: Any, *, shape: Any) -> Any:
+    from oplibrary.ops.elementwise import cast
+    from oplibrary.ops.reduction import sum
+
+    axes = _broadcast_axes(tuple(x.shape), tuple(shape))
+    return reshape(cast(sum(x, axis=axes), dtype=x.dtype) if axes else x, shape=shape)
+
+
+sum_to: Op = register(
+    Op(
+        name="sum_to",
+        kind=Kind.REDUCTION,
+        arity=1,
+        kernel=_sum_to,
+        infer=_sum_to_infer,
+        vjp=(lambda g, _out, x_type, *, shape: broadcast_to(g, shape=x_type.shape),),
+        attrs={"shape": ...},
+        lowering=_lower_sum_to,
+        takes_out=True,
+        examples=(
+            example((2, 3, 4), shape=(3, 1)),
+            example((2, 3), shape=()),
+            example((2, 3), shape=(2, 3)),
+            example((1, 3), shape=(3,)),
+            example((0, 3), shape=(1, 3)),
+        ),
+        doc="Sum the axes that broadcasting from `shape` enlarged: the gradient of broadcast_to.",
+    )
+)
+
+
+clone = register(
+    Op(
+        name="clone",
+        kind=Kind.MOVEMENT,
+        arity=1,
+        kernel=np.copy,
+        infer=lambda x: TensorType(x.shape, x.dtype),
+        vjp=(lambda g, _out, _x: g,),
+        examples=(example((2, 3)), example(())),
+        doc="Return a copy of x.",
+    )
+)

@@ -1,0 +1,156 @@
+"""Ops that repeat elements: a broadcast over new axes, which are then merged into the old ones."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.types import Array, Shape, TensorType, normalize_axis
+from oplibrary.messages.errors import ArgumentError
+from oplibrary.ops.arguments import normalize_ints, require_int
+from oplibrary.ops.movement import broadcast_to, sum_to
+
+
+class Spread(NamedTuple):
+    """Three shapes that make a repetition: reshape, broadcast, reshape.
+
+    Attributes
+    ----------
+    source : tuple of int
+        The operand with an axis of length 1 beside each axis that repeats.
+    repeated : tuple of int
+        The same with those axes enlarged.
+    result : tuple of int
+        The same with those axes merged.
+    """
+
+    source: Shape
+    repeated: Shape
+    result: Shape
+
+
+def _spread(x: Array, out: Array | None, plan: Spread) -> Array:
+    if out is None:
+        out = np.empty(plan.result, x.dtype)
+    # splitting axes is a view whatever the strides, so this writes into `out`
+    out.reshape(plan.repeated)[...] = x.reshape(plan.source)
+    return out
+
+
+def _lower(x: Any, plan: Spread) -> Any:
+    return broadcast_to(x.reshape(plan.source), shape=plan.repeated).reshape(plan.result)
+
+
+def _gather(g: Any, x_type: TensorType, plan: Spread) -> Any:
+    """Return the gradient of an operand: the sum over its copies."""
+    return sum_to(g.reshape(plan.repeated), shape=plan.source).reshape(x_type.shape)
+
+
+def _counts(value: Any, name: str) -> tuple[int, ...]:
+    counts = normalize_ints(value, name)
+    if any(n < 0 for n in counts):
+        raise ArgumentError(
+            f"{name} {value} is negative",
+            cause="elements are repeated zero times or more",
+            fix="use flip to reverse an axis",
+        )
+    return counts
+
+
+def _tile_plan(shape: Shape, repetitions: Any) -> Spread:
+    counts = _counts(repetitions, "repetitions")
+    ndim = max(len(counts), len(shape))
+    counts = (1,) * (ndim - len(counts)) + counts
+    lengths = (1,) * (ndim - len(shape)) + shape
+    pairs = list(zip(counts, lengths, strict=True))
+    return Spread(
+        tuple(n for _, length in pairs for n in (1, length)),
+        tuple(n for pair in pairs for n in pair),
+        tuple(count * length for count, length in pairs),
+    )
+
+
+tile = register(
+    Op(
+        name="tile",
+        kind=Kind.MOVEMENT,
+        arity=1,
+        kernel=lambda x, out=None, *, repetitions: _spread(
+            x, out, _tile_plan(x.shape, repetitions)
+        ),
+        infer=lambda x, *, repetitions: TensorType(
+            _tile_plan(x.shape, repetitions).result, x.dtype
+        ),
+        vjp=(
+            lambda g, _out, x_type, *, repetitions: _gather(
+                g, x_type, _tile_plan(x_type.shape, repetitions)
+            ),
+        ),
+        attrs={"repetitions": ...},
+        lowering=lambda x, *, repetitions: _lower(x, _tile_plan(tuple(x.shape), repetitions)),
+        takes_out=True,
+        examples=(
+            example((2, 3), repetitions=(2, 1)),
+            example((2, 3), repetitions=2),
+            example((3,), repetitions=(2, 2)),
+            example((2, 1, 3), repetitions=(3, 2)),
+            example((2,), repetitions=0),
+            example((), repetitions=(2, 3)),
+        ),
+        doc="Lay copies of x side by side, `repetitions` times along each axis.",
+    )
+)
+
+
+@lru_cache(1024, typed=True)
+def _repeat_plan(shape: Shape, repeats: Any, axis: int | None) -> Spread:
+    (count,) = _counts(require_int(repeats, "repeats"), "repeats")
+    if axis is None:
+        at, shape = 0, (math.prod(shape),)
+    else:
+        at = normalize_axis(axis, len(shape))
+    before, length, after = shape[:at], shape[at], shape[at + 1 :]
+    return Spread(
+        (*before, length, 1, *after),
+        (*before, length, count, *after),
+        (*before, length * count, *after),
+    )
+
+
+def _repeat(x: Array, out: Array | None = None, *, repeats: int, axis: int | None = None) -> Any:
+    plan = _repeat_plan(x.shape, repeats, axis)
+    return x.repeat(repeats, axis) if out is None else _spread(x, out, plan)
+
+
+repeat = register(
+    Op(
+        name="repeat",
+        kind=Kind.MOVEMENT,
+        arity=1,
+        kernel=_repeat,
+        infer=lambda x, *, repeats, axis=None: TensorType(
+            _repeat_plan(x.shape, repeats, axis).result, x.dtype
+        ),
+        vjp=(
+            lambda g, _out, x_type, *, repeats, axis: _gather(
+                g, x_type, _repeat_plan(x_type.shape, repeats, axis)
+            ),
+        ),
+        attrs={"repeats": ..., "axis": None},
+        lowering=lambda x, *, repeats, axis: _lower(x, _repeat_plan(tuple(x.shape), repeats, axis)),
+        alias=("repeat_interleave",),
+        takes_out=True,
+        examples=(
+            example((2, 3), repeats=2),
+            example((2, 3), repeats=3, axis=0),
+            example((2, 3), repeats=2, axis=-1),
+            example((2, 3), repeats=0, axis=1),
+            example((), repeats=2),
+        ),
+        doc="Repeat each element `repeats` times along `axis`, or of the flattened operand.",
+    )
+)

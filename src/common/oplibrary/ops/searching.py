@@ -1,0 +1,101 @@
+"""Where numbers stand among ordered ones."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.types import Array, TensorType, type_of_array
+from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
+from oplibrary.ops.gather import take
+
+_SIDES = ("left", "right")
+
+
+def _kernel(ordered: Array, values: Array, *, side: Literal["left", "right"]) -> Any:
+    if "c" in (ordered.dtype.kind, values.dtype.kind):  # NumPy orders complex numbers, too
+        _infer(type_of_array(ordered), type_of_array(values), side=side)
+    return np.searchsorted(ordered, values, side)
+
+
+def _infer(ordered: TensorType, values: TensorType, *, side: str) -> TensorType:
+    if side not in _SIDES:
+        raise ArgumentError(
+            f"side is {side!r}",
+            cause="a value equal to others goes before them or behind them",
+            fix='pass side="left" or side="right"',
+        )
+    if ordered.ndim != 1:
+        raise ShapeError(
+            f"the ordered numbers have the shape {ordered.shape}",
+            cause="they stand in one row",
+            fix="flatten and sort them first",
+        )
+    for each in (ordered, values):
+        if each.dtype.kind not in "biuf":
+            raise DTypeError(
+                f"searchsorted is not defined for {each.dtype}",
+                cause="only real numbers are ordered",
+                fix="convert with astype first",
+            )
+    return TensorType(values.shape, np.int64)
+
+
+_ROW = np.array([-1.0, 0.0, 0.0, 0.5, 2.0])
+
+_SEARCH: Op = register(
+    Op(
+        name="searchsorted",
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=_kernel,
+        infer=_infer,
+        attrs={"side": "left"},
+        operand_names=("x1", "x2"),
+        examples=(
+            example(_ROW, (3, 4)),
+            example(_ROW, np.array([0.0, 3.0, -2.0]), side="right"),
+            example(_ROW, ()),
+            example((0,), (2,)),
+        ),
+        doc="Return, for each element of x2, before which element of the ordered x1 it stands.",
+    )
+)
+
+
+@public
+def searchsorted(x1: Any, x2: Any, side: str = "left", sorter: Any = None) -> Any:
+    """Return where the elements of `x2` would go in `x1` so that it stays ordered.
+
+    Parameters
+    ----------
+    x1 : array, (n,)
+        Ordered, unless `sorter` orders it.
+    x2 : array
+        Of any shape.
+    side : {"left", "right"}
+        Whether a value goes before or behind the elements that are equal to it.
+    sorter : integer array, (n,), optional
+        The indices that order `x1`, such as ``argsort(x1)``.
+
+    Returns
+    -------
+    array of int64
+        Of the shape of `x2`, from 0 to n.
+
+    Raises
+    ------
+    ShapeError
+        If `x1` has not one axis.
+    ArgumentError
+        If `side` is neither.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> searchsorted(np.array([1.0, 2.0, 4.0]), np.array([2.0, 5.0])).tolist()
+    [1, 3]
+    """
+    return _SEARCH(x1 if sorter is None else take(x1, sorter, axis=0), x2, side=side)

@@ -1,0 +1,67 @@
+"""Signs, and the next number of a dtype: what looks at the bits of floating-point numbers.
+
+They are no elementwise ops to a compiler, since no scalar expression tells 0.0 from -0.0 and the
+signs of NaN apart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.rules import UNARY_EXAMPLES, elementwise_infer, unary
+from oplibrary.ops.elementwise import flat, where
+
+_SPECIAL = np.array([0.0, -0.0, 1.5, -1.5, np.inf, -np.inf, np.nan, -np.nan])
+_PAIRS = (
+    example((3, 4), (4,)),
+    example((2, 1), (1, 3)),
+    example((), ()),
+    example((0, 3), (1,)),
+    example(_SPECIAL, _SPECIAL[:, None]),
+)
+
+positive = unary(
+    "positive", np.positive, expr="{0}", vjp=lambda g, _out, _x: g, doc="Return a copy of x."
+)
+signbit = register(
+    Op(
+        name="signbit",
+        kind=Kind.OPAQUE,
+        arity=1,
+        kernel=np.signbit,
+        infer=elementwise_infer("signbit", np.signbit),
+        takes_out=True,
+        examples=(*UNARY_EXAMPLES, example(_SPECIAL)),
+        doc="Return whether x has a minus sign, as -0.0 has, too.",
+    )
+)
+copysign = register(
+    Op(
+        name="copysign",
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=np.copysign,
+        infer=elementwise_infer("copysign", np.copysign),
+        vjp=(
+            lambda g, out, x, _y: where(x == 0, 0.0, where(x == out, g, -g)),
+            lambda g, out, x, _y: flat(g, out, x),
+        ),
+        takes_out=True,
+        kinks=(0.0,),
+        examples=_PAIRS[:-1],
+        doc="Return x with the sign of y; the gradient at 0 is 0, and that of y.",
+    )
+)
+nextafter = register(
+    Op(
+        name="nextafter",
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=np.nextafter,
+        infer=elementwise_infer("nextafter", np.nextafter),
+        takes_out=True,
+        examples=_PAIRS,
+        doc="Return the number of the dtype that is next to x, towards y.",
+    )
+)

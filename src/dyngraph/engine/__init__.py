@@ -1,0 +1,1 @@
+"""Running operations, recording them, and going backward."""

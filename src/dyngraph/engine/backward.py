@@ -1,0 +1,369 @@
+"""The backward pass: walk the tape from the results to the leaves, latest operation first.
+
+An operation has a larger sequence number than everything it read, so popping the largest number off
+a heap visits every node after all that used its result, in one pass and without recursion.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush, heappushpop
+from typing import Any
+
+import numpy as np
+
+from dyngraph.engine import failures
+from dyngraph.tape import mode, versions
+from dyngraph.tape.grad_fn import AccumulateGrad, Dropped, Freed, GradFn, Node, extra_of
+from dyngraph.tensors.arguments import listed_tensors
+from dyngraph.tensors.data import numeric
+from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.types import TensorType
+from oplibrary.executors.autodiff import require_policy
+from oplibrary.messages.errors import (
+    ArgumentError,
+    FreedGraphError,
+    NonScalarError,
+    ShapeError,
+    UnusedInputError,
+    warn,
+)
+from oplibrary.messages.source import source_of, user_place
+
+
+def backward(
+    tensors: Sequence[Tensor],
+    grad_tensors: Sequence[Any] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Add the gradients of `tensors` to ``.grad`` of every leaf; see `Tensor.backward`."""
+    if type(tensors) is not tuple:
+        tensors = listed_tensors(tensors, "result")
+    roots = _roots(tensors, grad_tensors, create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        _run(roots, retain, create_graph, None, None)
+        return
+    wanted = listed_tensors(inputs, "input")
+    if not wanted:
+        raise ArgumentError(
+            "inputs= names no tensor",
+            cause="backward() would compute nothing",
+            fix="name the tensors to accumulate into, or leave inputs= out for every leaf",
+        )
+    nodes = [_wanted_node(t, i) for i, t in enumerate(wanted)]
+    found = _run(roots, retain, create_graph, nodes, _path(roots, nodes))
+    for node in dict.fromkeys(nodes):
+        if node in found and (node.is_leaf or node.extra is None or not node.extra.retained):
+            _accumulate(node, found[node])  # what is retained was added on the way
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    unused: str = "raise",
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of `outputs` with respect to `inputs`, leaving ``.grad`` alone.
+
+    Parameters
+    ----------
+    outputs : Tensor or sequence of Tensor
+    inputs : Tensor or sequence of Tensor
+        Leaves or intermediate results.
+    grad_outputs : sequence of Tensor or array, optional
+        A cotangent for each output; not needed for those of one element.
+    retain_graph : bool, optional
+        Keep the saved values; defaults to `create_graph`.
+    create_graph : bool
+        Make the gradients differentiable themselves.
+    unused : {"raise", "warn", "zero", "none"}
+        What to give for an input that no output depends on: an error that shows where the path
+        may break, zeros with a warning or without one, or None.
+    allow_unused : bool
+        PyTorch's spelling of ``unused="none"``.
+
+    Returns
+    -------
+    tuple of Tensor or None
+
+    Raises
+    ------
+    UnusedInputError, NoGraphError, NonScalarError, FreedGraphError, InPlaceError
+
+    Examples
+    --------
+    >>> import dyngraph as dg
+    >>> x = dg.tensor(3.0, requires_grad=True)
+    >>> (dx,) = dg.grad(x * x, x, create_graph=True)
+    >>> dg.grad(dx, x)
+    (tensor(2.),)
+    """
+    policy = "none" if allow_unused else unused
+    require_policy(policy)
+    outputs = listed_tensors(outputs, "result")
+    inputs = listed_tensors(inputs, "input")
+    if grad_outputs is not None and not isinstance(grad_outputs, (tuple, list)):
+        grad_outputs = (grad_outputs,)
+    roots = _roots(outputs, grad_outputs, create_graph)
+    nodes = [_wanted_node(t, i) for i, t in enumerate(inputs)]
+    retain = create_graph if retain_graph is None else retain_graph
+    found = _run(roots, retain, create_graph, nodes, _path(roots, nodes))
+    grads: list[Tensor | None] = []
+    for position, (node, x) in enumerate(zip(nodes, inputs, strict=True)):
+        if node in found:
+            grads.append(_tensor(found[node]))
+        elif policy == "none":
+            grads.append(None)
+        else:
+            if policy != "zero":
+                error = failures.unused_input(x, position, [root for root, _ in roots])
+                if policy == "raise":
+                    raise error
+                warn(failures.warning_of(error))
+            grads.append(tensor_of(np.zeros(x.shape, x.dtype)))
+    return tuple(grads)
+
+
+def _wanted_node(x: Tensor, position: int) -> Node:
+    if x._node is None:
+        raise UnusedInputError(
+            f"input {position}, a tensor {TensorType(x.shape, x.dtype)}, "
+            "does not require a gradient",
+            cause="operations on it were not recorded",
+            fix="create it with requires_grad=True, before the computation",
+        )
+    return x._node
+
+
+def _roots(
+    tensors: Iterable[Any], cotangents: Sequence[Any] | None, create_graph: bool
+) -> list[tuple[Node, Any]]:
+    """Return each result's node with its cotangent."""
+    tensors = tuple(tensors)
+    given = (None,) * len(tensors) if cotangents is None else tuple(cotangents)
+    if len(given) != len(tensors):
+        raise ArgumentError(
+            f"{len(given)} cotangents for {len(tensors)} results",
+            cause="each result has its own",
+            fix="pass one a result, None for those of one element",
+        )
+    roots: list[tuple[Node, Any]] = []
+    for x, cotangent in zip(tensors, given, strict=True):
+        if type(x) is not Tensor:
+            listed_tensors(tensors, "result")
+        node = x._node
+        if node is None:
+            raise failures.no_graph(x)
+        array = x._array
+        g: Any
+        if cotangent is None:
+            if array.size != 1:
+                raise NonScalarError(f"the result has shape {array.shape}")
+            g = np.ones(array.shape, array.dtype)
+        else:
+            tensor = isinstance(cotangent, Tensor)
+            g = cotangent if tensor and create_graph else numeric(cotangent, array.dtype)
+            if g.shape != array.shape:
+                raise ShapeError(
+                    f"the cotangent has shape {g.shape} and the result {array.shape}",
+                    cause="a cotangent holds one number for each element of the result",
+                    fix="pass gradient= of the result's shape",
+                )
+        roots.append((node, tensor_of(g) if create_graph and not isinstance(g, Tensor) else g))
+    return roots
+
+
+def _path(roots: list[tuple[Node, Any]], wanted: Iterable[Node]) -> set[Node]:
+    """Return the nodes from which a wanted node can be reached."""
+    wanted = set(wanted)
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack = [node for node, _ in roots]
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        order.append(node)
+        if isinstance(node, GradFn):
+            stack += [edge for edge in node.edges if edge is not None]
+    path: set[Node] = set()
+    # operands have smaller sequence numbers than results
+    for node in sorted(order, key=lambda node: node.sequence):
+        if node in wanted or (
+            isinstance(node, GradFn) and any(edge in path for edge in node.edges)
+        ):
+            path.add(node)
+    return path
+
+
+def _run(
+    roots: list[tuple[Node, Any]],
+    retain: bool,
+    create_graph: bool,
+    wanted: Sequence[Node] | None,
+    path: set[Node] | None,
+) -> dict[Node, Any]:
+    """Pull gradients back through the tape.
+
+    Without `wanted`, gradients are added to the leaves; with it, those of the wanted nodes are
+    returned and only nodes on the `path` to them are visited.
+    """
+    found: dict[Node, Any] = {}
+    targets = frozenset(wanted or ())
+    freed = None if retain else Freed(user_place())
+    anomaly = mode.is_anomaly_enabled()
+    latest_change = versions.latest
+    pending: dict[Node, Any] = {}  # what has arrived at each node so far
+    heap: list[tuple[int, Node]] = []  # the operations in it, latest first
+    node: Any
+    for node, g in roots:
+        if node in pending:
+            pending[node] = pending[node] + g
+        else:
+            pending[node] = g
+            if not node.is_leaf:
+                heappush(heap, (-node.sequence, node))
+    with mode.enable_grad() if create_graph else mode.no_grad():
+        carried: Any = None  # one operation that belongs into the heap, often the next to come out
+        while heap or carried is not None:
+            if carried is None:
+                node = heappop(heap)[1]
+            elif heap:
+                node = heappushpop(heap, (-carried.sequence, carried))[1]
+            else:
+                node = carried
+            carried = None
+            g = pending.pop(node)
+            if node.extra is not None:
+                g = _run_extra(node, g)
+            if targets and node in targets:
+                found[node] = g
+            operands = node.operands
+            if operands is None:
+                _recompute(node)
+                operands = node.operands
+            if latest_change[0] > node.sequence:
+                _check_versions(node)
+            if create_graph:
+                grads = node.pull(g, *_saved_tensors(node))
+            else:
+                grads = node.pull(g, node.out, operands)
+            if anomaly:
+                _check_finite(node, g, grads)
+            for edge, grad in zip(node.edges, grads):
+                if grad is None or (path is not None and edge not in path):
+                    continue
+                if edge in pending:
+                    pending[edge] = pending[edge] + grad
+                else:
+                    pending[edge] = grad
+                    if not edge.is_leaf:
+                        if carried is not None:
+                            heappush(heap, (-carried.sequence, carried))
+                        carried = edge
+            grads = grad = None  # so that a leaf may keep the array itself, see _accumulate
+            if freed is not None and node.saves:
+                node.free(freed)
+        for node in list(pending):  # only leaves are left
+            g = pending.pop(node)
+            if node.extra is not None:
+                g = _run_extra(node, g)
+            if node in targets:
+                found[node] = g
+            if wanted is None:
+                _accumulate(node, g)
+    return found
+
+
+def _saved_tensors(node: GradFn) -> tuple[Any, tuple[Any, ...]]:
+    """Return what `node` saved as Tensors that lead on into the graph."""
+    assert node.operands is not None
+    out = node.out
+    if isinstance(out, np.ndarray):
+        out = tensor_of(out, node)
+    operands: list[Any] = []
+    for position, operand in enumerate(node.operands):
+        if isinstance(operand, np.ndarray):
+            operands.append(tensor_of(operand, node.edges[position]))
+        else:
+            operands.append(operand)
+    return out, tuple(operands)
+
+
+def _tensor(g: Any) -> Tensor:
+    return g if isinstance(g, Tensor) else tensor_of(np.asarray(g))
+
+
+def _accumulate(node: Node, g: Any) -> None:
+    """Add `g` to the gradient that `node` keeps; the array kept is never shared."""
+    holder = node if isinstance(node, AccumulateGrad) else extra_of(node)
+    before = holder.grad
+    if before is None:
+        if not isinstance(g, Tensor):
+            # 3: here, in _run and in getrefcount; anything above is someone else's
+            shared = sys.getrefcount(g) > 3 or type(g) is not np.ndarray or g.base is not None
+            g = tensor_of(np.array(g, order="C") if shared else g)
+        holder.grad = g
+    elif isinstance(g, Tensor):
+        holder.grad = before + g
+    else:
+        holder.grad = tensor_of(before._array + g)
+
+
+def _run_extra(node: Node, g: Any) -> Any:
+    """Run the hooks of `node` and keep its gradient if asked to."""
+    extra = node.extra
+    assert extra is not None
+    for hook in tuple(extra.hooks):
+        given = _tensor(g)
+        result = hook(given)
+        if result is not None:
+            if not isinstance(result, Tensor) or result.shape != given.shape:
+                raise ArgumentError(
+                    f"a hook returned {type(result).__name__} of shape "
+                    f"{getattr(result, 'shape', None)} for a gradient of shape {given.shape}",
+                    cause="a hook returns None, or a tensor like the one it got",
+                    fix="return a tensor of the gradient's shape",
+                )
+            g = result if isinstance(g, Tensor) else result._array
+    if extra.retained:
+        _accumulate(node, g)
+    return g
+
+
+def _recompute(node: GradFn) -> None:
+    """Fetch again what a checkpoint dropped.
+
+    Raises
+    ------
+    FreedGraphError
+        If it was not dropped by a checkpoint but freed by an earlier backward pass.
+    """
+    if isinstance(node.out, Dropped):
+        node.out.restore()
+        return
+    where = source_of(node.out.place) if isinstance(node.out, Freed) else None
+    raise FreedGraphError(f"second backward through {node.describe()}", related=(("freed", where),))
+
+
+def _check_versions(node: GradFn) -> None:
+    for array in node.saved():
+        change = versions.change_after(array, node.sequence)
+        if change is not None:
+            raise failures.overwritten(node, array, change)
+
+
+def _check_finite(node: GradFn, g: Any, grads: Sequence[Any]) -> None:
+    """Raise if `node` gave a gradient that holds NaN."""
+    for position, grad in enumerate(grads):
+        array = grad._array if isinstance(grad, Tensor) else grad
+        if isinstance(array, np.ndarray) and np.isnan(array).any():
+            raise failures.not_a_number(node, g, position, array)

@@ -1,0 +1,334 @@
+"""In-place operations, and what they mean for the graph.
+
+The new values are computed out of place and recorded like any others, then written over the old
+ones. Three things keep gradients right:
+
+- the storage's version moves on, so a backward pass that still needs the old values says so
+  (`dyngraph.versions`);
+- where the operation itself saved the array that is overwritten, it keeps a copy;
+- a view and its base share the change: the base's graph continues from the view's, and every living
+  view is derived afresh from the base.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dyngraph.engine.apply import record
+from dyngraph.engine.namespace import NAMESPACE
+from dyngraph.tape.grad_fn import AccumulateGrad, GradFn, Node, extra_of
+from dyngraph.tape.mode import is_grad_enabled, special
+from dyngraph.tape.versions import changed, storage_of
+from dyngraph.tensors.data import numeric
+from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.op import Kind, Op, lookup, register
+from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes, is_scalar
+from oplibrary.executors.operators import UNARY_METHODS
+from oplibrary.messages.errors import DTypeError, InPlaceError, ShapeError
+from oplibrary.ops.creation import zeros_like
+
+
+def _write_view(base: Array, values: Array, *, view: Op, view_attrs: Any) -> Array:
+    result = np.array(base)  # of its own, and an array: a sum of two 0-d gradients is a scalar
+    view.kernel(result, **dict(view_attrs))[...] = values
+    return result
+
+
+def _write_view_base(g: Any, _out: Any, _base: Any, values_type: TensorType, **how: Any) -> Any:
+    zeros = np.zeros(values_type.shape, values_type.dtype)
+    return write_view(g, zeros, **how)
+
+
+def _write_view_values(
+    g: Any, _out: Any, _base: Any, _values: Any, *, view: Op, view_attrs: Any
+) -> Any:
+    return view(g, **dict(view_attrs))
+
+
+write_view = register(
+    Op(
+        name="_write_view",
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=_write_view,
+        infer=lambda base, _values, **_: base,
+        vjp=(_write_view_base, _write_view_values),
+        attrs={"view": ..., "view_attrs": ...},
+        alias=("copy_slices",),
+        operand_names=("base", "values"),
+        doc="Return `base` with what the view op selects replaced by `values`.",
+    )
+)
+
+
+overwrite = register(
+    Op(
+        name="_overwrite",
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=lambda base, values: np.array(np.broadcast_to(values, base.shape), base.dtype),
+        infer=lambda base, _values: base,
+        vjp=(
+            lambda g, _out, _base, _values: zeros_like(g),
+            lambda g, _out, _base, _values: g,
+        ),
+        alias=("copy",),
+        operand_names=("base", "values"),
+        doc="Return `values` in the shape and dtype of `base`, which has a gradient of zeros.",
+    )
+)
+
+
+def write(target: Tensor, result: Tensor, operation: str, replaces: bool = False) -> Tensor:
+    """Overwrite `target` with `result`, values and graph, and return it.
+
+    Parameters
+    ----------
+    target, result : Tensor
+    operation : str
+        What the user wrote, for messages and for the version.
+    replaces : bool
+        Whether the result was not computed from the target.
+
+    Raises
+    ------
+    InPlaceError
+        If a leaf that requires a gradient, or a view of one, would be changed while recording; or
+        through a view that was made while nothing was recorded.
+    ShapeError, DTypeError
+        If the result does not fit into the target.
+    """
+    array = target._array
+    if result.shape != array.shape and not _fits(result.shape, array.shape):
+        raise ShapeError(
+            f"{operation}: a result of shape {result.shape} does not fit into {array.shape}",
+            cause="an in-place operation cannot enlarge its target",
+            fix="use the out-of-place form, x = x + y",
+        )
+    if result.dtype != array.dtype and not np.can_cast(result.dtype, array.dtype, "same_kind"):
+        raise DTypeError(
+            f"{operation}: a result of dtype {result.dtype} does not fit into {array.dtype}",
+            cause="an in-place operation cannot change its target's dtype",
+            fix="use the out-of-place form, x = x + y, or convert the operand",
+        )
+    if not array.flags.writeable:
+        raise InPlaceError(
+            f"{operation}: the target is read-only",
+            cause="it is a broadcast view, whose elements share memory, or a read-only array",
+            fix="clone() it first",
+        )
+    recording = is_grad_enabled()
+    chain = _ancestors(target)
+    tracked = result._node is not None or any(x._node is not None for x in chain)
+    if recording and tracked:
+        _check_family(chain, operation)
+        if target._node is not None and len(chain) == 1 and (replaces or result._node is None):
+            # what was there before keeps a gradient, of zeros
+            result = overwrite(target, result)
+    if isinstance(result._node, GradFn):
+        _keep_copies(result._node, array)
+    np.copyto(array, result._array, casting="same_kind")
+    changed(array, operation)
+    if recording and tracked:
+        _rebase(chain, result)
+    return target
+
+
+def _check_family(chain: list[Tensor], operation: str) -> None:
+    for x in chain:
+        if isinstance(x._node, AccumulateGrad):
+            raise InPlaceError(
+                f"{operation} on a {'view of a ' if x is not chain[0] else ''}leaf that requires "
+                "a gradient",
+                cause="the leaf's own value is what the gradient is taken with respect to",
+                fix="wrap parameter updates in no_grad(), or use the out-of-place form",
+            )
+    for view, parent in itertools.pairwise(chain):
+        if view._node is None and parent._node is not None:
+            raise InPlaceError(
+                f"{operation} on a view that was made inside no_grad()",
+                cause="its base requires a gradient, and how the view follows from the base was "
+                "not recorded",
+                fix="make the view outside no_grad(), or make the change inside it",
+            )
+
+
+def _fits(shape: Shape, into: Shape) -> bool:
+    try:
+        return broadcast_shapes(shape, into) == into
+    except ShapeError:
+        return False
+
+
+def _ancestors(target: Tensor) -> list[Tensor]:
+    """Return the tensor, the one it is a view of, and so on to the one that is no view."""
+    chain = [target]
+    while (parent := getattr(chain[-1], "_parent", None)) is not None:
+        chain.append(parent[0])
+    return chain
+
+
+def _keep_copies(node: GradFn, overwritten: Array) -> None:
+    """Copy what `node` saved of the storage that is about to be overwritten."""
+    owner = storage_of(overwritten)
+
+    def safe(x: Any) -> Any:
+        return x.copy() if isinstance(x, np.ndarray) and storage_of(x) is owner else x
+
+    node.out = safe(node.out)
+    if node.operands is not None:
+        node.operands = tuple(map(safe, node.operands))
+
+
+def _rebase(chain: list[Tensor], result: Tensor) -> None:
+    """Let the graph of the whole family of views go on from `result`."""
+    target = chain[0]
+    fitted = result
+    if fitted.shape != target.shape:
+        fitted = NAMESPACE["broadcast_to"](fitted, shape=target.shape)
+    if fitted.dtype != target.dtype:
+        fitted = NAMESPACE["cast"](fitted, dtype=target.dtype)
+    node = fitted._node
+    for view, parent in itertools.pairwise(chain):
+        _, op, attrs = view._parent
+        how = {"view": op, "view_attrs": tuple(attrs.items())}
+        arrays = [parent._array, view._array]
+        node = record(write_view, arrays, [parent._node, node], how, parent._array)
+    continue_from(chain[-1], node)
+
+
+def continue_from(base: Tensor, node: Node | None) -> None:
+    """Let `base`, which is no view, and its views go on from `node`."""
+    _set_node(base, node)
+    _derive_views(base)
+
+
+def _set_node(x: Tensor, node: Node | None) -> None:
+    """Let `x` go on from `node`; a gradient that it retains is from now on that of `node`."""
+    before = x._node
+    if isinstance(before, GradFn) and before.extra is not None and before.extra.retained:
+        if node is not None:
+            after = extra_of(node)
+            after.retained, after.grad = True, before.extra.grad
+        before.extra.retained, before.extra.grad = False, None
+    x._node = node
+
+
+def _derive_views(base: Tensor) -> None:
+    """Record afresh how every living view follows from `base`."""
+    for reference in getattr(base, "_views", ()):
+        view = reference()
+        if view is not None:
+            _, op, attrs = view._parent
+            node = record(op, [base._array], [base._node], attrs, view._array)
+            _set_node(view, node)
+            _derive_views(view)
+
+
+def _in_place(name: str, spelling: str) -> Callable[..., Tensor]:
+    function = NAMESPACE[name]
+    op = lookup(name)
+    kernel: Any = op.kernel if isinstance(op, Op) and op.arity == 2 else None
+    directly = isinstance(kernel, np.ufunc)
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if directly and len(args) == 1 and not kwargs and _untracked(self, args[0]):
+            other = args[0]
+            try:
+                kernel(
+                    self._array,
+                    other._array if type(other) is Tensor else other,
+                    out=self._array,
+                )
+            except (ValueError, TypeError, OverflowError):
+                pass  # the general way below has the better message
+            else:
+                changed(self._array, spelling)
+                return self
+        return write(self, function(self, *args, **kwargs), spelling)
+
+    method.__name__ = spelling
+    method.__qualname__ = f"Tensor.{spelling}"
+    method.__doc__ = f"Overwrite this tensor with the result of ``{function.__name__}``."
+    return method
+
+
+def _untracked(target: Tensor, other: Any) -> bool:
+    """Tell whether writing to `target` concerns no graph, so that nothing need be recorded."""
+    if type(other) is Tensor:
+        edge = other._node
+    elif is_scalar(other):
+        edge = None
+    else:
+        return False
+    if special.count and not is_grad_enabled():
+        return True
+    return edge is None and target._node is None and not hasattr(target, "_parent")
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Overwrite every element with `value`."""
+    return write(self, _constant(value, self.dtype), "fill_")
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Overwrite every element with zero."""
+    return write(self, _constant(0, self.dtype), "zero_")
+
+
+def copy_(self: Tensor, source: Any) -> Tensor:
+    """Overwrite the elements with those of `source`, which broadcasts; gradients flow to it."""
+    return write(self, _constant(source, self.dtype), "copy_", replaces=True)
+
+
+def _constant(value: Any, dtype: np.dtype[Any]) -> Tensor:
+    if isinstance(value, Tensor):
+        # a new Tensor, as the graph of the source must not be handed on as that of the target
+        return NAMESPACE["clone"](value)  # type: ignore[no-any-return]
+    return tensor_of(numeric(value, dtype if is_scalar(value) else None))
+
+
+def setitem(self: Tensor, key: Any, value: Any) -> None:
+    """Overwrite the elements that `key` selects: ``x[key] = value``."""
+    from oplibrary.ops.indexing import set_item
+
+    if isinstance(value, (list, tuple)):
+        value = numeric(value, self.dtype)
+    write(self, set_item(self, key, value), "x[...] = value")
+
+
+_BINARY = (
+    "add sub mul div pow floor_divide remainder maximum minimum clip "
+    "bitwise_and bitwise_or bitwise_xor logical_and logical_or"
+).split()
+_OPERATORS = {
+    "__iadd__": "add",
+    "__isub__": "sub",
+    "__imul__": "mul",
+    "__itruediv__": "div",
+    "__ifloordiv__": "floor_divide",
+    "__imod__": "remainder",
+    "__ipow__": "pow",
+    "__iand__": "bitwise_and",
+    "__ior__": "bitwise_or",
+    "__ixor__": "bitwise_xor",
+}
+
+
+def _install() -> None:
+    for name in (*_BINARY, *UNARY_METHODS):
+        setattr(Tensor, f"{name}_", _in_place(name, f"{name}_"))
+    for dunder, name in _OPERATORS.items():
+        symbol = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/=", "pow": "**="}.get(name, name)
+        setattr(Tensor, dunder, _in_place(name, symbol))
+    for function in (fill_, zero_, copy_):
+        setattr(Tensor, function.__name__, function)
+    setattr(Tensor, "__setitem__", setitem)  # noqa: B010  a method of its own file
+    setattr(Tensor, "clamp_", getattr(Tensor, "clip_"))  # noqa: B009, B010
+
+
+_install()

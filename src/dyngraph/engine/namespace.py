@@ -1,0 +1,119 @@
+"""The functions of the namespace ``dyngraph``: the op library, bound to this executor."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import oplibrary.functional  # noqa: F401  enters the compositions into the namespace
+from dyngraph.engine.apply import FAST, lift, make_attributed, make_binary, make_unary
+from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.op import Kind, Op, explain_call, namespace
+from oplibrary.executors.operators import (
+    BINARY_OPERATORS,
+    COMPARISONS,
+    METHODS,
+    UNARY_METHODS,
+    UNARY_OPERATORS,
+)
+from oplibrary.messages.errors import SideBySideError
+from oplibrary.ops.creation import CREATION
+
+
+def wrap(result: Any) -> Any:
+    """Return `result` with every array in it made a Tensor."""
+    if type(result) is np.ndarray or isinstance(result, np.generic):
+        return tensor_of(np.asarray(result))
+    if type(result) in (tuple, list):
+        return type(result)(map(wrap, result))
+    if isinstance(result, tuple):  # a named one
+        return type(result)(*map(wrap, result))
+    return result
+
+
+def _lifted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Return `function` as one whose result is a Tensor whatever it was called with."""
+    if isinstance(function, Op):
+        op = function
+
+        def call_op(*args: Any, **kwargs: Any) -> Any:
+            return lift(op, *op.bind(args, kwargs))
+
+        call_op.__name__ = call_op.__qualname__ = name
+        call_op.__doc__ = f"{op.doc}\n\nSignature: ``{name}{op.signature}``."
+        return call_op
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return wrap(function(*args, **kwargs))
+        except SideBySideError:
+            raise
+        except (TypeError, AttributeError) as error:
+            raise explain_call(name, function, error) from error
+
+    return call
+
+
+def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a creation function that makes Tensors and knows ``requires_grad``."""
+
+    @functools.wraps(function)
+    def create(*args: Any, requires_grad: bool = False, **kwargs: Any) -> Tensor:
+        try:
+            out = tensor_of(function(*args, **kwargs))
+        except SideBySideError:
+            raise
+        except TypeError as error:
+            raise explain_call(function.__name__, function, error) from error
+        return out.requires_grad_() if requires_grad else out
+
+    return create
+
+
+def _build() -> dict[str, Callable[..., Any]]:
+    names: dict[str, Callable[..., Any]] = {}
+    for name, function in namespace().items():
+        entry = _quick_entry(function) if isinstance(function, Op) else None
+        names[name] = entry or _lifted(function, name)
+    names.update({name: _creation(function) for name, function in CREATION.items()})
+    return names
+
+
+def _quick_entry(op: Op) -> Callable[..., Any] | None:
+    """Return the entry of fixed arity of `op`, made once; None where only the general one fits."""
+    if op not in FAST:
+        if op.arity == 1:
+            plain = op.kind is Kind.ELEMENTWISE and not op.attrs and not op.view
+            reads_types = any("type" in (rule.out, *rule.operands) for rule in op.rules if rule)
+            FAST[op] = make_unary(op) if plain and not reads_types else make_attributed(op)
+        elif op.arity == 2 and not op.attrs and not op.view:
+            FAST[op] = make_binary(op)
+    return FAST.get(op)
+
+
+def _install_operators() -> None:
+    """Put the entries of fixed arity in place of Tensor's generic operators."""
+    for dunder, name in {**BINARY_OPERATORS, **UNARY_OPERATORS}.items():
+        function = NAMESPACE.get(name)
+        if function is not None:
+            setattr(Tensor, dunder, function)
+            if dunder in BINARY_OPERATORS and dunder not in COMPARISONS:
+                setattr(Tensor, f"__r{dunder[2:]}", _reflected(function))
+    for name in (*UNARY_METHODS, *METHODS):
+        setattr(Tensor, name, NAMESPACE[name])
+    Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def reflected(self: Any, other: Any) -> Any:
+        return function(other, self)
+
+    return reflected
+
+
+NAMESPACE = _build()
+_install_operators()

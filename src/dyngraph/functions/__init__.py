@@ -1,0 +1,1 @@
+"""Functions on functions: control flow, derivatives, custom gradients, checkpoints."""

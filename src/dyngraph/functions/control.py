@@ -1,0 +1,197 @@
+"""Control flow under the names that staticgraph declares it with, run as Python's own.
+
+A dynamic program needs none of this: ``if``, ``while`` and ``for`` are its control flow. With these
+functions one program runs in both modes.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dyngraph.engine.namespace import NAMESPACE
+from dyngraph.tape.mode import no_grad
+from dyngraph.tensors.arguments import require_callable
+from dyngraph.tensors.data import as_tensor
+from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.parameters import require_parameters
+from oplibrary.core.tree import flatten, map_tree, unflatten
+from oplibrary.messages.errors import ArgumentError, LoopBoundError, SideBySideError
+from oplibrary.ops.arguments import normalize_shape
+from oplibrary.ops.effects import no_effects
+
+
+def cond(
+    pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any
+) -> Any:
+    """Return ``true_fn(*operands) if pred else false_fn(*operands)``."""
+    require_callable(true_fn, "cond")
+    require_callable(false_fn, "cond")
+    return _call("cond", true_fn if pred else false_fn, *operands)
+
+
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    """Run the branch that `index` chooses; below 0 the first, past the end the last."""
+    branches = list(branches)
+    if not branches:
+        raise ArgumentError(
+            "switch: there is no branch",
+            cause="one of them runs",
+            fix="pass one function or more",
+        )
+    for branch in branches:
+        require_callable(branch, "switch")
+    chosen = min(max(operator.index(as_tensor(index)), 0), len(branches) - 1)
+    return _call("switch", branches[chosen], *operands)
+
+
+def while_loop(
+    cond_fn: Callable[..., Any],
+    body_fn: Callable[..., Any],
+    init: Any,
+    max_steps: int | None = None,
+) -> Any:
+    """Run ``carry = body_fn(carry)`` while ``cond_fn(carry)`` holds.
+
+    Raises
+    ------
+    LoopBoundError
+        If it runs longer than `max_steps`.
+    """
+    require_callable(cond_fn, "while_loop")
+    require_callable(body_fn, "while_loop")
+    carry = _begun(init)
+    steps = 0
+    while _call("while_loop", cond_fn, carry):
+        if steps == max_steps:
+            raise LoopBoundError(f"while_loop ran {steps:,} steps and its condition still holds")
+        carry = _call("while_loop", body_fn, carry)
+        steps += 1
+    return carry
+
+
+def scan(
+    body_fn: Callable[..., Any],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """Run ``carry, y = body_fn(carry, x)`` for each position of axis 0 of `xs`.
+
+    Returns
+    -------
+    carry, ys
+        The last carry, and the values of all steps stacked along a new axis 0.
+
+    Examples
+    --------
+    >>> import dyngraph as dg
+    >>> scan(lambda t, x: (t + x, t + x), dg.tensor(0.0), dg.tensor([1.0, 2.0, 3.0]))
+    (tensor(6.), tensor([1., 3., 6.]))
+    """
+    require_callable(body_fn, "scan")
+    leaves, structure = flatten(xs)
+    sequences = [as_tensor(x) for x in leaves]
+    lengths = {len(x) for x in sequences}
+    if length is not None:
+        lengths.update(normalize_shape(length, "length"))
+    if len(lengths) != 1:
+        raise ArgumentError(
+            f"scan: the lengths are {sorted(lengths)}" if lengths else "scan: there is no length",
+            cause="all sequences are gone through together",
+            fix="pass sequences of one length, or length= without any",
+        )
+    count = lengths.pop()
+    carry = _begun(init)
+    rows: list[list[Any]] = []
+    y_structure: Any = None
+    if not count:
+        zeros = [tensor_of(np.zeros(x.shape[1:], x.dtype)) for x in sequences]
+        return carry, _empty_stacks(body_fn, init, unflatten(structure, zeros))
+    for step in range(count - 1, -1, -1) if reverse else range(count):
+        x = unflatten(structure, [x[step] for x in sequences])
+        carry, y = _pair(_call("scan", body_fn, carry, x))
+        row, y_structure = flatten(y)
+        rows.append(row)
+    if reverse:
+        rows.reverse()
+    stacked = [NAMESPACE["stack"](list(column)) for column in zip(*rows, strict=True)]
+    return carry, unflatten(y_structure, stacked)
+
+
+def _begun(init: Any) -> Any:
+    """Return the first carry, each tracked value as one of its own.
+
+    What comes back to it in the first step is then summed up before it is added to what comes from
+    elsewhere: in the order of staticgraph, so that both modes give the same bits. The first one is
+    made last, since its gradient is to go on first.
+    """
+    leaves, structure = flatten(init)
+    for position, leaf in enumerate(leaves):
+        if type(leaf) is Tensor and leaf.requires_grad:
+            leaves[position] = leaf.clone()
+    return unflatten(structure, leaves)
+
+
+def _pair(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError(
+            f"scan: the body returned a {type(result).__name__}, not a pair",
+            cause="each step gives the next carry and one value to stack",
+            fix="return carry, y; y may be None",
+        )
+    return result
+
+
+def _empty_stacks(body_fn: Callable[..., Any], init: Any, x: Any) -> Any:
+    """Return what the steps of a scan give where there are none.
+
+    A step is tried for its types, without a gradient and without effects, as staticgraph declares
+    one that may never run.
+    """
+    carry = map_tree(lambda leaf: leaf.detach().clone() if type(leaf) is Tensor else leaf, init)
+    try:
+        with no_grad(), no_effects(), np.errstate(all="ignore"):
+            _, y = _pair(_call("scan", body_fn, carry, x))
+    except SideBySideError:
+        raise
+    except Exception as error:
+        raise ArgumentError(
+            f"scan: there are no steps, and a step was tried for its types and failed: {error!r}",
+            cause="what the steps give is stacked, and no step says of which type it is",
+            fix="treat a length of 0 apart",
+        ) from error
+    return map_tree(lambda leaf: _empty_stack(as_tensor(leaf)), y)
+
+
+def _empty_stack(row: Tensor) -> Tensor:
+    return tensor_of(np.zeros((0, *row.shape), row.dtype))
+
+
+def _call(name: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Call `function`, which was passed to `name`, and say what it is to take if it does not."""
+    try:
+        return function(*args)
+    except TypeError:
+        require_parameters(name, function, [flatten(each)[1] for each in args], "a tensor")
+        raise
+
+
+def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:
+    """Run ``carry = body_fn(i, carry)`` for each `i` from `lower` up to `upper`, excluded."""
+    require_callable(body_fn, "fori_loop")
+    carry = _begun(init)
+    for i in range(operator.index(as_tensor(lower)), operator.index(as_tensor(upper))):
+        carry = _call("fori_loop", body_fn, i, carry)
+    return carry
+
+
+def map(function: Callable[..., Any], xs: Any) -> Any:
+    """Run `function` on each position of axis 0 of `xs` and stack the results."""
+    require_callable(function, "map")
+    _, ys = scan(lambda carry, x: (carry, _call("map", function, x)), (), xs)
+    return ys

@@ -1,0 +1,180 @@
+"""Compare gradients with numerical differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dyngraph.engine import backward as engine
+from dyngraph.tape.mode import enable_grad
+from dyngraph.tensors.arguments import require_callable
+from dyngraph.tensors.data import as_tensor
+from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import ArgumentError, GradcheckError
+
+
+def gradcheck(
+    function: Callable[..., Any],
+    inputs: Any,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+) -> bool:
+    """Check the gradient of `function` against central differences.
+
+    Parameters
+    ----------
+    function : callable
+        Returns a tensor or a tuple of tensors.
+    inputs : Tensor or sequence of Tensor
+        Those that require a gradient must be float64: differences of float32 are too rough.
+    eps : float
+        Step of the differences.
+    atol, rtol : float
+        Tolerances, as in ``numpy.allclose``.
+    raise_exception : bool
+        Raise where they differ, or return False.
+
+    Raises
+    ------
+    GradcheckError
+        Naming the element of the Jacobian with the largest difference.
+
+    Examples
+    --------
+    >>> import dyngraph as dg
+    >>> gradcheck(dg.tanh, dg.tensor([0.5], dtype="float64", requires_grad=True))
+    True
+    """
+    require_callable(function, "gradcheck")
+    given = _given(inputs)
+    xs = [_fresh(x) if isinstance(x, Tensor) and x._node is not None else x for x in given]
+    wanted = [x for x in xs if isinstance(x, Tensor) and x._node is not None]
+    if not wanted:
+        raise ArgumentError(
+            "no input requires a gradient",
+            cause="there is nothing to check",
+            fix="create the inputs with requires_grad=True",
+        )
+    for x in wanted:
+        if x.dtype != np.float64:
+            raise ArgumentError(
+                f"an input has dtype {x.dtype}",
+                cause="numerical differences need float64",
+                fix='create the inputs with dtype="float64"',
+            )
+    with enable_grad():
+        outputs = _outputs(function(*xs))
+    for number, output in enumerate(outputs):
+        if output.dtype.kind != "f":
+            continue
+        analytic = _analytic(output, wanted)
+        for position, x in enumerate(wanted):
+            numeric = _numeric(function, xs, x, number, eps)
+            difference = np.abs(analytic[position] - numeric)
+            bound = atol + rtol * np.abs(numeric)
+            if not np.all(difference <= bound):
+                if not raise_exception:
+                    return False
+                worst = np.unravel_index(
+                    int(np.argmax(np.nan_to_num(difference - bound, nan=np.inf))), numeric.shape
+                )
+                row, column = (int(i) for i in worst)
+                raise GradcheckError(
+                    f"output {number} element {row} by input {position} element {column}: "
+                    f"gradient {analytic[position][row, column]:.6g}, "
+                    f"differences {numeric[row, column]:.6g}"
+                )
+    return True
+
+
+def gradgradcheck(
+    function: Callable[..., Any],
+    inputs: Any,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+) -> bool:
+    """Check the second derivatives of `function` against differences of the first.
+
+    Parameters and errors are those of `gradcheck`.
+    """
+    require_callable(function, "gradgradcheck")
+    given = _given(inputs)
+    rng = np.random.default_rng(0)
+    with enable_grad():
+        outputs = [o for o in _outputs(function(*given)) if o._node is not None]
+    # random cotangents, inputs like the others: the vjp must be right as a function of both
+    cotangents = [
+        tensor_of(rng.standard_normal(output.shape)).requires_grad_() for output in outputs
+    ]
+    count = len(given)
+
+    def gradients(*args: Any) -> Any:
+        xs, vs = args[:count], args[count:]
+        results = [o for o in _outputs(function(*xs)) if o._node is not None]
+        wanted = [x for x in xs if isinstance(x, Tensor) and x._node is not None]
+        found = engine.grad(results, wanted, list(vs), create_graph=True, unused="zero")
+        return tuple(g for g in found if g is not None)
+
+    return gradcheck(gradients, (*given, *cotangents), eps, atol, rtol)
+
+
+def _given(inputs: Any) -> tuple[Any, ...]:
+    if isinstance(inputs, Tensor):
+        return (inputs,)
+    if isinstance(inputs, (tuple, list)):
+        return tuple(inputs)
+    raise ArgumentError(
+        f"the inputs are a {type(inputs).__name__}",
+        cause="the function is called with them, and differentiated by those that are tensors",
+        fix="pass a tensor, or a tuple of the function's arguments",
+    )
+
+
+def _fresh(x: Tensor) -> Tensor:
+    """Return a leaf of its own: the check writes into it."""
+    return tensor_of(np.array(x._array, order="C")).requires_grad_()
+
+
+def _outputs(result: Any) -> Sequence[Tensor]:
+    return tuple(result) if isinstance(result, (tuple, list)) else (as_tensor(result),)
+
+
+def _analytic(output: Tensor, wanted: list[Tensor]) -> list[Array]:
+    """Return the Jacobian by each input, a row an output element."""
+    rows: list[list[Array]] = [[] for _ in wanted]
+    for index in np.ndindex(output.shape):
+        cotangent = np.zeros(output.shape, output.dtype)
+        cotangent[index] = 1
+        if output._node is None:
+            found: Sequence[Any] = [None] * len(wanted)
+        else:
+            found = engine.grad(output, wanted, [cotangent], retain_graph=True, unused="none")
+        for row, x, g in zip(rows, wanted, found, strict=True):
+            row.append(np.zeros(x.size) if g is None else g._array.reshape(-1))
+    return [np.array(row).reshape(output.size, x.size) for row, x in zip(rows, wanted, strict=True)]
+
+
+def _numeric(
+    function: Callable[..., Any], xs: Sequence[Any], x: Tensor, number: int, eps: float
+) -> Array:
+    columns = []
+    flat = x._array.reshape(-1)
+    for position in range(flat.size):
+        value = flat[position]
+        sides = []
+        for step in (eps, -eps):
+            flat[position] = value + step
+            with enable_grad():  # the function may itself take gradients
+                sides.append(_outputs(function(*xs))[number]._array.reshape(-1).copy())
+        flat[position] = value
+        columns.append((sides[0] - sides[1]) / (2 * eps))
+    if not columns:
+        with enable_grad():
+            return np.zeros((_outputs(function(*xs))[number].size, 0))
+    return np.stack(columns, axis=1)

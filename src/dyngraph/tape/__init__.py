@@ -1,0 +1,1 @@
+"""The tape: what operations leave behind, and whether they do."""

@@ -1,0 +1,1 @@
+"""The dynamic value: tensors, their data and how they print."""

@@ -1,0 +1,108 @@
+"""Tensors out of data: numbers, nested sequences, arrays, what other libraries hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import ArgumentError
+
+
+def tensor(data: Any, dtype: npt.DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
+    """Make a tensor from numbers, nested sequences, arrays or tensors; the data is copied.
+
+    Parameters
+    ----------
+    data : array_like
+    dtype : dtype, optional
+        Defaults to the array's own; Python floats become float32 and ints int64.
+    requires_grad : bool
+        Make it a leaf of the graph.
+
+    Raises
+    ------
+    DTypeError
+        If the data is not made of numbers, or not rectangular.
+
+    Examples
+    --------
+    >>> tensor([1.0, 2.0], requires_grad=True)
+    tensor([1., 2.], requires_grad=True)
+    """
+    if dtype is None and not hasattr(data, "dtype"):
+        dtype = _inferred_dtype(data)
+    return _made(data, dtype, True, requires_grad)
+
+
+def as_tensor(data: Any, dtype: npt.DTypeLike | None = None) -> Tensor:
+    """Make a tensor that shares memory with `data` where that is possible.
+
+    Changes made to the array behind the tensor's back are not noticed by ``backward()``.
+    """
+    if type(data) is Tensor:
+        return data if dtype is None else data.to(dtype)
+    if dtype is None and not hasattr(data, "dtype"):
+        dtype = _inferred_dtype(data)
+    return _made(data, dtype, False, False)
+
+
+from_numpy = as_tensor
+
+
+def from_dlpack(array: Any) -> Tensor:
+    """Make a tensor that shares memory with an array of another library.
+
+    Raises
+    ------
+    ArgumentError
+        If the array cannot be shared, because it lies elsewhere or has no ``__dlpack__``.
+    """
+    try:
+        return as_tensor(np.from_dlpack(array))
+    except (AttributeError, TypeError, BufferError, RuntimeError) as error:
+        raise ArgumentError(
+            f"from_dlpack: {error}",
+            cause="an array in this computer's memory that speaks DLPack is asked for",
+            fix="copy it to the CPU and detach it first, or use tensor(...)",
+        ) from None
+
+
+def _inferred_dtype(data: Any) -> np.dtype[Any]:
+    array = numeric(data)
+    return array.dtype if has_dtype(data) else narrow_dtype(array)
+
+
+def numeric(data: Any, dtype: npt.DTypeLike | None = None) -> Array:
+    """Return `data` as an array of numbers or booleans.
+
+    Raises
+    ------
+    DTypeError
+        If it is not made of them, not rectangular, or has elements that are masked.
+    """
+    if type(data) is Tensor:
+        data = data._array
+    elif isinstance(data, (list, tuple)):
+        data = _without_tensors(data)
+    return to_numbers(data, dtype, "tensor")
+
+
+def _without_tensors(data: Any) -> Any:
+    if type(data) is Tensor:
+        return data._array
+    if isinstance(data, (list, tuple)):
+        return [_without_tensors(x) for x in data]
+    return data
+
+
+def _made(data: Any, dtype: npt.DTypeLike | None, copied: bool, requires_grad: bool) -> Tensor:
+    array = numeric(data, dtype)
+    if copied:
+        array = np.array(array, order="C", copy=True)
+    out = tensor_of(array)
+    return out.requires_grad_() if requires_grad else out

@@ -1,0 +1,484 @@
+"""The dynamic value: an array, and the node that made it."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dyngraph.tape import detachment as cut
+from dyngraph.tape.grad_fn import AccumulateGrad, GradFn, extra_of
+from dyngraph.tensors import printing
+from oplibrary.core.op import REGISTRY
+from oplibrary.core.types import Array, TensorType
+from oplibrary.executors.operators import ArrayOperators
+from oplibrary.messages.errors import (
+    ArgumentError,
+    DTypeError,
+    InPlaceError,
+    NonScalarError,
+    NotDifferentiableError,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Tensor(ArrayOperators):
+    """An array that knows which operation made it.
+
+    Use `tensor` to make one from data. Operators and methods run at once; where an operand requires
+    a gradient the result's `grad_fn` records the operation.
+
+    Attributes
+    ----------
+    grad : Tensor or None
+        What ``backward()`` accumulated; only leaves keep one, unless ``retain_grad()`` was called.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_cut", "_node", "_parent", "_views")
+
+    _array: Array
+    _node: GradFn | AccumulateGrad | None
+    # the three below are set only where they are needed
+    _parent: tuple[Tensor, Any, dict[str, Any]]  # of a view: whose, by which op, with which attrs
+    _views: list[weakref.ref[Tensor]]
+    _cut: cut.Cut
+
+    # what it is -------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the elements."""
+        return self._array.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the elements live; always ``"cpu"``."""
+        return "cpu"
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether ``backward()`` reaches this tensor; settable on leaves."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        self.requires_grad_(flag)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the tensor was made by the user and not by a recorded operation."""
+        return not isinstance(self._node, GradFn)
+
+    @property
+    def grad_fn(self) -> GradFn | None:
+        """The node of the operation that made this tensor; None for leaves."""
+        return self._node if isinstance(self._node, GradFn) else None
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient, or None; None with a warning for what keeps no gradient."""
+        node = self._node
+        if node is None:
+            return None
+        if isinstance(node, AccumulateGrad):
+            return node.grad  # type: ignore[no-any-return]
+        extra = node.extra
+        if extra is None or (extra.grad is None and not extra.retained):
+            from dyngraph.engine.failures import no_leaf
+
+            warn(no_leaf(node))
+            return None
+        return extra.grad  # type: ignore[no-any-return]
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if type(value) is not Tensor or value.shape != self.shape or value.dtype != self.dtype:
+                raise ArgumentError(
+                    f"grad must be None or a tensor of type {TensorType(self.shape, self.dtype)}",
+                    cause="a gradient has the shape and dtype of its tensor",
+                    fix="assign a tensor of that type, or None",
+                )
+            if self._node is None:
+                raise ArgumentError(
+                    "grad of a tensor that does not require one",
+                    cause="nothing will ever be added to it",
+                    fix="call requires_grad_() first",
+                )
+        if isinstance(self._node, AccumulateGrad):
+            self._node.grad = value
+        elif self._node is not None:
+            extra_of(self._node).grad = value
+
+    @property
+    def data(self) -> Tensor:
+        """The same elements without the graph, as `detach` gives them.
+
+        Setting it overwrites the elements, and records nothing.
+        """
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if not isinstance(value, Tensor) or value.shape != self.shape or value.dtype != self.dtype:
+            raise ArgumentError(
+                f"data must be a tensor of type {TensorType(self.shape, self.dtype)}",
+                cause="the new elements take the place of the old ones",
+                fix="assign a tensor of that shape and dtype",
+            )
+        if value._array is not self._array:  # x.data -= 1 has already changed what both share
+            from dyngraph.engine.inplace import write
+            from dyngraph.tape.mode import no_grad
+
+            with no_grad():
+                write(self, value, "x.data = value")
+
+    @property
+    def _version(self) -> int:
+        from dyngraph.tape.versions import version_of
+
+        return version_of(self._array)
+
+    def dim(self) -> int:
+        """Return the number of axes."""
+        return self._array.ndim
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self._array.size
+
+    def element_size(self) -> int:
+        """Return the bytes of one element."""
+        return self._array.itemsize
+
+    # getting values out ---------------------------------------------------------------------------
+
+    def numpy(self) -> Array:
+        """Return the elements as an array that shares memory with this tensor.
+
+        Raises
+        ------
+        NotDifferentiableError
+            If the tensor requires a gradient, which NumPy would lose without a word.
+        """
+        if self._node is not None:
+            raise NotDifferentiableError(
+                "NumPy cannot keep the graph of a tensor that requires a gradient",
+                cause="gradients would stop here without a word",
+                fix="use tensor.detach().numpy() for the numbers, or dyngraph's own functions",
+            )
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        array = self.numpy()
+        return np.array(array, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from oplibrary.executors.numpy_protocols import call_ufunc
+
+        return call_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from oplibrary.executors.numpy_protocols import call_function
+
+        return call_function(function, args, kwargs)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self.numpy().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._array.__dlpack_device__()
+
+    def item(self) -> Any:
+        """Return the only element as a Python number.
+
+        Raises
+        ------
+        NonScalarError
+            If there is not exactly one.
+        """
+        if self._array.size != 1:
+            raise NonScalarError(
+                f"one number asked of a tensor of shape {self.shape}",
+                cause=f"it holds {self._array.size} elements",
+                fix="index or reduce it first, or use tolist()",
+            )
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists of Python numbers."""
+        return self._array.tolist()
+
+    def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise NonScalarError(
+                f"the truth value of a tensor of shape {self.shape} is ambiguous",
+                cause="each element has its own",
+                fix="use .any() or .all(), or where(condition, a, b)",
+            )
+        return bool(self._array.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self._array.dtype.kind not in "iu" or self._array.size != 1:
+            raise DTypeError(
+                f"a tensor {TensorType(self.shape, self.dtype)} is not an index",
+                cause="an index is one integer",
+                fix="convert it with int(...)",
+            )
+        return int(self._array.item())
+
+    def __len__(self) -> int:
+        if not self._array.ndim:
+            raise DTypeError("a 0-d tensor has no length", cause="it has no axes", fix="use .size")
+        return int(self._array.shape[0])
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self._array.ndim else str(self)
+
+    def __repr__(self) -> str:
+        return printing.format_tensor(self._array, self._node)
+
+    def __reduce__(self) -> Any:
+        if isinstance(self._node, GradFn):
+            raise NotDifferentiableError(
+                "a tensor with a graph cannot be pickled",
+                cause="the recorded operations cannot be saved",
+                fix="pickle tensor.detach()",
+            )
+        return _leaf, (self._array, self._node is not None)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        copied = _leaf(self._array.copy(), self._node is not None)
+        if self.is_leaf and self.grad is not None:
+            copied.grad = tensor_of(self.grad._array.copy())
+        memo[id(self)] = copied
+        return copied
+
+    # graph ------------------------------------------------------------------------------------
+
+    def requires_grad_(self, flag: bool = True) -> Tensor:
+        """Ask for a gradient, or no longer, and return this tensor.
+
+        Raises
+        ------
+        NotDifferentiableError
+            If the dtype is not a real floating-point one.
+        ArgumentError
+            If the tensor is not a leaf and `flag` is False.
+        """
+        if flag:
+            if self._node is None:
+                if self._array.dtype.kind != "f":
+                    raise NotDifferentiableError(
+                        f"a tensor of dtype {self._array.dtype} cannot require a gradient",
+                        cause="only real floating-point values have gradients",
+                        fix='make it floating-point first, for example dtype="float32"',
+                    )
+                self._node = AccumulateGrad(TensorType(self._array.shape, self._array.dtype))
+        elif isinstance(self._node, GradFn):
+            raise ArgumentError(
+                "requires_grad can be switched off only on leaves",
+                cause=f"this tensor was made by {self._node.describe()}",
+                fix="use detach()",
+            )
+        else:
+            self._node = None
+        return self
+
+    def detach(self) -> Tensor:
+        """Return a tensor that shares the elements and has no graph."""
+        out = Tensor()
+        out._array = self._array
+        out._node = None
+        if self._node is not None:
+            out._cut = cut.Cut("detach()")
+        return out
+
+    def detach_(self) -> Tensor:
+        """Drop this tensor's graph and return it.
+
+        Raises
+        ------
+        InPlaceError
+            If the tensor is a view, whose graph is that of its base.
+        """
+        if self._node is not None and hasattr(self, "_parent"):
+            raise InPlaceError(
+                "detach_() on a view",
+                cause="a view shares its graph with its base",
+                fix="use detach(), which gives another tensor",
+            )
+        if self._node is not None:
+            self._cut = cut.Cut("detach_()")
+        self._node = None
+        return self
+
+    def clone(self) -> Tensor:
+        """Return a copy; gradients flow through it."""
+        return REGISTRY["clone"](self)  # type: ignore[no-any-return]
+
+    def contiguous(self) -> Tensor:
+        """Return this tensor, copied only if its elements are not in C order."""
+        return self if self._array.flags.c_contiguous else self.clone()
+
+    def to(self, dtype: Any) -> Any:
+        """Return the tensor as `dtype`; itself if it has that dtype, or for ``"cpu"``."""
+        if isinstance(dtype, str) and dtype == "cpu":
+            return self
+        try:
+            wanted = None if dtype is None else np.dtype(dtype)
+        except TypeError:
+            wanted = None
+        if wanted is None:
+            raise DTypeError(
+                f"to({dtype!r}) is neither a dtype nor a place",
+                cause='elements live on "cpu" only, and dtypes are NumPy\'s',
+                fix='write x.to("float32"), or leave the device out',
+            )
+        return self if wanted == self.dtype else self.astype(wanted)
+
+    def cpu(self) -> Tensor:
+        """Return this tensor: it is on the CPU already."""
+        return self
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this tensor although it is not a leaf.
+
+        Raises
+        ------
+        NotDifferentiableError
+            If the tensor does not require a gradient.
+        """
+        if self._node is None:
+            raise NotDifferentiableError(
+                "retain_grad() on a tensor that does not require a gradient",
+                cause="no gradient will reach it",
+                fix="create an input with requires_grad=True",
+            )
+        if isinstance(self._node, GradFn):
+            extra_of(self._node).retained = True
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether ``retain_grad()`` was called on this non-leaf tensor."""
+        node = self._node
+        return isinstance(node, GradFn) and node.extra is not None and node.extra.retained
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Removable:
+        """Call `hook` with this tensor's gradient in each backward pass.
+
+        Parameters
+        ----------
+        hook : callable
+            ``hook(grad)`` returns None, or the gradient to go on with.
+
+        Returns
+        -------
+        Removable
+            Its ``remove()`` takes the hook away again.
+        """
+        if not callable(hook):
+            raise ArgumentError(
+                f"register_hook was given a {type(hook).__name__}",
+                cause="a hook is a function that is called with the gradient",
+                fix="write x.register_hook(lambda grad: ...)",
+            )
+        if self._node is None:
+            raise NotDifferentiableError(
+                "a hook on a tensor that does not require a gradient",
+                cause="no gradient will reach it",
+                fix="create an input with requires_grad=True",
+            )
+        hooks = extra_of(self._node).hooks
+        hooks.append(hook)
+        return Removable(hooks, hook)
+
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the gradient of this tensor to ``.grad`` of every leaf that it came from.
+
+        Parameters
+        ----------
+        gradient : Tensor or array, optional
+            The cotangent, of this tensor's shape; needed unless the tensor holds one element.
+        retain_graph : bool, optional
+            Keep the saved values for another backward pass; defaults to `create_graph`.
+        create_graph : bool
+            Record the backward pass itself, for higher derivatives.
+        inputs : Tensor or sequence of Tensor, optional
+            Accumulate into these only.
+
+        Raises
+        ------
+        NoGraphError, NonScalarError, FreedGraphError, InPlaceError
+        """
+        from dyngraph.engine.backward import backward
+
+        backward((self,), (gradient,), retain_graph, create_graph, inputs)
+
+    def _remember_view(self, view: Tensor) -> None:
+        try:
+            views = self._views
+        except AttributeError:
+            views = self._views = []
+        views.append(weakref.ref(view))
+        if len(views) & (len(views) - 1) == 0:  # at each power of two, forget the dead ones
+            views[:] = [ref for ref in views if ref() is not None]
+
+
+def tensor_of(array: Array, node: GradFn | AccumulateGrad | None = None) -> Tensor:
+    """Return the tensor that holds `array` itself, made by `node`."""
+    out = Tensor()
+    out._array = array
+    out._node = node
+    return out
+
+
+def _leaf(array: Array, requires_grad: bool) -> Tensor:
+    out = tensor_of(array)
+    return out.requires_grad_() if requires_grad else out
+
+
+class Removable:
+    """Take a hook away again."""
+
+    def __init__(self, hooks: list[Any], hook: Any) -> None:
+        self._hooks = hooks
+        self._hook = hook
+
+    def remove(self) -> None:
+        """Remove the hook; a second call does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+    def __enter__(self) -> Removable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()

@@ -1,0 +1,1 @@
+"""Graphs and timelines of a workload in both modes."""

@@ -1,0 +1,293 @@
+"""One call of a workload in both modes as a timeline, which Perfetto and Chrome open.
+
+A process is an executor, a thread one of its activities, a slice an operation; a counter shows the
+bytes allocated. Times are from one run, bytes from a second one with the same operations, since
+counting them would lengthen the first. Looking at every operation costs time by itself: compare
+slices with each other, and modes with ``sidebyside compare``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import dyngraph
+import staticgraph
+from dyngraph.engine import apply as dyngraph_apply
+from dyngraph.tape.grad_fn import Extra, GradFn, Node
+from oplibrary.core.tree import flatten, map_tree
+from oplibrary.messages.errors import SideBySideError
+from sidebyside.drawing.tape_graph import nodes_below
+from sidebyside.modes.static import trace as declare
+from sidebyside.modes.tape import as_scalar, split
+from sidebyside.workloads.workload import Workload
+from staticgraph.backends import interpret
+from staticgraph.program.program import Instruction, Program
+
+dg: Any = dyngraph
+sg: Any = staticgraph
+
+
+@dataclass
+class Slice:
+    """One thing that was done.
+
+    Attributes
+    ----------
+    thread : str
+    name : str
+    start, end : float
+        Seconds.
+    details : dict
+    weighed : float or None
+        The time to which a count of the allocated bytes belongs.
+    """
+
+    thread: str
+    name: str
+    start: float = 0.0
+    end: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+    weighed: float | None = None
+
+
+class Recording:
+    """What was done in one process: slices with their times, or the bytes allocated at each.
+
+    Parameters
+    ----------
+    weighs : bool
+        Whether bytes are counted; then no slices are kept, since they would be counted too.
+    """
+
+    def __init__(self, weighs: bool = False) -> None:
+        self.slices: list[Slice] = []
+        self.held: list[int] = []
+        self._weighs = weighs
+        self._unused = Slice("", "")
+
+    def begin(self, thread: str, name: str) -> Slice:
+        """Begin a slice now."""
+        now = time.perf_counter()
+        return self._enter(Slice(thread, name, now, now, {}, now))
+
+    def enter(self, thread: str, name: str, start: float, end: float, **details: Any) -> Slice:
+        """Enter a slice that is over, and has just ended if bytes are to belong to it."""
+        return self._enter(Slice(thread, name, start, end, details, end))
+
+    def enter_past(self, thread: str, name: str, start: float, end: float) -> None:
+        """Enter a slice that ended some time ago."""
+        if not self._weighs:
+            self.slices.append(Slice(thread, name, start, end))
+
+    def _enter(self, entered: Slice) -> Slice:
+        if not self._weighs:
+            self.slices.append(entered)
+            return entered
+        self.held.append(tracemalloc.get_traced_memory()[0])
+        return self._unused
+
+
+Run = Callable[[Recording], None]
+
+
+def timeline(workload: Workload, size: Any = None) -> dict[str, Any]:
+    """Return the timeline of one call in the modes dynamic and static.
+
+    Parameters
+    ----------
+    workload : Workload
+    size : optional
+        Defaults to its first.
+
+    Returns
+    -------
+    dict
+        In Chrome's trace event format; a program that static refuses has the message as an event.
+
+    References
+    ----------
+    Google, *Trace event format*.
+    """
+    inputs = workload.make_inputs(workload.sizes[0] if size is None else size)
+    events: list[dict[str, Any]] = []
+    for process, (name, run) in enumerate(
+        (("dynamic", _dynamic(workload, inputs)), ("static", _static(workload, inputs))), start=1
+    ):
+        events += _events(process, name, *_recorded(run))
+    return {"traceEvents": events, "displayTimeUnit": "ns"}
+
+
+def timeline_json(workload: Workload, size: Any = None) -> str:
+    """Return `timeline` as JSON text."""
+    return json.dumps(timeline(workload, size), indent=1) + "\n"
+
+
+def _recorded(run: Run) -> tuple[Recording, list[int]]:
+    """Run three times: to warm up, for the times, and for the bytes."""
+    run(Recording())
+    timed = Recording()
+    run(timed)
+    counted = Recording(weighs=True)
+    tracemalloc.start()
+    try:
+        run(counted)
+    finally:
+        tracemalloc.stop()
+    return timed, counted.held
+
+
+def _events(process: int, name: str, timed: Recording, held: list[int]) -> list[dict[str, Any]]:
+    """Return the events of one process; times are in microseconds from its first slice."""
+
+    def about(what: str, thread: int, text: str) -> dict[str, Any]:
+        return {"ph": "M", "name": what, "pid": process, "tid": thread, "args": {"name": text}}
+
+    threads = {
+        thread: number
+        for number, thread in enumerate(dict.fromkeys(s.thread for s in timed.slices), start=1)
+    }
+    events = [about("process_name", 0, name)]
+    events += [about("thread_name", number, thread) for thread, number in threads.items()]
+    zero = min((each.start for each in timed.slices), default=0.0)
+    for each in timed.slices:
+        events.append(
+            {
+                "ph": "X",
+                "name": each.name,
+                "pid": process,
+                "tid": threads[each.thread],
+                "ts": (each.start - zero) * 1e6,
+                "dur": (each.end - each.start) * 1e6,
+                "args": each.details,
+            }
+        )
+    weighed = [each.weighed for each in timed.slices if each.weighed is not None]
+    for moment, size in zip(weighed, held, strict=True):
+        events.append(
+            {
+                "ph": "C",
+                "name": "allocated bytes",
+                "pid": process,
+                "ts": (moment - zero) * 1e6,
+                "args": {"bytes": size},
+            }
+        )
+    return events
+
+
+# dynamic ------------------------------------------------------------------------------------------
+
+
+def _dynamic(workload: Workload, inputs: tuple[Any, ...]) -> Run:
+    def run(recording: Recording) -> None:
+        arguments = [map_tree(lambda array: dg.from_numpy(np.asarray(array)), x) for x in inputs]
+        for position in workload.wrt:
+            arguments[position] = map_tree(lambda x: x.requires_grad_(), arguments[position])
+        with Watching(recording):
+            result = workload.function(dg, *arguments)
+        if workload.wrt:
+            run_backward(recording, as_scalar(dg, split(result)[0]))
+
+    return run
+
+
+class Watching:
+    """Enter every operation that dyngraph runs: Python says when its entries begin and end."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._open: list[tuple[Any, Slice]] = []
+        self._file = dyngraph_apply.__file__
+
+    def __enter__(self) -> None:
+        self._before = sys.getprofile()
+        sys.setprofile(self._event)
+
+    def __exit__(self, *_: Any) -> None:
+        sys.setprofile(self._before)
+
+    def _event(self, frame: Any, event: str, argument: Any) -> None:
+        code = frame.f_code
+        if code.co_filename != self._file or "op" not in code.co_freevars:
+            return
+        if event == "call":
+            name = frame.f_locals["op"].name
+            self._open.append((frame, self._recording.begin("forward", name)))
+        elif event == "return" and self._open and self._open[-1][0] is frame:
+            self._open.pop()[1].end = time.perf_counter()
+
+
+def run_backward(recording: Recording, loss: Any) -> None:
+    """Enter each step of the backward pass, from its gradient's arrival to the next one's."""
+    last: list[Slice] = []
+
+    def arrived(node: Node, _gradient: Any) -> None:
+        if last:
+            last[-1].end = time.perf_counter()
+        last[:] = [recording.begin("backward", node.name())]
+
+    for node in nodes_below([loss._node]):
+        if isinstance(node, GradFn):
+            if node.extra is None:
+                node.extra = Extra()
+            node.extra.hooks.append(partial(arrived, node))
+    loss.backward()
+    if last:
+        last[-1].end = time.perf_counter()
+
+
+# static -------------------------------------------------------------------------------------------
+
+
+def _static(workload: Workload, inputs: tuple[Any, ...]) -> Run:
+    arrays = [np.asarray(x) for x in flatten(list(inputs))[0]]
+
+    def run(recording: Recording) -> None:
+        tracing = recording.begin("build", "trace")
+        try:
+            graph = declare(workload, inputs)
+        except SideBySideError as error:
+            tracing.end = time.perf_counter()
+            tracing.name, tracing.details = "refused", {"message": str(error)}
+            return
+        tracing.end = start = time.perf_counter()
+        executable = sg.compile(graph.outputs, inputs=graph.inputs)
+        for phase, seconds in executable.phases.items():
+            recording.enter_past("build", phase, start, start + seconds)
+            start += seconds
+        executable(*arrays)
+        whole = recording.begin("call, as compiled", "call")
+        executable(*arrays)
+        whole.end = time.perf_counter()
+        run_instructions(recording, executable.program, arrays)
+
+    return run
+
+
+def run_instructions(recording: Recording, program: Program, arrays: list[Any]) -> None:
+    """Enter each instruction that is left after the passes, run by the interpreter."""
+    since = [0.0]
+
+    def after(instruction: Instruction, _operands: Any, _result: Any) -> None:
+        recording.enter(
+            "instruction by instruction",
+            instruction.op.name,
+            since[0],
+            time.perf_counter(),
+            type=repr(instruction.output.type),
+            lines=[source.place for source in instruction.sources],
+        )
+        since[0] = time.perf_counter()
+
+    call = interpret.build(program, interpret.plan(program), (after,)).call
+    since[0] = time.perf_counter()
+    call(*arrays)

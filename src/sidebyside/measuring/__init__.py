@@ -1,0 +1,1 @@
+"""How measurements are made: clocks, processes, statistics, memory, agreement."""

@@ -1,0 +1,161 @@
+"""Whether two modes computed the same: to the last bit, or within a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import DisagreementError
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far two sets of results are apart.
+
+    Attributes
+    ----------
+    ulp : float
+        Most floating-point numbers that lie between two elements that should be equal; 0 means
+        the same bits, ``inf`` that one is NaN and the other not.
+    relative : float
+        Largest difference, relative to the largest element of the same result.
+    where : str
+        The element that differs most, such as ``result 1[3, 0]``; empty where nothing differs.
+    values : tuple of float or None
+        Its two values.
+    """
+
+    ulp: float
+    relative: float
+    where: str = ""
+    values: tuple[object, object] | None = None
+
+
+def compare_results(results: Sequence[Array], reference: Sequence[Array]) -> Difference:
+    """Return the largest difference between two sequences of arrays.
+
+    A number of one element counts as a scalar whatever its shape, since libraries differ there.
+
+    Raises
+    ------
+    DisagreementError
+        If the numbers of results, their shapes or their dtypes differ.
+    """
+    if len(results) != len(reference):
+        raise DisagreementError(f"{len(results)} results against {len(reference)}")
+    largest = Difference(0.0, 0.0)
+    for position, (x, y) in enumerate(zip(results, reference, strict=True)):
+        one_element = x.size == y.size == 1
+        if x.dtype != y.dtype or (x.shape != y.shape and not one_element):
+            raise DisagreementError(
+                f"result {position} is {x.dtype}{list(x.shape)} against {y.dtype}{list(y.shape)}"
+            )
+        if one_element:
+            x, y = x.reshape(1), y.reshape(1)
+        found = _compare_arrays(x, y, position)
+        if (found.relative, found.ulp) > (largest.relative, largest.ulp):
+            largest = found
+        if found.ulp > largest.ulp:
+            largest = Difference(found.ulp, largest.relative, largest.where, largest.values)
+    return largest
+
+
+def _compare_arrays(x: Array, y: Array, position: int) -> Difference:
+    if x.size == 0:
+        return Difference(0.0, 0.0)
+    x, y = np.atleast_1d(x), np.atleast_1d(y)
+    if x.dtype.kind == "c":
+        parts = (x.real, y.real), (x.imag, y.imag)
+        found = [
+            _compare_arrays(np.ascontiguousarray(a), np.ascontiguousarray(b), position)
+            for a, b in parts
+        ]
+        return max(found, key=lambda difference: (difference.relative, difference.ulp))
+    distances = ulp_distance(x, y)
+    ulp = float(distances.max())
+    if ulp == 0:
+        return Difference(0.0, 0.0)
+    with np.errstate(all="ignore"):
+        wide_x, wide_y = x.astype(np.float64), y.astype(np.float64)
+        gaps = np.where(distances == 0, 0.0, np.abs(wide_x - wide_y))
+        gaps = np.where(np.isnan(gaps), np.inf, gaps)
+        finite = np.abs(wide_y[np.isfinite(wide_y)])
+        scale = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    index = np.unravel_index(int(np.argmax(gaps)), gaps.shape)
+    label = f"result {position}"
+    if x.size > 1:
+        label += f"[{', '.join(str(int(i)) for i in index)}]"
+    return Difference(ulp, float(gaps.max()) / scale, label, (x[index].item(), y[index].item()))
+
+
+def ulp_distance(x: Array, y: Array) -> Array:
+    """Return for each pair of elements how many representable numbers they are apart.
+
+    Both zeros count as neighbours, two NaN as equal. Integers and booleans are subtracted.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+
+    Examples
+    --------
+    >>> one = np.float32([1.0, 0.0, np.nan])
+    >>> ulp_distance(one, np.float32([np.nextafter(np.float32(1), np.float32(2)), -0.0, np.nan]))
+    array([1., 1., 0.])
+    """
+    if x.dtype.kind != "f":
+        equal = x == y
+        gap = np.abs(x.astype(np.float64) - y.astype(np.float64))
+        return np.where(equal, 0.0, np.maximum(gap, 1.0))
+    integer = np.dtype(f"i{x.dtype.itemsize}")
+    low = np.iinfo(integer).min
+
+    def ordered(array: Array) -> Array:
+        bits = np.ascontiguousarray(array).view(integer)
+        # negative floats, whose bits grow with their magnitude, mirrored below zero
+        return np.where(bits < 0, ~(bits ^ low), bits)
+
+    a, b = ordered(x), ordered(y)
+    # the gap between two signed integers always fits the unsigned one of their width
+    unsigned = np.dtype(f"u{x.dtype.itemsize}")
+    high, low_end = np.maximum(a, b).view(unsigned), np.minimum(a, b).view(unsigned)
+    distance = (high - low_end).astype(np.float64)
+    x_nan, y_nan = np.isnan(x), np.isnan(y)
+    return np.where(x_nan | y_nan, np.where(x_nan & y_nan, 0.0, np.inf), distance)
+
+
+def check_agreement(
+    results: Sequence[Array],
+    reference: Sequence[Array],
+    *,
+    pair: str,
+    tolerance: float | None,
+) -> Difference:
+    """Return the difference between two modes, or refuse the pair.
+
+    Parameters
+    ----------
+    results, reference : sequences of ndarray
+    pair : str
+        Names both, for the message, such as ``static and dynamic``.
+    tolerance : float or None
+        Largest relative difference allowed; None asks for the same bits.
+
+    Raises
+    ------
+    DisagreementError
+        If they differ by more.
+    """
+    difference = compare_results(results, reference)
+    bound = "not one bit may differ" if tolerance is None else f"{tolerance:.0e} is allowed"
+    if difference.ulp > 0 and (tolerance is None or not difference.relative <= tolerance):
+        first, second = difference.values or ("", "")
+        raise DisagreementError(
+            f"{pair} disagree: {difference.where} is {first} against {second}",
+            cause=f"{difference.ulp:,.0f} ULP, {difference.relative:.1e} of the largest element; "
+            f"{bound}",
+        )
+    return difference

@@ -1,0 +1,29 @@
+"""Whose code called this library: a message should not name the line that merely started it."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+
+from oplibrary.messages.errors import SideBySideError
+
+Callers = frozenset[tuple[str, str]]
+"""File and function of each frame of a stack."""
+
+
+def callers(depth: int = 1) -> Callers:
+    """Return the frames below the one `depth` frames out, that one left out."""
+    frame: FrameType | None = sys._getframe(depth + 1)
+    found = set()
+    while frame is not None:
+        found.add((frame.f_code.co_filename, frame.f_code.co_name))
+        frame = frame.f_back
+    return frozenset(found)
+
+
+def forget_callers(error: SideBySideError, known: Callers) -> SideBySideError:
+    """Take the line of a caller out of a message; the line of a workload's program stays."""
+    source = error.source
+    if source is not None and (source.filename, source.function) in known:
+        error.source = None
+    return error

@@ -1,0 +1,1 @@
+"""What measurements came to, as data."""

@@ -1,0 +1,271 @@
+"""What a comparison found: a row a workload and size, a cell a mode."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sidebyside.measuring.agreement import Difference
+from sidebyside.measuring.bottleneck import Regime
+from sidebyside.measuring.memory import Memory
+from sidebyside.measuring.statistics import BreakEven, Estimate, differs
+from sidebyside.modes.mode import PassRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a mode has no timing: it cannot run the program, or it computed something else.
+
+    Attributes
+    ----------
+    kind : str
+        The class of the error.
+    text : str
+        The exact message.
+    """
+
+    kind: str
+    text: str
+
+    @property
+    def id(self) -> str:
+        """The id of an error of this library, such as ``SBS-301``; of others the class."""
+        known = self.text.startswith("[SBS-")
+        return self.text[1:].partition("]")[0] if known else self.kind
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the mode ran, and computed something else than the reference."""
+        return self.kind == "DisagreementError"
+
+    @property
+    def headline(self) -> str:
+        """The message's first line."""
+        return (self.text or self.kind).splitlines()[0]
+
+
+@dataclass(frozen=True)
+class PassGain:
+    """What one compiler pass bought.
+
+    Attributes
+    ----------
+    record : PassRecord
+        Its instructions before and after, and its seconds.
+    gain : Estimate or None
+        Time of a call without the pass over the time with all passes; None if not measured.
+    """
+
+    record: PassRecord
+    gain: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One workload of one size in one mode. All times are in seconds.
+
+    Attributes
+    ----------
+    mode : str
+    failure : Failure or None
+        With it, there is no timing.
+    steady : Estimate or None
+        A call in the steady state.
+    start : Estimate or None
+        From nothing to the first result: the build and the first call.
+    first_call : Estimate or None
+    built : Estimate or None
+        All that comes before the first call.
+    build : mapping of str to float
+        Median seconds of each phase of it.
+    memory : Memory or None
+    planned_bytes : int or None
+    difference : Difference or None
+        From the reference.
+    ratio : Estimate or None
+        Of a steady call to the reference's, paired.
+    break_even : BreakEven or None
+        Calls after which the mode has made up for a later start than the reference's.
+    passes : tuple of PassGain
+    calls : int
+        Calls in a sample.
+    """
+
+    mode: str
+    failure: Failure | None = None
+    steady: Estimate | None = None
+    start: Estimate | None = None
+    first_call: Estimate | None = None
+    built: Estimate | None = None
+    build: Mapping[str, float] = field(default_factory=dict)
+    memory: Memory | None = None
+    planned_bytes: int | None = None
+    difference: Difference | None = None
+    ratio: Estimate | None = None
+    break_even: BreakEven | None = None
+    passes: tuple[PassGain, ...] = ()
+    calls: int = 0
+
+    @property
+    def speedup(self) -> Estimate | None:
+        """The reference's time over the mode's, paired: above 1 where the mode is faster."""
+        return None if self.ratio is None else self.ratio.inverse()
+
+    @property
+    def outcome(self) -> str:
+        """Against the reference: faster, slower, no difference, too few samples, or empty."""
+        if self.ratio is None:
+            return ""
+        if not self.ratio.known:
+            return "too few samples"
+        if not differs(self.ratio):
+            return "no difference"
+        return "faster" if self.ratio.value < 1 else "slower"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One workload of one size.
+
+    Attributes
+    ----------
+    workload, title, size : str
+    cells : tuple of Cell
+        The first that has a timing is the reference.
+    reference : str
+        Its mode; empty if no mode could run the program.
+    regime : Regime or None
+        What bounds the dynamic mode.
+    several : bool
+        Whether the workload was measured in several sizes.
+    """
+
+    workload: str
+    title: str
+    size: str
+    cells: tuple[Cell, ...]
+    reference: str = ""
+    regime: Regime | None = None
+    several: bool = False
+
+    @property
+    def label(self) -> str:
+        """The workload's name, with its size where it has several."""
+        return f"{self.workload} {self.size}".strip() if self.several else self.workload
+
+    def cell(self, mode: str) -> Cell | None:
+        """Return the cell of a mode, or None."""
+        return next((cell for cell in self.cells if cell.mode == mode), None)
+
+
+class Text(str):
+    """Text that a Python prompt shows as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """The result of `compare`.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+    environment : mapping
+        The machine and how the measurement was made.
+    """
+
+    rows: tuple[Row, ...]
+    environment: Mapping[str, Any]
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether some mode computed something else than its reference."""
+        return any(
+            cell.failure is not None and cell.failure.disagrees
+            for row in self.rows
+            for cell in row.cells
+        )
+
+    def slower_than(self, factor: float) -> list[tuple[Row, str, Estimate]]:
+        """Return the modes that surely take more than `factor` times as long as their reference.
+
+        Each comes as its row, its name and its ratio.
+        """
+        return [
+            (row, cell.mode, cell.ratio)
+            for row in self.rows
+            for cell in row.cells
+            if cell.ratio is not None and cell.ratio.known and cell.ratio.low > factor
+        ]
+
+    def row(self, workload: str, size: str = "") -> Row:
+        """Return the row of a workload, or its first one.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        for row in self.rows:
+            if row.workload == workload and size in ("", row.size):
+                return row
+        raise KeyError(workload)
+
+    def table(self, width: int = 100) -> Text:
+        """Return the comparison as text for a terminal of `width` columns."""
+        from sidebyside.report.terminal import comparison_text
+
+        return Text(comparison_text(self, width))
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write everything that was measured as JSON.
+
+        Raises
+        ------
+        OutputError
+            If `path` cannot be written; nothing is left half-written.
+        """
+        from sidebyside.report.data import comparison_json
+        from sidebyside.report.writing import write_whole
+
+        write_whole(path, comparison_json(self))
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write one line a workload, size and mode as CSV.
+
+        Raises
+        ------
+        OutputError
+            If `path` cannot be written; nothing is left half-written.
+        """
+        from sidebyside.report.data import comparison_csv
+        from sidebyside.report.writing import write_whole
+
+        write_whole(path, comparison_csv(self))
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the comparison as one HTML file that needs no other.
+
+        Raises
+        ------
+        OutputError
+            If `path` cannot be written; nothing is left half-written.
+        """
+        from sidebyside.report.html import comparison_html
+        from sidebyside.report.writing import write_whole
+
+        write_whole(path, comparison_html(self))
+
+    def _repr_html_(self) -> str:
+        from sidebyside.report.html import comparison_body
+
+        return comparison_body(self)
+
+    def __repr__(self) -> str:
+        return str(self.table())

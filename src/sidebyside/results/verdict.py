@@ -1,0 +1,196 @@
+"""What the numbers say, in sentences; a difference that noise could explain is never a win."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from sidebyside.report import units
+from sidebyside.results.comparison import Cell, Comparison, Row
+
+BUILD_BOUND = 10_000
+"""A break-even beyond so many calls is called build-bound."""
+
+Pair = tuple[Row, Cell, Cell]
+"""A row, and its cells of the modes dynamic and static, both timed."""
+
+
+def cell_verdict(row: Row, cell: Cell) -> str:
+    """Return one sentence on a mode against the reference of its row; empty for the reference."""
+    if cell.failure is not None:
+        if cell.failure.disagrees:
+            return f"{cell.mode} computes something else, so no time is shown."
+        return f"{cell.mode} cannot run this program."
+    if cell.speedup is None:
+        return ""
+    return f"{_against(row, cell)}{_payback(cell)}."
+
+
+def _against(row: Row, cell: Cell) -> str:
+    speedup = cell.speedup
+    assert speedup is not None
+    if cell.outcome == "too few samples":
+        return (
+            f"{cell.mode} took {units.factor(1 / speedup.value)} times as long as {row.reference} "
+            f"in {speedup.count} samples, too few for a verdict"
+        )
+    if cell.outcome == "no difference":
+        return (
+            f"{cell.mode} and {row.reference} do not differ by more than noise could explain "
+            f"({units.factor(speedup.low)} to {units.factor(speedup.high)} times as fast)"
+        )
+    word = cell.outcome
+    factor = speedup if word == "faster" else speedup.inverse()
+    return (
+        f"{cell.mode} is {units.factor(factor.value)} times {word} than {row.reference} "
+        f"({units.factor(factor.low)} to {units.factor(factor.high)})"
+    )
+
+
+def _payback(cell: Cell) -> str:
+    even = cell.break_even
+    if even is None or cell.start is None or cell.outcome == "too few samples":
+        return ""
+    if not cell.build and (not even.known or even.never or even.low <= 1):
+        return ""  # a mode that builds nothing has nothing to pay back
+    cost = f"its start of {units.seconds(cell.start.value)}"
+    if not even.known or even.never:
+        return f"; {cost} is never paid back"
+    if even.at_once:
+        return ", from the first call on"
+    shown = f"{cost} is paid back after {units.break_even(even)} calls"
+    return f"; build-bound: {shown}" if even.calls > BUILD_BOUND else f"; {shown}"
+
+
+def regime_sentence(row: Row) -> str:
+    """Return what bounds the dynamic mode, or an empty string."""
+    if row.regime is None:
+        return ""
+    return f"dynamic is {row.regime.name}: {row.regime.reason}."
+
+
+# the three rows of the classical table ------------------------------------------------------------
+
+
+def building_verdict(pairs: Sequence[Pair]) -> str:
+    """Return the verdict on "builds while it computes" against "builds first"."""
+    builds = [(static.built.value, row) for row, _, static in pairs if static.built is not None]
+    if not builds:
+        return "Not measured."
+    (least, quickest), (most, slowest) = min(builds, key=_first), max(builds, key=_first)
+    return (
+        f"Confirmed: static builds for {units.seconds(least)} ({quickest.label}) to "
+        f"{units.seconds(most)} ({slowest.label}) before it computes anything; dynamic has "
+        "nothing to build."
+    )
+
+
+def efficiency_verdict(pairs: Sequence[Pair], refused: Sequence[Row]) -> str:
+    """Return the verdict on "flexible" against "efficient, but inflexible"."""
+    if not pairs:
+        return "Not measured."
+    count = {
+        outcome: sum(static.outcome == outcome for _, _, static in pairs)
+        for outcome in ("faster", "slower", "no difference", "too few samples")
+    }
+    whole = count["faster"] == len(pairs)
+    most = count["faster"] > len(pairs) / 2
+    word = "Confirmed" if whole and refused else "Mostly" if whole or most else "Not here"
+    text = f"{word}: static is faster in {count['faster']} of {len(pairs)} measurements"
+    if count["no difference"]:
+        text += f", not different beyond noise in {count['no difference']}"
+    if count["slower"]:
+        text += f", slower in {count['slower']}"
+    if count["too few samples"]:
+        text += f", undecided in {count['too few samples']}"
+    text += f"; {_extremes(pairs)}"
+    if refused:
+        text += f"; it refuses {', '.join(row.label for row in refused)}, which dynamic runs"
+    return text + "."
+
+
+def _extremes(pairs: Sequence[Pair]) -> str:
+    """Return where static gains most and least beyond noise, and what bounds dynamic there."""
+    gains = [
+        (static.speedup.value, row)
+        for row, _, static in pairs
+        if static.speedup is not None and static.outcome in ("faster", "slower")
+    ]
+    if not gains:
+        return "no speed-up is sure"
+    (least, low), (most, high) = min(gains, key=_first), max(gains, key=_first)
+
+    def shown(gain: float, row: Row) -> str:
+        regime = f", {row.regime.name}" if row.regime is not None else ""
+        return f"{units.times(gain)} ({row.label}{regime})"
+
+    if len(gains) == 1:
+        return f"its speed-up is {shown(most, high)}"
+    return f"its speed-up is {shown(most, high)} at most, {shown(least, low)} at least"
+
+
+def waiting_verdict(pairs: Sequence[Pair]) -> str:
+    """Return the verdict on "results at once" against "needs a whole graph first"."""
+    starts = [
+        (row, dynamic.start, static.start)
+        for row, dynamic, static in pairs
+        if dynamic.start is not None and static.start is not None
+    ]
+    if not starts:
+        return "Not measured."
+    later = [
+        (static.value / dynamic.value, row)
+        for row, dynamic, static in starts
+        if static.low > dynamic.high
+    ]
+    earlier = [row.label for row, dynamic, static in starts if static.high < dynamic.low]
+    if not later:
+        return f"Not here: dynamic does not have its first number first; {_payments(pairs)}."
+    longest, row = max(later, key=_first)
+    text = (
+        f"{'Confirmed' if len(later) == len(starts) else 'Mostly'}: static's first number takes up "
+        f"to {units.factor(longest)} times as long ({row.label})"
+    )
+    if earlier:
+        text += f", though it comes first for {', '.join(earlier)}"
+    return f"{text}; {_payments(pairs)}."
+
+
+def _payments(pairs: Sequence[Pair]) -> str:
+    """Return when the wait for a static graph is paid back."""
+    paid, unpaid, unknown = [], [], []
+    for row, _, static in pairs:
+        even = static.break_even
+        if even is None or not even.known:
+            unknown.append(row.label)
+        elif math.isinf(even.calls):
+            unpaid.append(row.label)
+        elif not even.at_once:
+            paid.append((even.calls, row))
+    parts = []
+    if paid:
+        (few, first), (many, last) = min(paid, key=_first), max(paid, key=_first)
+        text = f"the wait is paid back after {units.calls(few)} calls ({first.label})"
+        if last is not first:
+            text += f" to {units.calls(many)} ({last.label})"
+        parts.append(text)
+    if unpaid:
+        parts.append(f"never for {', '.join(unpaid)}")
+    if unknown:
+        parts.append(f"with no sure gain for {', '.join(unknown)}")
+    return ", ".join(parts) or "it is ahead from the first call"
+
+
+def _first(entry: tuple[float, Row]) -> float:
+    return entry[0]
+
+
+def pairs_of(comparison: Comparison) -> list[Pair]:
+    """Return the rows in which dynamic and static were both timed, with their cells."""
+    found = []
+    for row in comparison.rows:
+        dynamic, static = row.cell("dynamic"), row.cell("static")
+        if dynamic is None or static is None or static.steady is None or dynamic.steady is None:
+            continue
+        found.append((row, dynamic, static))
+    return found

@@ -1,0 +1,1 @@
+"""Studies: what is measured, and in which order."""

@@ -1,0 +1,168 @@
+"""What a process that runs programs says about each of them."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oplibrary.messages.errors import SideBySideError
+from oplibrary.messages.source import Source
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error that a run ended with.
+
+    Attributes
+    ----------
+    kind : str
+        The name of its class.
+    id : str
+        Its id in the error catalogue; empty for the errors of others.
+    text : str
+        The whole message.
+    place : str
+        The line of the example that it came from, such as ``kepler.py:49: if ...``, where known.
+    call : int
+        In which call it was raised, counted from 1; 0 before the first.
+    """
+
+    kind: str
+    id: str
+    text: str
+    place: str = ""
+    call: int = 0
+
+    @property
+    def first_line(self) -> str:
+        """The first line of the message, behind its id or its class."""
+        lines = [line.strip() for line in self.text.splitlines() if line.strip()]
+        if self.id:
+            return lines[0]
+        if lines and lines[0] == "in user code:":  # TensorFlow puts the stack before the message
+            own = [line for line in lines if re.match(r"\w+(Error|Exception): ", line)]
+            return own[0] if own else self.kind
+        return f"{self.kind}: {lines[0]}" if lines else self.kind
+
+
+def failure_of(error: BaseException, path: Path, call: int) -> Failure:
+    """Return what an exception says, with the innermost line of the example that led to it."""
+    source: Source | None = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == str(path):
+            source = Source(str(path), line, frame.f_code.co_name)
+    identity = ""
+    if isinstance(error, SideBySideError):
+        identity = error.id
+        source = error.source or source
+    if source is None:
+        source = _place_in(str(error), path)
+    kind = type(error).__name__
+    return Failure(kind, identity, str(error), "" if source is None else str(source), call)
+
+
+def _place_in(text: str, path: Path) -> Source | None:
+    """Return the last line of the example that a message names in the form of a traceback."""
+    named = re.findall(rf'File "{re.escape(str(path))}", line (\d+), in ([^\s,]+)', text)
+    return Source(str(path), int(named[-1][0]), named[-1][1]) if named else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """All calls of one program in one column.
+
+    Attributes
+    ----------
+    results : tuple of list
+        Of each call, as ndarrays and other plain values.
+    failure : Failure or None
+        What ended it before its last call.
+    first_seconds : float
+        Of the first call, with all that is built for it.
+    builds : int or None
+        How often it was traced or compiled.
+    lines : int
+        Lines of code of the function that ran.
+    warnings : tuple of str
+        What was warned of.
+    notes : tuple of str
+        What the mode would say about its traces if it were asked.
+    breaks : tuple of (str, int)
+        Why what was compiled was left for Python in the middle, and how often.
+    tolerance : float
+        Of the program.
+    """
+
+    results: tuple[list[Any], ...] = ()
+    failure: Failure | None = None
+    first_seconds: float = 0.0
+    builds: int | None = None
+    lines: int = 0
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    breaks: tuple[tuple[str, int], ...] = ()
+    tolerance: float = 1e-4
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a process is asked to do with one file.
+
+    Attributes
+    ----------
+    path : Path
+    program : str
+        The name of one of its programs.
+    columns : tuple of str
+        In which to run it; none to list the names of its programs.
+    budget : float
+        Seconds of samples.
+    """
+
+    path: Path
+    program: str = ""
+    columns: tuple[str, ...] = ()
+    budget: float = 0.2
+
+
+# what a process reports, one after the other ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Something begins that may never end."""
+
+    task: Task
+    column: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The names of the programs of a file, or why they are not known; ends its task."""
+
+    task: Task
+    programs: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A column is done."""
+
+    task: Task
+    column: str
+    run: Run
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds of a call in each column, one sample a round; ends its task."""
+
+    task: Task
+    samples: dict[str, list[float]] = field(default_factory=dict)
+
+
+Report = Begun | Listed | Finished | Timed

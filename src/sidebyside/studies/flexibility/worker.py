@@ -1,0 +1,254 @@
+"""The process that runs programs, and reports to the one that started it.
+
+It reads its tasks from the standard input and writes reports to what was the standard output; what
+the programs print goes to the error stream. It loads a library once, and then divides for each
+task: no program meets what another one left behind, and none waits for the library.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, NoReturn
+
+from oplibrary.messages.errors import WorkloadError
+from sidebyside.studies.flexibility.columns import REWRITE, Prepared, load_column, prepare, warm_up
+from sidebyside.studies.flexibility.program import Program, code_lines, load_module, programs_of
+from sidebyside.studies.flexibility.record import (
+    Begun,
+    Failure,
+    Finished,
+    Listed,
+    Report,
+    Run,
+    Task,
+    Timed,
+    failure_of,
+)
+
+ROUNDS = 60
+"""The most samples of one program."""
+
+
+def main() -> None:
+    """Do every task that the standard input holds."""
+    faulthandler.enable()
+    parent = os.getppid()
+    tasks: list[Task] = pickle.load(sys.stdin.buffer)
+    reports = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+
+    def send(report: Report) -> None:
+        pickle.dump(report, reports)
+        reports.flush()
+
+    for column in tasks[0].columns:
+        with suppress(Exception):  # it will be raised again where it can be reported
+            load_column(column)
+            in_own_process(lambda column=column: _try_warm_up(column), parent)  # type: ignore[misc]
+    if len(tasks) > 1:
+        with suppress(ImportError):  # most examples read their data with it; it takes a second
+            import_module("sklearn.datasets")
+    for task in tasks:
+        in_own_process(lambda task=task: do_task(task, send), parent)  # type: ignore[misc]
+
+
+def do_task(task: Task, send: Callable[[Report], None]) -> None:
+    """Do what a task asks for, and report it."""
+    if task.columns:
+        run_task(task, send)
+    else:
+        send(Begun(task, ""))
+        send(list_programs(task))
+
+
+def _try_warm_up(column: str) -> None:
+    with suppress(Exception):  # a program will say why
+        warm_up(column)
+
+
+def in_own_process(work: Callable[[], None], parent: int) -> None:
+    """Do something in a copy of this process, and end as the copy does if that ends badly.
+
+    Both end when the process `parent`, which started this one, is gone: a program may never end.
+    Where processes cannot be copied, the work is done in this one.
+    """
+    if not hasattr(os, "fork"):
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        work()
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # JAX warns of copies; it has not begun to compute here
+        copy = os.fork()
+    if copy == 0:
+        _work_and_end(work)
+    while not (ended := os.waitpid(copy, os.WNOHANG))[0]:
+        if os.getppid() != parent:
+            os.kill(copy, signal.SIGKILL)
+            os._exit(1)
+        time.sleep(0.01)
+    code = os.waitstatus_to_exitcode(ended[1])
+    if code < 0:
+        faulthandler.disable()  # the copy has said why it ended
+        with suppress(OSError):  # nobody can change what SIGKILL does
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    elif code:
+        os._exit(code)
+
+
+def _work_and_end(work: Callable[[], None]) -> NoReturn:
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    try:
+        work()
+        sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)  # without what libraries do at the end of a process
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def list_programs(task: Task) -> Listed:
+    """Return the names of the programs that a file offers."""
+    try:
+        return Listed(task, tuple(programs_of(load_module(task.path))))
+    except (Exception, SystemExit) as error:
+        return Listed(task, failure=failure_of(error, task.path, 0))
+
+
+def run_task(task: Task, send: Callable[[Report], None]) -> None:
+    """Run a program in each column, then time those that ran in turns."""
+    timers: dict[str, Callable[[], Any]] = {}
+    for column in task.columns:
+        send(Begun(task, column))
+        made = make_calls(task, column)
+        send(Finished(task, column, made.run))
+        if made.again is not None:
+            timers[column] = made.again
+    send(Begun(task, "timing"))
+    send(Timed(task, time_calls(timers, task.budget)))
+
+
+@dataclass(frozen=True)
+class Made:
+    """The calls that were made, and what makes all of them once more."""
+
+    run: Run
+    again: Callable[[], Any] | None = None
+
+
+@dataclass
+class _Calls:
+    """The calls of one program, as far as they came."""
+
+    begun: int = 0
+    results: list[list[Any]] = field(default_factory=list)
+    arguments: list[Any] = field(default_factory=list)
+    first_seconds: float = 0.0
+    lines: int = 0
+    prepared: Prepared | None = None
+
+
+def make_calls(task: Task, column: str) -> Made:
+    """Prepare a program once and make all its calls."""
+    calls = _Calls()
+    failure: Failure | None = None
+    tolerance = 0.0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            # a module of its own, so that no column sees what another has changed
+            program = programs_of(load_module(task.path))[task.program]
+            if column == REWRITE and program.rewrite is None:
+                return Made(Run())
+            tolerance = program.tolerance
+            _make_all(calls, program, column)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # libraries raise exceptions of every kind
+            failure = failure_of(error, task.path, calls.begun)
+    prepared = calls.prepared
+    run = Run(
+        results=tuple(calls.results),
+        failure=failure,
+        first_seconds=calls.first_seconds,
+        builds=None if prepared is None else prepared.builds(),
+        lines=calls.lines,
+        warnings=tuple(dict.fromkeys(_warning(each) for each in caught if _matters(each))),
+        notes=() if prepared is None else tuple(dict.fromkeys(prepared.notes())),
+        breaks=() if prepared is None else tuple(prepared.breaks().items()),
+        tolerance=tolerance,
+    )
+    if failure is not None or prepared is None:
+        return Made(run)
+    make = prepared.call
+    return Made(run, lambda: [make(each) for each in calls.arguments])
+
+
+def _make_all(calls: _Calls, program: Program, column: str) -> None:
+    function = program.rewrite if column == REWRITE else program.function
+    assert function is not None
+    calls.lines = code_lines(function)
+    calls.prepared = prepared = prepare(column, program)
+    for arguments in program.calls():
+        calls.begun += 1
+        calls.arguments.append(prepared.convert(arguments))
+        started = time.perf_counter()
+        found = prepared.call(calls.arguments[-1])
+        if calls.begun == 1:
+            calls.first_seconds = time.perf_counter() - started
+        calls.results.append(prepared.results(found))
+    if not calls.results:
+        raise WorkloadError(
+            f"the program {program.function.__name__} has no calls",
+            cause="its inputs() gives no arguments",
+            fix="return or yield a tuple of arguments for each call",
+        )
+
+
+def _warning(message: warnings.WarningMessage) -> str:
+    lines = str(message.message).strip().splitlines()
+    return f"{message.category.__name__}: {lines[0] if lines else ''}"
+
+
+def _matters(message: warnings.WarningMessage) -> bool:
+    """Tell whether a warning is about the program, and not about its library's own affairs."""
+    return not issubclass(message.category, (DeprecationWarning, FutureWarning, ImportWarning))
+
+
+def time_calls(timers: dict[str, Callable[[], Any]], budget: float) -> dict[str, list[float]]:
+    """Return the seconds that all calls take in each column, one sample a round."""
+    from sidebyside.measuring.clock import measure
+    from sidebyside.measuring.statistics import ENOUGH
+
+    if not timers:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            timings = measure(timers, budget, fewest=ENOUGH, most=ROUNDS)
+        except Exception:
+            return {}  # a program that runs once and not again has no time
+    return {name: _seconds(samples) for name, samples in timings.samples.items()}
+
+
+def _seconds(samples: Iterable[float]) -> list[float]:
+    return [float(sample) * 1e-9 for sample in samples]

@@ -1,0 +1,274 @@
+"""Profiling: how the time of each operation of a call is taken, in both modes."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+import dyngraph
+from dyngraph.tape.grad_fn import Extra, GradFn, Node
+from oplibrary.core.tree import flatten, map_tree
+from oplibrary.messages.errors import ArgumentError, SideBySideError
+from oplibrary.messages.source import user_source
+from sidebyside.drawing.tape_graph import nodes_below
+from sidebyside.drawing.timeline import (
+    Recording,
+    Run,
+    Slice,
+    Watching,
+    run_backward,
+    run_instructions,
+)
+from sidebyside.measuring.clock import collector_at_rest
+from sidebyside.modes.dynamic import prepare as prepare_dynamic
+from sidebyside.modes.static import build
+from sidebyside.modes.tape import as_scalar, split, updated
+from sidebyside.results.profile import ModeProfile, OpProfile, Profile
+from sidebyside.workloads.workload import Workload, size_label
+from staticgraph.cost.cost import InstructionCost, program_cost
+
+dg: Any = dyngraph
+
+MODES = ("dynamic", "static")
+"""The modes that run operation by operation."""
+
+RUNS = 11
+"""How often a call is run, unless it is said."""
+
+
+def profile(
+    workload: Workload,
+    size: Any = None,
+    modes: Sequence[str] = MODES,
+    *,
+    runs: int = RUNS,
+    lines: bool = False,
+) -> Profile:
+    """Return where the time of one call of `workload` goes.
+
+    Parameters
+    ----------
+    workload : Workload
+    size : optional
+        Defaults to its first.
+    modes : sequence of str
+        Of ``"dynamic"`` and ``"static"``. A program that static refuses has the message as its
+        result, unless static is the only mode.
+    runs : int
+        How often the call is run; medians are returned.
+    lines : bool
+        Whether operations are told apart by the user's lines.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such mode, or `runs` is no positive integer.
+    SideBySideError
+        What static says to a program that it refuses, if static is the only mode.
+    """
+    for name in modes:
+        _check_mode(name)
+    if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:
+        raise ArgumentError(
+            f"profile: runs is {runs!r}",
+            cause="the medians are those of that many runs",
+            fix="pass a positive integer, such as 11",
+        )
+    chosen = workload.sizes[0] if size is None else size
+    inputs = workload.make_inputs(chosen)
+    found: list[ModeProfile] = []
+    for name in dict.fromkeys(modes):
+        try:
+            found.append(_PROFILES[name](workload, inputs, runs, lines))
+        except SideBySideError as refusal:
+            if name != "static" or len(modes) == 1:
+                raise
+            found.append(ModeProfile(name, refusal=str(refusal)))
+    return Profile(workload.name, size_label(chosen), runs, lines, tuple(found))
+
+
+def _check_mode(name: str) -> None:
+    if name in MODES:
+        return
+    close = difflib.get_close_matches(name, MODES, n=1)
+    raise ArgumentError(
+        f"there is no mode {name!r} to profile"
+        + (f"; did you mean {close[0]!r}?" if close else ""),
+        cause=f"the modes that run operation by operation are {', '.join(MODES)}",
+        fix="choose one of them, or both",
+    )
+
+
+# one mode -----------------------------------------------------------------------------------------
+
+
+def _summarize(runs: Sequence[Sequence[OpProfile]]) -> tuple[OpProfile, ...]:
+    """Return the medians of all runs for each op, and each line, the dearest first.
+
+    Parameters
+    ----------
+    runs : sequence of sequence of OpProfile
+        Of each run each operation, which is one call.
+    """
+    sums: list[dict[tuple[str, str], list[OpProfile]]] = []
+    for run in runs:
+        grouped: dict[tuple[str, str], list[OpProfile]] = {}
+        for each in run:
+            grouped.setdefault((each.op, each.line), []).append(each)
+        sums.append(grouped)
+    rows = []
+    for op, line in dict.fromkeys(key for grouped in sums for key in grouped):
+        taken = [grouped.get((op, line), []) for grouped in sums]
+        longest = max(taken, key=len)
+        rows.append(
+            OpProfile(
+                op,
+                line,
+                calls=max(1, round(median(map(len, taken)))),
+                seconds=median(sum(each.seconds for each in run) for run in taken),
+                flops=_sum(each.flops for each in longest),
+                bytes=_sum(each.bytes for each in longest),
+            )
+        )
+    return tuple(sorted(rows, key=lambda row: -row.seconds))
+
+
+def _sum(numbers: Iterable[int | None]) -> int | None:
+    """Return the sum, or None where one of them is not known."""
+    known = list(numbers)
+    return None if None in known else sum(n for n in known if n is not None)
+
+
+def _median_call(run: Callable[[], Any], count: int) -> float:
+    """Return the median seconds of `count` calls after a first one."""
+    run()
+    taken = []
+    for _ in range(count):
+        start = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - start)
+    return median(taken)
+
+
+def _record(run: Run, count: int, make: Callable[[], Recording]) -> list[list[Slice]]:
+    """Return the slices of `count` runs after a first one."""
+    run(make())
+    recordings = [make() for _ in range(count)]
+    for recording in recordings:
+        run(recording)
+    return [recording.slices for recording in recordings]
+
+
+class _WithLines(Recording):
+    """Also takes down the user's line of each operation of the forward pass."""
+
+    def begin(self, thread: str, name: str) -> Slice:
+        source = user_source() if thread == "forward" else None
+        begun = super().begin(thread, name)
+        begun.details["line"] = "" if source is None else source.place
+        return begun
+
+
+def _dynamic(workload: Workload, inputs: tuple[Any, ...], runs: int, lines: bool) -> ModeProfile:
+    call = partial(_call_dynamic, workload, inputs)
+    backward = _lines_of_backward(workload, inputs) if lines and workload.wrt else []
+    with collector_at_rest():
+        whole = _median_call(prepare_dynamic(workload, inputs).run, runs)
+        recorded = _record(call, runs, _WithLines if lines else Recording)
+    for slices in recorded:
+        steps = [each for each in slices if each.thread == "backward"]
+        if [each.name for each in steps] == [name for name, _ in backward]:
+            for step, (_, line) in zip(steps, backward, strict=True):
+                step.details["line"] = line
+    timed = [
+        [OpProfile(s.name, s.details.get("line", ""), 1, s.end - s.start) for s in slices]
+        for slices in recorded
+    ]
+    return ModeProfile("dynamic", _summarize(timed), whole)
+
+
+def _call_dynamic(workload: Workload, inputs: tuple[Any, ...], recording: Recording) -> None:
+    """Do one call, the update of the parameters included, and enter what it does."""
+    arguments, leaves = _arguments(workload, inputs)
+    with Watching(recording):
+        result = workload.function(dg, *arguments)
+    if not workload.wrt:
+        return
+    loss = _differentiable(as_scalar(dg, split(result)[0]))
+    run_backward(recording, loss)
+    if workload.learning_rate is not None:
+        gradients = [dg.zeros_like(x) if x.grad is None else x.grad for x in leaves]
+        update = Recording()  # which stands on no line of the user's
+        with dg.no_grad(), Watching(update):
+            updated(leaves, gradients, workload.learning_rate)
+        recording.slices += update.slices
+
+
+def _differentiable(loss: Any) -> Any:
+    """Return `loss`, or raise what the backward pass says to one that depends on no leaf."""
+    if not loss.requires_grad:
+        loss.backward()
+    return loss
+
+
+def _arguments(workload: Workload, inputs: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+    """Return what the program is passed, and its leaves that require a gradient."""
+    arguments = [map_tree(lambda array: dg.from_numpy(np.asarray(array)), x) for x in inputs]
+    for position in workload.wrt:
+        arguments[position] = map_tree(lambda x: x.requires_grad_(), arguments[position])
+    return arguments, flatten([arguments[position] for position in workload.wrt])[0]
+
+
+def _lines_of_backward(workload: Workload, inputs: tuple[Any, ...]) -> list[tuple[str, str]]:
+    """Return the name and the line of each step of the backward pass, in order.
+
+    The tape knows lines in anomaly mode only, which takes longer, so this is a run of its own.
+    """
+    arguments, _ = _arguments(workload, inputs)
+    with dg.detect_anomaly():
+        loss = _differentiable(as_scalar(dg, split(workload.function(dg, *arguments))[0]))
+    steps: list[tuple[str, str]] = []
+
+    def arrived(node: Node, _gradient: Any) -> None:
+        source = node.extra.source if node.extra is not None else None
+        steps.append((node.name(), "" if source is None else source.place))
+
+    for node in nodes_below([loss._node]):
+        if isinstance(node, GradFn):
+            if node.extra is None:
+                node.extra = Extra()
+            node.extra.hooks.append(partial(arrived, node))
+    loss.backward()
+    return steps
+
+
+def _static(workload: Workload, inputs: tuple[Any, ...], runs: int, lines: bool) -> ModeProfile:
+    executable, prepared = build(workload, inputs, backend="numpy")
+    program = executable.program
+    costs = program_cost(program, fused=False).rows
+    arrays = [np.asarray(x) for x in flatten(list(inputs))[0]]
+    with collector_at_rest():
+        whole = _median_call(prepared.run, runs)
+        recorded = _record(
+            lambda recording: run_instructions(recording, program, arrays), runs, Recording
+        )
+    timed = [
+        [_counted(entered, cost, lines) for entered, cost in zip(slices, costs, strict=True)]
+        for slices in recorded
+    ]
+    return ModeProfile("static", _summarize(timed), whole)
+
+
+def _counted(entered: Slice, cost: InstructionCost, lines: bool) -> OpProfile:
+    line = cost.source.place if lines and cost.source is not None else ""
+    flops = cost.flops if cost.complete else None
+    return OpProfile(entered.name, line, 1, entered.end - entered.start, flops, cost.bytes_moved)
+
+
+_PROFILES = {"dynamic": _dynamic, "static": _static}

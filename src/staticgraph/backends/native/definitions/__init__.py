@@ -1,0 +1,1 @@
+"""Definitions: what each value of a program is, in terms of others."""

@@ -1,0 +1,229 @@
+"""Control: loops and branches whose regions are machine code, too, and so run without Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from oplibrary.machine.elements import Unsupported, stored_element
+from staticgraph.backends.native.definitions.definition import Definition, Stored, Uniform
+from staticgraph.backends.native.definitions.products import copy_of
+from staticgraph.backends.native.planning.steps import Call
+from staticgraph.control.structure import Choice, Loop
+from staticgraph.program.lengths import current_lengths, program_at, program_is_symbolic
+from staticgraph.program.program import Instruction, Program
+
+if TYPE_CHECKING:
+    from staticgraph.backends.native.planning.planning import NativePlan
+
+Form = Loop | Choice
+APART = 1088
+"""Bytes by which arrays that a loop goes through together are moved against each other."""
+ALIGNED_BYTES = range(1 << 10, 1 << 16)
+"""What all of many steps read, and has so many bytes, is copied if it is not aligned: a load that
+goes over the end of a cache line takes twice as long."""
+MANY_STEPS = 32
+UNKNOWN_STEPS = 1000
+"""How many steps a loop is reckoned to have whose number nobody knows."""
+
+
+@dataclass(eq=False, slots=True, repr=False)
+class Controlled(Stored):
+    """An op of several results that runs regions.
+
+    Attributes
+    ----------
+    form : Loop or Choice
+    plans : tuple of NativePlan
+        Of its regions.
+    results : tuple of Result or None
+        None for a stack that is not kept.
+    """
+
+    in_machine_code: ClassVar[bool] = True
+
+    form: Form = None  # type: ignore[assignment]
+    plans: tuple[NativePlan, ...] = ()
+    results: tuple[Result | None, ...] = ()
+
+    @property
+    def written(self) -> tuple[Definition, ...]:
+        """The results."""
+        return tuple([result for result in self.results if result is not None])
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether nothing but its data bounds how often it, or a loop inside, goes round."""
+        own = isinstance(self.form, Loop) and self.form.condition is not None
+        return own or any(plan_is_endless(plan) for plan in self.plans)
+
+    @property
+    def work(self) -> float:
+        """Estimated nanoseconds."""
+        works = [plan_work(plan) for plan in self.plans]
+        if isinstance(self.form, Choice):
+            return max(works)
+        steps = UNKNOWN_STEPS if self.form.length is None else self.form.length
+        return steps * sum(works)
+
+
+@dataclass(eq=False, slots=True, repr=False)
+class Result(Stored):
+    """One result of an op of several."""
+
+    owner: Controlled = None  # type: ignore[assignment]
+
+    @property
+    def operands(self) -> tuple[Definition, ...]:
+        """What writes it."""
+        return (self.owner,)
+
+
+def scratch_sizes(controlled: Controlled) -> list[int]:
+    """Return the bytes of each place that is needed while it runs.
+
+    There is an arena for each region; then, for a loop, two places for each carry, or one where
+    each step overwrites it, one for each result of a step that is not kept, one for what the
+    condition gives, and one for each operand that is copied to be `aligned`.
+    """
+    form, plans = controlled.form, controlled.plans
+    sizes = [plan.arena_bytes for plan in plans]
+    if isinstance(form, Loop):
+        body = plans[0].results
+        for i, result in enumerate(body[: form.carries]):
+            sizes += [result.nbytes] * (1 if i in in_place(controlled) else 2)
+        sizes += [result.nbytes for result in unkept(controlled)]
+        sizes += [result.nbytes for result in plans[-1].results if form.condition is not None]
+        sizes += [controlled.operation[i].nbytes for i in aligned(controlled)]
+    # a load that follows a store to the same place in another page waits for it: keep them apart
+    return [size + APART for size in sizes]
+
+
+def in_place(controlled: Controlled) -> set[int]:
+    """Return the carries of a loop that each step overwrites."""
+    pairs = controlled.plans[0].overwritable.items()
+    return {output for output, read in pairs if output == read}
+
+
+def unkept(controlled: Controlled) -> list[Definition]:
+    """Return what a loop's body gives beside the carries and no stack keeps."""
+    form, results = controlled.form, controlled.plans[0].results
+    assert isinstance(form, Loop)
+    keep = form.keep or (False,) * len(results)
+    return [result for i, result in enumerate(results) if i >= form.carries and not keep[i]]
+
+
+def aligned(controlled: Controlled) -> list[int]:
+    """Return the operands that all steps of a loop read and that are to be aligned."""
+    form = controlled.form
+    if not isinstance(form, Loop) or (form.length is not None and form.length < MANY_STEPS):
+        return []
+    # what the program computes is aligned where it is
+    return [
+        i
+        for i, operand in enumerate(controlled.operation)
+        if i >= form.carries + form.sequences
+        and isinstance(operand, Stored)
+        and not operand.operation
+        and operand.nbytes in ALIGNED_BYTES
+    ]
+
+
+def define_control(instruction: Instruction, operands: tuple[Definition, ...]) -> Controlled:
+    """Return what an op that runs regions is.
+
+    Raises
+    ------
+    Unsupported
+        If a region is not machine code altogether.
+    """
+    from staticgraph.backends.native.planning.planning import make_plan
+
+    op, type_ = instruction.op, instruction.output.type
+    assert op.control is not None
+    form: Form = op.control(**instruction.attrs)
+    plans = tuple([make_plan(_numbered(region.program), is_region=True) for region in form.regions])
+    for plan in plans:
+        _require_machine_code(plan)
+    stacked = form.keep if isinstance(form, Loop) else ()
+    items: tuple[Any, ...] = type_.items  # type: ignore[attr-defined]
+    first = len(items) - len(stacked)
+    for each in (*items, *operands):
+        stored_element(each.dtype)
+        if not each.size:
+            raise Unsupported("arrays without elements")
+    if not operands:
+        raise Unsupported("nothing to work on")
+    stored = tuple([_in_memory(operand) for operand in operands])
+    controlled = Controlled(type_.shape, type_.dtype, instruction, stored, form=form, plans=plans)
+    controlled.results = tuple(
+        [
+            Result(item.shape, item.dtype, instruction, owner=controlled)
+            if i < first or stacked[i - first]
+            else None
+            for i, item in enumerate(items)
+        ]
+    )
+    return controlled
+
+
+def _numbered(program: Program) -> Program:
+    """Return a region's program with the lengths of this run in it."""
+    return program_at(program, current_lengths())[0] if program_is_symbolic(program) else program
+
+
+def _in_memory(operand: Definition) -> Definition:
+    return copy_of(operand) if isinstance(operand, Uniform) else operand
+
+
+def _require_machine_code(plan: NativePlan) -> None:
+    for step in plan.grouping.steps:
+        if isinstance(step, Call) and not step.definition.in_machine_code:
+            instruction = step.definition.instruction
+            name = "a copy" if instruction is None else instruction.op.name
+            raise Unsupported(f"{name}, inside of it, is left to NumPy")
+    if plan.program.variables:
+        raise Unsupported("a variable is read inside of it")
+    for result in plan.results:
+        stored_element(result.dtype)
+
+
+def controls_of(plan: NativePlan) -> Iterator[Controlled]:
+    """Yield the loops and branches of a plan, not those inside of them."""
+    for step in plan.grouping.steps:
+        if isinstance(step, Call) and isinstance(step.definition, Controlled):
+            yield step.definition
+
+
+def plans_of(plan: NativePlan) -> Iterator[NativePlan]:
+    """Yield a plan and those of all regions in it."""
+    yield plan
+    for controlled in controls_of(plan):
+        for inner in controlled.plans:
+            yield from plans_of(inner)
+
+
+def plan_is_endless(plan: NativePlan) -> bool:
+    """Tell whether a plan has a loop that nothing but its data bounds."""
+    return any(controlled.is_endless for controlled in controls_of(plan))
+
+
+def constants_inside(plan: NativePlan) -> list[np.ndarray[Any, Any]]:
+    """Return the constants of the regions of a plan, in the order of their slots."""
+    found: list[np.ndarray[Any, Any]] = []
+    for controlled in controls_of(plan):
+        for inner in controlled.plans:
+            found += [*inner.program.constants.values(), *constants_inside(inner)]
+    return found
+
+
+def plan_work(plan: NativePlan) -> float:
+    """Return about how many nanoseconds a run takes on one core."""
+    work = sum([nest.work for nest in plan.nests.values()])
+    for step in plan.grouping.steps:
+        if isinstance(step, Call):
+            work += float(getattr(step.definition, "work", 0.0))
+    return work

@@ -1,0 +1,255 @@
+"""Movement: where an op takes each element from, found by running its kernel.
+
+A movement op computes nothing, so it shows by itself what it does: a view by the strides of its
+result, a copy by what it makes of an array that holds its own indices. No op is known by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oplibrary.core.op import Op
+from oplibrary.core.types import Array, Shape
+from oplibrary.machine.elements import Unsupported
+from staticgraph.backends.native.definitions.affine import row_major
+from staticgraph.program.layout import attrs_key
+
+COPIED_ELEMENTS = 1 << 21
+"""A copying op is run on at most that many elements to see what it does."""
+PIECES = 256
+"""A copying op that is made of more rectangular pieces is not taken apart."""
+_FIRST = 2.0**40
+
+
+class Steps(NamedTuple):
+    """The element of the operand that an element of the result is.
+
+    Attributes
+    ----------
+    start : tuple of int
+        The operand's index of the result's first element.
+    steps : tuple of tuple of int
+        For each axis of the operand, how far a step along each axis of the result moves along it.
+    """
+
+    start: tuple[int, ...]
+    steps: tuple[tuple[int, ...], ...]
+
+
+class Piece(NamedTuple):
+    """A rectangle of a result with one source.
+
+    Attributes
+    ----------
+    box : tuple of (int, int)
+        First and last-plus-one index along each axis.
+    operand : int or None
+        Which operand it shows, if any.
+    steps : Steps or None
+        Where, counted from the rectangle's first element.
+    number : float
+        What fills it where there is no operand.
+    """
+
+    box: tuple[tuple[int, int], ...]
+    operand: int | None
+    steps: Steps | None
+    number: float
+
+
+class _Request:
+    __slots__ = ("attrs", "key", "op")
+
+    def __init__(self, op: Op, attrs: Mapping[str, Any]) -> None:
+        self.op = op
+        self.attrs = attrs
+        self.key = (op, attrs_key(attrs))
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Request) and self.key == other.key
+
+
+def _request(op: Op, attrs: Mapping[str, Any]) -> _Request:
+    try:
+        return _Request(op, attrs)
+    except TypeError:
+        raise Unsupported("attributes that cannot be hashed") from None
+
+
+# views --------------------------------------------------------------------------------------------
+
+
+def find_view(op: Op, shape: Shape, attrs: Mapping[str, Any]) -> Steps | None:
+    """Return what a view of a row-major operand shows; None if it only has another shape.
+
+    Raises
+    ------
+    Unsupported
+        If the op does not show its operand's elements by steps.
+    """
+    return _find_view(_request(op, attrs), shape)
+
+
+@lru_cache(maxsize=4096)
+def _find_view(request: _Request, shape: Shape) -> Steps | None:
+    # never read or written: the memory is reserved, not used
+    operand = np.empty(shape, np.int8)
+    result = request.op.kernel(operand, **request.attrs)
+    if not result.size or not operand.size:
+        return Steps((0,) * len(shape), ((0,) * result.ndim,) * len(shape))
+    if not np.may_share_memory(result, operand):
+        raise Unsupported("a view that copies")
+    offset = result.__array_interface__["data"][0] - operand.__array_interface__["data"][0]
+    steps = _decode(shape, result.shape, offset, result.strides)
+    if steps is None and offset == 0 and result.size == operand.size and result.flags.c_contiguous:
+        return None
+    if steps is None:
+        raise Unsupported("a view without regular steps")
+    return steps
+
+
+def _unravel(offset: int, shape: Shape) -> tuple[int, ...]:
+    index = []
+    for stride in row_major(shape):
+        index.append(offset // stride)
+        offset -= index[-1] * stride
+    return tuple(index)
+
+
+def _decode(shape: Shape, result: Shape, offset: int, strides: Sequence[int]) -> Steps | None:
+    """Return the steps along each axis that flat `strides` are, if they are the same everywhere."""
+    start = _unravel(offset, shape)
+    columns = []
+    for n, stride in zip(result, strides, strict=True):
+        if n == 1 or stride == 0:
+            columns.append((0,) * len(shape))
+        else:
+            following = _unravel(offset + stride, shape)
+            columns.append(tuple(b - a for a, b in zip(start, following, strict=True)))
+    rows = tuple(zip(*columns, strict=True)) if columns else ((),) * len(shape)
+    for n, first, row in zip(shape, start, rows, strict=True):
+        low = first + sum(min(step * (m - 1), 0) for step, m in zip(row, result, strict=True))
+        high = first + sum(max(step * (m - 1), 0) for step, m in zip(row, result, strict=True))
+        if low < 0 or high >= n:
+            return None
+    return Steps(start, rows)
+
+
+# copies -------------------------------------------------------------------------------------------
+
+
+def find_pieces(op: Op, shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Piece, ...]:
+    """Return the rectangles that a copying op makes its result of.
+
+    Raises
+    ------
+    Unsupported
+        If there are too many, or it is too large to try.
+    """
+    return _find_pieces(_request(op, attrs), tuple(shapes))
+
+
+@lru_cache(maxsize=4096)
+def _find_pieces(request: _Request, shapes: tuple[Shape, ...]) -> tuple[Piece, ...]:
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    if sum(sizes) > COPIED_ELEMENTS:
+        raise Unsupported("a copy too large to take apart")
+    # every element holds a number of its own, far from any that an op might fill in
+    firsts = np.cumsum([0, *sizes])
+    operands = [
+        (np.arange(size, dtype=np.float64) + (_FIRST + first)).reshape(shape)
+        for shape, size, first in zip(shapes, sizes, firsts, strict=False)
+    ]
+    try:
+        with np.errstate(all="ignore"):
+            result = np.asarray(request.op.kernel(*operands, **request.attrs))
+    except Exception:
+        raise Unsupported("a copy that depends on the dtype") from None
+    if result.size > COPIED_ELEMENTS or result.dtype != np.float64:
+        raise Unsupported("a copy too large to take apart")
+    pieces: list[Piece] = []
+    whole = tuple((0, n) for n in result.shape)
+    pending = [whole] if result.size else []
+    while pending:
+        box = pending.pop()
+        part = result[tuple(slice(*b) for b in box)]
+        piece = _one_piece(part, box, shapes, firsts)
+        if piece is not None:
+            pieces.append(piece)
+            if len(pieces) > PIECES:
+                raise Unsupported("a copy of too many pieces")
+            continue
+        if part.size == 1:
+            raise Unsupported("a copy that computes")
+        axis, at = _cut(part, firsts)
+        start, stop = box[axis]
+        for half in ((start, start + at), (start + at, stop)):
+            pending.append((*box[:axis], half, *box[axis + 1 :]))
+    return tuple(pieces)
+
+
+def _one_piece(
+    part: Array, box: tuple[tuple[int, int], ...], shapes: Sequence[Shape], firsts: Array
+) -> Piece | None:
+    flat = part.reshape(-1)
+    first = float(flat[0])
+    if not _is_index(first, firsts):
+        same = bool((flat == first).all()) or bool(np.isnan(flat).all())
+        return Piece(box, None, None, first) if same else None
+    strides = []
+    corner = (0,) * part.ndim
+    expected: Any = first
+    for axis, n in enumerate(part.shape):
+        step = 0.0
+        if n > 1:
+            at = (*corner[:axis], 1, *corner[axis + 1 :])
+            step = float(part[at]) - first
+            expected = np.expand_dims(expected, -1) + step * np.arange(n)
+        else:
+            expected = np.expand_dims(expected, -1)
+        strides.append(int(step) if abs(step) < _FIRST / 2 else None)
+    if None in strides or not np.array_equal(np.broadcast_to(expected, part.shape), part):
+        return None
+    operand = int(np.searchsorted(firsts, first - _FIRST, "right")) - 1
+    while firsts[operand + 1] == firsts[operand]:
+        operand += 1
+    inside = part - _FIRST
+    if inside.min() < firsts[operand] or inside.max() >= firsts[operand + 1]:
+        return None
+    shape = shapes[operand]
+    steps = _decode(shape, part.shape, int(first - _FIRST) - int(firsts[operand]), strides)  # type: ignore[arg-type]
+    return None if steps is None else Piece(box, operand, steps, 0.0)
+
+
+def _is_index(value: float, firsts: Array) -> bool:
+    return _FIRST <= value < _FIRST + float(firsts[-1])
+
+
+def _cut(part: Array, firsts: Array) -> tuple[int, int]:
+    """Return an axis and the position along it where the pattern of the first elements ends."""
+    inside = (part >= _FIRST) & (part < _FIRST + float(firsts[-1]))
+    owner = np.where(inside, np.searchsorted(firsts, part - _FIRST, "right"), 0)
+    for axis, n in enumerate(part.shape):
+        if n < 2:
+            continue
+        moved = np.moveaxis(owner, axis, 0).reshape(n, -1)
+        changes = np.nonzero((moved[1:] != moved[:-1]).any(axis=1))[0]
+        if len(changes):
+            return axis, int(changes[0]) + 1
+    for axis, n in enumerate(part.shape):
+        if n < 3:
+            continue
+        moved = np.moveaxis(np.where(inside, part, 0.0), axis, 0).reshape(n, -1)
+        steps = moved[1:] - moved[:-1]
+        changes = np.nonzero((steps[1:] != steps[:-1]).any(axis=1))[0]
+        if len(changes):
+            # the step that differs starts a new pattern behind it
+            return axis, int(changes[0]) + 2
+    return next(axis for axis, n in enumerate(part.shape) if n > 1), 1

@@ -1,0 +1,182 @@
+"""Selections: elements read, or added, at positions that index arrays hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from oplibrary.core.types import Shape
+from oplibrary.machine.elements import BOOL, Unsupported
+from staticgraph.backends.native.definitions.affine import row_major
+from staticgraph.backends.native.definitions.definition import (
+    Definition,
+    Stored,
+    Uniform,
+    cast_to,
+)
+from staticgraph.backends.native.definitions.products import Strided, copy_of, find_strided, spread
+from staticgraph.program.program import Instruction
+
+SELECTED = "@"
+
+
+@dataclass(eq=False, slots=True, repr=False)
+class Gathered(Definition):
+    """Elements of what is in memory, at positions that are computed.
+
+    Attributes
+    ----------
+    source : Definition
+        In memory.
+    start : int
+    strides : tuple of int
+        Elements of the source between neighbours along each axis of the result.
+    indices : tuple of Definition
+        Each of the result's shape.
+    axes : tuple of (int, int)
+        For each index, the length of the axis that it selects from, and how far apart its elements
+        are.
+    """
+
+    source: Definition = None  # type: ignore[assignment]
+    start: int = 0
+    strides: tuple[int, ...] = ()
+    indices: tuple[Definition, ...] = ()
+    axes: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def operands(self) -> tuple[Definition, ...]:
+        """The source and the indices."""
+        return (self.source, *self.indices)
+
+
+@dataclass(eq=False, slots=True, repr=False)
+class Scattered(Stored):
+    """Zeros with elements added at positions that index arrays hold, in the order of the elements.
+
+    Attributes
+    ----------
+    extents : tuple of int
+        The shape of what is added.
+    places : tuple of Strided
+        Where what is added is, and the indices, along these extents.
+    strides : tuple of int
+        Elements of the result between neighbours along each axis of what is added.
+    axes : tuple of (int, int)
+        As of `Gathered`.
+    """
+
+    in_machine_code: ClassVar[bool] = True
+    accumulable: ClassVar[bool] = True
+
+    extents: Shape = ()
+    places: tuple[Strided, ...] = ()
+    strides: tuple[int, ...] = ()
+    axes: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def work(self) -> float:
+        """Estimated nanoseconds."""
+        return 5.0 * prod(self.extents)
+
+
+def define_selection(
+    instruction: Instruction, operands: tuple[Definition, ...], subscripts: str
+) -> Definition:
+    """Return what an op that selects by index arrays is.
+
+    Raises
+    ------
+    Unsupported
+        If it selects otherwise.
+    """
+    if not subscripts:
+        raise Unsupported("a selection by a mask")
+    left, result = subscripts.split("->")
+    first, *selectors = left.split(",")
+    data, *indices = operands
+    if not data.size or not instruction.output.type.size:
+        raise Unsupported("a selection of no elements")
+    if any(index.dtype.kind not in "iu" for index in indices):
+        raise Unsupported("indices that are not integers")
+    if SELECTED in result:
+        return _scattered(instruction, data, indices, first, selectors, result)
+    return _gathered(instruction, data, indices, first, selectors, result)
+
+
+def _gathered(
+    instruction: Instruction,
+    data: Definition,
+    indices: list[Definition],
+    own: str,
+    selectors: list[str],
+    result: str,
+) -> Definition:
+    type_ = instruction.output.type
+    strided = find_strided(data)
+    if isinstance(strided.base, Uniform):
+        raise Unsupported("a selection from equal elements")
+    strides = [0] * len(result)
+    axes = []
+    for label, n, stride in zip(own, data.shape, strided.strides, strict=True):
+        if label == SELECTED:
+            axes.append((n, stride))
+        elif n > 1:
+            strides[result.index(label)] = stride
+    wide = [
+        spread(instruction, index, labels, result, type_.shape)
+        for index, labels in zip(indices, selectors, strict=True)
+    ]
+    return Gathered(
+        type_.shape,
+        type_.dtype,
+        instruction,
+        strided.base,
+        strided.start,
+        tuple(strides),
+        tuple(wide),
+        tuple(axes),
+    )
+
+
+def _scattered(
+    instruction: Instruction,
+    data: Definition,
+    indices: list[Definition],
+    own: str,
+    selectors: list[str],
+    result: str,
+) -> Definition:
+    type_ = instruction.output.type
+    if type_.dtype == BOOL:
+        raise Unsupported("truth values added at indices")
+    strides = [0] * len(own)
+    axes = []
+    for label, n, stride in zip(result, type_.shape, row_major(type_.shape), strict=True):
+        if label == SELECTED:
+            axes.append((n, stride))
+        elif n > 1:
+            strides[own.index(label)] = stride
+    wide = [
+        spread(instruction, index, labels, own, data.shape)
+        for index, labels in zip(indices, selectors, strict=True)
+    ]
+    places = tuple([_in_memory(each) for each in (cast_to(data, type_.dtype), *wide)])
+    return Scattered(
+        type_.shape,
+        type_.dtype,
+        instruction,
+        tuple([place.base for place in places]),
+        data.shape,
+        places,
+        tuple(strides),
+        tuple(axes),
+    )
+
+
+def _in_memory(definition: Definition) -> Strided:
+    strided = find_strided(definition)
+    if not isinstance(strided.base, Uniform):
+        return strided
+    return Strided(copy_of(definition), 0, row_major(definition.shape))

@@ -1,0 +1,380 @@
+"""Planning: the steps of a run, and where everything is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from heapq import nlargest
+
+from oplibrary.machine.elements import Unsupported, stored_element
+from oplibrary.machine.target import Target, host_target
+from staticgraph.backends.native.definitions.control import Controlled, scratch_sizes
+from staticgraph.backends.native.definitions.definition import (
+    Definition,
+    Definitions,
+    Elementwise,
+    Stored,
+    Uniform,
+    define,
+)
+from staticgraph.backends.native.definitions.expansion import expand
+from staticgraph.backends.native.definitions.selections import Gathered
+from staticgraph.backends.native.planning.exploration import Node
+from staticgraph.backends.native.planning.grouping import Grouping, group
+from staticgraph.backends.native.planning.loops import Nest, plan_nest
+from staticgraph.backends.native.planning.packing import Life, Place, Room, pack
+from staticgraph.backends.native.planning.reuse import find_overwritten
+from staticgraph.backends.native.planning.schedule import schedule
+from staticgraph.backends.native.planning.steps import Call, Kernel, Step, base_of
+from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
+from staticgraph.program.memory import BufferPlan
+from staticgraph.program.memory import Step as PlannedStep
+from staticgraph.program.program import Instruction, Program, Value
+
+MOST_ROOMS = 16
+"""So many results, the largest ones, hold other values: a place is looked for in each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a value is.
+
+    Attributes
+    ----------
+    slot : int
+        Which of the addresses that a run is given.
+    offset : int
+        Bytes from there.
+    """
+
+    slot: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NativePlan(BufferPlan):
+    """What the native backend decides before it writes code.
+
+    Attributes
+    ----------
+    target : Target
+    definitions : Definitions
+    grouping : Grouping
+    nests : dict of Kernel to Nest
+    results : tuple of Definition
+        What is in each result's memory, in the order of the outputs and then the updates.
+    sources : tuple of Definition
+        The inputs, the variables and the constants, each in a slot.
+    locations : dict of Definition to Location
+    partials : dict of Definition to Location
+        Where the chunks of a reduction leave their results.
+    held : set of Definition
+        What is no array of numbers, and so is kept as an object.
+    unread : set of Definition
+        What nothing outside its kernel reads.
+    scratch : dict of Definition to list of Location
+        What loops and branches use while they run; see `scratch_sizes`.
+    overwritable : dict of int to int
+        For each output that may be made in the memory of an owned input, the number of the input.
+    """
+
+    target: Target
+    definitions: Definitions
+    grouping: Grouping
+    nests: Mapping[Kernel, Nest]
+    results: tuple[Definition, ...]
+    sources: tuple[Definition, ...]
+    locations: Mapping[Definition, Location]
+    partials: Mapping[Definition, Location]
+    held: set[Definition]
+    unread: set[Definition]
+    scratch: Mapping[Definition, list[Location]]
+    overwritable: Mapping[int, int]
+    program: Program
+
+    @property
+    def arena_slot(self) -> int:
+        """The slot of the arena; those of the results are in front of it."""
+        return len(self.sources) + len(self.results)
+
+
+def make_plan(program: Program, is_region: bool = False) -> NativePlan:
+    """Return how `program` runs.
+
+    The results of a region may be where its inputs are. Those of a whole program are in memory of
+    their own, which is used for other values until they are written.
+    """
+    target = host_target()
+    expanded = eliminate_common_subexpressions(expand(program))
+    definitions = define(expanded)
+    of = definitions.of
+    results = _separate_results([of[value] for value in program_results(expanded)])
+    grouping = schedule(group(results, definitions.effects), results)
+    nests = {
+        step: plan_nest(step, grouping.index, target)
+        for step in grouping.steps
+        if isinstance(step, Kernel)
+    }
+    inputs = (*expanded.inputs, *expanded.variables, *expanded.constants)
+    sources = tuple([of[value] for value in inputs])
+    locations = {source: Location(slot) for slot, source in enumerate(sources)}
+    for position, result in enumerate(results):
+        locations[base_of(result)] = Location(len(sources) + position)
+    layout = _Layout(grouping, nests, locations, len(sources) + len(results))
+    layout.plan([] if is_region else list(map(base_of, results)))
+    steps, offsets, last_use = _described(expanded, grouping, nests, layout)
+    return NativePlan(
+        steps=steps,
+        layouts={},
+        offsets=offsets,
+        in_place={},
+        last_use=last_use,
+        arena_bytes=layout.arena_bytes,
+        peak_bytes=layout.peak + sum(result.nbytes for result in results),
+        unplanned_bytes=layout.total + sum(result.nbytes for result in results),
+        target=target,
+        definitions=definitions,
+        grouping=grouping,
+        nests=nests,
+        results=tuple(results),
+        sources=sources,
+        locations=locations,
+        partials=layout.partials,
+        held=layout.held,
+        unread=layout.unread,
+        scratch=layout.scratch,
+        overwritable=_overwritable(expanded, definitions, results, layout),
+        program=expanded,
+    )
+
+
+def program_results(program: Program) -> tuple[Value, ...]:
+    """Return what must be in memory of its own when a run ends."""
+    return program.results
+
+
+def _separate_results(results: list[Definition]) -> list[Definition]:
+    """Return the results, those that are no values of their own replaced by copies."""
+    taken: set[Definition] = set()
+    separate = []
+    for result in results:
+        base = base_of(result)
+        own = base not in taken and not isinstance(base, Uniform)
+        if isinstance(base, Stored) and not base.operands:
+            own = False
+        if own and _is_number(result):
+            taken.add(base)
+            separate.append(result)
+        else:
+            separate.append(_copy(result))
+    return separate
+
+
+def _is_number(definition: Definition) -> bool:
+    try:
+        stored_element(definition.dtype)
+    except Unsupported:
+        return False
+    return True
+
+
+def _copy(definition: Definition) -> Definition:
+    if _is_number(definition):
+        return Elementwise(
+            definition.shape, definition.dtype, definition.instruction, "{0}", (), (definition,)
+        )
+    return Stored(definition.shape, definition.dtype, None, (definition,))
+
+
+class _Layout:
+    """Give every value that is written a place, for as long as it is needed."""
+
+    def __init__(
+        self,
+        grouping: Grouping,
+        nests: Mapping[Kernel, Nest],
+        locations: dict[Definition, Location],
+        arena_slot: int,
+    ) -> None:
+        self.steps = grouping.steps
+        self.nests = nests
+        self.locations = locations
+        self.arena_slot = arena_slot
+        self.arena_bytes = 0
+        self.partials: dict[Definition, Location] = {}
+        self.held: set[Definition] = set()
+        self.unread: set[Definition] = set()
+        self.scratch: dict[Definition, list[Location]] = {}
+        self.peak = 0
+        self.total = 0
+        self.last: dict[Definition, int] = {}
+        self.first: dict[Definition, int] = {}
+        self.final: dict[Definition, Definition] = {}  # whose memory a value shares
+        self.overwritten: dict[Definition, list[Definition]] = {}
+
+    def plan(self, spare: Sequence[Definition]) -> None:
+        """Find every place; `spare` has memory that is free until it is written."""
+        self._find_lives()  # which also finds what is not read
+        self.overwritten = find_overwritten(self.steps, self.nests)
+        self._share_memory()
+        self.first.clear()
+        self.last.clear()
+        self._find_lives()
+        wanted: list[tuple[Life, Callable[[Location], object]]] = []
+        placed = {*self.locations, *self.unread}
+        for number, step in enumerate(self.steps):
+            for definition in self._written(step):
+                if definition in placed:
+                    continue
+                placed.add(definition)
+                if definition.dtype.kind == "O":
+                    self.held.add(definition)
+                    continue
+                life = Life(definition.nbytes, number, self.last[definition])
+                wanted.append((life, partial(self.locations.__setitem__, definition)))
+                self.total += definition.nbytes
+            if isinstance(step, Kernel):
+                nest = self.nests[step]
+                for root in nest.partial_roots:
+                    life = Life(root.definition.nbytes * nest.chunks, number, number)
+                    wanted.append((life, partial(self.partials.__setitem__, root.definition)))
+            elif isinstance(step.definition, Controlled):
+                places = self.scratch[step.definition] = []
+                for size in scratch_sizes(step.definition):
+                    wanted.append((Life(size, number, number), places.append))
+        spare = nlargest(MOST_ROOMS, spare, key=lambda each: each.nbytes)
+        rooms = [Room(each.nbytes, self.first.get(each, 0)) for each in spare]
+        lives = [life for life, _ in wanted]
+        found, self.arena_bytes = pack(lives, rooms)
+        slots = [self.locations[each].slot for each in spare]
+        for (_, put), place in zip(wanted, found, strict=True):
+            put(
+                Location(self.arena_slot if place.room is None else slots[place.room], place.offset)
+            )
+        self.peak = _most_at_once(lives, found)
+        for addend, final in self.final.items():
+            self.locations[addend] = self.locations[final]
+
+    def _share_memory(self) -> None:
+        """Let what is added to, or overwritten, be where the value is that it becomes."""
+        for step in reversed(self.steps):
+            if isinstance(step, Call):
+                if step.definition.addend is not None:
+                    self._become(step.definition.addend, step.definition)
+                continue
+            for root in step.roots:
+                for read in self.overwritten.get(root.storage, ()):
+                    own = read in self.last and read not in self.locations
+                    if own and read not in self.final and root.storage not in self.unread:
+                        self._become(read, root.storage)
+                        break
+
+    def _become(self, definition: Definition, later: Definition) -> None:
+        self.final[definition] = self.final.get(later, later)
+
+    def _written(self, step: Step) -> list[Definition]:
+        if isinstance(step, Call):
+            return [self.final.get(each, each) for each in step.definition.written]
+        written = [self.final.get(root.storage, root.storage) for root in step.roots]
+        return list(dict.fromkeys([each for each in written if self.first[each] == step.index]))
+
+    def _find_lives(self) -> None:
+        read: set[Definition] = set(self.locations)
+        for number, step in enumerate(self.steps):
+            if isinstance(step, Call):
+                operands = {base_of(each) for each in step.definition.operands}
+                self._use([*step.definition.written, *operands], number)
+                read |= operands
+                continue
+            self._use([root.storage for root in step.roots], number)
+            own = {root.definition for root in step.roots}
+            for part in self.nests[step].parts:
+                for node in part.nodes:
+                    if isinstance(node.definition, Gathered) and not node.leaf:
+                        self._use([base_of(node.definition.source)], number)
+                        read.add(base_of(node.definition.source))
+                    if node.leaf and not isinstance(node.definition, Uniform):
+                        self._use([node.definition], number)
+                        if node.definition not in own:
+                            read.add(node.definition)
+        kernels = [step for step in self.steps if isinstance(step, Kernel)]
+        for step in kernels:
+            for root in step.roots:
+                if root.storage is not root.definition:
+                    read.add(root.storage)
+                elif root.fold is not None and not step.is_local(root):
+                    read.add(root.definition)
+        written = {root.storage for step in kernels for root in step.roots}
+        self.unread = written - read
+
+    def _use(self, definitions: list[Definition], number: int) -> None:
+        for each in definitions:
+            definition = self.final.get(each, each)
+            self.first.setdefault(definition, number)
+            self.last[definition] = number
+
+
+def _most_at_once(lives: Sequence[Life], places: Sequence[Place]) -> int:
+    """Return the most bytes in the arena that are needed at once."""
+    changes: dict[int, int] = {}
+    for life, place in zip(lives, places, strict=True):
+        if place.room is None:
+            changes[life.first] = changes.get(life.first, 0) + life.nbytes
+            changes[life.last + 1] = changes.get(life.last + 1, 0) - life.nbytes
+    most = now = 0
+    for step in sorted(changes):
+        now += changes[step]
+        most = max(most, now)
+    return most
+
+
+def _overwritable(
+    program: Program,
+    definitions: Definitions,
+    results: list[Definition],
+    layout: _Layout,
+) -> dict[int, int]:
+    owned = {
+        definitions.of[value]: number
+        for number, value in enumerate(program.inputs)
+        if value in program.owned
+    }
+    shared = set(layout.final.values())
+    found = {}
+    for number in range(len(program.outputs)):
+        result = base_of(results[number])
+        for read in layout.overwritten.get(result, ()):
+            if read in owned and result not in shared:
+                found[number] = owned[read]
+    return found
+
+
+def _described(
+    program: Program, grouping: Grouping, nests: Mapping[Kernel, Nest], layout: _Layout
+) -> tuple[tuple[PlannedStep, ...], dict[Value, int], dict[Value, int]]:
+    """Return the steps, offsets and last uses in terms of the program's instructions."""
+    place = {each: number for number, each in enumerate(program.instructions)}
+    steps, offsets, last_use = [], {}, {}
+    for step in grouping.steps:
+        found: dict[Instruction, None] = {}
+        definitions: list[Definition] = []
+        if isinstance(step, Call):
+            definitions.append(step.definition)
+        else:
+            nodes: list[Node] = [node for part in nests[step].parts for node in part.nodes]
+            definitions += [node.definition for node in nodes if not node.leaf]
+            definitions += [root.definition for root in step.roots]
+        for definition in definitions:
+            if definition.instruction in place:
+                assert definition.instruction is not None
+                found[definition.instruction] = None
+        steps.append(PlannedStep(tuple(sorted(found, key=place.__getitem__))))
+    for definition, location in layout.locations.items():
+        instruction = definition.instruction
+        if location.slot == layout.arena_slot and instruction in place:
+            assert instruction is not None
+            if instruction.output.type.nbytes == definition.nbytes:
+                offsets[instruction.output] = location.offset
+                last_use[instruction.output] = layout.last[layout.final.get(definition, definition)]
+    return tuple(steps), offsets, last_use

@@ -1,0 +1,117 @@
+"""Reuse: which values a kernel may overwrite with what it makes of them, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from staticgraph.backends.native.definitions.definition import Definition, Uniform
+from staticgraph.backends.native.definitions.selections import Gathered
+from staticgraph.backends.native.planning.exploration import Node
+from staticgraph.backends.native.planning.loops import Nest
+from staticgraph.backends.native.planning.stages import Stages, band_range
+from staticgraph.backends.native.planning.steps import Call, Kernel, Root, Step, base_of
+
+
+def find_overwritten(
+    steps: Iterable[Step], nests: Mapping[Kernel, Nest]
+) -> dict[Definition, list[Definition]]:
+    """Return for each written value what it may take the memory of, as its elements are made.
+
+    That is what is read for the last time by the kernel that writes the value, and only where it
+    writes: an element is then read before it is written, and never again.
+    """
+    steps = list(steps)
+    last_reader: dict[Definition, int] = {}
+    for number, step in enumerate(steps):
+        for definition in _read_by(step, nests):
+            last_reader[definition] = number
+    found: dict[Definition, list[Definition]] = {}
+    for number, step in enumerate(steps):
+        if isinstance(step, Kernel) and _makes_each_once(nests[step]):
+            for written, read in _pairs(step, nests[step]):
+                if last_reader[read] == number:
+                    found.setdefault(written, []).append(read)
+    return found
+
+
+def _read_by(step: Step, nests: Mapping[Kernel, Nest]) -> Iterator[Definition]:
+    if isinstance(step, Call):
+        yield from map(base_of, step.definition.operands)
+        return
+    for part in nests[step].parts:
+        for node in part.nodes:
+            if node.leaf:
+                yield node.definition
+            elif isinstance(node.definition, Gathered):
+                yield base_of(node.definition.source)
+
+
+def _makes_each_once(nest: Nest) -> bool:
+    """Tell whether no element is computed twice, as the last few are where lanes do not fit."""
+    if not nest.extents:
+        return True
+    ranges = [band_range(part.box, nest.bands[-1], nest.kernel.extents) for part in nest.parts]
+    return all((stop - start) % nest.lanes == 0 for start, stop in ranges)
+
+
+def _pairs(kernel: Kernel, nest: Nest) -> Iterator[tuple[Definition, Definition]]:
+    """Yield each value written by a kernel with one that it is made of, place by place.
+
+    Others may be made of that one too, where they are at the same place and in the same pass.
+    """
+    gathered: set[Definition] = set()
+    read: dict[Definition, set[tuple[int, ...]]] = {}
+    readers: dict[Definition, set[int]] = {}
+    for part in nest.parts:
+        for node in part.nodes:
+            if isinstance(node.definition, Gathered):
+                gathered.add(base_of(node.definition.source))
+        for number, top in enumerate(part.tops):
+            for definition, offsets in _leaves(top).items():
+                read.setdefault(definition, set()).update(offsets)
+                readers.setdefault(definition, set()).add(number)
+    in_one_pass = Stages(nest).count == 1
+    taken: set[Definition] = set()
+    for number, root in enumerate(kernel.roots):
+        if not _writes_whole(kernel, root):
+            continue
+        offset = root.offset(len(kernel.extents))
+        for definition, by in readers.items():
+            if (
+                number in by
+                and (len(by) == 1 or in_one_pass)
+                and (len(nest.parts) == 1 or in_one_pass)
+                and definition not in taken
+                and read[definition] == {offset}
+                and definition.size == root.definition.size
+                and definition.dtype.itemsize == root.definition.dtype.itemsize
+                and definition not in gathered
+                and not isinstance(definition, Uniform)
+            ):
+                taken.add(definition)
+                yield root.storage, definition
+
+
+def _writes_whole(kernel: Kernel, root: Root) -> bool:
+    return (
+        root.fold is None
+        and root.storage is root.definition
+        and root.start == 0
+        and root.extents == kernel.extents
+    )
+
+
+def _leaves(top: Node) -> dict[Definition, set[tuple[int, ...]]]:
+    """Return what is read for a value, and where."""
+    found: dict[Definition, set[tuple[int, ...]]] = {}
+    seen = {top}
+    stack = [top]
+    while stack:
+        node = stack.pop()
+        if node.leaf:
+            found.setdefault(node.definition, set()).add(node.offset)
+        for child in node.children:
+            if child not in seen:
+                seen.add(child)
+                stack.append(child)
+    return found

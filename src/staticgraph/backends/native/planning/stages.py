@@ -1,0 +1,220 @@
+"""Stages: in which pass over a row each value is computed, and what is kept between passes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from math import prod
+
+from staticgraph.backends.native.definitions.definition import Definition
+from staticgraph.backends.native.planning.exploration import Box, Node, Part
+from staticgraph.backends.native.planning.loops import ROW_BYTES, Nest
+from staticgraph.backends.native.planning.recomputation import RECOMPUTED_COST
+from staticgraph.backends.native.planning.steps import Root
+
+MOST_SUMS = 4
+"""Sums of that many columns at once find room in registers."""
+COLUMN_ELEMENTS = 1 << 16
+"""Larger matrices are read row by row, as memory likes it, and summed up in memory."""
+
+
+class Stages:
+    """What is known of a nest before anything is written.
+
+    Attributes
+    ----------
+    full, row_roots : list of Root
+        The roots that all loops are needed for, and those that are computed once a row.
+    folds : dict of Definition to Root
+        The reductions.
+    levels : dict of Node to int
+        The stage of each value: one more than that of a reduction that it reads.
+    root_levels : dict of Root to int
+    boxes : list of (list of (int, int), list of Part)
+        The ranges of the loops over rows that differ, each with its parts.
+    """
+
+    def __init__(self, nest: Nest) -> None:
+        self.nest = nest
+        self.roots = nest.kernel.roots
+        self.depths = len(nest.extents)
+        self.folds = {root.definition: root for root in self.roots if root.fold is not None}
+        self.full = [root for root in self.roots if root.extents == nest.kernel.extents]
+        self.row_roots = [root for root in self.roots if root.extents != nest.kernel.extents]
+        self.levels: dict[Node, int] = {}
+        self.root_levels: dict[Root, int] = {}
+        self.boxes = _outer_boxes(nest)
+        self._numbers = {root: number for number, root in enumerate(self.roots)}
+        self._depths: dict[Node, int] = {}
+        self._find_levels()
+
+    @property
+    def count(self) -> int:
+        """Number of stages."""
+        return max(self.root_levels.values(), default=0) + 1
+
+    @property
+    def sums_columns(self) -> bool:
+        """Whether the kernel reduces the rows of a matrix, small enough to be read by columns."""
+        nest = self.nest
+        return (
+            len(nest.extents) == 2
+            and nest.outer == 0
+            and nest.chunks == 1
+            and len(nest.parts) == 1
+            and nest.kernel.rows is None
+            and len(self.roots) <= MOST_SUMS
+            and prod(nest.extents) <= COLUMN_ELEMENTS
+            and all(
+                root.fold is not None
+                and root.extents == nest.kernel.extents
+                and nest.reduced(root) == {0}
+                for root in self.roots
+            )
+        )
+
+    def top(self, part: Part, root: Root) -> Node:
+        """Return what is computed for a root."""
+        return part.tops[self._numbers[root]]
+
+    def is_local(self, root: Root) -> bool:
+        """Tell whether a reduction is finished before the row ends."""
+        return self.nest.kernel.is_local(root)
+
+    def depth(self, node: Node) -> int:
+        """Return how many loops must be entered before a value can be computed."""
+        depth = self._depths.get(node)
+        if depth is None:
+            depth = self._depths[node] = self.nest.depth_of(node)
+        return depth
+
+    def _find_levels(self) -> None:
+        """Find the stage of every value: one more than that of a reduction that it reads."""
+        fold_levels: dict[Definition, int] = {}
+        for root in self.roots:  # a reduction comes before what reads it
+            number = self.roots.index(root)
+            level = 0
+            for part in self.nest.parts:
+                self._levels_of(part, fold_levels)
+                level = max(level, self.levels[part.tops[number]])
+            self.root_levels[root] = level
+            if root.fold is not None and self.is_local(root):
+                fold_levels[root.definition] = level + 1
+
+    def _levels_of(self, part: Part, fold_levels: dict[Definition, int]) -> None:
+        for node in part.nodes:
+            if node.leaf:
+                level = fold_levels.get(node.definition, 0)
+                if node.definition in self.folds and not level:
+                    continue
+            else:
+                below = [self.levels.get(child) for child in node.children]
+                if None in below:
+                    continue
+                level = max([each for each in below if each is not None], default=0)
+            self.levels[node] = level
+
+    # reductions ---------------------------------------------------------------------------------
+
+    def gathers_from(self, root: Root) -> int:
+        """Return the first of the innermost loops that a reduction goes over without a break."""
+        reduced = self.nest.reduced(root)
+        start = self.depths
+        while start > self.nest.outer and start - 1 in reduced:
+            start -= 1
+        return start
+
+    def is_direct(self, root: Root) -> bool:
+        """Tell whether each result is finished when it is first known."""
+        if root.extents != self.nest.kernel.extents or len(self.boxes[0][1]) > 1:
+            return False
+        return min(self.nest.reduced(root)) >= self.gathers_from(root)
+
+    def clears_at(self, root: Root) -> int:
+        """Return how many loops are entered when the accumulators of a reduction start anew."""
+        if self.is_local(root) or self.is_direct(root):
+            return -1
+        return min(min(self.nest.reduced(root)), self.nest.outer)
+
+    # what is kept between the stages ------------------------------------------------------------
+
+    def find_kept(self, parts: Sequence[Part]) -> dict[Node, int]:
+        """Return what later stages read back instead of computing it again, with its stage."""
+        kept: dict[Node, int] = {}
+        if len(parts) > 1 or self.count == 1:
+            return kept
+        visited: dict[Node, int] = {}
+        size = prod(self.nest.extents[self.nest.outer :])
+        left = ROW_BYTES
+        for stage in range(self.count):
+            stack = [
+                self.top(parts[0], root) for root in self.full if self.root_levels[root] == stage
+            ]
+            seen: set[Node] = set()
+            while stack:
+                node = stack.pop()
+                if node.leaf or node in seen or self.depth(node) <= self.nest.outer:
+                    continue
+                seen.add(node)
+                if node in kept:
+                    continue
+                nbytes = size * node.definition.dtype.itemsize
+                again = visited.get(node, stage) < stage
+                if again and node.cost >= RECOMPUTED_COST and nbytes <= left:
+                    left -= nbytes
+                    kept[node] = visited[node]
+                    continue
+                visited.setdefault(node, stage)
+                stack += node.children
+        return kept
+
+
+def find_needed(
+    tops: Sequence[Node], stops: Callable[[Node], bool] = lambda _: False
+) -> list[Node]:
+    """Return all that `tops` are made of, operands first; nothing behind what `stops`."""
+    result: list[Node] = []
+    seen: set[Node] = set()
+    stack = [(top, False) for top in reversed(tops)]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            result.append(node)
+            continue
+        if node in seen:
+            continue
+        seen.add(node)
+        stack.append((node, True))
+        if not stops(node):
+            stack += [(child, False) for child in reversed(node.children) if child not in seen]
+    return result
+
+
+def band_range(box: Box, band: tuple[int, int], extents: Sequence[int]) -> tuple[int, int]:
+    """Return the range of a loop that goes over several axes."""
+    first, last = band
+    scale = prod(extents[first + 1 : last + 1])
+    start, stop = box[first]
+    return start * scale, stop * scale
+
+
+def _outer_boxes(nest: Nest) -> list[tuple[list[tuple[int, int]], list[Part]]]:
+    """Return the ranges of the loops over rows that differ, each with its parts."""
+    extents = nest.kernel.extents
+    outer = nest.bands[: nest.outer]
+    pending = list(nest.parts)
+    for first, _ in outer:
+        borders = sorted({border for part in nest.parts for border in part.box[first]})
+        refined = []
+        for part in pending:
+            low, high = part.box[first]
+            inside = [b for b in borders if low <= b <= high]
+            for start, stop in itertools.pairwise(inside):
+                box = (*part.box[:first], (start, stop), *part.box[first + 1 :])
+                refined.append(part._replace(box=box))
+        pending = refined
+    grouped: dict[tuple[tuple[int, int], ...], list[Part]] = {}
+    for part in pending:
+        key = tuple([band_range(part.box, band, extents) for band in outer])
+        grouped.setdefault(key, []).append(part)
+    return [(list(key), parts) for key, parts in sorted(grouped.items(), key=lambda kv: kv[0])]

@@ -1,0 +1,1 @@
+"""From declared nodes to something that runs: compile, executables and sessions."""

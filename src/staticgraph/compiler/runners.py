@@ -1,0 +1,168 @@
+"""What runs programs that wait for lengths: each run reads them off what it is passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import FeedError, GraphError
+from staticgraph.backends import Backend, Restored, Runner
+from staticgraph.compiler.feeds import Feed
+from staticgraph.passes.fold_constants import fold_constants
+from staticgraph.program.lengths import (
+    current_lengths,
+    program_at,
+    program_is_symbolic,
+    program_symbols,
+    running_with,
+)
+from staticgraph.program.memory import BufferPlan
+from staticgraph.program.polynomial import Symbol, evaluated, is_symbolic, polynomial_of, symbols_in
+from staticgraph.program.program import Program
+
+_MOST_KEPT = 16
+"""A backend that needs numbers keeps what it built for that many different lengths."""
+
+
+def plan_program(backend: Backend, program: Program, borrow: bool = False) -> BufferPlan:
+    """Return the plan of `program`; of one that waits for lengths a backend may have none."""
+    if program_is_symbolic(program) and not _takes_lengths(backend):
+        from staticgraph.backends import interpret
+
+        return interpret.plan(program)
+    return backend.plan(program, borrow=True) if borrow else backend.plan(program)
+
+
+def restore_program(backend: Backend, program: Program) -> Restored | None:
+    """Return what a backend kept of `program` from an earlier build, or None."""
+    restore = getattr(backend, "restore", None)
+    found: Restored | None = None
+    if restore is not None and not program_is_symbolic(program):
+        found = restore(program)
+    return found
+
+
+def _takes_lengths(backend: Backend) -> bool:
+    return bool(getattr(backend, "TAKES_LENGTHS", False))
+
+
+def build_runner(backend: Backend, program: Program, plan: BufferPlan) -> Runner:
+    """Return what runs `program` by `backend`; for each length anew if that needs numbers."""
+    if not program_is_symbolic(program) or _takes_lengths(backend):
+        return backend.build(program, plan)
+    built: dict[tuple[int, ...], Callable[..., list[Array]]] = {}
+    names = sorted({each.name for each in program_symbols(program)})
+
+    def call(*arrays: Array) -> list[Array]:
+        lengths = current_lengths()
+        key = tuple([lengths[name] for name in names])
+        run = built.get(key)
+        if run is None:
+            numbered = fold_constants(program_at(program, lengths)[0])
+            run = backend.build(numbered, backend.plan(numbered)).call
+            while len(built) >= _MOST_KEPT:
+                built.pop(next(iter(built)), None)
+            built[key] = run
+        return run(*arrays)
+
+    return Runner(call, notes=("lengths    built once for each of them",))
+
+
+def measure_lengths(runner: Runner, program: Program, feeds: Sequence[Feed]) -> Runner:
+    """Return `runner`, of a whole program, as one that finds the lengths in what it is passed.
+
+    Raises
+    ------
+    GraphError
+        If a length cannot be read off any input.
+    """
+    if not program_is_symbolic(program):
+        return runner
+    checks = [
+        (position, axis, int(n))
+        for position, feed in enumerate(feeds)
+        for axis, n in enumerate(feed.type.shape)
+        if is_symbolic(n)
+    ]
+    found: dict[Symbol, _Place] = {}
+    for position, axis, n in checks:
+        place = _place(position, axis, n)
+        if place is not None:
+            known = found.get(place.symbol)
+            if known is None or (place.factor, place.rest) == (1, 0):
+                found[place.symbol] = place if known is None or known.factor != 1 else known
+    missing = sorted(
+        each.name
+        for each in (program_symbols(program) | {s for _, _, n in checks for s in symbols_in(n)})
+        if each not in found
+    )
+    if missing:
+        raise GraphError(
+            f"the length of dim({missing[0]!r}) is not that of an axis of any input",
+            cause="a run reads each length off the arrays that it is passed",
+            fix=f"declare an input with an axis that is dim({missing[0]!r}), or a multiple of it",
+        )
+    places = list(found.values())
+
+    def call(*arrays: Array) -> list[Array]:
+        lengths = {}
+        for symbol, i, axis, factor, rest in places:
+            n = lengths[symbol.name] = (arrays[i].shape[axis] - rest) // factor
+            if n < symbol.least:
+                raise _too_short(symbol, feeds[i], axis, arrays[i].shape[axis])
+        for i, axis, n in checks:
+            if arrays[i].shape[axis] != evaluated(n, lengths):
+                raise _unequal(feeds, arrays, i, axis, n, lengths)
+        with running_with(lengths):
+            return runner.call(*arrays)
+
+    return Runner(call, runner.write_source, runner.notes)
+
+
+class _Place(NamedTuple):
+    """An axis of an input from which a length follows: it has ``factor * length + rest``."""
+
+    symbol: Symbol
+    position: int
+    axis: int
+    factor: int
+    rest: int
+
+
+def _place(position: int, axis: int, number: int) -> _Place | None:
+    polynomial = polynomial_of(number)
+    assert polynomial is not None
+    monomials = [monomial for monomial in polynomial.terms if monomial]
+    if len(monomials) != 1 or len(monomials[0]) != 1:
+        return None
+    factor, rest = polynomial.terms[monomials[0]], polynomial.terms.get((), 0)
+    return _Place(monomials[0][0], position, axis, factor, rest)
+
+
+def _too_short(symbol: Symbol, feed: Feed, axis: int, length: int) -> FeedError:
+    return FeedError(
+        f"input {feed.name!r} is {feed.type}, and axis {axis} of what was fed has length {length}",
+        cause=f"the graph was declared for {symbol.name} of at least {symbol.least}",
+        fix=f"feed longer arrays, or declare dim({symbol.name!r}, min={length})",
+        related=((f"{feed.name} declared", feed.source),),
+    )
+
+
+def _unequal(
+    feeds: Sequence[Feed],
+    arrays: Sequence[Array],
+    position: int,
+    axis: int,
+    number: int,
+    lengths: Mapping[str, int],
+) -> FeedError:
+    feed = feeds[position]
+    known = ", ".join(f"{name} is {n}" for name, n in lengths.items())
+    return FeedError(
+        f"input {feed.name!r} is {feed.type}, and an array of shape {arrays[position].shape} was "
+        f"fed: axis {axis} would have length {evaluated(number, lengths)}",
+        cause=f"one name is one length in a run, and {known} by the inputs before",
+        fix="feed arrays of equal lengths, or declare the axes with names of their own",
+        related=((f"{feed.name} declared", feed.source),),
+    )

@@ -1,0 +1,150 @@
+"""Session: run parts of a graph by name, as in TensorFlow 1.x."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from oplibrary.core.tree import flatten, unflatten
+from oplibrary.messages.errors import FeedError, GraphError
+from staticgraph.compiler.executable import Executable, compile
+from staticgraph.declare.lower import missing_error
+from staticgraph.graph.graph import Graph
+from staticgraph.graph.graph_ops import GROUP
+from staticgraph.graph.node import Node
+
+
+class Session:
+    """Run a graph: fetch any of its nodes, feed any of its nodes.
+
+    Each combination of fetches and feeds is compiled once, with only what the fetches need. The
+    first run makes the graph final.
+
+    Parameters
+    ----------
+    graph : Graph
+        What is run.
+    **options
+        Passed to `compile`, such as ``backend="numpy"``.
+
+    Examples
+    --------
+    >>> import staticgraph as sg
+    >>> with sg.Graph() as graph:
+    ...     x = sg.placeholder("x", (3,))
+    ...     total = sg.sum(x * x)
+    >>> with sg.Session(graph) as session:
+    ...     session.run(total, {x: [1.0, 2.0, 3.0]})
+    array(14., dtype=float32)
+    """
+
+    def __init__(self, graph: Graph, **options: Any) -> None:
+        if not isinstance(graph, Graph):
+            raise GraphError(
+                f"Session was given a {type(graph).__name__}",
+                cause="a session runs one declared graph",
+                fix="write Session(graph), with graph = sg.Graph()",
+            )
+        self.graph = graph
+        self._options = options
+        self._executables: dict[Any, Executable] = {}
+        self._closed = False
+
+    def run(self, fetches: Any, feed_dict: Mapping[Node | str, Any] | None = None) -> Any:
+        """Return the values of `fetches`.
+
+        Parameters
+        ----------
+        fetches : Node, str, or a tree of them
+            A name may be written as TensorFlow does, ``"add_3:0"``.
+        feed_dict : mapping of Node or str to array_like, optional
+            The placeholders that the fetches need. Any other node may be fed too; then it is not
+            computed. An array must have the node's shape and dtype; Python numbers and lists take
+            its dtype.
+
+        Returns
+        -------
+        numpy.ndarray, or a tree of them
+            In the structure of `fetches`; None for a `group`.
+
+        Raises
+        ------
+        FeedError
+            If a needed placeholder is not fed, or a value does not fit its node.
+        GraphError
+            If a name is unknown, or the session is closed.
+        """
+        if self._closed:
+            raise GraphError(
+                "run() of a session that is closed",
+                cause="it was closed by close() or at the end of its with block",
+                fix="run inside the with block, or make a new Session(graph)",
+            )
+        leaves, structure = flatten(fetches)
+        graph = self.graph
+        fetched = tuple([graph.resolve(fetch) for fetch in leaves])
+        feeds = self._feeds(feed_dict or {}, fetched)
+        key = (fetched, tuple(feeds))
+        executable = self._executables.get(key)
+        if executable is None:
+            graph.finalize()
+            executable = compile(list(fetched), inputs=list(feeds), **self._options)
+            self._executables[key] = executable
+        results = executable.call(*feeds.values())
+        shown = [
+            None if node.op is GROUP else result
+            for node, result in zip(fetched, results, strict=True)
+        ]
+        return unflatten(structure, shown)
+
+    def _feeds(
+        self, feed_dict: Mapping[Node | str, Any], fetched: Sequence[Node]
+    ) -> dict[Node, Any]:
+        """Return the feeds by node."""
+        feeds: dict[Node, Any] = {}
+        unknown: list[GraphError] = []
+        for key, value in feed_dict.items():
+            try:
+                node = self.graph.resolve(key)
+            except GraphError as error:
+                unknown.append(error)
+                continue
+            if node in feeds:
+                raise FeedError(
+                    f"feed_dict: {node.name!r} is fed twice",
+                    cause="the node itself and its name mean the same value",
+                    fix="feed it once",
+                    related=((f"{node.name} declared", node.source),),
+                )
+            feeds[node] = value
+        if unknown:
+            raise _unknown_error(unknown, missing_error(fetched, list(feeds)))
+        return feeds
+
+    def close(self) -> None:
+        """Forget what was compiled; later runs are errors."""
+        self._closed = True
+        self._executables.clear()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _unknown_error(unknown: Sequence[GraphError], missing: FeedError | None) -> FeedError:
+    """Return the error of keys that name no node, and of what is missing beside them."""
+    errors = [*unknown, *([missing] if missing is not None else [])]
+    return FeedError(
+        "feed_dict: " + "; ".join(error.what for error in errors),
+        cause="; ".join(dict.fromkeys(error.cause for error in errors)),
+        fix="; ".join(dict.fromkeys(error.fix for error in errors)),
+        related=() if missing is None else missing.related,
+    )

@@ -1,0 +1,344 @@
+"""Gradients, declared: the reverse mode as further nodes of the same graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.types import TensorType
+from oplibrary.executors.autodiff import pull_back, require_policy
+from oplibrary.messages.errors import (
+    ArgumentError,
+    GraphError,
+    NonScalarError,
+    NotDifferentiableError,
+    ShapeError,
+    SideBySideError,
+    UnusedInputError,
+    UnusedInputWarning,
+    warn,
+)
+from oplibrary.messages.source import Source
+from staticgraph.declare.build import full, require_graph, to_node
+from staticgraph.graph.graph import Graph, current_graph
+from staticgraph.graph.graph_ops import STOP_GRADIENT
+from staticgraph.graph.node import Node
+from staticgraph.program.tuple_values import TupleGradient
+
+
+def gradients(
+    ys: Node | Sequence[Node],
+    xs: Node | Sequence[Node],
+    grad_ys: Any = None,
+    unused: str = "raise",
+) -> list[Any]:
+    """Declare the gradients of the sum of `ys` with respect to `xs`.
+
+    Parameters
+    ----------
+    ys : Node or sequence of Node
+        What is differentiated.
+    xs : Node or sequence of Node
+        Any floating-point nodes: inputs, variables or intermediate results.
+    grad_ys : array or sequence of array, optional
+        A cotangent for each of `ys`, of its shape; not needed for those of one element.
+    unused : {"raise", "warn", "zero", "none"}
+        What to give for one of `xs` that no `ys` depends on: an error that shows where the path
+        breaks, zeros with a warning or without one, or None.
+
+    Returns
+    -------
+    list of Node or None
+        One gradient for each of `xs`, of its shape and dtype.
+
+    Raises
+    ------
+    NonScalarError
+        If one of `ys` has several elements and no cotangent.
+    NotDifferentiableError
+        If a dtype is not a floating-point one.
+    UnusedInputError
+        If `unused` is ``"raise"`` and no differentiable path leads from `ys` to one of `xs`.
+
+    Notes
+    -----
+    Nodes are visited in the reverse order of their declaration, and contributions to one gradient
+    are added in that order: that is what dyngraph does too, so both give the same bits.
+
+    Examples
+    --------
+    >>> import staticgraph as sg
+    >>> with sg.Graph():
+    ...     x = sg.placeholder("x", (3,))
+    ...     dx, = sg.gradients(sg.sum(x * x), [x])
+    >>> dx
+    Node(add: float32[3])
+    """
+    require_policy(unused)
+    targets, sources = _listed(ys, "ys"), _listed(xs, "xs")
+    graph = _graph_of(targets + sources)
+    targets, sources = [graph.adopt(y) for y in targets], [graph.adopt(x) for x in sources]
+    for x in sources:
+        if x.dtype.kind != "f":
+            raise NotDifferentiableError(
+                f"the gradient with respect to {x!r}",
+                related=((f"{x.name} declared", x.source),),
+            )
+    graph.require_open("gradients")
+    with graph:
+        roots = _roots(graph, targets, grad_ys)
+        found = _pull(graph, targets, roots, sources)
+        return [_result(graph, found.get(x), x, targets, unused) for x in sources]
+
+
+def gradients_onto(
+    ys: Sequence[Node], xs: Sequence[Node], grad_ys: Sequence[Node], totals: Mapping[Node, Node]
+) -> list[Node]:
+    """Declare the gradients of `ys`, in the graph that is being declared, on top of `totals`.
+
+    Parameters
+    ----------
+    ys, xs, grad_ys
+        As in `gradients`; nodes of this graph, with a cotangent for each of `ys`.
+    totals : mapping of Node to Node
+        What the gradients of some of `xs` are already. Contributions are added to it one by one.
+
+    Returns
+    -------
+    list of Node
+        A gradient for each of `xs`, zeros where there is none.
+    """
+    graph = require_graph("gradients")
+    found = _pull(graph, list(ys), list(grad_ys), list(xs), totals)
+    return [
+        found[x] if x in found else totals[x] if x in totals else zeros_of(graph, x.type)
+        for x in xs
+    ]
+
+
+def zeros_of(graph: Graph, type: TensorType) -> Node:
+    """Declare zeros of that type."""
+    return full(graph, type, 0)
+
+
+def _listed(nodes: Any, what: str) -> list[Node]:
+    listed = list(nodes) if isinstance(nodes, (list, tuple)) else [nodes]
+    for node in listed:
+        if not isinstance(node, Node):
+            raise GraphError(
+                f"gradients: one of {what} is a {type(node).__name__}",
+                cause="gradients are declared between nodes",
+                fix="pass nodes, or sg.value_and_grad a function",
+            )
+    return listed
+
+
+def _graph_of(nodes: list[Node]) -> Graph:
+    return current_graph() or (nodes[0].graph if nodes else require_graph("gradients"))
+
+
+def _roots(graph: Graph, ys: list[Node], grad_ys: Any) -> list[Node]:
+    """Return the cotangent of each of `ys`."""
+    if grad_ys is None:
+        given: list[Any] = [None] * len(ys)
+    else:
+        given = list(grad_ys) if isinstance(grad_ys, (list, tuple)) else [grad_ys]
+    if len(given) != len(ys):
+        raise ArgumentError(
+            f"gradients: {len(given)} cotangents for {len(ys)} results",
+            cause="each result needs one cotangent, or None if it holds one number",
+            fix="pass grad_ys of the same length as ys",
+        )
+    return [_root(graph, y, g) for y, g in zip(ys, given, strict=True)]
+
+
+def _root(graph: Graph, y: Node, g: Any) -> Node:
+    related = ((f"{y.name} declared", y.source),)
+    if y.dtype.kind != "f":
+        raise NotDifferentiableError(f"the gradient of {y!r}", related=related)
+    if g is None:
+        if y.type.size != 1:
+            raise NonScalarError(
+                f"the gradient of {y!r}, which has {y.type.size} elements",
+                fix="reduce it first, sum(y), or pass gradients(..., grad_ys=v)",
+                related=related,
+            )
+        return full(graph, y.type, 1)
+    node = g if isinstance(g, Node) else graph.constant_array(np.asarray(g, y.dtype))
+    node = to_node(graph, node)
+    if node.shape != y.shape:
+        raise ShapeError(
+            f"gradients: a cotangent of shape {node.shape} for {y!r}",
+            cause="a cotangent holds one number for each element of the result",
+            fix="pass grad_ys of the result's shape",
+            related=related,
+        )
+    return node if node.dtype == y.dtype else node.astype(y.dtype)
+
+
+def ancestors(nodes: Iterable[Node]) -> set[Node]:
+    """Return `nodes` and all that they are computed from."""
+    seen = set(nodes)
+    stack = list(seen)
+    while stack:
+        for operand in stack.pop().operands:
+            if operand not in seen:
+                seen.add(operand)
+                stack.append(operand)
+    return seen
+
+
+def _passes(node: Node, position: int) -> bool:
+    """Tell whether a gradient flows from `node` to its operand at `position`."""
+    # the type of an op with several results is a tuple of types, of dtype object
+    return node.type.dtype.kind in "fO" and node.op.operand_rule(position) is not None
+
+
+def _path(ys: list[Node], xs: list[Node]) -> set[Node]:
+    """Return the nodes between `xs` and `ys` that a gradient passes, both included."""
+    path: set[Node] = set()
+    wanted = set(xs)
+    for node in sorted(ancestors(ys), key=lambda node: node.sequence):
+        if node in wanted or any(
+            operand in path and _passes(node, position)
+            for position, operand in enumerate(node.operands)
+        ):
+            path.add(node)
+    return path
+
+
+def _pull(
+    graph: Graph,
+    ys: list[Node],
+    roots: list[Node],
+    xs: list[Node],
+    totals: Mapping[Node, Node] = MappingProxyType({}),
+) -> dict[Node, Node]:
+    """Return the gradients of `xs`, for those that have one, on top of `totals`.
+
+    What is declared for the gradient of a node is declared for that node's line.
+    """
+    path = _path(ys, xs)
+    grads: dict[Node, Any] = {x: total for x, total in totals.items() if x in path}
+    for y, g in zip(ys, roots, strict=True):
+        if y in path:
+            grads[y] = grads[y] + g if y in grads else g
+    found: dict[Node, Node] = {}
+    targets = set(xs)
+    heap = [(-node.sequence, node) for node in grads]
+    heapify(heap)
+    waiting = set(grads)
+    outer = graph.line
+    try:
+        while heap:
+            _, node = heappop(heap)
+            g = grads.pop(node)
+            if node in targets:
+                found[node] = g
+            graph.line = node.source
+            wanted = [
+                position
+                for position, operand in enumerate(node.operands)
+                if operand in path and _passes(node, position)
+            ]
+            if isinstance(g, TupleGradient):
+                g.wanted = frozenset(wanted)
+                g.totals = {x: grads[x] for x in node.operands if x in grads}
+            # all rules run before any sum, as in dyngraph: second derivatives see the same order
+            pulled = [(node.operands[i], _contribution(node, i, g)) for i in wanted]
+            if isinstance(g, TupleGradient):
+                for operand in g.continued:  # its sum so far is part of the contribution
+                    del grads[operand]
+                # as dyngraph's tape has it: captured values first, the first carry last
+                pulled.reverse()
+            for operand, contribution in pulled:
+                if operand in grads:
+                    grads[operand] = grads[operand] + contribution
+                else:
+                    grads[operand] = contribution
+                    if operand not in waiting:
+                        waiting.add(operand)
+                        heappush(heap, (-operand.sequence, operand))
+    finally:
+        graph.line = outer
+    return found
+
+
+def _contribution(node: Node, position: int, g: Node) -> Any:
+    """Declare what `node` with gradient `g` contributes to that of an operand."""
+    op, operands = node.op, node.operands
+    rule = op.operand_rule(position)
+    assert rule is not None
+    read = tuple(map(_read, operands, rule.needs(position, len(operands))))
+    try:
+        return pull_back(
+            op, position, g, _read(node, rule.out), read, node.attrs, operands[position].type
+        )
+    except SideBySideError as error:
+        error.related += ((f"{node.name} declared", node.source),)
+        raise error.with_context(f"gradient of {op.name}") from None
+
+
+def _read(node: Node, need: str) -> Any:
+    if need == "value":
+        return node
+    return node.type if need else None
+
+
+def _result(graph: Graph, g: Node | None, x: Node, ys: list[Node], unused: str) -> Any:
+    if g is not None:
+        return g
+    if unused == "none":
+        return None
+    if unused != "zero":
+        error = _unused_error(x, ys)
+        if unused == "raise":
+            raise error
+        warn(UnusedInputWarning(error.what, cause=error.cause, related=error.related))
+    return zeros_of(graph, x.type)
+
+
+def _unused_error(x: Node, ys: list[Node]) -> UnusedInputError:
+    """Say where the path from `x` to `ys` breaks."""
+    shown = ", ".join(y.name for y in ys)
+    related: list[tuple[str, Source | None]] = [(f"{x.name} declared", x.source)]
+    between = ancestors(ys)
+    if x not in between:
+        users = sorted(set(x.graph.successors(x)), key=lambda node: node.sequence)
+        if users:
+            cause = f"{x.name} is used by {users[0].name}, and {shown} is computed from neither"
+            related.append((f"{users[0].name} declared", users[0].source))
+        else:
+            cause = f"no op uses {x.name}"
+    else:
+        break_ = _first_break(x, between)
+        cause = f"the path breaks at {break_!r}: {_reason(break_)}"
+        related.append((f"{break_.name} declared", break_.source))
+    return UnusedInputError(
+        f"{shown} does not depend on {x!r}", cause=cause, related=tuple(related)
+    )
+
+
+def _first_break(x: Node, between: set[Node]) -> Node:
+    """Return the first node after `x` that no gradient passes."""
+    reached = {x}
+    breaks = []
+    for node in sorted(between, key=lambda node: node.sequence):
+        positions = [i for i, operand in enumerate(node.operands) if operand in reached]
+        if any(_passes(node, position) for position in positions):
+            reached.add(node)
+        elif positions:
+            breaks.append(node)
+    return breaks[0]
+
+
+def _reason(node: Node) -> str:
+    if node.op is STOP_GRADIENT:
+        return "stop_gradient cuts it on purpose"
+    if node.type.dtype.kind != "f":
+        return f"its dtype is {node.type.dtype}, and only floating-point values have gradients"
+    return f"{node.op.name} has no gradient for that operand"

@@ -1,0 +1,1 @@
+"""The declared graph and its values: networkx below, nodes above."""

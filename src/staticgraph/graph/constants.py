@@ -1,0 +1,77 @@
+"""The constants of a graph, each declared once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oplibrary.core.types import Array, TensorType, resolve_scalar
+from oplibrary.messages.errors import DTypeError, SymbolicValueError
+from staticgraph.graph.graph_ops import CONSTANT
+from staticgraph.graph.node import Node
+from staticgraph.program.polynomial import is_symbolic, named
+
+if TYPE_CHECKING:
+    from staticgraph.graph.graph import Graph
+
+_SMALL = 4096
+"""Arrays of at most this many bytes are told apart by their bytes, larger ones by identity."""
+
+
+class Constants:
+    """Make the constant nodes of one graph and remember them."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._scalars: dict[Any, Node] = {}
+        self._small: dict[Any, Node] = {}
+        self._large: dict[int, tuple[Array, Node]] = {}  # the arrays are kept, so ids stay theirs
+
+    def scalar(self, value: Any, dtypes: tuple[np.dtype[Any], ...]) -> Node:
+        """Return the constant that Python number `value` acts as beside `dtypes` (NEP 50)."""
+        if not value or value != value:  # 0.0 equals -0.0, and NaN not even itself
+            return self.array(resolve_scalar(value, dtypes))
+        key = (value, value.__class__, dtypes)
+        known = self._scalars.get(key)
+        if known is None:
+            known = self._scalars[key] = self.array(resolve_scalar(value, dtypes))
+        return known
+
+    def array(self, value: Array, name: str = "", copy: bool = True) -> Node:
+        """Return the constant of an array; one that was made of equal elements, unless named."""
+        small = value.nbytes <= _SMALL
+        key = (value.dtype.str, value.shape, value.tobytes()) if small else None
+        known = None if name else self._known(key, value)
+        if known is not None:
+            return known
+        if is_symbolic(value.shape):
+            raise SymbolicValueError(
+                f"an array of shape {named(value.shape)} was to be a constant",
+                cause="its length is another one in each run",
+                fix="make it of the graph's values: sg.arange(x.shape[0]), sg.zeros(x.shape), "
+                "x * 0",
+            )
+        if value.dtype.kind not in "biufc":
+            raise DTypeError(
+                f"a constant of dtype {value.dtype}",
+                cause="elements are numbers or booleans",
+                fix="encode the data as numbers first",
+            )
+        stored = np.array(value, order="C") if copy else value
+        stored.flags.writeable = False
+        type = TensorType(stored.shape, stored.dtype)
+        node = self._graph.add_op(CONSTANT, (), {"value": stored}, type=type, name=name)
+        if small:
+            self._small.setdefault(key, node)
+        else:
+            self._large[id(value)] = value, node
+        return node
+
+    def _known(self, key: Any, value: Array) -> Node | None:
+        if key is not None:
+            return self._small.get(key)
+        _, known = self._large.get(id(value), (None, None))
+        # the array may have been changed since
+        same = known is not None and known.value.tobytes() == value.tobytes()
+        return known if same else None

@@ -1,0 +1,228 @@
+"""Node: one value of a declared graph, not known before the graph runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from oplibrary.core.op import Op
+from oplibrary.core.types import Array, TensorType
+from oplibrary.executors.operators import ArrayOperators
+from oplibrary.messages.source import Source
+from staticgraph.graph import symbolic
+from staticgraph.graph.dimension import symbolic_shape
+from staticgraph.graph.graph_ops import CONSTANT, VARIABLE
+from staticgraph.program.polynomial import is_symbolic
+
+if TYPE_CHECKING:
+    from staticgraph.graph.graph import Graph
+    from staticgraph.program.program import Variable
+
+
+class Node(ArrayOperators):
+    """Stand for one value of a graph: the result of an op, or an input, a constant, a variable.
+
+    Nodes are made by declaring: `placeholder`, `variable`, `constant` and every op and function of
+    the library. Operators, methods and NumPy's functions on nodes declare further nodes. A node
+    has a shape and a dtype, and no number before the graph runs: whatever asks for one raises an
+    error with the user's line and the rewrite.
+
+    Attributes
+    ----------
+    op : Op
+    operands : tuple of Node
+    attrs : mapping
+    type : TensorType
+    name : str
+        Unique in its graph, such as ``"add_3"``.
+    graph : Graph
+    source : Source or None
+        The user's line that declared it.
+    sequence : int
+        Its place in the order of declaration, in which operands come before their users.
+    """
+
+    __slots__ = ("attrs", "graph", "name", "op", "operands", "sequence", "source", "type")
+
+    def __init__(
+        self,
+        op: Op,
+        operands: tuple[Node, ...],
+        attrs: Mapping[str, Any],
+        type: TensorType,
+        name: str,
+        graph: Graph,
+        source: Source | None,
+        sequence: int,
+    ) -> None:
+        self.op = op
+        self.operands = operands
+        self.attrs = attrs
+        self.type = type
+        self.name = name
+        self.graph = graph
+        self.source = source
+        self.sequence = sequence
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes; a `Dim` for one that each run chooses."""
+        shape = self.type.shape
+        return symbolic_shape(shape) if is_symbolic(shape) else shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the elements."""
+        return self.type.dtype
+
+    @property
+    def value(self) -> Array:
+        """What a variable holds now, or the elements of a constant; read-only.
+
+        Raises
+        ------
+        SymbolicValueError
+            If the node is neither.
+        """
+        if self.op is VARIABLE:
+            value: Array = self.attrs["variable"].value.view()
+            value.flags.writeable = False
+            return value
+        if self.op is CONSTANT:
+            return self.attrs["value"]  # type: ignore[no-any-return]
+        raise symbolic.no_value(self, "value")
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        from staticgraph.declare.build import load
+
+        load(self, value)
+
+    @property
+    def variable(self) -> Variable | None:
+        """The state behind a variable node; None for any other."""
+        return self.attrs["variable"] if self.op is VARIABLE else None
+
+    def __repr__(self) -> str:
+        return f"Node({self.name}: {self.type})"
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            raise symbolic.no_value(self, f"format(..., {spec!r})")
+        return repr(self)
+
+    # what needs the graph only ------------------------------------------------------------------
+
+    def assign(self, value: Any) -> Node:
+        """Declare that a run which computes the returned node leaves `value` in this variable."""
+        from staticgraph.declare.build import assign
+
+        return assign(self, value)
+
+    def detach(self) -> Node:
+        """Return the same value, cut off from what it was computed from; see `stop_gradient`."""
+        from staticgraph.declare.build import stop_gradient
+
+        return stop_gradient(self)
+
+    def __len__(self) -> int:
+        if not self.type.shape or is_symbolic(self.type.shape[0]):
+            raise symbolic.no_length(self)
+        return self.type.shape[0]
+
+    def __iter__(self) -> Any:
+        if not self.type.shape or is_symbolic(self.type.shape[0]):
+            raise symbolic.no_length(self)
+        return super().__iter__()
+
+    def __copy__(self) -> Node:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Node:
+        return self
+
+    # NumPy's functions --------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from oplibrary.executors.numpy_protocols import call_ufunc
+
+        if kwargs.get("out") is not None:
+            raise symbolic.no_out(self, f"numpy.{ufunc.__name__}")
+        return call_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from oplibrary.executors.numpy_protocols import call_function
+
+        return call_function(function, args, kwargs)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
+        raise symbolic.no_array(self)
+
+    def __dlpack__(self, **_: Any) -> NoReturn:
+        raise symbolic.no_array(self)
+
+    def __dlpack_device__(self) -> NoReturn:
+        raise symbolic.no_array(self)
+
+    # what needs a number ------------------------------------------------------------------------
+
+    def __bool__(self) -> NoReturn:
+        raise symbolic.no_truth(self)
+
+    def __int__(self) -> NoReturn:
+        raise symbolic.no_number(self, "int")
+
+    def __index__(self) -> NoReturn:
+        if self.type.shape:
+            raise symbolic.no_index(self)
+        raise symbolic.no_number(self, "index")
+
+    def __float__(self) -> NoReturn:
+        raise symbolic.no_number(self, "float")
+
+    def __complex__(self) -> NoReturn:
+        raise symbolic.no_number(self, "complex")
+
+    def __contains__(self, value: Any) -> NoReturn:
+        raise symbolic.no_membership(self)
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise symbolic.no_assignment(self)
+
+    def item(self) -> NoReturn:
+        """Raise: there is no number yet."""
+        raise symbolic.no_value(self, "item()")
+
+    def tolist(self) -> NoReturn:
+        """Raise: there are no numbers yet."""
+        raise symbolic.no_value(self, "tolist()")
+
+    def numpy(self) -> NoReturn:
+        """Raise: there are no numbers yet."""
+        raise symbolic.no_value(self, "numpy()")
+
+    def backward(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise: gradients are declared with `gradients`."""
+        raise symbolic.no_backward(self)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise symbolic.no_attribute(self, name)
+
+
+def _identity_for_networkx(op_method: Any, same: bool) -> Any:
+    def method(self: Node, other: Any) -> Any:
+        if symbolic.asked_by_networkx():
+            return (self is other) is same
+        return op_method(self, other)
+
+    method.__name__ = op_method.__name__
+    method.__doc__ = op_method.__doc__
+    return method
+
+
+# graph algorithms compare nodes with ==, and mean identity
+Node.__eq__ = _identity_for_networkx(ArrayOperators.__eq__, True)  # type: ignore[method-assign]
+Node.__ne__ = _identity_for_networkx(ArrayOperators.__ne__, False)  # type: ignore[method-assign]
+Node.__hash__ = object.__hash__  # type: ignore[method-assign]

@@ -1,0 +1,348 @@
+"""Why a node has no number, and what to write instead: the errors of asking too early."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from types import CodeType, FrameType, TracebackType
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
+
+from oplibrary.messages.errors import (
+    DTypeError,
+    GraphError,
+    InPlaceError,
+    NodeBudgetError,
+    SideBySideError,
+    SymbolicArrayError,
+    SymbolicBoolError,
+    SymbolicValueError,
+)
+from oplibrary.messages.source import Source, is_users, source_of, user_frame
+from staticgraph.graph.graph_ops import PLACEHOLDER, VARIABLE
+from staticgraph.tracing.expression import TESTING, Expression, expression_at
+
+if TYPE_CHECKING:
+    from staticgraph.graph.node import Node
+
+_RUN = (
+    "fetch it: sg.compile(y, inputs=[...])(...), session.run(y, feed_dict) or a traced function's "
+    "result; or run the program in dyngraph"
+)
+
+
+_P = ParamSpec("_P")
+_Describe = Callable[Concatenate["Node", _P], SideBySideError]
+
+
+class _Last(threading.local):
+    """The last error of this thread, in case that the caller replaces it."""
+
+    error: SideBySideError | None = None
+
+
+_last = _Last()
+
+
+def _remembered(describe: _Describe[_P]) -> _Describe[_P]:
+    """Keep a copy of the error: NumPy replaces a TypeError of ``__index__`` by one of its own."""
+
+    @functools.wraps(describe)
+    def make(node: Node, *args: _P.args, **kwargs: _P.kwargs) -> SideBySideError:
+        error = describe(node, *args, **kwargs)
+        _last.error = type(error)(
+            error.what,
+            cause=error.cause,
+            fix=error.fix,
+            source=error.source,
+            related=error.related,
+        )
+        return error
+
+    return cast("_Describe[_P]", make)
+
+
+def replaced_error(
+    error: BaseException | None, traceback: TracebackType | None
+) -> Exception | None:
+    """Return the error in whose place `error` was raised on the same line, or None."""
+    last, _last.error = _last.error, None
+    if last is None or last.source is None or not isinstance(error, (TypeError, ValueError)):
+        return None
+    if isinstance(error, SideBySideError):
+        return None
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None or traceback.tb_lineno != last.source.line:
+        return None
+    return last if traceback.tb_frame.f_code.co_filename == last.source.filename else None
+
+
+def endless_recursion(traceback: TracebackType | None) -> SideBySideError:
+    """Return the error of a function that called itself until Python gave up, while traced."""
+    frames: list[tuple[CodeType, int]] = []
+    while traceback is not None:
+        if is_users(traceback.tb_frame.f_code):
+            frames.append((traceback.tb_frame.f_code, traceback.tb_lasti))
+        traceback = traceback.tb_next
+    calls = Counter(code for code, _ in frames)
+    code, times = calls.most_common(1)[0] if calls else (None, 0)
+    place = next((each for each in reversed(frames) if each[0] is code), None)
+    name = "a function" if code is None else code.co_qualname
+    return NodeBudgetError(
+        f"{name} called itself {times:,} times while it was traced, without an end",
+        cause="every call declares its nodes, both branches of a cond included: only what is known "
+        "while tracing can end a recursion, never a value of the graph",
+        fix="let a static argument, such as a depth, end it; declare a loop with while_loop or "
+        "scan; or run the recursion in dyngraph",
+        source=None if place is None else source_of(place),
+    )
+
+
+def asked_by_networkx() -> bool:
+    """Tell whether networkx called the operator that calls this."""
+    frame = sys._getframe(2)
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "networkx"
+
+
+def depends_on(node: Node) -> list[Node]:
+    """Return the placeholders and variables that `node` is computed from, as declared."""
+    seen = {node}
+    stack = [node]
+    found: list[Node] = []
+    while stack:
+        each = stack.pop()
+        if each.op is PLACEHOLDER or each.op is VARIABLE:
+            found.append(each)
+        for operand in each.operands:
+            if operand not in seen:
+                seen.add(operand)
+                stack.append(operand)
+    return sorted(found, key=lambda each: each.sequence)
+
+
+def _origin(node: Node) -> str:
+    """Say what the value of `node` waits for."""
+    roots = depends_on(node)
+    if not roots:
+        return "it is computed when the graph runs"
+    shown = ", ".join(f"{each.op.name} {each.name!r}" for each in roots[:3])
+    more = f" and {len(roots) - 3} more" if len(roots) > 3 else ""
+    return f"it depends on {shown}{more}, known only when the graph runs"
+
+
+def _related(node: Node, frame: FrameType | None) -> tuple[tuple[str, Source | None], ...]:
+    """Return the declaring lines that the error's own line does not show already."""
+    shown = {(frame.f_code.co_filename, frame.f_lineno)} if frame is not None else set()
+    lines: list[tuple[str, Source | None]] = []
+    for each in (node, *depends_on(node)[:3]):
+        source = each.source
+        if source is not None and (source.filename, source.line) not in shown:
+            shown.add((source.filename, source.line))
+            lines.append((f"{each.name} declared", source))
+    return tuple(lines)
+
+
+def _asking() -> tuple[FrameType | None, Expression | None]:
+    frame = user_frame(4)
+    return frame, expression_at(frame) if frame is not None else None
+
+
+@_remembered
+def no_truth(node: Node) -> SideBySideError:
+    """Return the error of ``bool(node)``, hidden or not."""
+    frame, asked = _asking()
+    if asked is None:
+        what = f"the truth value of {node!r} was asked"
+        construct, rewrite = "", ""
+    else:
+        construct, rewrite = asked.construct, asked.rewrite
+        by = f" by `{construct}`" if construct else ""
+        what = f"the truth value of `{asked.text}`, a {node.type}, was asked{by}"
+    return SymbolicBoolError(
+        what,
+        cause="the graph is being declared: " + _origin(node),
+        fix=_truth_fix(construct, rewrite, asked.text if asked else ""),
+        related=_related(node, frame),
+    )
+
+
+def _truth_fix(construct: str, rewrite: str, text: str) -> str:
+    dynamic = (
+        "make the condition a static Python argument (static_argnums of sg.function), or run the "
+        "program in dyngraph"
+    )
+    if construct == "or":
+        return f"write {rewrite}, or `x if x is not None else default` for a default"
+    if rewrite:
+        return f"write {rewrite}; or {dynamic}"
+    if construct == "while":
+        return (
+            f"declare the loop: while_loop(lambda x: {text}, body, x); or run the program in "
+            f"dyngraph; with a known bound, `for _ in range(bound)` and where({text}, new, old)"
+        )
+    if construct == "assert":
+        return (
+            f"write sg.assert_({text}, message), which checks in each run; Python's assert can "
+            "check what is known here, such as shapes and dtypes"
+        )
+    name = construct.removesuffix("()").rpartition(".")[2]
+    if construct.endswith("()") and name not in TESTING:
+        return f"call staticgraph's own function in place of {construct}; or {dynamic}"
+    test = text or "condition"
+    return (
+        f"select elements with where({test}, a, b), or a branch with cond({test}, f, g); "
+        f"or {dynamic}"
+    )
+
+
+@_remembered
+def no_number(node: Node, kind: str) -> SideBySideError:
+    """Return the error of ``int(node)``, ``float(node)`` and of its use as an index."""
+    frame, asked = _asking()
+    by = f" by `{asked.construct}`" if asked is not None and asked.construct else ""
+    wanted = {"int": "an int", "float": "a float", "complex": "a complex"}.get(kind, "an index")
+    what = f"{wanted} was asked of {node!r}{by}"
+    fix = (
+        "pass the number as a static Python argument (static_argnums of sg.function, or a plain "
+        "number for trace), or run the program in dyngraph"
+    )
+    if asked is not None and asked.construct.startswith("math."):
+        name = asked.construct.removeprefix("math.").removesuffix("()")
+        fix = f"write staticgraph.{name}({asked.text})"
+    elif asked is not None and asked.construct == "index":
+        fix = f"write take(..., {asked.text}) to index by a value of the graph; or {fix}"
+    elif kind in ("int", "float") and asked is not None and asked.construct == f"{kind}()":
+        dtype = "int64" if kind == "int" else "float32"
+        fix = f'write {asked.text}.astype("{dtype}") to keep it in the graph; or {fix}'
+    return SymbolicValueError(
+        what,
+        cause="the graph is being declared: " + _origin(node),
+        fix=fix,
+        related=_related(node, frame),
+    )
+
+
+def no_value(node: Node, request: str) -> SideBySideError:
+    """Return the error of asking for the elements, as ``item()`` does."""
+    frame, _ = _asking()
+    return SymbolicValueError(
+        f"{request} of {node!r}",
+        cause="the graph is being declared: " + _origin(node),
+        fix=_RUN,
+        related=_related(node, frame),
+    )
+
+
+@_remembered
+def no_array(node: Node) -> SideBySideError:
+    """Return the error of ``np.asarray(node)``."""
+    frame, asked = _asking()
+    by = f" by `{asked.construct}`" if asked is not None and asked.construct else ""
+    return SymbolicArrayError(
+        f"an ndarray was asked of {node!r}{by}",
+        cause="the graph is being declared: " + _origin(node),
+        fix="use the function of that name in staticgraph (stack and concat join nodes), or "
+        "fetch the value in a run",
+        related=_related(node, frame),
+    )
+
+
+def no_out(node: Node, function: str) -> SideBySideError:
+    """Return the error of writing a node into an ndarray."""
+    frame, _ = _asking()
+    return SymbolicArrayError(
+        f"{function} was to write {node!r} into an ndarray",
+        cause="the graph is being declared: " + _origin(node),
+        fix="write `a = a + x` in place of `a += x` where a is an ndarray; the result is a node",
+        related=_related(node, frame),
+    )
+
+
+@_remembered
+def no_length(node: Node) -> SideBySideError:
+    """Return the error of ``len(node)`` where there is none."""
+    frame, _ = _asking()
+    if node.type.shape:
+        return SymbolicValueError(
+            f"the length of {node!r} was asked",
+            cause="each run has its own length, and one graph is declared for all of them",
+            fix="go along the axis with scan or map; x.shape[0] is the symbolic length itself",
+            related=_related(node, frame),
+        )
+    return DTypeError(
+        f"the length of {node!r} was asked",
+        cause="a 0-d value has no axes, and the length of an axis is static: x.shape[0]",
+        fix="use .size, which is 1, or pass a number as a static Python argument",
+        related=_related(node, frame),
+    )
+
+
+@_remembered
+def no_index(node: Node) -> SideBySideError:
+    """Return the error of an index that is no single number, now or when the graph runs."""
+    frame, asked = _asking()
+    by = f", and was asked for one by `{asked.construct}`" if asked and asked.construct else ""
+    return DTypeError(
+        f"{node!r} is not an index{by}",
+        cause="an index is one integer",
+        fix="pass a plain int, or take(x, indices) for many indices at once",
+        related=_related(node, frame),
+    )
+
+
+@_remembered
+def no_membership(node: Node) -> SideBySideError:
+    """Return the error of ``value in node``."""
+    frame, asked = _asking()
+    rewrite = asked.rewrite if asked is not None and asked.rewrite else "sg.any(x == value)"
+    return SymbolicBoolError(
+        f"membership in {node!r} was asked by `in`",
+        cause="`in` gives a Python bool, and the graph is being declared: " + _origin(node),
+        fix=f"write {rewrite}, which is a bool of the graph",
+        related=_related(node, frame),
+    )
+
+
+def no_assignment(node: Node) -> SideBySideError:
+    """Return the error of ``node[i] = value``."""
+    frame, _ = _asking()
+    return InPlaceError(
+        f"elements of {node!r} were assigned to",
+        cause="a node is one value of the graph, computed once a run; it cannot change",
+        fix="make a new value: x = set_item(x, key, value), x = where(mask, value, x), or "
+        "x = scatter_add(x, indices, update)",
+        related=_related(node, frame),
+    )
+
+
+def no_backward(node: Node) -> SideBySideError:
+    """Return the error of ``node.backward()``."""
+    frame, _ = _asking()
+    return GraphError(
+        f"backward() of {node!r}",
+        cause="a static graph declares gradients as further nodes, before anything runs",
+        fix="write dx, dw = sg.gradients(y, [x, w]), or sg.value_and_grad of a function",
+        related=_related(node, frame),
+    )
+
+
+_ATTRIBUTES = {
+    "grad": "write dx, = sg.gradients(y, [x])",
+    "grad_fn": "its op is .op, its operands are .operands",
+    "requires_grad": "every floating-point node has gradients: sg.gradients(y, [x])",
+    "requires_grad_": "every floating-point node has gradients: sg.gradients(y, [x])",
+    "retain_grad": "gradients of any node: sg.gradients(y, [node])",
+    "is_leaf": "a source of the graph has no .operands",
+    "data": "fetch the value in a run",
+}
+
+
+def no_attribute(node: Node, name: str) -> AttributeError:
+    """Return the error of an attribute that a node does not have."""
+    message = f"Node has no attribute {name!r}"
+    if name in _ATTRIBUTES:
+        message += f": {_ATTRIBUTES[name]}"
+    return AttributeError(message, name=name, obj=node)

@@ -1,0 +1,1 @@
+"""The lowered program: what passes rewrite, the plan measures and backends run."""

@@ -1,0 +1,146 @@
+"""The lowered program: an ordered list of typed instructions in single assignment.
+
+A `Program` is what passes rewrite, the plan measures and backends run. It is never changed in
+place: a pass builds a new one, or returns the one it got to say that it found nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from oplibrary.core.op import Op
+from oplibrary.core.types import Array, TensorType
+from oplibrary.messages.source import Source
+
+
+class Variable:
+    """State that is kept between runs: the array behind a variable node.
+
+    Attributes
+    ----------
+    name : str
+    value : numpy.ndarray
+        The current value. A run reads it when it starts and replaces it when it ends; the array
+        itself is never written to.
+    """
+
+    __slots__ = ("name", "value")
+
+    def __init__(self, name: str, value: Array) -> None:
+        self.name = name
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"Variable({self.name!r})"
+
+
+@dataclass(slots=True, eq=False)
+class Value:
+    """One value of a program: an input, a constant, a variable's content or a result."""
+
+    type: TensorType
+    name: str = ""
+
+    def __repr__(self) -> str:
+        return f"{self.name or 'value'}:{self.type}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instruction:
+    """One application of an op.
+
+    Attributes
+    ----------
+    op : Op
+    inputs : tuple of Value
+    output : Value
+    attrs : mapping
+    sources : tuple of Source
+        The user's lines it came from; several after common subexpressions.
+    group : int
+        Neighbours with one number other than 0 may run as one loop over their elements; all of
+        them are elementwise and have one shape.
+    """
+
+    op: Op
+    inputs: tuple[Value, ...]
+    output: Value
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+    group: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """An ordered list of instructions with what it reads and what it gives.
+
+    Attributes
+    ----------
+    inputs : tuple of Value
+        What a call passes, in order.
+    constants : mapping of Value to numpy.ndarray
+    variables : mapping of Value to Variable
+        Read when a run starts.
+    instructions : tuple of Instruction
+        In an order in which every operand is defined before it is used.
+    outputs : tuple of Value
+        May repeat, and may be inputs, constants or variables.
+    updates : tuple of (Variable, Value)
+        What each assigned variable holds after the run.
+    owned : frozenset of Value
+        Inputs whose arrays a run may overwrite: the caller does not read them again.
+    """
+
+    inputs: tuple[Value, ...]
+    constants: Mapping[Value, Array]
+    variables: Mapping[Value, Variable]
+    instructions: tuple[Instruction, ...]
+    outputs: tuple[Value, ...]
+    updates: tuple[tuple[Variable, Value], ...] = ()
+    owned: frozenset[Value] = frozenset()
+
+    @property
+    def results(self) -> tuple[Value, ...]:
+        """Every value that must exist when the run ends: the outputs, then the updates."""
+        return self.outputs + tuple(value for _, value in self.updates)
+
+    def with_instructions(
+        self,
+        instructions: Iterable[Instruction],
+        replaced: Mapping[Value, Value] | None = None,
+        constants: Mapping[Value, Array] | None = None,
+    ) -> Program:
+        """Return the program with other instructions.
+
+        Parameters
+        ----------
+        instructions : iterable of Instruction
+            With their operands already replaced.
+        replaced : mapping of Value to Value, optional
+            What outputs and updates are to read instead.
+        constants : mapping, optional
+            The new constants; defaults to the old ones.
+        """
+        swap = replaced or {}
+        return replace(
+            self,
+            instructions=tuple(instructions),
+            constants=self.constants if constants is None else constants,
+            outputs=tuple(swap.get(v, v) for v in self.outputs),
+            updates=tuple((variable, swap.get(v, v)) for variable, v in self.updates),
+        )
+
+    def users(self) -> dict[Value, list[Instruction]]:
+        """Return for each value the instructions that read it, in order, once each."""
+        users: dict[Value, list[Instruction]] = {}
+        for instruction in self.instructions:
+            for value in dict.fromkeys(instruction.inputs):
+                users.setdefault(value, []).append(instruction)
+        return users
+
+    def __str__(self) -> str:
+        from staticgraph.show.printing import format_program
+
+        return format_program(self)

@@ -1,0 +1,1 @@
+"""Graphs and programs as text, drawings and exchange formats."""

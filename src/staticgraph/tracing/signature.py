@@ -1,0 +1,184 @@
+"""The signature of a call: what each argument is, and a quick test whether a call has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.tree import LEAF, Structure
+from oplibrary.core.types import Array, TensorType
+from staticgraph.backends.source import SourceWriter
+from staticgraph.compiler.feeds import fits
+from staticgraph.program.lengths import named_type
+from staticgraph.program.polynomial import is_symbolic
+from staticgraph.tracing.trace import spec_type
+
+_WEAK: dict[type, np.dtype[Any]] = {
+    bool: np.dtype(np.bool_),
+    int: np.dtype(np.int64),
+    float: np.dtype(np.float64),
+    complex: np.dtype(np.complex128),
+}
+"""The dtype in which a Python number reaches the graph; there it acts as a Python number."""
+
+
+class Static:
+    """An argument that is part of the signature, as one leaf whatever it holds."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _is_like(type: TensorType | None, spec: TensorType) -> bool:
+    return type is not None and type.dtype == spec.dtype and fits(type.shape, spec.shape)
+
+
+class Slot:
+    """What one leaf of the arguments is: an array, a Python number, or static.
+
+    Parameters
+    ----------
+    leaf : object
+    spec : TensorType, optional
+        With symbolic dimensions; what an array is that fits it.
+
+    Attributes
+    ----------
+    type : TensorType or None
+        Of the input; None for a static leaf.
+    weak : type or None
+        The Python type of a number.
+    value : object
+        Of a static leaf.
+    """
+
+    __slots__ = ("type", "value", "weak")
+
+    def __init__(self, leaf: Any, spec: TensorType | None = None) -> None:
+        kind = type(leaf)
+        self.weak = kind if kind in _WEAK else None
+        self.type = TensorType((), _WEAK[kind]) if self.weak else None
+        self.value = None
+        if kind is Static:
+            self.value = leaf.value
+        elif not self.weak:
+            self.type = spec_type(leaf)
+            self.value = leaf if self.type is None else None
+        if spec is not None and not self.weak and _is_like(self.type, spec):
+            self.type = spec
+
+    @property
+    def key(self) -> Any:
+        """What tells this slot from others; it can be hashed if a static value can."""
+        return self.weak or self.type or (Static, type(self.value), self.value)
+
+    @property
+    def hashable(self) -> bool:
+        """Whether the key can be hashed."""
+        try:
+            hash(self.key)
+        except TypeError:
+            return False
+        return True
+
+    def describe(self, name: str) -> str:
+        """Return the slot as the report shows it."""
+        if self.type is None:
+            return f"{name}={self.value!r} (static)"
+        return f"{name}: {self.weak.__name__ if self.weak else named_type(self.type)}"
+
+
+Match = Callable[[tuple[Any, ...], Mapping[str, Any]], tuple[Array, ...] | None]
+
+
+def matcher(
+    structure: Structure, slots: Sequence[Slot], dtypes: Sequence[np.dtype[Any] | None]
+) -> Match:
+    """Return a test for calls of one signature, as quick as one written by hand.
+
+    Parameters
+    ----------
+    structure : structure
+        Of ``(args, kwargs)``.
+    slots : sequence of Slot
+        For each leaf.
+    dtypes : sequence of dtype or None
+        What a Python number is converted to; None for a static leaf.
+
+    Returns
+    -------
+    callable
+        ``match(args, kwargs)`` returns the arrays to pass on, or None if the call is of another
+        signature, or cannot be told quickly to be of this one.
+    """
+    writer = SourceWriter("match")
+    for name in ("match", "args", "kwargs"):
+        writer.new_name(name)
+    for name, thing in {"ndarray": np.ndarray, "asarray": np.asarray}.items():
+        writer.bind(thing, name)
+    _, _, (args, kwargs) = structure
+    leaves = iter(zip(slots, dtypes, strict=True))
+    passed: list[str] = []
+    with writer.block("def match(args, kwargs):"), writer.block("try:"):
+        _match_children(writer, "args", args, leaves, passed)
+        _match_children(writer, "kwargs", kwargs, leaves, passed)
+        writer.line(f"return ({', '.join(passed)}{',' if passed else ''})")
+    writer.line("    except KeyError:")  # a dict of as many keys, but not of these
+    writer.line("        return None")
+    match: Match = writer.define("match")
+    return match
+
+
+def _match(
+    writer: SourceWriter, name: str, structure: Structure, leaves: Any, passed: list[str]
+) -> None:
+    """Write the test that the value called `name` has that structure and these leaves."""
+    if structure is LEAF:
+        slot, dtype = next(leaves)
+        passed += _match_leaf(writer, name, slot, dtype)
+    elif structure is None:
+        _refuse_if(writer, f"{name} is not None")
+    else:
+        _refuse_if(writer, f"type({name}) is not {writer.bind(structure[0], 'kind')}")
+        _match_children(writer, name, structure, leaves, passed)
+
+
+def _match_children(
+    writer: SourceWriter, name: str, structure: Structure, leaves: Any, passed: list[str]
+) -> None:
+    kind, keys, children = structure
+    _refuse_if(writer, f"len({name}) != {len(children)}")
+    by_key = keys is not None and not issubclass(kind, tuple)
+    for position, child in enumerate(children):
+        key = writer.literal(keys[position]) if by_key else repr(position)
+        inner = writer.new_name("x")
+        writer.line(f"{inner} = {name}[{key}]")
+        _match(writer, inner, child, leaves, passed)
+
+
+def _match_leaf(
+    writer: SourceWriter, name: str, slot: Slot, dtype: np.dtype[Any] | None
+) -> list[str]:
+    if slot.type is None or dtype is None:
+        _refuse_if(writer, f"{name} is not {writer.bind(slot.value, 'static')}")
+        return []
+    if slot.weak is not None:
+        _refuse_if(writer, f"type({name}) is not {writer.bind(slot.weak, 'kind')}")
+        return [f"asarray({name}, {writer.dtype(dtype)})"]
+    shape = writer.bind(slot.type.shape, "shape")
+    differs = f"{name}.shape != {shape}"
+    if is_symbolic(slot.type.shape):
+        differs = f"not {writer.bind(fits, 'fits')}({name}.shape, {shape})"
+    _refuse_if(
+        writer,
+        f"type({name}) is not ndarray or {name}.dtype is not {writer.dtype(dtype)} or {differs}",
+    )
+    return [name]
+
+
+def _refuse_if(writer: SourceWriter, test: str) -> None:
+    writer.line(f"if {test}: return None")
