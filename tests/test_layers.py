@@ -1,7 +1,7 @@
 """The rooms of the library, from the lowest to the highest, and what an import may load.
 
-A file imports only files of its own room and of rooms above in the list; no two files import each other,
-however long the way around. Imports inside functions and under ``TYPE_CHECKING`` count like all others.
+A file imports only files of its own room and of rooms above it in the list; no two import each
+other, however long the way around. Imports inside functions and under ``TYPE_CHECKING`` count, too.
 """
 
 import ast
@@ -128,7 +128,7 @@ def room_of(module: str) -> str:
 
 
 LATE: dict[tuple[str, str], str] = {}
-"""Imports inside functions, importer and imported, which save start-up time; each with its reason."""
+"""Imports inside functions, importer and imported, that save start-up time, and why."""
 
 
 @pytest.mark.xfail(reason="the rooms are being rebuilt", strict=False)
