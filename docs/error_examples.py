@@ -393,3 +393,25 @@ def missing_package():
     from sidebyside.workloads.datasets import digits
 
     digits()
+
+
+# extensions ---------------------------------------------------------------------------------------
+
+
+@example("SBS-501")
+def entry_point():
+    import sys
+    import tempfile
+    from pathlib import Path
+
+    from oplibrary.core.entry_points import load_entry_points
+
+    installed = Path(tempfile.mkdtemp())
+    metadata = installed / "fast_graphs-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: fast-graphs\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[staticgraph.backends]\nfast = fast_graphs:fast\n")
+
+    sys.path.insert(0, str(installed))
+    load_entry_points("staticgraph.backends", object)
+    sys.path.remove(str(installed))

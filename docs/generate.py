@@ -39,6 +39,7 @@ FAMILIES = {
     2: "Dynamic graph",
     3: "Static graph",
     4: "Measurement",
+    5: "Extensions",
 }
 
 

@@ -411,6 +411,18 @@ class MissingPackageError(SideBySideError, ImportError):
     remedy = "install the extra named above"
 
 
+# 5xx: what other distributions add ----------------------------------------------------------------
+
+
+class BrokenEntryPointWarning(SideBySideWarning):
+    """An installed distribution enters something that cannot be used, which is skipped."""
+
+    id = "SBS-501"
+    title = "an entry point of an installed distribution is skipped"
+    explanation = "it cannot be loaded, is of another kind, or its name is taken"
+    remedy = "correct the distribution that is named, or uninstall it"
+
+
 def catalogue() -> list[type[Message]]:
     """Return the class of every error and warning, ordered by id."""
     found: list[type[Message]] = []
