@@ -334,12 +334,6 @@ def test_ids_are_unique_and_sorted_by_family():
     assert ids == sorted(set(ids))
 
 
-def test_each_row_of_users_pains_that_is_an_error_has_a_class():
-    rows = {row for each in catalogue() for row in each.pains}
-    # the others are no errors: measurement, laziness, gradients of loops, copies of results
-    assert rows | {9, 11, 12, 15, 16, 29, 30} == set(range(1, 31))
-
-
 def test_errors_are_also_what_a_program_would_expect():
     for each in catalogue():
         assert each.__bases__[0].__name__ in ("SideBySideError", "SideBySideWarning")

@@ -83,7 +83,6 @@ class AssertionFailedError(SideBySideError, AssertionError):
     title = "an assertion does not hold"
     explanation = "the condition is False"
     remedy = "look where the values shown come from; the condition was declared for this line"
-    pains = (6,)
 
 
 # 2xx: dynamic graph -------------------------------------------------------------------------------
@@ -99,7 +98,6 @@ class FreedGraphError(SideBySideError, RuntimeError):
         "sum the losses and call backward() once, or detach() the state carried between steps; "
         "backward(retain_graph=True) keeps the graph"
     )
-    pains = (22,)
 
 
 class InPlaceError(SideBySideError, RuntimeError):
@@ -109,7 +107,6 @@ class InPlaceError(SideBySideError, RuntimeError):
     title = "in-place change of a value that a gradient needs"
     explanation = "the gradient rule saved this value and would now compute with other numbers"
     remedy = "use the out-of-place form (x = x + 1), or clone() before the change"
-    pains = (23,)
 
 
 class NoGraphError(SideBySideError, RuntimeError):
@@ -121,7 +118,6 @@ class NoGraphError(SideBySideError, RuntimeError):
     remedy = (
         "create the parameters with requires_grad=True and keep the computation outside no_grad"
     )
-    pains = (24,)
 
 
 class NonScalarError(SideBySideError, RuntimeError):
@@ -131,7 +127,6 @@ class NonScalarError(SideBySideError, RuntimeError):
     title = "gradient of a value that is not a scalar"
     explanation = "a gradient without a cotangent is defined for one number only"
     remedy = "reduce it first, y.sum().backward(), or pass y.backward(gradient=v)"
-    pains = (26,)
 
 
 class NotDifferentiableError(SideBySideError, TypeError):
@@ -141,7 +136,6 @@ class NotDifferentiableError(SideBySideError, TypeError):
     title = "not differentiable"
     explanation = "only floating-point values have gradients"
     remedy = "cast to float32 or float64 before the computation"
-    pains = (26,)
 
 
 class UnusedInputError(SideBySideError, ValueError):
@@ -151,7 +145,6 @@ class UnusedInputError(SideBySideError, ValueError):
     title = "the output does not depend on this input"
     explanation = "no differentiable path leads from the input to the output"
     remedy = 'choose unused="zero" for zeros, "none" for None, or leave the input out'
-    pains = (20,)
 
 
 class AnomalyError(SideBySideError, RuntimeError):
@@ -161,7 +154,6 @@ class AnomalyError(SideBySideError, RuntimeError):
     title = "a gradient became NaN"
     explanation = "the gradient rule returned NaN"
     remedy = "keep the operand inside the function's domain, for example clip before log"
-    pains = (27,)
 
 
 class GradcheckError(SideBySideError, AssertionError):
@@ -180,7 +172,6 @@ class NonLeafGradWarning(SideBySideWarning):
     title = "the gradient of a tensor that is not a leaf"
     explanation = "backward() keeps gradients of leaves only, and this tensor was computed"
     remedy = "call retain_grad() before backward(), or read .grad of the leaf"
-    pains = (25,)
 
 
 class UnusedInputWarning(SideBySideWarning):
@@ -190,7 +181,6 @@ class UnusedInputWarning(SideBySideWarning):
     title = "zeros for an input that the output does not depend on"
     explanation = "no differentiable path leads from the input to the output"
     remedy = 'choose unused="zero" where that is meant, or leave the input out'
-    pains = (20,)
 
 
 # 3xx: static graph --------------------------------------------------------------------------------
@@ -203,7 +193,6 @@ class SymbolicBoolError(SideBySideError, TypeError):
     title = "a static value has no truth value"
     explanation = "the graph is being declared: the value is not known until it runs"
     remedy = "use where(condition, a, b), cond, while_loop, a static argument, or dyngraph"
-    pains = (1, 2)
 
 
 class SymbolicValueError(SideBySideError, TypeError):
@@ -213,7 +202,6 @@ class SymbolicValueError(SideBySideError, TypeError):
     title = "a static value is not a number yet"
     explanation = "the graph is being declared: the value is not known until it runs"
     remedy = "pass the number as a static Python argument, or run the program in dyngraph"
-    pains = (3,)
 
 
 class SymbolicArrayError(SideBySideError, TypeError):
@@ -223,7 +211,6 @@ class SymbolicArrayError(SideBySideError, TypeError):
     title = "a NumPy function met a static value"
     explanation = "NumPy needs the numbers, and the graph is only being declared"
     remedy = "use the function of the same name in staticgraph"
-    pains = (4,)
 
 
 class DataDependentShapeError(SideBySideError, TypeError):
@@ -233,7 +220,6 @@ class DataDependentShapeError(SideBySideError, TypeError):
     title = "the shape depends on the data"
     explanation = "a static graph fixes every shape before it runs"
     remedy = "use where(mask, x, 0) or padding to keep the shape, or dyngraph"
-    pains = (13,)
 
 
 class LeakedNodeError(SideBySideError, RuntimeError):
@@ -243,7 +229,6 @@ class LeakedNodeError(SideBySideError, RuntimeError):
     title = "a static value was used outside its graph"
     explanation = "a Node belongs to one graph and has no meaning in another"
     remedy = "return the value from the traced function, or declare it in the graph that uses it"
-    pains = (17,)
 
 
 class FeedError(SideBySideError, ValueError):
@@ -253,7 +238,6 @@ class FeedError(SideBySideError, ValueError):
     title = "wrong feeds"
     explanation = "every placeholder that a fetch needs must be fed, and nothing else"
     remedy = "feed each missing name, and leave unknown ones out"
-    pains = (18,)
 
 
 class FinalGraphError(SideBySideError, RuntimeError):
@@ -263,7 +247,6 @@ class FinalGraphError(SideBySideError, RuntimeError):
     title = "the graph is final"
     explanation = "an op declared after compiling makes the graph grow with every call"
     remedy = "declare every op before the loop that runs the graph"
-    pains = (19,)
 
 
 class CycleError(SideBySideError, ValueError):
@@ -291,7 +274,6 @@ class NodeBudgetError(SideBySideError, RuntimeError):
     title = "a loop was unrolled into too many nodes"
     explanation = "tracing runs a Python loop, so each round adds its nodes to the graph"
     remedy = "use scan or while_loop, or raise the budget with trace(..., max_nodes=...)"
-    pains = (10,)
 
 
 class PassError(SideBySideError, RuntimeError):
@@ -301,7 +283,6 @@ class PassError(SideBySideError, RuntimeError):
     title = "a compiler pass broke the program"
     explanation = "this is a defect of the compiler, not of your program"
     remedy = "switch the pass off with passes=without(name), and report it"
-    pains = (28,)
 
 
 class BackendError(SideBySideError, RuntimeError):
@@ -320,7 +301,6 @@ class RunError(SideBySideError, RuntimeError):
     title = "an instruction failed"
     explanation = "the kernel refused its operands at run time"
     remedy = "see the declared line above"
-    pains = (21,)
 
 
 class BakedValueWarning(SideBySideWarning):
@@ -330,7 +310,6 @@ class BakedValueWarning(SideBySideWarning):
     title = "a value is baked into the graph"
     explanation = "tracing reads a value from outside once, and later calls do not read it again"
     remedy = "pass the value as an argument"
-    pains = (5,)
 
 
 class BranchTypeError(SideBySideError, TypeError):
@@ -340,7 +319,6 @@ class BranchTypeError(SideBySideError, TypeError):
     title = "branches or carries of different types"
     explanation = "whichever side runs, what follows was compiled for one type"
     remedy = "give both sides the same structure, shapes and dtypes"
-    pains = (14,)
 
 
 class LoopBoundError(SideBySideError, RuntimeError):
@@ -359,7 +337,6 @@ class RetraceWarning(SideBySideWarning):
     title = "a function is traced again and again"
     explanation = "each new signature, and each changed value from outside, is traced and compiled"
     remedy = "pad to a few fixed shapes, and pass what changes as an argument"
-    pains = (7, 8)
 
 
 class ProgramFileError(SideBySideError, ValueError):
@@ -399,7 +376,6 @@ class DisagreementError(SideBySideError, AssertionError):
     title = "the modes disagree"
     explanation = "a timing of two programs that compute different things says nothing"
     remedy = "see which output differs; no timing is shown for this pair"
-    pains = (28,)
 
 
 class MissingPackageError(SideBySideError, ImportError):

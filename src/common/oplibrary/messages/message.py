@@ -38,7 +38,6 @@ class Message(Exception):
     title: ClassVar[str] = "error"
     explanation: ClassVar[str] = ""
     remedy: ClassVar[str] = ""
-    pains: ClassVar[tuple[int, ...]] = ()
 
     def __init__(
         self,
