@@ -48,7 +48,7 @@ from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.bottleneck import Regime
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
 from sidebyside.results import verdict
-from sidebyside.results.comparison import Cell, Row
+from sidebyside.results.comparison import Row, TimedCell
 
 ONES = np.ones(3, "float32")
 BACKENDS = ("interpret", "numpy")
@@ -742,7 +742,7 @@ def estimate(value, count=40):
 
 
 def cell(mode, seconds, ratio=None, count=40):
-    return Cell(
+    return TimedCell(
         mode,
         steady=estimate(seconds, count),
         start=estimate(seconds * 20),
@@ -829,7 +829,7 @@ def test_wrong_benchmark_of_a_first_call_or_a_single_shot(measured):
     static = cell("static", 15e-6, 1.5, count=1)
     row = Row("mine", "", "4", (cell("dynamic", 10e-6), static), "dynamic", REGIME)
     assert "in 1 samples, too few for a verdict" in verdict.cell_verdict(row, static)
-    assert static.outcome == "too few samples"
+    assert static.speed == "too few samples"
 
 
 # all of them --------------------------------------------------------------------------------------

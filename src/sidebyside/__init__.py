@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from oplibrary.messages.source import enter_package
 from sidebyside.modes import MODES, find_mode
-from sidebyside.results.comparison import Cell, Comparison, Row
+from sidebyside.results.cell import Cell
+from sidebyside.results.comparison import Comparison, Row
 from sidebyside.studies.compare import compare
 from sidebyside.studies.table import Table, measure_table
 from sidebyside.studies.training import compare_training, train

@@ -18,7 +18,7 @@ from oplibrary.messages.errors import (
 from sidebyside import modes
 from sidebyside.measuring.statistics import Estimate
 from sidebyside.modes import find_mode
-from sidebyside.results.comparison import Cell, Row
+from sidebyside.results.comparison import Row, TimedCell
 
 QUICK = 0.02
 
@@ -189,19 +189,19 @@ def test_a_mode_named_twice_is_compared_with_itself():
     for seed in range(3):
         row = sbs.compare([make()], ("dynamic", "dynamic"), budget=0.05, seed=seed).rows[0]
         assert [cell.mode for cell in row.cells] == ["dynamic", "dynamic #2"]
-        outcomes.append(row.cells[1].outcome)
+        outcomes.append(row.cells[1].speed)
     assert "no difference" in outcomes
 
 
 def test_outcome_needs_samples_and_a_difference():
     def outcome(low, value, high, confidence=0.99):
-        return Cell("static", ratio=Estimate(value, low, high, confidence, 9)).outcome
+        return TimedCell("static", ratio=Estimate(value, low, high, confidence, 9)).speed
 
     assert outcome(0.5, 0.6, 0.7) == "faster"
     assert outcome(1.1, 1.2, 1.3) == "slower"
     assert outcome(0.9, 0.95, 1.01) == "no difference"
     assert outcome(0.5, 0.6, 0.7, confidence=0.9) == "too few samples"
-    assert Cell("dynamic").outcome == ""
+    assert TimedCell("dynamic").speed == ""
 
 
 # options ------------------------------------------------------------------------------------------
@@ -321,6 +321,6 @@ def test_results_can_be_written(pair, tmp_path):
 
 
 def test_a_row_finds_its_cells():
-    row = Row("w", "", "", (Cell("dynamic"), Cell("static")))
+    row = Row("w", "", "", (TimedCell("dynamic"), TimedCell("static")))
     assert row.cell("static") is row.cells[1]
     assert row.cell("torch") is None

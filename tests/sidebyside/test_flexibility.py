@@ -12,9 +12,10 @@ from oplibrary.messages.errors import ArgumentError, WorkloadError
 from sidebyside.cli import main
 from sidebyside.measuring.statistics import Estimate
 from sidebyside.report.flexibility import _did, _legend, cell_text, conclusion
+from sidebyside.results.matrix import ExampleCell, ExampleRow, Matrix
 from sidebyside.studies.flexibility import measure_flexibility
 from sidebyside.studies.flexibility.columns import PEERS, choose_peers
-from sidebyside.studies.flexibility.matrix import Cell, Matrix, Row, first_difference
+from sidebyside.studies.flexibility.matrix import first_difference
 from sidebyside.studies.flexibility.processes import run_tasks
 from sidebyside.studies.flexibility.program import (
     code_lines,
@@ -133,16 +134,16 @@ def test_a_program_that_every_mode_runs(fakes):
     assert [cell.outcome for cell in row.cells] == ["ran", "ran", "not tried"]
     static = row.cell("static")
     assert static.builds == 1
-    assert static.seconds.value > 0
+    assert static.steady.value > 0
     assert static.ratio.value > 0
-    assert static.first_seconds > static.seconds.value
+    assert static.first_seconds > static.steady.value
 
 
 def test_a_value_frozen_at_trace_time_is_found_out(fakes):
     cell = fakes.row("frozen").cell("static")
     assert cell.outcome == "wrong"
     assert cell.reason == "call 2 is 2 in place of 4"
-    assert cell.seconds is None
+    assert cell.steady is None
     assert any("calls.append() runs" in note for note in cell.notes)
 
 
@@ -222,20 +223,20 @@ def test_what_was_not_compiled_whole_says_so():
     """Breaks in the middle are counted; what only Python ran is not called compiled."""
     time = Estimate(1e-4, 1e-4, 1e-4, 0.99, 9)
     reason = "Data-dependent branching\n  Explanation: a long one"
-    pieces = Cell(
-        "torch.compile", "ran", seconds=time, builds=2, breaks=((reason, 3), ("print", 1))
-    )
+    pieces = ExampleCell("torch.compile", steady=time, builds=2, breaks=((reason, 3), ("print", 1)))
     eager = replace(pieces, builds=0)
     assert cell_text(pieces) == "100 µs /4"
     assert cell_text(eager) == "100 µs eager"
     assert pieces.reason == "ran, broken into 2 graphs: Data-dependent branching (3x); print (1x)"
     assert eager.reason.startswith("ran, nothing was compiled: Data-dependent branching (3x)")
-    dynamic = Cell("dyngraph", "ran", seconds=time)
-    rows = [Row(name, "", (dynamic, cell)) for name, cell in (("a", pieces), ("b", eager))]
+    dynamic = ExampleCell("dyngraph", steady=time)
+    rows = [ExampleRow(name, "", (dynamic, cell)) for name, cell in (("a", pieces), ("b", eager))]
     matrix = Matrix(("dyngraph", "torch.compile"), tuple(rows))
     assert "runs 2 (1 in pieces, 1 uncompiled)" in _did(matrix, "torch.compile")
     assert "left for Python in the middle" in _legend(matrix, 100)
-    assert "left for Python" not in _legend(Matrix(("dyngraph",), (Row("a", "", (dynamic,)),)), 100)
+    assert "left for Python" not in _legend(
+        Matrix(("dyngraph",), (ExampleRow("a", "", (dynamic,)),)), 100
+    )
 
 
 def test_each_program_has_a_process_of_its_own(tmp_path):
@@ -293,7 +294,7 @@ def test_peers_run_in_processes_of_their_own(tmp_path):
     ran = matrix.row("plain").cell("jax.jit")
     assert (ran.outcome, ran.builds) == ("ran", 1)
     assert ran.ratio is None
-    assert ran.seconds.value > 0
+    assert ran.steady.value > 0
 
 
 def test_torch_compile_may_leave_its_graph_and_says_so():

@@ -22,7 +22,8 @@ from sidebyside.report.data import COLUMNS, comparison_csv, comparison_json
 from sidebyside.report.html import comparison_html
 from sidebyside.report.writing import check_writable, write_whole
 from sidebyside.results import verdict
-from sidebyside.results.comparison import Cell, Comparison, Failure, PassGain, Row
+from sidebyside.results.cell import Failure
+from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
 
 
 def about(value, spread=0.02, count=40):
@@ -44,7 +45,7 @@ def timed(mode, seconds, ratio=None, **options):
         fields.setdefault("difference", Difference(0.0, 0.0))
         fields.setdefault("break_even", BreakEven(57, 50, 64, True))
         fields["ratio"] = ratio
-    return Cell(mode, **fields)
+    return TimedCell(mode, **fields)
 
 
 REGIME = Regime("overhead-bound", "an operation takes 1.2x the time of one on a single number")
@@ -82,7 +83,7 @@ def test_text_has_each_mode_with_its_interval_and_the_verdict():
 def test_lines_of_a_box_are_of_one_length_and_fit():
     wide = row_of(timed("dynamic", 12e-6), timed("static:interpret", 3.3e-6, about(0.275)))
     failed = row_of(
-        timed("dynamic", 12e-6), Cell("jax.jit", Failure("TypeError", "a long reason " * 30))
+        timed("dynamic", 12e-6), TimedCell("jax.jit", Failure("TypeError", "a long reason " * 30))
     )
     for row in (PAIR, wide, failed):
         lines = str(compared(row).table(100)).splitlines()
@@ -92,7 +93,9 @@ def test_lines_of_a_box_are_of_one_length_and_fit():
 
 
 def test_a_failure_stands_in_place_of_a_time():
-    refused = Cell("static", Failure("SymbolicBoolError", "[SBS-301] no truth value\n  at f.py:3"))
+    refused = TimedCell(
+        "static", Failure("SymbolicBoolError", "[SBS-301] no truth value\n  at f.py:3")
+    )
     text = str(compared(row_of(timed("dynamic", 12e-6), refused)).table())
     assert "static: [SBS-301] no truth value" in text
     assert "at f.py:3" in text
@@ -101,7 +104,7 @@ def test_a_failure_stands_in_place_of_a_time():
 
 def test_a_disagreement_shows_no_time_at_all():
     failure = Failure("DisagreementError", "[SBS-403] static and dynamic disagree: result 0")
-    row = Row("seed", "", "", (Cell("dynamic"), Cell("static", failure)))
+    row = Row("seed", "", "", (TimedCell("dynamic"), TimedCell("static", failure)))
     text = str(compared(row).table())
     assert "static and dynamic disagree: result 0" in text
     assert "static computes something else, so no time is shown" in text
@@ -158,7 +161,7 @@ def test_a_late_break_even_is_build_bound():
 
 def test_the_three_rows_follow_the_numbers():
     pairs = [(PAIR, *PAIR.cells)]
-    refused = Row("loop", "", "", (timed("dynamic", 1e-4), Cell("static", Failure("E", "no"))))
+    refused = Row("loop", "", "", (timed("dynamic", 1e-4), TimedCell("static", Failure("E", "no"))))
     assert verdict.building_verdict(pairs).startswith("Confirmed: static builds for 54.0 µs")
     text = verdict.efficiency_verdict(pairs, [refused])
     assert text.startswith("Confirmed: static is faster in 1 of 1")
@@ -250,7 +253,7 @@ def test_json_is_strict_and_whole():
 
 
 def test_csv_has_a_line_a_mode():
-    refused = Cell("static", Failure("E", 'a "quoted", reason\nand more'))
+    refused = TimedCell("static", Failure("E", 'a "quoted", reason\nand more'))
     text = comparison_csv(compared(PAIR, row_of(timed("dynamic", 1e-3), refused, regime=None)))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert tuple(rows[0]) == COLUMNS
@@ -322,7 +325,9 @@ def test_a_comparison_fits_the_terminal(width):
 
 def test_the_same_failure_of_several_modes_is_shown_once():
     failure = Failure("SymbolicBoolError", "[SBS-301] asked by `while`")
-    row = row_of(timed("dynamic", 1e-6), Cell("static", failure), Cell("static:native", failure))
+    row = row_of(
+        timed("dynamic", 1e-6), TimedCell("static", failure), TimedCell("static:native", failure)
+    )
     text = str(compared(row).table())
     assert text.count("asked by `while`") == 1
     assert "static, static:native: [SBS-301]" in text
@@ -346,7 +351,7 @@ def test_few_bytes_an_operation_are_overhead_however_slow_the_machine():
 
 def test_html_has_what_the_text_has_and_hides_no_markup():
     failure = Failure("TypeError", "no <b> here & there")
-    html = comparison_html(compared(row_of(*PAIR.cells, Cell("torch", failure))))
+    html = comparison_html(compared(row_of(*PAIR.cells, TimedCell("torch", failure))))
     for shown in ("12.0 µs", "4.00x", "57", "no &lt;b&gt; here &amp; there", "overhead-bound"):
         assert shown in html
     assert "<b>" not in html

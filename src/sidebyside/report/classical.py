@@ -11,13 +11,14 @@ from sidebyside.report import units
 from sidebyside.report.box import Line, Span, draw_table, without_lost_marks
 from sidebyside.report.terminal import environment_text
 from sidebyside.results import verdict
-from sidebyside.results.comparison import Cell, Comparison, Failure, Row
+from sidebyside.results.cell import Failure
+from sidebyside.results.comparison import Comparison, Row, TimedCell
 from sidebyside.studies.training import TrainingComparison
 
 if TYPE_CHECKING:
     from sidebyside.studies.table import Table
 
-Pair = tuple[Row, Cell, Cell]
+Pair = tuple[Row, TimedCell, TimedCell]
 
 CLAIMS = (
     ("builds the graph while it computes", "builds first, executes afterwards"),
@@ -126,7 +127,7 @@ def _efficiency(example: Pair | None, refused: list[Row]) -> tuple[str, str]:
         if cell is not None and cell.steady is not None:
             left.append(f"{row.label}: runs, {units.seconds_with_interval(cell.steady)} a call")
         if failure is not None:
-            right.append(f"{row.label}: refused, {failure.id}, see below")
+            right.append(f"{row.label}: refused, {failure.id or failure.kind}, see below")
     return "\n".join(left) or units.NOTHING, "\n".join(right) or units.NOTHING
 
 
@@ -166,7 +167,7 @@ def rows_text(pairs: list[Pair], width: int = 100) -> str:
         "Speed-up and peak memory: static against dynamic. Pays after: the call from which on the "
         "build has paid for itself."
     ]
-    if any(static.outcome not in ("faster", "slower") for *_, static in pairs):
+    if any(static.speed not in ("faster", "slower") for *_, static in pairs):
         notes.append("~ noise could explain this difference.")
     same = all(static.difference is not None and static.difference.ulp == 0 for *_, static in pairs)
     if pairs and same:
@@ -203,7 +204,7 @@ def _line(entries: Sequence[str], widths: Sequence[int], chosen: Sequence[int]) 
     return "  ".join(cells)
 
 
-def _entries(row: Row, dynamic: Cell, static: Cell) -> list[str]:
+def _entries(row: Row, dynamic: TimedCell, static: TimedCell) -> list[str]:
     assert dynamic.steady is not None
     assert static.steady is not None
     assert static.built is not None
@@ -237,7 +238,8 @@ def native_text(rows: list[Row], width: int = 100) -> str:
         if cell is None or row.cell("static") is None or _refusal(row) is not None:
             continue
         if cell.failure is not None:
-            lines.append(f"{row.label:<17}  {cell.failure.id}: {cell.failure.kind}")
+            kind = cell.failure.kind
+            lines.append(f"{row.label:<17}  {cell.failure.id or kind}: {kind}")
             continue
         assert cell.steady is not None
         assert cell.built is not None
@@ -271,8 +273,8 @@ def native_text(rows: list[Row], width: int = 100) -> str:
     return "\n".join(lines)
 
 
-def _gain(cell: Cell, speedup: Estimate) -> str:
-    sure = cell.outcome in ("faster", "slower")
+def _gain(cell: TimedCell, speedup: Estimate) -> str:
+    sure = cell.speed in ("faster", "slower")
     return ("" if sure else "~") + units.times_with_interval(speedup)
 
 
@@ -337,8 +339,8 @@ def _closing(table: Table, width: int) -> str:
     assert cell.ratio is not None
     found = (
         "no difference, as it must be"
-        if cell.outcome == "no difference"
-        else (f"{cell.outcome}: this machine is too noisy, read the intervals with care")
+        if cell.speed == "no difference"
+        else (f"{cell.speed}: this machine is too noisy, read the intervals with care")
     )
     ratio = units.times_with_interval(cell.ratio)
     check = f"Self-check: dynamic against itself takes {ratio}: {found}."

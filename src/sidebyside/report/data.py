@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from sidebyside.measuring.statistics import CONFIDENCE, Estimate
-from sidebyside.results.comparison import Cell, Comparison, Row
+from sidebyside.results.comparison import Comparison, Row, TimedCell
 from sidebyside.studies.training import TrainingComparison
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def plain(value: Any) -> Any:
 def _row(row: Row) -> dict[str, Any]:
     found: dict[str, Any] = plain(row)
     for cell, entry in zip(row.cells, found["cells"], strict=True):
-        entry["outcome"] = cell.outcome
+        entry["outcome"] = cell.speed
+        if cell.failure is not None:
+            entry["failure"] = {"kind": cell.failure.kind, "text": cell.failure.text}
     return found
 
 
@@ -83,7 +85,7 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         ``schema`` changes when a key changes its meaning; ``confidence`` is that of all intervals;
         ``environment`` has the machine, its load, the threads, the versions and how samples were
         taken. Each of ``rows`` is a `Row` with its attributes: ``workload``, ``title``, ``size``,
-        ``reference``, ``regime``, ``several``, and ``cells``, a `Cell` a mode:
+        ``reference``, ``regime``, ``several``, and ``cells``, a `TimedCell` a mode:
 
         - ``failure``: null, or the ``kind`` and ``text`` of the error; then nothing was timed
         - ``steady``, ``start``, ``first_call``, ``built``: seconds, as ``value`` (the median),
@@ -127,13 +129,15 @@ def comparison_csv(comparison: Comparison) -> str:
     return text.getvalue()
 
 
-def _flat(row: Row, cell: Cell) -> dict[str, Any]:
+def _flat(row: Row, cell: TimedCell) -> dict[str, Any]:
     found: dict[str, Any] = {
         "workload": row.workload,
         "size": row.size,
         "mode": cell.mode,
-        "failure": "" if cell.failure is None else cell.failure.headline,
-        "outcome": cell.outcome,
+        "failure": ""
+        if cell.failure is None
+        else (cell.failure.text or cell.failure.kind).splitlines()[0],
+        "outcome": cell.speed,
         "planned_bytes": cell.planned_bytes,
         "regime": "" if row.regime is None else row.regime.name,
     }

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sidebyside.report import units
 from sidebyside.report.data import plain
+from sidebyside.results.matrix import ExampleCell, ExampleRow, Matrix
 from sidebyside.studies.flexibility.columns import DYNAMIC, OWN, REWRITE, STATIC
-
-if TYPE_CHECKING:
-    from sidebyside.studies.flexibility.matrix import Cell, Matrix, Row
 
 SCHEMA = 1
 
@@ -91,7 +89,7 @@ def _drawn(line: Sequence[str], widths: Sequence[int], gap: str) -> str:
     return gap.join(cells).rstrip()
 
 
-def cell_text(cell: Cell) -> str:
+def cell_text(cell: ExampleCell) -> str:
     """Return a cell in a few characters."""
     if cell.outcome == "not tried":
         return units.NOTHING
@@ -104,7 +102,7 @@ def cell_text(cell: Cell) -> str:
     if cell.outcome == "rewritten":
         time = "ran" if cell.ratio is None else f"{_ratio(cell.ratio.value)}x"
         return f"{cell.extra_lines:+d} {time}"
-    time = "ran" if cell.seconds is None else units.seconds(cell.seconds.value)
+    time = "ran" if cell.steady is None else units.seconds(cell.steady.value)
     if cell.broken:
         return f"{time} /{cell.broken}" if cell.builds else f"{time} eager"
     return f"{time} ({cell.builds})" if (cell.builds or 0) > 1 else time
@@ -132,16 +130,16 @@ def _messages(matrix: Matrix, width: int) -> str:
     return "\n".join(lines)
 
 
-def _entry(cell: Cell, width: int) -> list[str]:
+def _entry(cell: ExampleCell, width: int) -> list[str]:
     text = cell.reason
     if cell.outcome == "wrong":
         text += "".join(f"; it warned: {warning}" for warning in cell.warnings)
         text += "".join(f"; explain() says: {note}" for note in cell.notes)
-    head = f"  {cell.column:<14}"
+    head = f"  {cell.mode:<14}"
     lines = textwrap.wrap(
         text, width, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
     )
-    if cell.failure is not None and cell.failure.place and cell.column in (DYNAMIC, STATIC):
+    if cell.failure is not None and cell.failure.place and cell.mode in (DYNAMIC, STATIC):
         place = f"{' ' * len(head)}at {cell.failure.place}"
         lines.append(place if len(place) <= width else f"{place[: width - 1]}…")
     return lines
@@ -162,14 +160,14 @@ def _rewrites(matrix: Matrix, width: int) -> str:
     return "\n".join(lines)
 
 
-def _rewrite(row: Row, cell: Cell) -> str:
+def _rewrite(row: ExampleRow, cell: ExampleCell) -> str:
     lines = f"{cell.lines} lines in place of {cell.lines - cell.extra_lines}"
     text = f"{row.label}: {lines}"
     if cell.first_seconds is not None:
         text += f"; its first call takes {units.seconds(cell.first_seconds)}"
-    if cell.ratio is not None and cell.seconds is not None:
+    if cell.ratio is not None and cell.steady is not None:
         text += (
-            f", a later one {units.seconds(cell.seconds.value)}, "
+            f", a later one {units.seconds(cell.steady.value)}, "
             f"{units.times_with_interval(cell.ratio)} of dyngraph's time"
         )
     return f"{text}."
@@ -217,7 +215,7 @@ def _did(matrix: Matrix, column: str) -> str:
     return " and ".join(filter(None, [", ".join(found[:-1]), *found[-1:]])) or "was not tried"
 
 
-def _in_pieces(cells: Sequence[Cell]) -> str:
+def _in_pieces(cells: Sequence[ExampleCell]) -> str:
     """Return how many of the programs that ran were not compiled whole."""
     broken = [cell for cell in cells if cell.good and cell.broken]
     pieces = sum(bool(cell.builds) for cell in broken)
@@ -235,7 +233,7 @@ _VERBS = {
 }
 
 
-def _rewritten(cells: Sequence[Cell]) -> str:
+def _rewritten(cells: Sequence[ExampleCell]) -> str:
     good = [cell for cell in cells if cell.good]
     if not good:
         return f"none of its {len(cells)} rewrites runs"
@@ -271,11 +269,23 @@ def matrix_data(matrix: Matrix) -> dict[str, Any]:
             {
                 "example": row.example,
                 "program": row.program,
-                "cells": [{**plain(cell), "reason": cell.reason} for cell in row.cells],
+                "cells": [_cell_data(cell) for cell in row.cells],
             }
             for row in matrix.rows
         ],
         "left_out": plain(matrix.left_out),
         "conclusion": conclusion(matrix),
         "seconds": matrix.seconds,
+    }
+
+
+def _cell_data(cell: ExampleCell) -> dict[str, Any]:
+    found = plain(cell)
+    failure = cell.failure
+    return {
+        "column": found.pop("mode"),
+        "seconds": found.pop("steady"),
+        **found,
+        "failure": None if failure is None else {**plain(failure), "id": failure.id},
+        "reason": cell.reason,
     }

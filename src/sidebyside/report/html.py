@@ -10,7 +10,7 @@ from sidebyside.report import units
 from sidebyside.report.classical import CLAIMS, refused_rows, training_text
 from sidebyside.report.terminal import environment_text, failures, headings_and_cells, sentences
 from sidebyside.results import verdict
-from sidebyside.results.comparison import Cell, Comparison, Row
+from sidebyside.results.comparison import Comparison, Row, TimedCell
 
 if TYPE_CHECKING:
     from sidebyside.studies.table import Table
@@ -102,7 +102,7 @@ def _table(lines: Sequence[Sequence[str]]) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-def _bars(cells: Sequence[Cell]) -> str:
+def _bars(cells: Sequence[TimedCell]) -> str:
     """Return the times of a call as bars with their intervals, on one scale."""
     left, wide, high = 150, 420, 24
     shown = [(cell.mode, cell.steady) for cell in cells if cell.steady is not None]

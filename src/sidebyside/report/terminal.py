@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sidebyside.measuring.statistics import differs
 from sidebyside.report import units
 from sidebyside.report.box import Line, Span, draw_table, natural_widths, without_lost_marks
-from sidebyside.results.comparison import Cell, Comparison, PassGain, Row
+from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
 from sidebyside.results.verdict import cell_verdict, regime_sentence
 
 BUSY = 0.5
@@ -72,7 +72,7 @@ def failures(row: Row) -> list[str]:
     return [f"{', '.join(names)}: {text}" for text, names in modes.items()]
 
 
-def _as_list(timed: list[Cell], failed: list[str], width: int) -> str:
+def _as_list(timed: list[TimedCell], failed: list[str], width: int) -> str:
     """Return what the table holds, mode by mode."""
     parts = []
     for cell in timed:
@@ -88,7 +88,7 @@ def _as_list(timed: list[Cell], failed: list[str], width: int) -> str:
     return "\n".join(_wrapped(part, width) for part in parts)
 
 
-def headings_and_cells(timed: Sequence[Cell]) -> list[Sequence[str]]:
+def headings_and_cells(timed: Sequence[TimedCell]) -> list[Sequence[str]]:
     """Return the lines of a table of modes, the headings first."""
     return [HEADINGS, *map(_cells, timed)]
 
@@ -105,7 +105,7 @@ def _wrapped(sentence: str, width: int) -> str:
     )
 
 
-def _cells(cell: Cell) -> list[str]:
+def _cells(cell: TimedCell) -> list[str]:
     """Return the cells of a mode's line; each value has its interval below it."""
     assert cell.steady is not None
     assert cell.start is not None
@@ -125,7 +125,7 @@ def _cells(cell: Cell) -> list[str]:
     return shown
 
 
-def _difference(cell: Cell) -> str:
+def _difference(cell: TimedCell) -> str:
     if cell.difference is None:
         return units.NOTHING
     if cell.difference.ulp == 0:
@@ -133,7 +133,7 @@ def _difference(cell: Cell) -> str:
     return f"{cell.difference.ulp:,.0f} ULP\n{cell.difference.relative:.0e}"
 
 
-def passes_text(cell: Cell) -> str:
+def passes_text(cell: TimedCell) -> str:
     """Return what each compiler pass of a mode did and bought."""
     lines: list[Line] = [["pass", "instructions", "its time", "a call without it"], None]
     lines += [_pass_cells(gain) for gain in cell.passes]

@@ -12,38 +12,7 @@ from sidebyside.measuring.bottleneck import Regime
 from sidebyside.measuring.memory import Memory
 from sidebyside.measuring.statistics import BreakEven, Estimate, differs
 from sidebyside.modes.mode import PassRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a mode has no timing: it cannot run the program, or it computed something else.
-
-    Attributes
-    ----------
-    kind : str
-        The class of the error.
-    text : str
-        The exact message.
-    """
-
-    kind: str
-    text: str
-
-    @property
-    def id(self) -> str:
-        """The id of an error of this library, such as ``SBS-301``; of others the class."""
-        known = self.text.startswith("[SBS-")
-        return self.text[1:].partition("]")[0] if known else self.kind
-
-    @property
-    def disagrees(self) -> bool:
-        """Whether the mode ran, and computed something else than the reference."""
-        return self.kind == "DisagreementError"
-
-    @property
-    def headline(self) -> str:
-        """The message's first line."""
-        return (self.text or self.kind).splitlines()[0]
+from sidebyside.results.cell import Cell
 
 
 @dataclass(frozen=True)
@@ -63,16 +32,11 @@ class PassGain:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TimedCell(Cell):
     """One workload of one size in one mode. All times are in seconds.
 
     Attributes
     ----------
-    mode : str
-    failure : Failure or None
-        With it, there is no timing.
-    steady : Estimate or None
-        A call in the steady state.
     start : Estimate or None
         From nothing to the first result: the build and the first call.
     first_call : Estimate or None
@@ -84,8 +48,6 @@ class Cell:
     planned_bytes : int or None
     difference : Difference or None
         From the reference.
-    ratio : Estimate or None
-        Of a steady call to the reference's, paired.
     break_even : BreakEven or None
         Calls after which the mode has made up for a later start than the reference's.
     passes : tuple of PassGain
@@ -93,9 +55,6 @@ class Cell:
         Calls in a sample.
     """
 
-    mode: str
-    failure: Failure | None = None
-    steady: Estimate | None = None
     start: Estimate | None = None
     first_call: Estimate | None = None
     built: Estimate | None = None
@@ -103,7 +62,6 @@ class Cell:
     memory: Memory | None = None
     planned_bytes: int | None = None
     difference: Difference | None = None
-    ratio: Estimate | None = None
     break_even: BreakEven | None = None
     passes: tuple[PassGain, ...] = ()
     calls: int = 0
@@ -114,7 +72,7 @@ class Cell:
         return None if self.ratio is None else self.ratio.inverse()
 
     @property
-    def outcome(self) -> str:
+    def speed(self) -> str:
         """Against the reference: faster, slower, no difference, too few samples, or empty."""
         if self.ratio is None:
             return ""
@@ -132,7 +90,7 @@ class Row:
     Attributes
     ----------
     workload, title, size : str
-    cells : tuple of Cell
+    cells : tuple of TimedCell
         The first that has a timing is the reference.
     reference : str
         Its mode; empty if no mode could run the program.
@@ -145,7 +103,7 @@ class Row:
     workload: str
     title: str
     size: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TimedCell, ...]
     reference: str = ""
     regime: Regime | None = None
     several: bool = False
@@ -155,7 +113,7 @@ class Row:
         """The workload's name, with its size where it has several."""
         return f"{self.workload} {self.size}".strip() if self.several else self.workload
 
-    def cell(self, mode: str) -> Cell | None:
+    def cell(self, mode: str) -> TimedCell | None:
         """Return the cell of a mode, or None."""
         return next((cell for cell in self.cells if cell.mode == mode), None)
 

@@ -6,16 +6,16 @@ import math
 from collections.abc import Sequence
 
 from sidebyside.report import units
-from sidebyside.results.comparison import Cell, Comparison, Row
+from sidebyside.results.comparison import Comparison, Row, TimedCell
 
 BUILD_BOUND = 10_000
 """A break-even beyond so many calls is called build-bound."""
 
-Pair = tuple[Row, Cell, Cell]
+Pair = tuple[Row, TimedCell, TimedCell]
 """A row, and its cells of the modes dynamic and static, both timed."""
 
 
-def cell_verdict(row: Row, cell: Cell) -> str:
+def cell_verdict(row: Row, cell: TimedCell) -> str:
     """Return one sentence on a mode against the reference of its row; empty for the reference."""
     if cell.failure is not None:
         if cell.failure.disagrees:
@@ -26,20 +26,20 @@ def cell_verdict(row: Row, cell: Cell) -> str:
     return f"{_against(row, cell)}{_payback(cell)}."
 
 
-def _against(row: Row, cell: Cell) -> str:
+def _against(row: Row, cell: TimedCell) -> str:
     speedup = cell.speedup
     assert speedup is not None
-    if cell.outcome == "too few samples":
+    if cell.speed == "too few samples":
         return (
             f"{cell.mode} took {units.factor(1 / speedup.value)} times as long as {row.reference} "
             f"in {speedup.count} samples, too few for a verdict"
         )
-    if cell.outcome == "no difference":
+    if cell.speed == "no difference":
         return (
             f"{cell.mode} and {row.reference} do not differ by more than noise could explain "
             f"({units.factor(speedup.low)} to {units.factor(speedup.high)} times as fast)"
         )
-    word = cell.outcome
+    word = cell.speed
     factor = speedup if word == "faster" else speedup.inverse()
     return (
         f"{cell.mode} is {units.factor(factor.value)} times {word} than {row.reference} "
@@ -47,9 +47,9 @@ def _against(row: Row, cell: Cell) -> str:
     )
 
 
-def _payback(cell: Cell) -> str:
+def _payback(cell: TimedCell) -> str:
     even = cell.break_even
-    if even is None or cell.start is None or cell.outcome == "too few samples":
+    if even is None or cell.start is None or cell.speed == "too few samples":
         return ""
     if not cell.build and (not even.known or even.never or even.low <= 1):
         return ""  # a mode that builds nothing has nothing to pay back
@@ -90,7 +90,7 @@ def efficiency_verdict(pairs: Sequence[Pair], refused: Sequence[Row]) -> str:
     if not pairs:
         return "Not measured."
     count = {
-        outcome: sum(static.outcome == outcome for _, _, static in pairs)
+        outcome: sum(static.speed == outcome for _, _, static in pairs)
         for outcome in ("faster", "slower", "no difference", "too few samples")
     }
     whole = count["faster"] == len(pairs)
@@ -114,7 +114,7 @@ def _extremes(pairs: Sequence[Pair]) -> str:
     gains = [
         (static.speedup.value, row)
         for row, _, static in pairs
-        if static.speedup is not None and static.outcome in ("faster", "slower")
+        if static.speedup is not None and static.speed in ("faster", "slower")
     ]
     if not gains:
         return "no speed-up is sure"

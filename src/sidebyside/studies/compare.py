@@ -39,7 +39,8 @@ from sidebyside.measuring.statistics import (
     paired_ratio,
 )
 from sidebyside.modes import Mode, PassRecord, Prepared, find_mode
-from sidebyside.results.comparison import Cell, Comparison, Failure, PassGain, Row
+from sidebyside.results.cell import Failure
+from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
 from sidebyside.workloads.workload import Workload, size_label
 
 STARTS = ENOUGH + 1
@@ -205,7 +206,7 @@ class _Pairing:
         """Measure everything."""
         self._run_each_once()
         timed = self._gate()
-        cells = {label: Cell(label, self.failures.get(label)) for label in self.modes}
+        cells = {label: TimedCell(label, self.failures.get(label)) for label in self.modes}
         regime = None
         if timed:
             starts = self._measure_starts(timed)
@@ -303,10 +304,12 @@ class _Pairing:
         planned = None if prepared.plan_memory is None else prepared.plan_memory()
         return _Start(seconds, prepared.build, planned, prepared.passes)
 
-    def _cell(self, label: str, timings: Timings, starts: Mapping[str, Sequence[_Start]]) -> Cell:
+    def _cell(
+        self, label: str, timings: Timings, starts: Mapping[str, Sequence[_Start]]
+    ) -> TimedCell:
         mode, samples, own = self.modes[label], timings.samples, starts[label]
         start = median_estimate([each.total for each in own])
-        cell = Cell(
+        cell = TimedCell(
             label,
             steady=median_estimate(samples[label]).scaled(1e-9),
             start=start,
@@ -354,7 +357,7 @@ class _Pairing:
             for record in prepared.passes
         )
 
-    def _regime(self, cells: Mapping[str, Cell]) -> Regime | None:
+    def _regime(self, cells: Mapping[str, TimedCell]) -> Regime | None:
         work = next((p.work for p in self.prepared.values() if p.work is not None), None)
         reference = cells.get("dynamic")
         if work is None or reference is None or reference.steady is None:

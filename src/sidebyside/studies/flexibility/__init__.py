@@ -34,7 +34,7 @@ process of its own for each library, so one that crashes or never ends is a cell
 
 from __future__ import annotations
 
-from sidebyside.studies.flexibility.matrix import Cell, Matrix, Row, measure_flexibility
+from sidebyside.studies.flexibility.matrix import measure_flexibility
 from sidebyside.studies.flexibility.program import Program
 
-__all__ = ["Cell", "Matrix", "Program", "Row", "measure_flexibility"]
+__all__ = ["Program", "measure_flexibility"]

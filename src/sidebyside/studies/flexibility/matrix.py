@@ -5,184 +5,35 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from oplibrary.messages.errors import WorkloadError
-from sidebyside.measuring.statistics import Estimate, median_estimate, paired_ratio
+from sidebyside.measuring.statistics import median_estimate, paired_ratio
+from sidebyside.results.cell import (
+    CRASHED,
+    FAILED,
+    NOT_TRIED,
+    RAN,
+    REFUSED,
+    REWRITTEN,
+    TIMED_OUT,
+    WRONG,
+)
+from sidebyside.results.matrix import ExampleCell, ExampleRow, Matrix
 from sidebyside.studies.flexibility.columns import DYNAMIC, OWN, REWRITE, choose_peers
 from sidebyside.studies.flexibility.processes import Lost, run_tasks
 from sidebyside.studies.flexibility.program import find_examples
-from sidebyside.studies.flexibility.record import Begun, Failure, Finished, Listed, Run, Task, Timed
+from sidebyside.studies.flexibility.record import Begun, Finished, Listed, Run, Task, Timed
 
 TIMEOUT = 60.0
 """Seconds that a program may take in one column, its builds included."""
 
 BUDGET = 0.2
 """Seconds of samples for one program, all columns of this library together."""
-
-RAN = "ran"
-WRONG = "wrong"
-REWRITTEN = "rewritten"
-REFUSED = "refused"
-FAILED = "failed"
-CRASHED = "crashed"
-TIMED_OUT = "timed out"
-NOT_TRIED = "not tried"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One program in one column.
-
-    Attributes
-    ----------
-    column : str
-    outcome : str
-        ``"ran"``: the results are dyngraph's. ``"rewritten"``: so are those of the rewrite.
-        ``"wrong"``: it ran and computed something else. ``"refused"``: it ended with an error.
-        ``"failed"``: dyngraph itself did. ``"crashed"``, ``"timed out"``: its process was lost.
-        ``"not tried"``: there is no rewrite, or nothing to compare with.
-    seconds : Estimate or None
-        Of a call, once everything is built.
-    ratio : Estimate or None
-        Its time over dyngraph's, for the columns that were timed in turns with it.
-    first_seconds : float or None
-        Of the first call.
-    builds : int or None
-        How often it was traced or compiled.
-    lines, extra_lines : int
-        Lines of code of what ran, and how many more these are than the dynamic function's.
-    failure : Failure or None
-        The error.
-    text : str
-        What differed, or how the process ended.
-    warnings : tuple of str
-        What was warned of.
-    notes : tuple of str
-        What the mode says about its traces when it is asked, by ``explain()``.
-    breaks : tuple of (str, int)
-        Why what was compiled was left for Python in the middle, in full, and how often.
-    """
-
-    column: str
-    outcome: str
-    seconds: Estimate | None = None
-    ratio: Estimate | None = None
-    first_seconds: float | None = None
-    builds: int | None = None
-    lines: int = 0
-    extra_lines: int = 0
-    failure: Failure | None = None
-    text: str = ""
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    breaks: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def good(self) -> bool:
-        """Whether it computed what dyngraph did."""
-        return self.outcome in (RAN, REWRITTEN)
-
-    @property
-    def reason(self) -> str:
-        """What it said, in one line; empty where nothing is to be said."""
-        if self.failure is not None:
-            return self.failure.first_line
-        return self.text or self._left_to_python()
-
-    @property
-    def broken(self) -> int:
-        """How often what was compiled was left for Python in the middle."""
-        return sum(times for _, times in self.breaks)
-
-    def _left_to_python(self) -> str:
-        """Return why not all of a program was compiled, the first line of each reason."""
-        if not self.breaks:
-            return ""
-        count: dict[str, int] = {}
-        for reason, times in self.breaks:
-            line = reason.strip().partition("\n")[0]
-            count[line] = count.get(line, 0) + times
-        reasons = "; ".join(f"{line} ({times}x)" for line, times in count.items())
-        what = f"broken into {self.builds} graphs" if self.builds else "nothing was compiled"
-        return f"ran, {what}: {reasons}"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One program in every column.
-
-    Attributes
-    ----------
-    example : str
-    program : str
-        Which of the example's programs; empty for its first.
-    cells : tuple of Cell
-    """
-
-    example: str
-    program: str
-    cells: tuple[Cell, ...]
-
-    @property
-    def label(self) -> str:
-        """The name of the row: ``ragged_lstm: by length``."""
-        return f"{self.example}: {self.program}" if self.program else self.example
-
-    def cell(self, column: str) -> Cell:
-        """Return the cell of a column."""
-        return next(cell for cell in self.cells if cell.column == column)
-
-
-@dataclass(frozen=True, repr=False)
-class Matrix:
-    """What `measure_flexibility` found.
-
-    Attributes
-    ----------
-    columns : tuple of str
-    rows : tuple of Row
-    left_out : tuple of (str, str)
-        Files without a program to compare, with the reason.
-    seconds : float
-        That everything took.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    left_out: tuple[tuple[str, str], ...] = ()
-    seconds: float = 0.0
-
-    def row(self, label: str) -> Row:
-        """Return the row called `label`."""
-        return next(row for row in self.rows if row.label == label)
-
-    def text(self, width: int = 100) -> str:
-        """Return the matrix as text for a terminal of `width` columns."""
-        from sidebyside.report.flexibility import matrix_text
-
-        return matrix_text(self, width)
-
-    def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write everything that was found as JSON, with the whole messages.
-
-        Raises
-        ------
-        OutputError
-            If `path` cannot be written; nothing is left half-written.
-        """
-        from sidebyside.report.data import to_text
-        from sidebyside.report.flexibility import matrix_data
-        from sidebyside.report.writing import write_whole
-
-        write_whole(path, to_text(matrix_data(self)))
-
-    def __repr__(self) -> str:
-        return self.text()
 
 
 def measure_flexibility(
@@ -254,17 +105,17 @@ def measure_flexibility(
 
 def _list_programs(
     paths: Sequence[Path], timeout: float, on_begin: Callable[[Begun], None]
-) -> tuple[list[Task], list[tuple[Path, Cell]], list[tuple[str, str]]]:
+) -> tuple[list[Task], list[tuple[Path, ExampleCell]], list[tuple[str, str]]]:
     """Return a task for each program, the files that cannot be loaded, and those without one."""
     tasks: list[Task] = []
-    broken: list[tuple[Path, Cell]] = []
+    broken: list[tuple[Path, ExampleCell]] = []
     left_out: list[tuple[str, str]] = []
     for event in run_tasks([Task(path) for path in paths], timeout, on_begin):
         path = event.task.path
         if isinstance(event, Lost):
             broken.append((path, _lost_cell(DYNAMIC, event)))
         elif isinstance(event, Listed) and event.failure is not None:
-            broken.append((path, Cell(DYNAMIC, FAILED, failure=event.failure)))
+            broken.append((path, ExampleCell(DYNAMIC, event.failure, FAILED)))
         elif isinstance(event, Listed) and not event.programs:
             left_out.append((path.stem, "it names no program in PROGRAMS"))
         elif isinstance(event, Listed):
@@ -272,12 +123,14 @@ def _list_programs(
     return tasks, broken, left_out
 
 
-def _broken_row(path: Path, cell: Cell, columns: Sequence[str]) -> Row:
-    return Row(path.stem, "", (cell, *[Cell(column, NOT_TRIED) for column in columns[1:]]))
+def _broken_row(path: Path, cell: ExampleCell, columns: Sequence[str]) -> ExampleRow:
+    return ExampleRow(
+        path.stem, "", (cell, *[ExampleCell(column, outcome=NOT_TRIED) for column in columns[1:]])
+    )
 
 
-def _lost_cell(column: str, lost: Lost) -> Cell:
-    return Cell(column, TIMED_OUT if lost.timed_out else CRASHED, text=lost.text)
+def _lost_cell(column: str, lost: Lost) -> ExampleCell:
+    return ExampleCell(column, outcome=TIMED_OUT if lost.timed_out else CRASHED, text=lost.text)
 
 
 class _Board:
@@ -303,7 +156,7 @@ class _Board:
         run = self._runs.get((task.path, task.program, DYNAMIC))
         return isinstance(run, Run) and run.failure is None
 
-    def row(self, task: Task, columns: Sequence[str]) -> Row:
+    def row(self, task: Task, columns: Sequence[str]) -> ExampleRow:
         """Return the row of a program."""
         place = (task.path, task.program)
         reference = self._runs.get((*place, DYNAMIC))
@@ -311,40 +164,40 @@ class _Board:
         for column in columns:
             run = self._runs.get((*place, column))
             if run is None or (column != DYNAMIC and not self.ran(task)):
-                cell = Cell(column, NOT_TRIED)
+                cell = ExampleCell(column, outcome=NOT_TRIED)
             elif isinstance(run, Lost):
                 cell = _lost_cell(column, run)
             else:
                 assert isinstance(reference, Run)
                 cell = _judge(column, run, reference)
             cells.append(self._with_times(cell, place) if cell.good else cell)
-        return Row(task.path.stem, task.program, tuple(cells))
+        return ExampleRow(task.path.stem, task.program, tuple(cells))
 
-    def _with_times(self, cell: Cell, place: tuple[Path, str]) -> Cell:
+    def _with_times(self, cell: ExampleCell, place: tuple[Path, str]) -> ExampleCell:
         """Return the cell with the time of a call, and how that compares with dyngraph's."""
         times = self._times.get(place, {})
-        run = self._runs[(*place, cell.column)]
-        if cell.column not in times or not isinstance(run, Run):
+        run = self._runs[(*place, cell.mode)]
+        if cell.mode not in times or not isinstance(run, Run):
             return cell
         calls = max(1, len(run.results))
-        samples = np.array(times[cell.column]) / calls
+        samples = np.array(times[cell.mode]) / calls
         ratio = None
         reference = times.get(DYNAMIC)
-        if cell.column in OWN[1:] and reference is not None and len(reference) == len(samples):
-            ratio = paired_ratio(times[cell.column], reference)
-        return replace(cell, seconds=median_estimate(samples), ratio=ratio)
+        if cell.mode in OWN[1:] and reference is not None and len(reference) == len(samples):
+            ratio = paired_ratio(times[cell.mode], reference)
+        return replace(cell, steady=median_estimate(samples), ratio=ratio)
 
 
-def _judge(column: str, run: Run, reference: Run) -> Cell:
+def _judge(column: str, run: Run, reference: Run) -> ExampleCell:
     """Return the cell of a run that came to an end."""
-    found = Cell(
+    found = ExampleCell(
         column,
+        run.failure,
         REFUSED if column != DYNAMIC else FAILED,
         first_seconds=run.first_seconds,
         builds=run.builds,
         lines=run.lines,
         extra_lines=run.lines - reference.lines,
-        failure=run.failure,
         warnings=run.warnings,
         notes=run.notes,
         breaks=run.breaks,
@@ -352,7 +205,7 @@ def _judge(column: str, run: Run, reference: Run) -> Cell:
     if run.failure is not None:
         return found
     if column == REWRITE and not run.results:
-        return Cell(column, NOT_TRIED)
+        return ExampleCell(column, outcome=NOT_TRIED)
     difference = first_difference(run.results, reference.results, reference.tolerance)
     if difference:
         return replace(found, outcome=WRONG, text=difference)

@@ -10,42 +10,7 @@ from typing import Any
 
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.messages.source import Source
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An error that a run ended with.
-
-    Attributes
-    ----------
-    kind : str
-        The name of its class.
-    id : str
-        Its id in the error catalogue; empty for the errors of others.
-    text : str
-        The whole message.
-    place : str
-        The line of the example that it came from, such as ``kepler.py:49: if ...``, where known.
-    call : int
-        In which call it was raised, counted from 1; 0 before the first.
-    """
-
-    kind: str
-    id: str
-    text: str
-    place: str = ""
-    call: int = 0
-
-    @property
-    def first_line(self) -> str:
-        """The first line of the message, behind its id or its class."""
-        lines = [line.strip() for line in self.text.splitlines() if line.strip()]
-        if self.id:
-            return lines[0]
-        if lines and lines[0] == "in user code:":  # TensorFlow puts the stack before the message
-            own = [line for line in lines if re.match(r"\w+(Error|Exception): ", line)]
-            return own[0] if own else self.kind
-        return f"{self.kind}: {lines[0]}" if lines else self.kind
+from sidebyside.results.cell import Failure
 
 
 def failure_of(error: BaseException, path: Path, call: int) -> Failure:
@@ -54,14 +19,11 @@ def failure_of(error: BaseException, path: Path, call: int) -> Failure:
     for frame, line in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_filename == str(path):
             source = Source(str(path), line, frame.f_code.co_name)
-    identity = ""
     if isinstance(error, SideBySideError):
-        identity = error.id
         source = error.source or source
     if source is None:
         source = _place_in(str(error), path)
-    kind = type(error).__name__
-    return Failure(kind, identity, str(error), "" if source is None else str(source), call)
+    return Failure(type(error).__name__, str(error), "" if source is None else str(source), call)
 
 
 def _place_in(text: str, path: Path) -> Source | None:

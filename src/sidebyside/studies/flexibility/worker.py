@@ -23,11 +23,11 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from oplibrary.messages.errors import WorkloadError
+from sidebyside.results.cell import Failure
 from sidebyside.studies.flexibility.columns import REWRITE, Prepared, load_column, prepare, warm_up
 from sidebyside.studies.flexibility.program import Program, code_lines, load_module, programs_of
 from sidebyside.studies.flexibility.record import (
     Begun,
-    Failure,
     Finished,
     Listed,
     Report,
