@@ -34,6 +34,8 @@ ROOMS = {
     "dyngraph.tensors": "the dynamic value",
     "dyngraph.engine": "running, recording, going backward",
     "dyngraph.functions": "functions on functions",
+    "dyngraph.random": "random tensors, from the default generator",
+    "dyngraph.methods": "Tensor's methods that need the engine",
     "dyngraph": "",
     "staticgraph.program": "the lowered program",
     "staticgraph.graph": "the declared graph and its values",

@@ -19,16 +19,17 @@ import math as _math
 
 import numpy as _numpy
 
-from dyngraph.engine import inplace as _inplace
+from dyngraph import methods as _methods
 from dyngraph.engine.backward import backward
+from dyngraph.engine.generator import manual_seed
 from dyngraph.engine.namespace import NAMESPACE as _NAMESPACE
 from dyngraph.functions.checkpoint import checkpoint
-from dyngraph.functions.control import cond, fori_loop, map, scan, switch, while_loop
+from dyngraph.functions.control_flow import cond, fori_loop, map, scan, switch, while_loop
 from dyngraph.functions.custom_function import Function
 from dyngraph.functions.gradcheck import gradcheck, gradgradcheck
 from dyngraph.functions.transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
-from dyngraph.random import manual_seed, rand, randn, randperm
-from dyngraph.tape.mode import (
+from dyngraph.random import rand, randn, randperm
+from dyngraph.tape.grad_mode import (
     detect_anomaly,
     enable_grad,
     inference_mode,
@@ -36,7 +37,7 @@ from dyngraph.tape.mode import (
     no_grad,
     set_grad_enabled,
 )
-from dyngraph.tensors.data import as_tensor, from_dlpack, from_numpy, tensor
+from dyngraph.tensors.conversion import as_tensor, from_dlpack, from_numpy, tensor
 from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.types import TensorType
 from oplibrary.executors.namespace_info import NamespaceInfo as _NamespaceInfo

@@ -6,48 +6,15 @@ that run in both modes pass keys of their own; see ``uniform`` and ``normal``.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from dyngraph.engine.generator import next_key
 from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tensors.tensor import Tensor
-from oplibrary.core.types import DEFAULT_DTYPE, Array
-from oplibrary.ops.arguments import normalize_shape, require_int
-
-
-class _Generator(threading.local):
-    def __init__(self) -> None:
-        self.seed = 0
-        self.draws = 0
-
-
-_generator = _Generator()
-
-
-def manual_seed(seed: int) -> None:
-    """Start the default generator of this thread afresh from `seed`."""
-    _generator.seed = require_int(seed, "seed")
-    _generator.draws = 0
-
-
-def get_state() -> tuple[int, int]:
-    """Return the seed and the number of draws since."""
-    return _generator.seed, _generator.draws
-
-
-def set_state(state: tuple[int, int]) -> None:
-    """Set what `get_state` returned."""
-    _generator.seed, _generator.draws = state
-
-
-def next_key() -> Array:
-    """Return a key that the default generator has not given before."""
-    _generator.draws += 1
-    mask = (1 << 64) - 1
-    return np.array([_generator.seed & mask, _generator.draws], np.uint64)
+from oplibrary.core.types import DEFAULT_DTYPE
+from oplibrary.ops.arguments import normalize_shape
 
 
 def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:

@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from dyngraph.tape.grad_fn import (
+from dyngraph.tape.grad_mode import is_anomaly_enabled, is_grad_enabled, recorder, special
+from dyngraph.tape.nodes import (
     BinaryGradFn,
     Extra,
     GeneralGradFn,
     GradFn,
-    Node,
+    TapeNode,
     UnaryGradFn,
     grad_fn_type,
     tick,
 )
-from dyngraph.tape.mode import is_anomaly_enabled, is_grad_enabled, recorder, special
 from dyngraph.tape.versions import storage_of
-from dyngraph.tensors.data import numeric
+from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.op import ENTRIES, EXECUTORS, Op, OperandRule, executor_of, explain
 from oplibrary.core.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
@@ -329,10 +329,10 @@ def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
 def record(
     op: Op,
     arrays: list[Array],
-    edges: list[Node | None],
+    edges: list[TapeNode | None],
     attrs: dict[str, Any],
     result: Array,
-) -> Node | None:
+) -> TapeNode | None:
     """Return the node of an operation that has run, or None if no gradient can flow.
 
     Only what the rules of the tracked operands read is kept.
@@ -381,7 +381,7 @@ def _keep(array: Array, need: str) -> Array | TensorType | None:
     return type_of_array(array) if need else None
 
 
-def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[Node | None], bool]:
+def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[TapeNode | None], bool]:
     """Return the operands' arrays, their nodes, and whether any is tracked.
 
     Raises
@@ -390,7 +390,7 @@ def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[Node | 
         If an operand is not an array, a Tensor or a number.
     """
     arrays: list[Any] = []
-    edges: list[Node | None] = []
+    edges: list[TapeNode | None] = []
     tracked = False
     weak = False
     for x in operands:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from dyngraph.engine import failures
-from dyngraph.tape import mode, versions
-from dyngraph.tape.grad_fn import AccumulateGrad, Dropped, Freed, GradFn, Node, extra_of
+from dyngraph.tape import grad_mode, versions
+from dyngraph.tape.nodes import AccumulateGrad, Dropped, Freed, GradFn, TapeNode, extra_of
 from dyngraph.tensors.arguments import listed_tensors
-from dyngraph.tensors.data import numeric
+from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.types import TensorType
 from oplibrary.executors.autodiff import require_policy
@@ -131,7 +131,7 @@ def grad(
     return tuple(grads)
 
 
-def _wanted_node(x: Tensor, position: int) -> Node:
+def _wanted_node(x: Tensor, position: int) -> TapeNode:
     if x._node is None:
         raise UnusedInputError(
             f"input {position}, a tensor {TensorType(x.shape, x.dtype)}, "
@@ -144,7 +144,7 @@ def _wanted_node(x: Tensor, position: int) -> Node:
 
 def _roots(
     tensors: Iterable[Any], cotangents: Sequence[Any] | None, create_graph: bool
-) -> list[tuple[Node, Any]]:
+) -> list[tuple[TapeNode, Any]]:
     """Return each result's node with its cotangent."""
     tensors = tuple(tensors)
     given = (None,) * len(tensors) if cotangents is None else tuple(cotangents)
@@ -154,7 +154,7 @@ def _roots(
             cause="each result has its own",
             fix="pass one a result, None for those of one element",
         )
-    roots: list[tuple[Node, Any]] = []
+    roots: list[tuple[TapeNode, Any]] = []
     for x, cotangent in zip(tensors, given, strict=True):
         if type(x) is not Tensor:
             listed_tensors(tensors, "result")
@@ -180,11 +180,11 @@ def _roots(
     return roots
 
 
-def _path(roots: list[tuple[Node, Any]], wanted: Iterable[Node]) -> set[Node]:
+def _path(roots: list[tuple[TapeNode, Any]], wanted: Iterable[TapeNode]) -> set[TapeNode]:
     """Return the nodes from which a wanted node can be reached."""
     wanted = set(wanted)
-    order: list[Node] = []
-    seen: set[Node] = set()
+    order: list[TapeNode] = []
+    seen: set[TapeNode] = set()
     stack = [node for node, _ in roots]
     while stack:
         node = stack.pop()
@@ -194,7 +194,7 @@ def _path(roots: list[tuple[Node, Any]], wanted: Iterable[Node]) -> set[Node]:
         order.append(node)
         if isinstance(node, GradFn):
             stack += [edge for edge in node.edges if edge is not None]
-    path: set[Node] = set()
+    path: set[TapeNode] = set()
     # operands have smaller sequence numbers than results
     for node in sorted(order, key=lambda node: node.sequence):
         if node in wanted or (
@@ -205,24 +205,24 @@ def _path(roots: list[tuple[Node, Any]], wanted: Iterable[Node]) -> set[Node]:
 
 
 def _run(
-    roots: list[tuple[Node, Any]],
+    roots: list[tuple[TapeNode, Any]],
     retain: bool,
     create_graph: bool,
-    wanted: Sequence[Node] | None,
-    path: set[Node] | None,
-) -> dict[Node, Any]:
+    wanted: Sequence[TapeNode] | None,
+    path: set[TapeNode] | None,
+) -> dict[TapeNode, Any]:
     """Pull gradients back through the tape.
 
     Without `wanted`, gradients are added to the leaves; with it, those of the wanted nodes are
     returned and only nodes on the `path` to them are visited.
     """
-    found: dict[Node, Any] = {}
+    found: dict[TapeNode, Any] = {}
     targets = frozenset(wanted or ())
     freed = None if retain else Freed(user_place())
-    anomaly = mode.is_anomaly_enabled()
+    anomaly = grad_mode.is_anomaly_enabled()
     latest_change = versions.latest
-    pending: dict[Node, Any] = {}  # what has arrived at each node so far
-    heap: list[tuple[int, Node]] = []  # the operations in it, latest first
+    pending: dict[TapeNode, Any] = {}  # what has arrived at each node so far
+    heap: list[tuple[int, TapeNode]] = []  # the operations in it, latest first
     node: Any
     for node, g in roots:
         if node in pending:
@@ -231,7 +231,7 @@ def _run(
             pending[node] = g
             if not node.is_leaf:
                 heappush(heap, (-node.sequence, node))
-    with mode.enable_grad() if create_graph else mode.no_grad():
+    with grad_mode.enable_grad() if create_graph else grad_mode.no_grad():
         carried: Any = None  # one operation that belongs into the heap, often the next to come out
         while heap or carried is not None:
             if carried is None:
@@ -302,7 +302,7 @@ def _tensor(g: Any) -> Tensor:
     return g if isinstance(g, Tensor) else tensor_of(np.asarray(g))
 
 
-def _accumulate(node: Node, g: Any) -> None:
+def _accumulate(node: TapeNode, g: Any) -> None:
     """Add `g` to the gradient that `node` keeps; the array kept is never shared."""
     holder = node if isinstance(node, AccumulateGrad) else extra_of(node)
     before = holder.grad
@@ -318,7 +318,7 @@ def _accumulate(node: Node, g: Any) -> None:
         holder.grad = tensor_of(before._array + g)
 
 
-def _run_extra(node: Node, g: Any) -> Any:
+def _run_extra(node: TapeNode, g: Any) -> Any:
     """Run the hooks of `node` and keep its gradient if asked to."""
     extra = node.extra
     assert extra is not None

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from dyngraph.engine import lineage
-from dyngraph.tape import mode
-from dyngraph.tape.detachment import Cut
-from dyngraph.tape.grad_fn import AccumulateGrad, GradFn, Node
+from dyngraph.tape import grad_mode
+from dyngraph.tape.detachment import Detachment
+from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode
 from dyngraph.tape.versions import Change
 from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.types import Array, TensorType
@@ -30,13 +30,13 @@ Lines = tuple[tuple[str, Source | None], ...]
 
 def no_graph(x: Tensor) -> NoGraphError | NotDifferentiableError:
     """Return the error of a gradient asked of `x`, which has no graph."""
-    cut: Cut | None = getattr(x, "_cut", None)
-    if cut is not None:
+    detachment: Detachment | None = getattr(x, "_detachment", None)
+    if detachment is not None:
         return NoGraphError(
-            f"the result was cut from its graph by {cut.reason}",
+            f"the result was cut from its graph by {detachment.reason}",
             cause="nothing before that place is recorded",
             fix="leave it out, or move it behind backward()",
-            related=(("cut", cut.source),),
+            related=(("cut", detachment.source),),
         )
     found = lineage.where_cut(user_frame())
     lines: Lines = () if found is None else ((f"cut by {found.reason}", found.source),)
@@ -53,7 +53,7 @@ def no_graph(x: Tensor) -> NoGraphError | NotDifferentiableError:
             fix=found.fix,
             related=lines,
         )
-    if not mode.is_grad_enabled():
+    if not grad_mode.is_grad_enabled():
         return NoGraphError(
             "nothing was recorded: gradients are switched off here",
             cause="the computation ran inside no_grad()",
@@ -62,7 +62,7 @@ def no_graph(x: Tensor) -> NoGraphError | NotDifferentiableError:
     return NoGraphError("the result does not require a gradient")
 
 
-def unused_input(x: Tensor, position: int, roots: list[Node]) -> UnusedInputError:
+def unused_input(x: Tensor, position: int, roots: list[TapeNode]) -> UnusedInputError:
     """Return the error of input `x`, which the results behind `roots` do not depend on."""
     shown = f"input {position}, a tensor {TensorType(x.shape, x.dtype)}"
     found = lineage.where_cut(user_frame(), through=True)
@@ -91,9 +91,9 @@ def warning_of(error: UnusedInputError) -> UnusedInputWarning:
     )
 
 
-def _behind(nodes: Iterable[Node]) -> set[Node]:
+def _behind(nodes: Iterable[TapeNode]) -> set[TapeNode]:
     """Return `nodes` and all nodes that their gradients go to."""
-    seen: set[Node] = set()
+    seen: set[TapeNode] = set()
     stack = list(nodes)
     while stack:
         node = stack.pop()
@@ -104,7 +104,7 @@ def _behind(nodes: Iterable[Node]) -> set[Node]:
     return seen
 
 
-def _leaves(roots: list[Node]) -> list[AccumulateGrad]:
+def _leaves(roots: list[TapeNode]) -> list[AccumulateGrad]:
     found = [node for node in _behind(roots) if isinstance(node, AccumulateGrad)]
     return sorted(found, key=lambda leaf: leaf.sequence)
 

@@ -1,10 +1,10 @@
-"""In-place operations, and what they mean for the graph.
+"""What writing in place means for the graph.
 
 The new values are computed out of place and recorded like any others, then written over the old
 ones. Three things keep gradients right:
 
 - the storage's version moves on, so a backward pass that still needs the old values says so
-  (`dyngraph.versions`);
+  (`dyngraph.tape.versions`);
 - where the operation itself saved the array that is overwritten, it keeps a copy;
 - a view and its base share the change: the base's graph continues from the view's, and every living
   view is derived afresh from the base.
@@ -13,21 +13,18 @@ ones. Three things keep gradients right:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from dyngraph.engine.apply import record
 from dyngraph.engine.namespace import NAMESPACE
-from dyngraph.tape.grad_fn import AccumulateGrad, GradFn, Node, extra_of
-from dyngraph.tape.mode import is_grad_enabled, special
+from dyngraph.tape.grad_mode import is_grad_enabled
+from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode, extra_of
 from dyngraph.tape.versions import changed, storage_of
-from dyngraph.tensors.data import numeric
-from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import Kind, Op, lookup, register
-from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes, is_scalar
-from oplibrary.executors.operators import UNARY_METHODS
+from dyngraph.tensors.tensor import Tensor
+from oplibrary.core.op import Kind, Op, register
+from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes
 from oplibrary.messages.errors import DTypeError, InPlaceError, ShapeError
 from oplibrary.ops.creation import zeros_like
 
@@ -201,13 +198,13 @@ def _rebase(chain: list[Tensor], result: Tensor) -> None:
     continue_from(chain[-1], node)
 
 
-def continue_from(base: Tensor, node: Node | None) -> None:
+def continue_from(base: Tensor, node: TapeNode | None) -> None:
     """Let `base`, which is no view, and its views go on from `node`."""
     _set_node(base, node)
     _derive_views(base)
 
 
-def _set_node(x: Tensor, node: Node | None) -> None:
+def _set_node(x: Tensor, node: TapeNode | None) -> None:
     """Let `x` go on from `node`; a gradient that it retains is from now on that of `node`."""
     before = x._node
     if isinstance(before, GradFn) and before.extra is not None and before.extra.retained:
@@ -227,108 +224,3 @@ def _derive_views(base: Tensor) -> None:
             node = record(op, [base._array], [base._node], attrs, view._array)
             _set_node(view, node)
             _derive_views(view)
-
-
-def _in_place(name: str, spelling: str) -> Callable[..., Tensor]:
-    function = NAMESPACE[name]
-    op = lookup(name)
-    kernel: Any = op.kernel if isinstance(op, Op) and op.arity == 2 else None
-    directly = isinstance(kernel, np.ufunc)
-
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if directly and len(args) == 1 and not kwargs and _untracked(self, args[0]):
-            other = args[0]
-            try:
-                kernel(
-                    self._array,
-                    other._array if type(other) is Tensor else other,
-                    out=self._array,
-                )
-            except (ValueError, TypeError, OverflowError):
-                pass  # the general way below has the better message
-            else:
-                changed(self._array, spelling)
-                return self
-        return write(self, function(self, *args, **kwargs), spelling)
-
-    method.__name__ = spelling
-    method.__qualname__ = f"Tensor.{spelling}"
-    method.__doc__ = f"Overwrite this tensor with the result of ``{function.__name__}``."
-    return method
-
-
-def _untracked(target: Tensor, other: Any) -> bool:
-    """Tell whether writing to `target` concerns no graph, so that nothing need be recorded."""
-    if type(other) is Tensor:
-        edge = other._node
-    elif is_scalar(other):
-        edge = None
-    else:
-        return False
-    if special.count and not is_grad_enabled():
-        return True
-    return edge is None and target._node is None and not hasattr(target, "_parent")
-
-
-def fill_(self: Tensor, value: Any) -> Tensor:
-    """Overwrite every element with `value`."""
-    return write(self, _constant(value, self.dtype), "fill_")
-
-
-def zero_(self: Tensor) -> Tensor:
-    """Overwrite every element with zero."""
-    return write(self, _constant(0, self.dtype), "zero_")
-
-
-def copy_(self: Tensor, source: Any) -> Tensor:
-    """Overwrite the elements with those of `source`, which broadcasts; gradients flow to it."""
-    return write(self, _constant(source, self.dtype), "copy_", replaces=True)
-
-
-def _constant(value: Any, dtype: np.dtype[Any]) -> Tensor:
-    if isinstance(value, Tensor):
-        # a new Tensor, as the graph of the source must not be handed on as that of the target
-        return NAMESPACE["clone"](value)  # type: ignore[no-any-return]
-    return tensor_of(numeric(value, dtype if is_scalar(value) else None))
-
-
-def setitem(self: Tensor, key: Any, value: Any) -> None:
-    """Overwrite the elements that `key` selects: ``x[key] = value``."""
-    from oplibrary.ops.indexing import set_item
-
-    if isinstance(value, (list, tuple)):
-        value = numeric(value, self.dtype)
-    write(self, set_item(self, key, value), "x[...] = value")
-
-
-_BINARY = (
-    "add sub mul div pow floor_divide remainder maximum minimum clip "
-    "bitwise_and bitwise_or bitwise_xor logical_and logical_or"
-).split()
-_OPERATORS = {
-    "__iadd__": "add",
-    "__isub__": "sub",
-    "__imul__": "mul",
-    "__itruediv__": "div",
-    "__ifloordiv__": "floor_divide",
-    "__imod__": "remainder",
-    "__ipow__": "pow",
-    "__iand__": "bitwise_and",
-    "__ior__": "bitwise_or",
-    "__ixor__": "bitwise_xor",
-}
-
-
-def _install() -> None:
-    for name in (*_BINARY, *UNARY_METHODS):
-        setattr(Tensor, f"{name}_", _in_place(name, f"{name}_"))
-    for dunder, name in _OPERATORS.items():
-        symbol = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/=", "pow": "**="}.get(name, name)
-        setattr(Tensor, dunder, _in_place(name, symbol))
-    for function in (fill_, zero_, copy_):
-        setattr(Tensor, function.__name__, function)
-    setattr(Tensor, "__setitem__", setitem)  # noqa: B010  a method of its own file
-    setattr(Tensor, "clamp_", getattr(Tensor, "clip_"))  # noqa: B009, B010
-
-
-_install()

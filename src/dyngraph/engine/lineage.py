@@ -28,7 +28,7 @@ from dyngraph.syntax import (
     scope_of,
     subject_of,
 )
-from dyngraph.tape.detachment import Cut
+from dyngraph.tape.detachment import Detachment
 from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.op import Op
 from oplibrary.executors.operators import BINARY_OPERATORS, UNARY_OPERATORS
@@ -268,9 +268,9 @@ class _Walk:
         if isinstance(tensor, Tensor):
             if tensor.requires_grad and not self._through:
                 return None
-            cut: Cut | None = getattr(tensor, "_cut", None)
-            if cut is not None and cut.source is not None:
-                return Found(cut.reason, *_CUT, cut.source)
+            detachment: Detachment | None = getattr(tensor, "_detachment", None)
+            if detachment is not None and detachment.source is not None:
+                return Found(detachment.reason, *_CUT, detachment.source)
         assignment = assigned_before(context.scope, name, context.line)
         if assignment is None or (context.code, assignment.statement.lineno) in self._seen:
             return None

@@ -12,13 +12,6 @@ import oplibrary.functional  # noqa: F401  enters the compositions into the name
 from dyngraph.engine.apply import FAST, lift, make_attributed, make_binary, make_unary
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.op import Kind, Op, explain_call, namespace
-from oplibrary.executors.operators import (
-    BINARY_OPERATORS,
-    COMPARISONS,
-    METHODS,
-    UNARY_METHODS,
-    UNARY_OPERATORS,
-)
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.creation import CREATION
 
@@ -95,25 +88,4 @@ def _quick_entry(op: Op) -> Callable[..., Any] | None:
     return FAST.get(op)
 
 
-def _install_operators() -> None:
-    """Put the entries of fixed arity in place of Tensor's generic operators."""
-    for dunder, name in {**BINARY_OPERATORS, **UNARY_OPERATORS}.items():
-        function = NAMESPACE.get(name)
-        if function is not None:
-            setattr(Tensor, dunder, function)
-            if dunder in BINARY_OPERATORS and dunder not in COMPARISONS:
-                setattr(Tensor, f"__r{dunder[2:]}", _reflected(function))
-    for name in (*UNARY_METHODS, *METHODS):
-        setattr(Tensor, name, NAMESPACE[name])
-    Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
-
-
-def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    def reflected(self: Any, other: Any) -> Any:
-        return function(other, self)
-
-    return reflected
-
-
 NAMESPACE = _build()
-_install_operators()

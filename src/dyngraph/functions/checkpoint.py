@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from dyngraph import random
+from dyngraph.engine import generator
 from dyngraph.tape import versions
-from dyngraph.tape.grad_fn import Dropped, GradFn
-from dyngraph.tape.mode import collect_nodes, enable_grad, is_grad_enabled
+from dyngraph.tape.grad_mode import collect_nodes, enable_grad, is_grad_enabled
+from dyngraph.tape.nodes import Dropped, GradFn
 from dyngraph.tensors.arguments import require_callable
 from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.tree import flatten
@@ -53,7 +53,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     require_callable(function, "checkpoint")
     if not is_grad_enabled():
         return function(*args, **kwargs)
-    random_state = random.get_state()
+    random_state = generator.get_state()
     started = versions.latest[0]
     given = [x for x in _leaves((args, kwargs)) if isinstance(x, Tensor)]
     nodes: list[GradFn] = []
@@ -77,13 +77,13 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
                     related=(("overwritten", change.source),),
                 )
         again: list[GradFn] = []
-        now = random.get_state()
-        random.set_state(random_state)
+        now = generator.get_state()
+        generator.set_state(random_state)
         try:
             with enable_grad(), collect_nodes(again):
                 result = function(*args, **kwargs)
         finally:
-            random.set_state(now)
+            generator.set_state(now)
         if [type(node) for node in again] != kinds:
             raise ArgumentError(
                 f"checkpoint: the second run recorded {len(again)} operations that are not the "

@@ -11,8 +11,8 @@ import numpy as np
 from dyngraph.engine.apply import annotate
 from dyngraph.engine.inplace import continue_from
 from dyngraph.tape import versions
-from dyngraph.tape.grad_fn import AccumulateGrad, Freed, GradFn, Node, tick
-from dyngraph.tape.mode import is_grad_enabled, no_grad, special
+from dyngraph.tape.grad_mode import is_grad_enabled, no_grad, special
+from dyngraph.tape.nodes import AccumulateGrad, Freed, GradFn, TapeNode, tick
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.types import Array
@@ -41,7 +41,7 @@ class Context:
         self.needs_input_grad = needs_input_grad
         self._saved: tuple[Any, ...] = ()
         # each with the node that leads on from it, or the position it has among the results
-        self._arrays: tuple[tuple[Array | None, Node | int | None], ...] = ()
+        self._arrays: tuple[tuple[Array | None, TapeNode | int | None], ...] = ()
         self._owner: weakref.ref[FunctionGradFn] | None = None
         self._not_differentiable: set[int] = set()
         self._dirty: set[int] = set()
@@ -315,13 +315,13 @@ def _output_node(node: FunctionGradFn, index: int) -> _OutputGradFn:
 
 def _saved(
     saved: tuple[Any, ...], args: tuple[Any, ...], outputs: tuple[Any, ...]
-) -> tuple[tuple[Array | None, Node | int | None], ...]:
+) -> tuple[tuple[Array | None, TapeNode | int | None], ...]:
     """Return each saved tensor as its array and how to lead on from it.
 
     A saved result leads to the very node that saves it; it is kept as its position, so that the
     tape stays free of cycles.
     """
-    kept: list[tuple[Array | None, Node | int | None]] = []
+    kept: list[tuple[Array | None, TapeNode | int | None]] = []
     for x in saved:
         position = next((i for i, output in enumerate(outputs) if output is x), None)
         if x is None:

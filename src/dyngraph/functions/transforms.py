@@ -13,9 +13,9 @@ import numpy as np
 from dyngraph.engine import backward as engine
 from dyngraph.engine.failures import warning_of
 from dyngraph.engine.namespace import NAMESPACE
-from dyngraph.tape.mode import enable_grad, is_grad_enabled
+from dyngraph.tape.grad_mode import enable_grad, is_grad_enabled
 from dyngraph.tensors.arguments import require_callable, result_tensor
-from dyngraph.tensors.data import as_tensor
+from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.executors.autodiff import require_policy

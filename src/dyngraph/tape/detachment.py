@@ -1,17 +1,17 @@
-"""Where a graph was cut: what ``backward()`` tells when there is nothing to go back through."""
+"""Where a tensor left its graph: what ``backward()`` tells when nothing leads further back."""
 
 from __future__ import annotations
 
 from oplibrary.messages.source import Source, source_of, user_place
 
 
-class Cut:
-    """A place where a value left the graph.
+class Detachment:
+    """How and where a tensor was detached from its graph.
 
     Attributes
     ----------
     reason : str
-        What cut it, such as ``"detach()"``.
+        What did it, such as ``"detach()"``.
     """
 
     __slots__ = ("place", "reason")

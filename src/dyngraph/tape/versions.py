@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dyngraph.tape.grad_fn import tick
+from dyngraph.tape.nodes import tick
 from oplibrary.core.types import Array
 from oplibrary.messages.source import Place, Source, source_of, user_place
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dyngraph.tape.grad_fn import GradFn
+from dyngraph.tape.nodes import GradFn
 from oplibrary.core.types import DEFAULT_DTYPE, Array
 
 PRECISION = 4

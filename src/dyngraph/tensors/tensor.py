@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dyngraph.tape import detachment as cut
-from dyngraph.tape.grad_fn import AccumulateGrad, GradFn, extra_of
+from dyngraph.tape.detachment import Detachment
+from dyngraph.tape.nodes import AccumulateGrad, GradFn, extra_of
+from dyngraph.tape.versions import version_of
 from dyngraph.tensors import printing
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
+from oplibrary.executors.numpy_protocols import call_function, call_ufunc
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -19,7 +21,6 @@ from oplibrary.messages.errors import (
     InPlaceError,
     NonScalarError,
     NotDifferentiableError,
-    warn,
 )
 
 if TYPE_CHECKING:
@@ -38,14 +39,39 @@ class Tensor(ArrayOperators):
         What ``backward()`` accumulated; only leaves keep one, unless ``retain_grad()`` was called.
     """
 
-    __slots__ = ("__weakref__", "_array", "_cut", "_node", "_parent", "_views")
+    __slots__ = ("__weakref__", "_array", "_detachment", "_node", "_parent", "_views")
 
     _array: Array
     _node: GradFn | AccumulateGrad | None
     # the three below are set only where they are needed
     _parent: tuple[Tensor, Any, dict[str, Any]]  # of a view: whose, by which op, with which attrs
     _views: list[weakref.ref[Tensor]]
-    _cut: cut.Cut
+    _detachment: Detachment
+
+    if TYPE_CHECKING:  # put in by `dyngraph.methods`, since they need the rooms above
+
+        @property
+        def grad(self) -> Tensor | None:
+            """The accumulated gradient, or None."""
+
+        @grad.setter
+        def grad(self, value: Tensor | None) -> None: ...
+
+        @property
+        def data(self) -> Tensor:
+            """The same elements without the graph; settable."""
+
+        @data.setter
+        def data(self, value: Any) -> None: ...
+
+        def backward(
+            self,
+            gradient: Any = None,
+            retain_graph: bool | None = None,
+            create_graph: bool = False,
+            inputs: Any = None,
+        ) -> None:
+            """Add the gradient of this tensor to ``.grad`` of every leaf that it came from."""
 
     # what it is -------------------------------------------------------------------------------
 
@@ -84,68 +110,7 @@ class Tensor(ArrayOperators):
         return self._node if isinstance(self._node, GradFn) else None
 
     @property
-    def grad(self) -> Tensor | None:
-        """The accumulated gradient, or None; None with a warning for what keeps no gradient."""
-        node = self._node
-        if node is None:
-            return None
-        if isinstance(node, AccumulateGrad):
-            return node.grad  # type: ignore[no-any-return]
-        extra = node.extra
-        if extra is None or (extra.grad is None and not extra.retained):
-            from dyngraph.engine.failures import no_leaf
-
-            warn(no_leaf(node))
-            return None
-        return extra.grad  # type: ignore[no-any-return]
-
-    @grad.setter
-    def grad(self, value: Tensor | None) -> None:
-        if value is not None:
-            if type(value) is not Tensor or value.shape != self.shape or value.dtype != self.dtype:
-                raise ArgumentError(
-                    f"grad must be None or a tensor of type {TensorType(self.shape, self.dtype)}",
-                    cause="a gradient has the shape and dtype of its tensor",
-                    fix="assign a tensor of that type, or None",
-                )
-            if self._node is None:
-                raise ArgumentError(
-                    "grad of a tensor that does not require one",
-                    cause="nothing will ever be added to it",
-                    fix="call requires_grad_() first",
-                )
-        if isinstance(self._node, AccumulateGrad):
-            self._node.grad = value
-        elif self._node is not None:
-            extra_of(self._node).grad = value
-
-    @property
-    def data(self) -> Tensor:
-        """The same elements without the graph, as `detach` gives them.
-
-        Setting it overwrites the elements, and records nothing.
-        """
-        return self.detach()
-
-    @data.setter
-    def data(self, value: Any) -> None:
-        if not isinstance(value, Tensor) or value.shape != self.shape or value.dtype != self.dtype:
-            raise ArgumentError(
-                f"data must be a tensor of type {TensorType(self.shape, self.dtype)}",
-                cause="the new elements take the place of the old ones",
-                fix="assign a tensor of that shape and dtype",
-            )
-        if value._array is not self._array:  # x.data -= 1 has already changed what both share
-            from dyngraph.engine.inplace import write
-            from dyngraph.tape.mode import no_grad
-
-            with no_grad():
-                write(self, value, "x.data = value")
-
-    @property
     def _version(self) -> int:
-        from dyngraph.tape.versions import version_of
-
         return version_of(self._array)
 
     def dim(self) -> int:
@@ -183,13 +148,9 @@ class Tensor(ArrayOperators):
         return np.array(array, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        from oplibrary.executors.numpy_protocols import call_ufunc
-
         return call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from oplibrary.executors.numpy_protocols import call_function
-
         return call_function(function, args, kwargs)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
@@ -312,7 +273,7 @@ class Tensor(ArrayOperators):
         out._array = self._array
         out._node = None
         if self._node is not None:
-            out._cut = cut.Cut("detach()")
+            out._detachment = Detachment("detach()")
         return out
 
     def detach_(self) -> Tensor:
@@ -330,7 +291,7 @@ class Tensor(ArrayOperators):
                 fix="use detach(), which gives another tensor",
             )
         if self._node is not None:
-            self._cut = cut.Cut("detach_()")
+            self._detachment = Detachment("detach_()")
         self._node = None
         return self
 
@@ -413,34 +374,6 @@ class Tensor(ArrayOperators):
         hooks = extra_of(self._node).hooks
         hooks.append(hook)
         return Removable(hooks, hook)
-
-    def backward(
-        self,
-        gradient: Any = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
-        inputs: Any = None,
-    ) -> None:
-        """Add the gradient of this tensor to ``.grad`` of every leaf that it came from.
-
-        Parameters
-        ----------
-        gradient : Tensor or array, optional
-            The cotangent, of this tensor's shape; needed unless the tensor holds one element.
-        retain_graph : bool, optional
-            Keep the saved values for another backward pass; defaults to `create_graph`.
-        create_graph : bool
-            Record the backward pass itself, for higher derivatives.
-        inputs : Tensor or sequence of Tensor, optional
-            Accumulate into these only.
-
-        Raises
-        ------
-        NoGraphError, NonScalarError, FreedGraphError, InPlaceError
-        """
-        from dyngraph.engine.backward import backward
-
-        backward((self,), (gradient,), retain_graph, create_graph, inputs)
 
     def _remember_view(self, view: Tensor) -> None:
         try:

@@ -10,7 +10,7 @@ import networkx as nx
 import numpy as np
 
 import dyngraph
-from dyngraph.tape.grad_fn import AccumulateGrad, Extra, GradFn, Node
+from dyngraph.tape.nodes import AccumulateGrad, Extra, GradFn, TapeNode
 from oplibrary.core.tree import flatten, leaf_paths, map_tree
 from oplibrary.core.types import TensorType, type_of
 from oplibrary.messages.source import Source
@@ -60,7 +60,7 @@ def _leaf(array: Any) -> Any:
     return tensor.requires_grad_() if tensor.dtype.kind == "f" else tensor
 
 
-def nodes_below(roots: list[Any]) -> list[Node]:
+def nodes_below(roots: list[Any]) -> list[TapeNode]:
     """Return all nodes that lead to `roots`, in the order in which they ran."""
     seen: set[Any] = set(roots)
     stack = list(seen)
@@ -73,14 +73,14 @@ def nodes_below(roots: list[Any]) -> list[Node]:
     return sorted(seen, key=lambda node: node.sequence)
 
 
-def _types(nodes: list[Node], roots: list[Any]) -> dict[Node, TensorType]:
+def _types(nodes: list[TapeNode], roots: list[Any]) -> dict[TapeNode, TensorType]:
     """Return the type of each node's result: that of the gradient which arrives there."""
-    types: dict[Node, TensorType] = {}
+    types: dict[TapeNode, TensorType] = {}
     for node in nodes:
         if node.extra is None:
             node.extra = Extra()
 
-        def note(gradient: Any, node: Node = node) -> None:
+        def note(gradient: Any, node: TapeNode = node) -> None:
             types[node] = type_of(gradient)
 
         node.extra.hooks.append(note)
@@ -90,10 +90,10 @@ def _types(nodes: list[Node], roots: list[Any]) -> dict[Node, TensorType]:
 
 
 def _as_networkx(
-    nodes: list[Node],
-    names: Mapping[Node, str],
-    types: Mapping[Node, TensorType],
-    results: set[Node],
+    nodes: list[TapeNode],
+    names: Mapping[TapeNode, str],
+    types: Mapping[TapeNode, TensorType],
+    results: set[TapeNode],
 ) -> nx.MultiDiGraph:
     graph = nx.MultiDiGraph(name="tape")
     shown = {

@@ -22,7 +22,7 @@ import numpy as np
 import dyngraph
 import staticgraph
 from dyngraph.engine import apply as dyngraph_apply
-from dyngraph.tape.grad_fn import Extra, GradFn, Node
+from dyngraph.tape.nodes import Extra, GradFn, TapeNode
 from oplibrary.core.tree import flatten, map_tree
 from oplibrary.messages.errors import SideBySideError
 from sidebyside.drawing.tape_graph import nodes_below
@@ -230,7 +230,7 @@ def run_backward(recording: Recording, loss: Any) -> None:
     """Enter each step of the backward pass, from its gradient's arrival to the next one's."""
     last: list[Slice] = []
 
-    def arrived(node: Node, _gradient: Any) -> None:
+    def arrived(node: TapeNode, _gradient: Any) -> None:
         if last:
             last[-1].end = time.perf_counter()
         last[:] = [recording.begin("backward", node.name())]

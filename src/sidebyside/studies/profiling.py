@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import dyngraph
-from dyngraph.tape.grad_fn import Extra, GradFn, Node
+from dyngraph.tape.nodes import Extra, GradFn, TapeNode
 from oplibrary.core.tree import flatten, map_tree
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.messages.source import user_source
@@ -235,7 +235,7 @@ def _lines_of_backward(workload: Workload, inputs: tuple[Any, ...]) -> list[tupl
         loss = _differentiable(as_scalar(dg, split(workload.function(dg, *arguments))[0]))
     steps: list[tuple[str, str]] = []
 
-    def arrived(node: Node, _gradient: Any) -> None:
+    def arrived(node: TapeNode, _gradient: Any) -> None:
         source = node.extra.source if node.extra is not None else None
         steps.append((node.name(), "" if source is None else source.place))
 

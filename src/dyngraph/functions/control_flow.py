@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from dyngraph.engine.namespace import NAMESPACE
-from dyngraph.tape.mode import no_grad
+from dyngraph.tape.grad_mode import no_grad
 from dyngraph.tensors.arguments import require_callable
-from dyngraph.tensors.data import as_tensor
+from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.parameters import require_parameters
 from oplibrary.core.tree import flatten, map_tree, unflatten

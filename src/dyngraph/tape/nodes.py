@@ -216,10 +216,10 @@ class GeneralGradFn(GradFn):
     attrs: Mapping[str, Any]  # type: ignore[misc]
 
 
-Node = GradFn | AccumulateGrad
+TapeNode = GradFn | AccumulateGrad
 
 
-def extra_of(node: Node) -> Extra:
+def extra_of(node: TapeNode) -> Extra:
     """Return the `Extra` of `node`, made if there is none yet."""
     if node.extra is None:
         node.extra = Extra()

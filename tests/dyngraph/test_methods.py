@@ -1,0 +1,35 @@
+"""The methods that are put into Tensor from above: there, documented, and as they are declared."""
+
+import ast
+import inspect
+
+import dyngraph as dg
+from dyngraph.tensors import tensor as module
+
+
+def declared():
+    """Return what the class says for type checkers only, by name."""
+    tree = ast.parse(inspect.getsource(module))
+    (cls,) = (node for node in tree.body if getattr(node, "name", "") == "Tensor")
+    (block,) = (node for node in cls.body if isinstance(node, ast.If))
+    return {node.name: node for node in block.body}
+
+
+def test_what_type_checkers_see_is_what_is_there():
+    found = declared()
+    assert set(found) == {"grad", "data", "backward"}
+    for name, node in found.items():
+        method = inspect.getattr_static(dg.Tensor, name)
+        if isinstance(method, property):
+            assert method.fset is not None
+            continue
+        there = inspect.signature(method).parameters.values()
+        defaults = [p.default for p in there if p.default is not p.empty]
+        assert [argument.arg for argument in node.args.args] == [p.name for p in there]
+        assert [ast.literal_eval(default) for default in node.args.defaults] == defaults
+
+
+def test_the_methods_are_documented():
+    for name in ("grad", "data", "backward", "add_", "fill_", "zero_", "copy_", "exp", "sum"):
+        assert inspect.getattr_static(dg.Tensor, name).__doc__
+    assert dg.Tensor.exp_.__qualname__ == "Tensor.exp_"
