@@ -1,13 +1,20 @@
 # Two commands: `make table` measures, `make test` checks. Both make .venv from pinned versions first.
 PYTHON ?= python3
+VENV ?= .venv
 # what to install beside the library: native is the LLVM backend, examples the digit images,
-# dev the checkers; peers (torch, jax) are measured and tested against where they are installed
+# dev the checkers, docs the generator of the site; peers (torch, jax) are measured and tested
+# against where they are installed
 EXTRAS ?= native,examples,dev
-BIN := .venv/bin
-READY := .venv/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
+BIN := $(VENV)/bin
+WANTED := $(EXTRAS)$(if $(filter site full,$(MAKECMDGOALS)),$(if $(findstring docs,$(EXTRAS)),,$(comma)docs))
+READY := $(VENV)/.ready-$(subst $(comma),-,$(WANTED))
+# other versions of Python that are supported and run here
+OTHERS = $(strip $(foreach version,$(filter-out $(shell $(PYTHON) -c '$(VERSION)'),3.11 3.12 3.13), \
+    $(shell python$(version) -c '$(VERSION)' 2>/dev/null)))
+VERSION = import sys; print("%d.%d" % sys.version_info[:2])
 
-.PHONY: table test lint bench docs fuzz clean
+.PHONY: table test lint bench docs site fuzz full others clean
 
 table: $(READY)
 	$(BIN)/sidebyside table
@@ -16,7 +23,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -q -n 2
 
 lint: $(READY)
-	$(BIN)/ruff check src tests bench examples
+	$(BIN)/ruff check src tests bench examples docs
 	$(BIN)/ruff format --check src tests bench examples
 	$(BIN)/mypy
 
@@ -28,13 +35,25 @@ bench: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/generate.py
 
+# the documentation as a site, in build/site; a warning is a failure
+site: $(READY)
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env -q docs build/site
+
 fuzz: $(READY)
 	$(BIN)/python -m tests.staticgraph.fuzz --programs 10000
 
-$(READY): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
-	@rm -f .venv/.ready-* && touch $@
+# everything, what is too long for each change included
+full: lint site test others fuzz
+
+others:
+	@test -n "$(OTHERS)" || echo "no other Python is installed here"
+	set -e; for version in $(OTHERS); do \
+	    $(MAKE) VENV=.venv-$$version PYTHON=python$$version test; done
+
+$(READY): pyproject.toml constraints.txt src/sidebyside/__init__.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(WANTED)]'
+	@rm -f $(VENV)/.ready-* && touch $@
 
 clean:
-	rm -rf .venv build src/*.egg-info
+	rm -rf .venv .venv-* build src/*.egg-info

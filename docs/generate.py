@@ -61,8 +61,8 @@ def op_page() -> str:
     ops = [op for op in REGISTRY.values() if not op.name.startswith("_")]
     lines = [
         "# Ops\n",
-        f"{len(ops)} ops, each one record in `src/common/oplibrary/ops/`, run by both executors. The "
-        "names are the array API standard's; PyTorch's spellings are aliases.\n",
+        f"{len(ops)} ops, each one record in `src/common/oplibrary/ops/`, run by both executors. "
+        "The names are the array API standard's; PyTorch's spellings are aliases.\n",
     ]
     for kind in Kind:
         family = sorted((op for op in ops if op.kind is kind), key=lambda op: op.name)

@@ -93,4 +93,20 @@ def test_every_error_has_its_texts():
         assert error.title, error
         assert error.explanation, error
         assert error.remedy, error
-        assert re.fullmatch(r"SBS-[1-4]\d\d", error.id)
+        assert re.fullmatch(r"SBS-\d{3}", error.id)
+        assert int(error.id[4]) in generator().FAMILIES
+
+
+# the distribution ---------------------------------------------------------------------------------
+
+
+def test_every_supported_python_is_tested_by_the_hosted_workflow():
+    import tomllib
+
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    supported = [name.rpartition(" ")[2] for name in told if re.search(r":: 3\.\d+$", name)]
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    matrix = re.search(r"python-version: \[(.*)\]", workflow).group(1)
+    assert supported == re.findall(r'"(.*?)"', matrix)
+    for version in supported:
+        assert version in (ROOT / "Makefile").read_text()
