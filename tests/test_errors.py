@@ -51,7 +51,8 @@ def program(tmp_path, text, name="model.py"):
 
 def run_file(path, **environment):
     """Run a program of a user's, and return what it printed and its errors."""
-    settings = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
+    folders = os.pathsep.join([str(ROOT / "src" / "common"), str(ROOT / "src")])
+    settings = {**os.environ, "PYTHONPATH": folders, "PYTHONIOENCODING": "utf-8"}
     settings.pop("SIDEBYSIDE_ERRORS", None)
     settings.update(environment)
     result = subprocess.run(

@@ -15,7 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dyngraph.syntax import (
+from dyngraph.tape.detachment import Detachment
+from dyngraph.tensors.tensor import Tensor
+from oplibrary.core.op import Op
+from oplibrary.executors.operators import BINARY_OPERATORS, UNARY_OPERATORS
+from oplibrary.messages.source import Place, Source, is_users, source_of
+from oplibrary.messages.syntax import (
     Scope,
     asked_by,
     assigned_before,
@@ -28,11 +33,6 @@ from dyngraph.syntax import (
     scope_of,
     subject_of,
 )
-from dyngraph.tape.detachment import Detachment
-from dyngraph.tensors.tensor import Tensor
-from oplibrary.core.op import Op
-from oplibrary.executors.operators import BINARY_OPERATORS, UNARY_OPERATORS
-from oplibrary.messages.source import Place, Source, is_users, source_of
 
 _MOST_STEPS = 200
 

@@ -28,7 +28,7 @@ from staticgraph.graph.graph_ops import VARIABLE
 from staticgraph.graph.inference import TypeTable
 from staticgraph.graph.node import Node
 from staticgraph.graph.symbolic import endless_recursion, replaced_error
-from staticgraph.tracing.expression import running_loop
+from staticgraph.graph.user_expression import running_loop
 
 _numbers = itertools.count(1)
 _MOST_DRAWN = 500

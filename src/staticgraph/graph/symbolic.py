@@ -22,7 +22,7 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.messages.source import Source, is_users, source_of, user_frame
 from staticgraph.graph.graph_ops import PLACEHOLDER, VARIABLE
-from staticgraph.tracing.expression import TESTING, Expression, expression_at
+from staticgraph.graph.user_expression import TESTING, UserExpression, expression_at
 
 if TYPE_CHECKING:
     from staticgraph.graph.node import Node
@@ -145,7 +145,7 @@ def _related(node: Node, frame: FrameType | None) -> tuple[tuple[str, Source | N
     return tuple(lines)
 
 
-def _asking() -> tuple[FrameType | None, Expression | None]:
+def _asking() -> tuple[FrameType | None, UserExpression | None]:
     frame = user_frame(4)
     return frame, expression_at(frame) if frame is not None else None
 

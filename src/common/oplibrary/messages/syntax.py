@@ -1,4 +1,7 @@
-"""The user's own source as a tree: what stands at a place, and what was assigned above it."""
+"""The user's own source as a tree: what stands at a place, and what was assigned above it.
+
+Messages read it to point at what a program says; nothing is decided by it.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from typing import Any, NamedTuple
 from oplibrary.messages.source import Source, source_of
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _parse(lines: tuple[str, ...]) -> ast.Module | None:
     try:
         return ast.parse("".join(lines))
@@ -23,9 +27,96 @@ def _parse(lines: tuple[str, ...]) -> ast.Module | None:
         return None
 
 
+def tree_of(filename: str) -> ast.Module | None:
+    """Return the tree of a file, or None where there is no source that can be read."""
+    lines = linecache.getlines(filename)
+    return _parse(tuple(lines)) if lines else None
+
+
+# places -------------------------------------------------------------------------------------------
+
+
+class Span(NamedTuple):
+    """From where to where a piece of source goes, each a line and a column as Python counts them.
+
+    Attributes
+    ----------
+    start, stop : tuple of int
+    """
+
+    start: tuple[int, int]
+    stop: tuple[int, int]
+
+    def holds(self, other: Span) -> bool:
+        """Tell whether `other` lies inside."""
+        return self.start <= other.start and other.stop <= self.stop
+
+
+def _span_of(node: ast.AST) -> Span | None:
+    if not hasattr(node, "lineno"):
+        return None
+    # Python counts decorators out of the function or class that they stand above
+    nodes: list[Any] = [node, *getattr(node, "decorator_list", ())]
+    start = min((each.lineno, each.col_offset) for each in nodes)
+    return Span(start, (node.end_lineno, node.end_col_offset))  # type: ignore[attr-defined]
+
+
+def _span_at(place: Source | None) -> Span | None:
+    if place is None or place.column is None or place.end_column is None or not place.end_line:
+        return None
+    return Span((place.line, place.column), (place.end_line, place.end_column))
+
+
+def path_to(tree: ast.AST, place: Source | None) -> list[ast.AST]:
+    """Return the nodes that hold `place`, outermost first; none where it is not known."""
+    span = _span_at(place)
+    path = [] if span is None else [tree]
+    while path:
+        for child in _descend(path[-1]):
+            found = _span_of(child)
+            if found is not None and span is not None and found.holds(span):
+                path.append(child)
+                break
+        else:
+            break
+    return path
+
+
+def _descend(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the children of `node`; those without a position are replaced by theirs."""
+    for child in ast.iter_child_nodes(node):
+        if hasattr(child, "lineno"):
+            yield child
+        else:
+            yield from _descend(child)
+
+
+def running_path(frame: FrameType) -> list[ast.AST]:
+    """Return the nodes around what `frame` is evaluating, outermost first; none if unknown."""
+    tree = tree_of(frame.f_code.co_filename)
+    return [] if tree is None else path_to(tree, source_of((frame.f_code, frame.f_lasti)))
+
+
+def enclosing_loop(filename: str, line: int) -> int | None:
+    """Return the line of the innermost ``for`` or ``while`` that holds `line`, or None."""
+    tree = tree_of(filename)
+    if tree is None:
+        return None
+    loops = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.For, ast.While, *COMPREHENSIONS))
+        and node.lineno <= line <= (node.end_lineno or line)
+    ]
+    return max(loops, default=None)
+
+
+# scopes -------------------------------------------------------------------------------------------
+
+
 def scope_of(code: CodeType) -> Scope | None:
     """Return the piece of the source that `code` was compiled from."""
-    tree = _parse(tuple(linecache.getlines(code.co_filename)))
+    tree = tree_of(code.co_filename)
     if tree is None or code.co_name == "<module>":
         return tree
     for node in ast.walk(tree):
@@ -48,12 +139,8 @@ def own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
 
 def node_at(scope: Scope, place: Source) -> ast.AST | None:
     """Return the node that stands exactly where `place` does."""
-    wanted = (place.line, place.column, place.end_line, place.end_column)
-    for node in own_nodes(scope):
-        found = [getattr(node, name, None) for name in ("lineno", "col_offset", "end_lineno")]
-        if (*found, getattr(node, "end_col_offset", None)) == wanted:
-            return node.value if isinstance(node, ast.Expr) else node
-    return None
+    path = path_to(scope, place)
+    return path[-1] if len(path) > 1 and _span_of(path[-1]) == _span_at(place) else None
 
 
 def place_of(node: Any, code: CodeType) -> Source:
@@ -66,6 +153,9 @@ def place_of(node: Any, code: CodeType) -> Source:
         node.end_col_offset,
         node.end_lineno,
     )
+
+
+# names --------------------------------------------------------------------------------------------
 
 
 class Assignment(NamedTuple):

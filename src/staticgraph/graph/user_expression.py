@@ -7,18 +7,16 @@ leads to the place in the source, and the syntax tree to the construct around it
 from __future__ import annotations
 
 import ast
-import itertools
-import linecache
 import sys
-from collections.abc import Iterator
-from functools import lru_cache, reduce
+from functools import reduce
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from oplibrary.messages.source import Source, is_ours
+from oplibrary.messages.syntax import COMPREHENSIONS, enclosing_loop, running_path
 
 
-class Expression(NamedTuple):
+class UserExpression(NamedTuple):
     """A piece of the user's program that asked a static value for a plain one.
 
     Attributes
@@ -36,73 +34,11 @@ class Expression(NamedTuple):
     rewrite: str = ""
 
 
-class _Span(NamedTuple):
-    start: tuple[int, int]
-    stop: tuple[int, int]
-
-    def holds(self, other: _Span) -> bool:
-        return self.start <= other.start and other.stop <= self.stop
-
-
-@lru_cache(maxsize=64)
-def _parse(lines: tuple[str, ...]) -> ast.Module | None:
-    try:
-        return ast.parse("".join(lines))
-    except (SyntaxError, ValueError):
-        return None
-
-
-def _tree_of(filename: str) -> ast.Module | None:
-    lines = linecache.getlines(filename)
-    return _parse(tuple(lines)) if lines else None
-
-
-def _span_of(node: ast.AST) -> _Span | None:
-    if not hasattr(node, "lineno"):
-        return None
-    # Python counts decorators out of the function or class that they stand above
-    nodes: list[Any] = [node, *getattr(node, "decorator_list", ())]
-    start = min((each.lineno, each.col_offset) for each in nodes)
-    return _Span(start, (node.end_lineno, node.end_col_offset))  # type: ignore[attr-defined]
-
-
-def _running_span(frame: FrameType) -> _Span | None:
-    positions = itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None)
-    start, stop, column, end_column = next(positions, (None,) * 4)
-    if start is None or stop is None or column is None or end_column is None:
-        return None
-    return _Span((start, column), (stop, end_column))
-
-
-def _path_to(tree: ast.AST, span: _Span) -> list[ast.AST]:
-    """Return the nodes that hold `span`, outermost first."""
-    path = [tree]
-    while True:
-        for child in _descend(path[-1]):
-            found = _span_of(child)
-            if found is not None and found.holds(span):
-                path.append(child)
-                break
-        else:
-            return path
-
-
-def _descend(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the children of `node`; those without a position are replaced by theirs."""
-    for child in ast.iter_child_nodes(node):
-        if hasattr(child, "lineno"):
-            yield child
-        else:
-            yield from _descend(child)
-
-
-def expression_at(frame: FrameType) -> Expression | None:
+def expression_at(frame: FrameType) -> UserExpression | None:
     """Return the expression that `frame` is evaluating, or None where the source is not at hand."""
-    span = _running_span(frame)
-    tree = _tree_of(frame.f_code.co_filename)
-    if span is None or tree is None:
+    path = running_path(frame)
+    if not path:
         return None
-    path = _path_to(tree, span)
     node = path[-1]
     if isinstance(node, (ast.If, ast.While, ast.Assert)):
         return _tested(node.test, _CONSTRUCTS[type(node)])
@@ -115,7 +51,7 @@ def expression_at(frame: FrameType) -> Expression | None:
     return _by_itself(node) or _by_parent(node, path[-2] if len(path) > 1 else None)
 
 
-def _guarded(pattern: ast.pattern, path: list[ast.AST]) -> Expression | None:
+def _guarded(pattern: ast.pattern, path: list[ast.AST]) -> UserExpression | None:
     """Return the guard behind `pattern`: Python gives the pattern's position for its test."""
     for node in path:
         for case in getattr(node, "cases", ()):
@@ -124,13 +60,13 @@ def _guarded(pattern: ast.pattern, path: list[ast.AST]) -> Expression | None:
     return None
 
 
-def _matched(pattern: ast.pattern, path: list[ast.AST]) -> Expression | None:
+def _matched(pattern: ast.pattern, path: list[ast.AST]) -> UserExpression | None:
     """Return the comparison of what is matched with the value that `pattern` is."""
     matches = [node for node in path if isinstance(node, ast.Match)]
     if not matches or not isinstance(pattern, ast.MatchValue):
         return None
     text = f"{ast.unparse(matches[-1].subject)} == {ast.unparse(pattern.value)}"
-    return Expression(text, "match")
+    return UserExpression(text, "match")
 
 
 _CONSTRUCTS: dict[type, str] = {
@@ -140,7 +76,6 @@ _CONSTRUCTS: dict[type, str] = {
     ast.IfExp: "conditional expression",
     ast.Match: "match guard",
 }
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 # our function in place of a builtin, by its name and whether it got several arguments
 _BUILTINS = {
     ("min", True): "minimum",
@@ -156,43 +91,43 @@ TESTING = ("filter", "takewhile", "dropwhile", "filterfalse")
 """What tests each element by its first argument, when the elements are asked for."""
 
 
-def _by_itself(node: ast.expr) -> Expression | None:
+def _by_itself(node: ast.expr) -> UserExpression | None:
     """Return the expression where `node` itself is what asks."""
     if isinstance(node, ast.IfExp):
         rewrite = ", ".join(map(ast.unparse, (node.test, node.body, node.orelse)))
-        return Expression(ast.unparse(node.test), "conditional expression", f"where({rewrite})")
+        return UserExpression(ast.unparse(node.test), "conditional expression", f"where({rewrite})")
     if isinstance(node, ast.BoolOp):
         word = "and" if isinstance(node.op, ast.And) else "or"
         operands = map(ast.unparse, node.values)
         rewrite = reduce(lambda left, right: f"logical_{word}({left}, {right})", operands)
-        return Expression(ast.unparse(node.values[0]), word, rewrite)
+        return UserExpression(ast.unparse(node.values[0]), word, rewrite)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         operand = ast.unparse(node.operand)
-        return Expression(operand, "not", f"logical_not({operand})")
+        return UserExpression(operand, "not", f"logical_not({operand})")
     if isinstance(node, ast.Compare):
         return _comparison(node)
     if isinstance(node, ast.Call):
         return _called(node)
     if isinstance(node, ast.Subscript):
-        return Expression(ast.unparse(node.slice), "index")
-    if isinstance(node, _COMPREHENSIONS):
+        return UserExpression(ast.unparse(node.slice), "index")
+    if isinstance(node, COMPREHENSIONS):
         tests = [test for generator in node.generators for test in generator.ifs]
         if tests:
-            return Expression(ast.unparse(tests[0]), "if in a comprehension")
+            return UserExpression(ast.unparse(tests[0]), "if in a comprehension")
         sources = [each.iter for each in node.generators if isinstance(each.iter, ast.Call)]
         return next((_called(each) for each in sources if _tests_elements(each)), None)
     return None
 
 
-def _called(node: ast.Call) -> Expression:
+def _called(node: ast.Call) -> UserExpression:
     """Return what a builtin, or another function written in C, asked."""
     inner = next((each for each in (node, *node.args) if _tests_elements(each)), None)
     if inner is not None:
         assert isinstance(inner, ast.Call)
-        return Expression(_test_of(*inner.args[:2]), f"{ast.unparse(inner.func)}()")
+        return UserExpression(_test_of(*inner.args[:2]), f"{ast.unparse(inner.func)}()")
     text = ", ".join(map(ast.unparse, node.args))
     name = ast.unparse(node.func)
-    return Expression(text, f"{name}()", "" if node.keywords else _ours(name, node.args))
+    return UserExpression(text, f"{name}()", "" if node.keywords else _ours(name, node.args))
 
 
 def _tests_elements(node: ast.expr) -> bool:
@@ -223,7 +158,7 @@ def _ours(name: str, args: list[ast.expr]) -> str:
     only = args[0]
     while isinstance(only, ast.Call) and ast.unparse(only.func) in _COPIES and len(only.args) == 1:
         only = only.args[0]
-    if isinstance(only, _COMPREHENSIONS):
+    if isinstance(only, COMPREHENSIONS):
         return ""
     text = ast.unparse(only)
     if isinstance(only, (ast.List, ast.Tuple)):
@@ -233,14 +168,14 @@ def _ours(name: str, args: list[ast.expr]) -> str:
     return f"sg.{ours}({text})"
 
 
-def _comparison(node: ast.Compare) -> Expression | None:
+def _comparison(node: ast.Compare) -> UserExpression | None:
     if isinstance(node.ops[0], (ast.In, ast.NotIn)):
         item, container = ast.unparse(node.left), node.comparators[0]
         if isinstance(container, (ast.List, ast.Tuple, ast.Set)):
             rewrite = " | ".join(f"({item} == {ast.unparse(each)})" for each in container.elts)
         else:
             rewrite = f"sg.any({ast.unparse(container)} == {item})"
-        return Expression(ast.unparse(node), "in", rewrite)
+        return UserExpression(ast.unparse(node), "in", rewrite)
     if len(node.ops) == 1:
         return None
     operands = [node.left, *node.comparators]
@@ -249,10 +184,10 @@ def _comparison(node: ast.Compare) -> Expression | None:
         for left, op, right in zip(operands, node.ops, operands[1:], strict=False)
     ]
     rewrite = " & ".join(f"({pair})" for pair in pairs)
-    return Expression(ast.unparse(node), "chained comparison", rewrite)
+    return UserExpression(ast.unparse(node), "chained comparison", rewrite)
 
 
-def _by_parent(node: ast.expr, parent: ast.AST | None) -> Expression:
+def _by_parent(node: ast.expr, parent: ast.AST | None) -> UserExpression:
     """Return the expression where the construct around `node` is what asks."""
     if isinstance(parent, ast.BoolOp):
         whole = _by_itself(parent)
@@ -260,16 +195,16 @@ def _by_parent(node: ast.expr, parent: ast.AST | None) -> Expression:
         return whole._replace(text=ast.unparse(node))
     if isinstance(parent, (ast.IfExp, ast.UnaryOp)):
         return _by_itself(parent) or _tested(node, "")
-    if isinstance(parent, _COMPREHENSIONS):
+    if isinstance(parent, COMPREHENSIONS):
         return _tested(node, "if in a comprehension")
     return _tested(node, "" if parent is None else _CONSTRUCTS.get(type(parent), ""))
 
 
-def _tested(node: ast.expr, construct: str) -> Expression:
+def _tested(node: ast.expr, construct: str) -> UserExpression:
     inner = _by_itself(node)
     if inner is not None and inner.construct in ("and", "or", "not", "chained comparison"):
         return inner
-    return Expression(ast.unparse(node), construct)
+    return UserExpression(ast.unparse(node), construct)
 
 
 def running_loop() -> Source | None:
@@ -285,17 +220,3 @@ def running_loop() -> Source | None:
             return None
         frame = frame.f_back
     return None
-
-
-def enclosing_loop(filename: str, line: int) -> int | None:
-    """Return the line of the innermost ``for`` or ``while`` that holds `line`, or None."""
-    tree = _tree_of(filename)
-    if tree is None:
-        return None
-    loops = [
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.For, ast.While, *_COMPREHENSIONS))
-        and node.lineno <= line <= (node.end_lineno or line)
-    ]
-    return max(loops, default=None)
