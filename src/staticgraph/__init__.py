@@ -40,6 +40,7 @@ from staticgraph.declare.lower import lower
 from staticgraph.declare.namespace import asarray
 from staticgraph.declare.namespace import lookup as _lookup
 from staticgraph.declare.namespace import names as _names
+from staticgraph.declare.networkx_import import import_networkx as _import_networkx
 from staticgraph.graph.dimension import Dim, dim
 from staticgraph.graph.graph import Graph, current_graph
 from staticgraph.graph.node import Node

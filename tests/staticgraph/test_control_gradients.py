@@ -221,9 +221,8 @@ def test_the_sum_of_a_large_gradient_is_kept_in_place():
     assert not run.plan.in_place  # an executable of its own does not own what it is passed
 
     from staticgraph.backends.numpy import plan
-    from staticgraph.compiler.binding import lower_region
 
-    program = lower_region(region)
+    program = region.lower()
     (total,) = [v for v in plan(program).in_place.values() if v in program.owned]
     assert total.type.shape == (64, 64)
 

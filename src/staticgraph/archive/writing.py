@@ -13,7 +13,6 @@ from oplibrary.messages.errors import ProgramFileError
 from oplibrary.messages.source import Source
 from staticgraph.archive.operations import find_op
 from staticgraph.archive.values import NotWritable, ValueWriter
-from staticgraph.compiler.binding import lower_region
 from staticgraph.compiler.feeds import Feed
 from staticgraph.control.region import Region
 from staticgraph.debugging.units import node_names
@@ -132,7 +131,7 @@ class ProgramWriter:
             written = {
                 "name": region.graph.name,
                 "owned": region.owned,
-                **self._program(lower_region(region)),
+                **self._program(region.lower()),
                 **self._source(region.source),
             }
             # behind the regions in it: each is declared before it is used

@@ -15,7 +15,7 @@ import numpy as np
 from oplibrary.core.types import Array, Shape
 from staticgraph.backends.blocking import is_cut
 from staticgraph.backends.source import SourceWriter, comment, line_in
-from staticgraph.compiler.failures import raise_explained
+from staticgraph.program.failures import raise_explained
 from staticgraph.program.layout import Strides
 from staticgraph.program.lengths import current_lengths, instruction_is_symbolic
 from staticgraph.program.memory import BufferPlan, Loop, Step

@@ -8,7 +8,7 @@ import numpy as np
 
 from oplibrary.core.types import Array
 from staticgraph.backends import Runner
-from staticgraph.compiler.failures import raise_explained
+from staticgraph.program.failures import raise_explained
 from staticgraph.program.layout import find_layouts
 from staticgraph.program.lengths import attrs_at, current_lengths, instruction_is_symbolic
 from staticgraph.program.memory import BufferPlan, Step, plan_buffers

@@ -415,7 +415,8 @@ def graph_of(leaves: Sequence[Any], inputs: Sequence[Any] | None) -> Graph:
     """
     for node in (*leaves, *(inputs or ())):
         if isinstance(node, Node):
-            return node.graph
+            graph: Graph = node.graph
+            return graph
     found = ", ".join(sorted({type(leaf).__name__ for leaf in leaves})) or "nothing"
     raise GraphError(
         f"compile: the outputs are {found}, not nodes",

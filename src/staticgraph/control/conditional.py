@@ -12,14 +12,13 @@ from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.elementwise import cast
-from staticgraph.compiler.binding import row_major
 from staticgraph.control.declaring import (
     region_from,
     require_callable,
     require_same_types,
     share_captures,
 )
-from staticgraph.control.region import Region
+from staticgraph.control.region import Region, row_major
 from staticgraph.control.structure import Choice
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.node import Node

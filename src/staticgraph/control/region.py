@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array, TensorType
+from oplibrary.messages.errors import FeedError
 from oplibrary.messages.source import Source
+from staticgraph.declare.autodiff import gradients_onto
 from staticgraph.declare.build import placeholder, require_graph
 from staticgraph.declare.effects import has_effect, silenced
+from staticgraph.declare.lower import lower
 from staticgraph.graph.graph import Graph, leaked
 from staticgraph.graph.graph_ops import CONSTANT
 from staticgraph.graph.node import Node
+from staticgraph.program.program import Program
+from staticgraph.program.upcall import Upcall
+
+region_runner: Upcall[[Region], Callable[..., Sequence[Array]]] = Upcall(
+    "staticgraph.compiler.binding"
+)
+"""Compile a region alone."""
 
 
 class RegionGraph(Graph):
@@ -101,10 +114,25 @@ class Region:
     def run(self) -> Callable[..., Sequence[Array]]:
         """What runs the region alone; a compiled program binds its regions instead."""
         if self._default is None:
-            from staticgraph.compiler.binding import bind_region
-
-            self._default = bind_region(self, "numpy", None).run
+            self._default = region_runner(self)
         return self._default
+
+    def lower(self) -> Program:
+        """Return the region as a program, before any pass; regions in it stay as they are.
+
+        Raises
+        ------
+        FeedError
+            If it assigns a variable.
+        """
+        program = lower(self.graph, self.outputs, self.inputs, effects=not self.quiet)
+        if program.updates:
+            raise FeedError(
+                "a variable is assigned inside a branch or a loop body",
+                cause="assignments are made once, when a run ends",
+                fix="carry the value through the loop, and assign the result",
+            )
+        return replace(program, owned=frozenset(program.inputs[: self.owned]))
 
     @property
     def effect(self) -> bool:
@@ -194,8 +222,6 @@ class Region:
     def _pull_back(
         self, given: tuple[bool, ...], wanted: tuple[int, ...], started: tuple[int, ...]
     ) -> Pullback:
-        from staticgraph.declare.autodiff import gradients_onto
-
         graph = RegionGraph(f"gradient of {self.graph.name}", self.graph)
         with graph:
             inputs = [graph.add_input(f"x{i}", t) for i, t in enumerate(self.input_types)]
@@ -222,3 +248,56 @@ class Pullback(Region):
     """
 
     primal: dict[Node, Node]
+
+
+class BoundRegion:
+    """A region with what runs it, in an instruction's attributes.
+
+    Parameters
+    ----------
+    region : Region
+    build : callable
+        Returns what runs it: that takes row-major arrays of its input types, and gives a sequence
+        of arrays.
+    program : Program, optional
+        The region after the passes, its own regions bound.
+
+    Attributes
+    ----------
+    region : Region
+    program : Program or None
+    input_types, output_types : tuple of TensorType
+    """
+
+    __slots__ = ("_build", "_run", "input_types", "output_types", "program", "region")
+
+    def __init__(
+        self,
+        region: Region,
+        build: Callable[[], Callable[..., Sequence[Array]]],
+        program: Program | None = None,
+    ) -> None:
+        self.region = region
+        self.program = program
+        self.input_types = region.input_types
+        self.output_types = region.output_types
+        self._build = build
+        self._run: Callable[..., Sequence[Array]] | None = None
+
+    @property
+    def run(self) -> Callable[..., Sequence[Array]]:
+        """What runs the region; built when it is first asked for."""
+        return self._run or self.prepare()
+
+    def prepare(self) -> Callable[..., Sequence[Array]]:
+        """Build what runs the region, and return it."""
+        self._run = self._build()
+        return self._run
+
+    def __repr__(self) -> str:
+        return repr(self.region)
+
+
+def row_major(array: Array) -> Array:
+    """Return `array` with its elements in row-major order, as regions expect them."""
+    return array if array.flags.c_contiguous else np.array(array, order="C")

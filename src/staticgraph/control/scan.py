@@ -12,7 +12,6 @@ from oplibrary.core.op import Kind, Op
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError
-from staticgraph.compiler.binding import row_major
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     region_from,
@@ -21,7 +20,7 @@ from staticgraph.control.declaring import (
     require_count,
     share_captures,
 )
-from staticgraph.control.region import Region
+from staticgraph.control.region import Region, row_major
 from staticgraph.control.scan_gradient import scan_backwards
 from staticgraph.control.structure import Loop
 from staticgraph.control.while_loop import own_copies

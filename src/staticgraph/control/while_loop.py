@@ -11,7 +11,6 @@ from oplibrary.core.op import Kind, Op
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError, LoopBoundError, NotDifferentiableError
-from staticgraph.compiler.binding import row_major
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     region_from,
@@ -20,7 +19,7 @@ from staticgraph.control.declaring import (
     require_count,
     share_captures,
 )
-from staticgraph.control.region import Region
+from staticgraph.control.region import Region, row_major
 from staticgraph.control.residuals import split_pullback
 from staticgraph.control.structure import Loop
 from staticgraph.declare.autodiff import zeros_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import combinations
 from math import prod
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from oplibrary.core.op import Kind
 from oplibrary.core.types import TensorType
 from oplibrary.machine.expressions import numeric_attrs, parse
-from oplibrary.messages.errors import SideBySideError
-from staticgraph.program.program import Instruction
+from staticgraph.declare.lower import lowered_op
+from staticgraph.program.program import Instruction, Program
 
 
 class Arithmetic(NamedTuple):
@@ -24,8 +24,18 @@ class Arithmetic(NamedTuple):
     complete: bool = True
 
 
-def arithmetic_of(instruction: Instruction) -> Arithmetic | None:
-    """Return the operations of an instruction, or None where its record does not say."""
+OfProgram = Callable[[Program], Arithmetic]
+
+
+def arithmetic_of(instruction: Instruction, of_program: OfProgram) -> Arithmetic | None:
+    """Return the operations of an instruction, or None where its record does not say.
+
+    Parameters
+    ----------
+    instruction : Instruction
+    of_program : callable
+        Gives the operations of the program that an op is made of.
+    """
     op, attrs, result = instruction.op, instruction.attrs, instruction.output.type
     types = [value.type for value in instruction.inputs]
     if op.view or op.projection or op.effect or op.kind in (Kind.MOVEMENT, Kind.CREATION):
@@ -39,7 +49,7 @@ def arithmetic_of(instruction: Instruction) -> Arithmetic | None:
     if op.combine:
         return Arithmetic(types[0].size)
     if op.lowering is not None:
-        lowered = _of_lowering(instruction)
+        lowered = _of_lowering(instruction, of_program)
         if lowered is not None:
             return lowered
     if op.kind is Kind.REDUCTION:
@@ -141,28 +151,13 @@ def contraction_flops(subscripts: str, types: Sequence[TensorType]) -> int:
     return flops
 
 
-def _of_lowering(instruction: Instruction) -> Arithmetic | None:
+def _of_lowering(instruction: Instruction, of_program: OfProgram) -> Arithmetic | None:
     """Return the operations of what an op is made of, or None where it is not made of any."""
-    from staticgraph.cost.cost import program_cost
-    from staticgraph.declare.build import placeholder
-    from staticgraph.declare.lower import lower
-    from staticgraph.graph.graph import Graph
-
-    op, types = instruction.op, [value.type for value in instruction.inputs]
+    types = [value.type for value in instruction.inputs]
     if not all(each.size for each in types):
         return Arithmetic(0)
-    assert op.lowering is not None
-    graph = Graph(name=op.name)
-    try:
-        with graph:
-            operands = [placeholder(f"x{i}", t.shape, t.dtype) for i, t in enumerate(types)]
-            result = op.lowering(*operands, **instruction.attrs)
-    except SideBySideError:
-        return None
-    if result is None:
-        return None
-    cost = program_cost(lower(graph, [result], operands))
-    return Arithmetic(cost.flops, cost.transcendentals, cost.complete)
+    program = lowered_op(instruction.op, types, instruction.attrs)
+    return None if program is None else of_program(program)
 
 
 def subscripts_of(rule: Any, instruction: Instruction) -> str:

@@ -31,9 +31,8 @@ from oplibrary.core.op import Kind
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.messages.source import Source
-from staticgraph.compiler.binding import lower_region
 from staticgraph.control.structure import Choice
-from staticgraph.cost.arithmetic import arithmetic_of, subscripts_of
+from staticgraph.cost.arithmetic import Arithmetic, arithmetic_of, subscripts_of
 from staticgraph.program.lengths import program_at, program_is_symbolic, program_symbols
 from staticgraph.program.program import Instruction, Program, Value
 from staticgraph.program.tuple_values import TupleType
@@ -260,7 +259,7 @@ def _row(
         return _of_control(empty, op.control(**instruction.attrs), lengths, fused)
     read, written = traffic.of(instruction)
     moved = replace(empty, bytes_read=read, bytes_written=written)
-    arithmetic = arithmetic_of(instruction)
+    arithmetic = arithmetic_of(instruction, _arithmetic_of_program)
     if arithmetic is None:
         return replace(moved, flops=None, complete=False)
     return replace(
@@ -269,6 +268,11 @@ def _row(
         transcendentals=arithmetic.transcendentals,
         complete=arithmetic.complete,
     )
+
+
+def _arithmetic_of_program(program: Program) -> Arithmetic:
+    cost = program_cost(program)
+    return Arithmetic(cost.flops, cost.transcendentals, cost.complete)
 
 
 def _of_control(
@@ -301,7 +305,7 @@ def _of_control(
 def _program_of(region: Any) -> Program:
     """Return the program of a region, bound or not."""
     program: Program | None = getattr(region, "program", None)
-    return lower_region(getattr(region, "region", region)) if program is None else program
+    return getattr(region, "region", region).lower() if program is None else program
 
 
 # bytes --------------------------------------------------------------------------------------------

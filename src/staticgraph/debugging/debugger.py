@@ -18,8 +18,7 @@ from oplibrary.messages.errors import GraphError
 from oplibrary.messages.source import Source
 from staticgraph.backends import Runner, interpret
 from staticgraph.backends.interpret import Hook
-from staticgraph.compiler.binding import BoundRegion, lower_region
-from staticgraph.control.region import Region
+from staticgraph.control.region import BoundRegion, Region
 from staticgraph.debugging.anomaly import find_anomaly
 from staticgraph.debugging.frame import Frame, call_text, locked
 from staticgraph.debugging.units import Activation, Unit, node_names
@@ -152,7 +151,7 @@ class Debugger:
     def _runner_of(self, region: Region, path: str) -> Callable[..., tuple[Array, ...]]:
         known = self._lowered.get(region)
         if known is None:
-            known = self._lowered[region] = lower_region(region)
+            known = self._lowered[region] = region.lower()
         program = self.bind(run_passes(known, self._passes, self._verify), f"{path}/")
         run = self._build(Unit(path, program, node_names(program), region.graph))
         return lambda *arrays: tuple(run(*arrays))

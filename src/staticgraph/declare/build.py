@@ -19,10 +19,11 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.ops.movement import broadcast_to
 from staticgraph.declare.operands import as_array, declare_length, declare_mixed, strengthen
+from staticgraph.graph import dimension
 from staticgraph.graph.dimension import Dim, has_dims, without_dims
 from staticgraph.graph.graph import Graph, current_graph, leaked
 from staticgraph.graph.graph_ops import ASSIGN, GROUP, PLACEHOLDER, STOP_GRADIENT, VARIABLE
-from staticgraph.graph.node import Node
+from staticgraph.graph.node import Node, declare_assign, load_variable
 from staticgraph.program.polynomial import is_symbolic, symbols_exist
 from staticgraph.program.program import Variable
 
@@ -244,11 +245,6 @@ def full(graph: Graph, type: TensorType, value: float) -> Node:
         )
 
 
-def length_node(stand_in: int) -> Node:
-    """Declare a length as a value of the graph, which acts as a Python int does."""
-    return declare_length(require_graph("a length"), stand_in)
-
-
 def require_graph(what: str) -> Graph:
     """Return the graph that is being declared.
 
@@ -319,3 +315,6 @@ def declare(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:
 
 
 EXECUTORS[Node] = declare
+declare_assign.enter(assign)
+load_variable.enter(load)
+dimension.declare_length.enter(lambda number: declare_length(require_graph("a length"), number))

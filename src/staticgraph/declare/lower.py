@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import networkx as nx
 import numpy as np
 
-from oplibrary.core.op import Kind
+from oplibrary.core.op import Kind, Op
 from oplibrary.core.types import Array, TensorType
-from oplibrary.messages.errors import CycleError, FeedError, GraphError
+from oplibrary.messages.errors import CycleError, FeedError, GraphError, SideBySideError
 from oplibrary.messages.source import Source
+from staticgraph.declare.build import placeholder
 from staticgraph.declare.effects import computable_effects, silenced
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.graph_ops import ASSIGN, CONSTANT, GROUP, PLACEHOLDER, TRANSPARENT, VARIABLE
@@ -228,3 +230,25 @@ class _Lowering:
             f"graph {self.graph.name!r} has the cycle {' -> '.join(names)}",
             related=tuple((f"{x.name} declared", x.source) for x in cycle),
         )
+
+
+def lowered_op(op: Op, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> Program | None:
+    """Return the program of the simpler ops that `op` is made of, or None if there are none.
+
+    Parameters
+    ----------
+    op : Op
+        With a `lowering`.
+    types : sequence of TensorType
+        Of the operands.
+    attrs : mapping
+    """
+    assert op.lowering is not None
+    graph = Graph(name=op.name)
+    try:
+        with graph:
+            operands = [placeholder(f"x{i}", t.shape, t.dtype) for i, t in enumerate(types)]
+            result = op.lowering(*operands, **attrs)
+    except SideBySideError:
+        return None
+    return None if result is None else lower(graph, [result], operands)

@@ -11,7 +11,7 @@ import numpy as np
 from oplibrary.core.op import FUNCTIONS, REGISTRY, Op, namespace
 from oplibrary.messages.errors import CycleError, DTypeError, GraphError, SideBySideError
 from staticgraph.declare.build import constant, placeholder, variable
-from staticgraph.graph.graph import Graph
+from staticgraph.graph.graph import Graph, networkx_import
 from staticgraph.graph.graph_ops import ARGUMENT
 from staticgraph.graph.node import Node
 
@@ -185,3 +185,6 @@ def _function(name: Any) -> Any:
             fix="use a name or alias of the op table, or placeholder, constant or variable",
         )
     return found
+
+
+networkx_import.enter(import_networkx)

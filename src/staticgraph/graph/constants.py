@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -12,18 +13,21 @@ from staticgraph.graph.graph_ops import CONSTANT
 from staticgraph.graph.node import Node
 from staticgraph.program.polynomial import is_symbolic, named
 
-if TYPE_CHECKING:
-    from staticgraph.graph.graph import Graph
-
 _SMALL = 4096
 """Arrays of at most this many bytes are told apart by their bytes, larger ones by identity."""
 
 
 class Constants:
-    """Make the constant nodes of one graph and remember them."""
+    """Make the constant nodes of one graph and remember them.
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    Parameters
+    ----------
+    add_op : callable
+        That of the graph.
+    """
+
+    def __init__(self, add_op: Callable[..., Node]) -> None:
+        self._add_op = add_op
         self._scalars: dict[Any, Node] = {}
         self._small: dict[Any, Node] = {}
         self._large: dict[int, tuple[Array, Node]] = {}  # the arrays are kept, so ids stay theirs
@@ -61,7 +65,7 @@ class Constants:
         stored = np.array(value, order="C") if copy else value
         stored.flags.writeable = False
         type = TensorType(stored.shape, stored.dtype)
-        node = self._graph.add_op(CONSTANT, (), {"value": stored}, type=type, name=name)
+        node = self._add_op(CONSTANT, (), {"value": stored}, type=type, name=name)
         if small:
             self._small.setdefault(key, node)
         else:

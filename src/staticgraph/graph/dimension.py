@@ -11,6 +11,10 @@ from typing import Any
 from oplibrary.messages.errors import ArgumentError, SymbolicBoolError, SymbolicValueError
 from oplibrary.messages.source import is_users
 from staticgraph.program.polynomial import Polynomial, named, polynomial_of, symbol
+from staticgraph.program.upcall import Upcall
+
+declare_length: Upcall[[int], Any] = Upcall("staticgraph.declare.build")
+"""Declare a length as a value of the graph."""
 
 _FIX = (
     "write the number if the length is always the same; use sg.sum, sg.mean, scan, map or -1 in "
@@ -265,9 +269,7 @@ class Dim:
         return self.stand_in // number
 
     def _node(self) -> Any:
-        from staticgraph.declare.build import length_node
-
-        return length_node(self.stand_in)
+        return declare_length(self.stand_in)
 
 
 def _reversed(operate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

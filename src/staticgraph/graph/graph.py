@@ -29,6 +29,16 @@ from staticgraph.graph.inference import TypeTable
 from staticgraph.graph.node import Node
 from staticgraph.graph.symbolic import endless_recursion, replaced_error
 from staticgraph.graph.user_expression import running_loop
+from staticgraph.program.upcall import Upcall
+
+graph_as_text: Upcall[[Graph], str] = Upcall("staticgraph.show.printing")
+"""Print a graph."""
+
+graph_as_svg: Upcall[[Graph], str] = Upcall("staticgraph.show.drawing")
+"""Draw a graph."""
+
+networkx_import: Upcall[[nx.DiGraph, Graph], Graph] = Upcall("staticgraph.declare.networkx_import")
+"""Declare into a graph what an ordinary networkx graph describes."""
 
 _numbers = itertools.count(1)
 _MOST_DRAWN = 500
@@ -123,7 +133,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         self._sequence = 0
         self._types = TypeTable()
         self._sources: dict[Place, Source | None] = {}
-        self._constants = Constants(self)
+        self._constants = Constants(self.add_op)
         super().__init__(incoming_graph_data, multigraph_input, **attr)
         self.name = name or f"graph_{next(_numbers)}"
         for node in self:
@@ -384,9 +394,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
     @classmethod
     def from_networkx(cls, dag: nx.DiGraph, name: str = "") -> Graph:
         """Declare the graph that an ordinary networkx graph describes; see `import_networkx`."""
-        from staticgraph.declare.networkx_import import import_networkx
-
-        return import_networkx(dag, cls(name=name))
+        return networkx_import(dag, cls(name=name))
 
     def copy(self, as_view: bool = False) -> Any:
         """Return a networkx graph of the same nodes and edges, free to be changed."""
@@ -399,15 +407,11 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         return f"Graph({self.name!r}: {len(self)} nodes, {len(self.inputs)} inputs)"
 
     def __str__(self) -> str:
-        from staticgraph.show.printing import graph_text
-
-        return graph_text(self)
+        return graph_as_text(self)
 
     def _repr_html_(self) -> str:
-        from staticgraph.show.drawing import to_svg
-
         if len(self) <= _MOST_DRAWN:
-            return to_svg(self)
+            return graph_as_svg(self)
         return f"<pre>{escape(repr(self))}</pre>"
 
 

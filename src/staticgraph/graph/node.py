@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
-from oplibrary.core.op import Op
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.types import Array
+from oplibrary.executors.numpy_protocols import call_function, call_ufunc
 from oplibrary.executors.operators import ArrayOperators
-from oplibrary.messages.source import Source
 from staticgraph.graph import symbolic
+from staticgraph.graph.declaration import Declaration
 from staticgraph.graph.dimension import symbolic_shape
-from staticgraph.graph.graph_ops import CONSTANT, VARIABLE
+from staticgraph.graph.graph_ops import CONSTANT, STOP_GRADIENT, VARIABLE
 from staticgraph.program.polynomial import is_symbolic
+from staticgraph.program.program import Variable
+from staticgraph.program.upcall import Upcall
 
-if TYPE_CHECKING:
-    from staticgraph.graph.graph import Graph
-    from staticgraph.program.program import Variable
+declare_assign: Upcall[[Node, Any], Node] = Upcall("staticgraph.declare.build")
+"""Declare that a run leaves a value in a variable."""
+
+load_variable: Upcall[[Node, Any], None] = Upcall("staticgraph.declare.build")
+"""Set what a variable holds from now on."""
 
 
-class Node(ArrayOperators):
+class Node(Declaration, ArrayOperators):
     """Stand for one value of a graph: the result of an op, or an input, a constant, a variable.
 
     Nodes are made by declaring: `placeholder`, `variable`, `constant` and every op and function of
@@ -29,53 +32,18 @@ class Node(ArrayOperators):
     has a shape and a dtype, and no number before the graph runs: whatever asks for one raises an
     error with the user's line and the rewrite.
 
-    Attributes
-    ----------
-    op : Op
-    operands : tuple of Node
-    attrs : mapping
-    type : TensorType
-    name : str
-        Unique in its graph, such as ``"add_3"``.
-    graph : Graph
-    source : Source or None
-        The user's line that declared it.
-    sequence : int
-        Its place in the order of declaration, in which operands come before their users.
+    Its attributes are those of a `Declaration`.
     """
 
-    __slots__ = ("attrs", "graph", "name", "op", "operands", "sequence", "source", "type")
+    __slots__ = ()
 
-    def __init__(
-        self,
-        op: Op,
-        operands: tuple[Node, ...],
-        attrs: Mapping[str, Any],
-        type: TensorType,
-        name: str,
-        graph: Graph,
-        source: Source | None,
-        sequence: int,
-    ) -> None:
-        self.op = op
-        self.operands = operands
-        self.attrs = attrs
-        self.type = type
-        self.name = name
-        self.graph = graph
-        self.source = source
-        self.sequence = sequence
+    operands: tuple[Node, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the axes; a `Dim` for one that each run chooses."""
         shape = self.type.shape
         return symbolic_shape(shape) if is_symbolic(shape) else shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Data type of the elements."""
-        return self.type.dtype
 
     @property
     def value(self) -> Array:
@@ -96,17 +64,12 @@ class Node(ArrayOperators):
 
     @value.setter
     def value(self, value: Any) -> None:
-        from staticgraph.declare.build import load
-
-        load(self, value)
+        load_variable(self, value)
 
     @property
     def variable(self) -> Variable | None:
         """The state behind a variable node; None for any other."""
         return self.attrs["variable"] if self.op is VARIABLE else None
-
-    def __repr__(self) -> str:
-        return f"Node({self.name}: {self.type})"
 
     def __format__(self, spec: str) -> str:
         if spec:
@@ -117,15 +80,12 @@ class Node(ArrayOperators):
 
     def assign(self, value: Any) -> Node:
         """Declare that a run which computes the returned node leaves `value` in this variable."""
-        from staticgraph.declare.build import assign
-
-        return assign(self, value)
+        return declare_assign(self, value)
 
     def detach(self) -> Node:
         """Return the same value, cut off from what it was computed from; see `stop_gradient`."""
-        from staticgraph.declare.build import stop_gradient
-
-        return stop_gradient(self)
+        node: Node = STOP_GRADIENT(self)
+        return node
 
     def __len__(self) -> int:
         if not self.type.shape or is_symbolic(self.type.shape[0]):
@@ -146,15 +106,11 @@ class Node(ArrayOperators):
     # NumPy's functions --------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        from oplibrary.executors.numpy_protocols import call_ufunc
-
         if kwargs.get("out") is not None:
             raise symbolic.no_out(self, f"numpy.{ufunc.__name__}")
         return call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from oplibrary.executors.numpy_protocols import call_function
-
         return call_function(function, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:

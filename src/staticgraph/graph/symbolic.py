@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
+from typing import Concatenate, ParamSpec, cast
 
 from oplibrary.messages.errors import (
     DTypeError,
@@ -21,11 +21,9 @@ from oplibrary.messages.errors import (
     SymbolicValueError,
 )
 from oplibrary.messages.source import Source, is_users, source_of, user_frame
+from staticgraph.graph.declaration import Declaration
 from staticgraph.graph.graph_ops import PLACEHOLDER, VARIABLE
 from staticgraph.graph.user_expression import TESTING, UserExpression, expression_at
-
-if TYPE_CHECKING:
-    from staticgraph.graph.node import Node
 
 _RUN = (
     "fetch it: sg.compile(y, inputs=[...])(...), session.run(y, feed_dict) or a traced function's "
@@ -34,7 +32,7 @@ _RUN = (
 
 
 _P = ParamSpec("_P")
-_Describe = Callable[Concatenate["Node", _P], SideBySideError]
+_Describe = Callable[Concatenate[Declaration, _P], SideBySideError]
 
 
 class _Last(threading.local):
@@ -50,7 +48,7 @@ def _remembered(describe: _Describe[_P]) -> _Describe[_P]:
     """Keep a copy of the error: NumPy replaces a TypeError of ``__index__`` by one of its own."""
 
     @functools.wraps(describe)
-    def make(node: Node, *args: _P.args, **kwargs: _P.kwargs) -> SideBySideError:
+    def make(node: Declaration, *args: _P.args, **kwargs: _P.kwargs) -> SideBySideError:
         error = describe(node, *args, **kwargs)
         _last.error = type(error)(
             error.what,
@@ -107,11 +105,11 @@ def asked_by_networkx() -> bool:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "networkx"
 
 
-def depends_on(node: Node) -> list[Node]:
+def depends_on(node: Declaration) -> list[Declaration]:
     """Return the placeholders and variables that `node` is computed from, as declared."""
     seen = {node}
     stack = [node]
-    found: list[Node] = []
+    found: list[Declaration] = []
     while stack:
         each = stack.pop()
         if each.op is PLACEHOLDER or each.op is VARIABLE:
@@ -123,7 +121,7 @@ def depends_on(node: Node) -> list[Node]:
     return sorted(found, key=lambda each: each.sequence)
 
 
-def _origin(node: Node) -> str:
+def _origin(node: Declaration) -> str:
     """Say what the value of `node` waits for."""
     roots = depends_on(node)
     if not roots:
@@ -133,7 +131,7 @@ def _origin(node: Node) -> str:
     return f"it depends on {shown}{more}, known only when the graph runs"
 
 
-def _related(node: Node, frame: FrameType | None) -> tuple[tuple[str, Source | None], ...]:
+def _related(node: Declaration, frame: FrameType | None) -> tuple[tuple[str, Source | None], ...]:
     """Return the declaring lines that the error's own line does not show already."""
     shown = {(frame.f_code.co_filename, frame.f_lineno)} if frame is not None else set()
     lines: list[tuple[str, Source | None]] = []
@@ -151,7 +149,7 @@ def _asking() -> tuple[FrameType | None, UserExpression | None]:
 
 
 @_remembered
-def no_truth(node: Node) -> SideBySideError:
+def no_truth(node: Declaration) -> SideBySideError:
     """Return the error of ``bool(node)``, hidden or not."""
     frame, asked = _asking()
     if asked is None:
@@ -199,7 +197,7 @@ def _truth_fix(construct: str, rewrite: str, text: str) -> str:
 
 
 @_remembered
-def no_number(node: Node, kind: str) -> SideBySideError:
+def no_number(node: Declaration, kind: str) -> SideBySideError:
     """Return the error of ``int(node)``, ``float(node)`` and of its use as an index."""
     frame, asked = _asking()
     by = f" by `{asked.construct}`" if asked is not None and asked.construct else ""
@@ -225,7 +223,7 @@ def no_number(node: Node, kind: str) -> SideBySideError:
     )
 
 
-def no_value(node: Node, request: str) -> SideBySideError:
+def no_value(node: Declaration, request: str) -> SideBySideError:
     """Return the error of asking for the elements, as ``item()`` does."""
     frame, _ = _asking()
     return SymbolicValueError(
@@ -237,7 +235,7 @@ def no_value(node: Node, request: str) -> SideBySideError:
 
 
 @_remembered
-def no_array(node: Node) -> SideBySideError:
+def no_array(node: Declaration) -> SideBySideError:
     """Return the error of ``np.asarray(node)``."""
     frame, asked = _asking()
     by = f" by `{asked.construct}`" if asked is not None and asked.construct else ""
@@ -250,7 +248,7 @@ def no_array(node: Node) -> SideBySideError:
     )
 
 
-def no_out(node: Node, function: str) -> SideBySideError:
+def no_out(node: Declaration, function: str) -> SideBySideError:
     """Return the error of writing a node into an ndarray."""
     frame, _ = _asking()
     return SymbolicArrayError(
@@ -262,7 +260,7 @@ def no_out(node: Node, function: str) -> SideBySideError:
 
 
 @_remembered
-def no_length(node: Node) -> SideBySideError:
+def no_length(node: Declaration) -> SideBySideError:
     """Return the error of ``len(node)`` where there is none."""
     frame, _ = _asking()
     if node.type.shape:
@@ -281,7 +279,7 @@ def no_length(node: Node) -> SideBySideError:
 
 
 @_remembered
-def no_index(node: Node) -> SideBySideError:
+def no_index(node: Declaration) -> SideBySideError:
     """Return the error of an index that is no single number, now or when the graph runs."""
     frame, asked = _asking()
     by = f", and was asked for one by `{asked.construct}`" if asked and asked.construct else ""
@@ -294,7 +292,7 @@ def no_index(node: Node) -> SideBySideError:
 
 
 @_remembered
-def no_membership(node: Node) -> SideBySideError:
+def no_membership(node: Declaration) -> SideBySideError:
     """Return the error of ``value in node``."""
     frame, asked = _asking()
     rewrite = asked.rewrite if asked is not None and asked.rewrite else "sg.any(x == value)"
@@ -306,7 +304,7 @@ def no_membership(node: Node) -> SideBySideError:
     )
 
 
-def no_assignment(node: Node) -> SideBySideError:
+def no_assignment(node: Declaration) -> SideBySideError:
     """Return the error of ``node[i] = value``."""
     frame, _ = _asking()
     return InPlaceError(
@@ -318,7 +316,7 @@ def no_assignment(node: Node) -> SideBySideError:
     )
 
 
-def no_backward(node: Node) -> SideBySideError:
+def no_backward(node: Declaration) -> SideBySideError:
     """Return the error of ``node.backward()``."""
     frame, _ = _asking()
     return GraphError(
@@ -340,7 +338,7 @@ _ATTRIBUTES = {
 }
 
 
-def no_attribute(node: Node, name: str) -> AttributeError:
+def no_attribute(node: Declaration, name: str) -> AttributeError:
     """Return the error of an attribute that a node does not have."""
     message = f"Node has no attribute {name!r}"
     if name in _ATTRIBUTES:

@@ -13,6 +13,10 @@ from typing import Any
 from oplibrary.core.op import Op
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.source import Source
+from staticgraph.program.upcall import Upcall
+
+program_as_text: Upcall[[Program], str] = Upcall("staticgraph.show.printing")
+"""Print a program."""
 
 
 class Variable:
@@ -141,6 +145,4 @@ class Program:
         return users
 
     def __str__(self) -> str:
-        from staticgraph.show.printing import format_program
-
-        return format_program(self)
+        return program_as_text(self)

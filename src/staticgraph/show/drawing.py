@@ -12,7 +12,7 @@ from typing import Any
 
 import networkx as nx
 
-from staticgraph.graph.graph import Graph
+from staticgraph.graph.graph import Graph, graph_as_svg
 from staticgraph.graph.graph_ops import CONSTANT, SOURCES
 from staticgraph.graph.node import Node
 from staticgraph.program.program import Program
@@ -220,3 +220,6 @@ def to_graphml(source: Graph | Program | nx.MultiDiGraph) -> str:
 def to_json(source: Graph | Program | nx.MultiDiGraph) -> str:
     """Return the graph as node-link JSON, as networkx reads it."""
     return json.dumps(nx.node_link_data(plain_graph(source), edges="edges"), indent=1)
+
+
+graph_as_svg.enter(to_svg)

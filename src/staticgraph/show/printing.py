@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Op
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.types import Array
 from oplibrary.messages.source import Source
-from staticgraph.graph.graph import Graph
+from staticgraph.control.region import BoundRegion, Region
+from staticgraph.graph.graph import Graph, graph_as_text
 from staticgraph.graph.graph_ops import CONSTANT, PLACEHOLDER, VARIABLE
 from staticgraph.graph.node import Node
 from staticgraph.program.polynomial import named
-from staticgraph.program.program import Instruction, Program, Value
+from staticgraph.program.program import Instruction, Program, Value, program_as_text
 
 _LONGEST = 60
 _Row = tuple[str, str, str]
@@ -116,9 +117,6 @@ def _places(sources: Iterable[Source]) -> str:
 
 def _regions_in(value: Any) -> list[Any]:
     """Return the regions that an attribute is, or holds."""
-    from staticgraph.compiler.binding import BoundRegion
-    from staticgraph.control.region import Region
-
     values = value if isinstance(value, tuple) else (value,)
     return [each for each in values if isinstance(each, (Region, BoundRegion))]
 
@@ -198,6 +196,5 @@ def _describe(node: Node) -> str:
     return _call(node.op, [operand.name for operand in node.operands], node.attrs)
 
 
-def format_type(type: TensorType) -> str:
-    """Return a type as drawings show it, such as ``float32[4,3]``."""
-    return repr(type)
+program_as_text.enter(format_program)
+graph_as_text.enter(graph_text)

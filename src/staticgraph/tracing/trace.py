@@ -16,6 +16,7 @@ from oplibrary.core.types import TensorType, is_scalar
 from oplibrary.messages.errors import GraphError, MixedModesError
 from oplibrary.messages.source import Source, defined_at, is_ours
 from staticgraph.declare.build import placeholder, to_node
+from staticgraph.declare.namespace import lookup
 from staticgraph.declare.operands import as_array
 from staticgraph.graph.graph import Graph, leaked
 from staticgraph.graph.node import Node
@@ -69,8 +70,6 @@ def trace(
     ([Node(x: float32[3])], [Node(multiply: float32[])])
     """
     if not callable(function):
-        from staticgraph.declare.namespace import lookup
-
         diagonal_sum = lookup("trace")
         assert diagonal_sum is not None
         return diagonal_sum(function, *specs, **named)

@@ -9,7 +9,7 @@ from typing import Any
 from oplibrary.core.op import Op
 from oplibrary.core.types import TensorType
 from oplibrary.machine.elements import Unsupported, element_of
-from oplibrary.messages.errors import SideBySideError
+from staticgraph.declare.lower import lowered_op
 from staticgraph.program.layout import attrs_key
 from staticgraph.program.program import Instruction, Program, Value
 
@@ -78,23 +78,8 @@ class _Request:
 @lru_cache(maxsize=1024)
 def _body(request: _Request) -> Program | None:
     """Return the program that computes what the op does, or None if its type is another."""
-    from staticgraph.declare.build import placeholder
-    from staticgraph.declare.lower import lower
-    from staticgraph.graph.graph import Graph
-
-    assert request.op.lowering is not None
-    graph = Graph(name=request.op.name)
-    with graph:
-        operands = [
-            placeholder(f"x{i}", each.shape, each.dtype) for i, each in enumerate(request.types)
-        ]
-        try:
-            result = request.op.lowering(*operands, **request.attrs)
-        except SideBySideError:
-            return None
-    if result is None:
+    program = lowered_op(request.op, request.types, request.attrs)
+    if program is None:
         return None
     expected = request.op.infer(*request.types, **request.attrs)
-    if result.type != expected:
-        return None
-    return expand(lower(graph, [result], operands))
+    return expand(program) if program.outputs[0].type == expected else None

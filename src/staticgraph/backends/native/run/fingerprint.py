@@ -20,7 +20,7 @@ from oplibrary.core.op import REGISTRY, Op
 from oplibrary.core.types import TensorType
 from oplibrary.machine.pool import thread_count
 from oplibrary.machine.target import host_target, load_llvm
-from staticgraph.compiler.binding import BoundRegion
+from staticgraph.control.region import BoundRegion
 from staticgraph.program.program import Program, Value
 
 _PACKAGES = ("oplibrary", "staticgraph")

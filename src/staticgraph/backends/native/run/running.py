@@ -28,7 +28,7 @@ from staticgraph.backends.native.emit.slots import BLAS_ENTER, POOL_RUN, SAVE_TH
 from staticgraph.backends.native.planning.planning import NativePlan
 from staticgraph.backends.native.planning.steps import Call, base_of
 from staticgraph.backends.native.run.image import Image, find_image, keep_image, make_image
-from staticgraph.compiler.failures import raise_explained
+from staticgraph.program.failures import raise_explained
 from staticgraph.program.memory import ALIGNMENT
 from staticgraph.program.program import Instruction, Program
 

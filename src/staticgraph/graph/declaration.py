@@ -1,0 +1,62 @@
+"""Declaration: what is known of one value of a graph before the graph runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from oplibrary.core.op import Op
+from oplibrary.core.types import TensorType
+from oplibrary.messages.source import Source
+
+
+class Declaration:
+    """What declares one value: an op on operands, with its type and the user's line.
+
+    Attributes
+    ----------
+    op : Op
+    operands : tuple of Node
+    attrs : mapping
+    type : TensorType
+    name : str
+        Unique in its graph, such as ``"add_3"``.
+    graph : Graph
+    source : Source or None
+        The user's line that declared it.
+    sequence : int
+        Its place in the order of declaration, in which operands come before their users.
+    """
+
+    __slots__ = ("attrs", "graph", "name", "op", "operands", "sequence", "source", "type")
+
+    def __init__(
+        self,
+        op: Op,
+        operands: tuple[Any, ...],
+        attrs: Mapping[str, Any],
+        type: TensorType,
+        name: str,
+        graph: nx.MultiDiGraph,
+        source: Source | None,
+        sequence: int,
+    ) -> None:
+        self.op = op
+        self.operands = operands
+        self.attrs = attrs
+        self.type = type
+        self.name = name
+        self.graph = graph
+        self.source = source
+        self.sequence = sequence
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the elements."""
+        return self.type.dtype
+
+    def __repr__(self) -> str:
+        return f"Node({self.name}: {self.type})"
