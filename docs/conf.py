@@ -24,7 +24,7 @@ import oplibrary.ops  # noqa: F401  fills the registry
 import sidebyside
 import staticgraph
 from oplibrary.core.op import FUNCTIONS, REGISTRY, Kind
-from oplibrary.messages.errors import Message
+from oplibrary.messages.message import Message
 from oplibrary.ops.creation import CREATION
 
 project = "sidebyside"

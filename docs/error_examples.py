@@ -358,7 +358,7 @@ def retraced():
 
 @example("SBS-318")
 def saved():
-    from oplibrary.core.op import Kind, Op
+    from oplibrary import Kind, Op
 
     cube = Op(name="cube", kind=Kind.OPAQUE, arity=1, kernel=lambda x: x**3, infer=lambda x: x)
     with sg.Graph():

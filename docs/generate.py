@@ -25,8 +25,9 @@ import sidebyside
 import sidebyside.workloads.datasets
 import staticgraph
 from oplibrary.core.op import FUNCTIONS, REGISTRY, Kind
-from oplibrary.messages.errors import Message, catalogue
+from oplibrary.messages.message import Message
 from oplibrary.ops.creation import CREATION
+from sidebyside.errors import catalogue
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -95,9 +96,10 @@ def error_page() -> str:
         "# Errors\n",
         "Every error and warning that the library gives on purpose has an id that never changes. A "
         "message shows the user's own line with a caret under the expression, why it happened, and "
-        "what to write instead. All errors derive from "
-        "`oplibrary.messages.errors.SideBySideError`, and from the built-in exception that a "
-        "program would expect. The same mistake has the same id in both modes.\n",
+        "what to write instead. All errors derive from `SideBySideError`, and from the built-in "
+        "exception that a program would expect. `dyngraph.errors`, `staticgraph.errors` and "
+        "`sidebyside.errors` hold the same classes. The same mistake has the same id in both "
+        "modes.\n",
         "A program that an error ends shows the user's own frames only. With "
         "`SIDEBYSIDE_ERRORS=full` in the environment it shows the inside as well: the library's "
         "frames, and the exception that the error stands for.\n",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oplibrary.messages import errors
+from sidebyside import errors
 
 
 @dataclass(frozen=True)

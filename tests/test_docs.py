@@ -39,7 +39,7 @@ def programs(name):
 
 
 # the seed's program asks for it on purpose
-@pytest.mark.filterwarnings("ignore::oplibrary.messages.errors.NonLeafGradWarning")
+@pytest.mark.filterwarnings("ignore::oplibrary.errors.NonLeafGradWarning")
 @pytest.mark.parametrize("program", [p for page in WITH_PROGRAMS for p in programs(page)])
 def test_programs_of_the_documents_run(program, tmp_path, capsys):
     path = tmp_path / "program.py"  # a file, so that errors can show its lines
@@ -85,7 +85,7 @@ def test_every_page_and_every_example_is_linked():
 
 
 def test_every_error_has_its_texts():
-    from oplibrary.messages.errors import catalogue
+    from sidebyside.errors import catalogue
 
     ids = [error.id for error in catalogue()]
     assert len(ids) == len(set(ids))

@@ -269,7 +269,7 @@ def test_a_program_ends_with_the_users_frames_only(tmp_path):
     assert "KeyError: 'no such key'" in brief
     assert "in model" in brief and "in <module>" in brief
     assert str(ROOT / "src") not in brief and "ValueError" not in brief
-    name = "oplibrary.messages.errors.ShapeError"
+    name = "oplibrary.errors.ShapeError"
     assert brief.rstrip().split("\n")[-5].startswith(f"{name}: [SBS-101] add")
     _, full = run_file(path, SIDEBYSIDE_ERRORS="full")
     assert str(ROOT / "src") in full

@@ -19,6 +19,7 @@ import math as _math
 
 import numpy as _numpy
 
+from dyngraph import errors
 from dyngraph import methods as _methods
 from dyngraph.engine.backward import backward
 from dyngraph.engine.generator import manual_seed

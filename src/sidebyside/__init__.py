@@ -17,7 +17,9 @@ Examples
 
 from __future__ import annotations
 
+from oplibrary.core.types import TensorType
 from oplibrary.messages.source import enter_package
+from sidebyside import errors
 from sidebyside.modes import MODES, find_mode
 from sidebyside.results.cell import Cell
 from sidebyside.results.comparison import Comparison, Row
@@ -40,11 +42,13 @@ __all__ = [
     "Row",
     "Splits",
     "Table",
+    "TensorType",
     "Training",
     "Workload",
     "__version__",
     "compare",
     "compare_training",
+    "errors",
     "find_mode",
     "find_workload",
     "find_workloads",

@@ -27,6 +27,7 @@ from oplibrary.core.types import TensorType
 from oplibrary.executors.namespace_info import NamespaceInfo as _NamespaceInfo
 from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
 from oplibrary.messages.source import enter_package as _enter_package
+from staticgraph import errors
 from staticgraph.archive import open_program, save_program
 from staticgraph.compiler.executable import Executable, compile
 from staticgraph.compiler.session import Session

@@ -411,3 +411,11 @@ def catalogue() -> list[type[Message]]:
         found.append(error)
         pending += error.__subclasses__()
     return sorted(found, key=lambda error: error.id)
+
+
+__all__ = sorted(
+    ["SideBySideError", "SideBySideWarning", "catalogue"] + [each.__name__ for each in catalogue()]
+)
+
+for _each in (SideBySideError, SideBySideWarning, *catalogue()):
+    _each.__module__ = "oplibrary.errors"  # what Python prints in front of a message is importable
