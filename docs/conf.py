@@ -7,6 +7,7 @@ each package says it offers, and of the op records, which both executors share.
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,8 +56,13 @@ SHARED = {**{op.name: op for op in REGISTRY.values()}, **FUNCTIONS, **CREATION}
 
 
 PACKAGES = {each.__name__: each for each in (dyngraph, staticgraph, sidebyside)}
-ELSEWHERE = {"(../examples/README.md)": "(site/examples.md)"}
-"""Links out of this folder, and the pages that show the same here."""
+FOLDER = Path(__file__).parent
+COPIES = {
+    "site/examples": FOLDER.parent / "examples" / "README.md",
+    "site/contributing": FOLDER.parent / "CONTRIBUTING.md",
+    "site/changelog": FOLDER.parent / "CHANGELOG.md",
+}
+"""Pages that show a file from outside this folder."""
 
 
 def is_shared(name: str, value: Any) -> bool:
@@ -158,12 +164,17 @@ def escape_docstring(_app: Sphinx, *about: Any) -> None:
 
 
 def link_inside(_app: Sphinx, page: str, text: list[str]) -> None:
-    """Let the links of a page stay inside the site; fetch the page of the examples."""
-    if page == "site/examples":
-        examples = Path(__file__).parent.parent / "examples" / "README.md"
-        text[0] = re.sub(r"\]\((\w+\.py)\)", r"](../../examples/\1)", examples.read_text())
-    for outside, inside in ELSEWHERE.items():
-        text[0] = text[0].replace(outside, inside)
+    """Fetch the text of a page that stands elsewhere; let links stay inside the site."""
+    place = FOLDER / f"{page}.md"
+    source = COPIES.get(page, place)
+    text[0] = source.read_text()
+    shown = {path: FOLDER / f"{name}.md" for name, path in COPIES.items()}
+
+    def moved(match: re.Match[str]) -> str:
+        target = Path(os.path.normpath(source.parent / match[1]))
+        return f"]({os.path.relpath(shown.get(target, target), place.parent)}"
+
+    text[0] = re.sub(r"\]\(([\w./-]+\.\w+)(?=[)#])", moved, text[0])
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

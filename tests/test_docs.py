@@ -3,6 +3,8 @@
 import importlib.util
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ PAGES = sorted(
     for folder in (".", "docs", "examples", "bench")
     for path in (ROOT / folder).glob("*.md")
 )
-WITH_PROGRAMS = [page for page in PAGES if page != "docs/errors.md"]
+WITH_PROGRAMS = [page for page in PAGES if page not in ("docs/errors.md", "CONTRIBUTING.md")]
 """Pages whose programs run by themselves; those of the errors ran when the page was made."""
 
 
@@ -110,3 +112,36 @@ def test_every_supported_python_is_tested_by_the_hosted_workflow():
     assert supported == re.findall(r'"(.*?)"', matrix)
     for version in supported:
         assert version in (ROOT / "Makefile").read_text()
+
+
+# recipes ------------------------------------------------------------------------------------------
+
+
+def recipes():
+    """Return the program that each section of the guide for contributors comes to."""
+    sections = re.split(r"^## ", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE)
+    found = {}
+    for section in sections[1:]:
+        blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+        if blocks:
+            found[section.partition("\n")[0]] = "\n".join(blocks)
+    return found
+
+
+@pytest.mark.parametrize("title", recipes())
+def test_recipes_run(title, tmp_path):
+    # in a process of its own: what they enter is not for the other tests
+    path = tmp_path / "recipe.py"
+    path.write_text(recipes()[title])
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_is_a_recipe_for_all_that_is_added_often():
+    assert [*recipes()] == ["A new op", "A new pass"]
+
+
+def test_recipes_name_places_that_exist():
+    text = re.sub(r"```.*?```", "", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.DOTALL)
+    for path in re.findall(r"`((?:src|tests|docs)/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path
