@@ -47,7 +47,7 @@ from oplibrary.messages.errors import (
 from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.bottleneck import Regime
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
-from sidebyside.results import verdict
+from sidebyside.report import verdict
 from sidebyside.results.comparison import Row, TimedCell
 
 ONES = np.ones(3, "float32")
@@ -778,7 +778,7 @@ def test_cold_start(measured):
     static = measured.rows[0].cell("static")
     assert static.start.value > static.steady.value
     assert set(static.build) >= {"trace"}
-    assert "first result" in str(measured.table()) and "break-even" in str(measured.table())
+    assert "first result" in str(measured.text()) and "break-even" in str(measured.text())
 
     @sg.function
     def model(x):

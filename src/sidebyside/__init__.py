@@ -20,11 +20,13 @@ from __future__ import annotations
 from oplibrary.core.types import TensorType
 from oplibrary.messages.source import enter_package
 from sidebyside import errors
+from sidebyside import report as _report  # enters how results are shown
 from sidebyside.modes import MODES, find_mode
 from sidebyside.results.cell import Cell
 from sidebyside.results.comparison import Comparison, Row
+from sidebyside.results.table import Table
 from sidebyside.studies.compare import compare
-from sidebyside.studies.table import Table, measure_table
+from sidebyside.studies.table import measure_table
 from sidebyside.studies.training import compare_training, train
 from sidebyside.workloads.builtin import BUILTIN
 from sidebyside.workloads.loading import find_workload, find_workloads

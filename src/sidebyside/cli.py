@@ -15,8 +15,8 @@ from oplibrary.messages.errors import ArgumentError, OutOfMemoryError, SideBySid
 from oplibrary.messages.source import is_our_file
 from sidebyside.measuring.callers import Callers, callers, forget_callers
 from sidebyside.measuring.memory import memory_limit
-from sidebyside.report.box import as_ascii
 from sidebyside.report.progress import Progress
+from sidebyside.report.text_table import as_ascii
 from sidebyside.workloads.workload import Workload
 
 OK, FAILED, REFUSED, SLOWER, INTERRUPTED = 0, 1, 2, 3, 130
@@ -271,7 +271,7 @@ def compare_command(options: argparse.Namespace) -> int:
         comparison.to_csv(options.csv)
     if options.html is not None:
         comparison.to_html(options.html)
-    write(comparison.table(_width()))
+    write(comparison.text(_width()))
     if comparison.disagrees:
         return FAILED
     slower = [] if options.fail_above is None else comparison.slower_than(options.fail_above)
@@ -287,7 +287,7 @@ def compare_command(options: argparse.Namespace) -> int:
 def show_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside show``."""
     from sidebyside.drawing import show
-    from sidebyside.report.writing import write_whole
+    from sidebyside.results.writing import write_whole
 
     make = None if options.output is None else show.format_of(options.output)
     _check_outputs(options.output)
@@ -308,7 +308,7 @@ def show_command(options: argparse.Namespace) -> int:
 def trace_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside trace``."""
     from sidebyside.drawing.timeline import timeline_json
-    from sidebyside.report.writing import write_whole
+    from sidebyside.results.writing import write_whole
 
     _check_outputs(options.output)
     workload = _only(options.workload, _find(options.workload))
@@ -320,7 +320,7 @@ def trace_command(options: argparse.Namespace) -> int:
 
 def profile_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside profile``."""
-    from sidebyside.studies.profiling import MODES, RUNS, profile
+    from sidebyside.studies.profile import MODES, RUNS, profile
 
     _check_outputs(options.json)
     found = profile(
@@ -409,7 +409,7 @@ def _only(reference: str, workloads: Sequence[Workload]) -> Workload:
 
 
 def _check_outputs(*paths: Path | None) -> None:
-    from sidebyside.report.writing import check_writable
+    from sidebyside.results.writing import check_writable
 
     given = [path for path in paths if path is not None]
     for path in given:

@@ -12,7 +12,7 @@ from oplibrary.messages.errors import ArgumentError, WorkloadError
 from sidebyside.cli import main
 from sidebyside.measuring.statistics import Estimate
 from sidebyside.report.flexibility import _did, _legend, cell_text, conclusion
-from sidebyside.results.matrix import ExampleCell, ExampleRow, Matrix
+from sidebyside.results.flexibility import ExampleCell, ExampleRow, Matrix
 from sidebyside.studies.flexibility import measure_flexibility
 from sidebyside.studies.flexibility.columns import PEERS, choose_peers
 from sidebyside.studies.flexibility.matrix import first_difference

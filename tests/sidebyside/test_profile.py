@@ -10,7 +10,7 @@ from oplibrary.messages.errors import ArgumentError, SideBySideError, SymbolicBo
 from sidebyside.cli import main
 from sidebyside.drawing.timeline import timeline
 from sidebyside.results.profile import ModeProfile, OpProfile, Profile
-from sidebyside.studies.profiling import _summarize, profile
+from sidebyside.studies.profile import _summarize, profile
 from sidebyside.workloads.builtin import load
 from sidebyside.workloads.workload import Workload
 

@@ -7,6 +7,7 @@ import math
 import os
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pytest
 
 from oplibrary.messages.errors import OutputError
@@ -16,14 +17,17 @@ from sidebyside.measuring.clock import environment
 from sidebyside.measuring.memory import Memory
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
 from sidebyside.modes.mode import PassRecord
-from sidebyside.report import units
-from sidebyside.report.box import Span, as_ascii, draw_table
-from sidebyside.report.data import COLUMNS, comparison_csv, comparison_json
-from sidebyside.report.html import comparison_html
-from sidebyside.report.writing import check_writable, write_whole
-from sidebyside.results import verdict
+from sidebyside.report import comparison, flexibility, profile, training, units, verdict
+from sidebyside.report.column import Column, csv_headings
+from sidebyside.report.text_table import Span, as_ascii, draw_table
 from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
+from sidebyside.results.flexibility import ExampleCell, ExampleRow, Matrix
+from sidebyside.results.profile import ModeProfile, OpProfile, Profile
+from sidebyside.results.result import RENDERERS, Result
+from sidebyside.results.table import Table
+from sidebyside.results.training import TrainingComparison, TrainingRecord
+from sidebyside.results.writing import check_writable, write_whole
 
 
 def about(value, spread=0.02, count=40):
@@ -59,6 +63,10 @@ def compared(*rows):
     return Comparison(rows, environment())
 
 
+def written(result, how):
+    return getattr(RENDERERS[type(result)], how)(result)
+
+
 FASTER = timed("static", 3e-6, about(0.25))
 PAIR = row_of(timed("dynamic", 12e-6), FASTER)
 
@@ -67,7 +75,7 @@ PAIR = row_of(timed("dynamic", 12e-6), FASTER)
 
 
 def test_text_has_each_mode_with_its_interval_and_the_verdict():
-    text = str(compared(PAIR).table())
+    text = str(compared(PAIR).text())
     assert "12.0 µs" in text
     assert "(11.8–12.2)" in text
     assert "4.00x" in text
@@ -77,7 +85,7 @@ def test_text_has_each_mode_with_its_interval_and_the_verdict():
         "static is 4.00 times faster than dynamic (3.92 to 4.08); its start of 60.0 µs is" in text
     )
     assert "overhead-bound" in text
-    assert repr(compared(PAIR)) == text == repr(compared(PAIR).table())
+    assert repr(compared(PAIR)) == text == repr(compared(PAIR).text())
 
 
 def test_lines_of_a_box_are_of_one_length_and_fit():
@@ -86,7 +94,7 @@ def test_lines_of_a_box_are_of_one_length_and_fit():
         timed("dynamic", 12e-6), TimedCell("jax.jit", Failure("TypeError", "a long reason " * 30))
     )
     for row in (PAIR, wide, failed):
-        lines = str(compared(row).table(100)).splitlines()
+        lines = str(compared(row).text(100)).splitlines()
         boxed = [line for line in lines if line[:1] and line[0] in "│┌├└"]
         assert len({len(line) for line in boxed}) == 1
         assert max(map(len, lines)) <= 100
@@ -96,7 +104,7 @@ def test_a_failure_stands_in_place_of_a_time():
     refused = TimedCell(
         "static", Failure("SymbolicBoolError", "[SBS-301] no truth value\n  at f.py:3")
     )
-    text = str(compared(row_of(timed("dynamic", 12e-6), refused)).table())
+    text = str(compared(row_of(timed("dynamic", 12e-6), refused)).text())
     assert "static: [SBS-301] no truth value" in text
     assert "at f.py:3" in text
     assert "static cannot run this program" in text
@@ -105,7 +113,7 @@ def test_a_failure_stands_in_place_of_a_time():
 def test_a_disagreement_shows_no_time_at_all():
     failure = Failure("DisagreementError", "[SBS-403] static and dynamic disagree: result 0")
     row = Row("seed", "", "", (TimedCell("dynamic"), TimedCell("static", failure)))
-    text = str(compared(row).table())
+    text = str(compared(row).text())
     assert "static and dynamic disagree: result 0" in text
     assert "static computes something else, so no time is shown" in text
     assert "µs" not in text
@@ -117,7 +125,7 @@ def test_attribution_is_shown_where_it_was_measured():
         PassGain(PassRecord("merge_views", 47, 47, 2e-4), about(1.0)),
     )
     cell = timed("static", 3e-6, about(0.25), passes=gains)
-    text = str(compared(row_of(timed("dynamic", 12e-6), cell)).table())
+    text = str(compared(row_of(timed("dynamic", 12e-6), cell)).text())
     assert "52 → 47" in text
     assert "1.50x (1.47–1.53)" in text
     assert "no difference" in text
@@ -218,7 +226,9 @@ def test_break_even_in_words():
 
 
 def test_tables_wrap_and_span():
-    text = draw_table([["a", "b"], None, Span("one two three"), None, ["c", "d e f"]], [3, 3])
+    text = draw_table(
+        [["a", "b"], None, Span("one two three"), None, ["c", "d e f"]], [3, 3], left=[0, 1]
+    )
     assert text.splitlines() == [
         "┌─────┬─────┐",
         "│ a   │ b   │",
@@ -238,7 +248,7 @@ def test_tables_wrap_and_span():
 
 def test_json_is_strict_and_whole():
     never = timed("static", 3e-6, about(2.0), break_even=BreakEven(math.inf, 5, math.inf, True))
-    text = comparison_json(compared(row_of(timed("dynamic", 12e-6), never)))
+    text = written(compared(row_of(timed("dynamic", 12e-6), never)), "json")
 
     def refuse(name):
         raise AssertionError(f"{name} is not JSON")
@@ -254,9 +264,9 @@ def test_json_is_strict_and_whole():
 
 def test_csv_has_a_line_a_mode():
     refused = TimedCell("static", Failure("E", 'a "quoted", reason\nand more'))
-    text = comparison_csv(compared(PAIR, row_of(timed("dynamic", 1e-3), refused, regime=None)))
+    text = written(compared(PAIR, row_of(timed("dynamic", 1e-3), refused, regime=None)), "csv")
     rows = list(csv.DictReader(io.StringIO(text)))
-    assert tuple(rows[0]) == COLUMNS
+    assert list(rows[0]) == csv_headings(comparison.csv_columns())
     assert [row["mode"] for row in rows] == ["dynamic", "static"] * 2
     assert float(rows[1]["ratio"]) == 0.25
     assert rows[1]["outcome"] == "faster"
@@ -316,7 +326,7 @@ def test_checking_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.parametrize("width", [100, 80, 60, 44])
 def test_a_comparison_fits_the_terminal(width):
-    text = str(compared(PAIR).table(width))
+    text = str(compared(PAIR).text(width))
     assert max(map(len, text.splitlines())) <= width
     words = " ".join(text.split())
     for shown in ("12.0 µs", "4.00x", "57", "4.10 kB", "no bit"):
@@ -328,7 +338,7 @@ def test_the_same_failure_of_several_modes_is_shown_once():
     row = row_of(
         timed("dynamic", 1e-6), TimedCell("static", failure), TimedCell("static:native", failure)
     )
-    text = str(compared(row).table())
+    text = str(compared(row).text())
     assert text.count("asked by `while`") == 1
     assert "static, static:native: [SBS-301]" in text
 
@@ -351,7 +361,7 @@ def test_few_bytes_an_operation_are_overhead_however_slow_the_machine():
 
 def test_html_has_what_the_text_has_and_hides_no_markup():
     failure = Failure("TypeError", "no <b> here & there")
-    html = comparison_html(compared(row_of(*PAIR.cells, TimedCell("torch", failure))))
+    html = written(compared(row_of(*PAIR.cells, TimedCell("torch", failure))), "html")
     for shown in ("12.0 µs", "4.00x", "57", "no &lt;b&gt; here &amp; there", "overhead-bound"):
         assert shown in html
     assert "<b>" not in html
@@ -366,6 +376,109 @@ def test_html_has_what_the_text_has_and_hides_no_markup():
 
 
 def test_a_notebook_shows_html():
-    comparison = compared(PAIR)
-    assert comparison._repr_html_() in comparison_html(comparison)
-    assert comparison._repr_html_().startswith("<div")
+    found = compared(PAIR)
+    assert found._repr_html_() in written(found, "html")
+    assert found._repr_html_().startswith("<div")
+
+
+# columns ------------------------------------------------------------------------------------------
+
+LOSSES = np.float32([2.5, 1.0])
+TRAINED = TrainingComparison(
+    "mlp",
+    0.9,
+    80,
+    20,
+    (TrainingRecord("dynamic", LOSSES, [], 0.95, 1.5), TrainingRecord("static", LOSSES, [], 1, 1)),
+    (Difference(0.0, 0.0), Difference(3.0, 1e-7)),
+)
+PROFILED = Profile(
+    "seed",
+    "1",
+    3,
+    False,
+    (
+        ModeProfile("dynamic", (OpProfile("add", "", 3, 2e-6),), 1e-5),
+        ModeProfile("static", refusal="[SBS-301] no truth value"),
+    ),
+)
+MATRIX = Matrix(
+    ("dyngraph", "static", "rewrite"),
+    (
+        ExampleRow(
+            "kepler",
+            "",
+            (
+                ExampleCell("dyngraph", steady=about(1e-4)),
+                ExampleCell("static", Failure("E", "[SBS-301] no <truth>"), breaks=(("print", 2),)),
+                ExampleCell("rewrite", outcome="not tried"),
+            ),
+        ),
+    ),
+)
+TABLE = Table(compared(PAIR), (TRAINED,), PAIR, 1.0)
+RESULTS = [compared(PAIR), TABLE, TRAINED, PROFILED, MATRIX]
+
+
+@pytest.mark.parametrize(
+    ("result", "module", "columns"),
+    [
+        (compared(PAIR), comparison, "MODE_COLUMNS"),
+        (TABLE, comparison, "MODE_COLUMNS"),
+        (TRAINED, training, "RUN_COLUMNS"),
+        (PROFILED, profile, "OP_COLUMNS"),
+    ],
+    ids=["comparison", "table", "training", "profile"],
+)
+def test_a_column_is_one_record_and_seen_everywhere(monkeypatch, result, module, columns):
+    before = {how: written(result, how) for how in ("html", "json", "csv")}
+    extra = Column("seven", lambda entry: 7e9, "hours of sleep", "G")
+    monkeypatch.setattr(module, columns, (*getattr(module, columns), extra))
+    if not isinstance(result, Table):  # whose text is drawn for both modes, not for each
+        text = str(result.text())
+        assert "hours of sleep" in text
+        assert "7.00" in text
+    assert "<th>hours of sleep</th>" in written(result, "html")
+    assert '"seven": 7000000000.0' in written(result, "json")
+    assert "seven" in written(result, "csv").splitlines()[0].split(",")
+    assert "7000000000.0" in written(result, "csv").splitlines()[1].split(",")
+    monkeypatch.undo()
+    assert {how: written(result, how) for how in before} == before
+
+
+def test_a_mode_of_the_matrix_is_a_column_and_what_a_cell_has_is_data(monkeypatch):
+    extra = Column("seven", lambda cell: 7)
+    monkeypatch.setattr(flexibility, "CELL_COLUMNS", (*flexibility.CELL_COLUMNS, extra))
+    assert '"seven": 7' in written(MATRIX, "json")
+    lines = list(csv.DictReader(io.StringIO(written(MATRIX, "csv"))))
+    assert [line["column"] for line in lines] == ["dyngraph", "static", "rewrite"]
+    assert [line["seven"] for line in lines] == ["7", "7", "7"]
+    assert [line["seconds_low"] for line in lines] == [str(1e-4 * 0.98), "", ""]
+    assert (lines[1]["failure"], lines[1]["broken"]) == ("SBS-301", "2")
+    for heading in flexibility.matrix_columns(MATRIX.columns):
+        assert f"<th>{heading.heading}</th>" in written(MATRIX, "html")
+    assert "no &lt;truth&gt;" in written(MATRIX, "html")
+
+
+def test_a_refused_mode_has_a_line_too():
+    _, refused = csv.DictReader(io.StringIO(written(PROFILED, "csv")))
+    assert refused["refusal"] == "[SBS-301] no truth value"
+    assert refused["op"] == ""
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
+def test_every_result_is_shown_and_written_in_the_same_ways(result, tmp_path):
+    assert repr(result) == str(result) == str(result.text()) == repr(result.text())
+    assert max(map(len, result.text(80).splitlines())) <= 80
+    result.to_json(tmp_path / "a.json")
+    result.to_csv(tmp_path / "a.csv")
+    result.to_html(tmp_path / "a.html")
+    assert json.loads((tmp_path / "a.json").read_text()) == result.to_data()
+    assert (
+        len({len(line) for line in csv.reader(io.StringIO((tmp_path / "a.csv").read_text()))}) == 1
+    )
+    assert result._repr_html_() in (tmp_path / "a.html").read_text()
+
+
+def test_each_type_of_result_says_how_it_is_shown():
+    assert set(RENDERERS) == set(Result.__subclasses__())

@@ -9,10 +9,10 @@ import pytest
 
 from oplibrary.messages.errors import MissingPackageError, WorkloadError
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
+from sidebyside.results.table import Table
 from sidebyside.studies import table as table_module
 from sidebyside.studies.table import (
     TABLE,
-    Table,
     check_against_itself,
     measure_table,
     native_is_installed,

@@ -1,1 +1,8 @@
-"""How a comparison is shown: as text, JSON and CSV."""
+"""How results are shown: as text, HTML, JSON and CSV, all drawn from the same columns.
+
+Importing it enters how each type of result is shown in `sidebyside.results.result.RENDERERS`.
+"""
+
+from sidebyside.report import comparison, flexibility, profile, table, training
+
+__all__ = ["comparison", "flexibility", "profile", "table", "training"]

@@ -1,14 +1,19 @@
-"""The flexibility matrix as text and as data."""
+"""The flexibility matrix: a line a program, a column a mode, and what each of them said."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter, methodcaller
 from typing import Any
 
-from sidebyside.report import units
+from sidebyside.report import html, units
+from sidebyside.report.column import NO_CSV, Column, estimate_fields, record, table_lines
 from sidebyside.report.data import plain
-from sidebyside.results.matrix import ExampleCell, ExampleRow, Matrix
+from sidebyside.report.renderer import ResultRenderer
+from sidebyside.report.text_table import draw_table, indented, natural_widths
+from sidebyside.results.flexibility import ExampleCell, ExampleRow, Matrix
+from sidebyside.results.result import RENDERERS
 from sidebyside.studies.flexibility.columns import DYNAMIC, OWN, REWRITE, STATIC
 
 SCHEMA = 1
@@ -32,61 +37,111 @@ _NARROWEST = 12
 """Characters that the names of programs have at least."""
 
 
+# columns ------------------------------------------------------------------------------------------
+
+
+def _failure(cell: ExampleCell) -> dict[str, Any] | None:
+    failure = cell.failure
+    return None if failure is None else {**plain(failure), "id": failure.id}
+
+
+EXAMPLE_COLUMNS: tuple[Column[ExampleRow], ...] = (
+    Column("example", attrgetter("example")),
+    Column("program", attrgetter("program")),
+)
+"""What a row has before its cells."""
+
+CELL_COLUMNS: tuple[Column[ExampleCell], ...] = (
+    Column("column", attrgetter("mode")),
+    Column("outcome", attrgetter("outcome")),
+    Column("seconds", attrgetter("steady"), csv=estimate_fields("seconds", "seconds")),
+    Column("ratio", attrgetter("ratio"), csv=estimate_fields("ratio", "ratio")),
+    Column("first_seconds", attrgetter("first_seconds")),
+    Column("builds", attrgetter("builds")),
+    Column("lines", attrgetter("lines")),
+    Column("extra_lines", attrgetter("extra_lines")),
+    Column("failure", _failure, csv={"failure": lambda failure: failure["id"] or failure["kind"]}),
+    Column("text", attrgetter("text"), csv=NO_CSV),
+    Column("warnings", attrgetter("warnings"), csv=NO_CSV),
+    Column("notes", attrgetter("notes"), csv=NO_CSV),
+    Column(
+        "breaks", attrgetter("breaks"), csv={"broken": lambda breaks: sum(n for _, n in breaks)}
+    ),
+    Column("reason", attrgetter("reason")),
+)
+"""What a cell has as data."""
+
+
+def matrix_columns(modes: Sequence[str]) -> list[Column[ExampleRow]]:
+    """Return what is shown of a program: its name, and a cell a mode."""
+    return [
+        Column("program", attrgetter("label"), "\nprogram"),
+        *[
+            Column(mode, methodcaller("cell", mode), _heading(mode), show=_shown_in(mode))
+            for mode in modes
+        ],
+    ]
+
+
+def _shown_in(mode: str) -> Callable[[ExampleRow], str]:
+    return lambda row: cell_text(row.cell(mode))
+
+
+def _heading(mode: str) -> str:
+    """Return the heading of a mode's column, in two lines."""
+    names = {STATIC: "static,\ntraced", REWRITE: "static,\nrewritten"}
+    upper, dot, lower = mode.partition(".")
+    return names.get(mode) or (f"{upper}.\n{lower}" if dot else f"\n{upper}")
+
+
+# text ---------------------------------------------------------------------------------------------
+
+
 def matrix_text(matrix: Matrix, width: int = 100) -> str:
     """Return the matrix, its legend, what was said, and what follows from it."""
-    parts = [f"{_table(matrix, width)}\n{_legend(matrix, width)}"]
+    table = f"{_table(matrix, width)}\n{_legend(matrix, width)}"
+    return "\n\n".join([table, *_below(matrix, width)])
+
+
+def _below(matrix: Matrix, width: int) -> list[str]:
+    """Return what was said, and what follows from the matrix."""
+    parts = []
     messages = _messages(matrix, width)
     if messages:
-        parts.append("What they said, the first line of each (--json has the whole messages):")
-        parts[-1] += "\n" + messages
+        said = "What they said, the first line of each (--json has the whole messages):"
+        parts.append(f"{said}\n{messages}")
     rewrites = _rewrites(matrix, width)
     if rewrites:
         parts.append(f"What the rewrites cost and won:\n{rewrites}")
     parts += [f"{name} was left out: {reason}." for name, reason in matrix.left_out]
     parts.append(textwrap.fill(conclusion(matrix), width, break_on_hyphens=False))
-    parts.append(f"Measured in {matrix.seconds:.0f} s.")
-    return "\n\n".join(parts)
+    return [*parts, f"Measured in {matrix.seconds:.0f} s."]
 
 
-# the table ----------------------------------------------------------------------------------------
+def _lines(matrix: Matrix) -> list[list[str] | None]:
+    """Return the lines of the table; the programs of one example stand below its first."""
+    lines = table_lines(matrix_columns(matrix.columns), matrix.rows)
+    previous = ""
+    for row, line in zip(matrix.rows, lines[2:], strict=True):
+        if row.program and row.example == previous:
+            assert line is not None
+            line[0] = f"  {row.program}"
+        previous = row.example
+    return lines
 
 
 def _table(matrix: Matrix, width: int) -> str:
-    lines = [_heading(matrix.columns, 0), _heading(matrix.columns, 1)]
-    previous = ""
-    for row in matrix.rows:
-        label = row.label
-        if row.program and row.example == previous:
-            label = f"  {row.program}"
-        previous = row.example
-        lines.append([label, *[cell_text(cell) for cell in row.cells]])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    rest = sum(widths[1:])
-    gap = "  " if rest + widths[0] + 2 * (len(widths) - 1) <= width else " "
-    widths[0] = max(_NARROWEST, min(widths[0], width - rest - len(gap) * (len(widths) - 1)))
-    drawn = [_drawn(line, widths, gap) for line in lines]
-    rule = "─" * max(map(len, drawn))
-    return "\n".join([*drawn[:2], rule, *drawn[2:], rule])
+    lines = _lines(matrix)
+    first, *others = natural_widths(lines)
+    rest = sum(others)
+    gap = "  " if rest + first + 2 * len(others) <= width else " "
+    first = max(_NARROWEST, min(first, width - rest - len(gap) * len(others)))
+    cut = [line and [_cut(line[0], first), *line[1:]] for line in lines]
+    return draw_table([*cut, None], [first, *others], gap=gap)
 
 
-def _heading(columns: Sequence[str], part: int) -> list[str]:
-    """Return one of the two lines of the heading."""
-    names = {STATIC: ("static,", "traced"), REWRITE: ("static,", "rewritten")}
-    found = ["program" if part else ""]
-    for column in columns:
-        upper, _, lower = column.partition(".")
-        both = names.get(column) or ((f"{upper}.", lower) if lower else ("", upper))
-        found.append(both[part])
-    return found
-
-
-def _drawn(line: Sequence[str], widths: Sequence[int], gap: str) -> str:
-    first, *rest = line
-    if len(first) > widths[0]:
-        first = first[: widths[0] - 1] + "…"
-    cells = [first.ljust(widths[0])]
-    cells += [text.rjust(size) for text, size in zip(rest, widths[1:], strict=True)]
-    return gap.join(cells).rstrip()
+def _cut(text: str, width: int) -> str:
+    return text if "\n" in text or len(text) <= width else f"{text[: width - 1]}…"
 
 
 def cell_text(cell: ExampleCell) -> str:
@@ -150,13 +205,7 @@ def _rewrites(matrix: Matrix, width: int) -> str:
     for row in matrix.rows:
         for cell in row.cells:
             if cell.outcome == "rewritten":
-                lines += textwrap.wrap(
-                    _rewrite(row, cell),
-                    width,
-                    initial_indent="  ",
-                    subsequent_indent="    ",
-                    break_on_hyphens=False,
-                )
+                lines.append(indented(_rewrite(row, cell), width))
     return "\n".join(lines)
 
 
@@ -257,7 +306,13 @@ def _range(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-# data ---------------------------------------------------------------------------------------------
+# HTML and data ------------------------------------------------------------------------------------
+
+
+def matrix_parts(matrix: Matrix) -> list[str]:
+    """Return the parts of the matrix as HTML."""
+    texts = (_legend(matrix, 100), *_below(matrix, 100))
+    return [html.table(_lines(matrix)), *(html.element("pre", text) for text in texts)]
 
 
 def matrix_data(matrix: Matrix) -> dict[str, Any]:
@@ -267,9 +322,8 @@ def matrix_data(matrix: Matrix) -> dict[str, Any]:
         "columns": list(matrix.columns),
         "rows": [
             {
-                "example": row.example,
-                "program": row.program,
-                "cells": [_cell_data(cell) for cell in row.cells],
+                **record(EXAMPLE_COLUMNS, row),
+                "cells": [record(CELL_COLUMNS, cell) for cell in row.cells],
             }
             for row in matrix.rows
         ],
@@ -279,13 +333,15 @@ def matrix_data(matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def _cell_data(cell: ExampleCell) -> dict[str, Any]:
-    found = plain(cell)
-    failure = cell.failure
-    return {
-        "column": found.pop("mode"),
-        "seconds": found.pop("steady"),
-        **found,
-        "failure": None if failure is None else {**plain(failure), "id": failure.id},
-        "reason": cell.reason,
-    }
+def _csv_lines(matrix: Matrix) -> Iterator[tuple[ExampleRow, ExampleCell]]:
+    return ((row, cell) for row in matrix.rows for cell in row.cells)
+
+
+RENDERERS[Matrix] = ResultRenderer(
+    "what each mode makes of control flow",
+    matrix_text,
+    matrix_data,
+    matrix_parts,
+    lambda: (EXAMPLE_COLUMNS, CELL_COLUMNS),
+    _csv_lines,
+)

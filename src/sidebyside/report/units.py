@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from sidebyside.measuring.statistics import BreakEven, Estimate
 
@@ -132,3 +134,28 @@ def break_even(value: BreakEven | None) -> str:
     if value.at_once:
         return "at once"
     return f"{calls(value.calls)} ({calls(value.low)}–{calls(value.high)})"
+
+
+UNITS: dict[str, Callable[[Any], str]] = {
+    "": str,
+    "1": lambda count: f"{count:,}",
+    "%": lambda part: f"{part:.1%}",
+    "s": lambda x: seconds(x.value if isinstance(x, Estimate) else x),
+    "s±": seconds_with_interval,
+    "x": times,
+    "x±": times_with_interval,
+    "B": size_in_bytes,
+    "G": lambda count: three_digits(count / 1e9),
+}
+"""How a value of each unit is shown; ``±`` stands for an estimate with its interval."""
+
+
+def in_unit(value: Any, unit: str) -> str:
+    """Return a value as its unit is shown.
+
+    Examples
+    --------
+    >>> in_unit(0.25, "%"), in_unit(4096, "B"), in_unit(None, "s")
+    ('25.0%', '4.10 kB', '–')
+    """
+    return NOTHING if value in (None, "") else UNITS[unit](value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from sidebyside.measuring.memory import Memory
 from sidebyside.measuring.statistics import BreakEven, Estimate, differs
 from sidebyside.modes.mode import PassRecord
 from sidebyside.results.cell import Cell
+from sidebyside.results.result import Result
 
 
 @dataclass(frozen=True)
@@ -118,17 +118,8 @@ class Row:
         return next((cell for cell in self.cells if cell.mode == mode), None)
 
 
-class Text(str):
-    """Text that a Python prompt shows as it is."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
 @dataclass(frozen=True, repr=False)
-class Comparison:
+class Comparison(Result):
     """The result of `compare`.
 
     Attributes
@@ -174,56 +165,3 @@ class Comparison:
             if row.workload == workload and size in ("", row.size):
                 return row
         raise KeyError(workload)
-
-    def table(self, width: int = 100) -> Text:
-        """Return the comparison as text for a terminal of `width` columns."""
-        from sidebyside.report.terminal import comparison_text
-
-        return Text(comparison_text(self, width))
-
-    def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write everything that was measured as JSON.
-
-        Raises
-        ------
-        OutputError
-            If `path` cannot be written; nothing is left half-written.
-        """
-        from sidebyside.report.data import comparison_json
-        from sidebyside.report.writing import write_whole
-
-        write_whole(path, comparison_json(self))
-
-    def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write one line a workload, size and mode as CSV.
-
-        Raises
-        ------
-        OutputError
-            If `path` cannot be written; nothing is left half-written.
-        """
-        from sidebyside.report.data import comparison_csv
-        from sidebyside.report.writing import write_whole
-
-        write_whole(path, comparison_csv(self))
-
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the comparison as one HTML file that needs no other.
-
-        Raises
-        ------
-        OutputError
-            If `path` cannot be written; nothing is left half-written.
-        """
-        from sidebyside.report.html import comparison_html
-        from sidebyside.report.writing import write_whole
-
-        write_whole(path, comparison_html(self))
-
-    def _repr_html_(self) -> str:
-        from sidebyside.report.html import comparison_body
-
-        return comparison_body(self)
-
-    def __repr__(self) -> str:
-        return str(self.table())

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from oplibrary.messages.errors import MissingPackageError
-from sidebyside.results.comparison import Comparison, Row, Text
+from sidebyside.results.comparison import Row
+from sidebyside.results.table import NATIVE, Table
 from sidebyside.studies.compare import compare
-from sidebyside.studies.training import TrainingComparison, compare_training
+from sidebyside.studies.training import compare_training
 from sidebyside.workloads.builtin import load
 from sidebyside.workloads.workload import Workload
 
@@ -31,78 +30,12 @@ TABLE = (
 BUDGET = 1.6
 """Seconds of steady-state samples for each workload and size."""
 
-NATIVE = "static:native"
-"""The mode that is measured besides, where its packages are installed."""
-
 Report = Callable[[str], None]
 
 
 def native_is_installed() -> bool:
     """Tell whether the packages of the machine-code backend are installed."""
     return all(importlib.util.find_spec(name) is not None for name in ("llvmlite", "scipy"))
-
-
-@dataclass(frozen=True, repr=False)
-class Table:
-    """What `measure_table` found.
-
-    Attributes
-    ----------
-    comparison : Comparison
-    trainings : tuple of TrainingComparison
-    self_check : Row
-        A workload in the dynamic mode against itself.
-    seconds : float
-        That everything took.
-    skipped : tuple of (str, str)
-        Workloads whose data are not installed, with what is missing.
-    """
-
-    comparison: Comparison
-    trainings: tuple[TrainingComparison, ...]
-    self_check: Row
-    seconds: float
-    skipped: tuple[tuple[str, str], ...] = ()
-
-    def text(self, width: int = 100) -> Text:
-        """Return the table as text for a terminal of `width` columns."""
-        from sidebyside.report.classical import table_text
-
-        return Text(table_text(self, width))
-
-    def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write everything that was measured as JSON.
-
-        Raises
-        ------
-        OutputError
-            If `path` cannot be written; nothing is left half-written.
-        """
-        from sidebyside.report.data import table_data, to_text
-        from sidebyside.report.writing import write_whole
-
-        write_whole(path, to_text(table_data(self)))
-
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write the table as one HTML file that needs no other.
-
-        Raises
-        ------
-        OutputError
-            If `path` cannot be written; nothing is left half-written.
-        """
-        from sidebyside.report.html import table_html
-        from sidebyside.report.writing import write_whole
-
-        write_whole(path, table_html(self))
-
-    def _repr_html_(self) -> str:
-        from sidebyside.report.html import table_body
-
-        return table_body(self)
-
-    def __repr__(self) -> str:
-        return str(self.text())
 
 
 def measure_table(

@@ -4,73 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import WorkloadError
-from sidebyside.measuring.agreement import Difference, compare_results
+from sidebyside.measuring.agreement import compare_results
 from sidebyside.modes import find_mode
+from sidebyside.results.training import TrainingComparison, TrainingRecord
 from sidebyside.workloads.workload import Workload
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """One training run.
-
-    Attributes
-    ----------
-    mode : str
-    losses : numpy.ndarray
-        One a step.
-    parameters : list of numpy.ndarray
-        As they ended.
-    accuracy : float
-        Fraction of right answers on the test part.
-    seconds : float
-        Of all steps and, in a mode that has one, the build.
-    """
-
-    mode: str
-    losses: Array
-    parameters: list[Array]
-    accuracy: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class TrainingComparison:
-    """The training of one workload in several modes.
-
-    Attributes
-    ----------
-    workload : str
-    target : float
-        Test accuracy to reach.
-    examples, test_examples : int
-    records : tuple of TrainingRecord
-        The first is the reference.
-    differences : tuple of Difference
-        For each record, that of its losses and final parameters from the reference's.
-    """
-
-    workload: str
-    target: float
-    examples: int
-    test_examples: int
-    records: tuple[TrainingRecord, ...]
-    differences: tuple[Difference, ...]
-
-    @property
-    def identical(self) -> bool:
-        """Whether every loss and every final parameter has the same bits in all modes."""
-        return all(difference.ulp == 0 for difference in self.differences)
-
-    @property
-    def reached(self) -> bool:
-        """Whether the accuracy reached the target in all modes."""
-        return all(record.accuracy >= self.target for record in self.records)
 
 
 def train(workload: Workload, mode: str) -> TrainingRecord:

@@ -23,7 +23,7 @@ from sidebyside.results.cell import (
     TIMED_OUT,
     WRONG,
 )
-from sidebyside.results.matrix import ExampleCell, ExampleRow, Matrix
+from sidebyside.results.flexibility import ExampleCell, ExampleRow, Matrix
 from sidebyside.studies.flexibility.columns import DYNAMIC, OWN, REWRITE, choose_peers
 from sidebyside.studies.flexibility.processes import Lost, run_tasks
 from sidebyside.studies.flexibility.program import find_examples

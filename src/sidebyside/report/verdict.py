@@ -72,6 +72,15 @@ def regime_sentence(row: Row) -> str:
 # the three rows of the classical table ------------------------------------------------------------
 
 
+def verdicts(pairs: Sequence[Pair], refused: Sequence[Row]) -> tuple[str, str, str]:
+    """Return the verdict on each row, `refused` being what static refuses and dynamic runs."""
+    return (
+        building_verdict(pairs),
+        efficiency_verdict(pairs, refused),
+        waiting_verdict(pairs),
+    )
+
+
 def building_verdict(pairs: Sequence[Pair]) -> str:
     """Return the verdict on "builds while it computes" against "builds first"."""
     builds = [(static.built.value, row) for row, _, static in pairs if static.built is not None]

@@ -1,24 +1,30 @@
-"""The classical table as text: each claim, what was measured for it, and the verdict."""
+"""The classical table: each claim, what was measured for it, and the verdict."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
-from sidebyside.measuring.statistics import Estimate
-from sidebyside.report import units
-from sidebyside.report.box import Line, Span, draw_table, without_lost_marks
-from sidebyside.report.terminal import environment_text
-from sidebyside.results import verdict
+from sidebyside.report import html, units, verdict
+from sidebyside.report.column import Column, fitting, table_lines
+from sidebyside.report.comparison import (
+    about_html,
+    comparison_data,
+    csv_columns,
+    csv_lines,
+    environment_text,
+    row_data,
+    row_html,
+)
+from sidebyside.report.renderer import ResultRenderer
+from sidebyside.report.text_table import Line, Span, draw_table, natural_widths, without_lost_marks
+from sidebyside.report.training import training_data, training_text
+from sidebyside.report.verdict import Pair
 from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Comparison, Row, TimedCell
-from sidebyside.studies.training import TrainingComparison
-
-if TYPE_CHECKING:
-    from sidebyside.studies.table import Table
-
-Pair = tuple[Row, TimedCell, TimedCell]
+from sidebyside.results.result import RENDERERS
+from sidebyside.results.table import NATIVE, Table
 
 CLAIMS = (
     ("builds the graph while it computes", "builds first, executes afterwards"),
@@ -27,26 +33,117 @@ CLAIMS = (
 )
 """The three rows of the classical table: what is said of dynamic, and of static graphs."""
 
-NATIVE = "static:native"
-
 EXAMPLE = "mlp_digits"
 """The workload whose numbers stand in the cells of the three rows."""
 
-_COLUMNS = (
-    ("a call of", ""),
-    ("dynamic", "takes"),
-    ("static", "takes"),
-    ("speed-up", "(99% interval)"),
-    ("static", "builds"),
-    ("pays after", "calls"),
-    ("peak", "memory"),
-    ("dynamic", "bound by"),
+
+# columns ------------------------------------------------------------------------------------------
+
+
+def _gain(cell: TimedCell) -> str:
+    sure = cell.speed in ("faster", "slower")
+    return ("" if sure else "~") + units.in_unit(cell.speedup, "x±")
+
+
+def _peaks(pair: Pair) -> float | None:
+    _, dynamic, static = pair
+    if dynamic.memory is None or static.memory is None:
+        return None
+    return static.memory.peak / max(1, dynamic.memory.peak)
+
+
+def _bound_by(pair: Pair) -> str:
+    regime = pair[0].regime
+    return "" if regime is None else regime.name.removesuffix("-bound")
+
+
+PAIR_COLUMNS: tuple[Column[Pair], ...] = (
+    Column("workload", lambda pair: pair[0].label, "a call of\n", width=17),
+    Column(
+        "dynamic",
+        lambda pair: pair[1].steady,
+        "dynamic\ntakes",
+        "s",
+        width=7,
+        order=1,
+    ),
+    Column("static", lambda pair: pair[2].steady, "static\ntakes", "s", width=7, order=2),
+    Column(
+        "speedup",
+        lambda pair: pair[2].speedup,
+        "speed-up\n(99% interval)",
+        show=lambda pair: _gain(pair[2]),
+        width=18,
+        order=3,
+    ),
+    Column("built", lambda pair: pair[2].built, "static\nbuilds", "s", width=7, order=5),
+    Column(
+        "break_even",
+        lambda pair: pair[2].break_even,
+        "pays after\ncalls",
+        show=lambda pair: units.break_even(pair[2].break_even).partition(" (")[0],
+        width=12,
+        order=4,
+    ),
+    Column("peaks", _peaks, "peak\nmemory", "x", width=6, order=7),
+    Column(
+        "regime",
+        lambda pair: pair[0].regime,
+        "dynamic\nbound by",
+        show=_bound_by,
+        width=9,
+        order=6,
+    ),
 )
-_WIDTHS = (17, 7, 7, 18, 7, 12, 6, 9)
-_WANTED = (0, 1, 2, 3, 5, 4, 7, 6)
-"""The columns, the one that a narrow terminal can do without last."""
-_NATIVE_WIDTHS = (17, 10, 20, 10, 10, 12)
-_NATIVE_WANTED = (0, 1, 3, 4, 5, 2)
+"""What is shown of a workload and size in both modes."""
+
+Native = tuple[Row, TimedCell]
+"""A row, and its cell of the machine-code backend, timed."""
+
+
+def _interval(native: Native) -> str:
+    _, bracket, interval = units.in_unit(native[1].steady, "s±").partition("(")
+    return bracket + interval
+
+
+def _difference(native: Native) -> str:
+    difference = native[1].difference
+    return f"{difference.relative:.1e}" if difference is not None and difference.ulp else "no bit"
+
+
+NATIVE_COLUMNS: tuple[Column[Native], ...] = (
+    Column("workload", lambda native: native[0].label, "machine code", width=17),
+    Column("steady", lambda native: native[1].steady, "takes", "s", width=10, order=1),
+    Column(
+        "interval",
+        lambda native: native[1].steady,
+        "(99% interval)",
+        show=_interval,
+        width=20,
+        order=5,
+    ),
+    Column(
+        "speedup",
+        lambda native: native[1].speedup,
+        "speed-up",
+        show=lambda native: _gain(native[1]).partition(" (")[0],
+        width=10,
+        order=2,
+    ),
+    Column("built", lambda native: native[1].built, "builds", "s", width=10, order=3),
+    Column(
+        "difference",
+        lambda native: native[1].difference,
+        "differs by",
+        show=_difference,
+        width=12,
+        order=4,
+    ),
+)
+"""What is shown of a workload and size as machine code."""
+
+
+# text ---------------------------------------------------------------------------------------------
 
 
 def table_text(table: Table, width: int = 100) -> str:
@@ -79,15 +176,12 @@ def claims_text(pairs: list[Pair], refused: list[Row], width: int) -> str:
     column = (width - 7) // 2
     example = next((p for p in pairs if p[0].workload == EXAMPLE), pairs[0] if pairs else None)
     lines: list[Line] = [["DYNAMIC GRAPH (dyngraph)", "STATIC GRAPH (staticgraph)"], None]
-    rows = (
-        (_building(example), verdict.building_verdict(pairs)),
-        (_efficiency(example, refused), verdict.efficiency_verdict(pairs, refused)),
-        (_waiting(example), verdict.waiting_verdict(pairs)),
-    )
-    for claims, (measured, sentence) in zip(CLAIMS, rows, strict=True):
+    cells = _building(example), _efficiency(example, refused), _waiting(example)
+    sentences = verdict.verdicts(pairs, refused)
+    for claims, measured, sentence in zip(CLAIMS, cells, sentences, strict=True):
         lines += [claims, _indented(measured, column), None, Span(f"→ {sentence}"), None]
     lines.pop()
-    return draw_table(lines, [column, width - 7 - column])
+    return draw_table(lines, [column, width - 7 - column], left=(0, 1))
 
 
 def _indented(cells: tuple[str, str], column: int) -> list[str]:
@@ -156,13 +250,8 @@ def _waiting(example: Pair | None) -> tuple[str, str]:
 
 def rows_text(pairs: list[Pair], width: int = 100) -> str:
     """Return one line a workload and size, with as many columns as there is room for."""
-    chosen = fitting(_WIDTHS, _WANTED, width)
-    headings, units_below = zip(*_COLUMNS, strict=True)
-    lines = [_line(headings, _WIDTHS, chosen), _line(units_below, _WIDTHS, chosen)]
-    rule = "─" * len(lines[0])
-    lines.append(rule)
-    lines += [_line(_entries(*pair), _WIDTHS, chosen) for pair in pairs]
-    lines.append(rule)
+    columns = fitting(PAIR_COLUMNS, pairs, width)
+    table = _plain_table(columns, table_lines(columns, pairs))
     notes = [
         "Speed-up and peak memory: static against dynamic. Pays after: the call from which on the "
         "build has paid for itself."
@@ -172,110 +261,36 @@ def rows_text(pairs: list[Pair], width: int = 100) -> str:
     same = all(static.difference is not None and static.difference.ulp == 0 for *_, static in pairs)
     if pairs and same:
         notes.append("Both modes gave the same results to the last bit (0 ULP) in every line.")
-    return "\n".join([*lines, *(textwrap.fill(note, width) for note in notes)])
+    return "\n".join([table, *(textwrap.fill(note, width) for note in notes)])
 
 
-def fitting(widths: Sequence[int], wanted: Sequence[int], width: int) -> list[int]:
-    """Return the columns that fit into `width` characters, two apart, in their order.
-
-    Examples
-    --------
-    >>> fitting((10, 5, 5), wanted=(0, 2, 1), width=18)
-    [0, 2]
-    """
-    chosen: list[int] = []
-    used = -2
-    for column in wanted:
-        if chosen and used + widths[column] + 2 > width:
-            break
-        chosen.append(column)
-        used += widths[column] + 2
-    return sorted(chosen)
-
-
-def _line(entries: Sequence[str], widths: Sequence[int], chosen: Sequence[int]) -> str:
-    """Return a line of a table without borders: the first column at the left."""
-    cells = [
-        f"{entries[column]:<{widths[column]}}"
-        if column == 0
-        else f"{entries[column]:>{widths[column]}}"
-        for column in chosen
-    ]
-    return "  ".join(cells)
-
-
-def _entries(row: Row, dynamic: TimedCell, static: TimedCell) -> list[str]:
-    assert dynamic.steady is not None
-    assert static.steady is not None
-    assert static.built is not None
-    assert static.speedup is not None
-    even = static.break_even
-    pays = units.break_even(even).partition(" (")[0]
-    memory = units.NOTHING
-    if dynamic.memory is not None and static.memory is not None:
-        memory = units.times(static.memory.peak / max(1, dynamic.memory.peak))
-    return [
-        row.label,
-        units.seconds(dynamic.steady.value),
-        units.seconds(static.steady.value),
-        _gain(static, static.speedup),
-        units.seconds(static.built.value),
-        pays,
-        memory,
-        "" if row.regime is None else row.regime.name.removesuffix("-bound"),
-    ]
+def _plain_table(columns: Sequence[Column[Any]], lines: Sequence[Line]) -> str:
+    """Return a table without a frame, its columns as wide as they are in every report."""
+    natural = natural_widths(lines)
+    widths = [max(column.width, n) for column, n in zip(columns, natural, strict=True)]
+    return draw_table([*lines, None], widths, gap="  ")
 
 
 def native_text(rows: list[Row], width: int = 100) -> str:
     """Return one line a workload and size for the machine-code backend of the static mode."""
-    headings = ("machine code", "takes", "(99% interval)", "speed-up", "builds", "differs by")
-    chosen = fitting(_NATIVE_WIDTHS, _NATIVE_WANTED, width)
-    lines = [_line(headings, _NATIVE_WIDTHS, chosen)]
-    rule = "─" * len(lines[0])
-    lines.append(rule)
+    tried: list[Native] = []
     for row in rows:
         cell = row.cell(NATIVE)
-        if cell is None or row.cell("static") is None or _refusal(row) is not None:
-            continue
+        if cell is not None and row.cell("static") is not None and _refusal(row) is None:
+            tried.append((row, cell))
+    timed = [native for native in tried if native[1].failure is None]
+    columns = fitting(NATIVE_COLUMNS, timed, width)
+    lines: list[Line] = [*table_lines(columns, timed)]
+    for position, (row, cell) in enumerate(tried, 2):
         if cell.failure is not None:
             kind = cell.failure.kind
-            lines.append(f"{row.label:<17}  {cell.failure.id or kind}: {kind}")
-            continue
-        assert cell.steady is not None
-        assert cell.built is not None
-        assert cell.speedup is not None
-        takes, _, interval = units.seconds_with_interval(cell.steady).partition(" (")
-        difference = "no bit"
-        if cell.difference is not None and cell.difference.ulp:
-            difference = f"{cell.difference.relative:.1e}"
-        lines.append(
-            _line(
-                (
-                    row.label,
-                    takes,
-                    f"({interval}" if interval else "",
-                    _gain(cell, cell.speedup).partition(" (")[0],
-                    units.seconds(cell.built.value),
-                    difference,
-                ),
-                _NATIVE_WIDTHS,
-                chosen,
-            )
-        )
-    lines.append(rule)
-    lines.append(
-        textwrap.fill(
-            "The same static programs as machine code, against dynamic; differences relative to "
-            "the largest element.",
-            width,
-        )
+            text = f"{row.label:<{columns[0].width}}  {cell.failure.id or kind}: {kind}"
+            lines.insert(position, Span(text))
+    note = (
+        "The same static programs as machine code, against dynamic; differences relative to the "
+        "largest element."
     )
-    return "\n".join(lines)
-
-
-def _gain(cell: TimedCell, speedup: Estimate) -> str:
-    sure = cell.speed in ("faster", "slower")
-    return ("" if sure else "~") + units.times_with_interval(speedup)
+    return f"{_plain_table(columns, lines)}\n{textwrap.fill(note, width)}"
 
 
 def _refusal(row: Row) -> Failure | None:
@@ -309,31 +324,6 @@ def _disagreement(row: Row) -> str:
     return "\n".join([f"{row.label}: no timing is shown", *texts])
 
 
-def training_text(trainings: tuple[TrainingComparison, ...], width: int) -> str:
-    """Return how the training runs ended."""
-    first = trainings[0]
-    lines = [
-        f"Trained in both modes on {first.examples:,} of {first.examples + first.test_examples:,} "
-        "real digit images, tested on the others:"
-    ]
-    for training in trainings:
-        accuracies = sorted({f"{record.accuracy:.1%}" for record in training.records})
-        steps = len(training.records[0].losses)
-        curve = (
-            "the same losses and parameters to the last bit"
-            if training.identical
-            else f"losses differ by {max(d.ulp for d in training.differences):,.0f} ULP"
-        )
-        times = ", ".join(f"{r.mode} {units.seconds(r.seconds)}" for r in training.records)
-        reached = "over" if training.reached else "BELOW"
-        lines.append(
-            f"  {training.workload}: {' and '.join(accuracies)} right ({reached} the target of "
-            f"{training.target:.0%}), {curve}"
-        )
-        lines.append(f"    {steps:,} steps: {times}")
-    return "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in lines)
-
-
 def _closing(table: Table, width: int) -> str:
     cell = table.self_check.cells[1]
     assert cell.ratio is not None
@@ -348,3 +338,42 @@ def _closing(table: Table, width: int) -> str:
         f"{textwrap.fill(check, width)}\n{environment_text(table.comparison, width)}\n"
         f"Measured in {table.seconds:.0f} s."
     )
+
+
+# HTML and data ------------------------------------------------------------------------------------
+
+
+def table_parts(table: Table) -> list[str]:
+    """Return the parts of the classical table as HTML."""
+    pairs = verdict.pairs_of(table.comparison)
+    lines: list[Line] = [["dynamic graph (dyngraph)", "static graph (staticgraph)"], None]
+    for claims, sentence in zip(
+        CLAIMS, verdict.verdicts(pairs, refused_rows(table.comparison)), strict=True
+    ):
+        lines += [claims, Span(sentence)]
+    parts = [html.table(lines, "claims"), *map(row_html, table.comparison.rows)]
+    parts += [html.element("p", f"{name} was left out: {text}") for name, text in table.skipped]
+    if table.trainings:
+        parts.append(html.element("pre", training_text(table.trainings, 100)))
+    return [*parts, about_html(table.comparison)]
+
+
+def table_data(table: Table) -> dict[str, Any]:
+    """Return the table's measurements as nested dicts and lists; loss curves included."""
+    return {
+        **comparison_data(table.comparison),
+        "seconds": table.seconds,
+        "skipped": [{"workload": name, "text": text} for name, text in table.skipped],
+        "self_check": row_data(table.self_check),
+        "trainings": [training_data(training) for training in table.trainings],
+    }
+
+
+RENDERERS[Table] = ResultRenderer(
+    "dynamic against static graphs, measured",
+    table_text,
+    table_data,
+    table_parts,
+    csv_columns,
+    lambda table: csv_lines(table.comparison),
+)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from sidebyside.results.cell import Cell
+from sidebyside.results.result import Result
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class ExampleRow:
 
 
 @dataclass(frozen=True, repr=False)
-class Matrix:
+class Matrix(Result):
     """What `measure_flexibility` found.
 
     Attributes
@@ -112,26 +112,3 @@ class Matrix:
     def row(self, label: str) -> ExampleRow:
         """Return the row called `label`."""
         return next(row for row in self.rows if row.label == label)
-
-    def text(self, width: int = 100) -> str:
-        """Return the matrix as text for a terminal of `width` columns."""
-        from sidebyside.report.flexibility import matrix_text
-
-        return matrix_text(self, width)
-
-    def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write everything that was found as JSON, with the whole messages.
-
-        Raises
-        ------
-        OutputError
-            If `path` cannot be written; nothing is left half-written.
-        """
-        from sidebyside.report.data import to_text
-        from sidebyside.report.flexibility import matrix_data
-        from sidebyside.report.writing import write_whole
-
-        write_whole(path, to_text(matrix_data(self)))
-
-    def __repr__(self) -> str:
-        return self.text()

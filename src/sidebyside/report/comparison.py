@@ -1,0 +1,370 @@
+"""A comparison: its columns, a box a workload and size with a line a mode, and what follows."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from html import escape
+from operator import attrgetter
+from typing import Any
+
+from sidebyside.measuring.statistics import CONFIDENCE, differs
+from sidebyside.report import html, units
+from sidebyside.report.column import (
+    NO_CSV,
+    Column,
+    estimate_fields,
+    record,
+    table_lines,
+)
+from sidebyside.report.data import plain
+from sidebyside.report.renderer import ResultRenderer
+from sidebyside.report.text_table import (
+    Line,
+    Span,
+    as_list,
+    draw_table,
+    indented,
+    natural_widths,
+    without_lost_marks,
+)
+from sidebyside.report.verdict import cell_verdict, regime_sentence
+from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
+from sidebyside.results.result import RENDERERS
+
+SCHEMA = 1
+
+BUSY = 0.5
+"""A load above this part of the cores is worth a warning."""
+
+
+# columns ------------------------------------------------------------------------------------------
+
+
+def _failure(cell: TimedCell) -> dict[str, str] | None:
+    failure = cell.failure
+    return None if failure is None else {"kind": failure.kind, "text": failure.text}
+
+
+def _speedup(cell: TimedCell) -> str:
+    return units.in_unit(cell.speedup, "x±")
+
+
+def _start(cell: TimedCell) -> str:
+    assert cell.start is not None
+    start = units.seconds(cell.start.value)
+    if cell.build and cell.built is not None:
+        start += f"\nbuild {units.seconds(cell.built.value)}"
+    return start
+
+
+def _peak(cell: TimedCell) -> str:
+    return units.in_unit(None if cell.memory is None else cell.memory.peak, "B")
+
+
+def _difference(cell: TimedCell) -> str:
+    if cell.difference is None:
+        return units.NOTHING
+    if cell.difference.ulp == 0:
+        return "no bit"
+    return f"{cell.difference.ulp:,.0f} ULP\n{cell.difference.relative:.0e}"
+
+
+WORKLOAD_COLUMNS: tuple[Column[Row], ...] = (
+    Column("workload", attrgetter("workload")),
+    Column("title", attrgetter("title"), csv=NO_CSV),
+    Column("size", attrgetter("size")),
+)
+"""What a row has before its cells."""
+
+MODE_COLUMNS: tuple[Column[TimedCell], ...] = (
+    Column("mode", attrgetter("mode"), "mode"),
+    Column(
+        "failure",
+        _failure,
+        csv={"failure": lambda failure: (failure["text"] or failure["kind"]).splitlines()[0]},
+    ),
+    Column(
+        "steady",
+        attrgetter("steady"),
+        "a call",
+        "s±",
+        csv=estimate_fields("steady", "steady_seconds") | {"samples": attrgetter("count")},
+    ),
+    Column(
+        "ratio",
+        attrgetter("ratio"),
+        "speed-up",
+        show=_speedup,
+        csv=estimate_fields("ratio", "ratio"),
+    ),
+    Column("outcome", attrgetter("speed")),
+    Column(
+        "start",
+        attrgetter("start"),
+        "first result",
+        show=_start,
+        csv={"start_seconds": attrgetter("value")},
+    ),
+    Column("built", attrgetter("built"), csv={"build_seconds": attrgetter("value")}),
+    Column("build", attrgetter("build"), csv=NO_CSV),
+    Column("first_call", attrgetter("first_call"), csv={"first_call_seconds": attrgetter("value")}),
+    Column(
+        "break_even",
+        attrgetter("break_even"),
+        "break-even",
+        show=lambda cell: units.break_even(cell.break_even),
+        csv={
+            "break_even_calls": attrgetter("calls"),
+            "break_even_low": attrgetter("low"),
+            "break_even_high": attrgetter("high"),
+        },
+    ),
+    Column(
+        "memory",
+        attrgetter("memory"),
+        "peak",
+        show=_peak,
+        csv={"peak_bytes": attrgetter("peak"), "held_bytes": attrgetter("held")},
+    ),
+    Column("planned_bytes", attrgetter("planned_bytes")),
+    Column(
+        "difference",
+        attrgetter("difference"),
+        "differs by",
+        show=_difference,
+        csv={"largest_ulp": attrgetter("ulp"), "largest_relative": attrgetter("relative")},
+    ),
+    Column("passes", attrgetter("passes"), csv=NO_CSV),
+    Column("calls", attrgetter("calls"), csv=NO_CSV),
+)
+"""What a cell has: a line of text, an object in JSON, a line of CSV."""
+
+EXPLANATION_COLUMNS: tuple[Column[Row], ...] = (
+    Column("reference", attrgetter("reference"), csv=NO_CSV),
+    Column("regime", attrgetter("regime"), csv={"regime": attrgetter("name")}),
+    Column("several", attrgetter("several"), csv=NO_CSV),
+)
+"""What a row has after its cells."""
+
+
+def _instructions(gain: PassGain) -> str:
+    before, after = gain.record.before, gain.record.after
+    return f"{before:,} → {after:,}" if after != before else f"{before:,}"
+
+
+def _bought(gain: PassGain) -> str:
+    if gain.gain is not None and not differs(gain.gain):
+        return "no difference"
+    return units.in_unit(gain.gain, "x±")
+
+
+PASS_COLUMNS: tuple[Column[PassGain], ...] = (
+    Column("name", attrgetter("record.name"), "pass"),
+    Column("instructions", attrgetter("record"), "instructions", show=_instructions),
+    Column("seconds", attrgetter("record.seconds"), "its time", "s"),
+    Column("gain", attrgetter("gain"), "a call without it", show=_bought),
+)
+"""What is shown of a compiler pass."""
+
+
+# text ---------------------------------------------------------------------------------------------
+
+
+def comparison_text(comparison: Comparison, width: int = 100) -> str:
+    """Return a comparison as text of at most `width` columns where that can be done."""
+    blocks = [row_text(row, width) for row in comparison.rows]
+    return "\n\n".join([*blocks, environment_text(comparison, width)])
+
+
+def row_text(row: Row, width: int = 100) -> str:
+    """Return one workload of one size."""
+    text = [textwrap.fill(_title(row), width), _cells_text(row, width)]
+    text += [indented(sentence, width) for sentence in _sentences(row)]
+    text += [passes_text(cell) for cell in row.cells if any(gain.gain for gain in cell.passes)]
+    return "\n".join(text)
+
+
+def _title(row: Row) -> str:
+    return f"{row.label}: {row.title}" if row.title else row.label
+
+
+def _mode_lines(row: Row) -> list[list[str] | None]:
+    """Return the lines of a table of the modes that were timed; none where none was."""
+    timed = [cell for cell in row.cells if cell.steady is not None]
+    return table_lines(MODE_COLUMNS, timed) if timed else []
+
+
+def _intervals_below(line: list[str] | None) -> list[str] | None:
+    """Return a line with the interval of each value below it."""
+    return line and [text.replace(" (", "\n(") for text in line]
+
+
+def _cells_text(row: Row, width: int) -> str:
+    """Return a line a mode: as a table, or as a list where a table would be too wide."""
+    failed, timed = failures(row), _mode_lines(row)
+    lines: list[Line] = [_intervals_below(line) for line in timed]
+    for text in failed:
+        lines += [None, Span(text)] if lines else [Span(text)]
+    if not timed:
+        return draw_table(lines, [width - 4])
+    widths = natural_widths(lines)
+    if sum(widths) + 3 * len(widths) + 1 <= width:
+        return draw_table(lines, widths)
+    flat = [line and [text.replace("\n", ", ") for text in line] for line in timed]
+    parts = [part for text in failed for part in without_lost_marks(text, width - 2).splitlines()]
+    return "\n".join(as_list(flat, width, "; ") + [indented(part, width) for part in parts])
+
+
+def failures(row: Row) -> list[str]:
+    """Return what went wrong, the same message once for all modes that gave it."""
+    modes: dict[str, list[str]] = {}
+    for cell in row.cells:
+        if cell.failure is not None:
+            modes.setdefault(cell.failure.text or cell.failure.kind, []).append(cell.mode)
+    return [f"{', '.join(names)}: {text}" for text, names in modes.items()]
+
+
+def _sentences(row: Row) -> list[str]:
+    """Return what the numbers of a row say."""
+    found = [cell_verdict(row, cell) for cell in row.cells] + [regime_sentence(row)]
+    return [sentence for sentence in found if sentence]
+
+
+def passes_text(cell: TimedCell) -> str:
+    """Return what each compiler pass of a mode did and bought."""
+    table = draw_table(table_lines(PASS_COLUMNS, cell.passes))
+    return f"  what the passes of {cell.mode} buy\n{table}"
+
+
+def environment_text(comparison: Comparison, width: int = 100) -> str:
+    """Return the machine and the method."""
+    about = comparison.environment
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    lines = [
+        f"Python {about['python']}, {versions}; {about['system']}, {about['cores']} cores, "
+        f"{about['threads']} threads.",
+        "Medians with 99% intervals; the modes take turns in random order; the collector runs "
+        "between samples, not during them.",
+    ]
+    load = about.get("load")
+    if load is not None and load > BUSY * about["cores"]:
+        lines.append(
+            f"The machine was busy before this began (load {load:.1f}): on an idle one the "
+            "intervals are narrower."
+        )
+    return "\n".join(textwrap.fill(line, width) for line in lines)
+
+
+# HTML ---------------------------------------------------------------------------------------------
+
+
+def comparison_parts(comparison: Comparison) -> list[str]:
+    """Return the parts of a comparison as HTML."""
+    return [*map(row_html, comparison.rows), about_html(comparison)]
+
+
+def row_html(row: Row) -> str:
+    """Return one workload of one size as HTML."""
+    parts = [html.element("h3", _title(row))]
+    lines = _mode_lines(row)
+    if lines:
+        parts += [_bars(row.cells), html.table([_intervals_below(line) for line in lines])]
+    parts += [html.element("pre", text) for text in failures(row)]
+    parts += [html.element("p", sentence) for sentence in _sentences(row)]
+    return "\n".join(parts)
+
+
+def _bars(cells: Sequence[TimedCell]) -> str:
+    """Return the times of a call as bars with their intervals, on one scale."""
+    left, wide, high = 150, 420, 24
+    shown = [(cell.mode, cell.steady) for cell in cells if cell.steady is not None]
+    # an interval far beyond its median must not flatten all bars
+    most = max(min(steady.high, 3 * steady.value) for _, steady in shown)
+    parts = []
+    for position, (mode, steady) in enumerate(shown):
+        top = position * high
+        low, value, end = (
+            left + wide * min(1.0, x / most) for x in (steady.low, steady.value, steady.high)
+        )
+        middle = top + high / 2
+        parts.append(
+            f'<text x="{left - 8}" y="{middle + 5:g}" text-anchor="end">{escape(mode)}</text>'
+            f'<rect class="bar" x="{left}" y="{top + 4}" width="{value - left:.1f}" '
+            f'height="{high - 8}"/>'
+            f'<path class="whisker" d="M{low:.1f} {middle:g}H{end:.1f}"/>'
+            f'<text x="{max(value, end) + 8:.1f}" y="{middle + 5:g}">'
+            f"{escape(units.seconds(steady.value))}</text>"
+        )
+    size = f'width="{left + wide + 90}" height="{high * len(shown)}"'
+    label = "time of a call with its 99% interval"
+    return f'<svg {size} role="img" aria-label="{label}">{"".join(parts)}</svg>'
+
+
+def about_html(comparison: Comparison) -> str:
+    """Return the machine and the method as HTML."""
+    return html.element("p", environment_text(comparison, 10_000), "about")
+
+
+# data ---------------------------------------------------------------------------------------------
+
+
+def row_data(row: Row) -> dict[str, Any]:
+    """Return one workload of one size as nested dicts and lists."""
+    return {
+        **record(WORKLOAD_COLUMNS, row),
+        "cells": [record(MODE_COLUMNS, cell) for cell in row.cells],
+        **record(EXPLANATION_COLUMNS, row),
+    }
+
+
+def comparison_data(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as nested dicts and lists; this is what ``--json`` writes.
+
+    Returns
+    -------
+    dict
+        ``schema`` changes when a key changes its meaning; ``confidence`` is that of all intervals;
+        ``environment`` has the machine, its load, the threads, the versions and how samples were
+        taken. Each of ``rows`` is a `Row` with its attributes: ``workload``, ``title``, ``size``,
+        ``reference``, ``regime``, ``several``, and ``cells``, a `TimedCell` a mode:
+
+        - ``failure``: null, or the ``kind`` and ``text`` of the error; then nothing was timed
+        - ``steady``, ``start``, ``first_call``, ``built``: seconds, as ``value`` (the median),
+          ``low`` and ``high`` (its interval), ``confidence`` and ``count`` (of samples)
+        - ``build``: median seconds of each phase
+        - ``memory``: ``held`` and ``peak`` bytes; ``planned_bytes``
+        - ``difference`` from the reference: ``ulp``, ``relative``, ``where``, ``values``
+        - ``ratio`` of a steady call to the reference's, paired, with its interval; ``outcome``,
+          what that means; ``calls`` in a sample
+        - ``break_even``: ``calls``, ``low``, ``high``, and whether it is ``known``
+        - ``passes``: ``record`` (name, instructions before and after, seconds) and ``gain``
+
+        Numbers that are not finite are text: ``"Infinity"`` calls mean never.
+    """
+    return {
+        "schema": SCHEMA,
+        "confidence": CONFIDENCE,
+        "environment": plain(dict(comparison.environment)),
+        "rows": [row_data(row) for row in comparison.rows],
+    }
+
+
+def csv_columns() -> tuple[Sequence[Column[Any]], ...]:
+    """Return the columns of a comparison in CSV."""
+    return WORKLOAD_COLUMNS, MODE_COLUMNS, EXPLANATION_COLUMNS
+
+
+def csv_lines(comparison: Comparison) -> Iterator[tuple[Row, TimedCell, Row]]:
+    """Return the entries of each line in CSV: one line a cell."""
+    return ((row, cell, row) for row in comparison.rows for cell in row.cells)
+
+
+RENDERERS[Comparison] = ResultRenderer(
+    "dynamic and static, side by side",
+    comparison_text,
+    comparison_data,
+    comparison_parts,
+    csv_columns,
+    csv_lines,
+)

@@ -1,0 +1,98 @@
+"""What all results of studies have in common: they are shown, and written to files."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Protocol
+
+from sidebyside.results.writing import write_whole
+
+
+class Text(str):
+    """Text that a Python prompt shows as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class Renderer(Protocol):
+    """How results of one type are shown."""
+
+    def text(self, result: Any, width: int) -> str:
+        """Return `result` as text for a terminal of `width` columns."""
+
+    def data(self, result: Any) -> dict[str, Any]:
+        """Return everything in `result` as nested dicts and lists."""
+
+    def json(self, result: Any) -> str:
+        """Return `data` as JSON text."""
+
+    def csv(self, result: Any) -> str:
+        """Return the lines of `result` as CSV text, headings first."""
+
+    def html(self, result: Any) -> str:
+        """Return `result` as a whole HTML document."""
+
+    def fragment(self, result: Any) -> str:
+        """Return `result` as a fragment of HTML, with its style."""
+
+
+RENDERERS: dict[type, Renderer] = {}
+"""How each type of result is shown; entered by `sidebyside.report`."""
+
+
+class Result:
+    """What a study found; printing it shows it as text.
+
+    Subclasses are data alone: how they are shown is entered in `RENDERERS`.
+    """
+
+    __slots__ = ()
+
+    def text(self, width: int = 100) -> Text:
+        """Return the result as text for a terminal of `width` columns."""
+        return Text(RENDERERS[type(self)].text(self, width))
+
+    def to_data(self) -> dict[str, Any]:
+        """Return everything as nested dicts and lists, as `to_json` writes it."""
+        return RENDERERS[type(self)].data(self)
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write everything as JSON; times are in seconds.
+
+        Raises
+        ------
+        OutputError
+            If `path` cannot be written; nothing is left half-written.
+        """
+        write_whole(path, RENDERERS[type(self)].json(self))
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write what was measured as CSV, one line a cell of the result; times are in seconds.
+
+        Raises
+        ------
+        OutputError
+            If `path` cannot be written; nothing is left half-written.
+        """
+        write_whole(path, RENDERERS[type(self)].csv(self))
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the result as one HTML file that needs no other.
+
+        Raises
+        ------
+        OutputError
+            If `path` cannot be written; nothing is left half-written.
+        """
+        write_whole(path, RENDERERS[type(self)].html(self))
+
+    def _repr_html_(self) -> str:
+        return RENDERERS[type(self)].fragment(self)
+
+    def __str__(self) -> str:
+        return str(self.text())
+
+    __repr__ = __str__
