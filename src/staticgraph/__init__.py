@@ -29,7 +29,9 @@ from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
 from oplibrary.messages.source import enter_package as _enter_package
 from staticgraph import errors
 from staticgraph.archive import open_program, save_program
-from staticgraph.compiler.executable import Executable, compile
+from staticgraph.backends.backend import Backend
+from staticgraph.compiler.compile import compile
+from staticgraph.compiler.executable import Executable
 from staticgraph.compiler.session import Session
 from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
 from staticgraph.cost.cost import Cost

@@ -18,8 +18,8 @@ from tests.staticgraph.shrinking import describe, shrink
 
 import dyngraph as dg
 from oplibrary.core.tree import flatten
-from staticgraph.backends import load_backend
 from staticgraph.backends.native.run import running
+from staticgraph.backends.registry import load_backend
 from staticgraph.compiler.feeds import Feed, convert_feeds
 from staticgraph.passes import DEFAULT_PASSES, run_passes
 
@@ -54,14 +54,14 @@ def awkward(array, choice):
 
 def find_difference(made, backend="native", samples=SAMPLES):
     """Return what is wrong with the results of a backend; empty if nothing is."""
-    module = load_backend(backend)
+    loaded = load_backend(backend)
     program, arrays = made.program, made.arrays
     feeds = [Feed(f"x{i}", value.type) for i, value in enumerate(program.inputs)]
     with np.errstate(all="ignore"):
         expected = bounds(program, arrays, samples if backend == "native" else 0)
         try:
             final = run_passes(program, DEFAULT_PASSES) if made.optimized else program
-            runner = module.build(final, module.plan(final))
+            runner = loaded.build(final, loaded.plan(final, False))
             choice = random.Random(0)
 
             def converted(*given):

@@ -98,14 +98,15 @@ def write_program(path, program):
 
 def declare_again(program):
     """Return an executable of a lowered program by the numpy backend."""
-    from staticgraph.compiler.executable import Declared, compile_program
+    from staticgraph.compiler.compile import compile_program
+    from staticgraph.compiler.declared import Declared
+    from staticgraph.compiler.options import Options
     from staticgraph.compiler.phases import Clock
 
     feeds = [Feed(value.name, value.type) for value in program.inputs]
     structure = flatten([0] * len(program.outputs))[1]
-    return compile_program(
-        Declared(sg.Graph(), program, feeds, structure), Clock(), backend="numpy"
-    )
+    declared = Declared(sg.Graph(), program, feeds, structure)
+    return compile_program(declared, Options(backend="numpy"), Clock())
 
 
 # the same bits ------------------------------------------------------------------------------------

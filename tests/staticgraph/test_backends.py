@@ -11,8 +11,9 @@ import staticgraph as sg
 from oplibrary.core.op import REGISTRY, Kind
 from oplibrary.core.types import TensorType, type_of
 from oplibrary.messages.errors import BackendError, IndexingError, OutOfMemoryError, RunError
-from staticgraph.backends import BACKENDS, interpret, load_backend
+from staticgraph.backends import interpret, registry
 from staticgraph.backends import numpy as numpy_backend
+from staticgraph.backends.registry import load_backend
 from staticgraph.passes import DEFAULT_PASSES, run_passes
 from staticgraph.program.layout import find_layouts
 from staticgraph.program.program import Instruction, Program, Value
@@ -396,7 +397,7 @@ def test_an_unknown_backend_is_refused():
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(BACKENDS, "exotic", "package_that_is_not_there.backend")
+    monkeypatch.setitem(registry.BUILTIN, "exotic", "package_that_is_not_there.backend")
     with pytest.raises(BackendError, match="needs the package package_that_is_not_there"):
         load_backend("exotic")
 

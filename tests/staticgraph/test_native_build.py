@@ -6,8 +6,8 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from staticgraph.backends import load_backend
 from staticgraph.backends.native.planning import exploration
+from staticgraph.backends.registry import load_backend
 from staticgraph.declare.lower import lower
 
 
@@ -52,7 +52,7 @@ def visited(monkeypatch, make, n):
         program = lower(graph, outputs, inputs)
     with monkeypatch.context() as patch:
         patch.setattr(exploration.Node, "__init__", counted)
-        load_backend("native").plan(program)
+        load_backend("native").plan(program, False)
     return count
 
 
@@ -91,7 +91,7 @@ def test_a_definition_is_shown_without_what_it_is_made_of():
         for _ in range(200):
             y = y * y + y
         program = lower(graph, [y], [x])
-    definitions = load_backend("native").plan(program).definitions
+    definitions = load_backend("native").plan(program, False).definitions
     text = repr(definitions.of[program.outputs[0]])
     assert text.startswith("<Elementwise of add float32[3]")
     assert len(text) < 60

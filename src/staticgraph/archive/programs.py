@@ -11,7 +11,10 @@ from staticgraph.archive.container import checked_path, read_file, write_file
 from staticgraph.archive.reading import ProgramReader
 from staticgraph.archive.values import damaged
 from staticgraph.archive.writing import ProgramWriter
-from staticgraph.compiler.executable import Declared, Executable, compile_program, declared_program
+from staticgraph.compiler.compile import compile_program
+from staticgraph.compiler.declared import Declared, declared_program
+from staticgraph.compiler.executable import Executable
+from staticgraph.compiler.options import Options
 from staticgraph.compiler.phases import Clock
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node
@@ -134,9 +137,7 @@ def open_program(
         raise error.with_context(f"open_program({str(source)!r})") from error.__cause__
     declared = Declared(Graph(name=source.name), reader.program, reader.feeds, reader.structure)
     clock.lap("open")
-    return compile_program(
-        declared,
-        clock,
+    options = Options(
         backend=backend,
         passes=passes,
         verify=verify,
@@ -144,3 +145,4 @@ def open_program(
         debug=debug,
         borrow=borrow,
     )
+    return compile_program(declared, options, clock)

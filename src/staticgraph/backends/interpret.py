@@ -7,20 +7,18 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from oplibrary.core.types import Array
-from staticgraph.backends import Runner
+from staticgraph.backends.backend import Backend, Runner
 from staticgraph.program.failures import raise_explained
 from staticgraph.program.layout import find_layouts
 from staticgraph.program.lengths import attrs_at, current_lengths, instruction_is_symbolic
 from staticgraph.program.memory import BufferPlan, Step, plan_buffers
 from staticgraph.program.program import Instruction, Program, Value
 
-TAKES_LENGTHS = True
-
 Hook = Callable[[Instruction, tuple[Array, ...], Array], object]
 """Called after each instruction with its operands and its result."""
 
 
-def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
+def plan(program: Program, borrow: bool = False) -> BufferPlan:
     """Return the plan that keeps nothing in an arena; every kernel allocates its result."""
     steps = [Step((instruction,)) for instruction in program.instructions]
     return plan_buffers(program, steps, find_layouts(program), ())
@@ -65,3 +63,6 @@ def build(program: Program, plan: BufferPlan, hooks: Iterable[Hook] = ()) -> Run
         return outputs
 
     return Runner(run)
+
+
+BACKEND = Backend(name="interpret", plan=plan, build=build, takes_lengths=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from oplibrary.core.types import Array, Shape
-from staticgraph.backends import Runner
+from staticgraph.backends.backend import Backend, Runner
 from staticgraph.backends.blocking import form_steps
 from staticgraph.backends.generate import generate
 from staticgraph.program.layout import Layout, find_layouts
@@ -18,14 +18,12 @@ from staticgraph.program.lengths import program_is_symbolic
 from staticgraph.program.memory import ALIGNMENT, BufferPlan, Step, plan_buffers
 from staticgraph.program.program import Instruction, Program
 
-TAKES_LENGTHS = True
-
 BUFFERED_BYTES = 1024
 """Smaller results are left to NumPy, which keeps blocks of that size at hand: a place in the arena
 saves 20 ns a call there, and a program without an arena needs no copy of it for each thread."""
 
 
-def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
+def plan(program: Program, borrow: bool = False) -> BufferPlan:
     """Return where the values of `program` are kept, and which groups run block by block."""
     layouts = find_layouts(program)
     if program_is_symbolic(program):
@@ -105,3 +103,6 @@ def _shared(
             idle.append(run)
 
     return call
+
+
+BACKEND = Backend(name="numpy", plan=plan, build=build, takes_lengths=True)

@@ -7,27 +7,26 @@ from dataclasses import replace
 from typing import Any
 
 from oplibrary.core.op import Kind
-from staticgraph.backends import load_backend
-from staticgraph.compiler.runners import build_runner, plan_program
+from staticgraph.backends.backend import Backend
+from staticgraph.backends.registry import load_backend
+from staticgraph.compiler.building import build_runner, plan_program
 from staticgraph.control.region import BoundRegion, Region, region_runner
 from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, run_passes
 from staticgraph.program.program import Program
 
 
-def bind_region(region: Region, backend: str, passes: Sequence[Pass] | None) -> BoundRegion:
+def bind_region(region: Region, backend: Backend, passes: Sequence[Pass]) -> BoundRegion:
     """Return `region` bound to a backend: as any program is compiled, without a call's checks."""
-    program = run_passes(region.lower(), DEFAULT_PASSES if passes is None else passes)
-    program = bind_regions(program, backend, passes)
-    loaded = load_backend(backend)
+    program = bind_regions(run_passes(region.lower(), passes), backend, passes)
     bound = BoundRegion(
-        region, lambda: build_runner(loaded, program, plan_program(loaded, program)).call, program
+        region, lambda: build_runner(backend, program, plan_program(backend, program)).call, program
     )
-    if not getattr(loaded, "WRITES_CONTROL", False):
+    if not backend.writes_control:
         bound.prepare()
     return bound
 
 
-def bind_regions(program: Program, backend: str, passes: Sequence[Pass] | None) -> Program:
+def bind_regions(program: Program, backend: Backend, passes: Sequence[Pass]) -> Program:
     """Return the program with every region in it compiled, once each."""
     bound: dict[Region, BoundRegion] = {}
 
@@ -49,4 +48,4 @@ def bind_regions(program: Program, backend: str, passes: Sequence[Pass] | None) 
     return program.with_instructions(instructions) if bound else program
 
 
-region_runner.enter(lambda region: bind_region(region, "numpy", None).run)
+region_runner.enter(lambda region: bind_region(region, load_backend("numpy"), DEFAULT_PASSES).run)

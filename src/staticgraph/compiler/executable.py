@@ -1,40 +1,23 @@
-"""compile: from declared nodes to something that runs."""
+"""Executable: a compiled program, and what it says about itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
 
-from oplibrary.core.tree import Structure, flatten
-from oplibrary.messages.errors import GraphError
-from staticgraph.backends import Runner, default_backend, load_backend
-from staticgraph.backends.interpret import Hook
-from staticgraph.compiler.binding import bind_regions
+from oplibrary.core.tree import Structure
+from staticgraph.backends.backend import Runner
 from staticgraph.compiler.call_entry import make_entry
 from staticgraph.compiler.feeds import Feed, convert_feeds
-from staticgraph.compiler.phases import Clock, collector_paused
-from staticgraph.compiler.runners import (
-    build_runner,
-    measure_lengths,
-    plan_program,
-    restore_program,
-)
 from staticgraph.cost.cost import Cost, program_cost
-from staticgraph.declare.lower import lower
-from staticgraph.graph.graph import Graph
-from staticgraph.graph.node import Node
-from staticgraph.passes.pipeline import DEFAULT_PASSES, Observer, Pass, PassRecord, run_passes
+from staticgraph.passes.pipeline import PassRecord
 from staticgraph.program.lengths import program_is_symbolic
 from staticgraph.program.memory import BufferPlan
 from staticgraph.program.program import Program, Variable
 from staticgraph.show.printing import format_program
 
-if TYPE_CHECKING:
-    from staticgraph.debugging import Debugger
-
-
-_OF_DEBUGGING = frozenset({"break_at", "inspect", "trace", "values", "watch_nan"})
+_OF_DEBUGGING = frozenset({"break_at", "hooks", "inspect", "trace", "values", "watch_nan"})
 
 
 class Executable:
@@ -62,9 +45,6 @@ class Executable:
     call : callable
         ``call(*arrays)``: the same as calling the executable with every input by position, 0.1 µs
         quicker.
-    hooks : list of callable
-        With ``compile(..., debug=True)``, each is called after every instruction with the
-        instruction, its operands and its result.
 
     With ``debug=True`` it can be looked into while it runs; see `DebugExecutable`.
     """
@@ -80,7 +60,6 @@ class Executable:
         structure: Structure,
         phases: dict[str, float],
         records: Sequence[PassRecord],
-        hooks: list[Hook],
     ) -> None:
         self.program = program
         self._make_plan = make_plan
@@ -88,7 +67,6 @@ class Executable:
         self.inputs = tuple(inputs)
         self.phases = phases
         self.records = tuple(records)
-        self.hooks = hooks
         self.call = make_entry(self.inputs, runner.call, structure)
         if runner.quicken is not None:
             self.call = runner.quicken(self.call, structure)
@@ -224,202 +202,3 @@ class Executable:
             f"<Executable ({inputs}) -> ({outputs}), "
             f"{len(self.program.instructions)} instructions, {self.backend}>"
         )
-
-
-def compile(
-    outputs: Any,
-    inputs: Iterable[Node | str] | None = None,
-    *,
-    backend: str | None = None,
-    passes: Sequence[Pass] | None = None,
-    verify: bool = False,
-    observer: Observer | None = None,
-    debug: bool = False,
-    borrow: bool = False,
-) -> Executable:
-    """Compile what computes `outputs`, ahead of its runs; the graph becomes final.
-
-    Parameters
-    ----------
-    outputs : Node, or a tree of nodes
-        A call returns arrays in the same structure.
-    inputs : iterable of Node or str, optional
-        What a call passes, in order; by default all placeholders of the graph, as declared.
-    backend : str, optional
-        ``"native"``, machine code, equal to dyngraph within a documented bound, which is the
-        default where llvmlite and SciPy are installed; ``"numpy"``, the default elsewhere, whose
-        results are dyngraph's to the last bit; or ``"interpret"``, instruction by instruction.
-    passes : sequence of callable, optional
-        By default `DEFAULT_PASSES`; see `without`.
-    verify : bool
-        Prove the program after each pass.
-    observer : callable, optional
-        Called with a `PassRecord` after each pass.
-    debug : bool
-        Run the program as declared, instruction by instruction, with breakpoints and every value at
-        hand; see `DebugExecutable`. `backend` has no effect then, nor have `DEFAULT_PASSES`.
-    borrow : bool
-        Return arrays that the next call may overwrite, and save their allocation. With `debug` it
-        does overwrite them, with NaN.
-
-    Returns
-    -------
-    Executable
-
-    Raises
-    ------
-    FeedError
-        If a placeholder that is needed is not among `inputs`.
-    GraphError
-        If an output is not a node, or nodes are of several graphs.
-    BackendError
-        If the backend does not exist or cannot run here.
-    PassError
-        With `verify`, if a pass breaks the program.
-
-    Examples
-    --------
-    >>> import staticgraph as sg
-    >>> with sg.Graph():
-    ...     x = sg.placeholder("x", (2,))
-    ...     run = sg.compile({"double": x + x, "square": x * x})
-    >>> run([1.0, 3.0])
-    {'double': array([2., 6.], dtype=float32), 'square': array([1., 9.], dtype=float32)}
-    """
-    clock = Clock()
-    with collector_paused():
-        declared = declared_program(outputs, inputs)
-        clock.lap("lower")
-        executable = compile_program(
-            declared,
-            clock,
-            backend=backend,
-            passes=passes,
-            verify=verify,
-            observer=observer,
-            debug=debug,
-            borrow=borrow,
-        )
-    declared.graph.finalize()
-    return executable
-
-
-class Declared(NamedTuple):
-    """A program as it was declared, and how it is called.
-
-    Attributes
-    ----------
-    graph : Graph
-    lowered : Program
-        Before the passes.
-    feeds : list of Feed
-        What a call passes, in order.
-    structure : structure
-        Of the outputs; see `oplibrary.core.tree`.
-    """
-
-    graph: Graph
-    lowered: Program
-    feeds: list[Feed]
-    structure: Structure
-
-
-def declared_program(outputs: Any, inputs: Iterable[Node | str] | None) -> Declared:
-    """Return the program of `outputs` and `inputs`, which are those of `compile`.
-
-    Raises
-    ------
-    FeedError, GraphError
-        As in `compile`.
-    """
-    leaves, structure = flatten(outputs)
-    given = None if inputs is None else list(inputs)
-    graph = graph_of(leaves, given)
-    if given is None:
-        given = list(graph.inputs)
-    nodes = [graph.resolve(node) for node in given]
-    lowered = lower(graph, leaves, nodes)
-    feeds = [Feed(node.name, node.type, node.source) for node in nodes]
-    return Declared(graph, lowered, feeds, structure)
-
-
-def compile_program(
-    declared: Declared,
-    clock: Clock,
-    *,
-    backend: str | None = None,
-    passes: Sequence[Pass] | None = None,
-    verify: bool = False,
-    observer: Observer | None = None,
-    debug: bool = False,
-    borrow: bool = False,
-) -> Executable:
-    """Compile a lowered program; the options are those of `compile`, and so are the errors.
-
-    Parameters
-    ----------
-    declared : Declared
-    clock : Clock
-        That goes on to measure the phases.
-    """
-    graph, lowered, feeds, structure = declared
-    hooks: list[Hook] = []
-    debugger: Debugger | None = None
-    make: Callable[..., Executable] = Executable
-    if debug:
-        from staticgraph import debugging
-
-        backend, passes = "interpret", passes or ()
-        debugger = debugging.Debugger(graph, passes, hooks, verify)
-        make = partial(debugging.DebugExecutable, debugger)
-    name = default_backend() if backend is None else backend
-    loaded = load_backend(name)
-    records: list[PassRecord] = []
-
-    def observe(record: PassRecord) -> None:
-        records.append(record)
-        clock.add(record.name, record.seconds)
-        if observer is not None:
-            observer(record)
-
-    program = run_passes(lowered, DEFAULT_PASSES if passes is None else passes, verify, observe)
-    clock.restart()
-    program = debugger.bind(program) if debugger else bind_regions(program, name, passes)
-    clock.lap("regions")
-    restored = restore_program(loaded, program)
-    if restored is None:
-        plan = plan_program(loaded, program, borrow)
-        make_plan = lambda: plan  # noqa: E731
-        clock.lap("plan")
-        runner = debugger.runner(program) if debugger else build_runner(loaded, program, plan)
-    else:
-        runner, make_plan = restored
-        clock.lap("plan")
-    if debug and borrow:
-        runner = debugging.poisoning(runner)
-    runner = measure_lengths(runner, program, feeds)
-    executable = make(
-        lowered, program, make_plan, name, runner, feeds, structure, clock.phases, records, hooks
-    )
-    clock.lap("generate")
-    return executable
-
-
-def graph_of(leaves: Sequence[Any], inputs: Sequence[Any] | None) -> Graph:
-    """Return the graph that outputs and inputs belong to.
-
-    Raises
-    ------
-    GraphError
-        If none of them is a node.
-    """
-    for node in (*leaves, *(inputs or ())):
-        if isinstance(node, Node):
-            graph: Graph = node.graph
-            return graph
-    found = ", ".join(sorted({type(leaf).__name__ for leaf in leaves})) or "nothing"
-    raise GraphError(
-        f"compile: the outputs are {found}, not nodes",
-        cause="a program computes nodes of a declared graph",
-        fix="pass what an op returned inside `with sg.Graph():`, or the outputs of sg.trace",
-    )

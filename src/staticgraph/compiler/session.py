@@ -8,7 +8,9 @@ from typing import Any
 
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.messages.errors import FeedError, GraphError
-from staticgraph.compiler.executable import Executable, compile
+from staticgraph.compiler.compile import compile_nodes
+from staticgraph.compiler.executable import Executable
+from staticgraph.compiler.options import options_from
 from staticgraph.declare.lower import missing_error
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.graph_ops import GROUP
@@ -47,7 +49,7 @@ class Session:
                 fix="write Session(graph), with graph = sg.Graph()",
             )
         self.graph = graph
-        self._options = options
+        self._options = options_from("Session", options)
         self._executables: dict[Any, Executable] = {}
         self._closed = False
 
@@ -89,7 +91,7 @@ class Session:
         executable = self._executables.get(key)
         if executable is None:
             graph.finalize()
-            executable = compile(list(fetched), inputs=list(feeds), **self._options)
+            executable = compile_nodes(list(fetched), list(feeds), self._options)
             self._executables[key] = executable
         results = executable.call(*feeds.values())
         shown = [

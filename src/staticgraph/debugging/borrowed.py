@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from oplibrary.core.types import Array
-from staticgraph.backends import Runner
+from staticgraph.backends.backend import Runner
 
 
 def poison(array: Array) -> None:

@@ -13,10 +13,12 @@ from oplibrary.core.op import Kind
 from oplibrary.core.tree import flatten
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import PassError
-from staticgraph.backends import load_backend
+from staticgraph.backends.registry import load_backend
 from staticgraph.compiler.binding import bind_regions
+from staticgraph.compiler.building import build_runner, plan_program
+from staticgraph.compiler.declared import graph_of
 from staticgraph.compiler.feeds import Feed, convert_feeds
-from staticgraph.compiler.runners import build_runner, measure_lengths, plan_program
+from staticgraph.compiler.run_lengths import measure_lengths
 from staticgraph.control.region import Region
 from staticgraph.debugging.blame import Found, Key, blamed, fix_of, result_changed, value_changed
 from staticgraph.debugging.debugger import Debugger
@@ -129,8 +131,6 @@ def check_passes(
     simplify_algebra             1                1
     backend numpy                1                1
     """
-    from staticgraph.compiler.executable import graph_of
-
     leaves, _ = flatten(outputs)
     given = None if inputs is None else list(inputs)
     graph = graph_of(leaves, given)
@@ -232,7 +232,7 @@ class _Check:
 
     def run(self, program: Program, passes: Sequence[Pass], keep: Iterable[Key] = ()) -> _Record:
         record = _Record(keep)
-        debugger = Debugger(self.graph, passes, [], True, self.lowered)
+        debugger = Debugger(self.graph, passes, True, self.lowered)
         debugger.observers.append(record)
         runner = debugger.runner(debugger.bind(program))
         call = measure_lengths(runner, program, _feeds_of(program)).call
@@ -316,7 +316,7 @@ class _Check:
 
     def _in_backend(self, program: Program, name: str, passes: Sequence[Pass]) -> list[Array]:
         loaded = load_backend(name)
-        bound = bind_regions(program, name, passes)
+        bound = bind_regions(program, loaded, passes)
         runner = build_runner(loaded, bound, plan_program(loaded, bound))
         call = measure_lengths(runner, bound, _feeds_of(bound)).call
         return _runs(program, call, [array.copy() for array in self.arrays])

@@ -16,7 +16,8 @@ from oplibrary.core.op import Kind
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import GraphError
 from oplibrary.messages.source import Source
-from staticgraph.backends import Runner, interpret
+from staticgraph.backends import interpret
+from staticgraph.backends.backend import Runner
 from staticgraph.backends.interpret import Hook
 from staticgraph.control.region import BoundRegion, Region
 from staticgraph.debugging.anomaly import find_anomaly
@@ -85,7 +86,6 @@ class Debugger:
         What is debugged.
     passes : sequence of callable
         That regions go through.
-    hooks : list of callable
     verify : bool
         Whether regions are proved after each pass.
     lowered : dict of Region to Program, optional
@@ -100,13 +100,14 @@ class Debugger:
     watching : bool
         Whether a value that is not finite stops a run.
     observers : list of callable
+    hooks : list of callable
+        As those of `DebugExecutable`.
     """
 
     def __init__(
         self,
         graph: Graph,
         passes: Sequence[Pass],
-        hooks: list[Hook],
         verify: bool = False,
         lowered: dict[Region, Program] | None = None,
     ) -> None:
@@ -114,9 +115,9 @@ class Debugger:
         self.record: dict[str, Activation] = {}
         self.watching = False
         self.observers: list[Observer] = []
+        self.hooks: list[Hook] = []
         self._graph = graph
         self._passes = passes
-        self._hooks = hooks
         self._verify = verify
         self._lowered = {} if lowered is None else lowered
         self._stops: dict[Value, list[Breakpoint]] = {}
@@ -209,7 +210,7 @@ class Debugger:
         try:
             for observe in self.observers:
                 observe(activation, instruction, operands, result)
-            for hook in self._hooks:
+            for hook in self.hooks:
                 hook(instruction, operands, result)
             if self.watching:
                 unit = activation.unit

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import GraphError
+from staticgraph.backends.backend import Runner
+from staticgraph.backends.registry import load_backend
+from staticgraph.compiler.compile import Driver, debug_driver
 from staticgraph.compiler.executable import Executable
+from staticgraph.compiler.options import Options
+from staticgraph.debugging.borrowed import poisoning
 from staticgraph.debugging.debugger import Action, Breakpoint, Debugger
 from staticgraph.debugging.trace import format_trace
+from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node
+from staticgraph.program.memory import BufferPlan
+from staticgraph.program.program import Program
 
 
 class DebugExecutable(Executable):
@@ -20,6 +29,11 @@ class DebugExecutable(Executable):
     body those of the last time that it ran. Their names are those of the nodes; within a branch or
     a body they have its path in front, as in ``"scan.body/tanh"`` and ``"switch.branches[1]/log"``
     (`cond` is a switch whose branch 1 is the true one).
+
+    Attributes
+    ----------
+    hooks : list of callable
+        Each is called after every instruction with the instruction, its operands and its result.
 
     Examples
     --------
@@ -39,6 +53,7 @@ class DebugExecutable(Executable):
     def __init__(self, debugger: Debugger, *parts: Any) -> None:
         super().__init__(*parts)
         self._debugger = debugger
+        self.hooks = debugger.hooks
 
     def break_at(self, target: Node | str, action: Action | None = None) -> Breakpoint:
         """Stop after each instruction that `target` means, in branches and loop bodies too.
@@ -115,3 +130,19 @@ class DebugExecutable(Executable):
                 fix="call the executable first",
             )
         return format_trace(self._debugger.record)
+
+
+def drive(graph: Graph, options: Options) -> Driver:
+    """Return what runs a program of `graph` instruction by instruction, to be looked into."""
+    passes = options.passes or ()
+    debugger = Debugger(graph, passes, options.verify)
+
+    def build(program: Program, _: BufferPlan) -> Runner:
+        runner = debugger.runner(program)
+        return poisoning(runner) if options.borrow else runner
+
+    make = partial(DebugExecutable, debugger)
+    return Driver(load_backend("interpret"), passes, debugger.bind, build, make)
+
+
+debug_driver.enter(drive)

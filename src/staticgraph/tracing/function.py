@@ -19,7 +19,9 @@ from oplibrary.messages.errors import (
     RetraceWarning,
     warn,
 )
-from staticgraph.compiler.executable import Executable, compile
+from staticgraph.compiler.compile import compile_nodes
+from staticgraph.compiler.executable import Executable
+from staticgraph.compiler.options import options_from
 from staticgraph.declare.build import placeholder
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node
@@ -92,7 +94,7 @@ class StaticFunction:
         self._max_signatures = max_signatures
         self._max_nodes = max_nodes
         self._specs = _checked_specs(specs or {})
-        self._options = options
+        self._options = options_from("function", options)
         self._entries: dict[Any, list[_Entry]] = {}
         self._recent: _Entry | None = None
         self._traces: list[Trace] = []
@@ -170,9 +172,8 @@ class StaticFunction:
         traced = time.perf_counter()
         fed = [_feed_of(graph, x) if slot.type else None for x, slot in zip(values, slots)]
         outputs = unflatten(graph.output_tree, graph.outputs)
-        executable = compile(
-            outputs, inputs=[node for node in fed if node is not None], **self._options
-        )
+        inputs = [node for node in fed if node is not None]
+        executable = compile_nodes(outputs, inputs, self._options)
         record.seconds = {"trace": traced - started, "compile": time.perf_counter() - traced}
         record.nodes = len(graph)
         record.guards = list(map(str, watched.guards.guards))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-from staticgraph.backends import Restored, Runner
+from staticgraph.backends.backend import Backend, Restored, Runner
 from staticgraph.program.memory import BufferPlan
 from staticgraph.program.program import Program
 
-WRITES_CONTROL = True
-"""Loops and branches are machine code, too: their regions are not built apart."""
 
-
-def plan(program: Program, *, borrow: bool = False) -> BufferPlan:
+def plan(program: Program, borrow: bool = False) -> BufferPlan:
     """Return the loops that `program` becomes, and where its values are kept."""
     from staticgraph.backends.native.planning.planning import make_plan
 
@@ -39,3 +36,6 @@ def restore(program: Program) -> Restored | None:
     if machine is None:
         return None
     return Restored(make_runner(machine, lambda: build_machine(program, make())[1]), make)
+
+
+BACKEND = Backend(name="native", plan=plan, build=build, restore=restore, writes_control=True)

@@ -19,7 +19,7 @@ from oplibrary.machine.module import Module
 from oplibrary.machine.pool import get_pool
 from oplibrary.machine.target import Library
 from oplibrary.messages.errors import RunError, SideBySideError
-from staticgraph.backends import Runner
+from staticgraph.backends.backend import Runner
 from staticgraph.backends.native.definitions.definition import Definition, Stored
 from staticgraph.backends.native.emit.blas import blas_addresses
 from staticgraph.backends.native.emit.blas_threads import blas_threads

@@ -1,72 +1,17 @@
-"""What runs programs that wait for lengths: each run reads them off what it is passed."""
+"""The lengths of a run: what waits for symbolic dimensions reads them off what it is passed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import FeedError, GraphError
-from staticgraph.backends import Backend, Restored, Runner
+from staticgraph.backends.backend import Runner
 from staticgraph.compiler.feeds import Feed
-from staticgraph.passes.fold_constants import fold_constants
-from staticgraph.program.lengths import (
-    current_lengths,
-    program_at,
-    program_is_symbolic,
-    program_symbols,
-    running_with,
-)
-from staticgraph.program.memory import BufferPlan
+from staticgraph.program.lengths import program_is_symbolic, program_symbols, running_with
 from staticgraph.program.polynomial import Symbol, evaluated, is_symbolic, polynomial_of, symbols_in
 from staticgraph.program.program import Program
-
-_MOST_KEPT = 16
-"""A backend that needs numbers keeps what it built for that many different lengths."""
-
-
-def plan_program(backend: Backend, program: Program, borrow: bool = False) -> BufferPlan:
-    """Return the plan of `program`; of one that waits for lengths a backend may have none."""
-    if program_is_symbolic(program) and not _takes_lengths(backend):
-        from staticgraph.backends import interpret
-
-        return interpret.plan(program)
-    return backend.plan(program, borrow=True) if borrow else backend.plan(program)
-
-
-def restore_program(backend: Backend, program: Program) -> Restored | None:
-    """Return what a backend kept of `program` from an earlier build, or None."""
-    restore = getattr(backend, "restore", None)
-    found: Restored | None = None
-    if restore is not None and not program_is_symbolic(program):
-        found = restore(program)
-    return found
-
-
-def _takes_lengths(backend: Backend) -> bool:
-    return bool(getattr(backend, "TAKES_LENGTHS", False))
-
-
-def build_runner(backend: Backend, program: Program, plan: BufferPlan) -> Runner:
-    """Return what runs `program` by `backend`; for each length anew if that needs numbers."""
-    if not program_is_symbolic(program) or _takes_lengths(backend):
-        return backend.build(program, plan)
-    built: dict[tuple[int, ...], Callable[..., list[Array]]] = {}
-    names = sorted({each.name for each in program_symbols(program)})
-
-    def call(*arrays: Array) -> list[Array]:
-        lengths = current_lengths()
-        key = tuple([lengths[name] for name in names])
-        run = built.get(key)
-        if run is None:
-            numbered = fold_constants(program_at(program, lengths)[0])
-            run = backend.build(numbered, backend.plan(numbered)).call
-            while len(built) >= _MOST_KEPT:
-                built.pop(next(iter(built)), None)
-            built[key] = run
-        return run(*arrays)
-
-    return Runner(call, notes=("lengths    built once for each of them",))
 
 
 def measure_lengths(runner: Runner, program: Program, feeds: Sequence[Feed]) -> Runner:

@@ -1,0 +1,57 @@
+"""Plan and build a program by a backend, which may need numbers where lengths are symbolic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from oplibrary.core.types import Array
+from staticgraph.backends import interpret
+from staticgraph.backends.backend import Backend, Restored, Runner
+from staticgraph.passes.fold_constants import fold_constants
+from staticgraph.program.lengths import (
+    current_lengths,
+    program_at,
+    program_is_symbolic,
+    program_symbols,
+)
+from staticgraph.program.memory import BufferPlan
+from staticgraph.program.program import Program
+
+_MOST_KEPT = 16
+"""A backend that needs numbers keeps what it built for that many different lengths."""
+
+
+def plan_program(backend: Backend, program: Program, borrow: bool = False) -> BufferPlan:
+    """Return the plan of `program`; of one that waits for lengths a backend may have none."""
+    if program_is_symbolic(program) and not backend.takes_lengths:
+        return interpret.plan(program)
+    return backend.plan(program, borrow)
+
+
+def restore_program(backend: Backend, program: Program) -> Restored | None:
+    """Return what a backend kept of `program` from an earlier build, or None."""
+    if backend.restore is None or program_is_symbolic(program):
+        return None
+    return backend.restore(program)
+
+
+def build_runner(backend: Backend, program: Program, plan: BufferPlan) -> Runner:
+    """Return what runs `program` by `backend`; for each length anew if that needs numbers."""
+    if not program_is_symbolic(program) or backend.takes_lengths:
+        return backend.build(program, plan)
+    built: dict[tuple[int, ...], Callable[..., list[Array]]] = {}
+    names = sorted({each.name for each in program_symbols(program)})
+
+    def call(*arrays: Array) -> list[Array]:
+        lengths = current_lengths()
+        key = tuple([lengths[name] for name in names])
+        run = built.get(key)
+        if run is None:
+            numbered = fold_constants(program_at(program, lengths)[0])
+            run = backend.build(numbered, backend.plan(numbered, False)).call
+            while len(built) >= _MOST_KEPT:
+                built.pop(next(iter(built)), None)
+            built[key] = run
+        return run(*arrays)
+
+    return Runner(call, notes=("lengths    built once for each of them",))
