@@ -95,8 +95,8 @@ def test_each_combination_is_compiled_once(graph, monkeypatch):
     import staticgraph.compiler.session as module
 
     calls = []
-    compile = module.compile_nodes
-    monkeypatch.setattr(module, "compile_nodes", lambda *a, **k: calls.append(1) or compile(*a, **k))
+    real = module.compile_nodes
+    monkeypatch.setattr(module, "compile_nodes", lambda *a, **k: calls.append(1) or real(*a, **k))
     with session(graph) as run:
         for _ in range(3):
             run.run("sum", {"x": X})
