@@ -38,12 +38,12 @@ from staticgraph.cost.cost import Cost
 from staticgraph.debugging import DebugExecutable, Frame, PassCheck, check_passes
 from staticgraph.declare.autodiff import gradients
 from staticgraph.declare.build import assign, constant, group, placeholder, stop_gradient, variable
-from staticgraph.declare.derivatives import grad, jvp, value_and_grad, vjp
 from staticgraph.declare.lower import lower
 from staticgraph.declare.namespace import asarray
 from staticgraph.declare.namespace import lookup as _lookup
 from staticgraph.declare.namespace import names as _names
 from staticgraph.declare.networkx_import import import_networkx as _import_networkx
+from staticgraph.declare.transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 from staticgraph.graph.dimension import Dim, dim
 from staticgraph.graph.graph import Graph, current_graph
 from staticgraph.graph.node import Node

@@ -138,7 +138,7 @@ DOORS = {
         (lambda: dg.zeros((2, 2.5)), ArgumentError, "tuple of ints"),
         (lambda: dg.zeros((10**7, 10**7, 10**7)), OutOfMemoryError, "memory"),
         (lambda: dg.zeros((2,), dtype="x"), DTypeError, "x"),
-        (lambda: dg.full((2,), "a"), SideBySideError, "full"),
+        (lambda: dg.full((2,), "a"), SideBySideError, "not str 'a'"),
         (lambda: dg.full((2,), 300, dtype="uint8"), SideBySideError, "300"),
         (lambda: dg.arange(0, 10, 0), ArgumentError, "step"),
         (lambda: dg.linspace(0, 1, -2), ArgumentError, "-2"),
@@ -154,7 +154,11 @@ DOORS = {
     "signatures": [
         (lambda: dg.max_pool2d(images()[0], 2, 1, 0, 1), ArgumentError, "kernel_size, stride"),
         (lambda: dg.mse_loss(matrix()), ArgumentError, "missing"),
-        (lambda: dg.embedding(matrix(), integers(), pad=3), ArgumentError, "(weight, ids)"),
+        (
+            lambda: dg.embedding(matrix(), integers(), pad=3),
+            ArgumentError,
+            "(weight, ids, ",
+        ),
         (lambda: dg.zeros(2, length=3), ArgumentError, "length"),
         (lambda: matrix().flatten(rows=2), ArgumentError, "rows"),
     ],
@@ -269,22 +273,22 @@ DOORS = {
     "transforms": [
         (lambda: dg.value_and_grad("a"), ArgumentError, "needs a function"),
         (lambda: dg.grad(lambda x: x)(weights()), NonScalarError, "one number"),
-        (lambda: dg.grad(lambda x: 3)(weights()), NonScalarError, "a int"),
+        (lambda: dg.grad(lambda x: 3)(weights()), NonScalarError, "of type int"),
         (lambda: dg.grad(lambda x: x.sum(), argnums=3)(weights()), ArgumentError, "argument 3"),
         (lambda: dg.grad(lambda x: x.sum(), argnums="a")(weights()), ArgumentError, "argnums"),
-        (lambda: dg.grad(lambda x: x.sum())(None), ArgumentError, "holds no tensor"),
+        (lambda: dg.grad(lambda x: x.sum())(None), ArgumentError, "holds no array"),
         (lambda: dg.grad(lambda x: x.sum())(integers()), NotDifferentiableError, "int64"),
         (lambda: dg.grad(lambda x: x.sum(), has_aux=True)(weights()), ArgumentError, "aux"),
         (lambda: dg.value_and_grad(lambda x: x.sum(), unused="q"), ArgumentError, "'q'"),
         (lambda: dg.vjp(3, weights()), ArgumentError, "needs a function"),
-        (lambda: dg.vjp(lambda x: 3, weights()), ArgumentError, "returned a int"),
+        (lambda: dg.vjp(lambda x: 3, weights()), ArgumentError, "of type int"),
         (lambda: dg.vjp(lambda x: x * 2, weights())[1]("a"), DTypeError, "str"),
         (lambda: dg.jvp(lambda x: x, [weights()], [matrix()]), ShapeError, "tangent 0"),
         (lambda: dg.jvp(lambda x: x, [weights()], []), ArgumentError, "0 tangents for 1"),
         (lambda: dg.jvp(lambda x: (x, x), [weights()], [weights()]), ArgumentError, "tuple"),
-        (lambda: dg.jacobian(lambda x: 3, weights()), ArgumentError, "returned a int"),
+        (lambda: dg.jacobian(lambda x: 3, weights()), ArgumentError, "of type int"),
         (lambda: dg.hessian(3, weights()), ArgumentError, "needs a function"),
-        (lambda: dg.hessian(lambda x: x * 2, weights()), NonScalarError, "shape (3,)"),
+        (lambda: dg.hessian(lambda x: x * 2, weights()), NonScalarError, "float32[3]"),
         (lambda: dg.checkpoint(3, weights()), ArgumentError, "needs a function"),
         (lambda: dg.gradcheck(lambda x: x, matrix()), ArgumentError, "requires_grad=True"),
         (lambda: dg.gradcheck(lambda x: x, 3), ArgumentError, "a int"),
@@ -356,7 +360,8 @@ def test_door(call, error, words):
         call()
     assert type(caught.value) is error or error is SideBySideError
     text = str(caught.value)
-    assert words in text
+    told = (caught.value.what, caught.value.cause, caught.value.fix)  # not the line of this file
+    assert any(words in part for part in told)
     source = caught.value.source
     assert source.filename == __file__
     assert source.text and source.text == linecache.getline(__file__, source.line).strip()

@@ -325,7 +325,7 @@ def test_functions_that_cannot_be_differentiated():
     x = sg.TensorType((3,))
     with pytest.raises(NonScalarError, match=r"returned a value of type float32\[3\]"):
         sg.trace(sg.grad(lambda x: x * 2), x)
-    with pytest.raises(NonScalarError, match="returned float"):
+    with pytest.raises(NonScalarError, match="returned a value of type float"):
         sg.trace(sg.grad(lambda x: 3.0), x)
     with pytest.raises(ArgumentError, match="names argument 1 of 1"):
         sg.trace(sg.grad(lambda x: x, argnums=1), x)

@@ -12,8 +12,8 @@ from dyngraph.engine import generator
 from dyngraph.tape import versions
 from dyngraph.tape.grad_mode import collect_nodes, enable_grad, is_grad_enabled
 from dyngraph.tape.nodes import Dropped, GradFn
-from dyngraph.tensors.arguments import require_callable
 from dyngraph.tensors.tensor import Tensor
+from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError, InPlaceError
 

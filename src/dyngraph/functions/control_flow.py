@@ -14,10 +14,9 @@ import numpy as np
 
 from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tape.grad_mode import no_grad
-from dyngraph.tensors.arguments import require_callable
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.parameters import require_parameters
+from oplibrary.core.parameters import require_callable, require_parameters
 from oplibrary.core.tree import flatten, map_tree, unflatten
 from oplibrary.messages.errors import ArgumentError, LoopBoundError, SideBySideError
 from oplibrary.ops.arguments import normalize_shape

@@ -9,9 +9,9 @@ import numpy as np
 
 from dyngraph.engine import backward as engine
 from dyngraph.tape.grad_mode import enable_grad
-from dyngraph.tensors.arguments import require_callable
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.parameters import require_callable
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, GradcheckError
 

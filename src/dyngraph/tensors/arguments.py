@@ -8,21 +8,6 @@ from dyngraph.tensors.tensor import Tensor
 from oplibrary.messages.errors import ArgumentError
 
 
-def require_callable(function: Any, name: str) -> None:
-    """Refuse `function`, an argument of `name`, where it cannot be called.
-
-    Raises
-    ------
-    ArgumentError
-    """
-    if not callable(function):
-        raise ArgumentError(
-            f"{name} was given a {type(function).__name__} where it needs a function",
-            cause="it calls the function with tensors",
-            fix=f"pass the function itself, such as {name}(lambda x: ...)",
-        )
-
-
 def listed_tensors(values: Any, what: str) -> tuple[Tensor, ...]:
     """Return `values`, a tensor or a sequence of tensors, as a tuple.
 
@@ -41,22 +26,6 @@ def listed_tensors(values: Any, what: str) -> tuple[Tensor, ...]:
         if not isinstance(value, Tensor):
             raise _no_tensor(value, f"{what} {position}")
     return listed
-
-
-def result_tensor(value: Any, name: str) -> Tensor:
-    """Return `value`, the result of the function that `name` called, which must be a tensor.
-
-    Raises
-    ------
-    ArgumentError
-    """
-    if isinstance(value, Tensor):
-        return value
-    raise ArgumentError(
-        f"{name}: the function returned a {type(value).__name__}",
-        cause="its result is differentiated, so it must be one tensor",
-        fix="return a tensor, computed with dyngraph's functions",
-    )
 
 
 def _no_tensor(value: Any, what: str) -> ArgumentError:

@@ -7,8 +7,6 @@ from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from oplibrary.core.types import TensorType
 from oplibrary.executors.autodiff import pull_back, require_policy
 from oplibrary.messages.errors import (
@@ -24,6 +22,7 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.messages.source import Source
 from staticgraph.declare.build import full, require_graph, to_node
+from staticgraph.declare.operands import as_array
 from staticgraph.graph.graph import Graph, current_graph
 from staticgraph.graph.graph_ops import STOP_GRADIENT
 from staticgraph.graph.node import Node
@@ -168,7 +167,7 @@ def _root(graph: Graph, y: Node, g: Any) -> Node:
                 related=related,
             )
         return full(graph, y.type, 1)
-    node = g if isinstance(g, Node) else graph.constant_array(np.asarray(g, y.dtype))
+    node = g if isinstance(g, Node) else graph.constant_array(as_array(g, y.dtype))
     node = to_node(graph, node)
     if node.shape != y.shape:
         raise ShapeError(

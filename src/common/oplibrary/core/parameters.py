@@ -1,4 +1,4 @@
-"""What the functions take that are passed to control flow."""
+"""What is passed to functions that call functions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,21 @@ from typing import Any
 from oplibrary.core.tree import LEAF, Structure
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.messages.source import Source, defined_at, user_source
+
+
+def require_callable(function: Any, name: str) -> None:
+    """Refuse `function`, an argument of `name`, where it cannot be called.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not callable(function):
+        raise ArgumentError(
+            f"{name} was given a {type(function).__name__} where it needs a function",
+            cause="it calls the function with arrays",
+            fix=f"pass the function itself, such as {name}(lambda x: ...)",
+        )
 
 
 def require_parameters(
