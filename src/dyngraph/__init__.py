@@ -13,12 +13,6 @@ tensor([6.], grad_fn=<MulBackward0>)
 (tensor([5.]), tensor([2.]))
 """
 
-from __future__ import annotations
-
-import math as _math
-
-import numpy as _numpy
-
 from dyngraph import errors
 from dyngraph import methods as _methods
 from dyngraph.engine.backward import backward
@@ -38,34 +32,19 @@ from dyngraph.tape.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from dyngraph.tensors.conversion import as_tensor, from_dlpack, from_numpy, tensor
+from dyngraph.tensors.conversion import as_tensor, from_dlpack, from_numpy, is_tensor, tensor
 from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.types import TensorType
-from oplibrary.executors.namespace_info import NamespaceInfo as _NamespaceInfo
+from oplibrary.executors.namespace import common_names as _common_names
+from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.messages.source import enter_package as _enter_package
 
 _enter_package(__file__)
 
 asarray = as_tensor
-globals().update(_NAMESPACE)
-
-float32, float64 = _numpy.dtype("float32"), _numpy.dtype("float64")
-complex64, complex128 = _numpy.dtype("complex64"), _numpy.dtype("complex128")
-int8, int16, int32, int64 = (_numpy.dtype(f"int{n}") for n in (8, 16, 32, 64))
-uint8, uint16, uint32, uint64 = (_numpy.dtype(f"uint{n}") for n in (8, 16, 32, 64))
-bool = _numpy.dtype("bool")
-float, double, long = float32, float64, int64
-e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
+globals().update(_common_names(data_dependent_shapes=True), **_NAMESPACE)
+__all__ = _public_names(globals())
 
 
-def __array_namespace_info__() -> _NamespaceInfo:
-    """Return what the array API standard asks a namespace to say about itself."""
-    return _NamespaceInfo(data_dependent_shapes=True)
-
-
-def is_tensor(value: object) -> object:
-    """Tell whether `value` is a Tensor."""
-    return isinstance(value, Tensor)
-
-
-__all__ = sorted(name for name in globals() if not name.startswith("_"))
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -16,15 +16,11 @@ Examples
 Every function of the op library is here too, and declares nodes of the graph that is open.
 """
 
-from __future__ import annotations
-
-import math as _math
 from typing import Any as _Any
 
-import numpy as _numpy
-
 from oplibrary.core.types import TensorType
-from oplibrary.executors.namespace_info import NamespaceInfo as _NamespaceInfo
+from oplibrary.executors.namespace import common_names as _common_names
+from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
 from oplibrary.messages.source import enter_package as _enter_package
 from staticgraph import errors
@@ -57,20 +53,8 @@ from staticgraph.tracing.trace import trace
 
 _enter_package(__file__)
 
-float32, float64 = _numpy.dtype("float32"), _numpy.dtype("float64")
-complex64, complex128 = _numpy.dtype("complex64"), _numpy.dtype("complex128")
-int8, int16, int32, int64 = (_numpy.dtype(f"int{n}") for n in (8, 16, 32, 64))
-uint8, uint16, uint32, uint64 = (_numpy.dtype(f"uint{n}") for n in (8, 16, 32, 64))
-bool = _numpy.dtype("bool")  # the array API's name
-e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
-
-_own = {name for name in globals() if not name.startswith("_")}
-__all__ = sorted(_own | set(_names()))
-
-
-def __array_namespace_info__() -> _NamespaceInfo:
-    """Return what the array API standard asks a namespace to say about itself."""
-    return _NamespaceInfo(data_dependent_shapes=False)
+globals().update(_common_names(data_dependent_shapes=False))
+__all__ = sorted({*_public_names(globals()), *_names()})
 
 
 def __getattr__(name: str) -> _Any:
@@ -82,4 +66,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_names()})
+    return list(__all__)

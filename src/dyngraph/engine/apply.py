@@ -7,7 +7,6 @@ beyond them is collected for nothing but to be refused.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -28,7 +27,7 @@ from dyngraph.tape.nodes import (
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import ENTRIES, EXECUTORS, Op, OperandRule, executor_of, explain
+from oplibrary.core.op import ENTRIES, EXECUTORS, Op, OperandRule, executor_of, explain, named_as
 from oplibrary.core.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
 from oplibrary.messages.errors import DTypeError, NotDifferentiableError, SideBySideError
 from oplibrary.messages.source import user_source
@@ -36,7 +35,6 @@ from oplibrary.messages.source import user_source
 ndarray = np.ndarray
 asarray = np.asarray
 
-_COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _MISSING: Any = object()
 """Stands for an operand that was not passed: a default costs nothing where all are passed."""
 
@@ -126,7 +124,7 @@ def make_unary(op: Op) -> Callable[[Any], Any]:
         out._node = node
         return out
 
-    return _named(apply, op)
+    return named_as(op, apply)  # type: ignore[no-any-return]
 
 
 def make_binary(op: Op) -> Callable[[Any, Any], Any]:
@@ -211,7 +209,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
         out._node = node
         return out
 
-    return _named(apply, op)
+    return named_as(op, apply)  # type: ignore[no-any-return]
 
 
 def _needs(*rules: OperandRule | None) -> tuple[str, ...]:
@@ -289,7 +287,7 @@ def make_attributed(op: Op) -> Callable[..., Any]:
             x._remember_view(out)
         return out
 
-    return _named(apply, op)
+    return named_as(op, apply)  # type: ignore[no-any-return]
 
 
 def _shares(result: Array, array: Array) -> bool:
@@ -438,16 +436,6 @@ def refuse(op: Op, operands: tuple[Any, ...], named: dict[str, Any]) -> None:
     To collect what there is too much of costs a call about 15 ns.
     """
     op.bind(tuple([x for x in operands if x is not _MISSING]), named)
-
-
-def _named(apply: Any, op: Op) -> Callable[..., Any]:
-    apply.__name__ = apply.__qualname__ = op.name
-    apply.__doc__ = op.doc
-    if apply.__defaults__:
-        parameters = inspect.signature(apply).parameters.values()
-        fixed = [p.replace(default=p.empty) for p in parameters if p.kind not in _COLLECTING]
-        apply.__signature__ = inspect.Signature(fixed)
-    return apply  # type: ignore[no-any-return]
 
 
 FAST: dict[Op, Callable[..., Any]] = {}

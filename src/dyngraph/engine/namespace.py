@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import oplibrary.functional  # noqa: F401  enters the compositions into the namespace
 from dyngraph.engine.apply import FAST, lift, make_attributed, make_binary, make_unary
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import Kind, Op, explain_call, namespace
+from oplibrary.core.op import Kind, Op, explain_call, named_as, namespace
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.creation import CREATION
 
@@ -35,9 +36,7 @@ def _lifted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call_op(*args: Any, **kwargs: Any) -> Any:
             return lift(op, *op.bind(args, kwargs))
 
-        call_op.__name__ = call_op.__qualname__ = name
-        call_op.__doc__ = f"{op.doc}\n\nSignature: ``{name}{op.signature}``."
-        return call_op
+        return named_as(op, call_op)  # type: ignore[no-any-return]
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -64,6 +63,9 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
             raise explain_call(function.__name__, function, error) from error
         return out.requires_grad_() if requires_grad else out
 
+    plain = inspect.signature(function)
+    flag = inspect.Parameter("requires_grad", inspect.Parameter.KEYWORD_ONLY, default=False)
+    create.__signature__ = plain.replace(parameters=[*plain.parameters.values(), flag])  # type: ignore[attr-defined]
     return create
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -106,3 +106,8 @@ def _made(data: Any, dtype: npt.DTypeLike | None, copied: bool, requires_grad: b
         array = np.array(array, order="C", copy=True)
     out = tensor_of(array)
     return out.requires_grad_() if requires_grad else out
+
+
+def is_tensor(value: object) -> TypeGuard[Tensor]:
+    """Tell whether `value` is a Tensor."""
+    return isinstance(value, Tensor)

@@ -10,7 +10,7 @@ import numpy as np
 
 import oplibrary.functional
 import oplibrary.ops  # noqa: F401  importing them fills the registry
-from oplibrary.core.op import EXECUTORS, Op, explain_call, namespace
+from oplibrary.core.op import EXECUTORS, Op, explain_call, named_as, namespace
 from oplibrary.core.tree import flatten, map_tree
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.creation import CREATION
@@ -29,7 +29,7 @@ def lookup(name: str) -> Callable[..., Any] | None:
     found = namespace().get(name)
     if found is None:
         return None
-    return _op(found, name) if isinstance(found, Op) else _composition(found)
+    return _op(found) if isinstance(found, Op) else _composition(found)
 
 
 def names() -> list[str]:
@@ -37,16 +37,14 @@ def names() -> list[str]:
     return sorted({*namespace(), *CREATION})
 
 
-def _op(op: Op, name: str) -> Callable[..., Node]:
+def _op(op: Op) -> Callable[..., Node]:
     """Return `op` as a function that declares it whatever it is called with."""
 
     def call(*args: Any, **kwargs: Any) -> Node:
         operands, attrs = op.bind(args, kwargs)
         return declare(op, operands, attrs)
 
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"{op.doc}\n\nSignature: ``{name}{op.signature}``."
-    return call
+    return named_as(op, call)  # type: ignore[no-any-return]
 
 
 def _composition(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ import enum
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from inspect import Parameter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from oplibrary.core.types import Shape, TensorType, is_scalar, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError, MixedModesError, SideBySideError
 
 Rule = Callable[..., Any]
+
+_ANY_WAY, _NAMED = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
 
 
 class Kind(enum.Enum):
@@ -302,11 +305,18 @@ class Op:
         )
 
     @property
-    def signature(self) -> str:
-        """The call's signature as text, such as ``(x, axis=None, keepdims=False)``."""
-        names = list(self.operand_names) if self.arity is not None else ["*operands"]
-        names += [n if d is ... else f"{n}={d!r}" for n, d in self.attrs.items()]
-        return f"({', '.join(names)})"
+    def signature(self) -> inspect.Signature:
+        """The signature of a call, such as ``(x, axis=None, keepdims=False)``."""
+        if self.arity is None:
+            operands = [Parameter("operands", Parameter.VAR_POSITIONAL)]
+        else:
+            operands = [Parameter(name, _ANY_WAY) for name in self.operand_names]
+        how = _NAMED if self.arity is None else _ANY_WAY
+        attrs = [
+            Parameter(name, how, default=Parameter.empty if default is ... else default)
+            for name, default in self.attrs.items()
+        ]
+        return inspect.Signature([*operands, *attrs])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the op in the mode that its operands belong to."""
@@ -372,6 +382,19 @@ def register(op: Op) -> Op:
 def lookup(name: str) -> Callable[..., Any] | None:
     """Return the public function or op called `name`, in any spelling, or None."""
     return FUNCTIONS.get(name) or REGISTRY.get(name) or ALIASES.get(name)
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of an op or of a composition of ops."""
+    return function.signature if isinstance(function, Op) else inspect.signature(function)
+
+
+def named_as(op: Op, function: Any) -> Any:
+    """Return `function`, which runs or declares `op`, with its name, text and signature."""
+    function.__name__ = function.__qualname__ = op.name
+    function.__doc__ = op.doc
+    function.__signature__ = op.signature
+    return function
 
 
 def public(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -496,7 +519,7 @@ def explain_call(name: str, function: Callable[..., Any], error: Exception) -> A
         What calling it raised.
     """
     parameters = [
-        p.replace(annotation=inspect.Parameter.empty)
+        p.replace(annotation=Parameter.empty)
         for p in inspect.signature(function).parameters.values()
     ]
     return ArgumentError(

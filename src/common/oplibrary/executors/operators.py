@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.core.op import REGISTRY, lookup
+import oplibrary.ops  # noqa: F401  importing it fills the registry
+from oplibrary.core.op import REGISTRY, lookup, signature_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
 
 BINARY_OPERATORS = {
@@ -188,6 +189,7 @@ def _method(name: str) -> Any:
     method.__name__ = name
     method.__qualname__ = f"ArrayOperators.{name}"
     method.__doc__ = f"Apply ``{name}`` to this array; see the function of that name."
+    method.__signature__ = signature_of(_function(name))  # type: ignore[attr-defined]
     return method
 
 

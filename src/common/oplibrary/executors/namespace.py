@@ -1,0 +1,47 @@
+"""What the namespaces of all executors have in common besides the functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from oplibrary.executors.namespace_info import NamespaceInfo
+
+_DTYPES = (
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128"
+).split()
+
+
+def common_names(*, data_dependent_shapes: bool) -> dict[str, Any]:
+    """Return the dtypes and constants by name, and what the array API standard asks for.
+
+    Parameters
+    ----------
+    data_dependent_shapes : bool
+        Whether the mode can have shapes that depend on values, as ``x[mask]``.
+    """
+    names: dict[str, Any] = {name: np.dtype(name) for name in _DTYPES}
+    names |= {"float": names["float32"], "double": names["float64"], "long": names["int64"]}
+    names |= {"e": math.e, "inf": math.inf, "nan": math.nan, "newaxis": None, "pi": math.pi}
+    return {**names, "__array_namespace_info__": _information(data_dependent_shapes)}
+
+
+def _information(data_dependent_shapes: bool) -> Callable[[], NamespaceInfo]:
+    def __array_namespace_info__() -> NamespaceInfo:
+        """Return what the array API standard asks a namespace to say about itself."""
+        return NamespaceInfo(data_dependent_shapes)
+
+    return __array_namespace_info__
+
+
+def public_names(names: Mapping[str, Any]) -> list[str]:
+    """Return which names of a namespace are its API: neither private ones nor its rooms."""
+    return sorted(
+        name
+        for name, value in names.items()
+        if not name.startswith("_") and (name == "errors" or not isinstance(value, ModuleType))
+    )
