@@ -270,6 +270,72 @@ def test_truth(x, function, asked, line, fix):
     assert any(source.text.startswith("yield sg.placeholder") for _, source in error.related)
 
 
+def if_call(x):
+    if x.sum():
+        return x
+    return -x
+
+
+def if_element(x):
+    if x[0]:
+        return x
+    return -x
+
+
+def while_call(x):
+    while x.sum():
+        x = x - 1
+
+
+def assert_call(x):
+    assert x.sum()
+
+
+def choose_by_call(x):
+    return x if x.sum() else -x
+
+
+def and_call(x):
+    return x.sum() and x
+
+
+def not_call(x):
+    return not x.sum()
+
+
+def comprehension_by_call(x):
+    return [1 for _ in (1,) if x.sum()]
+
+
+def bool_of_call(x):
+    if bool(x.sum()):
+        return x
+    return -x
+
+
+@pytest.mark.parametrize(
+    ("function", "text", "construct"),
+    [
+        (if_call, "x.sum()", "if"),
+        (if_element, "x[0]", "if"),
+        (while_call, "x.sum()", "while"),
+        (assert_call, "x.sum()", "assert"),
+        (choose_by_call, "x.sum()", "conditional expression"),
+        (and_call, "x.sum()", "and"),
+        (not_call, "x.sum()", "not"),
+        (comprehension_by_call, "x.sum()", "if in a comprehension"),
+        (bool_of_call, "x.sum()", "bool()"),
+    ],
+)
+def test_the_truth_of_what_was_called_is_asked_by_what_stands_around_it(
+    x, function, text, construct
+):
+    # from Python 3.12 on, the test has the place of the call
+    error = caught(SymbolicBoolError, function, x)
+    assert f"the truth value of `{text}`" in error.what
+    assert f"was asked by `{construct}`" in error.what
+
+
 def test_truth_names_what_the_value_depends_on():
     with sg.Graph():
         w = sg.variable(1.0, name="w")
