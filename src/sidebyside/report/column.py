@@ -16,6 +16,14 @@ Entry = TypeVar("Entry")
 """What a line of a table is about."""
 
 
+Reader = str | Callable[[Any], Any]
+"""How a value is got from another: the path of an attribute, such as ``cell.steady``, or a call."""
+
+
+def _get(reader: Reader, source: Any) -> Any:
+    return attrgetter(reader)(source) if isinstance(reader, str) else reader(source)
+
+
 @dataclass(frozen=True)
 class Column(Generic[Entry]):
     """One column of a report.
@@ -24,16 +32,16 @@ class Column(Generic[Entry]):
     ----------
     name : str
         The key in JSON; empty for a column that is only shown.
-    read : callable
-        Returns the value of an entry, None where there is none.
+    source : str or callable
+        Where the value of an entry is found, which may be None; by default the attribute `name`.
     heading : str
         Above the column in text and HTML; empty for a column that is not shown.
     unit : str
         Of the values, see `sidebyside.report.units.UNITS`.
     show : callable, optional
         Returns the text of an entry, in place of the value in its unit.
-    csv : mapping of str to callable, optional
-        The headings in CSV, and what stands below each for a value that is not None; by default the
+    csv : mapping of str to str or callable, optional
+        The headings in CSV, and where in a value is found what stands below each; by default the
         name and the value itself.
     width : int
         Characters that the column has at least.
@@ -44,38 +52,37 @@ class Column(Generic[Entry]):
     """
 
     name: str
-    read: Callable[[Entry], Any]
+    source: Reader = ""
     heading: str = ""
     unit: str = ""
     show: Callable[[Entry], str] | None = None
-    csv: Mapping[str, Callable[[Any], Any]] | None = None
+    csv: Mapping[str, Reader] | None = None
     width: int = 0
     order: int = 0
     left: bool = False
 
-    @property
-    def fields(self) -> Mapping[str, Callable[[Any], Any]]:
-        """The headings in CSV, and how what stands below them is got from a value."""
-        if self.csv is not None or not self.name:
-            return self.csv or {}
-        return {self.name: lambda value: value}
+    def read(self, entry: Entry) -> Any:
+        """Return the value of an entry."""
+        return _get(self.source or self.name, entry)
 
     def text(self, entry: Entry) -> str:
         """Return what is shown of an entry."""
-        if self.show is not None:
-            return self.show(entry)
-        return units.in_unit(self.read(entry), self.unit)
+        return self.show(entry) if self.show else units.in_unit(self.read(entry), self.unit)
+
+    @property
+    def headings(self) -> Mapping[str, Reader]:
+        """The headings in CSV, and where in a value is found what stands below each."""
+        whole: dict[str, Reader] = {self.name: lambda value: value} if self.name else {}
+        return whole if self.csv is None else self.csv
+
+    def cells(self, entry: Entry | None) -> list[Any]:
+        """Return what stands below `headings`; None, which CSV leaves empty, where nothing is."""
+        value = None if entry is None else self.read(entry)
+        return [value if value is None else _get(part, value) for part in self.headings.values()]
 
 
-NO_CSV: Mapping[str, Callable[[Any], Any]] = {}
+NO_CSV: Mapping[str, Reader] = {}
 """For a column that only JSON has."""
-
-
-def estimate_fields(name: str, value: str) -> dict[str, Callable[[Any], Any]]:
-    """Return the fields of an estimate in CSV, `value` being the heading of its median."""
-    ends = {f"{name}_{end}": attrgetter(end) for end in ("low", "high")}
-    return {value: attrgetter("value"), **ends}
-
 
 # what is shown ------------------------------------------------------------------------------------
 
@@ -124,7 +131,7 @@ def record(columns: Iterable[Column[Entry]], entry: Entry) -> dict[str, Any]:
 
 def csv_headings(parts: Iterable[Sequence[Column[Any]]]) -> list[str]:
     """Return the headings of all columns of `parts` in CSV."""
-    return [heading for columns in parts for column in columns for heading in column.fields]
+    return [heading for columns in parts for column in columns for heading in column.headings]
 
 
 def csv_text(parts: Sequence[Sequence[Column[Any]]], lines: Iterable[Sequence[Any]]) -> str:
@@ -138,14 +145,13 @@ def csv_text(parts: Sequence[Sequence[Column[Any]]], lines: Iterable[Sequence[An
         For each line an entry of each kind, in the order of `parts`; None leaves them empty.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, csv_headings(parts), restval="", lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(csv_headings(parts))
     for entries in lines:
-        line: dict[str, Any] = {}
-        for columns, entry in zip(parts, entries, strict=True):
-            for column in columns if entry is not None else ():
-                value = column.read(entry)
-                if value is not None:
-                    line |= {heading: get(value) for heading, get in column.fields.items()}
-        writer.writerow({heading: value for heading, value in line.items() if value is not None})
+        writer.writerow(
+            cell
+            for columns, entry in zip(parts, entries, strict=True)
+            for column in columns
+            for cell in column.cells(entry)
+        )
     return text.getvalue()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from html import escape
-from operator import attrgetter
 from typing import Any
 
 from sidebyside.measuring.statistics import CONFIDENCE, differs
@@ -13,12 +12,11 @@ from sidebyside.report import html, units
 from sidebyside.report.column import (
     NO_CSV,
     Column,
-    estimate_fields,
     record,
     table_lines,
 )
 from sidebyside.report.data import plain
-from sidebyside.report.renderer import ResultRenderer
+from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import (
     Line,
     Span,
@@ -30,7 +28,6 @@ from sidebyside.report.text_table import (
 )
 from sidebyside.report.verdict import cell_verdict, regime_sentence
 from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
-from sidebyside.results.result import RENDERERS
 
 SCHEMA = 1
 
@@ -41,25 +38,15 @@ BUSY = 0.5
 # columns ------------------------------------------------------------------------------------------
 
 
-def _failure(cell: TimedCell) -> dict[str, str] | None:
-    failure = cell.failure
-    return None if failure is None else {"kind": failure.kind, "text": failure.text}
-
-
-def _speedup(cell: TimedCell) -> str:
-    return units.in_unit(cell.speedup, "x±")
-
-
 def _start(cell: TimedCell) -> str:
-    assert cell.start is not None
-    start = units.seconds(cell.start.value)
+    start = units.in_unit(cell.start, "s")
     if cell.build and cell.built is not None:
         start += f"\nbuild {units.seconds(cell.built.value)}"
     return start
 
 
 def _peak(cell: TimedCell) -> str:
-    return units.in_unit(None if cell.memory is None else cell.memory.peak, "B")
+    return units.in_unit(cell.memory and cell.memory.peak, "B")
 
 
 def _difference(cell: TimedCell) -> str:
@@ -70,80 +57,51 @@ def _difference(cell: TimedCell) -> str:
     return f"{cell.difference.ulp:,.0f} ULP\n{cell.difference.relative:.0e}"
 
 
+def _failure(cell: TimedCell) -> dict[str, str] | None:
+    failure = cell.failure
+    return None if failure is None else {"kind": failure.kind, "text": failure.text}
+
+
+def _first_line(failure: dict[str, str]) -> str:
+    return (failure["text"] or failure["kind"]).splitlines()[0]
+
+
+STEADY = {"steady_seconds": "value", "steady_low": "low", "steady_high": "high", "samples": "count"}
+RATIO = {"ratio": "value", "ratio_low": "low", "ratio_high": "high"}
+EVEN = {"break_even_calls": "calls", "break_even_low": "low", "break_even_high": "high"}
+MEMORY = {"peak_bytes": "peak", "held_bytes": "held"}
+DIFFERENCE = {"largest_ulp": "ulp", "largest_relative": "relative"}
+
 WORKLOAD_COLUMNS: tuple[Column[Row], ...] = (
-    Column("workload", attrgetter("workload")),
-    Column("title", attrgetter("title"), csv=NO_CSV),
-    Column("size", attrgetter("size")),
+    Column("workload"),
+    Column("title", csv=NO_CSV),
+    Column("size"),
 )
 """What a row has before its cells."""
 
 MODE_COLUMNS: tuple[Column[TimedCell], ...] = (
-    Column("mode", attrgetter("mode"), "mode"),
-    Column(
-        "failure",
-        _failure,
-        csv={"failure": lambda failure: (failure["text"] or failure["kind"]).splitlines()[0]},
-    ),
-    Column(
-        "steady",
-        attrgetter("steady"),
-        "a call",
-        "s±",
-        csv=estimate_fields("steady", "steady_seconds") | {"samples": attrgetter("count")},
-    ),
-    Column(
-        "ratio",
-        attrgetter("ratio"),
-        "speed-up",
-        show=_speedup,
-        csv=estimate_fields("ratio", "ratio"),
-    ),
-    Column("outcome", attrgetter("speed")),
-    Column(
-        "start",
-        attrgetter("start"),
-        "first result",
-        show=_start,
-        csv={"start_seconds": attrgetter("value")},
-    ),
-    Column("built", attrgetter("built"), csv={"build_seconds": attrgetter("value")}),
-    Column("build", attrgetter("build"), csv=NO_CSV),
-    Column("first_call", attrgetter("first_call"), csv={"first_call_seconds": attrgetter("value")}),
-    Column(
-        "break_even",
-        attrgetter("break_even"),
-        "break-even",
-        show=lambda cell: units.break_even(cell.break_even),
-        csv={
-            "break_even_calls": attrgetter("calls"),
-            "break_even_low": attrgetter("low"),
-            "break_even_high": attrgetter("high"),
-        },
-    ),
-    Column(
-        "memory",
-        attrgetter("memory"),
-        "peak",
-        show=_peak,
-        csv={"peak_bytes": attrgetter("peak"), "held_bytes": attrgetter("held")},
-    ),
-    Column("planned_bytes", attrgetter("planned_bytes")),
-    Column(
-        "difference",
-        attrgetter("difference"),
-        "differs by",
-        show=_difference,
-        csv={"largest_ulp": attrgetter("ulp"), "largest_relative": attrgetter("relative")},
-    ),
-    Column("passes", attrgetter("passes"), csv=NO_CSV),
-    Column("calls", attrgetter("calls"), csv=NO_CSV),
+    Column("mode", heading="mode"),
+    Column("failure", _failure, csv={"failure": _first_line}),
+    Column("steady", heading="a call", unit="s±", csv=STEADY),
+    Column("ratio", heading="speed-up", show=lambda c: units.in_unit(c.speedup, "x±"), csv=RATIO),
+    Column("outcome", "speed"),
+    Column("start", heading="first result", show=_start, csv={"start_seconds": "value"}),
+    Column("built", csv={"build_seconds": "value"}),
+    Column("build", csv=NO_CSV),
+    Column("first_call", csv={"first_call_seconds": "value"}),
+    Column("break_even", heading="break-even", unit="calls±", csv=EVEN),
+    Column("memory", heading="peak", show=_peak, csv=MEMORY),
+    Column("planned_bytes"),
+    Column("difference", heading="differs by", show=_difference, csv=DIFFERENCE),
+    Column("passes", csv=NO_CSV),
+    Column("calls", csv=NO_CSV),
 )
 """What a cell has: a line of text, an object in JSON, a line of CSV."""
 
 EXPLANATION_COLUMNS: tuple[Column[Row], ...] = (
-    Column("reference", attrgetter("reference"), csv=NO_CSV),
-    Column("regime", attrgetter("regime"), csv={"regime": attrgetter("name")}),
-    Column("several", attrgetter("several"), csv=NO_CSV),
+    Column("reference", csv=NO_CSV),
+    Column("regime", csv={"regime": "name"}),
+    Column("several", csv=NO_CSV),
 )
 """What a row has after its cells."""
 
@@ -160,10 +118,10 @@ def _bought(gain: PassGain) -> str:
 
 
 PASS_COLUMNS: tuple[Column[PassGain], ...] = (
-    Column("name", attrgetter("record.name"), "pass"),
-    Column("instructions", attrgetter("record"), "instructions", show=_instructions),
-    Column("seconds", attrgetter("record.seconds"), "its time", "s"),
-    Column("gain", attrgetter("gain"), "a call without it", show=_bought),
+    Column("name", "record.name", "pass"),
+    Column("instructions", "record", "instructions", show=_instructions),
+    Column("seconds", "record.seconds", "its time", "s"),
+    Column("gain", heading="a call without it", show=_bought),
 )
 """What is shown of a compiler pass."""
 
@@ -360,11 +318,12 @@ def csv_lines(comparison: Comparison) -> Iterator[tuple[Row, TimedCell, Row]]:
     return ((row, cell, row) for row in comparison.rows for cell in row.cells)
 
 
-RENDERERS[Comparison] = ResultRenderer(
+enter(
+    Comparison,
     "dynamic and static, side by side",
-    comparison_text,
-    comparison_data,
-    comparison_parts,
-    csv_columns,
-    csv_lines,
+    text=comparison_text,
+    data=comparison_data,
+    parts=comparison_parts,
+    columns=csv_columns,
+    lines=csv_lines,
 )

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter, methodcaller
+from operator import methodcaller
 from typing import Any
 
 from sidebyside.report import html, units
-from sidebyside.report.column import NO_CSV, Column, estimate_fields, record, table_lines
+from sidebyside.report.column import NO_CSV, Column, record, table_lines
+from sidebyside.report.comparison import RATIO
 from sidebyside.report.data import plain
-from sidebyside.report.renderer import ResultRenderer
+from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import draw_table, indented, natural_widths
 from sidebyside.results.flexibility import ExampleCell, ExampleRow, Matrix
-from sidebyside.results.result import RENDERERS
 from sidebyside.studies.flexibility.columns import DYNAMIC, OWN, REWRITE, STATIC
 
 SCHEMA = 1
@@ -45,29 +45,26 @@ def _failure(cell: ExampleCell) -> dict[str, Any] | None:
     return None if failure is None else {**plain(failure), "id": failure.id}
 
 
-EXAMPLE_COLUMNS: tuple[Column[ExampleRow], ...] = (
-    Column("example", attrgetter("example")),
-    Column("program", attrgetter("program")),
-)
+SECONDS = {"seconds": "value", "seconds_low": "low", "seconds_high": "high"}
+
+EXAMPLE_COLUMNS: tuple[Column[ExampleRow], ...] = (Column("example"), Column("program"))
 """What a row has before its cells."""
 
 CELL_COLUMNS: tuple[Column[ExampleCell], ...] = (
-    Column("column", attrgetter("mode")),
-    Column("outcome", attrgetter("outcome")),
-    Column("seconds", attrgetter("steady"), csv=estimate_fields("seconds", "seconds")),
-    Column("ratio", attrgetter("ratio"), csv=estimate_fields("ratio", "ratio")),
-    Column("first_seconds", attrgetter("first_seconds")),
-    Column("builds", attrgetter("builds")),
-    Column("lines", attrgetter("lines")),
-    Column("extra_lines", attrgetter("extra_lines")),
+    Column("column", "mode"),
+    Column("outcome"),
+    Column("seconds", "steady", csv=SECONDS),
+    Column("ratio", csv=RATIO),
+    Column("first_seconds"),
+    Column("builds"),
+    Column("lines"),
+    Column("extra_lines"),
     Column("failure", _failure, csv={"failure": lambda failure: failure["id"] or failure["kind"]}),
-    Column("text", attrgetter("text"), csv=NO_CSV),
-    Column("warnings", attrgetter("warnings"), csv=NO_CSV),
-    Column("notes", attrgetter("notes"), csv=NO_CSV),
-    Column(
-        "breaks", attrgetter("breaks"), csv={"broken": lambda breaks: sum(n for _, n in breaks)}
-    ),
-    Column("reason", attrgetter("reason")),
+    Column("text", csv=NO_CSV),
+    Column("warnings", csv=NO_CSV),
+    Column("notes", csv=NO_CSV),
+    Column("breaks", csv={"broken": lambda breaks: sum(times for _, times in breaks)}),
+    Column("reason"),
 )
 """What a cell has as data."""
 
@@ -75,7 +72,7 @@ CELL_COLUMNS: tuple[Column[ExampleCell], ...] = (
 def matrix_columns(modes: Sequence[str]) -> list[Column[ExampleRow]]:
     """Return what is shown of a program: its name, and a cell a mode."""
     return [
-        Column("program", attrgetter("label"), "\nprogram"),
+        Column("program", "label", "\nprogram"),
         *[
             Column(mode, methodcaller("cell", mode), _heading(mode), show=_shown_in(mode))
             for mode in modes
@@ -312,7 +309,8 @@ def _range(low: str, high: str) -> str:
 def matrix_parts(matrix: Matrix) -> list[str]:
     """Return the parts of the matrix as HTML."""
     texts = (_legend(matrix, 100), *_below(matrix, 100))
-    return [html.table(_lines(matrix)), *(html.element("pre", text) for text in texts)]
+    table = html.table(table_lines(matrix_columns(matrix.columns), matrix.rows))
+    return [table, *(html.element("pre", text) for text in texts)]
 
 
 def matrix_data(matrix: Matrix) -> dict[str, Any]:
@@ -337,11 +335,12 @@ def _csv_lines(matrix: Matrix) -> Iterator[tuple[ExampleRow, ExampleCell]]:
     return ((row, cell) for row in matrix.rows for cell in row.cells)
 
 
-RENDERERS[Matrix] = ResultRenderer(
+enter(
+    Matrix,
     "what each mode makes of control flow",
-    matrix_text,
-    matrix_data,
-    matrix_parts,
-    lambda: (EXAMPLE_COLUMNS, CELL_COLUMNS),
-    _csv_lines,
+    text=matrix_text,
+    data=matrix_data,
+    parts=matrix_parts,
+    columns=lambda: (EXAMPLE_COLUMNS, CELL_COLUMNS),
+    lines=_csv_lines,
 )

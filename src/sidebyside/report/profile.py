@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from operator import attrgetter
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from sidebyside.report import html, units
 from sidebyside.report.column import NO_CSV, Column, left_columns, record, table_lines
-from sidebyside.report.renderer import ResultRenderer
+from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import (
     as_list,
     draw_table,
@@ -18,46 +17,54 @@ from sidebyside.report.text_table import (
     without_lost_marks,
 )
 from sidebyside.results.profile import ModeProfile, OpProfile, Profile
-from sidebyside.results.result import RENDERERS
 
 LONGEST = 25
 """Operations that a table shows."""
 
-Entry = tuple[ModeProfile, OpProfile]
-"""What the operations of one name took in a mode."""
+
+class Entry(NamedTuple):
+    """What the operations of one name took in a mode."""
+
+    mode: ModeProfile
+    row: OpProfile
 
 
-def _rate(count: int | None, seconds: float) -> float | None:
-    """Return how many a second; None where nothing is counted."""
-    return count / seconds if count and seconds else None
+def _unless_refused(name: str) -> Callable[[ModeProfile], float | None]:
+    return lambda mode: None if mode.refusal else getattr(mode, name)
 
 
-PROFILE_COLUMNS: tuple[Column[Profile], ...] = (
-    Column("workload", attrgetter("workload")),
-    Column("size", attrgetter("size")),
-    Column("runs", attrgetter("runs")),
-)
+def _rate(name: str) -> Callable[[Entry], float | None]:
+    """Return what reads how many a second; None where nothing is counted."""
+
+    def read(entry: Entry) -> float | None:
+        count, seconds = getattr(entry.row, name), entry.row.seconds
+        return count / seconds if count and seconds else None
+
+    return read
+
+
+PROFILE_COLUMNS: tuple[Column[Profile], ...] = (Column("workload"), Column("size"), Column("runs"))
 """What a profile has before its modes."""
 
 MODE_COLUMNS: tuple[Column[ModeProfile], ...] = (
-    Column("mode", attrgetter("mode")),
+    Column("mode"),
     Column("refusal", lambda mode: mode.refusal or None),
-    Column("call_seconds", lambda mode: None if mode.refusal else mode.call_seconds),
-    Column("seconds", lambda mode: None if mode.refusal else mode.seconds, csv=NO_CSV),
+    Column("call_seconds", _unless_refused("call_seconds")),
+    Column("seconds", _unless_refused("seconds"), csv=NO_CSV),
 )
 """What a mode has before its operations."""
 
 OP_COLUMNS: tuple[Column[Entry], ...] = (
-    Column("op", lambda entry: entry[1].op, "op"),
-    Column("calls", lambda entry: entry[1].calls, "calls", "1"),
-    Column("seconds", lambda entry: entry[1].seconds, "total", "s"),
-    Column("share", lambda entry: entry[0].share(entry[1]), "share", "%"),
-    Column("mean", lambda entry: entry[1].mean, "mean", "s"),
-    Column("flops", lambda entry: entry[1].flops, "FLOPs", "1"),
-    Column("", lambda entry: _rate(entry[1].flops, entry[1].seconds), "GFLOP/s", "G"),
-    Column("bytes", lambda entry: entry[1].bytes),
-    Column("", lambda entry: _rate(entry[1].bytes, entry[1].seconds), "GB/s", "G"),
-    Column("line", lambda entry: entry[1].line or None, "line", left=True),
+    Column("op", "row.op", "op"),
+    Column("calls", "row.calls", "calls", "1"),
+    Column("seconds", "row.seconds", "total", "s"),
+    Column("share", lambda entry: entry.mode.share(entry.row), "share", "%"),
+    Column("mean", "row.mean", "mean", "s"),
+    Column("flops", "row.flops", "FLOPs", "1"),
+    Column("", _rate("flops"), "GFLOP/s", "G"),
+    Column("bytes", "row.bytes"),
+    Column("", _rate("bytes"), "GB/s", "G"),
+    Column("line", lambda entry: entry.row.line or None, "line", left=True),
 )
 """What operations have; where nothing is known of any, text and HTML leave the column out."""
 
@@ -89,12 +96,12 @@ def _columns(mode: ModeProfile) -> list[Column[Entry]]:
     return [
         column
         for column in OP_COLUMNS
-        if not mode.rows or any(column.read((mode, row)) is not None for row in mode.rows)
+        if not mode.rows or any(column.read(Entry(mode, row)) is not None for row in mode.rows)
     ]
 
 
 def _lines(mode: ModeProfile) -> list[list[str] | None]:
-    return table_lines(_columns(mode), [(mode, row) for row in mode.rows[:LONGEST]])
+    return table_lines(_columns(mode), [Entry(mode, row) for row in mode.rows[:LONGEST]])
 
 
 def _rest(mode: ModeProfile) -> list[str]:
@@ -132,7 +139,7 @@ def profile_data(profile: Profile) -> dict[str, Any]:
         "modes": [
             {
                 **record(MODE_COLUMNS, mode),
-                "rows": [record(OP_COLUMNS, (mode, row)) for row in mode.rows],
+                "rows": [record(OP_COLUMNS, Entry(mode, row)) for row in mode.rows],
             }
             for mode in profile.modes
         ],
@@ -141,16 +148,17 @@ def profile_data(profile: Profile) -> dict[str, Any]:
 
 def _csv_lines(profile: Profile) -> Iterator[tuple[Profile, ModeProfile, Entry | None]]:
     for mode in profile.modes:
-        yield from ((profile, mode, (mode, row)) for row in mode.rows)
+        yield from ((profile, mode, Entry(mode, row)) for row in mode.rows)
         if mode.refusal:
             yield profile, mode, None
 
 
-RENDERERS[Profile] = ResultRenderer(
+enter(
+    Profile,
     "where the time of a call goes",
-    profile_text,
-    profile_data,
-    _parts,
-    lambda: (PROFILE_COLUMNS, MODE_COLUMNS, OP_COLUMNS),
-    _csv_lines,
+    text=profile_text,
+    data=profile_data,
+    parts=_parts,
+    columns=lambda: (PROFILE_COLUMNS, MODE_COLUMNS, OP_COLUMNS),
+    lines=_csv_lines,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidebyside.report import html, units, verdict
 from sidebyside.report.column import Column, fitting, table_lines
@@ -17,13 +17,12 @@ from sidebyside.report.comparison import (
     row_data,
     row_html,
 )
-from sidebyside.report.renderer import ResultRenderer
+from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import Line, Span, draw_table, natural_widths, without_lost_marks
 from sidebyside.report.training import training_data, training_text
 from sidebyside.report.verdict import Pair
 from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Comparison, Row, TimedCell
-from sidebyside.results.result import RENDERERS
 from sidebyside.results.table import NATIVE, Table
 
 CLAIMS = (
@@ -45,100 +44,65 @@ def _gain(cell: TimedCell) -> str:
     return ("" if sure else "~") + units.in_unit(cell.speedup, "x±")
 
 
+def _without_interval(text: str) -> str:
+    return text.partition(" (")[0]
+
+
 def _peaks(pair: Pair) -> float | None:
-    _, dynamic, static = pair
-    if dynamic.memory is None or static.memory is None:
+    if pair.dynamic.memory is None or pair.static.memory is None:
         return None
-    return static.memory.peak / max(1, dynamic.memory.peak)
+    return pair.static.memory.peak / max(1, pair.dynamic.memory.peak)
+
+
+def _pays_after(pair: Pair) -> str:
+    return _without_interval(units.in_unit(pair.static.break_even, "calls±"))
 
 
 def _bound_by(pair: Pair) -> str:
-    regime = pair[0].regime
-    return "" if regime is None else regime.name.removesuffix("-bound")
+    return "" if pair.row.regime is None else pair.row.regime.name.removesuffix("-bound")
 
 
 PAIR_COLUMNS: tuple[Column[Pair], ...] = (
-    Column("workload", lambda pair: pair[0].label, "a call of\n", width=17),
-    Column(
-        "dynamic",
-        lambda pair: pair[1].steady,
-        "dynamic\ntakes",
-        "s",
-        width=7,
-        order=1,
-    ),
-    Column("static", lambda pair: pair[2].steady, "static\ntakes", "s", width=7, order=2),
-    Column(
-        "speedup",
-        lambda pair: pair[2].speedup,
-        "speed-up\n(99% interval)",
-        show=lambda pair: _gain(pair[2]),
-        width=18,
-        order=3,
-    ),
-    Column("built", lambda pair: pair[2].built, "static\nbuilds", "s", width=7, order=5),
-    Column(
-        "break_even",
-        lambda pair: pair[2].break_even,
-        "pays after\ncalls",
-        show=lambda pair: units.break_even(pair[2].break_even).partition(" (")[0],
-        width=12,
-        order=4,
-    ),
-    Column("peaks", _peaks, "peak\nmemory", "x", width=6, order=7),
-    Column(
-        "regime",
-        lambda pair: pair[0].regime,
-        "dynamic\nbound by",
-        show=_bound_by,
-        width=9,
-        order=6,
-    ),
+    Column("", "row.label", "a call of\n", width=17),
+    Column("", "dynamic.steady", "dynamic\ntakes", "s", width=7, order=1),
+    Column("", "static.steady", "static\ntakes", "s", width=7, order=2),
+    Column("", lambda p: _gain(p.static), "speed-up\n(99% interval)", width=18, order=3),
+    Column("", "static.built", "static\nbuilds", "s", width=7, order=5),
+    Column("", _pays_after, "pays after\ncalls", width=12, order=4),
+    Column("", _peaks, "peak\nmemory", "x", width=6, order=7),
+    Column("", _bound_by, "dynamic\nbound by", show=_bound_by, width=9, order=6),
 )
 """What is shown of a workload and size in both modes."""
 
-Native = tuple[Row, TimedCell]
-"""A row, and its cell of the machine-code backend, timed."""
+
+class Native(NamedTuple):
+    """A row, and its cell of the machine-code backend."""
+
+    row: Row
+    cell: TimedCell
 
 
 def _interval(native: Native) -> str:
-    _, bracket, interval = units.in_unit(native[1].steady, "s±").partition("(")
+    _, bracket, interval = units.in_unit(native.cell.steady, "s±").partition("(")
     return bracket + interval
 
 
+def _native_gain(native: Native) -> str:
+    return _without_interval(_gain(native.cell))
+
+
 def _difference(native: Native) -> str:
-    difference = native[1].difference
+    difference = native.cell.difference
     return f"{difference.relative:.1e}" if difference is not None and difference.ulp else "no bit"
 
 
 NATIVE_COLUMNS: tuple[Column[Native], ...] = (
-    Column("workload", lambda native: native[0].label, "machine code", width=17),
-    Column("steady", lambda native: native[1].steady, "takes", "s", width=10, order=1),
-    Column(
-        "interval",
-        lambda native: native[1].steady,
-        "(99% interval)",
-        show=_interval,
-        width=20,
-        order=5,
-    ),
-    Column(
-        "speedup",
-        lambda native: native[1].speedup,
-        "speed-up",
-        show=lambda native: _gain(native[1]).partition(" (")[0],
-        width=10,
-        order=2,
-    ),
-    Column("built", lambda native: native[1].built, "builds", "s", width=10, order=3),
-    Column(
-        "difference",
-        lambda native: native[1].difference,
-        "differs by",
-        show=_difference,
-        width=12,
-        order=4,
-    ),
+    Column("", "row.label", "machine code", width=17),
+    Column("", "cell.steady", "takes", "s", width=10, order=1),
+    Column("", _interval, "(99% interval)", width=20, order=5),
+    Column("", _native_gain, "speed-up", width=10, order=2),
+    Column("", "cell.built", "builds", "s", width=10, order=3),
+    Column("", _difference, "differs by", width=12, order=4),
 )
 """What is shown of a workload and size as machine code."""
 
@@ -277,8 +241,8 @@ def native_text(rows: list[Row], width: int = 100) -> str:
     for row in rows:
         cell = row.cell(NATIVE)
         if cell is not None and row.cell("static") is not None and _refusal(row) is None:
-            tried.append((row, cell))
-    timed = [native for native in tried if native[1].failure is None]
+            tried.append(Native(row, cell))
+    timed = [native for native in tried if native.cell.failure is None]
     columns = fitting(NATIVE_COLUMNS, timed, width)
     lines: list[Line] = [*table_lines(columns, timed)]
     for position, (row, cell) in enumerate(tried, 2):
@@ -369,11 +333,12 @@ def table_data(table: Table) -> dict[str, Any]:
     }
 
 
-RENDERERS[Table] = ResultRenderer(
+enter(
+    Table,
     "dynamic against static graphs, measured",
-    table_text,
-    table_data,
-    table_parts,
-    csv_columns,
-    lambda table: csv_lines(table.comparison),
+    text=table_text,
+    data=table_data,
+    parts=table_parts,
+    columns=csv_columns,
+    lines=lambda table: csv_lines(table.comparison),
 )

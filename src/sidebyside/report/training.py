@@ -4,47 +4,49 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sidebyside.measuring.agreement import Difference
 from sidebyside.report import html, units
 from sidebyside.report.column import NO_CSV, Column, record, table_lines
-from sidebyside.report.renderer import ResultRenderer
+from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import draw_table
-from sidebyside.results.result import RENDERERS
 from sidebyside.results.training import TrainingComparison, TrainingRecord
 
-Run = tuple[TrainingRecord, Difference]
-"""A training run, and how far it ended from the reference's."""
+
+class Run(NamedTuple):
+    """A training run, and how far it ended from the reference's."""
+
+    record: TrainingRecord
+    difference: Difference
+
+
+def _differs_by(run: Run) -> str:
+    return f"{run.difference.ulp:,.0f} ULP" if run.difference.ulp else "no bit"
+
 
 TRAINING_COLUMNS: tuple[Column[TrainingComparison], ...] = (
-    Column("workload", attrgetter("workload")),
-    Column("target", attrgetter("target")),
-    Column("examples", attrgetter("examples")),
-    Column("test_examples", attrgetter("test_examples")),
-    Column("identical", attrgetter("identical")),
+    Column("workload"),
+    Column("target"),
+    Column("examples"),
+    Column("test_examples"),
+    Column("identical"),
 )
 """What a training has before its runs."""
 
 RUN_COLUMNS: tuple[Column[Run], ...] = (
-    Column("mode", lambda run: run[0].mode, "mode"),
-    Column("accuracy", lambda run: run[0].accuracy, "right", "%"),
-    Column("seconds", lambda run: run[0].seconds, "takes", "s"),
-    Column("losses", lambda run: run[0].losses.tolist(), csv=NO_CSV),
-    Column(
-        "largest_ulp",
-        lambda run: run[1].ulp,
-        "differs by",
-        show=lambda run: f"{run[1].ulp:,.0f} ULP" if run[1].ulp else "no bit",
-    ),
+    Column("mode", "record.mode", "mode"),
+    Column("accuracy", "record.accuracy", "right", "%"),
+    Column("seconds", "record.seconds", "takes", "s"),
+    Column("losses", lambda run: run.record.losses.tolist(), csv=NO_CSV),
+    Column("largest_ulp", "difference.ulp", "differs by", show=_differs_by),
 )
 """What a run has."""
 
 
 def runs(training: TrainingComparison) -> list[Run]:
     """Return the runs of a training, each with its difference."""
-    return list(zip(training.records, training.differences, strict=True))
+    return list(map(Run, training.records, training.differences))
 
 
 def training_text(trainings: Sequence[TrainingComparison], width: int) -> str:
@@ -94,11 +96,12 @@ def _csv_lines(training: TrainingComparison) -> Iterator[tuple[TrainingCompariso
     return ((training, run) for run in runs(training))
 
 
-RENDERERS[TrainingComparison] = ResultRenderer(
+enter(
+    TrainingComparison,
     "training, side by side",
-    _whole_text,
-    training_data,
-    _parts,
-    lambda: (TRAINING_COLUMNS, RUN_COLUMNS),
-    _csv_lines,
+    text=_whole_text,
+    data=training_data,
+    parts=_parts,
+    columns=lambda: (TRAINING_COLUMNS, RUN_COLUMNS),
+    lines=_csv_lines,
 )

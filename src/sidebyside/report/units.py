@@ -63,7 +63,7 @@ def interval(estimate: Estimate, scale: float = 1.0) -> str:
 
     Examples
     --------
-    >>> from sidebyside.measuring.statistics import median_estimate
+    >>>     from sidebyside.measuring.statistics import median_estimate
     >>> interval(median_estimate(range(1, 10))), interval(median_estimate([1, 2, 3]))
     ('(1.00–9.00)', '(1.00–3.00 in 3 runs)')
     """
@@ -145,6 +145,7 @@ UNITS: dict[str, Callable[[Any], str]] = {
     "x": times,
     "x±": times_with_interval,
     "B": size_in_bytes,
+    "calls±": break_even,
     "G": lambda count: three_digits(count / 1e9),
 }
 """How a value of each unit is shown; ``±`` stands for an estimate with its interval."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sidebyside.report import units
 from sidebyside.results.comparison import Comparison, Row, TimedCell
@@ -11,8 +12,13 @@ from sidebyside.results.comparison import Comparison, Row, TimedCell
 BUILD_BOUND = 10_000
 """A break-even beyond so many calls is called build-bound."""
 
-Pair = tuple[Row, TimedCell, TimedCell]
-"""A row, and its cells of the modes dynamic and static, both timed."""
+
+class Pair(NamedTuple):
+    """A row, and its cells of the modes dynamic and static, both timed."""
+
+    row: Row
+    dynamic: TimedCell
+    static: TimedCell
 
 
 def cell_verdict(row: Row, cell: TimedCell) -> str:
@@ -201,5 +207,5 @@ def pairs_of(comparison: Comparison) -> list[Pair]:
         dynamic, static = row.cell("dynamic"), row.cell("static")
         if dynamic is None or static is None or static.steady is None or dynamic.steady is None:
             continue
-        found.append((row, dynamic, static))
+        found.append(Pair(row, dynamic, static))
     return found

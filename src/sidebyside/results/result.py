@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from sidebyside.results.writing import write_whole
 
@@ -17,26 +19,30 @@ class Text(str):
         return str(self)
 
 
-class Renderer(Protocol):
-    """How results of one type are shown."""
+@dataclass(frozen=True)
+class Renderer:
+    """How results of one type are shown.
 
-    def text(self, result: Any, width: int) -> str:
-        """Return `result` as text for a terminal of `width` columns."""
+    Attributes
+    ----------
+    text : callable
+        ``text(result, width)`` for a terminal of `width` columns.
+    data : callable
+        Everything as nested dicts and lists.
+    json, csv : callable
+        Text of a file.
+    html : callable
+        A whole document.
+    fragment : callable
+        What a notebook shows: the body of the document, with its style.
+    """
 
-    def data(self, result: Any) -> dict[str, Any]:
-        """Return everything in `result` as nested dicts and lists."""
-
-    def json(self, result: Any) -> str:
-        """Return `data` as JSON text."""
-
-    def csv(self, result: Any) -> str:
-        """Return the lines of `result` as CSV text, headings first."""
-
-    def html(self, result: Any) -> str:
-        """Return `result` as a whole HTML document."""
-
-    def fragment(self, result: Any) -> str:
-        """Return `result` as a fragment of HTML, with its style."""
+    text: Callable[[Any, int], str]
+    data: Callable[[Any], dict[str, Any]]
+    json: Callable[[Any], str]
+    csv: Callable[[Any], str]
+    html: Callable[[Any], str]
+    fragment: Callable[[Any], str]
 
 
 RENDERERS: dict[type, Renderer] = {}
