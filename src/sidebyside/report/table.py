@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from sidebyside.measuring.statistics import BreakEven, Estimate
 from sidebyside.report import html, units, verdict
 from sidebyside.report.column import Column, fitting, table_lines
 from sidebyside.report.comparison import (
@@ -140,73 +141,66 @@ def claims_text(pairs: list[Pair], refused: list[Row], width: int) -> str:
     column = (width - 7) // 2
     example = next((p for p in pairs if p[0].workload == EXAMPLE), pairs[0] if pairs else None)
     lines: list[Line] = [["DYNAMIC GRAPH (dyngraph)", "STATIC GRAPH (staticgraph)"], None]
-    cells = _building(example), _efficiency(example, refused), _waiting(example)
+    measured = _by_example(example)
+    for texts, more in zip(measured[1], _by_refused(refused), strict=True):
+        texts += more
     sentences = verdict.verdicts(pairs, refused)
-    for claims, measured, sentence in zip(CLAIMS, cells, sentences, strict=True):
-        lines += [claims, _indented(measured, column), None, Span(f"→ {sentence}"), None]
+    for claims, cells, sentence in zip(CLAIMS, measured, sentences, strict=True):
+        shown = [_indented(texts, column) for texts in cells]
+        lines += [claims, shown, None, Span(f"→ {sentence}"), None]
     lines.pop()
     return draw_table(lines, [column, width - 7 - column], left=(0, 1))
 
 
-def _indented(cells: tuple[str, str], column: int) -> list[str]:
-    return [
-        "\n".join(
-            textwrap.fill(line, column, initial_indent="  ", subsequent_indent="    ")
-            for line in cell.split("\n")
-        )
-        for cell in cells
-    ]
-
-
-def _building(example: Pair | None) -> tuple[str, str]:
-    if example is None:
-        return units.NOTHING, units.NOTHING
-    row, dynamic, static = example
-    assert dynamic.first_call is not None
-    assert static.built is not None
-    phases = ", ".join(f"{name} {units.seconds(took)}" for name, took in static.build.items())
-    return (
-        f"{row.label}: nothing to build; its first call takes "
-        f"{units.seconds_with_interval(dynamic.first_call)}",
-        f"{row.label}: builds for {units.seconds_with_interval(static.built)}\n({phases})",
+def _indented(texts: Sequence[str], column: int) -> str:
+    lines = [line for text in texts for line in text.split("\n")] or [units.NOTHING]
+    return "\n".join(
+        textwrap.fill(line, column, initial_indent="  ", subsequent_indent="    ") for line in lines
     )
 
 
-def _efficiency(example: Pair | None, refused: list[Row]) -> tuple[str, str]:
-    left, right = [], []
-    if example is not None:
-        row, dynamic, static = example
-        assert dynamic.steady is not None
-        assert static.steady is not None
-        left.append(f"{row.label}: {units.seconds_with_interval(dynamic.steady)} a call")
-        right.append(f"{row.label}: {units.seconds_with_interval(static.steady)} a call")
+def _time(estimate: Estimate | None) -> str:
+    return units.in_unit(estimate, "s±")
+
+
+def _by_example(example: Pair | None) -> list[tuple[list[str], list[str]]]:
+    """Return what the example says to each claim, of the dynamic and of the static mode."""
+    if example is None:
+        return [([], []) for _ in CLAIMS]
+    label, dynamic, static = example.row.label, example.dynamic, example.static
+    phases = ", ".join(f"{name} {units.seconds(took)}" for name, took in static.build.items())
+    said = (
+        (
+            f"nothing to build; its first call takes {_time(dynamic.first_call)}",
+            f"builds for {_time(static.built)}\n({phases})",
+        ),
+        (f"{_time(dynamic.steady)} a call", f"{_time(static.steady)} a call"),
+        (
+            f"first number after {_time(dynamic.start)}",
+            f"first number after {_time(static.start)}{_ahead(static.break_even)}",
+        ),
+    )
+    return [([f"{label}: {left}"], [f"{label}: {right}"]) for left, right in said]
+
+
+def _ahead(even: BreakEven | None) -> str:
+    if even is None:
+        return ""
+    if even.never or not even.known:
+        return "\nnever ahead"
+    return "\nahead at once" if even.at_once else f"\nahead after {units.break_even(even)} calls"
+
+
+def _by_refused(refused: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """Return what the programs that static refuses say to the claim of flexibility."""
+    runs, refusals = [], []
     for row in refused:
         cell, failure = row.cell("dynamic"), _refusal(row)
         if cell is not None and cell.steady is not None:
-            left.append(f"{row.label}: runs, {units.seconds_with_interval(cell.steady)} a call")
+            runs.append(f"{row.label}: runs, {_time(cell.steady)} a call")
         if failure is not None:
-            right.append(f"{row.label}: refused, {failure.id or failure.kind}, see below")
-    return "\n".join(left) or units.NOTHING, "\n".join(right) or units.NOTHING
-
-
-def _waiting(example: Pair | None) -> tuple[str, str]:
-    if example is None:
-        return units.NOTHING, units.NOTHING
-    row, dynamic, static = example
-    assert dynamic.start is not None
-    assert static.start is not None
-    even = static.break_even
-    paid = ""
-    if even is not None and (even.never or not even.known):
-        paid = "\nnever ahead"
-    elif even is not None:
-        paid = (
-            "\nahead at once" if even.at_once else f"\nahead after {units.break_even(even)} calls"
-        )
-    return (
-        f"{row.label}: first number after {units.seconds_with_interval(dynamic.start)}",
-        f"{row.label}: first number after {units.seconds_with_interval(static.start)}{paid}",
-    )
+            refusals.append(f"{row.label}: refused, {failure.id or failure.kind}, see below")
+    return runs, refusals
 
 
 # below them ---------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def interval(estimate: Estimate, scale: float = 1.0) -> str:
 
     Examples
     --------
-    >>>     from sidebyside.measuring.statistics import median_estimate
+    >>> from sidebyside.measuring.statistics import median_estimate
     >>> interval(median_estimate(range(1, 10))), interval(median_estimate([1, 2, 3]))
     ('(1.00–9.00)', '(1.00–3.00 in 3 runs)')
     """
