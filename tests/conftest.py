@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from textwrap import dedent
 
 import pytest
 
@@ -19,3 +21,23 @@ def keyboard():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Return a function that installs a distribution of one module into a folder of its own."""
+    modules = []
+
+    def put(name, group, points, source=""):
+        folder = tmp_path / name
+        metadata = folder / f"{name}-2.5.dist-info"
+        metadata.mkdir(parents=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.5\n")
+        (metadata / "entry_points.txt").write_text(f"[{group}]\n{points}\n")
+        modules.append(f"{name}_module")
+        (folder / f"{name}_module.py").write_text(dedent(source))
+        monkeypatch.syspath_prepend(str(folder))
+
+    yield put
+    for module in modules:
+        sys.modules.pop(module, None)

@@ -129,7 +129,12 @@ def room_of(module: str) -> str:
     return next(name for name in names if name in ROOMS)
 
 
-LATE: dict[tuple[str, str], str] = {}
+LATE: dict[tuple[str, str], str] = {
+    (
+        "staticgraph.backends.registry",
+        "oplibrary.machine.target",
+    ): "LLVM is loaded once a program is compiled",
+}
 """Imports inside functions, importer and imported, that save start-up time, and why."""
 
 

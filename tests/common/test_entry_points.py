@@ -2,7 +2,6 @@
 
 import sys
 import warnings
-from textwrap import dedent
 
 import pytest
 
@@ -13,21 +12,9 @@ GROUP = "sidebyside_test.things"
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Return a function that installs a distribution of one module into a folder of its own."""
-
-    def put(name, points, source=""):
-        folder = tmp_path / name
-        metadata = folder / f"{name}-2.5.dist-info"
-        metadata.mkdir(parents=True)
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.5\n")
-        (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{points}\n")
-        (folder / f"{name}_module.py").write_text(dedent(source))
-        monkeypatch.syspath_prepend(str(folder))
-
-    yield put
-    for module in [each for each in sys.modules if each.endswith("_module")]:
-        del sys.modules[module]
+def enter(install):
+    """Return a function that installs a distribution with entry points of the group."""
+    return lambda name, points, source="": install(name, GROUP, points, source)
 
 
 def loaded(**options):
@@ -37,15 +24,15 @@ def loaded(**options):
     return found, [str(each.message) for each in given]
 
 
-def test_values_and_functions_that_return_them(install):
+def test_values_and_functions_that_return_them(enter):
     points = "a = one_module:thing\nb = one_module:make"
-    install("one", points, "thing = 'A'\ndef make(): return 'B'")
+    enter("one", points, "thing = 'A'\ndef make(): return 'B'")
     assert loaded() == ({"a": "A", "b": "B"}, [])
 
 
-def test_only_what_is_asked_for_is_loaded(install):
-    install("one", "a = one_module:thing", "thing = 'A'")
-    install("two", "b = two_module:thing", "raise RuntimeError('loaded')")
+def test_only_what_is_asked_for_is_loaded(enter):
+    enter("one", "a = one_module:thing", "thing = 'A'")
+    enter("two", "b = two_module:thing", "raise RuntimeError('loaded')")
     assert loaded(name="a") == ({"a": "A"}, [])
     assert loaded(name="c") == ({}, [])
     assert "two_module" not in sys.modules
@@ -68,25 +55,25 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_one_is_named_and_skipped_and_others_are_not(install, kind):
+def test_a_broken_one_is_named_and_skipped_and_others_are_not(enter, kind):
     points, source, cause = BROKEN[kind]
-    install("one", points, source)
-    install("two", "good = two_module:thing", "thing = 'G'")
+    enter("one", points, source)
+    enter("two", "good = two_module:thing", "thing = 'G'")
     found, (message,) = loaded(builtin=["taken"])
     assert found == {"good": "G"}
     assert "[SBS-501]" in message and "of distribution one 2.5 is skipped" in message
     assert cause in message and points in message
 
 
-def test_two_distributions_of_one_name(install):
-    install("two", "x = two_module:thing", "thing = 'two'")
-    install("one", "x = one_module:thing", "thing = 'one'")
+def test_two_distributions_of_one_name(enter):
+    enter("two", "x = two_module:thing", "thing = 'two'")
+    enter("one", "x = one_module:thing", "thing = 'one'")
     found, (message,) = loaded()
     assert found == {"x": "one"}
     assert "of distribution two 2.5" in message and "distribution one 2.5 has that name" in message
 
 
-def test_the_warning_can_be_made_an_error(install):
-    install("one", "x = nowhere:thing")
+def test_the_warning_can_be_made_an_error(enter):
+    enter("one", "x = nowhere:thing")
     with pytest.raises(BrokenEntryPointWarning, match="nowhere"):
         load_entry_points(GROUP, str)

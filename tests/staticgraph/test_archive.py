@@ -8,6 +8,7 @@ import os
 import pickle
 import pkgutil
 import random
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -44,6 +45,9 @@ from staticgraph.archive.values import NotWritable, ValueReader, ValueWriter
 from staticgraph.archive.writing import ProgramWriter
 from staticgraph.compiler.feeds import Feed
 from staticgraph.graph import graph_ops as roles
+
+OLD = Path(__file__).parent / "archives" / "version_0_1_0.sgp"
+"""A program that version 0.1.0 wrote."""
 
 SOURCE = Path(__file__).parent.parent.parent / "src"
 
@@ -579,6 +583,32 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("program.json", "[" * 100_000)
     assert "holds no program" in refusal(path)
+
+
+@pytest.mark.parametrize("backend", ["interpret", "numpy"])
+def test_a_program_that_the_version_before_saved(backend):
+    """Version 0.1.0 wrote the file: a product, a scan, a branch, an update, a symbolic length."""
+    run = sg.open_program(OLD, backend=backend)
+    x, w = np.ones((2, 3), "float32"), np.arange(6, dtype="float32").reshape(3, 2) / 4
+    found = run(x)
+    y = np.tanh(x @ w) + np.float32(1)
+    assert found["y"].tobytes() == y.tobytes()
+    assert found["z"] == y.sum() * 2 and found["last"] == 8.0
+    assert found["ys"].tolist() == [0.0, 4.0, 8.0, 12.0]
+    assert run.variables["w"].value.tolist() == (w / 2).tolist()
+    assert len(run(np.ones((5, 3), "float32"))["y"]) == 5
+    assert run.program.instructions[0].sources[0].filename == "write.py"
+
+
+def test_an_op_that_went_since_says_which_version_wrote_the_file(tmp_path):
+    old = tmp_path / "old.sgp"
+    shutil.copy(OLD, old)
+
+    def rename(document):
+        document["program"]["instructions"][0]["op"] = "one_that_went"
+
+    text = refusal(edit(old, rename))
+    assert "one_that_went" in text and "version 0.1.0 of the library" in text
 
 
 def test_another_version_is_refused(saved):

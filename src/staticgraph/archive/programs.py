@@ -132,7 +132,10 @@ def open_program(
         except SideBySideError:
             raise
         except Exception as error:  # whatever a document that was changed leads to
-            raise damaged(f"it says what cannot be: {type(error).__name__} {error}") from error
+            raise damaged(
+                f"it says what cannot be: {type(error).__name__} {error}; version "
+                f"{contents.library} of the library wrote it"
+            ) from error
     except SideBySideError as error:
         raise error.with_context(f"open_program({str(source)!r})") from error.__cause__
     declared = Declared(Graph(name=source.name), reader.program, reader.feeds, reader.structure)
