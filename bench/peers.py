@@ -12,43 +12,34 @@ import argparse
 import json
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from bench.loops import scanned, scanned_gradients, while_loop
-from bench.peer_process import PeerError, PeerProcess
 from sidebyside.measuring.agreement import check_agreement
 from sidebyside.measuring.clock import thread_count
 from sidebyside.modes import is_installed
-from sidebyside.workloads.builtin import load
+from sidebyside.studies.mode_process import ModeProcess, ModeProcessError
+from sidebyside.workloads.registry import load
 
 OURS = "static:native"
 PEERS = ("jax.jit", "torch.compile", "tf.function", "tf.function:xla", "pytensor", "onnxruntime")
 
 
-class Builtin:
-    """Loads a builtin workload, in any process."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __call__(self):
-        return load(self.name)
-
-
 ROWS = {
-    "seed": (Builtin("seed"), 1, 0.1),
-    "chain 1": (Builtin("chain"), 1, 0.2),
-    "chain 1,000": (Builtin("chain"), 1_000, 0.3),
-    "chain 100,000": (Builtin("chain"), 100_000, 0.5),
-    "chain 4,000,000": (Builtin("chain"), 4_000_000, 0.7),
-    "layernorm_softmax": (Builtin("layernorm_softmax"), (512, 512), 0.8),
-    "mlp_digits": (Builtin("mlp_digits"), 32, 0.5),
-    "mlp 64": (Builtin("mlp"), 64, 0.8),
-    "cnn_digits": (Builtin("cnn_digits"), 64, 0.8),
-    "lstm_text": (Builtin("lstm_text"), 16, 0.8),
-    "attention": (Builtin("attention"), (128, 128), 0.8),
+    "seed": (partial(load, "seed"), 1, 0.1),
+    "chain 1": (partial(load, "chain"), 1, 0.2),
+    "chain 1,000": (partial(load, "chain"), 1_000, 0.3),
+    "chain 100,000": (partial(load, "chain"), 100_000, 0.5),
+    "chain 4,000,000": (partial(load, "chain"), 4_000_000, 0.7),
+    "layernorm_softmax": (partial(load, "layernorm_softmax"), (512, 512), 0.8),
+    "mlp_digits": (partial(load, "mlp_digits"), 32, 0.5),
+    "mlp 64": (partial(load, "mlp"), 64, 0.8),
+    "cnn_digits": (partial(load, "cnn_digits"), 64, 0.8),
+    "lstm_text": (partial(load, "lstm_text"), 16, 0.8),
+    "attention": (partial(load, "attention"), (128, 128), 0.8),
     "scan": (scanned, None, 0.8),
     "scan, gradients": (scanned_gradients, None, 0.8),
     "while_loop": (while_loop, None, 0.8),
@@ -87,12 +78,14 @@ class Row:
             # ours twice: the second process finds what the first one left in the cache
             for key, mode in [("cold", OURS), (OURS, OURS), *((peer, peer) for peer in peers)]:
                 try:
-                    process = PeerProcess(mode, environment, self.patience)
+                    process = ModeProcess(mode, environment, self.patience)
                     processes[key] = process
-                    self.first[key], results[key] = process.ask("start", self.make, self.size)
+                    self.first[key], results[key] = process.ask(
+                        "start", self.make, self.size, mode != OURS
+                    )
                     if key != "cold":
                         self._agree(key, results)
-                except PeerError as error:
+                except ModeProcessError as error:
                     self.failures[key] = str(error)
                 if key == "cold" or key in self.failures:
                     processes.pop(key).close()
@@ -101,10 +94,10 @@ class Row:
                 self.peak[key] = process.ask("peak_bytes")
             if OURS in processes:
                 self.peak["plan"] = processes[OURS].ask("planned_bytes")
-            with PeerProcess("dynamic", patience=self.patience) as process:
+            with ModeProcess("dynamic", patience=self.patience) as process:
                 process.ask("start", self.make, self.size)
                 self.peak["dynamic"] = process.ask("peak_bytes")
-        except PeerError as error:
+        except ModeProcessError as error:
             self.failures.setdefault(OURS, str(error))
         finally:
             for process in processes.values():
@@ -120,7 +113,7 @@ class Row:
                 tolerance=self.make().tolerance,
             )
         except Exception as error:
-            raise PeerError(f"other results: {str(error).splitlines()[0]}") from error
+            raise ModeProcessError(f"other results: {str(error).splitlines()[0]}") from error
 
     def _time(self, processes):
         warm = {key: process.ask("warm_up") for key, process in processes.items()}

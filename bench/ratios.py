@@ -18,12 +18,12 @@ import numpy as np
 import dyngraph as dg
 import staticgraph as sg
 from bench import products
-from bench.peer_process import PeerProcess
 from bench.programs import layers, small_ops, unlike_ops
 from oplibrary.machine.cache import bypassed
 from sidebyside.measuring.clock import collector_at_rest, measure, thread_count
 from sidebyside.modes import find_mode, is_installed
-from sidebyside.workloads.builtin import load
+from sidebyside.studies.mode_process import ModeProcess
+from sidebyside.workloads.registry import load
 
 
 @dataclass(frozen=True)
@@ -323,7 +323,7 @@ def long_loop(budget=4.0, steps=1_000, hidden=64):
 
 def medians(make, modes, rounds=15):
     """Return the median ns of a call of a workload in each mode, each in a process of its own."""
-    processes = {mode: PeerProcess(mode) for mode in modes}
+    processes = {mode: ModeProcess(mode) for mode in modes}
     try:
         for process in processes.values():
             process.ask("start", make, None)

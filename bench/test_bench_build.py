@@ -3,7 +3,8 @@
 import pytest
 
 from sidebyside.modes import find_mode
-from sidebyside.workloads.builtin import BUILTIN, load
+from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.registry import load
 
 PROGRAMS = tuple(name for name in BUILTIN if not load(name).dynamic_only)
 
@@ -13,7 +14,7 @@ PROGRAMS = tuple(name for name in BUILTIN if not load(name).dynamic_only)
 def test_first_result(benchmark, name, mode):
     workload = load(name)
     size = workload.sizes[0]
-    prepare = find_mode(mode).prepare
+    prepare = find_mode(mode).prepare_anew
 
     def make_inputs():
         return (workload.make_inputs(size),), {}

@@ -6,7 +6,8 @@ import pytest
 
 from sidebyside.measuring.clock import environment
 from sidebyside.modes import find_mode
-from sidebyside.workloads.builtin import BUILTIN, load
+from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.registry import load
 from sidebyside.workloads.workload import size_label
 
 MODES = ("dynamic", "static", *(["static:native"] if find_spec("llvmlite") else []))

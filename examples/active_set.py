@@ -12,7 +12,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 from sidebyside.workloads.datasets import breast_cancer
 
 
@@ -45,7 +45,7 @@ def rounds_of_training():
         yield weights, data.train_x, data.train_y.astype(np.float32)
 
 
-PROGRAMS = (Program(hinge, inputs=rounds_of_training, rewrite=hinge_rewritten, wrt=(0,)),)
+PROGRAMS = (Example(hinge, inputs=rounds_of_training, rewrite=hinge_rewritten, wrt=(0,)),)
 
 
 def run(xp=dg, rounds=200, rate=1e-3):

@@ -12,7 +12,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 from sidebyside.workloads.datasets import digits
 
 WIDTH = 24
@@ -76,7 +76,7 @@ def images():
     return [(weights, image) for image in digits().train_x[:8]]
 
 
-PROGRAMS = (Program(think, inputs=images, rewrite=think_rewritten, wrt=(0,)),)
+PROGRAMS = (Example(think, inputs=images, rewrite=think_rewritten, wrt=(0,)),)
 
 
 def initial_weights():

@@ -12,7 +12,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 from sidebyside.workloads.datasets import text
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
@@ -115,7 +115,7 @@ def beginnings():
         yield weights, encode("a " + start)
 
 
-PROGRAMS = (Program(best_completion, inputs=beginnings, rewrite=best_completion_rewritten),)
+PROGRAMS = (Example(best_completion, inputs=beginnings, rewrite=best_completion_rewritten),)
 
 
 def initial_weights():

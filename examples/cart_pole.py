@@ -13,7 +13,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 
 HIDDEN = 16
 LONGEST = 200
@@ -116,7 +116,7 @@ def coins():
         yield initial_weights(), rng.random(LONGEST, dtype=np.float32)
 
 
-PROGRAMS = (Program(balance, inputs=coins, rewrite=balance_rewritten, wrt=(0,)),)
+PROGRAMS = (Example(balance, inputs=coins, rewrite=balance_rewritten, wrt=(0,)),)
 
 
 def initial_weights():

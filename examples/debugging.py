@@ -17,7 +17,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 from sidebyside.workloads.datasets import breast_cancer
 
 DEPTH = 8
@@ -127,8 +127,8 @@ def numbers():
 
 
 PROGRAMS = (
-    Program(watched, inputs=networks, wrt=(0,)),
-    Program(printing, inputs=numbers, name="plain print"),
+    Example(watched, inputs=networks, wrt=(0,)),
+    Example(printing, inputs=numbers, name="plain print"),
 )
 
 

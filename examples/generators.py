@@ -15,7 +15,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 from sidebyside.workloads.datasets import text
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
@@ -84,7 +84,7 @@ def noises():
         yield weights, rng.gumbel(size=(40, len(LETTERS))).astype(np.float32)
 
 
-PROGRAMS = (Program(one_word, inputs=noises),)
+PROGRAMS = (Example(one_word, inputs=noises),)
 
 
 def run(xp=dg, target=2.35, most=2000, words=12):

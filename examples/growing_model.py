@@ -12,7 +12,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 from sidebyside.workloads.datasets import digits
 
 
@@ -80,8 +80,8 @@ def edits():
 
 
 PROGRAMS = (
-    Program(grow_once, inputs=losses_before, wrt=(0,)),
-    Program(edited, inputs=edits, name="edited outside"),
+    Example(grow_once, inputs=losses_before, wrt=(0,)),
+    Example(edited, inputs=edits, name="edited outside"),
 )
 
 

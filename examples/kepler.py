@@ -14,7 +14,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 
 ORBITS = {
     "Venus": 0.00677,
@@ -70,7 +70,7 @@ def orbits():
     return [(np.array(0.5), np.array(eccentricity)) for eccentricity in ORBITS.values()]
 
 
-PROGRAMS = (Program(anomaly, inputs=orbits, rewrite=anomaly_rewritten, wrt=(1,)),)
+PROGRAMS = (Example(anomaly, inputs=orbits, rewrite=anomaly_rewritten, wrt=(1,)),)
 
 
 def run(xp=dg, mean=0.5):

@@ -12,7 +12,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 from sidebyside.workloads.datasets import digits
 
 EXPERTS = 4
@@ -80,7 +80,7 @@ def batches():
     return [(initial_weights(), data.train_x[start : start + 32]) for start in (0, 32, 64)]
 
 
-PROGRAMS = (Program(forward, inputs=batches, rewrite=forward_rewritten, wrt=(0,)),)
+PROGRAMS = (Example(forward, inputs=batches, rewrite=forward_rewritten, wrt=(0,)),)
 
 
 def initial_weights():

@@ -12,7 +12,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 
 DECADES = np.arange(16.0)
 POPULATION = np.array(
@@ -71,7 +71,7 @@ def starts():
         yield np.array(start), DECADES, POPULATION
 
 
-PROGRAMS = (Program(fit_and_count, inputs=starts),)
+PROGRAMS = (Example(fit_and_count, inputs=starts),)
 
 
 def run(xp=dg):

@@ -16,7 +16,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 
 ALPHABET = ".abcdefghijklmnopqrstuvwxyz_"
 """The full stop begins and ends each word."""
@@ -103,8 +103,8 @@ def words_by_length():
 
 
 PROGRAMS = (
-    Program(spell, inputs=some_words, rewrite=spell_rewritten, wrt=(0,)),
-    Program(spell, inputs=words_by_length, static=(2, 3), wrt=(0,), name="plain bounds"),
+    Example(spell, inputs=some_words, rewrite=spell_rewritten, wrt=(0,)),
+    Example(spell, inputs=words_by_length, static=(2, 3), wrt=(0,), name="plain bounds"),
 )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 from sidebyside.workloads.datasets import diabetes
 
 
@@ -69,7 +69,7 @@ def first_steps():
         yield initial_weights(), gradients, x, y, np.mean(y * y), np.float32(rate)
 
 
-PROGRAMS = (Program(careful_step, inputs=first_steps, rewrite=careful_step_rewritten, wrt=(0,)),)
+PROGRAMS = (Example(careful_step, inputs=first_steps, rewrite=careful_step_rewritten, wrt=(0,)),)
 
 
 def run(xp=dg, steps=60, rate=64.0):

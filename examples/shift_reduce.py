@@ -15,7 +15,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 
 OPERATORS = ("**", "*", "/", "%", "+", "-", "<<", "&", "^", "|")
 WIDTH = 6
@@ -134,7 +134,7 @@ def some_formulas():
         yield weights, rng.integers(0, len(OPERATORS), 7)
 
 
-PROGRAMS = (Program(reductions, inputs=some_formulas, rewrite=reductions_rewritten),)
+PROGRAMS = (Example(reductions, inputs=some_formulas, rewrite=reductions_rewritten),)
 
 
 def lesson(xp, weights, operators):

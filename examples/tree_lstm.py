@@ -21,7 +21,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 
 MODULES = (bisect, fnmatch, heapq, textwrap)
 KINDS = sorted(
@@ -146,8 +146,8 @@ def changing_trees():
 
 
 PROGRAMS = (
-    Program(score, inputs=small_trees, rewrite=score_rewritten, wrt=(0,), tolerance=1e-3),
-    Program(score_current, changing_trees, wrt=(0,), name="constant tree", tolerance=1e-3),
+    Example(score, inputs=small_trees, rewrite=score_rewritten, wrt=(0,), tolerance=1e-3),
+    Example(score_current, changing_trees, wrt=(0,), name="constant tree", tolerance=1e-3),
 )
 
 

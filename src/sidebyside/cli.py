@@ -13,7 +13,7 @@ from typing import Any
 
 from oplibrary.messages.errors import ArgumentError, OutOfMemoryError, SideBySideError
 from oplibrary.messages.source import is_our_file
-from sidebyside.measuring.callers import Callers, callers, forget_callers
+from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.memory import memory_limit
 from sidebyside.report.progress import Progress
 from sidebyside.report.text_table import as_ascii
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     was asked for is not possible; the message says why. 3: a mode is slower than ``--fail-above``
     allows. 130: interrupted.
     """
-    known = callers()
+    known = frames_below()
     parser = make_parser()
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] | None = getattr(options, "command", None)
@@ -71,14 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report_users(error, known)
 
 
-def _refuse(error: SideBySideError, known: Callers) -> int:
+def _refuse(error: SideBySideError, known: Frames) -> int:
     if _wants_whole_traceback():
         traceback.print_exception(error)
-    print(forget_callers(error, known), file=sys.stderr)
+    print(forget_frames(error, known), file=sys.stderr)
     return REFUSED
 
 
-def _report_users(error: BaseException, known: Callers) -> int:
+def _report_users(error: BaseException, known: Frames) -> int:
     """Print a user's own exception with the user's own frames."""
     if _wants_whole_traceback():
         traceback.print_exception(error)
@@ -117,7 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_trace(commands)
     _add_profile(commands)
     _add_flexibility(commands)
-    listing = commands.add_parser("list", help="list the builtin workloads and the modes")
+    listing = commands.add_parser("list", help="list the workloads and the modes")
     listing.set_defaults(command=list_all)
     return parser
 
@@ -357,17 +357,17 @@ def flexibility_command(options: argparse.Namespace) -> int:
 
 def list_all(options: argparse.Namespace) -> int:
     """Run ``sidebyside list``."""
-    from sidebyside.modes import MODES, is_installed
-    from sidebyside.workloads.builtin import BUILTIN, load
+    from sidebyside.modes import MODES, entered_modes, is_installed
+    from sidebyside.workloads.builtin import BUILTIN
+    from sidebyside.workloads.registry import entered_workloads, load
     from sidebyside.workloads.workload import size_label
 
     lines = ["workloads"]
-    for name in BUILTIN:
-        workload = load(name)
+    for name, workload in {**{name: load(name) for name in BUILTIN}, **entered_workloads()}.items():
         sizes = ", ".join(map(size_label, workload.sizes))
         lines.append(f"  {name:18}{workload.title}{f' (size {sizes})' if sizes else ''}")
     lines.append("modes")
-    for name in MODES:
+    for name in (*MODES, *entered_modes()):
         lines.append(f"  {name:18}{'' if is_installed(name) else 'not installed'}".rstrip())
     write("\n".join(lines))
     return OK

@@ -15,9 +15,8 @@ from oplibrary.messages.errors import (
     ShapeError,
     WorkloadError,
 )
-from sidebyside import modes
 from sidebyside.measuring.statistics import Estimate
-from sidebyside.modes import find_mode
+from sidebyside.modes import find_mode, registry
 from sidebyside.results.comparison import Row, TimedCell
 
 QUICK = 0.02
@@ -248,7 +247,7 @@ def test_a_mode_without_its_package_says_what_to_install(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError("No module named 'jax'", name="jax")
 
-    monkeypatch.setattr(modes, "import_module", missing)
+    monkeypatch.setattr(registry, "import_module", missing)
     with pytest.raises(MissingPackageError, match="mode 'jax.jit' needs jax"):
         find_mode("jax.jit")
 

@@ -10,14 +10,14 @@ import pytest
 
 from oplibrary.messages.errors import ArgumentError, WorkloadError
 from sidebyside.cli import main
+from sidebyside.measuring.agreement import first_difference
 from sidebyside.measuring.statistics import Estimate
+from sidebyside.modes import PEERS
 from sidebyside.report.flexibility import _did, _legend, cell_text, conclusion
 from sidebyside.results.flexibility import ExampleCell, ExampleRow, Matrix
 from sidebyside.studies.flexibility import measure_flexibility
-from sidebyside.studies.flexibility.columns import PEERS, choose_peers
-from sidebyside.studies.flexibility.matrix import first_difference
-from sidebyside.studies.flexibility.processes import run_tasks
-from sidebyside.studies.flexibility.program import (
+from sidebyside.studies.flexibility.columns import choose_peers
+from sidebyside.studies.flexibility.example import (
     code_lines,
     examples_folder,
     find_examples,
@@ -25,6 +25,7 @@ from sidebyside.studies.flexibility.program import (
     programs_of,
 )
 from sidebyside.studies.flexibility.record import Finished, Task
+from sidebyside.studies.flexibility.tasks import run_tasks
 from sidebyside.studies.flexibility.worker import make_calls
 
 FOLDER = Path(__file__).parents[2] / "examples"
@@ -32,7 +33,7 @@ FOLDER = Path(__file__).parents[2] / "examples"
 HEAD = """
 import os, warnings
 import numpy as np
-from sidebyside.studies.flexibility import Program
+from sidebyside.studies.flexibility import Example
 
 def numbers():
     return [(np.array(float(n)),) for n in (1, 2, 3)]
@@ -45,7 +46,7 @@ FAKES = {
 def double(xp, x):
     return x * 2
 
-PROGRAMS = (Program(double, inputs=numbers, wrt=(0,)),)
+PROGRAMS = (Example(double, inputs=numbers, wrt=(0,)),)
 """,
     # the count of the calls is fixed when it is traced
     "frozen": """
@@ -55,7 +56,7 @@ def count(xp, x):
     calls.append("one more")
     return x * len(calls)
 
-PROGRAMS = (Program(count, inputs=numbers),)
+PROGRAMS = (Example(count, inputs=numbers),)
 """,
     # as before, but not without a word
     "warned": """
@@ -67,7 +68,7 @@ def count(xp, x):
     calls.append("one more")
     return x * len(calls)
 
-PROGRAMS = (Program(count, inputs=numbers),)
+PROGRAMS = (Example(count, inputs=numbers),)
 """,
     # two rewrites: one that is right, and one that forgets a case
     "branch": """
@@ -84,8 +85,8 @@ def size_forgotten(xp, x):
     return -x
 
 PROGRAMS = (
-    Program(size, inputs=numbers, rewrite=size_rewritten),
-    Program(size, inputs=numbers, rewrite=size_forgotten, name="forgotten"),
+    Example(size, inputs=numbers, rewrite=size_rewritten),
+    Example(size, inputs=numbers, rewrite=size_forgotten, name="forgotten"),
 )
 """,
     "crash": """
@@ -94,7 +95,7 @@ def crash(xp, x):
         os.abort()
     return x * 2
 
-PROGRAMS = (Program(crash, inputs=numbers, rewrite=lambda xp, x: x + x),)
+PROGRAMS = (Example(crash, inputs=numbers, rewrite=lambda xp, x: x + x),)
 """,
     "leaves": """
 def leave(xp, x):
@@ -103,17 +104,17 @@ def leave(xp, x):
         os._exit(3)
     return x
 
-PROGRAMS = (Program(leave, inputs=numbers),)
+PROGRAMS = (Example(leave, inputs=numbers),)
 """,
     # dyngraph itself cannot run it, so there is nothing to compare with
     "broken": """
 def divide(xp, x):
     return 1 / 0
 
-PROGRAMS = (Program(divide, inputs=numbers, rewrite=lambda xp, x: x),)
+PROGRAMS = (Example(divide, inputs=numbers, rewrite=lambda xp, x: x),)
 """,
     "without_calls": """
-PROGRAMS = (Program(lambda xp, x: x, inputs=lambda: ()),)
+PROGRAMS = (Example(lambda xp, x: x, inputs=lambda: ()),)
 """,
     "does_not_parse": "def (",
     "leaves_when_imported": "os._exit(4)",
@@ -248,7 +249,7 @@ def mark(xp, x):
     os.environ["MARKED"] = "1"
     return x * found + os.getpid()
 
-PROGRAMS = tuple(Program(mark, inputs=lambda: numbers()[:1], name=name) for name in "ab")
+PROGRAMS = tuple(Example(mark, inputs=lambda: numbers()[:1], name=name) for name in "ab")
 """
     )
     tasks = [Task(tmp_path / "marks.py", name, ("dyngraph",), 0.01) for name in "ab"]
@@ -266,7 +267,7 @@ def wait(xp, x):
         pass
     return x
 
-PROGRAMS = (Program(wait, inputs=numbers, rewrite=lambda xp, x: x + 0),)
+PROGRAMS = (Example(wait, inputs=numbers, rewrite=lambda xp, x: x + 0),)
 """
     )
     matrix = measure_flexibility(
@@ -315,7 +316,7 @@ def test_peers_are_chosen_by_name():
 
 
 def test_a_peer_that_is_not_installed_is_refused(monkeypatch):
-    monkeypatch.setattr("sidebyside.studies.flexibility.columns.find_spec", lambda name: None)
+    monkeypatch.setattr("sidebyside.modes.registry.find_spec", lambda name: None)
     assert choose_peers() == ()
     with pytest.raises(ArgumentError, match="'torch' needs torch"):
         choose_peers("torch")
@@ -414,7 +415,7 @@ def test_examples_are_found_by_name_and_file(tmp_path):
 def test_without_the_source_tree_it_says_where_the_examples_are(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "sidebyside.studies.flexibility.program.__file__", str(tmp_path / "a/b/c/d/e.py")
+        "sidebyside.studies.flexibility.example.__file__", str(tmp_path / "a/b/c/d/e.py")
     )
     with pytest.raises(WorkloadError, match="not installed") as caught:
         find_examples()

@@ -14,7 +14,8 @@ from oplibrary.core.op import REGISTRY
 from oplibrary.messages.errors import BackendError, SymbolicBoolError
 from sidebyside.measuring.agreement import check_agreement
 from sidebyside.modes import find_mode, is_installed
-from sidebyside.workloads.builtin import BUILTIN, load
+from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.registry import load
 from sidebyside.workloads.workload import Workload
 from staticgraph.declare.lower import lower
 

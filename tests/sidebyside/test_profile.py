@@ -11,7 +11,7 @@ from sidebyside.cli import main
 from sidebyside.drawing.timeline import timeline
 from sidebyside.results.profile import ModeProfile, OpProfile, Profile
 from sidebyside.studies.profile import _summarize, profile
-from sidebyside.workloads.builtin import load
+from sidebyside.workloads.registry import load
 from sidebyside.workloads.workload import Workload
 
 

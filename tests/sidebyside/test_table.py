@@ -18,7 +18,7 @@ from sidebyside.studies.table import (
     native_is_installed,
 )
 from sidebyside.studies.training import compare_training, train
-from sidebyside.workloads.builtin import load
+from sidebyside.workloads.registry import load
 from sidebyside.workloads.workload import Training
 
 NAMES = ("seed", "mlp_digits", "control_flow")

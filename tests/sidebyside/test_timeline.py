@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sidebyside.drawing.timeline import timeline, timeline_json
-from sidebyside.workloads.builtin import load
+from sidebyside.workloads.registry import load
 from sidebyside.workloads.workload import Workload
 
 

@@ -10,7 +10,8 @@ from oplibrary.messages.errors import MissingPackageError, SymbolicBoolError
 from sidebyside.modes import find_mode
 from sidebyside.studies.training import compare_training
 from sidebyside.workloads import datasets
-from sidebyside.workloads.builtin import BUILTIN, load
+from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.registry import load
 
 NAMES = (
     "seed chain layernorm_softmax mlp_digits cnn_digits lstm_text attention mlp control_flow"

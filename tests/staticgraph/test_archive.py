@@ -37,7 +37,8 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.ops.indexing import Slice
 from sidebyside.modes.static import trace as trace_workload
-from sidebyside.workloads import builtin as workloads
+from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.registry import load
 from staticgraph.archive import operations
 from staticgraph.archive.container import read_file, write_file
 from staticgraph.archive.reading import ProgramReader
@@ -134,8 +135,8 @@ def test_random_programs_give_the_same_bits_in_another_process(tmp_path):
 def test_builtin_workloads_give_the_same_bits_in_another_process(tmp_path):
     backends = ("numpy", "native")
     expected = {}
-    for name in workloads.BUILTIN:
-        workload = workloads.load(name)
+    for name in BUILTIN:
+        workload = load(name)
         try:
             inputs = workload.make_inputs(workload.sizes[0])
             graph = trace_workload(workload, inputs)

@@ -7,7 +7,8 @@ pytest.importorskip("llvmlite")
 
 from oplibrary.machine import cache
 from sidebyside.modes.static import build
-from sidebyside.workloads.builtin import BUILTIN, load
+from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.registry import load
 from staticgraph.backends.native.planning import planning
 
 DECLARED = [name for name in BUILTIN if name != "control_flow"]

@@ -14,7 +14,7 @@ from dyngraph.tape.nodes import AccumulateGrad, Extra, GradFn, TapeNode
 from oplibrary.core.tree import flatten, leaf_paths, map_tree
 from oplibrary.core.types import TensorType, type_of
 from oplibrary.messages.source import Source
-from sidebyside.modes.tape import numbers
+from sidebyside.modes.conversion import numbers
 from sidebyside.workloads.workload import Workload
 
 dg: Any = dyngraph

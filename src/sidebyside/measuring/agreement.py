@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -159,3 +160,51 @@ def check_agreement(
             f"{bound}",
         )
     return difference
+
+
+# calls --------------------------------------------------------------------------------------------
+
+
+def first_difference(
+    results: Sequence[Sequence[Any]], reference: Sequence[Sequence[Any]], tolerance: float
+) -> str:
+    """Return in which call two runs first differ, and how; empty if they agree.
+
+    Parameters
+    ----------
+    results, reference : sequences
+        The results of each call.
+    tolerance : float
+        Largest difference that counts as rounding, relative to the largest element of a result.
+    """
+    for call, (found, expected) in enumerate(zip(results, reference, strict=False), 1):
+        if len(found) != len(expected):
+            return f"call {call} gave {len(found)} results in place of {len(expected)}"
+        for position, (x, y) in enumerate(zip(found, expected, strict=True)):
+            difference = _difference(x, y, tolerance)
+            if difference:
+                which = f"call {call}" + (f", result {position}" if len(found) > 1 else "")
+                return f"{which} is {difference}"
+    return ""
+
+
+def _difference(x: Any, y: Any, tolerance: float) -> str:
+    if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
+        same = type(x) is type(y) and x == y
+        return "" if same else f"{_shown(x)} in place of {_shown(y)}"
+    if x.shape != y.shape and not x.size == y.size == 1:
+        return f"of shape {x.shape} in place of {y.shape}"
+    if (x.dtype.kind == "f") != (y.dtype.kind == "f"):
+        return f"{x.dtype} in place of {y.dtype}"
+    # libraries have their own widths; whole numbers are not rounded
+    wide = np.result_type(x, y)
+    found = _compare_arrays(x.reshape(-1).astype(wide), y.reshape(-1).astype(wide), 0)
+    if found.relative <= (tolerance if wide.kind in "fc" else 0.0):
+        return ""
+    first, second = found.values or ("", "")
+    return f"{first:.6g} in place of {second:.6g}"
+
+
+def _shown(value: Any) -> str:
+    text = f"array {value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else None
+    return text or repr(value)[:60]

@@ -5,35 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 import dyngraph
-from oplibrary.core.tree import flatten, map_tree, unflatten
+from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import numbers, taped_call
+from sidebyside.modes.tape import prepare_taped, taped_call
 from sidebyside.workloads.workload import Workload
 
 dg: Any = dyngraph
 
 
-def to_array(tensor: Any) -> Array:
-    """Return a result as an ndarray."""
-    return np.asarray(tensor.detach().numpy() if isinstance(tensor, dg.Tensor) else tensor)
-
-
-def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
-    """Make the workload ready: there is nothing to build, only leaves to create."""
-    arguments = [map_tree(lambda array: dg.from_numpy(np.asarray(array)), x) for x in inputs]
-    leaves = []
-    for position in workload.wrt:
-        arguments[position] = map_tree(lambda x: x.requires_grad_(), arguments[position])
-        leaves += flatten(arguments[position])[0]
-    once = taped_call(workload, dg)
-    return Prepared(
-        run=lambda: once(arguments, leaves),
-        arrays=lambda results: [to_array(x) for x in numbers(results)],
-    )
+def prepare_calls(workload: Workload, static: tuple[int, ...] = ()) -> Prepared:
+    """Make the workload ready: there is nothing to build."""
+    return prepare_taped(workload, dg, dg.Tensor, dg.from_numpy)
 
 
 class DynamicTrainer:
@@ -72,10 +56,11 @@ class DynamicTrainer:
             return float(self._training.accuracy(dg, parameters, *map(dg.from_numpy, arrays)))
 
 
-DYNAMIC = Mode(
-    name="dynamic",
-    title="dynamic graph (dyngraph)",
-    prepare=prepare,
+DYNAMIC = Mode.of_calls(
+    "dynamic",
+    "dynamic graph (dyngraph)",
+    prepare_calls,
+    namespace=dg,
     exact=True,
     counts_memory=True,
     train=DynamicTrainer,

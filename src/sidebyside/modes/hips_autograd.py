@@ -13,7 +13,7 @@ from autograd.tracer import getval
 
 from oplibrary.core.tree import flatten, unflatten
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import numbers, split, updated
+from sidebyside.modes.tape import split, updated
 from sidebyside.workloads.workload import Workload
 
 anp: Any = recorded
@@ -93,13 +93,11 @@ def program(workload: Workload) -> Callable[..., Any]:
     return call
 
 
-def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
+def prepare_calls(workload: Workload, static: tuple[int, ...] = ()) -> Prepared:
     """Make the workload ready: there is nothing to build."""
-    call = program(workload)
-    return Prepared(
-        run=lambda: call(*inputs),
-        arrays=lambda results: [np.asarray(x) for x in numbers(results)],
-    )
+    return Prepared(program(workload))
 
 
-AUTOGRAD = Mode("autograd", "HIPS autograd", prepare, counts_memory=True, package="autograd")
+AUTOGRAD = Mode.of_calls(
+    "autograd", "HIPS autograd", prepare_calls, namespace=NAMESPACE, counts_memory=True
+)

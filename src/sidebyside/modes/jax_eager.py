@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
 
-from oplibrary.core.tree import flatten, map_tree, unflatten
+from oplibrary.core.tree import flatten, unflatten
+from sidebyside.modes.conversion import converter
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import numbers, split, updated
+from sidebyside.modes.tape import split, updated
 from sidebyside.workloads.workload import Workload
 
 block_until_ready: Any = jax.block_until_ready
 config: Any = jax.config
 
 
-class JaxNamespace:
-    """JAX's functions under one roof, with the few that are spelled differently there."""
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(jax.numpy, name, None) or getattr(jax.nn, name)
-        setattr(self, name, found)
-        return found
-
-    @staticmethod
-    def conv2d(x: Any, weight: Any, stride: int = 1, padding: int = 0) -> Any:
-        """Return the convolution of ``(n, c, h, w)`` by ``(d, c, k, l)``."""
-        pads = ((padding, padding), (padding, padding))
-        return jax.lax.conv_general_dilated(x, weight, (stride, stride), pads)
-
-    @staticmethod
-    def max_pool2d(x: Any, kernel_size: int) -> Any:
-        """Return the maximum of each square of ``(n, c, h, w)``."""
-        window = (1, 1, kernel_size, kernel_size)
-        return jax.lax.reduce_window(x, -np.inf, jax.lax.max, window, window, "VALID")
+def _conv2d(x: Any, weight: Any, stride: int = 1, padding: int = 0) -> Any:
+    """Return the convolution of ``(n, c, h, w)`` by ``(d, c, k, l)``."""
+    pads = ((padding, padding), (padding, padding))
+    return jax.lax.conv_general_dilated(x, weight, (stride, stride), pads)
 
 
-NAMESPACE = JaxNamespace()
+def _max_pool2d(x: Any, kernel_size: int) -> Any:
+    """Return the maximum of each square of ``(n, c, h, w)``."""
+    window = (1, 1, kernel_size, kernel_size)
+    return jax.lax.reduce_window(x, -np.inf, jax.lax.max, window, window, "VALID")
+
+
+def _hessian(function: Callable[..., Any], x: Any) -> Any:
+    return jax.hessian(function)(x)
+
+
+NAMESPACE = SimpleNamespace(
+    **{
+        **{name: getattr(jax.nn, name) for name in dir(jax.nn) if name[0] != "_"},
+        **{name: getattr(jax.numpy, name) for name in dir(jax.numpy) if name[0] != "_"},
+        "conv2d": _conv2d,
+        "max_pool2d": _max_pool2d,
+        "tensor": jax.numpy.asarray,
+        "value_and_grad": jax.value_and_grad,
+        "hessian": _hessian,
+    }
+)
+"""JAX's functions under one roof, with the few that are spelled differently there."""
+
+convert = converter(jax.numpy.asarray)
 
 
 def program(workload: Workload) -> Callable[..., Any]:
@@ -65,26 +75,23 @@ def program(workload: Workload) -> Callable[..., Any]:
     return call
 
 
-def on_device(inputs: tuple[Any, ...]) -> list[Any]:
-    """Return the inputs as JAX arrays.
+def set_precision(inputs: Sequence[Any]) -> None:
+    """Let JAX have numbers of 64 bits if the inputs have such.
 
-    JAX cuts numbers of 64 bits down unless it is told not to; integers alone do not ask for it,
-    since they would widen what is made of them.
+    It cuts them down unless it is told not to; integers alone do not ask for it, since they would
+    widen what is made of them.
     """
     double = any(np.asarray(x).dtype.char in "dD" for x in flatten(list(inputs))[0])
     config.update("jax_enable_x64", double)
-    return [map_tree(jax.numpy.asarray, x) for x in inputs]
-
-
-def to_arrays(results: Any) -> list[Any]:
-    """Return the results of a call as ndarrays."""
-    return [np.asarray(x) for x in numbers(results)]
 
 
 def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
-    """Make the workload ready; every call waits for its results."""
-    call, arguments = program(workload), on_device(inputs)
-    return Prepared(run=lambda: block_until_ready(call(*arguments)), arrays=to_arrays)
+    """Make the workload ready."""
+    set_precision(inputs)
+    call = program(workload)
+    return Prepared(lambda *arguments: block_until_ready(call(*arguments)), convert).with_inputs(
+        inputs
+    )
 
 
-JAX = Mode("jax", "JAX, eager", prepare, package="jax")
+JAX = Mode("jax", "JAX, eager", prepare, namespace=NAMESPACE)

@@ -40,10 +40,10 @@ def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
     wanted = {each.name for each in session.get_inputs()}  # those that nothing reads are gone
     feeds = {name: leaf for name, leaf in feeds.items() if name in wanted}
     return Prepared(
-        run=partial(session.run, None, feeds),
-        arrays=lambda results: [np.asarray(x) for x in results],
+        partial(session.run, None),
+        given=(feeds,),
         build={"trace": tracing, "export": exporting, "load": loading},
     )
 
 
-ONNX_RUNTIME = Mode("onnxruntime", "ONNX Runtime, the static graph", prepare, package="onnxruntime")
+ONNX_RUNTIME = Mode("onnxruntime", "ONNX Runtime, the static graph", prepare)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from oplibrary.messages.errors import NotDifferentiableError
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import numbers
 from sidebyside.workloads.workload import Workload
 
 
-def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
+def prepare_calls(workload: Workload, static: tuple[int, ...] = ()) -> Prepared:
     """Make the workload ready: there is nothing to do.
 
     Raises
@@ -27,10 +24,7 @@ def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
             fix="leave the mode out for this workload",
         )
     function = workload.function
-    return Prepared(
-        run=lambda: function(np, *inputs),
-        arrays=lambda results: [np.asarray(x) for x in numbers(results)],
-    )
+    return Prepared(lambda *arguments: function(np, *arguments))
 
 
-NUMPY = Mode("numpy", "NumPy, no graph", prepare, counts_memory=True, package="numpy")
+NUMPY = Mode.of_calls("numpy", "NumPy, no graph", prepare_calls, namespace=np, counts_memory=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ from pytensor import tensor
 
 from oplibrary.core.tree import flatten, map_tree, unflatten
 from sidebyside.measuring.clock import time_once
+from sidebyside.modes.conversion import numbers
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import numbers, split, updated
+from sidebyside.modes.tape import split, updated
 from sidebyside.workloads.workload import Workload
 
 pt: Any = tensor
@@ -190,11 +190,7 @@ def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
         declaring, (leaves, results) = time_once(lambda: declare(workload, inputs))
         compiling, call = time_once(lambda: pytensor.function(leaves, results, mode=BACKEND))
     call.trust_input = True  # the arrays have the dtypes and shapes that were declared
-    return Prepared(
-        run=partial(call, *arrays),
-        arrays=lambda results: [np.asarray(x) for x in results],
-        build={"declare": declaring, "compile": compiling},
-    )
+    return Prepared(call, given=arrays, build={"declare": declaring, "compile": compiling})
 
 
-PYTENSOR = Mode("pytensor", "PyTensor", prepare, counts_memory=True, package="pytensor")
+PYTENSOR = Mode("pytensor", "PyTensor", prepare, namespace=NAMESPACE, counts_memory=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -17,8 +16,9 @@ from oplibrary.core.types import Array
 from oplibrary.machine.cache import bypassed
 from sidebyside.measuring.bottleneck import Work
 from sidebyside.measuring.clock import time_once
+from sidebyside.modes.conversion import converter
 from sidebyside.modes.mode import Mode, PassRecord, Prepared
-from sidebyside.modes.tape import as_scalar, numbers, split, updated
+from sidebyside.modes.tape import as_scalar, split, updated
 from sidebyside.workloads.workload import Workload
 
 sg: Any = staticgraph
@@ -43,22 +43,15 @@ def program(workload: Workload) -> Callable[..., Any]:
         if names and names[0].kind is not inspect.Parameter.VAR_POSITIONAL:
             names.pop(0)
         call.__signature__ = inspect.Signature(names)  # type: ignore[attr-defined]
+    # placeholders are declared where the program is defined, and what it reads from outside is
+    # guarded, as if it had been passed to staticgraph itself
+    call.__wrapped__ = function  # type: ignore[attr-defined]
     return call
 
 
 def trace(workload: Workload, inputs: Sequence[Any]) -> Any:
     """Return the declared graph of a call of the workload on inputs like these."""
-    call, code = program(workload), getattr(workload.function, "__code__", None)
-    if code is None:
-        return sg.trace(call, *inputs)
-    # placeholders are declared at the line that is running: let that be the program's first one
-    running = ast.parse("trace(call, *inputs)", mode="eval")
-    for node in ast.walk(running):
-        if isinstance(node, ast.expr):
-            node.lineno = node.end_lineno = code.co_firstlineno
-            node.col_offset = node.end_col_offset = 0
-    line = compile(running, code.co_filename, "eval")
-    return eval(line, {"trace": sg.trace, "call": call, "inputs": inputs})
+    return sg.trace(program(workload), *inputs)
 
 
 def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[Any, Prepared]:
@@ -66,10 +59,10 @@ def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[An
     seconds, graph = time_once(lambda: trace(workload, inputs))
     executable = sg.compile(graph.outputs, inputs=graph.inputs, **options)
     records = executable.records
-    leaves = flatten(list(inputs))[0]
     return executable, Prepared(
-        run=partial(executable.call, *map(np.asarray, leaves)),
-        arrays=lambda results: [np.asarray(x) for x in numbers(results)],
+        executable.call,
+        _leaves,
+        given=_leaves(inputs),
         build={"trace": seconds, **_phases(executable.phases, [r.name for r in records])},
         passes=tuple(PassRecord(r.name, r.before, r.after, r.seconds) for r in records),
         plan_memory=lambda: executable.plan.peak_bytes,
@@ -82,6 +75,26 @@ def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[An
             ),
             bool(workload.wrt),
         ),
+    )
+
+
+def _leaves(inputs: Sequence[Any]) -> list[Array]:
+    return list(map(np.asarray, flatten(list(inputs))[0]))
+
+
+def prepare_calls(workload: Workload, static: tuple[int, ...] = (), **options: Any) -> Prepared:
+    """Make a program ready for calls of all shapes: it is traced and compiled at the first."""
+    compiled = sg.function(program(workload), static_argnums=static, **options)
+
+    def notes() -> list[str]:
+        traces = compiled.explain().traces
+        return [note for trace in traces for note in (*trace.baked, *trace.effects)]
+
+    return Prepared(
+        compiled,
+        converter(np.asarray),
+        builds=lambda: len(compiled.explain().traces),
+        notes=notes,
     )
 
 
@@ -132,28 +145,21 @@ class StaticTrainer:
         return float(executable(*self._leaves, *arrays)[0])
 
 
-def make_mode(
-    name: str, title: str, exact: bool = True, fresh: bool = True, **options: Any
-) -> Mode:
-    """Return the static mode with some options of `staticgraph.compile`.
-
-    Unless it is `fresh`, what earlier builds left on disk is used.
-    """
-
-    def prepare(workload: Workload, inputs: Sequence[Any]) -> Prepared:
-        with bypassed() if fresh else nullcontext():
-            return build(workload, inputs, **options)[1]
-
+def make_mode(name: str, title: str, exact: bool = True, **options: Any) -> Mode:
+    """Return the static mode with some options of `staticgraph.compile`."""
     return Mode(
-        name=name,
-        title=title,
-        prepare=prepare,
+        name,
+        title,
+        prepare=lambda workload, inputs: build(workload, inputs, **options)[1],
+        prepare_calls=partial(prepare_calls, **options),
+        namespace=sg,
         exact=exact,
         counts_memory=True,
         train=partial(StaticTrainer, **options),
         without_pass=lambda skipped: make_mode(
-            name, f"{title} without {skipped}", exact, fresh, **options, passes=sg.without(skipped)
+            name, f"{title} without {skipped}", exact, **options, passes=sg.without(skipped)
         ),
+        without_caches=bypassed,
     )
 
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oplibrary.core.tree import flatten
+import numpy as np
+
+from oplibrary.core.tree import flatten, map_tree
+from oplibrary.core.types import Array
 from oplibrary.messages.errors import WorkloadError
+from sidebyside.modes.conversion import convert_arrays, numbers, to_arrays
+from sidebyside.modes.mode import Prepared
 from sidebyside.workloads.workload import Workload
 
 
@@ -49,6 +54,39 @@ def taped_call(workload: Workload, xp: Any) -> Callable[[Sequence[Any], Sequence
     return with_gradients
 
 
+def prepare_taped(
+    workload: Workload, xp: Any, kind: Any, make: Callable[[Array], Any], **counters: Any
+) -> Prepared:
+    """Return a workload made ready: there is nothing to build, only leaves to create.
+
+    Parameters
+    ----------
+    workload : Workload
+    xp : namespace
+    kind : class
+        Of its tensors.
+    make : callable
+        Makes one of an ndarray.
+    **counters
+        Further attributes of `Prepared`.
+    """
+
+    def convert(arguments: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        tensors = [convert_arrays(lambda x: make(np.asarray(x)), tree) for tree in arguments]
+        leaves = []
+        for position in workload.wrt:
+            tensors[position] = map_tree(lambda x: x.requires_grad_(), tensors[position])
+            leaves += flatten(tensors[position])[0]
+        return tensors, leaves
+
+    def arrays(results: Any) -> list[Any]:
+        return to_arrays(
+            [x.detach().numpy() if isinstance(x, kind) else x for x in numbers(results)]
+        )
+
+    return Prepared(taped_call(workload, xp), convert, arrays, **counters)
+
+
 def split(result: Any) -> tuple[Any, list[Any]]:
     """Return the loss of a program, and its other results in a list."""
     if isinstance(result, (tuple, list)):
@@ -81,8 +119,3 @@ def as_scalar(xp: Any, loss: Any) -> Any:
 def updated(leaves: Sequence[Any], gradients: Sequence[Any], rate: float) -> list[Any]:
     """Return the parameters after one step of gradient descent."""
     return [leaf - rate * gradient for leaf, gradient in zip(leaves, gradients, strict=True)]
-
-
-def numbers(results: Any) -> list[Any]:
-    """Return the results of a call in a list."""
-    return flatten(results)[0]

@@ -6,14 +6,17 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import flatten, map_tree
+from oplibrary.core.tree import flatten
 from sidebyside.measuring.clock import thread_count
+from sidebyside.modes.conversion import converter
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import numbers, split, updated
+from sidebyside.modes.tape import split, updated
 from sidebyside.workloads.workload import Workload
 
 
@@ -40,50 +43,95 @@ with _silence():
     tnp: Any = tf.experimental.numpy
     # gives tensors the operators, methods and indices of NumPy; Python's numbers take float32
     tnp.experimental_enable_numpy_behavior(prefer_float32=True)
-    with suppress(RuntimeError):  # TensorFlow has run before, as it chose then
-        tf.config.set_visible_devices([], "GPU")  # every mode runs on the processor
-        tf.config.threading.set_intra_op_parallelism_threads(thread_count())
-    tf.constant(0)  # the devices are looked for now
+for _name in ("sum", "mean", "max", "min"):
+    setattr(tf.Tensor, _name, getattr(tnp, _name))
+# a symbolic tensor then refuses at numpy(), in TensorFlow's own words
+tf.Tensor.item = lambda tensor: tensor.numpy().item()
 # each fresh build is a function of its own, which it takes for careless retracing
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
-class TensorFlowNamespace:
+@cache
+def begin() -> None:
+    """Choose the devices and threads, and start them: no process may be copied afterwards."""
+    with _silence():
+        with suppress(RuntimeError):  # TensorFlow has run before, as it chose then
+            tf.config.set_visible_devices([], "GPU")  # every mode runs on the processor
+            tf.config.threading.set_intra_op_parallelism_threads(thread_count())
+        tf.constant(0)
+
+
+def _conv2d(x: Any, weight: Any, stride: int = 1, padding: int = 0) -> Any:
+    """Return the convolution of ``(n, c, h, w)`` by ``(d, c, k, l)``.
+
+    Its kernels for processors want channels last.
+    """
+    pads = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
+    found = tf.nn.conv2d(
+        tf.transpose(x, (0, 2, 3, 1)), tf.transpose(weight, (2, 3, 1, 0)), stride, pads
+    )
+    return tf.transpose(found, (0, 3, 1, 2))
+
+
+def _max_pool2d(x: Any, kernel_size: int) -> Any:
+    """Return the maximum of each square of ``(n, c, h, w)``."""
+    last = tf.transpose(x, (0, 2, 3, 1))
+    found = tf.nn.max_pool2d(last, kernel_size, kernel_size, "VALID")
+    return tf.transpose(found, (0, 3, 1, 2))
+
+
+def _asarray(x: Any, dtype: Any = None) -> Any:
+    # NumPy's integers have 64 bits
+    whole = any(isinstance(leaf, tf.Tensor) for leaf in flatten(x)[0])
+    found = tf.convert_to_tensor(x if whole else np.asarray(x))
+    return found if dtype is None else tf.cast(found, dtype)
+
+
+def _value_and_grad(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(x: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        return value, tape.gradient(value, x)
+
+    return call
+
+
+def _hessian(function: Callable[..., Any], x: Any) -> Any:
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        _, gradient = _value_and_grad(function)(x)
+    return tape.jacobian(gradient, x)
+
+
+class TensorFlowNamespace(SimpleNamespace):
     """TensorFlow's functions under one roof, with the few that are spelled differently there."""
 
     def __getattr__(self, name: str) -> Any:
-        for module in (tnp, tf.nn, tf.math, tf):
-            if hasattr(module, name):
-                setattr(self, name, getattr(module, name))
-                break
-        return object.__getattribute__(self, name)
-
-    @staticmethod
-    def concat(arrays: Any, axis: int = 0) -> Any:
-        """Return the arrays joined along an axis."""
-        return tf.concat(arrays, axis)
-
-    @staticmethod
-    def conv2d(x: Any, weight: Any, stride: int = 1, padding: int = 0) -> Any:
-        """Return the convolution of ``(n, c, h, w)`` by ``(d, c, k, l)``.
-
-        Its kernels for processors want channels last.
-        """
-        pads = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
-        found = tf.nn.conv2d(
-            tf.transpose(x, (0, 2, 3, 1)), tf.transpose(weight, (2, 3, 1, 0)), stride, pads
-        )
-        return tf.transpose(found, (0, 3, 1, 2))
-
-    @staticmethod
-    def max_pool2d(x: Any, kernel_size: int) -> Any:
-        """Return the maximum of each square of ``(n, c, h, w)``."""
-        last = tf.transpose(x, (0, 2, 3, 1))
-        found = tf.nn.max_pool2d(last, kernel_size, kernel_size, "VALID")
-        return tf.transpose(found, (0, 3, 1, 2))
+        return getattr(tf, name)
 
 
-NAMESPACE = TensorFlowNamespace()
+def _public(module: Any) -> dict[str, Any]:
+    """Return the functions of a module, those too that it looks up only when they are used."""
+    return {name: getattr(module, name) for name in dir(module) if name[0] != "_"}
+
+
+NAMESPACE = TensorFlowNamespace(
+    **{
+        **_public(tf.math),
+        **_public(tf.nn),
+        **_public(tnp),
+        "tensor": tf.convert_to_tensor,
+        "asarray": _asarray,
+        "concat": lambda arrays, axis=0: tf.concat(arrays, axis),
+        "conv2d": _conv2d,
+        "max_pool2d": _max_pool2d,
+        "nonzero": lambda x: tuple(tnp.nonzero(x)),
+        "logsumexp": lambda x, axis=None, keepdims=False: tf.reduce_logsumexp(x, axis, keepdims),
+        "value_and_grad": _value_and_grad,
+        "hessian": _hessian,
+    }
+)
 
 
 def program(workload: Workload) -> Callable[..., Any]:
@@ -107,20 +155,31 @@ def program(workload: Workload) -> Callable[..., Any]:
     return call
 
 
-def as_tensors(inputs: tuple[Any, ...]) -> list[Any]:
-    """Return the inputs as tensors."""
-    return [map_tree(lambda x: tf.constant(np.asarray(x)), tree) for tree in inputs]
+def prepare_calls(
+    workload: Workload,
+    static: tuple[int, ...] = (),
+    *,
+    graph: bool = False,
+    jit_compile: bool | None = None,
+) -> Prepared:
+    """Make the workload ready; on a processor a call returns when it has its results.
+
+    Parameters
+    ----------
+    workload : Workload
+    static : tuple of int
+        TensorFlow takes every Python value as a constant.
+    graph : bool
+        Whether it is made a graph at the first call, with AutoGraph as by default.
+    jit_compile : bool, optional
+        Whether the graph is handed to XLA.
+    """
+    begin()
+    call, convert = program(workload), converter(lambda x: tf.constant(np.asarray(x)))
+    if not graph:
+        return Prepared(call, convert)
+    call = tf.function(call, jit_compile=jit_compile)
+    return Prepared(call, convert, builds=call.experimental_get_tracing_count)
 
 
-def to_arrays(results: Any) -> list[Any]:
-    """Return the results of a call as ndarrays."""
-    return [np.asarray(x) for x in numbers(results)]
-
-
-def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
-    """Make the workload ready; on a processor a call returns when it has its results."""
-    call, arguments = program(workload), as_tensors(inputs)
-    return Prepared(run=lambda: call(*arguments), arrays=to_arrays)
-
-
-TENSORFLOW = Mode("tensorflow", "TensorFlow, eager", prepare, package="tensorflow")
+TENSORFLOW = Mode.of_calls("tensorflow", "TensorFlow, eager", prepare_calls, namespace=NAMESPACE)

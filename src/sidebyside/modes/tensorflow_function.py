@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tensorflow_eager import as_tensors, program, tf, to_arrays
-from sidebyside.workloads.workload import Workload
+from sidebyside.modes.mode import Mode
+from sidebyside.modes.tensorflow_eager import NAMESPACE, prepare_calls
 
-
-def prepare(
-    workload: Workload, inputs: tuple[Any, ...], jit_compile: bool | None = None
-) -> Prepared:
-    """Make the workload ready; `jit_compile` hands the graph to XLA."""
-    call = tf.function(program(workload), jit_compile=jit_compile)
-    arguments = as_tensors(inputs)
-    return Prepared(run=lambda: call(*arguments), arrays=to_arrays)
-
-
-TF_FUNCTION = Mode("tf.function", "TensorFlow, as a graph", prepare, package="tensorflow")
+TF_FUNCTION = Mode.of_calls(
+    "tf.function",
+    "TensorFlow, as a graph",
+    partial(prepare_calls, graph=True),
+    namespace=NAMESPACE,
+)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from sidebyside.modes.mode import Mode
-from sidebyside.modes.tensorflow_function import prepare
+from sidebyside.modes.tensorflow_eager import NAMESPACE, prepare_calls
 
-TF_FUNCTION_XLA = Mode(
+TF_FUNCTION_XLA = Mode.of_calls(
     "tf.function:xla",
     "TensorFlow, compiled by XLA",
-    partial(prepare, jit_compile=True),
-    package="tensorflow",
+    partial(prepare_calls, graph=True, jit_compile=True),
+    namespace=NAMESPACE,
 )

@@ -2,58 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import torch
 
-from oplibrary.core.tree import flatten, map_tree
 from sidebyside.measuring.clock import thread_count
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import numbers, taped_call
+from sidebyside.modes.tape import prepare_taped
 from sidebyside.workloads.workload import Workload
 
 
-class TorchNamespace:
-    """PyTorch's functions under the names of the array API standard, where they differ."""
+def _value_and_grad(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(x: Any) -> tuple[Any, Any]:
+        gradient, value = torch.func.grad_and_value(function)(x)
+        return value, gradient
 
-    permute_dims = staticmethod(torch.permute)
-    matrix_transpose = staticmethod(torch.adjoint)
-    astype = staticmethod(torch.Tensor.to)
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(torch, name, None)
-        if name in ("conv2d", "max_pool2d", "avg_pool2d") or found is None:
-            found = getattr(torch.nn.functional, name)
-        setattr(self, name, found)
-        return found
+    return call
 
 
-NAMESPACE = TorchNamespace()
+def _hessian(function: Callable[..., Any], x: Any) -> Any:
+    return torch.func.hessian(function)(x)
 
 
-def arguments_of(workload: Workload, inputs: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
-    """Return the inputs as tensors, and the leaves among them that need gradients."""
+_FUNCTIONS: Any = torch.nn.functional
+_FUNCTIONAL = ("conv2d", "max_pool2d", "avg_pool2d")
+"""Functions that exist twice, of which the one in ``nn.functional`` is for users."""
+
+NAMESPACE = SimpleNamespace(
+    **{
+        **{name: value for name, value in vars(_FUNCTIONS).items() if name[0] != "_"},
+        **{name: value for name, value in vars(torch).items() if name[0] != "_"},
+        **{name: getattr(_FUNCTIONS, name) for name in _FUNCTIONAL},
+        "permute_dims": torch.permute,
+        "matrix_transpose": torch.adjoint,
+        "astype": torch.Tensor.to,
+        "value_and_grad": _value_and_grad,
+        "hessian": _hessian,
+    }
+)
+"""PyTorch's functions under the names of the array API standard, where they differ."""
+
+
+def prepare(workload: Workload, **counters: Any) -> Prepared:
+    """Make the workload ready; with further attributes of `Prepared`."""
     torch.set_num_threads(thread_count())
     # torch.tensor copies: several inputs may be views of read-only data
-    arguments = [map_tree(lambda array: torch.tensor(np.asarray(array)), x) for x in inputs]
-    leaves = []
-    for position in workload.wrt:
-        arguments[position] = map_tree(lambda x: x.requires_grad_(), arguments[position])
-        leaves += flatten(arguments[position])[0]
-    return arguments, leaves
+    return prepare_taped(workload, NAMESPACE, torch.Tensor, torch.tensor, **counters)
 
 
-def to_arrays(results: Any) -> list[Any]:
-    """Return the results of a call as ndarrays."""
-    return [x.detach().numpy() for x in numbers(results)]
-
-
-def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
+def prepare_calls(workload: Workload, static: tuple[int, ...] = ()) -> Prepared:
     """Make the workload ready: create the leaves."""
-    arguments, leaves = arguments_of(workload, inputs)
-    once = taped_call(workload, NAMESPACE)
-    return Prepared(run=lambda: once(arguments, leaves), arrays=to_arrays)
+    return prepare(workload)
 
 
-TORCH = Mode("torch", "PyTorch, eager", prepare, package="torch")
+TORCH = Mode.of_calls("torch", "PyTorch, eager", prepare_calls, namespace=NAMESPACE)

@@ -21,7 +21,7 @@ from oplibrary.messages.errors import (
 )
 from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.bottleneck import Regime, find_regime
-from sidebyside.measuring.callers import Callers, callers, forget_callers
+from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.clock import (
     Timings,
     environment,
@@ -110,14 +110,14 @@ def compare(
         )
     found = {label: find_mode(name) for label, name in _labels(modes).items()}
     say = report or (lambda text: None)
-    load, known = load_average(), callers()
+    load, known = load_average(), frames_below()
     rows = []
     for workload in workloads:
         chosen = workload.sizes if sizes is None else tuple(sizes)
         for size in chosen:
             row = _Pairing(workload, size, found, budget, seed, say, known).row(attribute)
             rows.append(replace(row, several=len(chosen) > 1))
-    packages = dict.fromkeys(mode.package for mode in found.values() if mode.package)
+    packages = dict.fromkeys(name for mode in found.values() for name in mode.packages[:1])
     return Comparison(tuple(rows), {**environment(tuple(packages)), "load": load})
 
 
@@ -130,7 +130,7 @@ def _labels(modes: Sequence[str]) -> dict[str, str]:
     return labels
 
 
-def _numbers(results: list[Array]) -> list[Array]:
+def _numbers(results: list[Any]) -> list[Array]:
     """Return the results of a program, if there are any and all of them are numbers.
 
     Raises
@@ -144,14 +144,15 @@ def _numbers(results: list[Array]) -> list[Array]:
             cause="modes are compared by what the program computes, and this is None",
             fix="return an array, or several in a tuple, list or dict",
         )
-    for position, found in enumerate(results):
+    arrays = list(map(np.asarray, results))
+    for position, found in enumerate(arrays):
         if found.dtype.kind not in "biufc":
             raise WorkloadError(
                 f"result {position} of the program is no array of numbers, but {found[()]!r}",
                 cause="modes are compared by the numbers that the program computes",
                 fix="return arrays only, in tuples, lists or dicts if there are several",
             )
-    return results
+    return arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,6 @@ class _Start:
 
     first_call: float
     build: Mapping[str, float]
-    planned_bytes: int | None
     passes: tuple[PassRecord, ...]
 
     @property
@@ -180,7 +180,7 @@ class _Pairing:
         budget: float,
         seed: int,
         say: Report,
-        known: Callers,
+        known: Frames,
     ) -> None:
         self.workload = workload
         self.modes = modes
@@ -236,7 +236,7 @@ class _Pairing:
         for label, mode in self.modes.items():
             self.say(f"{label}, first results")
             try:
-                prepared = mode.prepare(self.workload, self.inputs)
+                prepared = mode.prepare_anew(self.workload, self.inputs)
                 self.results[label] = _numbers(prepared.arrays(prepared.run()))
             except Exception as error:  # whatever the library says belongs in the cell
                 self.failures[label] = self._failure(error)
@@ -272,7 +272,7 @@ class _Pairing:
         if isinstance(error, MemoryError) and not isinstance(error, SideBySideError):
             error = OutOfMemoryError(str(error) or "an array does not fit in memory")
         if isinstance(error, SideBySideError):
-            forget_callers(error, self.callers)
+            forget_frames(error, self.callers)
         return Failure(type(error).__name__, str(error))
 
     # times --------------------------------------------------------------------------------------
@@ -299,10 +299,9 @@ class _Pairing:
         return starts
 
     def _start(self, label: str) -> _Start:
-        prepared = self.modes[label].prepare(self.workload, self.inputs)
+        prepared = self.modes[label].prepare_anew(self.workload, self.inputs)
         seconds, _ = time_once(prepared.run)
-        planned = None if prepared.plan_memory is None else prepared.plan_memory()
-        return _Start(seconds, prepared.build, planned, prepared.passes)
+        return _Start(seconds, prepared.build, prepared.passes)
 
     def _cell(
         self, label: str, timings: Timings, starts: Mapping[str, Sequence[_Start]]
@@ -319,14 +318,14 @@ class _Pairing:
                 phase: float(np.median([each.build[phase] for each in own]))
                 for phase in own[0].build
             },
-            planned_bytes=own[0].planned_bytes,
             passes=tuple(PassGain(record) for record in own[-1].passes),
             calls=timings.calls[label],
         )
         if mode.counts_memory:
             self.say(f"{label}, memory")
-            memory = measure_memory(lambda: mode.prepare(self.workload, self.inputs).run)
-            cell = replace(cell, memory=memory)
+            memory = measure_memory(lambda: mode.prepare_anew(self.workload, self.inputs).run)
+            plan = self.prepared[label].plan_memory
+            cell = replace(cell, memory=memory, planned_bytes=None if plan is None else plan())
         if label == self.reference:
             return cell
         gain = paired_difference(samples[self.reference], samples[label]).scaled(1e-9)
@@ -349,7 +348,9 @@ class _Pairing:
         variants = {"": prepared.run}
         for record in prepared.passes:
             self.say(f"{label} without {record.name}")
-            variants[record.name] = without(record.name).prepare(self.workload, self.inputs).run
+            variants[record.name] = (
+                without(record.name).prepare_anew(self.workload, self.inputs).run
+            )
         timings = measure(variants, self.budget * 2, seed=self.seed)
         whole = timings.samples[""]
         return tuple(

@@ -26,7 +26,7 @@ from sidebyside.drawing.timeline import (
     run_instructions,
 )
 from sidebyside.measuring.clock import collector_at_rest
-from sidebyside.modes.dynamic import prepare as prepare_dynamic
+from sidebyside.modes.dynamic import DYNAMIC
 from sidebyside.modes.static import build
 from sidebyside.modes.tape import as_scalar, split, updated
 from sidebyside.results.profile import ModeProfile, OpProfile, Profile
@@ -179,7 +179,7 @@ def _dynamic(workload: Workload, inputs: tuple[Any, ...], runs: int, lines: bool
     call = partial(_call_dynamic, workload, inputs)
     backward = _lines_of_backward(workload, inputs) if lines and workload.wrt else []
     with collector_at_rest():
-        whole = _median_call(prepare_dynamic(workload, inputs).run, runs)
+        whole = _median_call(DYNAMIC.prepare(workload, inputs).run, runs)
         recorded = _record(call, runs, _WithLines if lines else Recording)
     for slices in recorded:
         steps = [each for each in slices if each.thread == "backward"]

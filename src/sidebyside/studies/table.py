@@ -12,7 +12,7 @@ from sidebyside.results.comparison import Row
 from sidebyside.results.table import NATIVE, Table
 from sidebyside.studies.compare import compare
 from sidebyside.studies.training import compare_training
-from sidebyside.workloads.builtin import load
+from sidebyside.workloads.registry import load
 from sidebyside.workloads.workload import Workload
 
 TABLE = (

@@ -15,7 +15,7 @@ from typing import Any
 
 from oplibrary.messages.errors import SideBySideError, WorkloadError
 from oplibrary.messages.source import Source, is_ours, user_source
-from sidebyside.workloads.builtin import BUILTIN, load
+from sidebyside.workloads.registry import load, names
 from sidebyside.workloads.workload import Workload
 
 
@@ -54,7 +54,7 @@ def find_workloads(reference: str | os.PathLike[str]) -> tuple[Workload, ...]:
         path += ".py"
     if path.endswith(".py") or os.sep in path or (os.altsep or os.sep) in path:
         return _of_file(Path(path), chosen)
-    if text not in BUILTIN and Path(f"{text}.py").is_file():
+    if Path(f"{text}.py").is_file() and text not in names():
         raise WorkloadError(
             f"there is no builtin workload {text!r}; did you mean the file {text}.py?",
             cause="a workload without .py at its end is a builtin one",

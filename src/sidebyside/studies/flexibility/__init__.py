@@ -2,7 +2,7 @@
 
 An example is a Python file that says, in a tuple ``PROGRAMS``, what of it is to be compared::
 
-    from sidebyside.studies.flexibility import Program
+    from sidebyside.studies.flexibility import Example
 
     def root(xp, number):                 # the program as Python writes it
         guess = number
@@ -21,7 +21,7 @@ An example is a Python file that says, in a tuple ``PROGRAMS``, what of it is to
         yield (np.array(2.0),)
         yield (np.array(1e6),)
 
-    PROGRAMS = (Program(root, inputs=numbers, rewrite=root_rewritten, wrt=(0,)),)
+    PROGRAMS = (Example(root, inputs=numbers, rewrite=root_rewritten, wrt=(0,)),)
 
 Each mode prepares the program once (traces it, compiles it) and then makes all calls with what it
 prepared; the numbers must be those of dyngraph. So a branch that was frozen at the first call shows
@@ -34,7 +34,7 @@ process of its own for each library, so one that crashes or never ends is a cell
 
 from __future__ import annotations
 
+from sidebyside.studies.flexibility.example import Example
 from sidebyside.studies.flexibility.matrix import measure_flexibility
-from sidebyside.studies.flexibility.program import Program
 
-__all__ = ["Program", "measure_flexibility"]
+__all__ = ["Example", "measure_flexibility"]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.messages.errors import WorkloadError
+from sidebyside.measuring.agreement import first_difference
 from sidebyside.measuring.statistics import median_estimate, paired_ratio
 from sidebyside.results.cell import (
     CRASHED,
@@ -25,9 +26,9 @@ from sidebyside.results.cell import (
 )
 from sidebyside.results.flexibility import ExampleCell, ExampleRow, Matrix
 from sidebyside.studies.flexibility.columns import DYNAMIC, OWN, REWRITE, choose_peers
-from sidebyside.studies.flexibility.processes import Lost, run_tasks
-from sidebyside.studies.flexibility.program import find_examples
+from sidebyside.studies.flexibility.example import find_examples
 from sidebyside.studies.flexibility.record import Begun, Finished, Listed, Run, Task, Timed
+from sidebyside.studies.flexibility.tasks import Lost, run_tasks
 
 TIMEOUT = 60.0
 """Seconds that a program may take in one column, its builds included."""
@@ -84,7 +85,7 @@ def measure_flexibility(
         raise WorkloadError(
             "none of the files has a program to compare",
             cause="the matrix runs what a file names in PROGRAMS",
-            fix="define PROGRAMS = (Program(function, inputs=...),)",
+            fix="define PROGRAMS = (Example(function, inputs=...),)",
         )
     board = _Board()
     for event in run_tasks(
@@ -210,56 +211,3 @@ def _judge(column: str, run: Run, reference: Run) -> ExampleCell:
     if difference:
         return replace(found, outcome=WRONG, text=difference)
     return replace(found, outcome=REWRITTEN if column == REWRITE else RAN)
-
-
-# results ------------------------------------------------------------------------------------------
-
-
-def first_difference(
-    results: Sequence[Sequence[Any]], reference: Sequence[Sequence[Any]], tolerance: float
-) -> str:
-    """Return in which call two runs first differ, and how; empty if they agree.
-
-    Parameters
-    ----------
-    results, reference : sequences
-        The results of each call.
-    tolerance : float
-        Largest difference that counts as rounding, relative to the largest element of a result.
-    """
-    for call, (found, expected) in enumerate(zip(results, reference, strict=False), 1):
-        if len(found) != len(expected):
-            return f"call {call} gave {len(found)} results in place of {len(expected)}"
-        for position, (x, y) in enumerate(zip(found, expected, strict=True)):
-            difference = _difference(x, y, tolerance)
-            if difference:
-                which = f"call {call}" + (f", result {position}" if len(found) > 1 else "")
-                return f"{which} is {difference}"
-    return ""
-
-
-def _difference(x: Any, y: Any, tolerance: float) -> str:
-    if not isinstance(x, np.ndarray) or not isinstance(y, np.ndarray):
-        same = type(x) is type(y) and x == y
-        return "" if same else f"{_shown(x)} in place of {_shown(y)}"
-    if x.shape != y.shape and not x.size == y.size == 1:
-        return f"of shape {x.shape} in place of {y.shape}"
-    if (x.dtype.kind == "f") != (y.dtype.kind == "f"):
-        return f"{x.dtype} in place of {y.dtype}"
-    if y.dtype.kind != "f":
-        tolerance = 0.0
-    x, y = x.reshape(-1).astype(np.float64), y.reshape(-1).astype(np.float64)
-    finite = np.abs(y[np.isfinite(y)])
-    largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
-    with np.errstate(invalid="ignore"):
-        gaps = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
-    gaps = np.where(np.isnan(gaps), np.inf, gaps)
-    if not gaps.size or gaps.max() <= tolerance * largest:
-        return ""
-    worst = int(np.argmax(gaps))
-    return f"{x[worst]:.6g} in place of {y[worst]:.6g}"
-
-
-def _shown(value: Any) -> str:
-    text = f"array {value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else None
-    return text or repr(value)[:60]

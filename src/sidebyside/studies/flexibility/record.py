@@ -125,6 +125,3 @@ class Timed:
 
     task: Task
     samples: dict[str, list[float]] = field(default_factory=dict)
-
-
-Report = Begun | Listed | Finished | Timed

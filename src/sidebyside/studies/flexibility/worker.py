@@ -1,36 +1,34 @@
 """The process that runs programs, and reports to the one that started it.
 
-It reads its tasks from the standard input and writes reports to what was the standard output; what
-the programs print goes to the error stream. It loads a library once, and then divides for each
-task: no program meets what another one left behind, and none waits for the library.
+It loads a library once, and then divides for each task: no program meets what another one left
+behind, and none waits for the library.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import os
-import pickle
-import signal
-import sys
-import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any
+
+import numpy as np
 
 from oplibrary.messages.errors import WorkloadError
+from sidebyside.measuring.clock import measure
+from sidebyside.measuring.processes import Give, Take, in_a_copy
+from sidebyside.measuring.statistics import ENOUGH
+from sidebyside.modes import Mode, Prepared
 from sidebyside.results.cell import Failure
-from sidebyside.studies.flexibility.columns import REWRITE, Prepared, load_column, prepare, warm_up
-from sidebyside.studies.flexibility.program import Program, code_lines, load_module, programs_of
+from sidebyside.studies.flexibility.columns import REWRITE, mode_of, prepare
+from sidebyside.studies.flexibility.example import Example, code_lines, load_module, programs_of
 from sidebyside.studies.flexibility.record import (
     Begun,
     Finished,
     Listed,
-    Report,
     Run,
     Task,
     Timed,
@@ -41,89 +39,34 @@ ROUNDS = 60
 """The most samples of one program."""
 
 
-def main() -> None:
-    """Do every task that the standard input holds."""
-    faulthandler.enable()
+def do_tasks(take: Take, give: Give) -> None:
+    """Do every task of the list that is the one message."""
     parent = os.getppid()
-    tasks: list[Task] = pickle.load(sys.stdin.buffer)
-    reports = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-
-    def send(report: Report) -> None:
-        pickle.dump(report, reports)
-        reports.flush()
-
+    tasks: list[Task] = take()
     for column in tasks[0].columns:
         with suppress(Exception):  # it will be raised again where it can be reported
-            load_column(column)
-            in_own_process(lambda column=column: _try_warm_up(column), parent)  # type: ignore[misc]
+            mode = mode_of(column)
+            mode.load()
+            in_a_copy(lambda mode=mode: _try_warm_up(mode), parent)  # type: ignore[misc]
     if len(tasks) > 1:
         with suppress(ImportError):  # most examples read their data with it; it takes a second
             import_module("sklearn.datasets")
     for task in tasks:
-        in_own_process(lambda task=task: do_task(task, send), parent)  # type: ignore[misc]
+        in_a_copy(lambda task=task: do_task(task, give), parent)  # type: ignore[misc]
 
 
-def do_task(task: Task, send: Callable[[Report], None]) -> None:
+def do_task(task: Task, give: Give) -> None:
     """Do what a task asks for, and report it."""
     if task.columns:
-        run_task(task, send)
+        run_task(task, give)
     else:
-        send(Begun(task, ""))
-        send(list_programs(task))
+        give(Begun(task, ""))
+        give(list_programs(task))
 
 
-def _try_warm_up(column: str) -> None:
+def _try_warm_up(mode: Mode) -> None:
     with suppress(Exception):  # a program will say why
-        warm_up(column)
-
-
-def in_own_process(work: Callable[[], None], parent: int) -> None:
-    """Do something in a copy of this process, and end as the copy does if that ends badly.
-
-    Both end when the process `parent`, which started this one, is gone: a program may never end.
-    Where processes cannot be copied, the work is done in this one.
-    """
-    if not hasattr(os, "fork"):
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-        work()
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # JAX warns of copies; it has not begun to compute here
-        copy = os.fork()
-    if copy == 0:
-        _work_and_end(work)
-    while not (ended := os.waitpid(copy, os.WNOHANG))[0]:
-        if os.getppid() != parent:
-            os.kill(copy, signal.SIGKILL)
-            os._exit(1)
-        time.sleep(0.01)
-    code = os.waitstatus_to_exitcode(ended[1])
-    if code < 0:
-        faulthandler.disable()  # the copy has said why it ended
-        with suppress(OSError):  # nobody can change what SIGKILL does
-            signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
-    elif code:
-        os._exit(code)
-
-
-def _work_and_end(work: Callable[[], None]) -> NoReturn:
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    try:
-        work()
-        sys.stdout.flush()
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)  # without what libraries do at the end of a process
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+        mode.warm_up()
 
 
 def list_programs(task: Task) -> Listed:
@@ -134,17 +77,17 @@ def list_programs(task: Task) -> Listed:
         return Listed(task, failure=failure_of(error, task.path, 0))
 
 
-def run_task(task: Task, send: Callable[[Report], None]) -> None:
+def run_task(task: Task, give: Give) -> None:
     """Run a program in each column, then time those that ran in turns."""
     timers: dict[str, Callable[[], Any]] = {}
     for column in task.columns:
-        send(Begun(task, column))
+        give(Begun(task, column))
         made = make_calls(task, column)
-        send(Finished(task, column, made.run))
+        give(Finished(task, column, made.run))
         if made.again is not None:
             timers[column] = made.again
-    send(Begun(task, "timing"))
-    send(Timed(task, time_calls(timers, task.budget)))
+    give(Begun(task, "timing"))
+    give(Timed(task, time_calls(timers, task.budget)))
 
 
 @dataclass(frozen=True)
@@ -200,10 +143,10 @@ def make_calls(task: Task, column: str) -> Made:
     if failure is not None or prepared is None:
         return Made(run)
     make = prepared.call
-    return Made(run, lambda: [make(each) for each in calls.arguments])
+    return Made(run, lambda: [make(*each) for each in calls.arguments])
 
 
-def _make_all(calls: _Calls, program: Program, column: str) -> None:
+def _make_all(calls: _Calls, program: Example, column: str) -> None:
     function = program.rewrite if column == REWRITE else program.function
     assert function is not None
     calls.lines = code_lines(function)
@@ -212,16 +155,21 @@ def _make_all(calls: _Calls, program: Program, column: str) -> None:
         calls.begun += 1
         calls.arguments.append(prepared.convert(arguments))
         started = time.perf_counter()
-        found = prepared.call(calls.arguments[-1])
+        found = prepared.call(*calls.arguments[-1])
         if calls.begun == 1:
             calls.first_seconds = time.perf_counter() - started
-        calls.results.append(prepared.results(found))
+        calls.results.append(list(map(_plain, prepared.arrays(found))))
     if not calls.results:
         raise WorkloadError(
             f"the program {program.function.__name__} has no calls",
             cause="its inputs() gives no arguments",
             fix="return or yield a tuple of arguments for each call",
         )
+
+
+def _plain(leaf: Any) -> Any:
+    """Return a result as it can be sent: what is no number in words."""
+    return leaf if isinstance(leaf, (np.ndarray, str)) else repr(leaf)
 
 
 def _warning(message: warnings.WarningMessage) -> str:
@@ -236,9 +184,6 @@ def _matters(message: warnings.WarningMessage) -> bool:
 
 def time_calls(timers: dict[str, Callable[[], Any]], budget: float) -> dict[str, list[float]]:
     """Return the seconds that all calls take in each column, one sample a round."""
-    from sidebyside.measuring.clock import measure
-    from sidebyside.measuring.statistics import ENOUGH
-
     if not timers:
         return {}
     with warnings.catch_warnings():

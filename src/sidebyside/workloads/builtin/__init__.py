@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from importlib import import_module
-
-from oplibrary.messages.errors import WorkloadError
-from sidebyside.workloads.workload import Workload
+from sidebyside.workloads.registry import enter
 
 BUILTIN = (
     "seed",
@@ -19,24 +15,7 @@ BUILTIN = (
     "mlp",
     "control_flow",
 )
-"""Every name that `load` knows, in the order in which they are shown."""
+"""Every one of them, in the order in which they are shown."""
 
-
-def load(name: str) -> Workload:
-    """Return the builtin workload called `name`.
-
-    Raises
-    ------
-    WorkloadError
-        If there is none.
-    """
-    if name not in BUILTIN:
-        close = difflib.get_close_matches(name, BUILTIN, n=1)
-        raise WorkloadError(
-            f"there is no builtin workload {name!r}"
-            + (f"; did you mean {close[0]!r}?" if close else ""),
-            cause=f"the builtin ones are {', '.join(BUILTIN)}",
-            fix="name one of them, or a Python file of your own that ends in .py",
-        )
-    workload: Workload = import_module(f"sidebyside.workloads.builtin.{name}").WORKLOAD
-    return workload
+for _name in BUILTIN:
+    enter(_name, f"{__name__}.{_name}")

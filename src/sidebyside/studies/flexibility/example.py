@@ -11,15 +11,12 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-import numpy as np
-
-from oplibrary.core.tree import map_tree
 from oplibrary.messages.errors import WorkloadError
 from sidebyside.workloads.workload import Workload
 
 
 @dataclass(frozen=True)
-class Program:
+class Example:
     """One function of an example, and the calls that every mode makes of it.
 
     Parameters
@@ -61,13 +58,6 @@ class Program:
         """Yield the arguments of each call."""
         for arguments in self.inputs():
             yield tuple(arguments)
-
-
-def convert_arrays(convert: Callable[[Any], Any], tree: Any) -> Any:
-    """Return `tree` with its arrays converted, and everything else as it is."""
-    return map_tree(
-        lambda leaf: convert(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf, tree
-    )
 
 
 # files --------------------------------------------------------------------------------------------
@@ -152,10 +142,10 @@ def load_module(path: Path) -> ModuleType:
     return module
 
 
-def programs_of(module: ModuleType) -> dict[str, Program]:
+def programs_of(module: ModuleType) -> dict[str, Example]:
     """Return the programs that a module offers, by name."""
     offered = getattr(module, "PROGRAMS", ())
-    return {program.name: program for program in offered if isinstance(program, Program)}
+    return {program.name: program for program in offered if isinstance(program, Example)}
 
 
 # lines --------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from types import FrameType
 
 from oplibrary.messages.errors import SideBySideError
 
-Callers = frozenset[tuple[str, str]]
+Frames = frozenset[tuple[str, str]]
 """File and function of each frame of a stack."""
 
 
-def callers(depth: int = 1) -> Callers:
+def frames_below(depth: int = 1) -> Frames:
     """Return the frames below the one `depth` frames out, that one left out."""
     frame: FrameType | None = sys._getframe(depth + 1)
     found = set()
@@ -21,7 +21,7 @@ def callers(depth: int = 1) -> Callers:
     return frozenset(found)
 
 
-def forget_callers(error: SideBySideError, known: Callers) -> SideBySideError:
+def forget_frames(error: SideBySideError, known: Frames) -> SideBySideError:
     """Take the line of a caller out of a message; the line of a workload's program stays."""
     source = error.source
     if source is not None and (source.filename, source.function) in known:

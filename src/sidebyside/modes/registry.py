@@ -1,0 +1,115 @@
+"""Every mode by name: those of this library, one line each, and those of other distributions."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from oplibrary.core.entry_points import load_entry_points
+from oplibrary.messages.errors import ArgumentError, MissingPackageError
+from sidebyside.modes.mode import Mode
+
+GROUP = "sidebyside.modes"
+"""The group under which other distributions enter a `Mode`."""
+
+
+class _Place(NamedTuple):
+    """Where a mode is, and what can be known of it while its library is not loaded."""
+
+    module: str
+    attribute: str
+    packages: tuple[str, ...] = ()
+    is_peer: bool = False
+    """Whether it runs the examples of the flexibility matrix."""
+
+
+_PLACES = {
+    "dynamic": _Place("dynamic", "DYNAMIC"),
+    "static": _Place("static", "STATIC"),
+    "static:numpy": _Place("static", "STATIC_NUMPY"),
+    "static:interpret": _Place("static", "STATIC_INTERPRET"),
+    "static:native": _Place("static", "STATIC_NATIVE"),
+    "numpy": _Place("plain_numpy", "NUMPY", ("numpy",)),
+    "torch": _Place("torch_eager", "TORCH", ("torch",), is_peer=True),
+    "torch.compile": _Place("torch_compile", "TORCH_COMPILE", ("torch",), is_peer=True),
+    "jax": _Place("jax_eager", "JAX", ("jax",)),
+    "jax.jit": _Place("jax_jit", "JAX_JIT", ("jax",), is_peer=True),
+    "tensorflow": _Place("tensorflow_eager", "TENSORFLOW", ("tensorflow",)),
+    "tf.function": _Place("tensorflow_function", "TF_FUNCTION", ("tensorflow",), is_peer=True),
+    "tf.function:xla": _Place("tensorflow_xla", "TF_FUNCTION_XLA", ("tensorflow",)),
+    "autograd": _Place("hips_autograd", "AUTOGRAD", ("autograd",)),
+    "pytensor": _Place("pytensor_function", "PYTENSOR", ("pytensor",)),
+    "onnxruntime": _Place("onnx_runtime", "ONNX_RUNTIME", ("onnxruntime", "onnx")),
+}
+
+MODES = tuple(_PLACES)
+"""The name of every mode of this library."""
+
+PEERS = tuple(name for name, place in _PLACES.items() if place.is_peer)
+"""The modes of other libraries that run the examples of the flexibility matrix."""
+
+
+def find_mode(name: str) -> Mode:
+    """Return the mode called `name`, of this library or of another distribution.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none.
+    MissingPackageError
+        If its package is not installed.
+
+    Warns
+    -----
+    BrokenEntryPointWarning
+        If it is another distribution's, and broken.
+    """
+    place = _PLACES.get(name)
+    if place is None:
+        entered = load_entry_points(GROUP, Mode, MODES, name)
+        if name in entered:
+            return replace(entered[name], name=name)
+        known = (*MODES, *entered_names())
+        close = difflib.get_close_matches(name, known, n=1)
+        raise ArgumentError(
+            f"there is no mode {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
+            cause=f"the modes are {', '.join(known)}",
+            fix="choose some of them, separated by commas",
+        )
+    try:
+        mode: Mode = getattr(import_module(f"sidebyside.modes.{place.module}"), place.attribute)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in place.packages:
+            raise
+        raise MissingPackageError(
+            f"mode {name!r} needs {package}",
+            cause=f"{package} is not installed",
+            fix=f"pip install {' '.join(place.packages)}, or leave the mode out",
+        ) from None
+    return replace(mode, packages=place.packages)
+
+
+def entered_modes() -> dict[str, Mode]:
+    """Return the modes of other distributions by name; what is broken is warned of."""
+    return load_entry_points(GROUP, Mode, MODES)
+
+
+def entered_names() -> tuple[str, ...]:
+    """Return the names that other distributions enter, without loading anything."""
+    return tuple(sorted({point.name for point in entry_points(group=GROUP)} - set(MODES)))
+
+
+def missing_packages(name: str) -> tuple[str, ...]:
+    """Return the packages that the mode called `name` needs and that are not installed."""
+    packages = _PLACES[name].packages if name in _PLACES else ()
+    return tuple(package for package in packages if find_spec(package) is None)
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether the packages of the mode called `name` are installed, without loading them."""
+    return not missing_packages(name)

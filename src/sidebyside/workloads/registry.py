@@ -1,0 +1,61 @@
+"""Every workload by name: what this library enters, and what other distributions do."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from oplibrary.core.entry_points import load_entry_points
+from oplibrary.messages.errors import WorkloadError
+from sidebyside.workloads.workload import Workload
+
+GROUP = "sidebyside.workloads"
+"""The group under which other distributions enter a `Workload`."""
+
+_MODULES: dict[str, str] = {}
+
+
+def enter(name: str, module: str) -> None:
+    """Enter a workload: the ``WORKLOAD`` of a module, which is imported when it is asked for."""
+    _MODULES[name] = module
+
+
+def names() -> tuple[str, ...]:
+    """Return the name of every workload, without loading any."""
+    entered = sorted({point.name for point in entry_points(group=GROUP)} - set(_MODULES))
+    return (*_MODULES, *entered)
+
+
+def entered_workloads() -> dict[str, Workload]:
+    """Return the workloads of other distributions by name; what is broken is warned of."""
+    return load_entry_points(GROUP, Workload, _MODULES)
+
+
+def load(name: str) -> Workload:
+    """Return the workload called `name`, of this library or of another distribution.
+
+    Raises
+    ------
+    WorkloadError
+        If there is none.
+
+    Warns
+    -----
+    BrokenEntryPointWarning
+        If it is another distribution's, and broken.
+    """
+    if name in _MODULES:
+        workload: Workload = import_module(_MODULES[name]).WORKLOAD
+        return workload
+    entered = load_entry_points(GROUP, Workload, _MODULES, name)
+    if name in entered:
+        return entered[name]
+    known = names()
+    close = difflib.get_close_matches(name, known, n=1)
+    raise WorkloadError(
+        f"there is no builtin workload {name!r}"
+        + (f"; did you mean {close[0]!r}?" if close else ""),
+        cause=f"the builtin ones are {', '.join(known)}",
+        fix="name one of them, or a Python file of your own that ends in .py",
+    )
