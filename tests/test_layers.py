@@ -43,6 +43,7 @@ ROOMS = {
     "staticgraph.passes": "program to program, one pass a file",
     "staticgraph.backends": "what runs a program",
     "staticgraph.control": "branches and loops",
+    "staticgraph.transforms": "derivatives of functions, loops over rows included",
     "staticgraph.show": "graphs and programs as text and drawings",
     "staticgraph.cost": "arithmetic and bytes of a program",
     "staticgraph.compiler": "from nodes to something that runs",

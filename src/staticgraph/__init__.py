@@ -39,7 +39,6 @@ from staticgraph.declare.namespace import asarray
 from staticgraph.declare.namespace import lookup as _lookup
 from staticgraph.declare.namespace import names as _names
 from staticgraph.declare.networkx_import import import_networkx as _import_networkx
-from staticgraph.declare.transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 from staticgraph.graph.dimension import Dim, dim
 from staticgraph.graph.graph import Graph, current_graph
 from staticgraph.graph.node import Node
@@ -50,6 +49,7 @@ from staticgraph.show.printing import format_program, graph_text
 from staticgraph.tracing.explanation import Explanation
 from staticgraph.tracing.function import StaticFunction, function
 from staticgraph.tracing.trace import trace
+from staticgraph.transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp
 
 _enter_package(__file__)
 

@@ -119,15 +119,13 @@ class Transforms(ABC):
         """Return the user's line that made an array, where the executor knows it."""
         return None
 
-    def basis(self, type: TensorType) -> Iterator[Array]:
-        """Return every array of that type which is one at one element and zero elsewhere."""
-
-        def one_at(index: tuple[int, ...]) -> Array:
-            array = np.zeros(type.shape, type.dtype)
-            array[index] = 1
-            return array
-
-        return map(one_at, np.ndindex(type.shape))
+    def rows(self, value: Any, inputs: Sequence[Any], create_graph: bool) -> Sequence[Any]:
+        """Return the gradients of every element of `value`, stacked along axis 0, an input each."""
+        rows = [
+            self.gradients([value], inputs, [cotangent], "zero", create_graph, True)
+            for cotangent in _basis(type_of(value))
+        ]
+        return [stack(list(column)) for column in zip(*rows, strict=True)]
 
     # the derivatives ----------------------------------------------------------------------------
 
@@ -342,8 +340,8 @@ class Transforms(ABC):
     ) -> Any:
         """Return the derivative of every element of the value by every element of the inputs.
 
-        Each element of the value takes a backward pass of its own; a declared graph holds all of
-        them.
+        Each element of the value takes a backward pass of its own; a declared graph holds a loop
+        over them where there are many.
 
         Parameters
         ----------
@@ -425,21 +423,13 @@ class Transforms(ABC):
             return tuple([self._blocks(value, xs, deep) for value in function(*xs)])
 
     def _blocks(self, value: Any, xs: Sequence[Any], deep: bool) -> tuple[Any, ...]:
-        """Return the derivative of `value` by each of `xs`, a backward pass an element."""
-        type = type_of(value)
-        rows = [
-            self.gradients([value], xs, [cotangent], "zero", deep, True)
-            for cotangent in self.basis(type)
-        ]
-        columns = zip(*rows, strict=True) if rows else [[]] * len(xs)
-        blocks = []
-        for x, column in zip(xs, columns, strict=True):
-            shape = (*type.shape, *x.shape)
-            if column:
-                blocks.append(stack(list(column)).reshape(shape))
-            else:
-                blocks.append(self.full(TensorType(shape, x.dtype), 0))
-        return tuple(blocks)
+        """Return the derivative of `value` by each of `xs`."""
+        shapes = [(*value.shape, *x.shape) for x in xs]
+        if not value.size:
+            types = [TensorType(shape, x.dtype) for shape, x in zip(shapes, xs, strict=True)]
+            return tuple([self.full(type, 0) for type in types])
+        rows = self.rows(value, xs, deep)
+        return tuple([row.reshape(shape) for row, shape in zip(rows, shapes, strict=True)])
 
     def _tracked(self, args: Sequence[Any], positions: Sequence[int]) -> list[bool]:
         """Tell of each value at `positions` whether it is tracked, before anything is recorded."""
@@ -526,6 +516,14 @@ class Transforms(ABC):
     def _declared(self, value: Any) -> tuple[tuple[str, Source | None], ...]:
         known = self.declared_at(value) if isinstance(value, self.kind) else None
         return () if known is None else (("declared", known),)
+
+
+def _basis(type: TensorType) -> Iterator[Array]:
+    """Yield every array of that type which is one at one element and zero elsewhere."""
+    for index in np.ndindex(type.shape):
+        array = np.zeros(type.shape, type.dtype)
+        array[index] = 1
+        yield array
 
 
 def _listed(values: Any) -> tuple[Any, ...]:

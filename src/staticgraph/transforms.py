@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from oplibrary.core.types import Array, TensorType
+import numpy as np
+
+from oplibrary.core.types import TensorType
 from oplibrary.executors.transforms import Transforms
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.messages.source import Source
-from staticgraph.declare.autodiff import gradients
+from oplibrary.ops.comparison import equal
+from oplibrary.ops.elementwise import cast
+from staticgraph.control import map
+from staticgraph.declare.autodiff import ancestors, gradients
 from staticgraph.declare.build import declare, full, require_graph, stop_gradient, to_node
 from staticgraph.graph.graph import current_graph
 from staticgraph.graph.graph_ops import ARGUMENT
@@ -18,6 +23,8 @@ from staticgraph.graph.node import Node
 from staticgraph.program.polynomial import is_symbolic
 
 _USER = "the gradient of a function"
+_MOST_WITHOUT_A_LOOP = 16
+"""Rows of a Jacobian; with more the graph would be long, and a loop costs little beside them."""
 
 
 class NodeTransforms(Transforms):
@@ -66,22 +73,53 @@ class NodeTransforms(Transforms):
         """Return the line that declared a node."""
         return x.source
 
-    def basis(self, type: TensorType) -> Iterator[Array]:
-        """Yield the arrays that are one at one element, for a type whose lengths are known.
+    def rows(self, value: Node, inputs: Sequence[Node], create_graph: bool) -> Sequence[Node]:
+        """Declare a gradient for every element, or a loop over the elements if they are many.
 
         Raises
         ------
         ArgumentError
-            If one of them is symbolic.
+            If the length of the value is symbolic.
         """
-        if is_symbolic(type.shape):
+        if is_symbolic(value.type.shape):
             raise ArgumentError(
-                f"the function returned a value of type {type}, whose length each run chooses",
-                cause="each element of the value is given a gradient of its own when the graph is "
-                "declared",
+                f"the function returned a value of type {value.type}, whose "
+                "length each run chooses",
+                cause="each element of the value has a gradient of its own, and how many there are "
+                "must be known when the graph is declared",
                 fix="declare it for one length, or pull back the cotangents in question with vjp",
+                related=(("declared", value.source),),
             )
-        return super().basis(type)
+        if value.type.size <= _MOST_WITHOUT_A_LOOP:
+            return super().rows(value, inputs, create_graph)
+        cotangent = declare(ARGUMENT, (self.full(value.type, 0),), {})
+        grads = self.gradients([value], inputs, [cotangent], "zero", create_graph)
+        places = np.arange(value.type.size)
+
+        def row(place: Node) -> tuple[Node, ...]:
+            chosen = cast(equal(places, place), dtype=value.type.dtype).reshape(value.type.shape)
+            return _again(grads, cotangent, chosen)
+
+        return map(row, places)  # type: ignore[no-any-return]
+
+
+def _again(nodes: Sequence[Node], changed: Node, value: Node) -> tuple[Node, ...]:
+    """Declare in the open graph what `nodes` compute from `changed`, with `value` in its place.
+
+    What does not depend on it is computed once, outside of the loop that this is the body of.
+    """
+    graph = require_graph(_USER)
+    new = {changed: value}
+    outer = graph.line
+    try:
+        for node in sorted(ancestors(nodes), key=lambda node: node.sequence):
+            if any(operand in new for operand in node.operands):
+                graph.line = node.source
+                operands = [new[x] if x in new else graph.adopt(x) for x in node.operands]
+                new[node] = graph.add_op(node.op, tuple(operands), node.attrs, type=node.type)
+    finally:
+        graph.line = outer
+    return tuple([new[node] if node in new else graph.adopt(node) for node in nodes])
 
 
 _transforms = NodeTransforms()
