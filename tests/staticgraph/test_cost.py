@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
+from oplibrary.core.expression import parse_expression
 from oplibrary.core.op import REGISTRY, Kind
 from oplibrary.core.samples import draw
 from oplibrary.core.types import TensorType
@@ -52,7 +53,8 @@ def row_of(cost, op):
     ],
 )
 def test_expressions_are_counted_operation_by_operation(expression, attrs, flops, transcendentals):
-    assert expression_operations(expression, attrs) == (flops, transcendentals, True)
+    tree = parse_expression(expression).bind(dict(attrs))
+    assert expression_operations(tree) == (flops, transcendentals, True)
 
 
 def test_elements_are_those_of_the_result():

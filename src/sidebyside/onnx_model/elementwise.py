@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from oplibrary.core.expression import COMPARISONS, Expression, parse_expression
 from sidebyside.onnx_model.writer import Name, Writer
 
 Typed = tuple[Name, np.dtype[Any]]
@@ -40,28 +39,19 @@ _FUNCTIONS = {
     "tan": "Tan",
     "tanh": "Tanh",
 }
-_BINARY: dict[type[ast.operator], str] = {
-    ast.Add: "Add",
-    ast.Sub: "Sub",
-    ast.Mult: "Mul",
-    ast.Div: "Div",
-    ast.Pow: "Pow",
+_BINARY = {"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow"}
+_LOGICAL = {"bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor"}
+_COMPARISONS = {
+    "equal": "Equal",
+    "less": "Less",
+    "less_equal": "LessOrEqual",
+    "greater": "Greater",
+    "greater_equal": "GreaterOrEqual",
 }
-_LOGICAL: dict[type[ast.operator], str] = {
-    ast.BitAnd: "And",
-    ast.BitOr: "Or",
-    ast.BitXor: "Xor",
-}
-_COMPARISONS: dict[type[ast.cmpop], str] = {
-    ast.Eq: "Equal",
-    ast.Lt: "Less",
-    ast.LtE: "LessOrEqual",
-    ast.Gt: "Greater",
-    ast.GtE: "GreaterOrEqual",
-}
+_ARITHMETIC = frozenset({*_BINARY, *_LOGICAL, "floor_divide", "remainder"})
 _WHOLE = {
-    "1 / (1 + exp(-{0}))": "Sigmoid",
-    "max({0}, 0)": "Relu",
+    parse_expression("1 / (1 + exp(-{0}))"): "Sigmoid",
+    parse_expression("max({0}, 0)"): "Relu",
 }
 """Expressions for which ONNX has one op."""
 
@@ -74,7 +64,7 @@ class Unknown(Exception):
 
 def elementwise(
     writer: Writer,
-    expr: str,
+    expression: Expression,
     operands: Sequence[Typed],
     attrs: Mapping[str, Any],
     dtype: np.dtype[Any],
@@ -86,60 +76,48 @@ def elementwise(
     Unknown
         If ONNX has no op for a part of it.
     """
-    if expr in _WHOLE:
+    expression = expression.bind(attrs)
+    if expression in _WHOLE:
         name, have = operands[0]
-        return writer.node(_WHOLE[expr], writer.cast(name, have, dtype))
-    names = {f"x{position}": operand for position, operand in enumerate(operands)}
-    numbers = {key: repr(float(x)) if isinstance(x, float) else repr(x) for key, x in attrs.items()}
-    tree = _parsed(expr.format(*names, **numbers))
-    name, have = _Expression(writer, names, dtype).typed(tree)
-    return writer.cast(name, have, dtype)
+        return writer.node(_WHOLE[expression], writer.cast(name, have, dtype))
+    part = _Writer(writer, dtype)
+    found = expression.fold(operands.__getitem__, part.constant, part.operation)
+    return writer.cast(*part.typed(found), dtype)
 
 
-@lru_cache(maxsize=256)
-def _parsed(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
+class _Writer:
+    """Writes one expression, from its leaves upward."""
 
-
-class _Expression:
-    """Writes one expression."""
-
-    def __init__(self, writer: Writer, names: Mapping[str, Typed], dtype: np.dtype[Any]) -> None:
+    def __init__(self, writer: Writer, dtype: np.dtype[Any]) -> None:
         self.writer = writer
-        self.names = names
         self.dtype = dtype
 
-    def typed(self, tree: ast.expr, like: np.dtype[Any] | None = None) -> Typed:
-        """Write a part, a number in the dtype of its neighbour."""
-        found = self.write(tree)
+    def constant(self, value: Any) -> float:
+        """Return a number, which has no dtype yet."""
+        if not isinstance(value, (int, float)):
+            raise Unknown(repr(value))
+        return value
+
+    def operation(self, name: str, operands: Sequence[Operand]) -> Operand:
+        """Write an operator or a function."""
+        if name == "negative" or name == "bitwise_invert":
+            return self.unary(name, *operands)
+        if name in COMPARISONS:
+            return self.compare(name, *operands)
+        if name == "where":
+            return self.choice(*operands)
+        if name in _ARITHMETIC:
+            return self.binary(name, *operands)
+        return self.call(name, operands)
+
+    def typed(self, found: Operand) -> Typed:
+        """Return a part, a number in the dtype of the result."""
         if isinstance(found, tuple):
             return found
-        dtype = self.dtype if like is None else like
-        return self.writer.constant(np.array(found, dtype)), dtype
+        return self.writer.constant(np.array(found, self.dtype)), self.dtype
 
-    def write(self, tree: ast.expr) -> Operand:
-        """Write a part."""
-        if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float)):
-            return tree.value
-        if isinstance(tree, ast.Name) and tree.id in self.names:
-            return self.names[tree.id]
-        if isinstance(tree, ast.Name) and tree.id in ("inf", "nan"):
-            return float(tree.id)
-        if isinstance(tree, ast.UnaryOp):
-            return self.unary(tree)
-        if isinstance(tree, ast.BinOp):
-            return self.binary(tree)
-        if isinstance(tree, ast.Compare) and len(tree.ops) == 1:
-            return self.compare(tree)
-        if isinstance(tree, ast.IfExp):
-            return self.choice(tree)
-        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
-            return self.call(tree.func.id, tree.args)
-        raise Unknown(ast.unparse(tree))
-
-    def alike(self, *trees: ast.expr) -> tuple[list[Name], np.dtype[Any]]:
-        """Write parts in the one dtype that holds all of them; ONNX converts nothing."""
-        found = [self.write(tree) for tree in trees]
+    def alike(self, *found: Operand) -> tuple[list[Name], np.dtype[Any]]:
+        """Return parts in the one dtype that holds all of them; ONNX converts nothing."""
         known = [each[1] for each in found if isinstance(each, tuple)]
         wide = np.result_type(*known) if known else self.dtype
         if wide.kind in "iub" and any(isinstance(each, float) for each in found):
@@ -152,70 +130,62 @@ class _Expression:
                 names.append(self.writer.constant(np.array(each, wide)))
         return names, wide
 
-    def unary(self, tree: ast.UnaryOp) -> Operand:
+    def unary(self, operator: str, found: Operand) -> Operand:
         """Write a sign or a complement."""
-        found = self.write(tree.operand)
         if not isinstance(found, tuple):
-            if isinstance(tree.op, ast.USub):
+            if operator == "negative":
                 return -found
-            raise Unknown(ast.unparse(tree))
+            raise Unknown(operator)
         name, dtype = found
-        if isinstance(tree.op, ast.USub):
+        if operator == "negative":
             return self.writer.node("Neg", name), dtype
-        if isinstance(tree.op, ast.Invert):
-            return self.writer.node("Not" if dtype == BOOL else "BitwiseNot", name), dtype
-        raise Unknown(ast.unparse(tree))
+        return self.writer.node("Not" if dtype == BOOL else "BitwiseNot", name), dtype
 
-    def binary(self, tree: ast.BinOp) -> Typed:
+    def binary(self, operator: str, x: Operand, y: Operand) -> Typed:
         """Write arithmetic, logic or bits."""
-        names, dtype = self.alike(tree.left, tree.right)
-        kind = type(tree.op)
-        if kind in _LOGICAL:
+        names, dtype = self.alike(x, y)
+        if operator in _LOGICAL:
             return self.writer.node(
-                ("" if dtype == BOOL else "Bitwise") + _LOGICAL[kind], *names
+                ("" if dtype == BOOL else "Bitwise") + _LOGICAL[operator], *names
             ), dtype
         if dtype == BOOL:  # NumPy computes with booleans where ONNX does not
             names = [self.writer.cast(name, dtype, self.dtype) for name in names]
             dtype = self.dtype
-        if kind is ast.Div and dtype.kind != "f":
+        if operator == "divide" and dtype.kind != "f":
             names = [self.writer.cast(name, dtype, self.dtype) for name in names]
             dtype = self.dtype
-        if kind in _BINARY and dtype != BOOL:
-            return self.writer.node(_BINARY[kind], *names), dtype
-        if kind in (ast.FloorDiv, ast.Mod) and dtype.kind == "f":
+        if operator in _BINARY and dtype != BOOL:
+            return self.writer.node(_BINARY[operator], *names), dtype
+        if operator in ("floor_divide", "remainder") and dtype.kind == "f":
             floor = self.writer.node("Floor", self.writer.node("Div", *names))
-            if kind is ast.FloorDiv:
+            if operator == "floor_divide":
                 return floor, dtype
             return self.writer.node(
                 "Sub", names[0], self.writer.node("Mul", floor, names[1])
             ), dtype
-        if kind is ast.Mod and dtype.kind in "iu":
+        if operator == "remainder" and dtype.kind in "iu":
             return self.writer.node("Mod", *names), dtype
-        raise Unknown(ast.unparse(tree))
+        raise Unknown(operator)
 
-    def compare(self, tree: ast.Compare) -> Typed:
+    def compare(self, relation: str, x: Operand, y: Operand) -> Typed:
         """Write a comparison."""
-        names, dtype = self.alike(tree.left, tree.comparators[0])
-        kind = type(tree.ops[0])
-        if dtype == BOOL and kind not in (ast.Eq, ast.NotEq):
+        names, dtype = self.alike(x, y)
+        if dtype == BOOL and relation not in ("equal", "not_equal"):
             names = [self.writer.cast(name, dtype, np.dtype(np.int32)) for name in names]
-        if kind is ast.NotEq:
+        if relation == "not_equal":
             return self.writer.node("Not", self.writer.node("Equal", *names)), BOOL
-        return self.writer.node(_COMPARISONS[kind], *names), BOOL
+        return self.writer.node(_COMPARISONS[relation], *names), BOOL
 
-    def choice(self, tree: ast.IfExp) -> Typed:
-        """Write ``a if test else b``, as NumPy's ``where``."""
-        test, dtype = self.typed(tree.test)
-        names, wide = self.alike(tree.body, tree.orelse)
-        return self.writer.node("Where", self.writer.cast(test, dtype, BOOL), *names), wide
+    def choice(self, test: Operand, x: Operand, y: Operand) -> Typed:
+        """Write the choice between two values, as NumPy's ``where``."""
+        names, wide = self.alike(x, y)
+        return self.writer.node("Where", self.writer.cast(*self.typed(test), BOOL), *names), wide
 
-    def call(self, function: str, arguments: Sequence[ast.expr]) -> Typed:
+    def call(self, function: str, operands: Sequence[Operand]) -> Typed:
         """Write a function of numbers."""
         if function == "cast":
-            return self.typed(arguments[0])
-        # a bound that is left out is None
-        given = [x for x in arguments if not (isinstance(x, ast.Constant) and x.value is None)]
-        names, dtype = self.alike(*given)
+            return self.typed(operands[0])
+        names, dtype = self.alike(*operands)
         if dtype.kind != "f" and function not in ("abs", "max", "min"):
             names = [self.writer.cast(name, dtype, self.dtype) for name in names]
             dtype = self.dtype

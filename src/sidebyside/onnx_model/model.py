@@ -8,7 +8,6 @@ from typing import Any
 from onnx import ModelProto, ValueInfoProto, helper
 
 import staticgraph
-from oplibrary.core.op import Kind
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import BackendError
 from sidebyside.onnx_model.elementwise import Unknown, elementwise
@@ -85,10 +84,10 @@ def _instruction(writer: Writer, instruction: Instruction, operands: Sequence[Na
     op, types = instruction.op, [value.type for value in instruction.inputs]
     call = Call(writer, op, operands, types, instruction.output.type, instruction.attrs)
     found: Name | None = None
-    if op.kind is Kind.ELEMENTWISE:
+    if op.expression is not None:
         typed = [(name, type.dtype) for name, type in zip(operands, types, strict=True)]
         try:
-            found = elementwise(writer, op.expr, typed, call.attrs, call.type.dtype)
+            found = elementwise(writer, op.expression, typed, call.attrs, call.type.dtype)
         except Unknown:
             found = None
     elif op.name in TRANSLATIONS:

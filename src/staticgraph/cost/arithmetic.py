@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import combinations
 from math import prod
 from typing import Any, NamedTuple
 
+from oplibrary.core.expression import BINARY, Expression
 from oplibrary.core.op import Kind
 from oplibrary.core.types import TensorType
-from oplibrary.machine.expressions import numeric_attrs, parse
 from staticgraph.declare.lower import lowered_op
 from staticgraph.program.program import Instruction, Program
 
@@ -40,8 +39,8 @@ def arithmetic_of(instruction: Instruction, of_program: OfProgram) -> Arithmetic
     types = [value.type for value in instruction.inputs]
     if op.view or op.projection or op.effect or op.kind in (Kind.MOVEMENT, Kind.CREATION):
         return Arithmetic(0)
-    if op.expr:
-        each = expression_operations(op.expr, numeric_attrs(attrs))
+    if op.expression is not None:
+        each = expression_operations(op.expression.bind(attrs))
         return Arithmetic(each.flops * result.size, each.transcendentals * result.size)
     contraction = subscripts_of(op.contraction, instruction)
     if contraction:
@@ -62,49 +61,38 @@ def arithmetic_of(instruction: Instruction, of_program: OfProgram) -> Arithmetic
 
 
 @lru_cache(maxsize=4096)
-def expression_operations(expression: str, attrs: tuple[tuple[str, Any], ...]) -> Arithmetic:
+def expression_operations(expression: Expression) -> Arithmetic:
     """Return the operations and transcendentals of a scalar expression, for one element.
 
     Both sides of a choice count; what follows from the attributes alone does not.
 
     Examples
     --------
-    >>> expression_operations("1 / (1 + exp(-{0}))", ())[:2]
+    >>> expression_operations(parse_expression("1 / (1 + exp(-{0}))"))[:2]
     (3, 1)
     """
-    return _operations(parse(expression, attrs))[1]
+    counted = expression.fold(lambda _: Arithmetic(0), lambda _: None, _operations)
+    return counted or Arithmetic(0)
 
 
-_SIMPLE = frozenset({"abs", "min", "max", "floor", "ceil", "trunc", "round"})
-_FREE = frozenset({"cast", "real", "imag", "conj"})
+_ONE = (BINARY - {"power"}) | {
+    *("negative", "bitwise_invert", "logical_not", "where"),
+    *("abs", "min", "max", "floor", "ceil", "trunc", "round"),
+}
+_FREE = frozenset({"cast", "real", "imag", "conj", "positive", "logical_and", "logical_or"})
 
 
-def _operations(node: ast.AST) -> tuple[bool, Arithmetic]:
-    """Return whether `node` depends on an operand, and its operations."""
-    if isinstance(node, ast.Name):
-        return node.id.startswith("_"), Arithmetic(0)
-    below = [_operations(child) for child in ast.iter_child_nodes(node)]
-    if not any(depends for depends, _ in below):
-        return False, Arithmetic(0)
-    flops, calls = 0, 0
-    if isinstance(node, ast.BinOp):
-        power = isinstance(node.op, ast.Pow)
-        flops, calls = (0, 1) if power else (1, 0)
-    elif isinstance(node, ast.UnaryOp):
-        flops = 0 if isinstance(node.op, ast.UAdd) else 1
-    elif isinstance(node, ast.Compare):
-        flops = len(node.ops)
-    elif isinstance(node, ast.IfExp):
-        flops = 1
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        unbounded = any(isinstance(x, ast.Constant) and x.value is None for x in node.args)
-        if node.func.id in _SIMPLE:
-            flops = 0 if unbounded else 1
-        elif node.func.id not in _FREE:
-            calls = 1
-    flops += sum(each.flops for _, each in below)
-    calls += sum(each.transcendentals for _, each in below)
-    return True, Arithmetic(flops, calls)
+def _operations(operator: str, operands: Sequence[Arithmetic | None]) -> Arithmetic | None:
+    """Return the operations up to an operator; None where it depends on no operand."""
+    below = [each for each in operands if each is not None]
+    if not below:
+        return None
+    flops = int(operator in _ONE)
+    calls = int(operator not in _ONE and operator not in _FREE)
+    return Arithmetic(
+        flops + sum(each.flops for each in below),
+        calls + sum(each.transcendentals for each in below),
+    )
 
 
 def contraction_flops(subscripts: str, types: Sequence[TensorType]) -> int:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.expression import parse_expression
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import AnomalyError
 from staticgraph.debugging.summary import summarize
 from staticgraph.program.program import Instruction, Program, Value
 
-_SELECTION = "{1} if {0} else {2}"
+_SELECTION = parse_expression("{1} if {0} else {2}")
 """The scalar expression of an op that computes both sides and chooses."""
 
 
@@ -98,7 +99,7 @@ def _fix(
     program: Program,
 ) -> str:
     users = program.users().get(instruction.output, ())
-    chosen = any(user.op.expr == _SELECTION for user in users)
+    chosen = any(user.op.expression == _SELECTION for user in users)
     zero = instruction.op.kind is Kind.ELEMENTWISE and any(
         np.broadcast_to(x, result.shape)[index] == 0 for x in operands
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from oplibrary.core.expression import parse_expression
+from oplibrary.core.keys import exact_key
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array
 from staticgraph.passes.rewriting import with_inputs
@@ -13,8 +15,8 @@ from staticgraph.program.layout import find_layouts
 from staticgraph.program.program import Instruction, Program, Value
 
 # scalar expressions that undo themselves, and those that change nothing where the dtype stays
-_INVOLUTIONS = frozenset({"-{0}", "~{0}"})
-_CONVERSIONS = frozenset({"cast({0})", "{0}"})
+_INVOLUTIONS = frozenset(map(parse_expression, ("-{0}", "~{0}")))
+_CONVERSIONS = frozenset(map(parse_expression, ("cast({0})", "{0}")))
 
 _SEARCHED = 1 << 24
 """Constants of at most that many elements are searched for other values than the unit."""
@@ -63,11 +65,15 @@ def _same_value(
             return x
         if op.commutative and x in constants and _is_unit(constants[x], op.unit):
             return y
-    if op.expr in _CONVERSIONS:
+    if op.expression in _CONVERSIONS:
         return inputs[0]
-    if op.expr in _INVOLUTIONS:
+    if op.expression in _INVOLUTIONS:
         inner = made_by.get(candidates.get(inputs[0], inputs[0]))
-        if inner is not None and inner.op is op and inner.attrs == instruction.attrs:
+        if (
+            inner is not None
+            and inner.op is op
+            and exact_key(inner.attrs) == exact_key(instruction.attrs)
+        ):
             return inner.inputs[0]
     return None
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.expression import ATTRIBUTE, OPERAND, Expression, parse_expression
 from oplibrary.core.types import Shape, TensorType, is_scalar, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError, MixedModesError, SideBySideError
 
@@ -134,7 +135,8 @@ class Op:
     attrs : mapping of str to default
         Attributes in the order in which they may be passed by position; ``...`` means required.
     expr : str
-        The scalar expression, for code generation; every elementwise op has one.
+        The scalar expression, for code generation; every elementwise op has one. It is parsed
+        here, once, into the tree `expression`, which is what others read.
     combine : str
         Of a reduction that does nothing else: how two elements become one, ``"add"``,
         ``"multiply"``, ``"max"``, ``"min"``, ``"and"`` or ``"or"``. The operand is converted to the
@@ -202,6 +204,7 @@ class Op:
     operand_names: tuple[str, ...] = ()
     doc: str = ""
     rules: tuple[OperandRule | None, ...] = field(init=False, default=())
+    expression: Expression | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         if self.vjp is None:
@@ -213,11 +216,37 @@ class Op:
             assert isinstance(self.vjp, tuple) and len(self.vjp) == self.arity, self.name
             rules = tuple(None if rule is None else _operand_rule(rule, False) for rule in self.vjp)
         object.__setattr__(self, "rules", rules)
+        if self.expr:
+            object.__setattr__(self, "expression", self._parsed())
         if not self.operand_names and self.arity:
             names = ("x", "y", "z")[: self.arity] if self.arity <= 3 else ()
             object.__setattr__(
                 self, "operand_names", names or tuple(f"x{i}" for i in range(self.arity))
             )
+
+    def _parsed(self) -> Expression:
+        """Return the tree of the scalar expression.
+
+        Raises
+        ------
+        ArgumentError
+            If it is none, or reads an operand or attribute that the op has not.
+        """
+        known: dict[str, Iterable[Any]] = {ATTRIBUTE: self.attrs}
+        if self.arity is not None:
+            known[OPERAND] = range(self.arity)
+        try:
+            expression = parse_expression(self.expr)
+            for leaf in expression.leaves():
+                if leaf.value not in known.get(leaf.operator, (leaf.value,)):
+                    raise ValueError(f"the op has no {leaf!r}")
+        except ValueError as error:
+            raise ArgumentError(
+                f"{self.name}: the scalar expression {self.expr!r}: {error}",
+                cause="machine code, costs and other formats are made of it, where the op is made",
+                fix='write Python of {0}, {1} and {name of an attribute}: expr="{0} + {1}"',
+            ) from None
+        return expression
 
     @property
     def differentiable(self) -> bool:

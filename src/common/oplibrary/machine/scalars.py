@@ -1,4 +1,4 @@
-"""Scalar expressions: the text that an elementwise op's record has, as instructions.
+"""Scalar expressions as instructions, and about how long those take.
 
 An expression is evaluated as NumPy would evaluate it on arrays: each step converts its operands as
 the ufunc of that step does, and Python numbers are weak.
@@ -6,15 +6,15 @@ the ufunc of that step does, and Python numbers are weak.
 
 from __future__ import annotations
 
-import ast
 import math
 import operator
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.expression import BINARY, COMPARISONS, Expression
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import (
     BOOL,
@@ -30,7 +30,6 @@ from oplibrary.machine.elements import (
     minimum,
     number,
 )
-from oplibrary.machine.expressions import parse
 from oplibrary.machine.mathematics import FUNCTIONS
 from oplibrary.machine.register import BITS, Register
 
@@ -49,8 +48,7 @@ class Scalar(NamedTuple):
 
 def write_expression(
     code: Code,
-    expression: str,
-    attrs: tuple[tuple[str, Any], ...],
+    expression: Expression,
     operands: Sequence[tuple[Register | float, DType]],
     result: DType,
 ) -> Register:
@@ -68,7 +66,7 @@ def write_expression(
             # kernels that compute in floating point convert their operands first
             scalar = Scalar(writer.converted(scalar, result), result)
         writer.operands.append(scalar)
-    found = writer.write(parse(expression, attrs))
+    found = expression.fold(writer.operands.__getitem__, writer.constant, writer.operation)
     return writer.converted(found, result)
 
 
@@ -77,9 +75,7 @@ def _is_narrower(dtype: DType, result: DType) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def check_expression(
-    expression: str, attrs: tuple[tuple[str, Any], ...], dtypes: tuple[DType, ...], result: DType
-) -> str:
+def check_expression(expression: Expression, dtypes: tuple[DType, ...], result: DType) -> str:
     """Return why an expression on operands of `dtypes` has no machine code, or ``""``."""
     from oplibrary.machine.elements import element_of
     from oplibrary.machine.module import Module
@@ -91,36 +87,43 @@ def check_expression(
         operands = [
             (code.parameter(f"%x{i}", element_of(dtype)), dtype) for i, dtype in enumerate(dtypes)
         ]
-        write_expression(code, expression, attrs, operands, result)
+        write_expression(code, expression, operands, result)
     except Unsupported as reason:
         return str(reason)
     return ""
 
 
-_BINARY: dict[type, np.ufunc] = {
-    ast.Add: np.add,
-    ast.Sub: np.subtract,
-    ast.Mult: np.multiply,
-    ast.Div: np.true_divide,
-    ast.FloorDiv: np.floor_divide,
-    ast.Mod: np.remainder,
-    ast.Pow: np.power,
-    ast.BitAnd: np.bitwise_and,
-    ast.BitOr: np.bitwise_or,
-    ast.BitXor: np.bitwise_xor,
-    ast.LShift: np.left_shift,
-    ast.RShift: np.right_shift,
+_BINARY: dict[str, np.ufunc] = {name: getattr(np, name) for name in BINARY - COMPARISONS}
+_RELATIONS = {
+    "equal": "eq",
+    "not_equal": "ne",
+    "less": "lt",
+    "less_equal": "le",
+    "greater": "gt",
+    "greater_equal": "ge",
 }
-_COMPARISONS: dict[type, tuple[np.ufunc, str]] = {
-    ast.Eq: (np.equal, "eq"),
-    ast.NotEq: (np.not_equal, "ne"),
-    ast.Lt: (np.less, "lt"),
-    ast.LtE: (np.less_equal, "le"),
-    ast.Gt: (np.greater, "gt"),
-    ast.GtE: (np.greater_equal, "ge"),
+_COSTS = {
+    **dict.fromkeys(("cast", "real", "imag", "conj", "logical_and", "logical_or", "positive"), 0),
+    **dict.fromkeys(("abs", "min", "floor", "ceil", "trunc", "round"), 1),
+    **dict.fromkeys(("negative", "bitwise_invert", "logical_not", "where"), 1),
+    **dict.fromkeys(BINARY, 1),
+    **dict.fromkeys(("divide", "floor_divide", "remainder", "sqrt"), 4),
+    "max": 2,
+    "power": 25,
 }
+
+
+@lru_cache(maxsize=4096)
+def expression_cost(expression: Expression) -> int:
+    """Return the time that an expression takes for one element, in additions, roughly."""
+
+    def cost(operator: str, operands: Sequence[int]) -> int:
+        return _COSTS.get(operator, 12) + sum(operands)
+
+    return expression.fold(lambda _: 0, lambda _: 0, cost)
+
+
 _ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
-_NAMES = {"inf": math.inf, "nan": math.nan, "pi": math.pi, "True": True, "False": False}
 
 
 @lru_cache(maxsize=4096)
@@ -136,12 +139,6 @@ class _Writer:
         self.code = code
         self.operands = operands
         self.result = result
-
-    def write(self, node: ast.expr) -> Scalar:
-        write = _NODES.get(type(node))
-        if write is None:
-            raise Unsupported(f"`{ast.unparse(node)}`")
-        return write(self, node)
 
     # operands -----------------------------------------------------------------------------------
 
@@ -175,38 +172,47 @@ class _Writer:
 
     # leaves -------------------------------------------------------------------------------------
 
-    def name(self, node: ast.Name) -> Scalar:
-        if node.id[0] == "_":
-            return self.operands[int(node.id[1:])]
-        if node.id not in _NAMES:
-            raise Unsupported(f"the name {node.id}")
-        return Scalar(_NAMES[node.id], None)
-
-    def constant(self, node: ast.Constant) -> Scalar:
-        if not isinstance(node.value, (int, float)):
-            raise Unsupported(f"the constant {node.value!r}")
-        return Scalar(node.value, None)
+    def constant(self, value: Any) -> Scalar:
+        if not isinstance(value, (int, float)):
+            raise Unsupported(f"the constant {value!r}")
+        return Scalar(value, None)
 
     # operators ----------------------------------------------------------------------------------
 
-    def unary(self, node: ast.UnaryOp) -> Scalar:
-        x = self.write(node.operand)
-        if x.weak:
-            assert isinstance(node.op, ast.USub)
-            return Scalar(-x.value, None)
-        if isinstance(node.op, ast.USub):
-            dtype, (operand,) = self._loop(np.negative, x)
-            return Scalar(self._rounded(operator.neg, operand), dtype)
-        if isinstance(node.op, ast.Not):
-            return Scalar(~self.truth(x), BOOL)
-        if isinstance(node.op, ast.Invert):
-            dtype, (operand,) = self._loop(np.invert, x)
-            return Scalar(~operand, dtype)
-        raise Unsupported(f"`{ast.unparse(node)}`")
+    def operation(self, name: str, operands: Sequence[Scalar]) -> Scalar:
+        write = _OPERATIONS.get(name)
+        if write is not None:
+            return write(self, *operands)
+        if name in _BINARY:
+            return self._binary(_BINARY[name], *operands)
+        if name in COMPARISONS:
+            return self._compare(name, *operands)
+        if name in _ROUNDING:
+            return self._round(_ROUNDING[name], *operands)
+        if name in FUNCTIONS and FUNCTIONS[name].arity == len(operands):
+            return self._function(name, operands)
+        raise Unsupported(f"the function {name}")
 
-    def binary(self, node: ast.BinOp) -> Scalar:
-        x, y = self.write(node.left), self.write(node.right)
-        ufunc = _BINARY[type(node.op)]
+    def _negative(self, x: Scalar) -> Scalar:
+        if x.weak:
+            return Scalar(-x.value, None)
+        dtype, (operand,) = self._loop(np.negative, x)
+        return Scalar(self._rounded(operator.neg, operand), dtype)
+
+    def _invert(self, x: Scalar) -> Scalar:
+        dtype, (operand,) = self._loop(np.invert, x)
+        return Scalar(~operand, dtype)
+
+    def _not(self, x: Scalar) -> Scalar:
+        return Scalar(~self.truth(x), BOOL)
+
+    def _all(self, *operands: Scalar) -> Scalar:
+        return Scalar(reduce(operator.and_, map(self.truth, operands)), BOOL)
+
+    def _any(self, *operands: Scalar) -> Scalar:
+        return Scalar(reduce(operator.or_, map(self.truth, operands)), BOOL)
+
+    def _binary(self, ufunc: np.ufunc, x: Scalar, y: Scalar) -> Scalar:
         if x.weak and y.weak:
             return Scalar(ufunc(x.value, y.value).item(), None)
         if ufunc is np.power:
@@ -274,23 +280,19 @@ class _Writer:
             self._rounded(lambda v, w: code.module.call(code, "pow", *code.pair(v, w)), a, b), dtype
         )
 
-    def compare(self, node: ast.Compare) -> Scalar:
-        if len(node.ops) != 1:
-            raise Unsupported(f"`{ast.unparse(node)}`")
-        x, y = self.write(node.left), self.write(node.comparators[0])
-        ufunc, relation = _COMPARISONS[type(node.ops[0])]
+    def _compare(self, name: str, x: Scalar, y: Scalar) -> Scalar:
+        ufunc: np.ufunc = getattr(np, name)
         *inputs, _ = _resolve(ufunc, (self._kind(x), self._kind(y)))
         if inputs[0] != inputs[1]:
             raise Unsupported(f"comparisons of {inputs[0]} with {inputs[1]}")
         _, (a, b) = self._loop(ufunc, x, y)
         signed = not is_unsigned(inputs[0])
+        relation = _RELATIONS[name]
         return Scalar(
             self._rounded(lambda v, w: self.code.compare(relation, v, w, signed), a, b), BOOL
         )
 
-    def choice(self, node: ast.IfExp) -> Scalar:
-        test = self.write(node.test)
-        x, y = self.write(node.body), self.write(node.orelse)
+    def _choice(self, test: Scalar, x: Scalar, y: Scalar) -> Scalar:
         kinds: list[Any] = [v.dtype if v.dtype is not None else v.value for v in (x, y)]
         dtype = np.result_type(*kinds) if not (x.weak and y.weak) else self.result
         a, b = self.converted(x, dtype), self.converted(y, dtype)
@@ -300,42 +302,22 @@ class _Writer:
         """Return whether `x` is not zero."""
         return self.converted(x, BOOL)
 
-    def boolean(self, node: ast.BoolOp) -> Scalar:
-        values = [self.truth(self.write(value)) for value in node.values]
-        combine = operator.and_ if isinstance(node.op, ast.And) else operator.or_
-        result = values[0]
-        for value in values[1:]:
-            result = combine(result, value)
-        return Scalar(result, BOOL)
+    # functions ----------------------------------------------------------------------------------
 
-    # calls --------------------------------------------------------------------------------------
+    def _cast(self, x: Scalar) -> Scalar:
+        return Scalar(self.converted(x, self.result), self.result)
 
-    def call(self, node: ast.Call) -> Scalar:
-        if not isinstance(node.func, ast.Name) or node.keywords:
-            raise Unsupported(f"`{ast.unparse(node)}`")
-        name = node.func.id
-        if name in ("min", "max"):
-            return self._extremum(name, node.args)
-        operands = [self.write(argument) for argument in node.args]
-        x = operands[0]
-        if name == "cast":
-            return Scalar(self.converted(x, self.result), self.result)
-        if name in ("real", "conj"):
-            return x
-        if name == "imag":
-            return Scalar(0, None)
-        if name == "abs":
-            return self._absolute(x)
-        if name in _ROUNDING:
-            return self._round(_ROUNDING[name], x)
-        if name == "sqrt":
-            dtype, (a,) = self._loop(np.sqrt, x)
-            return Scalar(self._rounded(lambda v: self.code.call_intrinsic("sqrt", v), a), dtype)
-        if name in FUNCTIONS:
-            return self._function(name, operands)
-        raise Unsupported(f"the function {name}")
+    def _real(self, x: Scalar) -> Scalar:
+        return x
 
-    def _function(self, name: str, operands: list[Scalar]) -> Scalar:
+    def _imaginary(self, _: Scalar) -> Scalar:
+        return Scalar(0, None)
+
+    def _square_root(self, x: Scalar) -> Scalar:
+        dtype, (a,) = self._loop(np.sqrt, x)
+        return Scalar(self._rounded(lambda v: self.code.call_intrinsic("sqrt", v), a), dtype)
+
+    def _function(self, name: str, operands: Sequence[Scalar]) -> Scalar:
         # every function of one operand has the dtypes of exp, those of two of arctan2
         ufunc = np.exp if len(operands) == 1 else np.arctan2
         dtype, registers = self._loop(ufunc, *operands)
@@ -360,17 +342,11 @@ class _Writer:
         dtype, (a,) = self._loop(np.trunc, x)
         return Scalar(self._rounded(lambda v: self.code.call_intrinsic(intrinsic, v), a), dtype)
 
-    def _extremum(self, name: str, arguments: Sequence[ast.expr]) -> Scalar:
-        # None is a bound that is absent
-        values = [
-            self.write(a)
-            for a in arguments
-            if not (isinstance(a, ast.Constant) and a.value is None)
-        ]
-        result = values[0]
-        for value in values[1:]:
-            result = self._extremum_of_two(name, result, value)
-        return result
+    def _smallest(self, *operands: Scalar) -> Scalar:
+        return reduce(partial(self._extremum_of_two, "min"), operands)
+
+    def _largest(self, *operands: Scalar) -> Scalar:
+        return reduce(partial(self._extremum_of_two, "max"), operands)
 
     def _extremum_of_two(self, name: str, x: Scalar, y: Scalar) -> Scalar:
         ufunc = np.minimum if name == "min" else np.maximum
@@ -418,13 +394,19 @@ _BOOLEAN_OPERATORS: dict[np.ufunc, _Binary] = {
     np.bitwise_or: operator.or_,
     np.bitwise_xor: operator.xor,
 }
-_NODES: dict[type, Callable[[_Writer, Any], Scalar]] = {
-    ast.Name: _Writer.name,
-    ast.Constant: _Writer.constant,
-    ast.UnaryOp: _Writer.unary,
-    ast.BinOp: _Writer.binary,
-    ast.Compare: _Writer.compare,
-    ast.IfExp: _Writer.choice,
-    ast.BoolOp: _Writer.boolean,
-    ast.Call: _Writer.call,
+_OPERATIONS: dict[str, Callable[..., Scalar]] = {
+    "negative": _Writer._negative,
+    "bitwise_invert": _Writer._invert,
+    "logical_not": _Writer._not,
+    "logical_and": _Writer._all,
+    "logical_or": _Writer._any,
+    "where": _Writer._choice,
+    "min": _Writer._smallest,
+    "max": _Writer._largest,
+    "cast": _Writer._cast,
+    "real": _Writer._real,
+    "conj": _Writer._real,
+    "imag": _Writer._imaginary,
+    "abs": _Writer._absolute,
+    "sqrt": _Writer._square_root,
 }

@@ -11,17 +11,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oplibrary.core.expression import Expression, parse_expression
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array, Shape, normalize_axes
 from oplibrary.machine.elements import FLOAT16, FLOAT32, DType, Unsupported, element_of
-from oplibrary.machine.expressions import expression_cost, numeric_attrs
-from oplibrary.machine.scalars import check_expression
+from oplibrary.machine.scalars import check_expression, expression_cost
 from staticgraph.backends.native.definitions.movement import Piece, Steps, find_pieces, find_view
 from staticgraph.declare.effects import has_effect
 from staticgraph.program.program import Instruction, Program, Value
 
-SUM = "{0} + {1}"
-"""The expression of a sum of two operands."""
+SUM, PRODUCT = parse_expression("{0} + {1}"), parse_expression("{0} * {1}")
+COPY, CAST = parse_expression("{0}"), parse_expression("cast({0})")
 UNIFORM_ELEMENTS = 1 << 16
 """Constants of at most that many elements are searched for one that is the same everywhere."""
 
@@ -111,8 +111,7 @@ class Uniform(Definition):
 class Elementwise(Definition):
     """A scalar expression of operands that broadcast together."""
 
-    expression: str = ""
-    attrs: tuple[tuple[str, Any], ...] = ()
+    expression: Expression = COPY
     inputs: tuple[Definition, ...] = ()
 
     @property
@@ -123,7 +122,7 @@ class Elementwise(Definition):
     @property
     def cost(self) -> int:
         """About how many additions one element takes."""
-        return expression_cost(self.expression, self.attrs)
+        return expression_cost(self.expression)
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -275,7 +274,7 @@ class _Maker:
         adds its product, and no two of them need memory at one time.
         """
         type_ = instruction.output.type
-        if instruction.op.expr != SUM or any(
+        if instruction.op.expression != SUM or any(
             not isinstance(each, Stored)
             or not each.accumulable
             or (each.shape, each.dtype) != (type_.shape, type_.dtype)
@@ -293,7 +292,7 @@ class _Maker:
 
     def _make(self, instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
         op, type_ = instruction.op, instruction.output.type
-        if op.expr:
+        if op.expression is not None:
             return self._sum_in_place(instruction, operands) or _elementwise(instruction, operands)
         if op.combine:
             return _fold(instruction, operands[0])
@@ -344,16 +343,17 @@ def cast_to(operand: Definition, dtype: DType) -> Definition:
         with np.errstate(all="ignore"):
             number = np.asarray(operand.number, operand.dtype).astype(dtype).item()
         return Uniform(operand.shape, dtype, operand.instruction, number)
-    return Elementwise(operand.shape, dtype, operand.instruction, "cast({0})", (), (operand,))
+    return Elementwise(operand.shape, dtype, operand.instruction, CAST, (operand,))
 
 
 def _elementwise(instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
     op, type_ = instruction.op, instruction.output.type
-    attrs = numeric_attrs(instruction.attrs)
-    reason = check_expression(op.expr, attrs, tuple([x.dtype for x in operands]), type_.dtype)
+    assert op.expression is not None
+    expression = op.expression.bind(instruction.attrs)
+    reason = check_expression(expression, tuple([x.dtype for x in operands]), type_.dtype)
     if reason:
         raise Unsupported(reason)
-    return Elementwise(type_.shape, type_.dtype, instruction, op.expr, attrs, operands)
+    return Elementwise(type_.shape, type_.dtype, instruction, expression, operands)
 
 
 def _fold(instruction: Instruction, operand: Definition) -> Definition:

@@ -18,6 +18,8 @@ from staticgraph.backends.native.definitions.affine import (
     split,
 )
 from staticgraph.backends.native.definitions.definition import (
+    COPY,
+    PRODUCT,
     Definition,
     Elementwise,
     Fold,
@@ -299,7 +301,7 @@ def _by_loops(
         spread(instruction, operand, own, labels, shape)
         for operand, own in ((x, spec.x), (y, spec.y))
     ]
-    product = Elementwise(shape, type_.dtype, instruction, "{0} * {1}", (), tuple(wide))
+    product = Elementwise(shape, type_.dtype, instruction, PRODUCT, tuple(wide))
     axes = tuple([i for i, c in enumerate(labels) if c in spec.inner and shape[i] != 1])
     if not axes:
         return Reshaped(type_.shape, type_.dtype, instruction, product)
@@ -465,7 +467,7 @@ def step_along(operand: Operand, labels: str, spec: Contraction) -> int:
 def copy_of(definition: Definition) -> Definition:
     """Return the same value in memory of its own."""
     return Elementwise(
-        definition.shape, definition.dtype, definition.instruction, "{0}", (), (definition,)
+        definition.shape, definition.dtype, definition.instruction, COPY, (definition,)
     )
 
 

@@ -16,7 +16,7 @@ from oplibrary.machine.folds import fold_lanes, fold_two, neutral, neutral_regis
 from oplibrary.machine.memory_access import Index, fill, load_lanes, store_lanes
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
-from staticgraph.backends.native.definitions.definition import Definition, Elementwise
+from staticgraph.backends.native.definitions.definition import PRODUCT, Definition, Elementwise
 from staticgraph.backends.native.emit.addresses import Base, Bases
 from staticgraph.backends.native.emit.values import ValueWriter
 from staticgraph.backends.native.planning.exploration import Node, Part
@@ -24,8 +24,6 @@ from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.stages import Stages, band_range, find_needed
 from staticgraph.backends.native.planning.steps import Root
 
-PRODUCT = "{0} * {1}"
-"""The expression of a product of two operands."""
 Span = tuple[Index, Index]
 """The first index of a loop, and the one behind its last."""
 Gathered = dict[Root, Register]

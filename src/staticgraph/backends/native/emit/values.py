@@ -169,9 +169,7 @@ class ValueWriter:
         else:
             assert isinstance(definition, Elementwise)
             operands = [self.operand(child) for child in node.children]
-            value = write_expression(
-                code, definition.expression, definition.attrs, operands, definition.dtype
-            )
+            value = write_expression(code, definition.expression, operands, definition.dtype)
         if node in self._kept and self._kept[node][0] == stage:
             self._keep(node, value)
         return value

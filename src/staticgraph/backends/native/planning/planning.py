@@ -13,12 +13,12 @@ from staticgraph.backends.native.definitions.control import Controlled, scratch_
 from staticgraph.backends.native.definitions.definition import (
     Definition,
     Definitions,
-    Elementwise,
     Stored,
     Uniform,
     define,
 )
 from staticgraph.backends.native.definitions.expansion import expand
+from staticgraph.backends.native.definitions.products import copy_of
 from staticgraph.backends.native.definitions.selections import Gathered
 from staticgraph.backends.native.planning.exploration import Node
 from staticgraph.backends.native.planning.grouping import Grouping, group
@@ -181,9 +181,7 @@ def _is_number(definition: Definition) -> bool:
 
 def _copy(definition: Definition) -> Definition:
     if _is_number(definition):
-        return Elementwise(
-            definition.shape, definition.dtype, definition.instruction, "{0}", (), (definition,)
-        )
+        return copy_of(definition)
     return Stored(definition.shape, definition.dtype, None, (definition,))
 
 

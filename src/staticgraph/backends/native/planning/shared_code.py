@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from oplibrary.core.keys import exact_key
 from staticgraph.backends.native.definitions.definition import Definition, Elementwise, Uniform
 from staticgraph.backends.native.definitions.selections import Gathered
 from staticgraph.backends.native.planning.exploration import Node
@@ -75,8 +76,7 @@ class Description:
     def _node(self, node: Node, places: dict[Node, int]) -> tuple[Any, ...]:
         definition = node.definition
         if isinstance(definition, Uniform):
-            # 0.0 == -0.0, and NaN is not even itself
-            return ("number", repr(definition.number), definition.dtype)
+            return ("number", exact_key(definition.number), definition.dtype)
         if node.leaf:
             number = self._number(definition, node.offset[0])
             return ("leaf", number, node.offset[1:], node.uses, definition.dtype)
@@ -86,5 +86,4 @@ class Description:
             form, axes = node.offset[1:], definition.axes
             return ("gather", source, form, node.uses, axes, definition.dtype, children)
         assert isinstance(definition, Elementwise)
-        expression = (definition.expression, repr(definition.attrs))
-        return ("compute", expression, definition.dtype, node.uses, node.cost, children)
+        return ("compute", definition.expression, definition.dtype, node.uses, node.cost, children)
