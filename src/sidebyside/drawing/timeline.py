@@ -189,9 +189,7 @@ def _events(process: int, name: str, timed: Recording, held: list[int]) -> list[
 
 def _dynamic(workload: Workload, inputs: tuple[Any, ...]) -> Run:
     def run(recording: Recording) -> None:
-        arguments = [map_tree(lambda array: dg.from_numpy(np.asarray(array)), x) for x in inputs]
-        for position in workload.wrt:
-            arguments[position] = map_tree(lambda x: x.requires_grad_(), arguments[position])
+        arguments, _ = taped_arguments(workload, inputs)
         with Watching(recording):
             result = workload.function(dg, *arguments)
         if workload.wrt:
@@ -226,6 +224,24 @@ class Watching:
             self._open.pop()[1].end = time.perf_counter()
 
 
+def taped_arguments(workload: Workload, inputs: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+    """Return what the program is passed, and its leaves that require a gradient."""
+    arguments = [map_tree(lambda array: dg.from_numpy(np.asarray(array)), x) for x in inputs]
+    for position in workload.wrt:
+        arguments[position] = map_tree(lambda x: x.requires_grad_(), arguments[position])
+    return arguments, flatten([arguments[position] for position in workload.wrt])[0]
+
+
+def backward_in_steps(loss: Any, arrived: Callable[[TapeNode, Any], None]) -> None:
+    """Do the backward pass, and call `arrived` with each step and its gradient."""
+    for node in nodes_below([loss._node]):
+        if isinstance(node, GradFn):
+            if node.extra is None:
+                node.extra = Extra()
+            node.extra.hooks.append(partial(arrived, node))
+    loss.backward()
+
+
 def run_backward(recording: Recording, loss: Any) -> None:
     """Enter each step of the backward pass, from its gradient's arrival to the next one's."""
     last: list[Slice] = []
@@ -235,12 +251,7 @@ def run_backward(recording: Recording, loss: Any) -> None:
             last[-1].end = time.perf_counter()
         last[:] = [recording.begin("backward", node.name())]
 
-    for node in nodes_below([loss._node]):
-        if isinstance(node, GradFn):
-            if node.extra is None:
-                node.extra = Extra()
-            node.extra.hooks.append(partial(arrived, node))
-    loss.backward()
+    backward_in_steps(loss, arrived)
     if last:
         last[-1].end = time.perf_counter()
 

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 
 import dyngraph
-from dyngraph.tape.nodes import Extra, GradFn, TapeNode
-from oplibrary.core.tree import flatten, map_tree
+from dyngraph.tape.nodes import TapeNode
+from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.messages.source import user_source
-from sidebyside.drawing.tape_graph import nodes_below
 from sidebyside.drawing.timeline import (
     Recording,
     Run,
     Slice,
     Watching,
+    backward_in_steps,
     run_backward,
     run_instructions,
+    taped_arguments,
 )
 from sidebyside.measuring.clock import collector_at_rest
 from sidebyside.modes.dynamic import DYNAMIC
@@ -195,7 +196,7 @@ def _dynamic(workload: Workload, inputs: tuple[Any, ...], runs: int, lines: bool
 
 def _call_dynamic(workload: Workload, inputs: tuple[Any, ...], recording: Recording) -> None:
     """Do one call, the update of the parameters included, and enter what it does."""
-    arguments, leaves = _arguments(workload, inputs)
+    arguments, leaves = taped_arguments(workload, inputs)
     with Watching(recording):
         result = workload.function(dg, *arguments)
     if not workload.wrt:
@@ -217,20 +218,12 @@ def _differentiable(loss: Any) -> Any:
     return loss
 
 
-def _arguments(workload: Workload, inputs: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
-    """Return what the program is passed, and its leaves that require a gradient."""
-    arguments = [map_tree(lambda array: dg.from_numpy(np.asarray(array)), x) for x in inputs]
-    for position in workload.wrt:
-        arguments[position] = map_tree(lambda x: x.requires_grad_(), arguments[position])
-    return arguments, flatten([arguments[position] for position in workload.wrt])[0]
-
-
 def _lines_of_backward(workload: Workload, inputs: tuple[Any, ...]) -> list[tuple[str, str]]:
     """Return the name and the line of each step of the backward pass, in order.
 
     The tape knows lines in anomaly mode only, which takes longer, so this is a run of its own.
     """
-    arguments, _ = _arguments(workload, inputs)
+    arguments, _ = taped_arguments(workload, inputs)
     with dg.detect_anomaly():
         loss = _differentiable(as_scalar(dg, split(workload.function(dg, *arguments))[0]))
     steps: list[tuple[str, str]] = []
@@ -239,12 +232,7 @@ def _lines_of_backward(workload: Workload, inputs: tuple[Any, ...]) -> list[tupl
         source = node.extra.source if node.extra is not None else None
         steps.append((node.name(), "" if source is None else source.place))
 
-    for node in nodes_below([loss._node]):
-        if isinstance(node, GradFn):
-            if node.extra is None:
-                node.extra = Extra()
-            node.extra.hooks.append(partial(arrived, node))
-    loss.backward()
+    backward_in_steps(loss, arrived)
     return steps
 
 
