@@ -25,7 +25,7 @@ from sidebyside.modes import MODES, find_mode
 from sidebyside.results.cell import Cell
 from sidebyside.results.comparison import Comparison, Row
 from sidebyside.results.table import Table
-from sidebyside.studies.compare import compare
+from sidebyside.studies.comparison import compare
 from sidebyside.studies.table import measure_table
 from sidebyside.studies.training import compare_training, train
 from sidebyside.workloads.builtin import BUILTIN

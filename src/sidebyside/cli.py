@@ -246,7 +246,7 @@ def table_command(options: argparse.Namespace) -> int:
 
 def compare_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside compare``."""
-    from sidebyside.studies.compare import compare
+    from sidebyside.studies.comparison import compare
 
     _check_outputs(options.json, options.csv, options.html)
     if options.fail_above is not None and not options.fail_above > 0:

@@ -13,8 +13,8 @@ import pytest
 import sidebyside
 from sidebyside.cli import main, parse_size
 from sidebyside.report.progress import Progress
+from sidebyside.studies import comparison
 
-COMPARE = sys.modules["sidebyside.studies.compare"]  # the attribute of that name is the function
 QUICK = ["--budget", "0.02"]
 
 PROGRAM = """
@@ -424,7 +424,7 @@ def test_a_mode_that_is_slower_than_allowed_ends_with_an_exit_code(run):
 
 @pytest.mark.parametrize("option", ["--json", "--csv"])
 def test_a_folder_that_is_not_there_is_refused_before_measuring(run, folder, option, monkeypatch):
-    monkeypatch.setattr(COMPARE, "compare", None)  # would be called to measure
+    monkeypatch.setattr(comparison, "compare", None)  # would be called to measure
     err = refused(run, "compare", "seed", option, "missing/found")
     assert "[SBS-402]" in err
     assert "mkdir -p missing" in err
@@ -490,7 +490,7 @@ def test_memory_that_runs_out_later_is_an_error_too(run, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(COMPARE, "compare", fail)
+    monkeypatch.setattr(comparison, "compare", fail)
     assert "[SBS-105]" in refused(run, "compare", "seed")
 
 
@@ -498,7 +498,7 @@ def test_an_interrupt_leaves_nothing_behind(run, folder, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(COMPARE, "measure", interrupt)
+    monkeypatch.setattr(comparison, "measure", interrupt)
     code, out, err = run("compare", "seed", "--json", "found.json")
     assert code == 130
     assert out == ""

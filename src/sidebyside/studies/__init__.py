@@ -1,1 +1,1 @@
-"""Studies: what is measured, and in which order."""
+"""What is measured, in which order: a study a file; it gives what `sidebyside.results` defines."""

@@ -10,7 +10,7 @@ from typing import Any
 from oplibrary.messages.errors import MissingPackageError
 from sidebyside.results.comparison import Row
 from sidebyside.results.table import NATIVE, Table
-from sidebyside.studies.compare import compare
+from sidebyside.studies.comparison import compare
 from sidebyside.studies.training import compare_training
 from sidebyside.workloads.registry import load
 from sidebyside.workloads.workload import Workload
