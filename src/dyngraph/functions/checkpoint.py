@@ -50,7 +50,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     >>> x.grad
     tensor([5.4366])
     """
-    require_callable(function, "checkpoint")
+    require_callable("checkpoint", function)
     if not is_grad_enabled():
         return function(*args, **kwargs)
     random_state = generator.get_state()

@@ -27,8 +27,7 @@ def cond(
     pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *operands: Any
 ) -> Any:
     """Return ``true_fn(*operands) if pred else false_fn(*operands)``."""
-    require_callable(true_fn, "cond")
-    require_callable(false_fn, "cond")
+    require_callable("cond", true_fn, false_fn)
     return _call("cond", true_fn if pred else false_fn, *operands)
 
 
@@ -41,8 +40,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
             cause="one of them runs",
             fix="pass one function or more",
         )
-    for branch in branches:
-        require_callable(branch, "switch")
+    require_callable("switch", *branches)
     chosen = min(max(operator.index(as_tensor(index)), 0), len(branches) - 1)
     return _call("switch", branches[chosen], *operands)
 
@@ -60,8 +58,7 @@ def while_loop(
     LoopBoundError
         If it runs longer than `max_steps`.
     """
-    require_callable(cond_fn, "while_loop")
-    require_callable(body_fn, "while_loop")
+    require_callable("while_loop", cond_fn, body_fn)
     carry = _begun(init)
     steps = 0
     while _call("while_loop", cond_fn, carry):
@@ -92,7 +89,7 @@ def scan(
     >>> scan(lambda t, x: (t + x, t + x), dg.tensor(0.0), dg.tensor([1.0, 2.0, 3.0]))
     (tensor(6.), tensor([1., 3., 6.]))
     """
-    require_callable(body_fn, "scan")
+    require_callable("scan", body_fn)
     leaves, structure = flatten(xs)
     sequences = [as_tensor(x) for x in leaves]
     lengths = {len(x) for x in sequences}
@@ -182,7 +179,7 @@ def _call(name: str, function: Callable[..., Any], *args: Any) -> Any:
 
 def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:
     """Run ``carry = body_fn(i, carry)`` for each `i` from `lower` up to `upper`, excluded."""
-    require_callable(body_fn, "fori_loop")
+    require_callable("fori_loop", body_fn)
     carry = _begun(init)
     for i in range(operator.index(as_tensor(lower)), operator.index(as_tensor(upper))):
         carry = _call("fori_loop", body_fn, i, carry)
@@ -191,6 +188,6 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
 
 def map(function: Callable[..., Any], xs: Any) -> Any:
     """Run `function` on each position of axis 0 of `xs` and stack the results."""
-    require_callable(function, "map")
+    require_callable("map", function)
     _, ys = scan(lambda carry, x: (carry, _call("map", function, x)), (), xs)
     return ys

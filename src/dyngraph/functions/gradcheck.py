@@ -50,7 +50,7 @@ def gradcheck(
     >>> gradcheck(dg.tanh, dg.tensor([0.5], dtype="float64", requires_grad=True))
     True
     """
-    require_callable(function, "gradcheck")
+    require_callable("gradcheck", function)
     given = _given(inputs)
     xs = [_fresh(x) if isinstance(x, Tensor) and x._node is not None else x for x in given]
     wanted = [x for x in xs if isinstance(x, Tensor) and x._node is not None]
@@ -103,7 +103,7 @@ def gradgradcheck(
 
     Parameters and errors are those of `gradcheck`.
     """
-    require_callable(function, "gradgradcheck")
+    require_callable("gradgradcheck", function)
     given = _given(inputs)
     rng = np.random.default_rng(0)
     with enable_grad():

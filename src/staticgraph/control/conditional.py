@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op
+from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.elementwise import cast
 from staticgraph.control.declaring import (
     region_from,
-    require_callable,
     require_same_types,
     share_captures,
 )

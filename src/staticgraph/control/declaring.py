@@ -57,22 +57,6 @@ def region_from(
     return Region(graph, inputs, outputs, place_of(function)), found, graph.captured
 
 
-def require_callable(name: str, *functions: Any) -> None:
-    """Refuse what is passed in place of a function.
-
-    Raises
-    ------
-    ArgumentError
-    """
-    for function in functions:
-        if not callable(function):
-            raise ArgumentError(
-                f"{name}: {function!r} was passed where a function is expected",
-                cause="each branch, condition or body is a function that declares it",
-                fix="pass a function of the operands, such as lambda x: x + 1",
-            )
-
-
 def require_count(name: str, what: str, value: Any) -> int:
     """Return `value`, which must be a whole number of at least 0.
 

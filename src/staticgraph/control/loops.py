@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.parameters import require_parameters
+from oplibrary.core.parameters import require_callable, require_parameters
 from oplibrary.core.tree import LEAF, flatten
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast
-from staticgraph.control.declaring import require_callable
 from staticgraph.control.scan import scan
 from staticgraph.control.while_loop import while_loop
 from staticgraph.declare.build import require_graph, to_node

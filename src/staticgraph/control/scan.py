@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op
+from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     region_from,
-    require_callable,
     require_carry,
     require_count,
     share_captures,

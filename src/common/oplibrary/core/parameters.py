@@ -11,19 +11,20 @@ from oplibrary.messages.errors import ArgumentError
 from oplibrary.messages.source import Source, defined_at, user_source
 
 
-def require_callable(function: Any, name: str) -> None:
-    """Refuse `function`, an argument of `name`, where it cannot be called.
+def require_callable(name: str, *functions: Any) -> None:
+    """Refuse what cannot be called among the `functions` that `name` was passed.
 
     Raises
     ------
     ArgumentError
     """
-    if not callable(function):
-        raise ArgumentError(
-            f"{name} was given a {type(function).__name__} where it needs a function",
-            cause="it calls the function with arrays",
-            fix=f"pass the function itself, such as {name}(lambda x: ...)",
-        )
+    for function in functions:
+        if not callable(function):
+            raise ArgumentError(
+                f"{name} was given a {type(function).__name__} where it needs a function",
+                cause="it calls the function with arrays",
+                fix="pass the function itself, such as lambda x: x * 2",
+            )
 
 
 def require_parameters(

@@ -178,7 +178,7 @@ class Transforms(ABC):
         >>> graph.outputs
         [Node(sum: float32[]), Node(add: float32[3])]
         """
-        require_callable(function, "value_and_grad")
+        require_callable("value_and_grad", function)
         require_policy(unused)
         several = not isinstance(argnums, int)
         positions = normalize_ints(argnums, "argnums")
@@ -259,7 +259,7 @@ class Transforms(ABC):
         ...     pull(sg.ones((2,)))
         (Node(add: float32[2]),)
         """
-        require_callable(function, "vjp")
+        require_callable("vjp", function)
         positions = range(len(primals))
         tracked = self._tracked(primals, positions)
         deep = any(tracked)
@@ -314,7 +314,7 @@ class Transforms(ABC):
         >>> tangent.type
         float32[2]
         """
-        require_callable(function, "jvp")
+        require_callable("jvp", function)
         args = _listed(primals)
         positions = range(len(args))
         given = flatten(_listed(tangents))[0]
@@ -364,7 +364,7 @@ class Transforms(ABC):
         tensor([[2., 0.],
                 [0., 6.]])
         """
-        require_callable(function, "jacobian")
+        require_callable("jacobian", function)
         single = not isinstance(inputs, (tuple, list))
         (blocks,) = self._jacobians(
             lambda *xs: (self._result(function(*xs), "jacobian"),), _listed(inputs), create_graph
@@ -392,7 +392,7 @@ class Transforms(ABC):
         tensor([[ 6.,  0.],
                 [ 0., 12.]])
         """
-        require_callable(function, "hessian")
+        require_callable("hessian", function)
         single = not isinstance(inputs, (tuple, list))
         xs = _listed(inputs)
         gradient = self.grad(function, tuple(range(len(xs))), create_graph=True)
