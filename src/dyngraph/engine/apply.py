@@ -49,8 +49,10 @@ def _scalar(value: Any, dtype: np.dtype[Any]) -> Array:
     """
     key = (value, type(value), dtype.num)
     array = _scalars.get(key)
-    if array is None or value == 0:  # 0.0 and -0.0 are one key, so zero is not looked up
+    if array is None:
         array = fit_scalar(value, (dtype,))
+        if value == 0 or value != value or type(value) is complex:  # 0.0 and -0.0 are one key
+            return array
         if len(_scalars) >= _SCALARS_KEPT:
             _scalars.clear()
         _scalars[key] = array

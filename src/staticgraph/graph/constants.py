@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.keys import exact_key
 from oplibrary.core.types import Array, TensorType, resolve_scalar
 from oplibrary.messages.errors import DTypeError, SymbolicValueError
 from staticgraph.graph.graph_ops import CONSTANT
@@ -34,9 +35,7 @@ class Constants:
 
     def scalar(self, value: Any, dtypes: tuple[np.dtype[Any], ...]) -> Node:
         """Return the constant that Python number `value` acts as beside `dtypes` (NEP 50)."""
-        if not value or value != value:  # 0.0 equals -0.0, and NaN not even itself
-            return self.array(resolve_scalar(value, dtypes))
-        key = (value, value.__class__, dtypes)
+        key = (exact_key(value), dtypes)
         known = self._scalars.get(key)
         if known is None:
             known = self._scalars[key] = self.array(resolve_scalar(value, dtypes))

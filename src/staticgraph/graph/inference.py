@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from oplibrary.core.keys import exact_key
 from oplibrary.core.op import Kind, Op, refused
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError, ShapeError, SideBySideError, SymbolicValueError
@@ -49,13 +50,12 @@ class TypeTable:
         key: Any
         # an interned type lives as long as this table, so its id tells it apart
         if attrs:
-            values = tuple(attrs.values())
-            key = (op, values, *map(type, values), *[id(x.type) for x in operands])
+            key = (op, exact_key(attrs), *[id(x.type) for x in operands])
         else:
             key = (op, *[id(x.type) for x in operands])
         try:
             known = self._inferred.get(key)
-        except TypeError:  # an attribute that cannot be hashed, such as a slice
+        except TypeError:  # an attribute that cannot be hashed
             known = key = None
         if known is None:
             for name, value in attrs.items():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from oplibrary.core.keys import exact_key
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array
 from staticgraph.passes.rewriting import with_inputs, with_sources
-from staticgraph.program.layout import Layout, attrs_key, find_layouts
+from staticgraph.program.layout import Layout, find_layouts
 from staticgraph.program.program import Instruction, Program, Value
 
 _COMPARED = 4096
@@ -36,7 +37,7 @@ def eliminate_common_subexpressions(program: Program) -> Program:
             if all(layouts[value].contiguous for value in instruction.inputs):
                 operands.sort()
         try:
-            key = (op, tuple(operands), attrs_key(instruction.attrs), output.type)
+            key = (op, tuple(operands), exact_key(instruction.attrs), output.type)
             each_runs = op.effect or op.kind is Kind.CONTROL
             place = None if each_runs else first.setdefault(key, len(kept))
         except TypeError:  # an attribute that cannot be hashed

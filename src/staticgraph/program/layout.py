@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.keys import exact_key
 from oplibrary.core.op import REGISTRY, Kind, Op
 from oplibrary.core.types import Array, Shape, TensorType
 from staticgraph.program.lengths import program_at, program_is_symbolic
@@ -98,49 +99,20 @@ def _canonical(array: Array) -> Strides:
 
 
 class _Attrs:
-    """Attributes as part of a key: numbers that compare equal but act otherwise are told apart."""
+    """Attributes as part of a key."""
 
     __slots__ = ("attrs", "key")
 
     def __init__(self, attrs: Mapping[str, Any]) -> None:
         self.attrs = attrs
-        self.key = attrs_key(attrs)
+        self.key = exact_key(attrs)
+        hash(self.key)
 
     def __hash__(self) -> int:
         return hash(self.key)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Attrs) and self.key == other.key
-
-
-def attrs_key(attrs: Mapping[str, Any]) -> Any:
-    """Return what tells `attrs` from others; hashable.
-
-    Raises
-    ------
-    TypeError
-        If an attribute cannot be hashed.
-
-    Examples
-    --------
-    >>> attrs_key({"value": 0.0}) == attrs_key({"value": -0.0})
-    False
-    """
-    if not attrs:
-        return ()
-    key = tuple([(name, _frozen(value)) for name, value in attrs.items()])
-    hash(key)
-    return key
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return (tuple, *[_frozen(each) for each in value])
-    if isinstance(value, slice):
-        return (slice, _frozen(value.start), _frozen(value.stop), _frozen(value.step))
-    if isinstance(value, (float, complex)):
-        return (type(value), repr(value))  # 0.0 == -0.0, and nan is not itself
-    return (type(value), value)
 
 
 class _Outcome(NamedTuple):

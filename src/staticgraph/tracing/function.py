@@ -122,10 +122,8 @@ class StaticFunction:
             return self.__wrapped__(*args, **kwargs)
         slots = self._slots(leaves, structure)
         key = (structure, *[slot.key for slot in slots])
-        try:
-            hash(key)
-        except TypeError:
-            raise self._unhashable(structure, slots) from None
+        if not all(slot.hashable for slot in slots if slot.type is None):
+            raise self._unhashable(structure, slots)
         with self._lock:
             entry = self._known(key) or self._build(key, structure, slots)
             self._recent = entry

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.keys import exact_key
 from oplibrary.core.tree import LEAF, flatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.source import Source, is_users_file
@@ -186,7 +187,7 @@ def _is_same(value: Any, remembered: tuple[Any, bytes | None]) -> bool:
         return contents is None or value.tobytes() == contents
     if type(value) is not type(expected) or not isinstance(expected, _COMPARABLE):
         return False
-    return bool(value == expected or (value != value and expected != expected))
+    return bool(exact_key(value) == exact_key(expected))
 
 
 class Guards:

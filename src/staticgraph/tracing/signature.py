@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import LEAF, Structure
+from oplibrary.core.keys import exact_key
+from oplibrary.core.tree import LEAF, ExactKeys, Structure
 from oplibrary.core.types import Array, TensorType
 from staticgraph.backends.source import SourceWriter
 from staticgraph.compiler.feeds import fits
@@ -74,13 +75,14 @@ class Slot:
     @property
     def key(self) -> Any:
         """What tells this slot from others; it can be hashed if a static value can."""
-        return self.weak or self.type or (Static, type(self.value), self.value)
+        return self.weak or self.type or (Static, exact_key(self.value))
 
     @property
     def hashable(self) -> bool:
-        """Whether the key can be hashed."""
+        """Whether the key can be hashed, and so can a static value, so that it stays what it is."""
         try:
             hash(self.key)
+            hash(self.value)
         except TypeError:
             return False
         return True
@@ -153,6 +155,10 @@ def _match_children(
     kind, keys, children = structure
     _refuse_if(writer, f"len({name}) != {len(children)}")
     by_key = keys is not None and not issubclass(kind, tuple)
+    if isinstance(keys, ExactKeys):  # a key may be found by an equal one, such as 1 by True
+        _refuse_if(
+            writer, f"{writer.bind(ExactKeys, 'keys_of')}({name}) != {writer.bind(keys, 'keys')}"
+        )
     for position, child in enumerate(children):
         key = writer.literal(keys[position]) if by_key else repr(position)
         inner = writer.new_name("x")

@@ -10,12 +10,28 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from oplibrary.core.keys import exact_key
 from oplibrary.messages.errors import ArgumentError
 
 Structure = Any
 """`LEAF`, None, or ``(type, keys, children)`` with the field names or keys of each child."""
 
 LEAF = "*"
+
+
+class ExactKeys(tuple[Any, ...]):
+    """The keys of a dict that are not all strings: 1, 1.0 and True are told apart."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ExactKeys) and exact_key(self) == exact_key(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(exact_key(self))
 
 
 def _is_namedtuple(kind: type) -> bool:
@@ -43,6 +59,9 @@ def _take_apart(tree: Any, leaves: list[Any]) -> Structure:
         return kind, None, tuple([_take_apart(child, leaves) for child in tree])
     if kind is dict or kind is OrderedDict:
         children = tuple([_take_apart(child, leaves) for child in tree.values()])
+        for key in tree:
+            if type(key) is not str:
+                return kind, ExactKeys(tree), children
         return kind, tuple(tree), children
     if tree is None:
         return None

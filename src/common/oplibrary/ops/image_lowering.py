@@ -35,7 +35,7 @@ LEAST_LINE = 8
 """Pixels of a line that fill a vector, so that windows are read where they are."""
 
 
-@lru_cache(4096)
+@lru_cache(4096, typed=True)
 def _windows_shape(
     shape: Shape, kernel: Pair, stride: Pair, dilation: Pair, groups: int
 ) -> tuple[int, ...]:

@@ -40,8 +40,8 @@ _WHOLE = Slice()
 # the view -----------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4096)
-def _numpy_index(index: Index) -> tuple[Any, ...]:
+@lru_cache(maxsize=4096, typed=True)
+def _numpy_index(*index: Any) -> tuple[Any, ...]:
     # the Ellipsis keeps the result an array, sharing memory, where every axis is dropped
     return (*(slice(*e) if type(e) is Slice else e for e in index), Ellipsis)
 
@@ -81,7 +81,7 @@ def _indexed_shape(shape: Shape, index: Index) -> Shape:
 
 basic_index: Op = movement(
     "basic_index",
-    lambda x, *, index: x[_numpy_index(index)],
+    lambda x, *, index: x[_numpy_index(*index)],
     infer=lambda x, *, index: TensorType(_indexed_shape(x.shape, index), x.dtype),
     vjp=lambda g, _out, x_type, *, index: basic_index_gradient(g, shape=x_type.shape, index=index),
     attrs={"index": ...},
@@ -105,7 +105,7 @@ def _basic_index_gradient_kernel(
         out = np.zeros(shape, g.dtype)
     else:
         out.fill(0)
-    out[_numpy_index(index)] = g
+    out[_numpy_index(*index)] = g
     return out
 
 
@@ -138,7 +138,7 @@ def _basic_set_kernel(x: Array, value: Any, out: Array | None = None, *, index: 
         out = np.array(x)
     else:
         out[...] = x
-    out[_numpy_index(index)] = value
+    out[_numpy_index(*index)] = value
     return out
 
 

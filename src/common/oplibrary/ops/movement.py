@@ -81,18 +81,23 @@ reshape = movement(
 
 
 @lru_cache(1024, typed=True)
-def _expanded(shape: Shape, axis: Any) -> Shape:
-    added = normalize_ints(axis, "axis")
+def _expanded(shape: Shape, *axis: Any) -> Shape:
+    # one by one, since of what is inside a tuple `typed` sees no types
+    added = normalize_ints(axis[0] if len(axis) == 1 else axis, "axis")
     ndim = len(shape) + len(added)
     axes = normalize_axes(added, ndim)
     lengths = iter(shape)
     return tuple(1 if i in axes else next(lengths) for i in range(ndim))
 
 
+def _expand_dims_shape(shape: Shape, axis: Any) -> Shape:
+    return _expanded(shape, *axis) if type(axis) is tuple else _expanded(shape, axis)
+
+
 expand_dims = movement(
     "expand_dims",
-    lambda x, *, axis: x.reshape(_expanded(x.shape, axis)),
-    infer=lambda x, *, axis: TensorType(_expanded(x.shape, axis), x.dtype),
+    lambda x, *, axis: x.reshape(_expand_dims_shape(x.shape, axis)),
+    infer=lambda x, *, axis: TensorType(_expand_dims_shape(x.shape, axis), x.dtype),
     vjp=lambda g, _out, x_type, *, axis: g.reshape(x_type.shape),
     attrs={"axis": ...},
     view=True,

@@ -47,7 +47,7 @@ class _Windows(NamedTuple):
                 )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096, typed=True)
 def _windows(name: str, shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> _Windows:
     if len(shape) != 4:
         raise ShapeError(

@@ -92,7 +92,7 @@ class Geometry(NamedTuple):
         return self.kernel == self.stride == (1, 1) and self.padding == ((0, 0), (0, 0))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096, typed=True)
 def geometry_of(
     x: Shape, weight: Shape, stride: Pair, padding: Margins, dilation: Pair, groups: int
 ) -> Geometry:

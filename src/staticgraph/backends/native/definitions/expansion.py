@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from oplibrary.core.keys import exact_key
 from oplibrary.core.op import Op
 from oplibrary.core.types import TensorType
 from oplibrary.machine.elements import Unsupported, element_of
 from staticgraph.declare.lower import lowered_op
-from staticgraph.program.layout import attrs_key
 from staticgraph.program.program import Instruction, Program, Value
 
 
@@ -66,7 +66,8 @@ class _Request:
         self.op = op
         self.types = types
         self.attrs = attrs
-        self.key = (op, types, attrs_key(attrs))
+        self.key = (op, types, exact_key(attrs))
+        hash(self.key)
 
     def __hash__(self) -> int:
         return hash(self.key)

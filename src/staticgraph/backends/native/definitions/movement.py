@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.keys import exact_key
 from oplibrary.core.op import Op
 from oplibrary.core.types import Array, Shape
 from oplibrary.machine.elements import Unsupported
 from staticgraph.backends.native.definitions.affine import row_major
-from staticgraph.program.layout import attrs_key
 
 COPIED_ELEMENTS = 1 << 21
 """A copying op is run on at most that many elements to see what it does."""
@@ -67,7 +67,8 @@ class _Request:
     def __init__(self, op: Op, attrs: Mapping[str, Any]) -> None:
         self.op = op
         self.attrs = attrs
-        self.key = (op, attrs_key(attrs))
+        self.key = (op, exact_key(attrs))
+        hash(self.key)
 
     def __hash__(self) -> int:
         return hash(self.key)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.keys import exact_key
 from oplibrary.core.op import REGISTRY, Op
 from oplibrary.core.types import TensorType
 from oplibrary.machine.pool import thread_count
@@ -91,7 +92,7 @@ def _op_text(op: Op) -> str:
 def _text(value: Any) -> str:
     """Return a text that tells an attribute's value from others: 1 from 1.0, 0.0 from -0.0."""
     if isinstance(value, _PLAIN):
-        return f"{type(value).__name__} {value!r}"
+        return f"{type(value).__name__} {exact_key(value)!r}"
     if isinstance(value, (tuple, list)):
         return f"{type(value).__name__} [{', '.join(map(_text, value))}]"
     if isinstance(value, slice):
