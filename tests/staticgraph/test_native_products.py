@@ -38,6 +38,13 @@ def product(x, y):
     return sg.function(lambda a, b: a @ b, backend="native")(x, y)
 
 
+def turned_product(x, y):
+    """Return the product with a transposed right operand, which is left to BLAS."""
+    turn = (*range(y.ndim - 2), y.ndim - 1, y.ndim - 2)
+    transposed = np.ascontiguousarray(y.transpose(turn))
+    return sg.function(lambda a, b: a @ sg.permute_dims(b, turn), backend="native")(x, transposed)
+
+
 def operands(x_shape, y_shape, dtype):
     rng = np.random.default_rng(7)
     return [rng.standard_normal(shape).astype(dtype) for shape in (x_shape, y_shape)]
@@ -76,13 +83,22 @@ def test_sums_over_several_axes():
         np.testing.assert_allclose(found, np.einsum(subscripts, x, y), rtol=1e-12, atol=1e-11)
 
 
+SHARED = [
+    *SHAPES,
+    ("few rows", (64, 784), (784, 509)),
+    ("one row left over", (145, 300), (300, 211)),
+    ("square", (320, 320), (320, 320)),
+]
+"""What threads share: tails of each kind, and products that only BLAS computes."""
+
+
 def test_the_same_bits_for_every_number_of_threads():
     program = (
         "import sys, hashlib\n"
         "sys.path.insert(0, sys.argv[1])\n"
-        "from test_native_products import SHAPES, operands, product\n"
+        "from test_native_products import SHARED, operands, product\n"
         "digest = hashlib.sha256()\n"
-        "for _, *shapes in SHAPES:\n"
+        "for _, *shapes in SHARED:\n"
         "    for dtype in ('float32', 'float64'):\n"
         "        digest.update(product(*operands(*shapes, dtype)).tobytes())\n"
         "print(digest.hexdigest())\n"
@@ -99,6 +115,50 @@ def test_the_same_bits_for_every_number_of_threads():
         )
         found[threads] = done.stdout.strip()
     assert len(set(found.values())) == 1, found
+
+
+@pytest.mark.parametrize(
+    ("core", "l2_size"),
+    [
+        ("Haswell", ""),
+        ("Haswell", "512"),
+        ("SkylakeX", ""),
+        ("SkylakeX", "2048"),
+        ("Zen", ""),
+        ("Sandybridge", ""),
+        ("Nehalem", ""),
+        ("Prescott", ""),
+    ],
+)
+def test_the_same_bits_by_the_functions_for_another_processor(core, l2_size):
+    """BLAS is made to take its functions for `core`, and reckons with a cache of that many KiB."""
+    program = (
+        "import sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from staticgraph.backends.native.emit import segments\n"
+        "from test_native_products import SHARED, operands, product, turned_product\n"
+        "for name, *shapes in SHARED:\n"
+        "    for dtype in ('float32', 'float64'):\n"
+        "        for run in (product, turned_product):\n"
+        "            found = set()\n"
+        "            for threads in (1, 2, 3, 7):\n"
+        "                segments.thread_count = lambda: threads\n"
+        "                found.add(run(*operands(*shapes, dtype)).tobytes())\n"
+        "            assert len(found) == 1, (name, dtype, run.__name__)\n"
+    )
+    environment = {**os.environ, "SIDEBYSIDE_CACHE": "off", "SIDEBYSIDE_THREADS": "7"}
+    environment |= {"OPENBLAS_CORETYPE": core, "OPENBLAS_L2_SIZE": l2_size}
+    if not l2_size:
+        del environment["OPENBLAS_L2_SIZE"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, os.path.dirname(__file__)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode < 0:
+        pytest.skip(f"this processor does not run the functions for {core}")
+    assert not done.returncode, done.stderr
 
 
 def test_a_sum_of_products_is_added_up_in_place():

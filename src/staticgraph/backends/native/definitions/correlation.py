@@ -112,7 +112,7 @@ class Correlation(Product):
         """Return the size of a tile: BLAS takes no part."""
         return Tiling(self.tile.rows, self.tile.vectors * self.tile.lanes)
 
-    def split(self, threads: int, tiling: Tiling | None = None) -> Split:
+    def split(self, threads: int, tiling: Tiling | None = None, by_columns: bool = False) -> Split:
         """Return how the pieces are shared among `threads`; their results do not depend on it."""
         most = min(threads, self.rounds * self.terms // MIN_TILED_TERMS)
         if most < 2:

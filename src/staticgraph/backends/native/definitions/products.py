@@ -153,17 +153,26 @@ class Product(Stored):
             return None
         return Tiling(6, columns, COPIED_BYTES // (columns * itemsize))
 
-    def split(self, threads: int, tiling: Tiling | None = None) -> Split:
+    def split(self, threads: int, tiling: Tiling | None = None, by_columns: bool = False) -> Split:
         """Return how the product is shared among `threads`.
+
+        Parameters
+        ----------
+        threads : int
+        tiling : Tiling, optional
+            The tiles it is computed by; without it, it is computed by BLAS.
+        by_columns : bool
+            Whether BLAS computes any block of columns in single precision as it would the whole.
 
         Notes
         -----
         Blocks change no bit of the result: each element is a sum over ``inner`` alone, by tiles
         always in the same order, by BLAS in an order that it chooses by the length of that sum.
-        There are two exceptions in OpenBLAS, which the blocks avoid and a test watches: below a
-        million terms it takes another way, and in double precision what is left over from groups
-        of 24 columns (in its own, column-major view), or stands at the end of any block of rows,
-        is summed otherwise.
+        There are three exceptions in OpenBLAS, which the blocks avoid and a test watches. Below a
+        million terms it takes another way. What is left over from groups of 24 of our rows (of its
+        columns: its own view is column-major) is summed otherwise. And so is what stands at the
+        end of any block of our columns: in double precision on some processors, in single
+        precision on others, which `by_columns` tells apart.
         """
         least = MIN_BLOCK_TERMS if tiling is None else MIN_TILED_TERMS
         whole = Split("rounds", 1, self.rounds)
@@ -175,7 +184,7 @@ class Product(Stored):
         if tiling is not None:
             even = self.columns % tiling.columns == 0 and self.columns >= most * tiling.columns
             side, multiple = ("columns", tiling.columns) if even else ("rows", tiling.rows)
-        elif self.dtype == FLOAT32:
+        elif by_columns and self.dtype == FLOAT32:
             # a square one by columns: of the two matrices, each thread then copies whole the one
             # that BLAS copies faster (4% at 1,024 by 1,024)
             side, multiple = "rows" if self.rows > self.columns else "columns", 16

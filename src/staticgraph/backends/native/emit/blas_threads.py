@@ -20,6 +20,9 @@ from oplibrary.machine.target import Library, host_target
 from staticgraph.backends.native.emit.blas import load_cython_blas
 
 _PREFIXES = ("scipy_openblas", "openblas")
+EVEN_CORES = {"Nehalem", "Sandybridge", "SkylakeX", "Cooperlake", "SapphireRapids"}
+"""The processors, by OpenBLAS's names, for which it computes in single precision any block of our
+columns as it would the whole. Its functions for Haswell, and AMD's, sum the last ones otherwise."""
 # the words, of 8 bytes: a lock, the runs that are in, the number to set back, two functions
 _LOCK, _INSIDE, _BEFORE, _GET, _SET = 0, 1, 2, 3, 4
 
@@ -64,6 +67,18 @@ def blas_threads() -> BlasThreads | None:
         get, set = (ctypes.cast(each, ctypes.c_void_p).value or 0 for each in functions)
         return BlasThreads(get, set)
     return None
+
+
+@lru_cache(maxsize=1)
+def cuts_columns() -> bool:
+    """Tell whether products in single precision may be shared by columns; see `Product.split`."""
+    library: Any = ctypes.CDLL(load_cython_blas().__file__)
+    for prefix in _PREFIXES:
+        core = getattr(library, f"{prefix}_get_corename", None)
+        if core is not None:
+            core.restype = ctypes.c_char_p
+            return core().decode() in EVEN_CORES
+    return False
 
 
 def _write(module: Module, symbol: str, entering: bool) -> None:

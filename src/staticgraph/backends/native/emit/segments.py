@@ -14,7 +14,7 @@ from staticgraph.backends.native.definitions.products import Product, Split, Til
 from staticgraph.backends.native.definitions.selections import Scattered
 from staticgraph.backends.native.emit.addresses import Base
 from staticgraph.backends.native.emit.blas import product_bases, write_product
-from staticgraph.backends.native.emit.blas_threads import blas_threads
+from staticgraph.backends.native.emit.blas_threads import blas_threads, cuts_columns
 from staticgraph.backends.native.emit.correlations import write_correlation
 from staticgraph.backends.native.emit.kernels import write_combination, write_kernel
 from staticgraph.backends.native.emit.regions import write_control
@@ -78,8 +78,11 @@ def is_shared(step: Kernel | Call, target: Target) -> bool:
 
 def split_product(product: Product, tiling: Tiling | None) -> Split:
     """Return how a product is shared among threads; not where BLAS has its own."""
-    alone = tiling is not None or blas_threads() is not None
-    return product.split(thread_count() if alone else 1, tiling)
+    if tiling is not None:
+        return product.split(thread_count(), tiling)
+    if blas_threads() is None:
+        return product.split(1)
+    return product.split(thread_count(), by_columns=cuts_columns())
 
 
 class _Kernels:

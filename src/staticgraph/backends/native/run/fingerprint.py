@@ -6,6 +6,7 @@ A program that is found again by its fingerprint needs no planning; see `image`.
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -114,7 +115,8 @@ def _surroundings() -> str:
     target, llvm = host_target(), load_llvm()
     python = (sys.version, sysconfig.get_config_var("SOABI"))
     versions = [version(package) for package in ("numpy", "scipy", "llvmlite")]
-    parts = (*python, *versions, llvm.llvm_version_info, target, _library_hash())
+    blas = os.environ.get("OPENBLAS_CORETYPE")  # which functions it takes, with the processor
+    parts = (*python, *versions, llvm.llvm_version_info, target, blas, _library_hash())
     return "\n".join(map(str, parts))
 
 
