@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
+from oplibrary.machine.module import Module
 from staticgraph.backends.native.planning import exploration
 from staticgraph.backends.registry import load_backend
 from staticgraph.declare.lower import lower
@@ -95,3 +96,20 @@ def test_a_definition_is_shown_without_what_it_is_made_of():
     text = repr(definitions.of[program.outputs[0]])
     assert text.startswith("<Elementwise of add float32[3]")
     assert len(text) < 60
+
+
+def test_code_that_does_not_link_is_left_to_numpy(monkeypatch):
+    def write(module):
+        module.declare("no_such_function", "void", ())
+        wrong = "define void @calls_it() { call void @no_such_function() ret void }"
+        return f"{text(module)}{wrong}\n"
+
+    text = Module.__str__
+    monkeypatch.setattr(Module, "__str__", write)
+    with sg.Graph():
+        x = sg.placeholder("x", (3,))
+        run = sg.compile(sg.exp(x) + 1, backend="native")
+    monkeypatch.undo()
+    np.testing.assert_array_equal(run(np.zeros(3, "f4")), np.full(3, 2, "f4"))
+    np.testing.assert_array_equal(run(np.zeros(3, "f4")), np.full(3, 2, "f4"))
+    assert "left to NumPy  all, since linking failed" in run.report()

@@ -265,3 +265,20 @@ def test_special_numbers_are_numpys_in_every_elementwise_op(dtype):
             np.testing.assert_allclose(
                 found[0], wanted[0], rtol=loose, atol=np.finfo(dtype).tiny * 1e3, err_msg=op.name
             )
+
+
+def test_a_double_is_rounded_to_half_once():
+    halves = np.arange(0, 0x7C01, dtype=np.uint16).view(np.float16).astype(np.float64)
+    halves[-1] = 65536.0  # where the next one would be
+    ties = (halves[1:] + halves[:-1]) / 2
+    exact = np.concatenate([halves, ties])
+    near = [exact * (1 + step * 2.0**-52) for step in (-(2**28) - 1, -1, 1, 2**28 + 1)]
+    special = [1e-300, 5e-324, 1e39, 1e300, np.inf, np.nan, 2.0**-126, 1e-40, 0.0]
+    x = np.concatenate([exact, *near, [np.nextafter(2.0**-25, 1)], special])
+    x = np.concatenate([x, -x])
+    with np.errstate(all="ignore"):
+        expected = x.astype(np.float16)
+        found = sg.function(lambda a: sg.cast(a, "float16"), backend="native")(x)
+        one = sg.function(lambda a: sg.cast(a, "float16"), backend="native")(x[-40:-39])
+    np.testing.assert_array_equal(found.view(np.uint16), expected.view(np.uint16))
+    np.testing.assert_array_equal(one, expected[-40:-39])

@@ -95,6 +95,8 @@ def _from_float(code: Code, x: Register, target: DType) -> Register:
     if target.kind == "f":
         element = element_of(target)
         order = ("half", "float", "double")
+        if (x.element, element) == ("double", "half"):
+            x = _rounded_to_odd(code, x)
         wider = order.index(element) > order.index(x.element)
         return code.cast("fpext" if wider else "fptrunc", x, element)
     if x.element == "half":
@@ -109,6 +111,18 @@ def _from_float(code: Code, x: Register, target: DType) -> Register:
     found = code.pure(f"freeze {found.type} {found.ref}", found.element, found.lanes)
     element = element_of(target)
     return found if found.element == element else code.cast("trunc", found, element)
+
+
+def _rounded_to_odd(code: Code, x: Register) -> Register:
+    """Return doubles as singles from which rounding to half gives what rounding once would.
+
+    Few processors round a double to half, and there is no function to call on the others. What a
+    single has no bits for is gathered in its last one, so that no tie comes up that was none.
+    """
+    lost = (1 << 29) - 1
+    bits = code.cast("bitcast", x, "i64")
+    bits = (bits | ((bits & lost) + lost)) & ~lost
+    return code.cast("fptrunc", code.cast("bitcast", bits, "double"), "float")
 
 
 def maximum(code: Code, x: Register, y: Register, dtype: DType) -> Register:

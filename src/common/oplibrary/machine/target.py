@@ -112,16 +112,18 @@ def host_target() -> Target:
     Raises
     ------
     BackendError
-        If llvmlite is missing, or the processor has no fused multiply-add.
+        If llvmlite is missing, or the processor has no fused multiply-add, or does not convert
+        half precision, which all that have AVX2 do.
     """
     llvm = load_llvm()
     features = llvm.get_host_cpu_features()
     flags = {name for name, on in features.items() if on}
     x86 = platform.machine().lower() in ("x86_64", "amd64")
-    if x86 and not {"avx2", "fma"} <= flags:
+    if x86 and not {"avx2", "fma", "f16c"} <= flags:
         raise BackendError(
-            "the native backend needs a processor with AVX2 and FMA",
-            cause="the accuracy of its functions rests on fused multiply-add",
+            "the native backend needs a processor with AVX2, FMA and F16C",
+            cause="the accuracy of its functions rests on fused multiply-add, and half precision "
+            "on instructions that convert it",
             fix='use backend="numpy"',
         )
     wide = {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= flags
@@ -165,6 +167,10 @@ def assemble(text: str, target: Target, level: int = 2) -> bytes:
     return code
 
 
+class LinkError(Exception):
+    """Object code calls a function that this process does not have."""
+
+
 class Library:
     """Object code that is loaded, for as long as this object lives.
 
@@ -174,6 +180,11 @@ class Library:
         From `assemble`.
     symbols : sequence of str
         The functions to find.
+
+    Raises
+    ------
+    LinkError
+        If the code calls a function that is not there.
     """
 
     _linker: Any = None
@@ -191,7 +202,9 @@ class Library:
             builder = llvm.JITLibraryBuilder().add_object_img(code)
             for symbol in symbols:
                 builder.export_symbol(symbol)
-            self._tracker = builder.add_current_process().link(
-                Library._linker, f"sidebyside_{Library._count}"
-            )
+            name = f"sidebyside_{Library._count}"
+            try:
+                self._tracker = builder.add_current_process().link(Library._linker, name)
+            except RuntimeError as error:
+                raise LinkError(" ".join(str(error).split())) from None
         self.addresses: dict[str, int] = {symbol: self._tracker[symbol] for symbol in symbols}

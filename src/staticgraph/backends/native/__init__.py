@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 from staticgraph.backends.backend import Backend, Restored, Runner
@@ -17,12 +18,18 @@ def plan(program: Program, borrow: bool = False) -> BufferPlan:
 
 
 def build(program: Program, plan: BufferPlan) -> Runner:
-    """Return what runs the program."""
+    """Return what runs the program: NumPy, if the machine code calls what is not there."""
+    from oplibrary.machine.target import LinkError
+    from staticgraph.backends import numpy
     from staticgraph.backends.native.planning.planning import NativePlan
     from staticgraph.backends.native.run.running import build_machine, make_runner
 
     assert isinstance(plan, NativePlan)
-    machine, text = build_machine(program, plan)
+    try:
+        machine, text = build_machine(program, plan)
+    except LinkError as error:
+        runner = numpy.build(program, numpy.plan(program))
+        return replace(runner, notes=(f"left to NumPy  all, since linking failed: {error}",))
     return make_runner(machine, lambda: text)
 
 

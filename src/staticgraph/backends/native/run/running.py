@@ -17,7 +17,7 @@ from oplibrary.machine.code import Code
 from oplibrary.machine.entry import make_entry, write_entry
 from oplibrary.machine.module import Module
 from oplibrary.machine.pool import get_pool
-from oplibrary.machine.target import Library
+from oplibrary.machine.target import Library, LinkError
 from oplibrary.messages.errors import RunError, SideBySideError
 from staticgraph.backends.backend import Runner
 from staticgraph.backends.native.definitions.definition import Definition, Stored
@@ -89,11 +89,12 @@ def build_machine(program: Program, plan: NativePlan) -> tuple[Machine, str]:
     text = str(module)
     image = replace(image, symbols=tuple(symbols), object_name=object_name(text, plan.target))
     code = assemble_cached(text, plan.target) if symbols else b""
-    if len(segments) == len(names):
-        keep_image(program, image)
     found = iter(names)
     order = [each if isinstance(each, Call) else next(found) for each in segments]
-    return Machine(program, image, code, lambda: plan, order), text
+    machine = Machine(program, image, code, lambda: plan, order)
+    if len(segments) == len(names):
+        keep_image(program, image)
+    return machine, text
 
 
 def restore_machine(program: Program, plan: Callable[[], NativePlan]) -> Machine | None:
@@ -103,7 +104,10 @@ def restore_machine(program: Program, plan: Callable[[], NativePlan]) -> Machine
         return None
     image, code = found
     names = [symbol for symbol in image.symbols if symbol != ENTRY]
-    return Machine(program, image, code, plan, names)
+    try:
+        return Machine(program, image, code, plan, names)
+    except LinkError:
+        return None
 
 
 def write_nothing(module: Module) -> None:
