@@ -34,6 +34,7 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/generate_stubs.py
 
 # the documentation as a site, in build/site; a warning is a failure
 site: $(READY)

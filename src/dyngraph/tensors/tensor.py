@@ -26,8 +26,13 @@ from oplibrary.messages.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    # a generated stub alone: what `dyngraph.methods` puts into the class, as it needs rooms above
+    from dyngraph.tensors.tensor_methods import TensorMethods
+else:
+    TensorMethods = ArrayOperators
 
-class Tensor(ArrayOperators):
+
+class Tensor(TensorMethods):
     """An array that knows which operation made it.
 
     Use `tensor` to make one from data. Operators and methods run at once; where an operand requires
@@ -47,31 +52,6 @@ class Tensor(ArrayOperators):
     _parent: tuple[Tensor, Any, dict[str, Any]]  # of a view: whose, by which op, with which attrs
     _views: list[weakref.ref[Tensor]]
     _detachment: Detachment
-
-    if TYPE_CHECKING:  # put in by `dyngraph.methods`, since they need the rooms above
-
-        @property
-        def grad(self) -> Tensor | None:
-            """The accumulated gradient, or None."""
-
-        @grad.setter
-        def grad(self, value: Tensor | None) -> None: ...
-
-        @property
-        def data(self) -> Tensor:
-            """The same elements without the graph; settable."""
-
-        @data.setter
-        def data(self, value: Any) -> None: ...
-
-        def backward(
-            self,
-            gradient: Any = None,
-            retain_graph: bool | None = None,
-            create_graph: bool = False,
-            inputs: Any = None,
-        ) -> None:
-            """Add the gradient of this tensor to ``.grad`` of every leaf that it came from."""
 
     # what it is -------------------------------------------------------------------------------
 

@@ -30,7 +30,9 @@ from staticgraph.program.program import Variable
 # what the user declares ---------------------------------------------------------------------------
 
 
-def placeholder(name: str, shape: Iterable[int] | int, dtype: npt.DTypeLike = "float32") -> Node:
+def placeholder(
+    name: str, shape: Iterable[int | Dim] | int | Dim, dtype: npt.DTypeLike = "float32"
+) -> Node:
     """Declare a value that each run is fed.
 
     Parameters

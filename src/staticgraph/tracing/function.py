@@ -6,7 +6,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -304,6 +304,22 @@ def _feed_of(graph: Graph, node: Node) -> Node:
         if casts == list(graph.successors(node)) and len(casts) == 1:
             return casts[0]
     return node
+
+
+@overload
+def function(function: Callable[..., Any], **options: Any) -> StaticFunction: ...
+
+
+@overload
+def function(
+    function: None = None,
+    *,
+    static_argnums: int | Iterable[int] = (),
+    max_signatures: int = 16,
+    max_nodes: int = MAX_NODES,
+    specs: Mapping[str, TensorType] | None = None,
+    **options: Any,
+) -> Callable[[Callable[..., Any]], StaticFunction]: ...
 
 
 def function(

@@ -5,7 +5,7 @@ Every method calls the op of the same meaning; which executor runs it follows fr
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import oplibrary.ops  # noqa: F401  importing it fills the registry
 from oplibrary.core.op import REGISTRY, lookup, signature_of
@@ -58,7 +58,14 @@ def _function(name: str) -> Any:
     return function
 
 
-class ArrayOperators:
+if TYPE_CHECKING:
+    # a generated stub alone: what `_install` below puts into the class
+    from oplibrary.executors.array_methods import ArrayMethods
+else:
+    ArrayMethods = object
+
+
+class ArrayOperators(ArrayMethods):
     """Give a value type the operators and methods of an array."""
 
     __slots__ = ()
