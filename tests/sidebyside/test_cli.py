@@ -315,7 +315,7 @@ def test_the_whole_traceback_is_shown_on_request(run, folder, monkeypatch):
     (folder / "mine.py").write_text(PROGRAM.replace("xp.sum(xp.tanh(x @ w))", "1 / 0"))
     code, _, err = run("compare", "mine.py")
     assert code == 1
-    assert "compare.py" in err
+    assert "studies/comparison.py" in err
     assert "ZeroDivisionError" in err
     code, _, err = run("compare", "sead")
     assert code == 2
