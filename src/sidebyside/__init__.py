@@ -21,7 +21,7 @@ from oplibrary.core.types import TensorType
 from oplibrary.messages.source import enter_package
 from sidebyside import errors
 from sidebyside import report as _report  # enters how results are shown
-from sidebyside.modes import MODES, find_mode
+from sidebyside.modes import MODES, Mode, Prepared, find_mode
 from sidebyside.results.cell import Cell
 from sidebyside.results.comparison import Comparison, Row
 from sidebyside.results.table import Table
@@ -41,6 +41,8 @@ __all__ = [
     "MODES",
     "Cell",
     "Comparison",
+    "Mode",
+    "Prepared",
     "Row",
     "Splits",
     "Table",
@@ -57,3 +59,7 @@ __all__ = [
     "measure_table",
     "train",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -13,11 +13,23 @@ from typing import Any
 
 from oplibrary.messages.errors import ArgumentError, OutOfMemoryError, SideBySideError
 from oplibrary.messages.source import is_our_file
+from sidebyside import __version__
+from sidebyside.drawing import show
+from sidebyside.drawing.timeline import timeline_json
 from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.memory import memory_limit
+from sidebyside.modes import MODES, entered_modes, is_installed
 from sidebyside.report.progress import Progress
 from sidebyside.report.text_table import as_ascii
-from sidebyside.workloads.workload import Workload
+from sidebyside.results.writing import check_writable, write_whole
+from sidebyside.studies import comparison as comparing
+from sidebyside.studies import profile as profiling
+from sidebyside.studies import table as filling
+from sidebyside.studies.flexibility import measure_flexibility
+from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.loading import find_workloads
+from sidebyside.workloads.registry import entered_workloads, load
+from sidebyside.workloads.workload import Workload, size_label
 
 OK, FAILED, REFUSED, SLOWER, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -102,8 +114,6 @@ def _wants_whole_traceback() -> bool:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    from sidebyside import __version__
-
     parser = argparse.ArgumentParser(
         prog="sidebyside",
         description=_DESCRIPTION,
@@ -230,12 +240,10 @@ def _add_flexibility(commands: Any) -> None:
 
 def table_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside table``."""
-    from sidebyside.studies.table import BUDGET, measure_table
-
     _check_outputs(options.json, options.html)
     with Progress(sys.stderr) as progress:
-        budget = BUDGET if options.budget is None else options.budget
-        table = measure_table(budget=budget, report=progress)
+        budget = filling.BUDGET if options.budget is None else options.budget
+        table = filling.measure_table(budget=budget, report=progress)
     if options.json is not None:
         table.to_json(options.json)
     if options.html is not None:
@@ -246,8 +254,6 @@ def table_command(options: argparse.Namespace) -> int:
 
 def compare_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside compare``."""
-    from sidebyside.studies.comparison import compare
-
     _check_outputs(options.json, options.csv, options.html)
     if options.fail_above is not None and not options.fail_above > 0:
         raise ArgumentError(
@@ -257,7 +263,7 @@ def compare_command(options: argparse.Namespace) -> int:
         )
     workloads = [workload for name in options.workloads for workload in _find(name)]
     with Progress(sys.stderr) as progress:
-        comparison = compare(
+        comparison = comparing.compare(
             workloads,
             [name.strip() for name in options.modes.split(",") if name.strip()],
             budget=options.budget,
@@ -286,9 +292,6 @@ def compare_command(options: argparse.Namespace) -> int:
 
 def show_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside show``."""
-    from sidebyside.drawing import show
-    from sidebyside.results.writing import write_whole
-
     make = None if options.output is None else show.format_of(options.output)
     _check_outputs(options.output)
     workloads = _find(options.workload)
@@ -307,9 +310,6 @@ def show_command(options: argparse.Namespace) -> int:
 
 def trace_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside trace``."""
-    from sidebyside.drawing.timeline import timeline_json
-    from sidebyside.results.writing import write_whole
-
     _check_outputs(options.output)
     workload = _only(options.workload, _find(options.workload))
     size = None if options.size is None else parse_size(options.size)
@@ -320,14 +320,12 @@ def trace_command(options: argparse.Namespace) -> int:
 
 def profile_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside profile``."""
-    from sidebyside.studies.profile import MODES, RUNS, profile
-
     _check_outputs(options.json)
-    found = profile(
+    found = profiling.profile(
         _only(options.workload, _find(options.workload)),
         None if options.size is None else parse_size(options.size),
-        MODES if options.mode == "both" else (options.mode,),
-        runs=RUNS if options.runs is None else options.runs,
+        profiling.MODES if options.mode == "both" else (options.mode,),
+        runs=profiling.RUNS if options.runs is None else options.runs,
         lines=options.lines,
     )
     if options.json is not None:
@@ -338,8 +336,6 @@ def profile_command(options: argparse.Namespace) -> int:
 
 def flexibility_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside flexibility``."""
-    from sidebyside.studies.flexibility import measure_flexibility
-
     _check_outputs(options.json)
     with Progress(sys.stderr) as progress:
         matrix = measure_flexibility(
@@ -357,11 +353,6 @@ def flexibility_command(options: argparse.Namespace) -> int:
 
 def list_all(options: argparse.Namespace) -> int:
     """Run ``sidebyside list``."""
-    from sidebyside.modes import MODES, entered_modes, is_installed
-    from sidebyside.workloads.builtin import BUILTIN
-    from sidebyside.workloads.registry import entered_workloads, load
-    from sidebyside.workloads.workload import size_label
-
     lines = ["workloads"]
     for name, workload in {**{name: load(name) for name in BUILTIN}, **entered_workloads()}.items():
         sizes = ", ".join(map(size_label, workload.sizes))
@@ -392,8 +383,6 @@ def parse_size(text: str) -> Any:
 
 
 def _find(reference: str) -> tuple[Workload, ...]:
-    from sidebyside.workloads.loading import find_workloads
-
     return find_workloads(reference)
 
 
@@ -409,8 +398,6 @@ def _only(reference: str, workloads: Sequence[Workload]) -> Workload:
 
 
 def _check_outputs(*paths: Path | None) -> None:
-    from sidebyside.results.writing import check_writable
-
     given = [path for path in paths if path is not None]
     for path in given:
         check_writable(path)
