@@ -138,7 +138,7 @@ def test_recipes_run(title, tmp_path):
 
 
 def test_there_is_a_recipe_for_all_that_is_added_often():
-    assert [*recipes()] == ["A new op", "A new pass", "A new column"]
+    assert [*recipes()] == ["A new op", "A new pass", "A new column", "A new mode"]
 
 
 def test_recipes_name_places_that_exist():
