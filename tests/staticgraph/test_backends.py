@@ -156,7 +156,7 @@ def test_the_paths_of_large_arrays_give_the_same_bits(random_function, stressed)
     for seed in range(100, 140):
         run, _, inputs = compiled(seed, random_function, backend="numpy")
         oracle, *_ = compiled(seed, random_function, backend="interpret", passes=())
-        loops += sum(step.loop is not None for step in run.plan.steps)
+        loops += sum(step.blocks is not None for step in run.plan.steps)
         expected = oracle(*inputs)
         assert_same_bits(run(*inputs), expected)
         assert_same_bits(run(*inputs), expected)
@@ -181,14 +181,14 @@ def test_large_chains_run_by_blocks_in_little_memory():
     rng = np.random.default_rng(0)
     run = sg.compile(tall, tall_nodes, backend="numpy")
     (step,) = run.plan.steps
-    assert step.loop.inner == (3,)
+    assert step.blocks.inner == (3,)
     assert len(step.inner) == 17
     assert run.plan.arena_bytes < 1 << 20
     oracle = sg.compile(tall, tall_nodes, backend="interpret")
     inputs = [rng.standard_normal(node.shape).astype("float32") for node in tall_nodes]
     assert_same_bits([run(*inputs)], [oracle(*inputs)])
     # rows longer than a block leave nothing to cut
-    assert all(s.loop is None for s in sg.compile(wide, nodes, backend="numpy").plan.steps)
+    assert all(s.blocks is None for s in sg.compile(wide, nodes, backend="numpy").plan.steps)
 
 
 def test_results_belong_to_the_caller(program):

@@ -18,7 +18,7 @@ def planned(function, *shapes, program, passes=DEFAULT_PASSES, borrow=False):
 
 def nbytes(plan, value, step):
     if value in step.inner:
-        return step.loop.block_size * value.type.dtype.itemsize
+        return step.blocks.block_size * value.type.dtype.itemsize
     return value.type.nbytes
 
 
@@ -74,7 +74,7 @@ def test_buffers_that_live_at_one_time_never_overlap(program, random_function, s
         _, plan = planned(lambda *x, f=function: f(sg, *x), *function.shapes, program=program)
         assert_no_overlap(plan)
         shared += len(plan.in_place)
-        loops += sum(step.loop is not None for step in plan.steps)
+        loops += sum(step.blocks is not None for step in plan.steps)
     assert shared > 40
     assert loops > 100
 

@@ -61,7 +61,7 @@ class Contents(NamedTuple):
 
 
 def checked_path(name: str, path: Any) -> Path:
-    """Return what was passed to the function `name` as a path.
+    """Return the path that was passed to the function `name`.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def _lines(value: Any, margin: str = "") -> list[str]:
 
 
 def read_file(path: Path) -> Contents:
-    """Return what is in a file, which runs none of it.
+    """Return the contents of a file, of which nothing is run.
 
     Raises
     ------

@@ -10,9 +10,9 @@ import numpy as np
 from oplibrary.core.op import REGISTRY, Op
 from oplibrary.core.types import TensorType
 from staticgraph.control.conditional import SWITCH
+from staticgraph.control.flow import Choice, Loop
 from staticgraph.control.region import Region
 from staticgraph.control.scan import SCAN
-from staticgraph.control.structure import Choice, Loop
 from staticgraph.control.while_loop import WHILE, WHILE_GRADIENT
 from staticgraph.declare.creation import CREATED
 from staticgraph.declare.length_op import LENGTH
@@ -54,21 +54,21 @@ def attributes_fit(op: Op, types: Types, attrs: Mapping[str, Any]) -> bool:
         return True
     if op in _BY_OP:
         return _BY_OP[op](types, **attrs)
-    form = None if op.control is None else op.control(**attrs)
-    if isinstance(form, Choice):
-        return _choice_fits(form, types)
-    return isinstance(form, Loop) and _loop_fits(form, types)
+    flow = None if op.control is None else op.control(**attrs)
+    if isinstance(flow, Choice):
+        return _choice_fits(flow, types)
+    return isinstance(flow, Loop) and _loop_fits(flow, types)
 
 
 def _accepts(region: Region, given: Types, owned: int = 0) -> bool:
     return region.input_types == tuple(given) and 0 <= region.owned <= owned
 
 
-def _choice_fits(form: Choice, types: Types) -> bool:
-    first = form.branches[0]
+def _choice_fits(flow: Choice, types: Types) -> bool:
+    first = flow.branches[0]
     return all(
         _accepts(branch, types[1:]) and branch.output_types == first.output_types
-        for branch in form.branches
+        for branch in flow.branches
     )
 
 
@@ -76,25 +76,25 @@ def _is_count(number: Any) -> bool:
     return type(number) is int and number >= 0
 
 
-def _loop_fits(form: Loop, types: Types) -> bool:
-    counts = (form.carries, form.sequences, form.length or 0, form.max_steps or 0)
-    if not all(map(_is_count, counts)) or type(form.reverse) is not bool:
+def _loop_fits(flow: Loop, types: Types) -> bool:
+    counts = (flow.carries, flow.sequences, flow.length or 0, flow.max_steps or 0)
+    if not all(map(_is_count, counts)) or type(flow.reverse) is not bool:
         return False
-    carried, rest = types[: form.carries], types[form.carries :]
-    sequences, outer = rest[: form.sequences], rest[form.sequences :]
-    if len(carried) != form.carries or len(sequences) != form.sequences:
+    carried, rest = types[: flow.carries], types[flow.carries :]
+    sequences, outer = rest[: flow.sequences], rest[flow.sequences :]
+    if len(carried) != flow.carries or len(sequences) != flow.sequences:
         return False
-    if any(not each.shape or each.shape[0] != form.length for each in sequences):
+    if any(not each.shape or each.shape[0] != flow.length for each in sequences):
         return False
     steps = [TensorType(each.shape[1:], each.dtype) for each in sequences]
-    given, body = [*carried, *steps, *outer], form.body
-    if not _accepts(body, given, form.carries):
+    given, body = [*carried, *steps, *outer], flow.body
+    if not _accepts(body, given, flow.carries):
         return False
-    if body.output_types[: form.carries] != tuple(carried):
+    if body.output_types[: flow.carries] != tuple(carried):
         return False
-    if form.condition is None:
-        return form.length is not None and form.keep == (True,) * len(body.output_types)
-    return len(body.output_types) == form.carries and _decides(form.condition, given)
+    if flow.condition is None:
+        return flow.length is not None and flow.keep == (True,) * len(body.output_types)
+    return len(body.output_types) == flow.carries and _decides(flow.condition, given)
 
 
 def _decides(condition: Region, given: Types) -> bool:

@@ -57,7 +57,7 @@ class NotWritable(Exception):
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
-    """Return what `dtype` is called in a file.
+    """Return the name of `dtype` in a file.
 
     Raises
     ------
@@ -98,7 +98,7 @@ class ValueWriter:
         self.symbols: dict[str, int] = {}
 
     def value(self, value: Any) -> Any:
-        """Return what stands for `value`, an attribute.
+        """Return the JSON of `value`, an attribute.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class ValueWriter:
         raise NotWritable(f"a {type(value).__name__}")
 
     def length(self, number: int) -> Any:
-        """Return what stands for a length or another whole number."""
+        """Return the JSON of a length or another whole number."""
         if not is_symbolic(number):
             return int(number)
         polynomial = polynomial_of(int(number))
@@ -165,13 +165,13 @@ class ValueWriter:
         }
 
     def type(self, type: TensorType) -> Any:
-        """Return what stands for a type: ``["float32", [2, 3]]``."""
+        """Return the JSON of a type: ``["float32", [2, 3]]``."""
         if isinstance(type, TupleType):
             return {"results": [self.type(each) for each in type.items]}
         return [dtype_name(type.dtype), [self.length(n) for n in type.shape]]
 
     def structure(self, structure: Structure) -> Any:
-        """Return what stands for the structure of a program's outputs."""
+        """Return the JSON of the structure of a program's outputs."""
         if structure is LEAF or structure is None:
             return structure
         kind, keys, children = structure

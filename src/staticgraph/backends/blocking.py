@@ -13,7 +13,7 @@ from math import prod
 
 from oplibrary.core.types import Shape
 from staticgraph.program.layout import Layout
-from staticgraph.program.memory import Loop, Step
+from staticgraph.program.memory import Blocks, PlannedStep
 from staticgraph.program.program import Instruction, Program, Value
 
 BLOCKED_BYTES = 1 << 18
@@ -28,21 +28,21 @@ MIN_BLOCK_BYTES, MAX_BLOCK_BYTES = 1 << 15, 1 << 18
 """Smaller blocks lose more to the calls than they save; larger ones leave the cache."""
 
 
-def form_steps(program: Program, layouts: Mapping[Value, Layout]) -> list[Step]:
+def form_steps(program: Program, layouts: Mapping[Value, Layout]) -> list[PlannedStep]:
     """Return the steps: a loop for each group that is worth one, else one an instruction."""
-    steps: list[Step] = []
+    steps: list[PlannedStep] = []
     needed = _read_counts(program)
     for group, members in groupby(program.instructions, lambda each: each.group):
         if not group:
-            steps += [Step((each,)) for each in members]
+            steps += [PlannedStep((each,)) for each in members]
             continue
         for segment, axes in _segments(members, layouts):
             inner = _inner(segment, needed)
             loop = _cut(segment, axes, inner) if len(segment) > 1 else None
             if loop is None:
-                steps += [Step((each,)) for each in segment]
+                steps += [PlannedStep((each,)) for each in segment]
             else:
-                steps.append(Step(tuple(segment), loop, inner))
+                steps.append(PlannedStep(tuple(segment), loop, inner))
     return steps
 
 
@@ -153,7 +153,7 @@ def _most_alive(segment: list[Instruction], inner: frozenset[Value]) -> int:
     return len(outside - inner) + most
 
 
-def _cut(segment: list[Instruction], axes: int, inner: frozenset[Value]) -> Loop | None:
+def _cut(segment: list[Instruction], axes: int, inner: frozenset[Value]) -> Blocks | None:
     """Return the loop over `segment`, or None if it is better computed whole."""
     shape = segment[0].output.type.shape
     widest = max(each.output.type.dtype.itemsize for each in segment)
@@ -167,4 +167,4 @@ def _cut(segment: list[Instruction], axes: int, inner: frozenset[Value]) -> Loop
     count = min(count, rows)
     # blocks of nearly one size, so that none is a single element, which NumPy treats apart
     edges = [rows * i // count for i in range(count + 1)]
-    return Loop(rows, row_shape, tuple(pairwise(edges)))
+    return Blocks(rows, row_shape, tuple(pairwise(edges)))

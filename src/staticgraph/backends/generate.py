@@ -18,7 +18,7 @@ from staticgraph.backends.source import SourceWriter, comment, line_in
 from staticgraph.program.failures import raise_explained
 from staticgraph.program.layout import Strides
 from staticgraph.program.lengths import current_lengths, instruction_is_symbolic
-from staticgraph.program.memory import BufferPlan, Loop, Step
+from staticgraph.program.memory import ArrayPlan, Blocks, PlannedStep
 from staticgraph.program.program import Instruction, Program, Value, Variable
 
 RELEASED_BYTES = 1 << 16
@@ -27,7 +27,7 @@ RELEASED_BYTES = 1 << 16
 Bounds = tuple[tuple[int, int], ...]
 
 
-def generate(program: Program, plan: BufferPlan) -> tuple[SourceWriter, bool]:
+def generate(program: Program, plan: ArrayPlan) -> tuple[SourceWriter, bool]:
     """Return the module of `program`, and whether a run changes anything that belongs to it.
 
     If it does, a function that ``make`` returned is for one thread at a time.
@@ -37,7 +37,7 @@ def generate(program: Program, plan: BufferPlan) -> tuple[SourceWriter, bool]:
 
 
 class _Generator:
-    def __init__(self, program: Program, plan: BufferPlan) -> None:
+    def __init__(self, program: Program, plan: ArrayPlan) -> None:
         self.program = program
         self.plan = plan
         self.layouts = plan.layouts
@@ -101,14 +101,14 @@ class _Generator:
 
     # steps ----------------------------------------------------------------------------------------
 
-    def add_step(self, step: Step) -> None:
+    def add_step(self, step: PlannedStep) -> None:
         first = step.instructions[0]
         place = first.sources[0].place if first.sources else ""
         if place and place != self.place:
             self.add(comment(place))
             self.place = place
-        if step.loop is not None:
-            _LoopWriter(self, step, step.loop).write()
+        if step.blocks is not None:
+            _LoopWriter(self, step, step.blocks).write()
         else:
             self.add_instruction(first)
 
@@ -153,7 +153,7 @@ class _Generator:
 
     # the end of values ----------------------------------------------------------------------------
 
-    def release(self, number: int, step: Step) -> None:
+    def release(self, number: int, step: PlannedStep) -> None:
         """Drop what nothing reads any more, so that its memory can be had again."""
         read = [self.layouts[v].base for each in step.instructions for v in each.inputs]
         names: list[str] = []
@@ -200,7 +200,7 @@ class _Generator:
 class _LoopWriter:
     """Write one step as a loop over blocks."""
 
-    def __init__(self, generator: _Generator, step: Step, loop: Loop) -> None:
+    def __init__(self, generator: _Generator, step: PlannedStep, loop: Blocks) -> None:
         self.generator = generator
         self.writer = generator.writer
         self.step = step

@@ -11,7 +11,7 @@ from staticgraph.backends.backend import Backend, Runner
 from staticgraph.program.failures import raise_explained
 from staticgraph.program.layout import find_layouts
 from staticgraph.program.lengths import attrs_at, current_lengths, instruction_is_symbolic
-from staticgraph.program.memory import BufferPlan, Step, plan_buffers
+from staticgraph.program.memory import BufferPlan, PlannedStep, plan_buffers
 from staticgraph.program.program import Instruction, Program, Value
 
 Hook = Callable[[Instruction, tuple[Array, ...], Array], object]
@@ -20,12 +20,12 @@ Hook = Callable[[Instruction, tuple[Array, ...], Array], object]
 
 def plan(program: Program, borrow: bool = False) -> BufferPlan:
     """Return the plan that keeps nothing in an arena; every kernel allocates its result."""
-    steps = [Step((instruction,)) for instruction in program.instructions]
+    steps = [PlannedStep((instruction,)) for instruction in program.instructions]
     return plan_buffers(program, steps, find_layouts(program), ())
 
 
 def build(program: Program, plan: BufferPlan, hooks: Iterable[Hook] = ()) -> Runner:
-    """Return what runs `program`.
+    """Return the runner of `program`.
 
     Parameters
     ----------

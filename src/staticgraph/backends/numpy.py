@@ -15,7 +15,7 @@ from staticgraph.backends.blocking import form_steps
 from staticgraph.backends.generate import generate
 from staticgraph.program.layout import Layout, find_layouts
 from staticgraph.program.lengths import program_is_symbolic
-from staticgraph.program.memory import ALIGNMENT, BufferPlan, Step, plan_buffers
+from staticgraph.program.memory import ALIGNMENT, ArrayPlan, BufferPlan, PlannedStep, plan_buffers
 from staticgraph.program.program import Instruction, Program
 
 BUFFERED_BYTES = 1024
@@ -23,12 +23,12 @@ BUFFERED_BYTES = 1024
 saves 20 ns a call there, and a program without an arena needs no copy of it for each thread."""
 
 
-def plan(program: Program, borrow: bool = False) -> BufferPlan:
+def plan(program: Program, borrow: bool = False) -> ArrayPlan:
     """Return where the values of `program` are kept, and which groups run block by block."""
     layouts = find_layouts(program)
     if program_is_symbolic(program):
         # the memory of a run is not known: NumPy allocates it, whatever the lengths are
-        single = [Step((instruction,)) for instruction in program.instructions]
+        single = [PlannedStep((instruction,)) for instruction in program.instructions]
         return plan_buffers(program, single, layouts, ())
     steps = form_steps(program, layouts)
     own = [value for _, value in program.updates]
@@ -41,7 +41,7 @@ def plan(program: Program, borrow: bool = False) -> BufferPlan:
             output = instruction.output
             if output in allocated or layouts[output].base is not output:
                 continue
-            if step.loop is not None or _fits_a_place(instruction, layouts[output]):
+            if step.blocks is not None or _fits_a_place(instruction, layouts[output]):
                 buffered.add(output)
     return plan_buffers(program, steps, layouts, buffered, program.owned)
 
@@ -67,7 +67,8 @@ def _is_dense(shape: Shape, layout: Layout) -> bool:
 
 
 def build(program: Program, plan: BufferPlan) -> Runner:
-    """Return what runs `program`: the generated function, or one with an arena for each thread."""
+    """Return the runner of `program`: the generated function, or one with an arena for each thread."""
+    assert isinstance(plan, ArrayPlan)
     writer, has_state = generate(program, plan)
     make = writer.define("make")
     call = make(_arena(plan.arena_bytes))

@@ -29,14 +29,14 @@ def plan_program(backend: Backend, program: Program, borrow: bool = False) -> Bu
 
 
 def restore_program(backend: Backend, program: Program) -> Restored | None:
-    """Return what a backend kept of `program` from an earlier build, or None."""
+    """Return the runner of `program` that an earlier build left, or None."""
     if backend.restore is None or program_is_symbolic(program):
         return None
     return backend.restore(program)
 
 
 def build_runner(backend: Backend, program: Program, plan: BufferPlan) -> Runner:
-    """Return what runs `program` by `backend`; for each length anew if that needs numbers."""
+    """Return the runner of `program` by `backend`; for each length anew if that needs numbers."""
     if not program_is_symbolic(program) or backend.takes_lengths:
         return backend.build(program, plan)
     built: dict[tuple[int, ...], Callable[..., list[Array]]] = {}

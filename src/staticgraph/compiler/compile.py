@@ -132,11 +132,11 @@ class Driver:
 
 
 debug_driver: Upcall[[Graph, Options], Driver] = Upcall("staticgraph.debugging.executable")
-"""Return what runs a program with ``debug=True``."""
+"""Return the driver of a program with ``debug=True``."""
 
 
 def backend_driver(options: Options) -> Driver:
-    """Return what runs a program by the backend and the passes that were asked for."""
+    """Return the driver of a program by the backend and the passes that were asked for."""
     backend = load_backend(default_backend() if options.backend is None else options.backend)
     passes = DEFAULT_PASSES if options.passes is None else options.passes
     return Driver(

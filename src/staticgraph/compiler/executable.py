@@ -150,7 +150,7 @@ class Executable:
                 note = "unchanged"
             lines.append(f"{name:<34}{seconds * 1e3:>9.3f}  {note}".rstrip())
         lines.append(f"{'total':<34}{sum(self.phases.values()) * 1e3:>9.3f}")
-        loops = [step for step in plan.steps if step.loop is not None]
+        loops = [step for step in plan.steps if step.blocks is not None]
         fused = sum(len(step.instructions) for step in loops)
         if program_is_symbolic(self.program):
             return "\n".join([*lines, "", "memory     follows from the lengths of each run"])

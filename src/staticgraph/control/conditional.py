@@ -18,8 +18,8 @@ from staticgraph.control.declaring import (
     require_same_types,
     share_captures,
 )
+from staticgraph.control.flow import Choice
 from staticgraph.control.region import Region, row_major
-from staticgraph.control.structure import Choice
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.node import Node
 from staticgraph.program.tuple_values import ITEM, TupleGradient, TupleType

@@ -37,7 +37,7 @@ class RegionGraph(Graph):
         self.captured: dict[Node, Node] = {}
 
     def adopt(self, node: Node) -> Node:
-        """Return what stands for `node` of a surrounding graph in this one.
+        """Return the node that stands for `node` of a surrounding graph in this one.
 
         Raises
         ------

@@ -20,9 +20,9 @@ from staticgraph.control.declaring import (
     require_count,
     share_captures,
 )
+from staticgraph.control.flow import Loop
 from staticgraph.control.region import Region, row_major
 from staticgraph.control.scan_gradient import scan_backwards
-from staticgraph.control.structure import Loop
 from staticgraph.control.while_loop import own_copies
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.program.lengths import current_shape

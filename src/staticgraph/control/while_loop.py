@@ -19,9 +19,9 @@ from staticgraph.control.declaring import (
     require_count,
     share_captures,
 )
+from staticgraph.control.flow import Loop
 from staticgraph.control.region import Region, row_major
 from staticgraph.control.residuals import split_pullback
-from staticgraph.control.structure import Loop
 from staticgraph.declare.autodiff import zeros_of
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.program.tuple_values import TupleGradient, TupleType

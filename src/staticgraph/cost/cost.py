@@ -31,7 +31,7 @@ from oplibrary.core.op import Kind
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.messages.source import Source
-from staticgraph.control.structure import Choice
+from staticgraph.control.flow import Choice
 from staticgraph.cost.arithmetic import Arithmetic, arithmetic_of, subscripts_of
 from staticgraph.program.lengths import program_at, program_is_symbolic, program_symbols
 from staticgraph.program.program import Instruction, Program, Value
@@ -195,7 +195,7 @@ def _intensity(flops: int, moved: int) -> float:
 def program_cost(
     program: Program, lengths: Mapping[str, int] | None = None, *, fused: bool = True
 ) -> Cost:
-    """Return what a run of `program` costs.
+    """Return the cost of a run of `program`.
 
     Parameters
     ----------
@@ -276,20 +276,20 @@ def _arithmetic_of_program(program: Program) -> Arithmetic:
 
 
 def _of_control(
-    row: InstructionCost, form: Any, lengths: Mapping[str, int], fused: bool
+    row: InstructionCost, flow: Any, lengths: Mapping[str, int], fused: bool
 ) -> InstructionCost:
     """Return `row` with the cost of the regions that run."""
-    costs = [Cost(_rows(_program_of(each), lengths, fused)) for each in form.regions]
+    costs = [Cost(_rows(_program_of(each), lengths, fused)) for each in flow.regions]
     complete = all(each.complete for each in costs)
     count = 1
-    if isinstance(form, Choice):
+    if isinstance(flow, Choice):
         note = f"the dearest of {len(costs)} branches"
         dearest = max(costs, key=lambda c: (c.flops + c.transcendentals, c.bytes_moved))
         costs = [dearest]  # one that is not counted whole may be dearer, which `complete` says
-    elif form.length is None:
+    elif flow.length is None:
         note, complete = "one step, their number is not known", False
     else:
-        count = form.length
+        count = flow.length
         note = f"{count:,} steps"
     return replace(
         row,

@@ -21,7 +21,7 @@ Found = dict[tuple[str, Value], tuple[Unit, Instruction]]
 
 
 def fix_of(each: Pass) -> str:
-    """Return what to do about a pass that is wrong."""
+    """Return the fix for a pass that is wrong."""
     name = pass_name(each)
     if each in DEFAULT_PASSES:
         return f'switch the pass off with passes=without("{name}"), and report it'

@@ -179,7 +179,7 @@ class Debugger:
         return enter
 
     def runner(self, program: Program) -> Runner:
-        """Return what runs `program`, which `bind` returned."""
+        """Return the runner of `program`, which `bind` returned."""
         enter = self._build(Unit("", program, node_names(program), self._graph))
         local = self._local
 

@@ -133,7 +133,7 @@ class DebugExecutable(Executable):
 
 
 def drive(graph: Graph, options: Options) -> Driver:
-    """Return what runs a program of `graph` instruction by instruction, to be looked into."""
+    """Return the driver that runs a program of `graph` by instruction, to be looked into."""
     passes = options.passes or ()
     debugger = Debugger(graph, passes, options.verify)
 

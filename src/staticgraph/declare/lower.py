@@ -76,7 +76,7 @@ def lower(
 
 
 def _needed(outputs: Iterable[Node], fed: Iterable[Node]) -> list[Node]:
-    """Return what must be computed for `outputs` where `fed` is given, in order."""
+    """Return the nodes that must be computed for `outputs` where `fed` is given, in order."""
     given = set(fed)
     seen = set(outputs)
     stack = [node for node in seen if node not in given]

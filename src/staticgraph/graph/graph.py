@@ -267,7 +267,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         self.nodes[node]["name"] = node.name = name
 
     def adopt(self, node: Node) -> Node:
-        """Return what stands in this graph for `node`; a graph inside another one makes an input.
+        """Return the node that stands for `node` here; a graph inside another one makes an input.
 
         Raises
         ------

@@ -97,7 +97,7 @@ def run_passes(
     verify: bool = False,
     observer: Observer | None = None,
 ) -> Program:
-    """Return what `passes`, one after the other, make of `program`.
+    """Return the program that `passes`, one after the other, make of `program`.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ IN_PLACE_BYTES = 4096
 overlap itself, and there is little to save."""
 
 
-class Loop(NamedTuple):
+class Blocks(NamedTuple):
     """How a group of elementwise instructions is cut into blocks.
 
     Attributes
@@ -57,36 +57,33 @@ class Loop(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class PlannedStep:
     """What runs as one: an instruction, or a loop over blocks of several.
 
     Attributes
     ----------
     instructions : tuple of Instruction
-    loop : Loop or None
+    blocks : Blocks or None
     inner : frozenset of Value
         Results that only this loop reads: they exist one block at a time.
     """
 
     instructions: tuple[Instruction, ...]
-    loop: Loop | None = None
+    blocks: Blocks | None = None
     inner: frozenset[Value] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BufferPlan:
-    """Where the values of a program are kept.
+    """Where the values of a program are kept, as far as every backend says it.
 
     Attributes
     ----------
-    steps : tuple of Step
+    steps : tuple of PlannedStep
         The whole program, in order.
-    layouts : mapping of Value to Layout
     offsets : mapping of Value to int
         Bytes from the start of the arena, for each value that is computed into it. For a value
         that exists one block at a time, where its block is.
-    in_place : mapping of Value to Value
-        The operand whose memory a result takes over: in the arena, or an input's own.
     last_use : mapping of Value to int
         For each value that owns memory the last step that reads it or a view of it; the number of
         steps for results.
@@ -95,16 +92,17 @@ class BufferPlan:
         Most bytes that computed values, inside and outside the arena, take at once.
     unplanned_bytes : int
         What all computed values would take if nothing was ever freed or shared.
+    in_place : mapping of Value to Value
+        The operand whose memory a result takes over whole: in the arena, or an input's own.
     """
 
-    steps: tuple[Step, ...]
-    layouts: Mapping[Value, Layout]
+    steps: tuple[PlannedStep, ...]
     offsets: Mapping[Value, int]
-    in_place: Mapping[Value, Value]
     last_use: Mapping[Value, int]
     arena_bytes: int
     peak_bytes: int
     unplanned_bytes: int
+    in_place: Mapping[Value, Value] = field(default_factory=dict)
 
     def table(self) -> str:
         """Return the arena as text, one line a value: where it is, from which step to which."""
@@ -117,22 +115,34 @@ class BufferPlan:
         for value, offset in self.offsets.items():
             number, step = made_at[value]
             nbytes, last, note = value.type.nbytes, self.last_use.get(value, number), ""
-            if value in step.inner and step.loop is not None:
-                nbytes, last = step.loop.block_size * value.type.dtype.itemsize, number
-                note = f" one of {len(step.loop.bounds)} blocks"
+            if value in step.inner and step.blocks is not None:
+                nbytes, last = step.blocks.block_size * value.type.dtype.itemsize, number
+                note = f" one of {len(step.blocks.bounds)} blocks"
             elif value in self.in_place:
                 note = f" in place of {self.in_place[value].name or 'its operand'}"
             lines.append(f"{offset:>12,} {nbytes:>12,}  {number:>4} to {last:<4} {value}{note}")
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ArrayPlan(BufferPlan):
+    """The plan of a backend whose values are arrays of NumPy.
+
+    Attributes
+    ----------
+    layouts : mapping of Value to Layout
+    """
+
+    layouts: Mapping[Value, Layout]
+
+
 def plan_buffers(
     program: Program,
-    steps: Sequence[Step],
+    steps: Sequence[PlannedStep],
     layouts: Mapping[Value, Layout],
     buffered: Collection[Value],
     owned: Collection[Value] = (),
-) -> BufferPlan:
+) -> ArrayPlan:
     """Return where each value of `buffered` is kept in one arena.
 
     Offsets are given in the order of the steps, each the smallest free place that fits (best fit),
@@ -143,7 +153,7 @@ def plan_buffers(
     Parameters
     ----------
     program : Program
-    steps : sequence of Step
+    steps : sequence of PlannedStep
         All instructions of the program, in order.
     layouts : mapping of Value to Layout
     buffered : collection of Value
@@ -155,7 +165,7 @@ def plan_buffers(
     planner = _Planner(steps, layouts, buffered, last_uses(program, steps, layouts), set(owned))
     for number, step in enumerate(steps):
         planner.plan_step(number, step)
-    return BufferPlan(
+    return ArrayPlan(
         steps=tuple(steps),
         layouts=layouts,
         offsets=planner.offsets,
@@ -168,7 +178,7 @@ def plan_buffers(
 
 
 def last_uses(
-    program: Program, steps: Sequence[Step], layouts: Mapping[Value, Layout]
+    program: Program, steps: Sequence[PlannedStep], layouts: Mapping[Value, Layout]
 ) -> dict[Value, int]:
     """Return for each value that owns memory the last step that needs it.
 
@@ -194,7 +204,7 @@ def last_uses(
 
 @dataclass(slots=True)
 class _Planner:
-    steps: Sequence[Step]
+    steps: Sequence[PlannedStep]
     layouts: Mapping[Value, Layout]
     buffered: Collection[Value]
     last_use: dict[Value, int]
@@ -208,7 +218,7 @@ class _Planner:
     peak: int = 0
     total: int = 0
 
-    def plan_step(self, number: int, step: Step) -> None:
+    def plan_step(self, number: int, step: PlannedStep) -> None:
         for position, instruction in enumerate(step.instructions):
             output = instruction.output
             if self.layouts[output].base is not output:
@@ -231,7 +241,7 @@ class _Planner:
             self.in_use += nbytes
             if output in self.buffered:
                 self.offsets[output] = self.arena.take(nbytes)
-        scratch = self._plan_blocks(step) if step.loop is not None else []
+        scratch = self._plan_blocks(step) if step.blocks is not None else []
         self.peak = max(self.peak, self.in_use + sum(nbytes for _, nbytes in scratch))
         for offset, nbytes in scratch:
             self.arena.give_back(offset, nbytes)
@@ -243,7 +253,7 @@ class _Planner:
                 self.arena.give_back(self.offsets[value], value.type.nbytes)
 
     def _donor(
-        self, instruction: Instruction, number: int, step: Step, position: int
+        self, instruction: Instruction, number: int, step: PlannedStep, position: int
     ) -> Value | None:
         """Return the operand whose memory the result can take over, or None."""
         output = instruction.output
@@ -262,13 +272,13 @@ class _Planner:
                 return value
         return None
 
-    def _is_to_be_had(self, value: Value, output: Value, step: Step) -> bool:
+    def _is_to_be_had(self, value: Value, output: Value, step: PlannedStep) -> bool:
         """Tell whether `output` may lie in memory of the kind that `value` has."""
         if value in self.offsets:
             return output in self.buffered
-        return value in self.owned and step.loop is None
+        return value in self.owned and step.blocks is None
 
-    def _read_only_as_itself(self, value: Value, step: Step, position: int) -> bool:
+    def _read_only_as_itself(self, value: Value, step: PlannedStep, position: int) -> bool:
         """Tell whether `step` reads the memory of `value` element by element, up to `position`."""
         return all(
             operand is value and place <= position
@@ -277,9 +287,9 @@ class _Planner:
             if self.layouts[operand].base is value
         )
 
-    def _plan_blocks(self, step: Step) -> list[tuple[int, int]]:
+    def _plan_blocks(self, step: PlannedStep) -> list[tuple[int, int]]:
         """Give each value that exists one block at a time a place, and return those taken."""
-        assert step.loop is not None
+        assert step.blocks is not None
         last: dict[Value, int] = {}
         for position, instruction in enumerate(step.instructions):
             for value in (*instruction.inputs, instruction.output):
@@ -299,7 +309,7 @@ class _Planner:
             if output in step.inner and instruction.op.takes_out:
                 places = free.setdefault(output.type.dtype, [])
                 if not places:
-                    nbytes = step.loop.block_size * output.type.dtype.itemsize
+                    nbytes = step.blocks.block_size * output.type.dtype.itemsize
                     places.append(self.arena.take(nbytes))
                     taken.append((places[0], nbytes))
                 self.offsets[output] = places.pop()

@@ -70,7 +70,7 @@ class Captures(NamedTuple):
 
 
 def captures_of(function: Callable[..., Any], static: Mapping[str, Any] | None = None) -> Captures:
-    """Return what `function` reads from outside itself.
+    """Return the values that `function` reads from outside itself.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ class Guard:
         return bool(structure == self._structure) and all(map(_is_same, leaves, self._leaves))
 
     def describe_change(self) -> str:
-        """Return what changed, as in ``lr: 0.1 -> 0.2 (closure, train.py:12)``."""
+        """Return the change as text, as in ``lr: 0.1 -> 0.2 (closure, train.py:12)``."""
         try:
             now = self.read()
         except ValueError:

@@ -12,7 +12,7 @@ from oplibrary.machine.elements import Unsupported, stored_element
 from staticgraph.backends.native.definitions.definition import Definition, Stored, Uniform
 from staticgraph.backends.native.definitions.products import copy_of
 from staticgraph.backends.native.planning.steps import Call
-from staticgraph.control.structure import Choice, Loop
+from staticgraph.control.flow import Choice, Loop
 from staticgraph.program.lengths import current_lengths, program_at, program_is_symbolic
 from staticgraph.program.program import Instruction, Program
 

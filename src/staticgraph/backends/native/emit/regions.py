@@ -30,7 +30,7 @@ from staticgraph.backends.native.emit.slots import (
 )
 from staticgraph.backends.native.planning.planning import NativePlan
 from staticgraph.backends.native.planning.steps import base_of
-from staticgraph.control.structure import Choice, Loop
+from staticgraph.control.flow import Choice, Loop
 from staticgraph.program.memory import ALIGNMENT
 
 WriteRegion = Callable[[Module, NativePlan], str]

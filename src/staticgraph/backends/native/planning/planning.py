@@ -28,8 +28,7 @@ from staticgraph.backends.native.planning.reuse import find_overwritten
 from staticgraph.backends.native.planning.schedule import schedule
 from staticgraph.backends.native.planning.steps import Call, Kernel, Step, base_of
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
-from staticgraph.program.memory import BufferPlan
-from staticgraph.program.memory import Step as PlannedStep
+from staticgraph.program.memory import BufferPlan, PlannedStep
 from staticgraph.program.program import Instruction, Program, Value
 
 MOST_ROOMS = 16
@@ -52,7 +51,7 @@ class Location:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class NativePlan(BufferPlan):
     """What the native backend decides before it writes code.
 
@@ -126,9 +125,7 @@ def make_plan(program: Program, is_region: bool = False) -> NativePlan:
     steps, offsets, last_use = _described(expanded, grouping, nests, layout)
     return NativePlan(
         steps=steps,
-        layouts={},
         offsets=offsets,
-        in_place={},
         last_use=last_use,
         arena_bytes=layout.arena_bytes,
         peak_bytes=layout.peak + sum(result.nbytes for result in results),

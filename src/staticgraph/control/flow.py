@@ -1,4 +1,4 @@
-"""Forms: how an op runs its regions, in terms that a backend can make loops and branches of."""
+"""How an op runs its regions: a loop or a choice, of which a backend can make machine code."""
 
 from __future__ import annotations
 
