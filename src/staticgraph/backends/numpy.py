@@ -67,7 +67,7 @@ def _is_dense(shape: Shape, layout: Layout) -> bool:
 
 
 def build(program: Program, plan: BufferPlan) -> Runner:
-    """Return the runner of `program`: the generated function, or one with an arena for each thread."""
+    """Return the runner of `program`: what is generated, or one with an arena for each thread."""
     assert isinstance(plan, ArrayPlan)
     writer, has_state = generate(program, plan)
     make = writer.define("make")

@@ -149,7 +149,7 @@ def _of_lowering(instruction: Instruction, of_program: OfProgram) -> Arithmetic 
 
 
 def subscripts_of(rule: Any, instruction: Instruction) -> str:
-    """Return the subscripts that a record's rule gives for an instruction; empty where there is none."""
+    """Return the subscripts that a rule gives for an instruction; empty where there is none."""
     if rule is None:
         return ""
     types = [value.type for value in instruction.inputs]

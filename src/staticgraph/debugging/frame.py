@@ -26,7 +26,7 @@ def locked(result: Any) -> Any:
 
 
 def call_text(instruction: Instruction, names: Mapping[Value, str]) -> str:
-    """Return the call of an instruction as text; of control flow without its branches and bodies."""
+    """Return an instruction as text; of control flow without its branches and bodies."""
     if instruction.op.kind is Kind.CONTROL and "index" not in instruction.attrs:
         return f"{instruction.op.name}({', '.join([names[x] for x in instruction.inputs])})"
     return format_call(instruction, names)
