@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from oplibrary.machine.module import Module
 from oplibrary.machine.register import (
     BITS,
     FLOATS,
@@ -20,9 +21,6 @@ from oplibrary.machine.register import (
     literal,
     type_text,
 )
-
-if TYPE_CHECKING:
-    from oplibrary.machine.module import Module
 
 _FLOAT_WORDS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem"}
 _INTEGER_WORDS = {"add": "add", "sub": "sub", "mul": "mul", "div": "sdiv", "rem": "srem"}
@@ -60,7 +58,7 @@ class Code:
     Attributes
     ----------
     module : Module
-        Where intrinsics are declared and functions of mathematics are found.
+        Where intrinsics are declared, and functions that this one calls.
     lanes : int
         How many elements a vector has in this function.
     """

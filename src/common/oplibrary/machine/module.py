@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Protocol
 
-from oplibrary.machine.code import Code
-from oplibrary.machine.register import Register, type_text
 from oplibrary.machine.target import Target
+
+
+class Body(Protocol):
+    """What a module reads of a function that has been written."""
+
+    lines: list[str]
+    allocations: list[str]
 
 
 class Module:
@@ -16,6 +22,11 @@ class Module:
     Parameters
     ----------
     target : Target
+
+    Attributes
+    ----------
+    mathematics : dict
+        The symbols of the functions of mathematics written so far, by name, element and lanes.
     """
 
     def __init__(self, target: Target) -> None:
@@ -23,7 +34,7 @@ class Module:
         self._declared: dict[str, str] = {}
         self._globals: dict[str, str] = {}
         self._functions: list[str] = []
-        self._mathematics: dict[tuple[str, str, int], str] = {}
+        self.mathematics: dict[tuple[str, str, int], str] = {}
         self._names: Counter[str] = Counter()
 
     def new_name(self, kind: str) -> str:
@@ -45,7 +56,7 @@ class Module:
     def add_function(
         self,
         symbol: str,
-        code: Code,
+        code: Body,
         result: str,
         parameters: Sequence[str],
         linkage: str = "",
@@ -58,39 +69,6 @@ class Module:
         self._functions.append(
             f"{head} @{symbol}({', '.join(parameters)}) {attributes} #0 {{\nentry:\n{body}\n}}"
         )
-
-    def mathematics(self, name: str, element: str, lanes: int) -> str:
-        """Return the symbol of a function of mathematics, writing it when it is first needed."""
-        from oplibrary.machine.mathematics import FUNCTIONS
-
-        key = (name, element, lanes)
-        symbol = self._mathematics.get(key)
-        if symbol is None:
-            symbol = self._mathematics[key] = f"{name}_{element}_{lanes}"
-            function = FUNCTIONS[name]
-            code = Code(self, lanes)
-            operands = [code.parameter(f"%x{i}", element, lanes) for i in range(function.arity)]
-            result = function.write(code, *operands)
-            code.statement(f"ret {result.type} {result.ref}")
-            # a call costs nothing beside the work, and one copy is built however often it is used
-            self.add_function(
-                symbol,
-                code,
-                result.type,
-                [f"{x.type} {x.ref}" for x in operands],
-                "internal",
-                "fastcc",
-                "noinline",
-            )
-        return symbol
-
-    def call(self, code: Code, name: str, *operands: Register) -> Register:
-        """Write the call of a function of mathematics."""
-        x = operands[0]
-        symbol = self.mathematics(name, x.element, x.lanes)
-        listed = ", ".join(f"{o.type} {o.ref}" for o in operands)
-        result = type_text(x.element, x.lanes)
-        return code.pure(f"call fastcc {result} @{symbol}({listed})", x.element, x.lanes)
 
     def __str__(self) -> str:
         parts = [

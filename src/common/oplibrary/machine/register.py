@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from oplibrary.machine.code import Code
 
 FLOATS = frozenset({"half", "float", "double"})
 BITS = {
@@ -51,6 +48,25 @@ def literal(value: Any, element: str) -> str:
     return str(int(value))
 
 
+class Instructions(Protocol):
+    """What the operators of a register call to write instructions."""
+
+    def pure(self, text: str, element: str, lanes: int) -> Register:
+        """Return the result of an instruction without effects."""
+
+    def arithmetic(self, name: str, x: Operand, y: Operand) -> Register:
+        """Write an addition, subtraction, multiplication, division or remainder."""
+
+    def bits(self, word: str, x: Operand, y: Operand) -> Register:
+        """Write an instruction on bits."""
+
+    def compare(self, relation: str, x: Operand, y: Operand) -> Register:
+        """Write a comparison, whose elements are i1."""
+
+    def cast(self, word: str, x: Register, element: str) -> Register:
+        """Write a conversion."""
+
+
 class Register:
     """A value of a function: `lanes` elements, assigned once.
 
@@ -60,7 +76,7 @@ class Register:
 
     __slots__ = ("code", "element", "lanes", "ref")
 
-    def __init__(self, code: Code, ref: str, element: str, lanes: int) -> None:
+    def __init__(self, code: Instructions, ref: str, element: str, lanes: int) -> None:
         self.code = code
         self.ref = ref
         self.element = element

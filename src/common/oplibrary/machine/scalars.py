@@ -23,6 +23,7 @@ from oplibrary.machine.elements import (
     DType,
     Unsupported,
     convert,
+    element_of,
     highest,
     is_unsigned,
     lowest,
@@ -30,8 +31,10 @@ from oplibrary.machine.elements import (
     minimum,
     number,
 )
-from oplibrary.machine.mathematics import FUNCTIONS
+from oplibrary.machine.mathematics import FUNCTIONS, call
+from oplibrary.machine.module import Module
 from oplibrary.machine.register import BITS, Register
+from oplibrary.machine.target import host_target
 
 
 class Scalar(NamedTuple):
@@ -77,10 +80,6 @@ def _is_narrower(dtype: DType, result: DType) -> bool:
 @lru_cache(maxsize=4096)
 def check_expression(expression: Expression, dtypes: tuple[DType, ...], result: DType) -> str:
     """Return why an expression on operands of `dtypes` has no machine code, or ``""``."""
-    from oplibrary.machine.elements import element_of
-    from oplibrary.machine.module import Module
-    from oplibrary.machine.target import host_target
-
     code = Code(Module(host_target()))
     try:
         element_of(result)
@@ -276,9 +275,7 @@ class _Writer:
             return Scalar(self._rounded(lambda v: v * v, a), dtype)
         if whole == 1:
             return Scalar(a, dtype)
-        return Scalar(
-            self._rounded(lambda v, w: code.module.call(code, "pow", *code.pair(v, w)), a, b), dtype
-        )
+        return Scalar(self._rounded(lambda v, w: call(code, "pow", *code.pair(v, w)), a, b), dtype)
 
     def _compare(self, name: str, x: Scalar, y: Scalar) -> Scalar:
         ufunc: np.ufunc = getattr(np, name)
@@ -323,9 +320,7 @@ class _Writer:
         dtype, registers = self._loop(ufunc, *operands)
         if len(registers) > 1:
             registers = list(self.code.pair(*registers))
-        found = self._rounded(
-            lambda *each: self.code.module.call(self.code, name, *each), *registers
-        )
+        found = self._rounded(lambda *each: call(self.code, name, *each), *registers)
         return Scalar(found, dtype)
 
     def _absolute(self, x: Scalar) -> Scalar:

@@ -18,7 +18,7 @@ from oplibrary.machine.mathematics.hyperbolic import (
 from oplibrary.machine.mathematics.inverse import acos, asin, atan, atan2
 from oplibrary.machine.mathematics.logarithm import log, log1p, log2, log10
 from oplibrary.machine.mathematics.power import power
-from oplibrary.machine.mathematics.registry import FUNCTIONS
+from oplibrary.machine.mathematics.registry import FUNCTIONS, call
 from oplibrary.machine.mathematics.trigonometric import cos, sin, tan
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "call",
     "cos",
     "cosh",
     "erf",

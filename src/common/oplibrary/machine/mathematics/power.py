@@ -36,7 +36,6 @@ _LOG_FOR_DOUBLE = (
 )
 _THIRDS_LOW = 3.700743415417188e-17
 _LN2_REST = 1.9082149292705877e-10
-_LN2_REST_LOW = 5.577e-27
 
 
 def _float_power(code: Code, x: Register, y: Register) -> Register:
