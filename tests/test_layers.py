@@ -239,6 +239,17 @@ def test_no_executor_or_pass_or_backend_branches_on_an_op_by_name():
                 assert not (reads_op_name and has_text), f"{path.name}:{node.lineno}"
 
 
+def test_no_one_reads_how_an_expression_is_spelled():
+    """An op's ``expr`` is read once, where the op is made; all else reads its ``expression``."""
+    for name, path in modules().items():
+        read = {
+            ast.unparse(node.value)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute) and node.attr == "expr"
+        }
+        assert read <= {"ast"} or name == "oplibrary.core.op", name
+
+
 SCRIPT = """
 import {folder}
 import {folder}.mine

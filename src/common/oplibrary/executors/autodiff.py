@@ -11,7 +11,7 @@ from oplibrary.core.op import Op
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.elementwise import cast
-from oplibrary.ops.movement import sum_to
+from oplibrary.ops.reduction import sum_to
 
 
 def pull_back(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import oplibrary.ops  # noqa: F401  importing it fills the registry
 from oplibrary.core.op import REGISTRY, lookup, signature_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
+from oplibrary.ops.arguments import normalize_ints
+from oplibrary.ops.indexing import getitem
 
 BINARY_OPERATORS = {
     "__add__": "add",
@@ -116,8 +118,6 @@ class ArrayOperators(ArrayMethods):
         return REGISTRY["round"](self)
 
     def __getitem__(self, key: Any) -> Any:
-        from oplibrary.ops.indexing import getitem
-
         return getitem(self, key)
 
     def __iter__(self) -> Any:
@@ -143,8 +143,6 @@ class ArrayOperators(ArrayMethods):
         """Return the same elements in another shape; one length may be -1."""
         target = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
         if not isinstance(target, tuple):
-            from oplibrary.ops.arguments import normalize_ints
-
             target = normalize_ints(target, "shape")
         return REGISTRY["reshape"](self, shape=target)
 
@@ -154,8 +152,6 @@ class ArrayOperators(ArrayMethods):
         """Return the array with its axes in the order given."""
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
         if not isinstance(order, tuple):
-            from oplibrary.ops.arguments import normalize_ints
-
             order = normalize_ints(order, "axes")
         return REGISTRY["permute_dims"](self, axes=order)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.op import REGISTRY, Kind, Op, example, public, register
 from oplibrary.core.rules import movement
 from oplibrary.core.types import (
     Array,
@@ -22,10 +22,6 @@ from oplibrary.core.types import (
 )
 from oplibrary.messages.errors import ShapeError
 from oplibrary.ops.arguments import Axis, normalize_ints, normalize_shape, operand_type
-
-# untyped: NumPy's stubs know these arguments only by name, and by position they are quicker
-add_reduce: Any = np.add.reduce
-
 
 # reshaping ----------------------------------------------------------------------------------------
 
@@ -312,7 +308,14 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 # broadcasting -------------------------------------------------------------------------------------
 
 
-def _broadcast_to_infer(x: TensorType, *, shape: Any) -> TensorType:
+def broadcast_to_infer(x: TensorType, *, shape: Any) -> TensorType:
+    """Return the type of `x` broadcast to `shape`.
+
+    Raises
+    ------
+    ShapeError
+        If it does not broadcast to it.
+    """
     wanted = normalize_shape(shape)
     if broadcast_shapes(x.shape, wanted) != wanted:
         raise ShapeError(
@@ -325,7 +328,7 @@ def _broadcast_to_infer(x: TensorType, *, shape: Any) -> TensorType:
 
 @lru_cache(4096)
 def _broadcast_strides(old: Shape, strides: tuple[int, ...], shape: Shape) -> tuple[int, ...]:
-    _broadcast_to_infer(TensorType(old), shape=shape)
+    broadcast_to_infer(TensorType(old), shape=shape)
     kept = tuple(0 if n == 1 else stride for n, stride in zip(old, strides, strict=True))
     return (0,) * (len(shape) - len(old)) + kept
 
@@ -345,8 +348,8 @@ def _broadcast_to(x: Array, *, shape: Any) -> Any:
 broadcast_to = movement(
     "broadcast_to",
     _broadcast_to,
-    infer=_broadcast_to_infer,
-    vjp=lambda g, _out, x_type, *, shape: sum_to(g, shape=x_type.shape),
+    infer=broadcast_to_infer,
+    vjp=lambda g, _out, x_type, *, shape: REGISTRY["sum_to"](g, shape=x_type.shape),
     attrs={"shape": ...},
     view=True,
     examples=(
@@ -357,69 +360,6 @@ broadcast_to = movement(
         example((1,), shape=4),
     ),
     doc="Enlarge axes of length 1, and add axes on the left, without copying. Read-only.",
-)
-
-
-@lru_cache(4096)
-def _broadcast_axes(shape: Shape, old: Shape) -> tuple[int, ...]:
-    """Return the axes of `shape` that broadcasting from `old` enlarged or added."""
-    _broadcast_to_infer(TensorType(old), shape=shape)
-    extra = len(shape) - len(old)
-    return tuple(range(extra)) + tuple(
-        i for i, n in enumerate(old, extra) if n == 1 and shape[i] != 1
-    )
-
-
-def _sum_to(x: Array, out: Array | None = None, *, shape: Any) -> Any:
-    if type(shape) is not tuple:
-        shape = normalize_shape(shape)
-    axes = _broadcast_axes(x.shape, shape)
-    if out is None:
-        if not axes:
-            return x.reshape(shape).copy()
-        return add_reduce(x, axes, x.dtype, None, True).reshape(shape)
-    kept = out.reshape((1,) * (x.ndim - len(shape)) + shape)
-    if axes:
-        add_reduce(x, axes, x.dtype, kept, True)
-    else:
-        kept[...] = x
-    return out
-
-
-def _sum_to_infer(x: TensorType, *, shape: Any) -> TensorType:
-    wanted = normalize_shape(shape)
-    _broadcast_to_infer(TensorType(wanted, x.dtype), shape=x.shape)
-    return TensorType(wanted, x.dtype)
-
-
-def _lower_sum_to(x: Any, *, shape: Any) -> Any:
-    from oplibrary.ops.elementwise import cast
-    from oplibrary.ops.reduction import sum
-
-    axes = _broadcast_axes(tuple(x.shape), tuple(shape))
-    return reshape(cast(sum(x, axis=axes), dtype=x.dtype) if axes else x, shape=shape)
-
-
-sum_to: Op = register(
-    Op(
-        name="sum_to",
-        kind=Kind.REDUCTION,
-        arity=1,
-        kernel=_sum_to,
-        infer=_sum_to_infer,
-        vjp=(lambda g, _out, x_type, *, shape: broadcast_to(g, shape=x_type.shape),),
-        attrs={"shape": ...},
-        lowering=_lower_sum_to,
-        takes_out=True,
-        examples=(
-            example((2, 3, 4), shape=(3, 1)),
-            example((2, 3), shape=()),
-            example((2, 3), shape=(2, 3)),
-            example((1, 3), shape=(3,)),
-            example((0, 3), shape=(1, 3)),
-        ),
-        doc="Sum the axes that broadcasting from `shape` enlarged: the gradient of broadcast_to.",
-    )
 )
 
 

@@ -20,10 +20,10 @@ from oplibrary.core.types import (
     type_of_array,
 )
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
-from oplibrary.ops.arguments import Axis
+from oplibrary.ops.arguments import Axis, normalize_shape
 from oplibrary.ops.comparison import bitwise_or, equal, not_equal
 from oplibrary.ops.elementwise import cast, where
-from oplibrary.ops.movement import add_reduce, broadcast_to, permute_dims
+from oplibrary.ops.movement import broadcast_to, broadcast_to_infer, permute_dims, reshape
 from oplibrary.ops.scan import exclusive_prod
 from oplibrary.ops.slicing import flip
 
@@ -86,6 +86,10 @@ def _reduced_dtype(name: str, ufunc: np.ufunc) -> Any:
         return result
 
     return infer_dtype
+
+
+# untyped: NumPy's stubs know these arguments only by name, and by position they are quicker
+add_reduce: Any = np.add.reduce
 
 
 # sum and product ----------------------------------------------------------------------------------
@@ -333,4 +337,67 @@ count_nonzero = reduction(
     lowering=lambda x, *, axis, keepdims: sum(cast(x, dtype=BOOL), axis=axis, keepdims=keepdims),
     examples=EXAMPLES + EMPTY,
     doc="Count the elements over `axis` that are not zero.",
+)
+
+
+# the gradient of broadcasting ---------------------------------------------------------------------
+
+
+@lru_cache(4096)
+def _broadcast_axes(shape: Shape, old: Shape) -> tuple[int, ...]:
+    """Return the axes of `shape` that broadcasting from `old` enlarged or added."""
+    broadcast_to_infer(TensorType(old), shape=shape)
+    extra = len(shape) - len(old)
+    return tuple(range(extra)) + tuple(
+        i for i, n in enumerate(old, extra) if n == 1 and shape[i] != 1
+    )
+
+
+def _sum_to(x: Array, out: Array | None = None, *, shape: Any) -> Any:
+    if type(shape) is not tuple:
+        shape = normalize_shape(shape)
+    axes = _broadcast_axes(x.shape, shape)
+    if out is None:
+        if not axes:
+            return x.reshape(shape).copy()
+        return add_reduce(x, axes, x.dtype, None, True).reshape(shape)
+    kept = out.reshape((1,) * (x.ndim - len(shape)) + shape)
+    if axes:
+        add_reduce(x, axes, x.dtype, kept, True)
+    else:
+        kept[...] = x
+    return out
+
+
+def _sum_to_infer(x: TensorType, *, shape: Any) -> TensorType:
+    wanted = normalize_shape(shape)
+    broadcast_to_infer(TensorType(wanted, x.dtype), shape=x.shape)
+    return TensorType(wanted, x.dtype)
+
+
+def _lower_sum_to(x: Any, *, shape: Any) -> Any:
+    axes = _broadcast_axes(tuple(x.shape), tuple(shape))
+    return reshape(cast(sum(x, axis=axes), dtype=x.dtype) if axes else x, shape=shape)
+
+
+sum_to: Op = register(
+    Op(
+        name="sum_to",
+        kind=Kind.REDUCTION,
+        arity=1,
+        kernel=_sum_to,
+        infer=_sum_to_infer,
+        vjp=(lambda g, _out, x_type, *, shape: broadcast_to(g, shape=x_type.shape),),
+        attrs={"shape": ...},
+        lowering=_lower_sum_to,
+        takes_out=True,
+        examples=(
+            example((2, 3, 4), shape=(3, 1)),
+            example((2, 3), shape=()),
+            example((2, 3), shape=(2, 3)),
+            example((1, 3), shape=(3,)),
+            example((0, 3), shape=(1, 3)),
+        ),
+        doc="Sum the axes that broadcasting from `shape` enlarged: the gradient of broadcast_to.",
+    )
 )

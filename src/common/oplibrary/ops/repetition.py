@@ -12,7 +12,8 @@ from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.arguments import normalize_ints, require_int
-from oplibrary.ops.movement import broadcast_to, sum_to
+from oplibrary.ops.movement import broadcast_to
+from oplibrary.ops.reduction import sum_to
 
 
 class Spread(NamedTuple):

@@ -17,9 +17,9 @@ from oplibrary.ops.comparison import equal, isfinite
 from oplibrary.ops.elementwise import abs as magnitude
 from oplibrary.ops.elementwise import cast, where
 from oplibrary.ops.exponential import exp, log, sqrt
-from oplibrary.ops.movement import add_reduce
 from oplibrary.ops.reduction import (
     EXAMPLES,
+    add_reduce,
     count_nonzero,
     count_reduced,
     expand_reduced,
