@@ -262,7 +262,7 @@ def outcome(call, attrs):
 @functools.cache
 def caches():
     kept = functools._lru_cache_wrapper
-    return [x for x in gc.get_objects() if isinstance(x, kept) and x.__module__ != __name__]
+    return [x for x in gc.get_objects() if type(x) is kept and x.__module__ != __name__]
 
 
 def forget():
