@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from oplibrary.core.types import Array, Shape
 from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.ops.arguments import require_int
 
 Pair = tuple[int, int]
 Margins = tuple[Pair, Pair]
@@ -104,6 +105,7 @@ def geometry_of(
             "(filters, channels / groups, height, width)",
             fix="add the missing axis, for one image with expand_dims(x, axis=0)",
         )
+    groups = require_int(groups, "groups")
     images, channels, height, width = x
     filters, _, *kernel = weight
     _check_channels(x, weight, groups)
