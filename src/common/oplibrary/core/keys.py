@@ -33,12 +33,16 @@ def exact_key(value: Any) -> Any:
         return value
     if kind is float:
         return kind, _pack_float(value)
+    if kind is bool:
+        return kind, value
+    if kind is tuple:
+        return kind, *[exact_key(each) for each in value]
+    if kind is dict or isinstance(value, Mapping):
+        return kind, *[(exact_key(name), exact_key(each)) for name, each in value.items()]
     if kind is slice or kind is range:
         return kind, exact_key(value.start), exact_key(value.stop), exact_key(value.step)
     if isinstance(value, (tuple, list)):
         return kind, *map(exact_key, value)
-    if isinstance(value, Mapping):
-        return kind, *[(exact_key(name), exact_key(each)) for name, each in value.items()]
     if isinstance(value, (set, frozenset)):
         return kind, frozenset(map(exact_key, value))
     if isinstance(value, np.generic):  # np.float64 is a Python float, too
