@@ -168,10 +168,12 @@ def test_baked_values():
     step(ONES)
     report = str(step.explain())
     assert re.search(r"guarded: lr=0.01 \(closure, test_mistakes.py:\d+\)", report)
-    assert re.search(r"baked configs=.* \(closure, test_mistakes.py:\d+\): a Config may", report)
+    assert re.search(r"guarded: configs\[...\].momentum=0.9 \(attribute, test_mistakes.py", report)
     lr = 0.5
     assert step(ONES)[0] == np.float32(1) - np.float32(0.5 * 0.9)  # noticed, and traced again
     assert "lr: 0.01 -> 0.5" in step.explain().traces[1].reason
+    configs[0].momentum = 0.0
+    assert step(ONES)[0] == 1
 
     @sg.function
     def noisy(x):

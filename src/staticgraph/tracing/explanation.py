@@ -30,6 +30,9 @@ class Trace:
         What the function does besides computing, which later calls do not do.
     calls : int
         Answered by what was compiled here.
+    checking : float or None
+        Seconds that checking the guards takes in each call, measured when the report was made; None
+        of what is no longer kept.
     """
 
     signature: tuple[str, ...]
@@ -40,6 +43,7 @@ class Trace:
     baked: list[str] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
     calls: int = 0
+    checking: float | None = None
 
     @property
     def total_seconds(self) -> float:
@@ -107,6 +111,9 @@ class Explanation:
             lines.append(f"  trace {number}: {trace.reason}")
             lines.append(f"    signature: {', '.join(trace.signature) or 'no arguments'}")
             lines.append(f"    {trace.nodes} nodes; {phases}; executed {trace.calls}x")
+            if trace.checking is not None:
+                price = f"{trace.checking * 1e9:.0f} ns a call"
+                lines.append(f"    {len(trace.guards)} guards, checked in {price}")
             lines += [f"    guarded: {text}" for text in trace.guards]
             lines += [f"    {text}" for text in trace.baked]
             lines += [

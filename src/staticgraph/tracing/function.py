@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +28,7 @@ from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node
 from staticgraph.tracing.explanation import Explanation, Trace
 from staticgraph.tracing.guards import Guards, RandomState, watch
+from staticgraph.tracing.observation import Observation
 from staticgraph.tracing.signature import Slot, Static, matcher
 from staticgraph.tracing.trace import (
     MAX_NODES,
@@ -162,11 +164,10 @@ class StaticFunction:
         described = tuple(slot.describe(name) for slot, name in zip(slots, names, strict=True))
         record = Trace(described, self._reason(key, described))
         started = time.perf_counter()
-        watched = watch(
-            self.__wrapped__,
-            {n: slot.value for n, slot in zip(names, slots, strict=True) if slot.type is None},
-        )
-        graph, values = self._trace(structure, slots, names, record, watched.generators)
+        static = {n: slot.value for n, slot in zip(names, slots, strict=True) if slot.type is None}
+        observation = Observation()
+        graph, values = self._trace(structure, slots, names, record, observation, static)
+        watched = watch(observation)
         traced = time.perf_counter()
         fed = [_feed_of(graph, x) if slot.type else None for x, slot in zip(values, slots)]
         outputs = unflatten(graph.output_tree, graph.outputs)
@@ -177,6 +178,15 @@ class StaticFunction:
         record.guards = list(map(str, watched.guards.guards))
         record.baked += map(str, watched.baked)
         record.effects = watched.effects
+        for each in watched.baked:
+            warn(
+                BakedValueWarning(
+                    f"{self.__name__}: {each.what} is fixed in the graph, and is not watched",
+                    cause=each.why,
+                    fix=f"{each.fix}; {self.__name__}.explain() lists all",
+                    source=each.source,
+                )
+            )
         dtypes = [None if node is None else node.dtype for node in fed]
         entry = _Entry(structure, slots, watched.guards, executable, dtypes, record)
         self._remember(key, entry)
@@ -188,7 +198,8 @@ class StaticFunction:
         slots: list[Slot],
         names: list[str],
         record: Trace,
-        generators: Mapping[str, Any],
+        observation: Observation,
+        static: Mapping[str, Any],
     ) -> tuple[Graph, list[Any]]:
         """Return the graph of one trace, with what was passed for each leaf."""
         graph = Graph(name=self.__name__, max_nodes=self._max_nodes)
@@ -203,10 +214,11 @@ class StaticFunction:
                     graph.weak.add(node)
                 values.append(node)
         args, kwargs = unflatten(structure, values)
-        state = RandomState(generators)
-        run_trace(graph, self.__wrapped__, args, kwargs)
+        state = RandomState()
+        with observation.of(self.__wrapped__, static):
+            run_trace(graph, self.__wrapped__, args, kwargs)
         self._check(graph)
-        for generator in state.drawn():
+        for generator in state.drawn(observation.generators):
             note = f"{generator} was drawn from: its numbers are fixed in the graph"
             record.baked.append(f"baked {note}")
             warn(
@@ -284,6 +296,9 @@ class StaticFunction:
 
     def explain(self) -> Explanation:
         """Return what was traced, guarded, baked and retraced, why, and what it cost."""
+        with self._lock:
+            for entry in itertools.chain.from_iterable(self._entries.values()):
+                entry.record.checking = entry.guards.seconds()
         return Explanation(self.__name__, definition_of(self.__wrapped__), list(self._traces))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:

@@ -7,13 +7,31 @@ traced anew. What cannot be compared is recorded as baked, so that nothing is fi
 
 from __future__ import annotations
 
+import datetime
 import enum
+import functools
 import os
 import random
-import sys
-from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict
+import re
+import threading
+import time
+from array import array
+from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque
 from collections.abc import Callable, Mapping
-from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import PurePath
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+)
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,16 +39,20 @@ import numpy as np
 from oplibrary.core.keys import exact_key
 from oplibrary.core.tree import LEAF, flatten
 from oplibrary.core.types import Array, TensorType
-from oplibrary.messages.source import Source, is_users_file
+from oplibrary.messages.source import Source
 from staticgraph.graph.node import Node
-from staticgraph.tracing.captures import (
+from staticgraph.tracing.observation import (
     MISSING,
-    Captures,
+    Observation,
     Read,
-    captures_of,
-    is_user_code,
-    is_wrapper,
+    generator_state,
+    is_library_object,
+    is_observable,
 )
+from staticgraph.tracing.observers import is_wrapper, observed_code
+
+MOST_COMPARED = 300
+"""Objects of others that hold more values, however deep, are guarded by identity only."""
 
 LARGEST_COMPARED = 64 * 1024
 """Arrays of more bytes are guarded by identity only: comparing their elements would cost more than
@@ -41,7 +63,30 @@ _PLAIN_TYPES = (*_PLAIN, TensorType, range, slice, type(Ellipsis))
 _MAPPINGS = frozenset(
     {OrderedDict, defaultdict, Counter, ChainMap, UserDict, MappingProxyType, type(os.environ)}
 )
-_COMPARABLE = (*_PLAIN_TYPES, frozenset, FunctionType, MethodType)
+_SEQUENCES = frozenset({deque, bytearray, array})
+_COMPARABLE = (*_PLAIN_TYPES, frozenset, FunctionType, MethodType, BuiltinFunctionType, CodeType)
+_SETTLED = (
+    *(
+        BuiltinFunctionType,
+        MethodDescriptorType,
+        MethodWrapperType,
+        ModuleType,
+        np.ufunc,
+        property,
+        re.Pattern,
+        PurePath,
+    ),
+    *(datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, Decimal, Fraction),
+    *(
+        functools.partial,
+        staticmethod,
+        classmethod,
+        type(threading.Lock()),
+        type(threading.RLock()),
+    ),
+    *(np.random.Generator, np.random.RandomState, random.Random),  # drawing from them is noticed
+)
+"""Objects that do not change, or whose changes are no concern of a graph."""
 
 
 class Baked(NamedTuple):
@@ -54,6 +99,8 @@ class Baked(NamedTuple):
     shown : str
     why : str
         Why it is not watched, or not wholly.
+    fix : str
+        What to write instead.
     """
 
     path: str
@@ -61,10 +108,15 @@ class Baked(NamedTuple):
     source: Source
     shown: str
     why: str
+    fix: str
 
     def __str__(self) -> str:
-        shown = f"={self.shown}" if self.shown else ""
-        return f"baked {self.path}{shown} ({self.kind}, {self.source.place}): {self.why}"
+        return f"baked {self.what} ({self.kind}, {self.source.place}): {self.why}"
+
+    @property
+    def what(self) -> str:
+        """Its name with its value."""
+        return f"{self.path}={self.shown}" if self.shown else self.path
 
 
 class Guard:
@@ -84,15 +136,17 @@ class Guard:
         "_leaves",
         "_structure",
         "_take_apart",
+        "check",
         "expected",
         "kind",
+        "owner",
         "path",
         "read",
         "source",
     )
 
     def __init__(self, read: Read, states: bool = False) -> None:
-        self.path, self.kind, self.source, self.expected, self.read = read
+        self.path, self.kind, self.source, self.expected, self.read, self.check, self.owner = read
         self._take_apart = _take_states_apart if states else _take_apart
         structure, leaves = self._take_apart(self.expected)
         self._structure, self._leaves = structure, [(leaf, _contents(leaf)) for leaf in leaves]
@@ -102,10 +156,17 @@ class Guard:
         """Whether the value may change while it stays the same object."""
         return self._structure is not LEAF or self._leaves[0][1] is not None
 
+    @property
+    def compared(self) -> Any:
+        """What `check` gives while the value is the same."""
+        return self.expected.__func__ if self.kind == "method" else self.expected
+
     def holds_for(self, value: Any) -> bool:
         """Tell whether `value` is what was read while tracing."""
         if value is MISSING:
             return False
+        if self.kind == "code":  # while another thread traces, it is a copy
+            return value is self.expected or value is observed_code(self.expected)
         structure, leaves = self._take_apart(value)
         return bool(structure == self._structure) and all(map(_is_same, leaves, self._leaves))
 
@@ -113,7 +174,7 @@ class Guard:
         """Return the change as text, as in ``lr: 0.1 -> 0.2 (closure, train.py:12)``."""
         try:
             now = self.read()
-        except ValueError:
+        except (ValueError, AttributeError):
             now = MISSING
         old, new = _show(self.expected), "missing" if now is MISSING else _show(now)
         change = "its elements changed" if old == new else f"{old} -> {new}"
@@ -126,9 +187,11 @@ class Guard:
 def _take_apart(value: Any) -> tuple[Any, list[Any]]:
     """Return structure and leaves; of Python's own mappings those of their items."""
     if isinstance(value, (set, frozenset)):
-        return LEAF, [frozenset(value)]
+        return LEAF if type(value) is frozenset else "set", [frozenset(value)]
     if type(value) in _MAPPINGS:
         value = dict(value)
+    elif type(value) in _SEQUENCES:
+        value = [type(value).__name__, *value]
     leaves, structure = flatten(value)
     return structure, leaves
 
@@ -142,7 +205,9 @@ def _take_states_apart(value: Any) -> tuple[Any, list[Any]]:
     while pending:
         leaf = pending.pop()
         leaves.append(leaf)
-        if _is_users_object(leaf) and id(leaf) not in seen:
+        if len(leaves) > MOST_COMPARED:
+            break
+        if _keeps_attributes(leaf) and id(leaf) not in seen:
             seen.add(id(leaf))
             structure, more = _take_apart(_attributes_of(leaf))
             structures.append(structure)
@@ -152,26 +217,26 @@ def _take_states_apart(value: Any) -> tuple[Any, list[Any]]:
 
 def _attributes_of(value: Any) -> dict[str, Any]:
     """Return the attributes of an object and, behind them, the values that its classes give."""
-    found = dict(vars(value))
+    found = dict(getattr(value, "__dict__", {}))
     for kind in type(value).__mro__:
         if kind.__module__ == "builtins":
             break
         for name, each in vars(kind).items():
-            if not name.startswith("__") and not hasattr(type(each), "__get__"):
+            if isinstance(each, MemberDescriptorType):
+                found.setdefault(name, getattr(value, name, MISSING))
+            elif not name.startswith("__") and not hasattr(type(each), "__get__"):
                 found.setdefault(name, each)
     return found
 
 
-def _is_users_object(value: Any) -> bool:
-    """Tell whether `value` is an object of a class of the user's, which keeps its attributes."""
+def _keeps_attributes(value: Any) -> bool:
+    """Tell whether `value` is an object whose attributes, in Python's own places, can be read."""
     kind = type(value)
-    module = sys.modules.get(kind.__module__)
-    filename = getattr(module, "__file__", None) or "<user>"
     return (
-        type(getattr(value, "__dict__", None)) is dict
-        and not isinstance(value, (type, FunctionType, ModuleType))
+        not isinstance(value, (*_COMPARABLE, type, ModuleType, np.ndarray, *_SETTLED))
         and kind.__module__ != "builtins"
-        and is_users_file(filename)
+        and not is_library_object(value)
+        and bool(kind.__flags__ & 1 << 9)  # a class made by Python code
     )
 
 
@@ -195,122 +260,153 @@ class Guards:
 
     def __init__(self, guards: list[Guard]) -> None:
         self.guards = guards
-        self._fixed = [(guard.read, guard.expected, guard) for guard in guards]
-        self._mutable = [(guard.read, guard) for guard in guards if guard.mutable]
+        self._check: Callable[[], Guard | None] | None = None
 
     def failed(self) -> Guard | None:
         """Return the first guard whose value has changed since the trace, or None."""
-        guard = None
-        try:
-            for read, expected, guard in self._fixed:
-                value = read()
-                if value is not expected and not guard.holds_for(value):
-                    return guard
-            for read, guard in self._mutable:
-                if not guard.holds_for(read()):
-                    return guard
-        except ValueError:  # the closure's variable was deleted
-            return guard
+        check = self._check
+        if check is None:  # at the second call of what was traced
+            check = self._check = _written_out(self.guards, self._search)
+        return check()
+
+    def seconds(self) -> float:
+        """Return how long one check takes, measured now."""
+        self.failed()
+        times = []
+        for _ in range(5):
+            started = time.perf_counter()
+            for _ in range(20):
+                self.failed()
+            times.append(time.perf_counter() - started)
+        return min(times) / 20
+
+    def _search(self) -> Guard | None:
+        for guard in self.guards:
+            try:
+                value = guard.read()
+            except (ValueError, AttributeError):  # it was deleted
+                return guard
+            if not guard.holds_for(value):
+                return guard
         return None
 
 
-_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+def _written_out(
+    guards: list[Guard], search: Callable[[], Guard | None]
+) -> Callable[[], Guard | None]:
+    """Return generated code that looks at every value, at no call for those that are the same."""
+    names: dict[str, Any] = {"M": MISSING, "search": search}
+    lines = []
+    for number, guard in enumerate(guards):
+        names[f"holds_{number}"] = guard.holds_for
+        names[f"read_{number}"] = guard.read
+        if guard.mutable or not guard.check:
+            lines.append(f"if not holds_{number}(read_{number}()): return search()")
+            continue
+        names[f"owner_{number}"] = guard.owner
+        names[f"old_{number}"] = guard.compared
+        now = guard.check.format(f"owner_{number}")
+        lines.append(
+            f"if {now} is not old_{number} and not holds_{number}(read_{number}()): return search()"
+        )
+    body = "\n            ".join([*lines, "return None"])
+    source = f"""
+def bind({", ".join(names)}):
+    def check():
+        try:
+            {body}
+        except (ValueError, AttributeError):
+            return search()
+    return check
+"""
+    made: dict[str, Any] = {}
+    exec(compile(source, "<staticgraph guards>", "exec"), made)
+    check: Callable[[], Guard | None] = made["bind"](**names)
+    return check
 
 
 class Watch(NamedTuple):
-    """What a trace reads from outside: guarded, baked, and what it does besides."""
+    """What a trace read from outside: guarded, baked, and what it did besides."""
 
     guards: Guards
     baked: list[Baked]
     effects: list[str]
 
-    @property
-    def generators(self) -> dict[str, Any]:
-        """The random generators that are read, by their names."""
-        return {
-            each.path: each.expected
-            for each in self.guards.guards
-            if isinstance(each.expected, _GENERATORS)
-        }
 
-
-def watch(function: Callable[..., Any], static: Mapping[str, Any] | None = None) -> Watch:
-    """Return the guards of what `function` reads from outside, and what cannot be guarded.
+def watch(observation: Observation) -> Watch:
+    """Return the guards of what a trace read, and what cannot be guarded.
 
     Parameters
     ----------
-    function : callable
-        What is traced.
-    static : mapping of str to object, optional
-        Parameters that are passed objects as they are.
+    observation : Observation
+        Of the whole trace.
     """
-    captures: Captures = captures_of(function, static)
     guards: list[Guard] = []
-    baked: list[Baked] = []
-    for read in captures.reads:
-        if read.value is os.getenv:  # it is guarded as what it reads
-            read = read._replace(path="os.environ", value=os.environ, read=lambda: os.environ)
-        if _differs_each_time(read.value):
-            why = "it gives another value each time, and that of the trace is fixed"
-            baked.append(Baked(f"{read.path}()", read.kind, read.source, "", why))
+    fix = "call it outside, and pass what it gives as an argument"
+    baked = [
+        Baked(path, "call", source, "", why, fix) for path, source, why in observation.unwatched
+    ]
+    for read in observation.overwritten:
+        why = "it is read and set while tracing: what was read is fixed, and is set once"
+        fix = f"pass {read.path} as an argument, and return its new value"
+        baked.append(Baked(read.path, read.kind, read.source, _show(read.value), why, fix))
+    for read in observation.reads:
         if _is_ignored(read.value):
             continue
-        why = _why_unwatched(read.value)
-        if not why or any(read.value is owner for owner in captures.owners):
-            guards.append(Guard(read))
-            continue
-        guards.append(Guard(read, states=True))
-        baked.append(Baked(read.path, read.kind, read.source, _show(read.value), why))
-    effects = [
-        f"{effect.what} while tracing, and not in later calls ({effect.source.place})"
-        for effect in captures.effects
-    ]
-    return Watch(Guards(guards), baked, list(dict.fromkeys(effects)))
+        states = read.kind == "state" or _needs_states(read.value)
+        why = _why_unwatched(read.value, states)
+        guards.append(Guard(read, states=states and why != _TOO_MANY))
+        if why:
+            fix = f"pass {read.path} as an argument" + (
+                f", or fix it: {read.path}.flags.writeable = False"
+                if why == _TOO_LARGE and isinstance(read.value, np.ndarray)
+                else ", or what it computes"
+            )
+            baked.append(Baked(read.path, read.kind, read.source, _show(read.value), why, fix))
+    return Watch(Guards(guards), baked, list(observation.effects))
 
 
 _TOO_LARGE = f"an array of more than {LARGEST_COMPARED // 1024} KiB is watched by identity only"
-
-
-_IMPURE = frozenset({"time", "uuid", "secrets", "posix", "nt"})
-
-
-def _differs_each_time(value: Any) -> bool:
-    """Tell whether `value` is a function of the clock, the system or chance."""
-    if not isinstance(value, (BuiltinFunctionType, FunctionType)):
-        return False
-    owner = getattr(value, "__self__", None)
-    return value.__module__ in _IMPURE or getattr(owner, "__module__", None) == "datetime"
+_TOO_MANY = f"it holds more than {MOST_COMPARED} values: only which one it is, is watched"
 
 
 def _is_ignored(value: Any) -> bool:
     """Tell whether rebinding or changing `value` is no concern: the library's own and modules."""
-    if isinstance(value, (ModuleType, BuiltinFunctionType, np.ufunc, Node)):
-        return True
-    if isinstance(value, (FunctionType, MethodType)):
-        code = value.__code__
-        return not is_user_code(code) and not is_wrapper(value)
-    return isinstance(value, type) and value.__module__ in ("builtins", "numpy")
+    return isinstance(value, (ModuleType, Node))
 
 
-def _why_unwatched(value: Any) -> str:
-    """Return why `value` cannot be compared with itself later, or an empty string."""
+def _needs_states(value: Any) -> bool:
+    """Tell whether the state of an object counts that no observer sees being read."""
     _, leaves = _take_apart(value)
+    return any(_keeps_attributes(leaf) and not is_observable(leaf) for leaf in leaves)
+
+
+def _why_unwatched(value: Any, states: bool) -> str:
+    """Return why `value` cannot be compared with itself later, or an empty string."""
+    _, leaves = _take_states_apart(value) if states else _take_apart(value)
+    if states and len(leaves) > MOST_COMPARED:
+        return _TOO_MANY
     why = ""
     for leaf in leaves:
         if isinstance(leaf, np.ndarray):
             if leaf.nbytes > LARGEST_COMPARED and leaf.flags.writeable:
                 why = _TOO_LARGE
-        elif not isinstance(leaf, (*_COMPARABLE, type)) and not is_wrapper(leaf):
-            name = type(leaf).__name__
-            if _is_users_object(leaf):
-                return f"a {name} may hold state beside its attributes, which are watched"
-            return f"a {name} may hold state; only which one it is, is watched"
+        elif not (
+            isinstance(leaf, (*_COMPARABLE, type, *_SETTLED))
+            or is_wrapper(leaf)
+            or is_library_object(leaf)
+            or is_observable(leaf)
+            or (states and _keeps_attributes(leaf))
+        ):
+            return f"a {type(leaf).__name__} may hold state; only which one it is, is watched"
     return why
 
 
 def _show(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"array {TensorType(value.shape, value.dtype)}"
+    if isinstance(value, CodeType):
+        return f"its code at line {value.co_firstlineno}"
     if isinstance(value, (FunctionType, MethodType, type)):
         return str(getattr(value, "__qualname__", value))
     text = repr(value)
@@ -318,36 +414,27 @@ def _show(value: Any) -> str:
 
 
 class RandomState:
-    """Whether random generators were drawn from since this was made.
+    """Whether the random generators of modules were drawn from since this was made."""
 
-    Parameters
-    ----------
-    generators : mapping of str to object
-        Which ones besides the global ones, by the name that a report shows.
-    """
-
-    def __init__(self, generators: Mapping[str, Any]) -> None:
-        self._others = {name: (each, _state(each)) for name, each in generators.items()}
+    def __init__(self) -> None:
         self._numpy = _numpy_state()
         self._python = random.getstate()
 
-    def drawn(self) -> list[str]:
-        """Return the names of the generators that were drawn from."""
+    def drawn(self, others: Mapping[str, tuple[Any, Any]]) -> list[str]:
+        """Return the names of the generators that were drawn from.
+
+        Parameters
+        ----------
+        others : mapping of str to (object, object)
+            Further generators, each with its state when it was first read.
+        """
         names = []
         if random.getstate() != self._python:
             names.append("random")
         if _numpy_state() != self._numpy:
             names.append("numpy.random")
-        names += [name for name, (each, state) in self._others.items() if _state(each) != state]
+        names += [name for name, (each, state) in others.items() if generator_state(each) != state]
         return names
-
-
-def _state(generator: Any) -> str:
-    if isinstance(generator, np.random.Generator):
-        return repr(generator.bit_generator.state)
-    if isinstance(generator, np.random.RandomState):
-        return repr(generator.get_state(legacy=False))
-    return repr(generator.getstate())
 
 
 def _numpy_state() -> tuple[Any, ...]:

@@ -1,0 +1,595 @@
+"""What a traced function reads from outside, told by the observers in its code while it runs.
+
+A trace runs a function once, so whatever it reads that is not an argument is fixed in the graph.
+While an `Observation` is made, the code of every function of the user's that the trace can reach is
+a copy with observers: a function is given one when it is first seen, which is before it can be
+called. So reads are found by whatever route they are made. What runs unobserved all the same, such
+as compiled code that is given an object, is watched whole, or named.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import sys
+from array import array
+from collections import ChainMap, UserDict, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+    TracebackType,
+)
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oplibrary.messages.source import Source, is_our_file
+from staticgraph.graph.node import Node
+from staticgraph.tracing.observers import (
+    INSTALLED,
+    OBSERVERS_FILE,
+    Site,
+    active,
+    is_observed,
+    is_user_code,
+    is_wrapper,
+    swaps,
+)
+
+MISSING = object()
+"""Read in place of a name that has no value."""
+
+
+class Read(NamedTuple):
+    """One value that the traced code read from outside.
+
+    Attributes
+    ----------
+    path : str
+        As the program spells it, such as ``config.lr``.
+    kind : str
+        ``"global"``, ``"closure"``, ``"default"``, ``"attribute"``, ``"method"``, ``"class"``,
+        ``"code"`` or ``"state"``.
+    source : Source
+        Where it was read.
+    value : object
+    read : callable
+        Returns the value that the program would read now; an error or `MISSING` means none.
+    check : str
+        The same as an expression of `owner`, for generated code; empty where there is none.
+    owner : object
+        What it was read from.
+    """
+
+    path: str
+    kind: str
+    source: Source
+    value: Any
+    read: Callable[[], Any]
+    check: str = ""
+    owner: Any = None
+
+
+class Unwatched(NamedTuple):
+    """Something that the trace fixed and that nothing can watch."""
+
+    path: str
+    source: Source
+    why: str
+
+
+_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+_VALUES = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, np.ndarray)
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, array, UserDict, ChainMap)
+_BAGS = frozenset({"types.SimpleNamespace", "argparse.Namespace"})
+"""Classes of others whose objects are nothing but their attributes."""
+
+_ASKS_NOTHING = {id(each) for each in (isinstance, issubclass, type, id, callable, super, object)}
+"""What may be given any object: nothing of its state is read."""
+
+_LOOKS_AROUND = {id(each) for each in (globals, locals, eval, exec)}
+_SPEAKS = {id(each) for each in (print, input, open)}
+_MUTATORS = frozenset(
+    "append extend insert pop remove clear update add discard setdefault popitem sort reverse "
+    "appendleft extendleft popleft rotate".split()
+)
+_OURS = frozenset({"oplibrary", "dyngraph", "staticgraph", "sidebyside"})
+
+
+class Observation:
+    """What one trace reads from outside, does to the outside, and cannot watch.
+
+    Attributes
+    ----------
+    effects : dict of str to None
+        What the code does besides computing, in order.
+    unwatched : list of Unwatched
+    generators : dict of str to object
+        Random generators that were read, with their state then.
+    """
+
+    def __init__(self) -> None:
+        self.effects: dict[str, None] = {}
+        self.unwatched: list[Unwatched] = []
+        self.generators: dict[str, tuple[Any, Any]] = {}
+        self._reads: dict[tuple[Any, ...], Read] = {}
+        self._outside: dict[int, tuple[Any, str]] = {}  # objects and what the program calls them
+        self._entered: set[int] = set()
+        self._functions: dict[int, list[FunctionType]] = {}  # that did not run yet, by their code
+        self._written: set[tuple[Any, ...]] = set()
+        self._changed: set[int] = set()
+        self._foreign = ""
+
+    # begin and end --------------------------------------------------------------------------------
+
+    @contextmanager
+    def of(self, function: Callable[..., Any], static: Mapping[str, Any]) -> Iterator[None]:
+        """Observe what `function` reads in this thread inside the block.
+
+        Parameters
+        ----------
+        function : callable
+        static : mapping of str to object
+            Parameters that are passed objects as they are; what is read of them counts.
+        """
+        swaps.begin()
+        active.observations.append(self)
+        try:
+            self._root(function)
+            for name, value in static.items():
+                self._meet(value, name)
+            yield
+        except BaseException as error:
+            error.__traceback__ = _without_observers(error.__traceback__)
+            raise
+        finally:
+            active.observations.remove(self)
+            swaps.end()
+
+    def _root(self, function: Any) -> None:
+        if isinstance(function, MethodType):
+            self._first(function.__func__, function.__self__)
+        elif not isinstance(function, (FunctionType, functools.partial, type)):
+            call = _class_attribute(type(function), "__call__")
+            if isinstance(call, FunctionType) and not is_wrapper(function):
+                self._first(call, function)
+        self._meet(function, getattr(function, "__name__", type(function).__name__))
+
+    def _first(self, function: Any, owner: Any) -> None:
+        names = getattr(getattr(function, "__code__", None), "co_varnames", ())
+        if names:
+            self._meet(owner, names[0])
+
+    @property
+    def reads(self) -> list[Read]:
+        """Everything that was read and not written, in order."""
+        return [
+            read
+            for key, read in self._reads.items()
+            if key not in self._written and id(read.value) not in self._changed
+        ]
+
+    @property
+    def overwritten(self) -> list[Read]:
+        """What was read and written too, so that what was read is fixed."""
+        return [read for key, read in self._reads.items() if key in self._written]
+
+    # what objects are ---------------------------------------------------------------------------
+
+    def _meet(self, value: Any, path: str) -> None:
+        """Take down that `value` comes from outside, and let its code be observed."""
+        if isinstance(value, _VALUES) or id(value) in self._outside or is_library_object(value):
+            self._wrapped(value, path)
+            return
+        self._outside[id(value)] = (value, path)
+        if isinstance(value, _GENERATORS):
+            self.generators[path] = (value, generator_state(value))
+        elif isinstance(value, MethodType):
+            self._meet(value.__self__, path.rpartition(".")[0] or path)
+            self._meet(value.__func__, path)
+        elif isinstance(value, functools.partial):
+            for each in (value.func, value.args, value.keywords):
+                self._meet(each, path)
+        elif isinstance(value, FunctionType):
+            self._enter(value, path)
+        elif isinstance(value, type):
+            self._enter_class(value)
+        elif isinstance(value, _CONTAINERS):
+            self._meet_items(value, path)
+        elif not isinstance(value, (ModuleType, BuiltinFunctionType)):
+            self._enter_class(type(value))
+            self._wrapped(value, path)
+
+    def _wrapped(self, value: Any, path: str) -> None:
+        """Let the function behind a wrapper be observed."""
+        if callable(value) and is_wrapper(value) and id(value) not in self._entered:
+            self._entered.add(id(value))
+            self._outside.setdefault(id(value), (value, path))
+            self._meet(value.__wrapped__, path)
+        elif isinstance(value, FunctionType) and is_library_object(value) and value.__closure__:
+            for cell in value.__closure__:  # of a transformation: the function that it takes
+                found = _contents(cell)
+                if callable(found) and id(found) not in self._outside:
+                    self._meet(found, path)
+
+    def _meet_items(self, container: Any, path: str) -> None:
+        items = container.values() if isinstance(container, Mapping) else container
+        if not isinstance(container, (bytearray, array)):
+            for each in list(items):
+                if not isinstance(each, _VALUES):
+                    self._meet(each, f"{path}[...]")
+
+    def _enter(self, function: FunctionType, path: str) -> None:
+        """Let `function` be observed, and take down what belongs to it."""
+        if id(function) in self._entered:
+            return
+        self._entered.add(id(function))
+        code = swaps.original(function)
+        if is_observed(code):  # it was made while a function was observed
+            return
+        if not is_user_code(code):
+            self._wrapped(function, path)
+            return
+        swaps.swap(function)
+        self._functions.setdefault(id(code), []).append(function)
+        for cell in function.__closure__ or ():
+            self._outside.setdefault(id(cell), (cell, path))
+        for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self._meet(value, path)
+        if is_wrapper(function):
+            self._meet(function.__wrapped__, path)  # type: ignore[attr-defined]
+
+    def started(self, code: CodeType) -> None:
+        """Take down that `code` begins to run: what it is, and the defaults of its parameters."""
+        for function in self._functions.pop(id(code), ()):
+            source = Source(code.co_filename, code.co_firstlineno, code.co_name)
+            name = function.__qualname__
+            getter = functools.partial(getattr, function, "__code__")
+            read = Read(name, "code", source, code, getter, "{}.__code__", function)
+            self._found(("code", id(function)), read)
+            self._defaults(function, code, source)
+
+    def _defaults(self, function: FunctionType, code: CodeType, source: Source) -> None:
+        values = function.__defaults__ or ()
+        first = code.co_argcount - len(values)
+        for position, value in enumerate(values):
+            name = code.co_varnames[first + position]
+            read = functools.partial(_default, function, position)
+            self._found(("default", id(function), name), Read(name, "default", source, value, read))
+        for name, value in (function.__kwdefaults__ or {}).items():
+            read = functools.partial(_keyword_default, function, name)
+            self._found(("default", id(function), name), Read(name, "default", source, value, read))
+
+    def _enter_class(self, kind: type) -> None:
+        """Let what Python calls by itself of a class of the user's be observed."""
+        if id(kind) in self._entered:
+            return
+        self._entered.add(id(kind))
+        for each in kind.__mro__:
+            if each is object or not _is_users_class(each):
+                continue
+            for name, found in list(vars(each).items()):
+                if isinstance(found, (property, functools.cached_property)):
+                    getter = found.fget if isinstance(found, property) else found.func
+                    self._enter_function(getter)
+                elif name.startswith("__") and name.endswith("__"):
+                    self._enter_function(found)
+                elif not isinstance(found, (FunctionType, type)) and hasattr(
+                    type(found), "__get__"
+                ):
+                    self._enter_class(type(found))
+        if type(kind) is not type:
+            self._enter_class(type(kind))
+
+    def _enter_function(self, value: Any) -> None:
+        if isinstance(value, (staticmethod, classmethod, MethodType)):
+            value = value.__func__
+        if isinstance(value, FunctionType):
+            self._enter(value, value.__name__)
+
+    def _found(self, key: tuple[Any, ...], read: Read) -> None:
+        self._reads.setdefault(key, read)
+
+    # what code does -------------------------------------------------------------------------------
+
+    def global_read(self, at: Site, space: dict[str, Any], value: Any) -> None:
+        """Take down a global or a builtin that was loaded."""
+        name = at.name
+        if name not in space:
+            return
+        key = ("global", id(space), name)
+        if key not in self._reads:
+            getter = functools.partial(space.get, name, MISSING)
+            self._found(
+                key, Read(name, "global", at.source, value, getter, f"{{}}.get({name!r}, M)", space)
+            )
+            self._meet(value, name)
+
+    def closure_read(self, at: Site, cell: CellType, value: Any) -> None:
+        """Take down a variable of a function around that was loaded."""
+        key = ("closure", id(cell))
+        if id(cell) in self._outside and key not in self._reads:
+            getter = functools.partial(getattr, cell, "cell_contents")  # without a Python frame
+            self._found(
+                key, Read(at.name, "closure", at.source, value, getter, "{}.cell_contents", cell)
+            )
+            self._meet(value, at.name)
+
+    def attribute_read(self, at: Site, owner: Any, value: Any) -> None:
+        """Take down an attribute that was loaded."""
+        known = self._outside.get(id(owner))
+        if known is None:
+            if type(owner) is not ModuleType and not isinstance(owner, type):
+                self._enter_function(value)
+                return
+            if is_library_object(owner):
+                return
+            if isinstance(owner, type) and owner.__module__ == "builtins":
+                return
+            known = (owner, owner.__name__)
+        key = ("attribute", id(owner), at.name)
+        if key in self._reads or isinstance(owner, (*_VALUES, *_CONTAINERS)):
+            return
+        path = f"{known[1]}.{at.name}"
+        self._attribute(key, path, at, owner, value)
+        self._meet(value, path)
+
+    def _attribute(self, key: tuple[Any, ...], path: str, at: Site, owner: Any, value: Any) -> None:
+        name = at.name
+        if isinstance(value, MethodType):
+            getter = functools.partial(getattr, owner, name)
+            check = f"{{}}.{name}.__func__"
+            self._found(key, Read(path, "method", at.source, value, getter, check, owner))
+            return
+        kind = owner if isinstance(owner, type) else type(owner)
+        static = _class_attribute(kind, name)
+        own = getattr(owner, "__dict__", {})
+        if static is MISSING and name not in own:
+            return  # what __getattr__ gives: its own reads are observed
+        is_code = hasattr(type(static), "__get__") and not isinstance(static, FunctionType)
+        if is_code and (isinstance(static, property) or name not in own):
+            if type(static).__name__ in ("member_descriptor", "getset_descriptor"):
+                pass  # a slot
+            elif isinstance(static, (staticmethod, classmethod)):
+                pass
+            else:
+                getter = functools.partial(_class_attribute, kind, name)
+                self._found(key, Read(path, "class", at.source, static, getter))
+                return
+        getter = functools.partial(getattr, owner, name)
+        self._found(key, Read(path, "attribute", at.source, value, getter, f"{{}}.{name}", owner))
+
+    def super_read(self, at: Site, owner: Any, value: Any) -> None:
+        """Take down an attribute of a ``super()`` that was loaded."""
+        key = ("super", id(getattr(value, "__func__", value)), at.name)
+        getter = functools.partial(getattr, owner, at.name)
+        path = f"super().{at.name}"
+        self._found(key, Read(path, "attribute", at.source, value, getter, "", owner))
+        self._enter_function(value)
+
+    def call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
+        """Take down that `called` is about to be called with `values`."""
+        self._foreign = ""
+        if isinstance(called, FunctionType):
+            self._enter_function(called)
+            if is_user_code(swaps.original(called)) or is_library_object(called):
+                return
+        elif isinstance(called, MethodType):
+            self._enter_function(called)
+            code = getattr(called.__func__, "__code__", None)
+            if code is not None and (is_our_file(code.co_filename) or is_user_code(code)):
+                return
+            values = (called.__self__, *values)
+        elif isinstance(called, type):
+            self._enter_class(called)
+            if _is_users_class(called):
+                return
+        elif is_library_object(called):
+            return
+        self._foreign_call(at, called, values)
+
+    def _foreign_call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
+        """Take down a call of code that nothing observes."""
+        name = str(getattr(called, "__name__", type(called).__name__))
+        self._foreign = name
+        owner = getattr(called, "__self__", None)
+        if id(called) in _ASKS_NOTHING:
+            return
+        if id(called) in _SPEAKS:
+            self.effects.setdefault(_effect(f"{name}() runs", at.source))
+            return
+        if _differs_each_time(called):
+            path = _path_of(called)
+            why = "it gives another value each time, and that of the trace is fixed"
+            self._unwatched(f"{path}()", at.source, why)
+        if called is os.getenv:
+            self._environment(at)
+        if id(called) in _LOOKS_AROUND or (called is vars and not values):
+            self._unwatched(f"{name}()", at.source, "what is read through it is not seen")
+        if isinstance(called, BuiltinFunctionType) and owner is not None:
+            if name in _MUTATORS and id(owner) in self._outside:
+                what = f"{self._outside[id(owner)][1]}.{name}() runs"
+                self.effects.setdefault(_effect(what, at.source))
+                self._changed.add(id(owner))
+                return
+            values = (owner, *values)
+        if (called is setattr or called is delattr) and len(values) > 1:
+            self._written.add(("attribute", id(values[0]), values[1]))
+            self.effects.setdefault(_effect(f"attribute {values[1]} is set", at.source))
+            return
+        for each in values:
+            self.looked_into(at, each)
+
+    def looked_into(self, at: Site, value: Any) -> None:
+        """Take down that something which is not observed reads attributes of `value`."""
+        known = self._outside.get(id(value))
+        if known is None:
+            return
+        if isinstance(value, _CONTAINERS) and not isinstance(value, (bytearray, array)):
+            for each in list(value.values() if isinstance(value, Mapping) else value):
+                self.looked_into(at, each)
+        elif is_observable(value):
+            self._watch_whole(known[1], at.source, value)
+
+    def _environment(self, at: Site) -> None:
+        self._found(
+            ("environment",),
+            Read("os.environ", "global", at.source, os.environ, lambda: os.environ),
+        )
+
+    def _watch_whole(self, path: str, source: Source, value: Any) -> None:
+        getter = functools.partial(_itself, value)
+        self._found(("state", id(value)), Read(path, "state", source, value, getter))
+
+    def result(self, value: Any) -> None:
+        """Take down what a call returned."""
+        if self._foreign and id(value) not in self._outside:
+            name, self._foreign = self._foreign, ""
+            if isinstance(value, (FunctionType, MethodType, type)) or is_observable(value):
+                self._meet(value, f"{name}(...)")
+
+    def global_written(self, at: Site, space: dict[str, Any]) -> None:
+        """Take down that a global is set."""
+        self._written.add(("global", id(space), at.name))
+        self.effects.setdefault(_effect(f"global {at.name} is set", at.source))
+
+    def closure_written(self, at: Site, cell: CellType) -> None:
+        """Take down that a variable of a function around is set."""
+        if id(cell) in self._outside:
+            self._written.add(("closure", id(cell)))
+            self.effects.setdefault(_effect(f"nonlocal {at.name} is set", at.source))
+
+    def attribute_written(self, at: Site, owner: Any) -> None:
+        """Take down that an attribute is set."""
+        if id(owner) in self._outside:
+            self._written.add(("attribute", id(owner), at.name))
+            self.effects.setdefault(_effect(f"attribute {at.name} is set", at.source))
+
+    def item_written(self, at: Site, container: Any) -> None:
+        """Take down that an item is set."""
+        known = self._outside.get(id(container))
+        if known is not None and not isinstance(container, Node):
+            self._changed.add(id(container))
+            self.effects.setdefault(_effect(f"an item of {known[1]} is set", at.source))
+
+    def _unwatched(self, path: str, source: Source, why: str) -> None:
+        found = Unwatched(path, source, why)
+        if found not in self.unwatched:
+            self.unwatched.append(found)
+
+
+def generator_state(generator: Any) -> Any:
+    """Return the state of a random generator as something to compare."""
+    if isinstance(generator, np.random.Generator):
+        return repr(generator.bit_generator.state)
+    if isinstance(generator, np.random.RandomState):
+        return repr(generator.get_state(legacy=False))
+    return generator.getstate()
+
+
+def _effect(what: str, source: Source) -> str:
+    return f"{what} while tracing, and not in later calls ({source.place})"
+
+
+def _path_of(called: Any) -> str:
+    owner = getattr(called, "__module__", None) or getattr(
+        getattr(called, "__self__", None), "__name__", ""
+    )
+    return f"{owner}.{called.__name__}" if owner else str(called.__name__)
+
+
+_IMPURE = frozenset({"time", "uuid", "secrets", "posix", "nt"})
+
+
+def _differs_each_time(value: Any) -> bool:
+    """Tell whether `value` is a function of the clock, the system or chance."""
+    if not isinstance(value, (BuiltinFunctionType, FunctionType)):
+        return False
+    owner = getattr(value, "__self__", None)
+    return value.__module__ in _IMPURE or getattr(owner, "__module__", None) == "datetime"
+
+
+def is_library_object(value: Any) -> bool:
+    """Tell whether `value` belongs to this library, whose own state no trace depends on."""
+    if isinstance(value, FunctionType):
+        return is_our_file(value.__code__.co_filename)
+    kind = value if isinstance(value, type) else type(value)
+    module = value.__name__ if isinstance(value, ModuleType) else kind.__module__
+    return str(module).partition(".")[0] in _OURS and not _is_users_module(str(module))
+
+
+def _is_users_module(name: str) -> bool:
+    """Tell whether a module inside this library is a program, such as a builtin workload."""
+    module = sys.modules.get(name)
+    filename = getattr(module, "__file__", None)
+    return filename is not None and not is_our_file(filename)
+
+
+def _is_users_class(kind: type) -> bool:
+    """Tell whether the methods of a class are the user's own code."""
+    module = sys.modules.get(kind.__module__)
+    if kind.__module__ == "builtins":
+        return False
+    filename = getattr(module, "__file__", None)
+    if filename is None:
+        return not (module is not None and kind.__module__ in sys.builtin_module_names)
+    return not (is_our_file(filename) or filename.startswith(INSTALLED))
+
+
+def is_observable(value: Any) -> bool:
+    """Tell whether all that is read of `value` is read by code that is observed."""
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__qualname__}" in _BAGS or (
+        not isinstance(value, (type, ModuleType, FunctionType, MethodType, Node))
+        and _is_users_class(kind)
+    )
+
+
+def _class_attribute(kind: type, name: str) -> Any:
+    """Return what the classes of an object hold under a name, as it is there."""
+    for each in kind.__mro__:
+        found = each.__dict__.get(name, MISSING)
+        if found is not MISSING:
+            return found
+    return MISSING
+
+
+def _contents(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _default(function: FunctionType, position: int) -> Any:
+    values = function.__defaults__ or ()
+    return values[position] if position < len(values) else MISSING
+
+
+def _keyword_default(function: FunctionType, name: str) -> Any:
+    return (function.__kwdefaults__ or {}).get(name, MISSING)
+
+
+def _without_observers(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the frames of observers, which the user did not write."""
+    while trace is not None and trace.tb_frame.f_code.co_filename == OBSERVERS_FILE:
+        trace = trace.tb_next
+    each = trace
+    while each is not None:
+        following = each.tb_next
+        while following is not None and following.tb_frame.f_code.co_filename == OBSERVERS_FILE:
+            following = following.tb_next
+        each.tb_next = following
+        each = following
+    return trace

@@ -1,0 +1,358 @@
+"""Observers: code that tells what it reads, and the functions that have it during a trace."""
+
+from __future__ import annotations
+
+import inspect
+import site
+import sys
+import sysconfig
+import threading
+from types import CellType, CodeType, FunctionType
+from typing import Any, Protocol
+
+import numpy as np
+
+from oplibrary.core.op import Op
+from oplibrary.messages.source import Source, is_ours, source_of
+from staticgraph.graph.node import Node
+from staticgraph.tracing.instrumentation import Place, instrument
+
+
+def is_user_code(code: CodeType) -> bool:
+    """Tell whether `code` is the user's own: neither ours nor an installed package's."""
+    name = code.co_filename
+    return not (is_ours(code) or name.startswith(INSTALLED) or name.startswith("<frozen"))
+
+
+INSTALLED = tuple(
+    {
+        *(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")),
+        *site.getsitepackages(),
+    }
+)
+
+
+def is_wrapper(value: Any) -> bool:
+    """Tell whether `value` calls another function, which it names as its ``__wrapped__``."""
+    return callable(inspect.getattr_static(value, "__wrapped__", None))
+
+
+# code with observers ------------------------------------------------------------------------------
+
+_MOST_KEPT = 4096
+_observed_codes: dict[int, tuple[CodeType, CodeType]] = {}
+"""Each original with its copy, by the original's id."""
+
+_copies: set[int] = set()
+"""The ids of all copies, of those of functions inside others, too; see `_is_observed`."""
+
+_alive: list[CodeType] = []
+
+
+def observed_code(code: CodeType) -> CodeType:
+    """Return the copy of `code` that tells what it reads; made once."""
+    known = _observed_codes.get(id(code))
+    if known is None:
+        if len(_observed_codes) >= _MOST_KEPT:
+            _observed_codes.pop(next(iter(_observed_codes)))
+        known = _observed_codes[id(code)] = (code, instrument(code, _make_site))
+        _note_copies(known[1])
+    return known[1]
+
+
+def _note_copies(code: CodeType) -> None:
+    _alive.append(code)  # ids are told apart while what they are of is alive
+    _copies.add(id(code))
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            _note_copies(each)
+
+
+def is_observed(code: CodeType) -> bool:
+    """Tell whether `code` is a copy with observers."""
+    return id(code) in _copies
+
+
+class _Swaps:
+    """The functions whose code is a copy now: they get their own back when no trace is left."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._traces = 0
+        self._originals: dict[int, tuple[FunctionType, CodeType]] = {}
+
+    def swap(self, function: FunctionType) -> None:
+        with self._lock:
+            code = function.__code__
+            if not is_observed(code):
+                self._originals[id(function)] = (function, code)
+                function.__code__ = observed_code(code)
+
+    def original(self, function: FunctionType) -> CodeType:
+        """Return the code that `function` has outside of traces."""
+        known = self._originals.get(id(function))
+        return function.__code__ if known is None else known[1]
+
+    def begin(self) -> None:
+        with self._lock:
+            self._traces += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._traces -= 1
+            if not self._traces:
+                for function, code in self._originals.values():
+                    if is_observed(function.__code__):
+                        function.__code__ = code
+                self._originals.clear()
+
+
+swaps = _Swaps()
+
+
+OBSERVERS_FILE = __file__
+
+
+class Observer(Protocol):
+    """What the observers in code tell what they see."""
+
+    def started(self, code: CodeType) -> None:
+        """Take down that `code` begins to run."""
+
+    def global_read(self, at: Site, space: dict[str, Any], value: Any) -> None:
+        """Take down a global or a builtin that was loaded."""
+
+    def closure_read(self, at: Site, cell: CellType, value: Any) -> None:
+        """Take down a variable of a function around that was loaded."""
+
+    def attribute_read(self, at: Site, owner: Any, value: Any) -> None:
+        """Take down an attribute that was loaded."""
+
+    def super_read(self, at: Site, owner: Any, value: Any) -> None:
+        """Take down an attribute of a ``super()`` that was loaded."""
+
+    def call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
+        """Take down that `called` is about to be called with `values`."""
+
+    def looked_into(self, at: Site, value: Any) -> None:
+        """Take down that Python itself reads attributes of `value`."""
+
+    def result(self, value: Any) -> None:
+        """Take down what a call returned."""
+
+    def global_written(self, at: Site, space: dict[str, Any]) -> None:
+        """Take down that a global is set."""
+
+    def closure_written(self, at: Site, cell: CellType) -> None:
+        """Take down that a variable of a function around is set."""
+
+    def attribute_written(self, at: Site, owner: Any) -> None:
+        """Take down that an attribute is set."""
+
+    def item_written(self, at: Site, container: Any) -> None:
+        """Take down that an item is set."""
+
+
+class _Active(threading.local):
+    """The observers of this thread's traces, innermost last."""
+
+    def __init__(self) -> None:
+        self.observations: list[Observer] = []
+
+
+active = _Active()
+
+
+# the observers ------------------------------------------------------------------------------------
+
+
+class Site:
+    """Where code reads: what stands there is what instruction, and which name."""
+
+    __slots__ = ("name", "place")
+
+    def __init__(self, name: Any, place: Place) -> None:
+        self.name = name
+        self.place = place
+
+    @property
+    def source(self) -> Source:
+        """The user's place."""
+        found = source_of((self.place.code, 2 * self.place.unit))
+        assert found is not None
+        return found
+
+
+class _Start(Site):
+    __slots__ = ()
+
+    def __getitem__(self, _: None) -> None:
+        for each in active.observations:
+            each.started(self.place.code)
+
+
+class _Match(Site):
+    __slots__ = ()
+
+    def __getitem__(self, value: Any) -> None:
+        for each in active.observations:
+            each.looked_into(self, value)
+
+
+class _Global(Site):
+    __slots__ = ()
+
+    def __getitem__(self, value: Any) -> Any:
+        for each in active.observations:
+            each.global_read(self, sys._getframe(1).f_globals, value)
+        return value
+
+
+class _Name(Site):
+    __slots__ = ()
+
+    def __getitem__(self, value: Any) -> Any:
+        frame = sys._getframe(1)
+        if self.name not in frame.f_locals or frame.f_locals is frame.f_globals:
+            for each in active.observations:
+                each.global_read(self, frame.f_globals, value)
+        return value
+
+
+class _Closure(Site):
+    __slots__ = ()
+
+    def __getitem__(self, pair: tuple[Any, CellType]) -> Any:
+        for each in active.observations:
+            each.closure_read(self, pair[1], pair[0])
+        return pair[0]
+
+
+_QUICK = frozenset({Node, np.ndarray, np.dtype, str, list, dict, tuple, Op, int, float})
+
+
+class _Attribute(Site):
+    __slots__ = ()
+
+    def __getitem__(self, owner: Any) -> Any:
+        value = getattr(owner, self.name)
+        if type(owner) not in _QUICK:
+            for each in active.observations:
+                each.attribute_read(self, owner, value)
+        return value
+
+
+class _Super(Site):
+    __slots__ = ()
+
+    def __getitem__(self, three: tuple[Any, Any, Any]) -> Any:
+        owner = three[0](*three[1:])
+        value = getattr(owner, self.name)
+        for each in active.observations:
+            each.super_read(self, owner, value)
+        return value
+
+
+class _Import(Site):
+    __slots__ = ()
+
+    def __getitem__(self, pair: tuple[Any, Any]) -> Any:
+        for each in active.observations:
+            each.attribute_read(self, *pair)
+        return pair[1]
+
+
+class _Call(Site):
+    __slots__ = ()
+
+    def __getitem__(self, pair: tuple[tuple[Any, ...], Any]) -> tuple[Any, ...]:
+        arguments, called = pair
+        if type(called) is not Op:
+            for each in active.observations:
+                each.call(self, called, arguments)
+        return arguments[::-1]
+
+
+class _Called(Site):
+    __slots__ = ()
+
+    def __getitem__(self, one: tuple[Any]) -> None:
+        for each in active.observations:
+            each.call(self, one[0], ())
+
+
+class _UnpackedCall(Site):
+    __slots__ = ()
+
+    def __getitem__(self, pair: tuple[tuple[Any, ...], Any]) -> None:
+        (arguments, *named), called = pair
+        if isinstance(arguments, (list, tuple)):
+            values = (*arguments, *(named[0].values() if named else ()))
+            for each in active.observations:
+                each.call(self, called, values)
+
+
+class _Result(Site):
+    __slots__ = ()
+
+    def __getitem__(self, value: Any) -> Any:
+        if type(value) not in _QUICK:
+            for each in active.observations:
+                each.result(value)
+        return value
+
+
+class _StoreGlobal(Site):
+    __slots__ = ()
+
+    def __getitem__(self, _: Any) -> None:
+        for each in active.observations:
+            each.global_written(self, sys._getframe(1).f_globals)
+
+
+class _StoreClosure(Site):
+    __slots__ = ()
+
+    def __getitem__(self, cell: CellType) -> None:
+        for each in active.observations:
+            each.closure_written(self, cell)
+
+
+class _StoreAttribute(Site):
+    __slots__ = ()
+
+    def __getitem__(self, owner: Any) -> None:
+        for each in active.observations:
+            each.attribute_written(self, owner)
+
+
+class _StoreItem(Site):
+    __slots__ = ()
+
+    def __getitem__(self, container: Any) -> None:
+        for each in active.observations:
+            each.item_written(self, container)
+
+
+_SITES: dict[str, type[Site]] = {
+    "match": _Match,
+    "start": _Start,
+    "global": _Global,
+    "name": _Name,
+    "closure": _Closure,
+    "attribute": _Attribute,
+    "super": _Super,
+    "import": _Import,
+    "call": _Call,
+    "called": _Called,
+    "unpacked call": _UnpackedCall,
+    "result": _Result,
+    "store global": _StoreGlobal,
+    "store closure": _StoreClosure,
+    "store attribute": _StoreAttribute,
+    "store item": _StoreItem,
+}
+
+
+def _make_site(kind: str, name: Any, place: Place) -> Site:
+    return _SITES[kind](name, place)
