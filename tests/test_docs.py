@@ -102,6 +102,21 @@ def test_every_error_has_its_texts():
 # the distribution ---------------------------------------------------------------------------------
 
 
+def test_the_version_stands_in_one_place_and_has_a_changelog_entry():
+    import tomllib
+
+    import sidebyside
+
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" not in told["project"] and "version" in told["project"]["dynamic"]
+    source = ROOT / told["tool"]["hatch"]["version"]["path"]
+    assert f'__version__ = "{sidebyside.__version__}"' in source.read_text().splitlines()
+    entries = re.findall(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert entries[0] == sidebyside.__version__
+    assert told["project"]["license"] == "MIT"
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License\n")
+
+
 def test_every_supported_python_is_tested_by_the_hosted_workflow():
     import tomllib
 
@@ -138,7 +153,8 @@ def test_recipes_run(title, tmp_path):
 
 
 def test_there_is_a_recipe_for_all_that_is_added_often():
-    assert [*recipes()] == ["A new op", "A new pass", "A new column", "A new mode"]
+    added = ("op", "pass", "backend", "column", "framework")
+    assert [*recipes()] == [f"A new {each}" for each in added]
 
 
 def test_recipes_name_places_that_exist():

@@ -135,6 +135,23 @@ LATE: dict[tuple[str, str], str] = {
         "staticgraph.backends.registry",
         "oplibrary.machine.target",
     ): "LLVM is loaded once a program is compiled",
+    (
+        "staticgraph.backends.native",
+        "staticgraph.backends.native.planning.planning",
+    ): "what is found on disk is not planned",
+    (
+        "staticgraph.backends.native",
+        "staticgraph.backends.native.planning.plan",
+    ): "what is found on disk is not planned",
+    (
+        "staticgraph.backends.native",
+        "staticgraph.backends.native.run.running",
+    ): "llvmlite and SciPy are loaded once a program is compiled",
+    ("staticgraph.backends.native", "oplibrary.machine.target"): "likewise",
+    (
+        "staticgraph.backends.native",
+        "staticgraph.backends.numpy",
+    ): "NumPy runs what does not link, and only that",
 }
 """Imports inside functions, importer and imported, that save start-up time, and why."""
 

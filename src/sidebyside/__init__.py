@@ -34,7 +34,7 @@ from sidebyside.workloads.workload import Splits, Training, Workload
 
 enter_package(__file__, "workloads/builtin")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BUILTIN",

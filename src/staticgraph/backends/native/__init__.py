@@ -21,7 +21,7 @@ def build(program: Program, plan: BufferPlan) -> Runner:
     """Return what runs the program: NumPy, if the machine code calls what is not there."""
     from oplibrary.machine.target import LinkError
     from staticgraph.backends import numpy
-    from staticgraph.backends.native.planning.planning import NativePlan
+    from staticgraph.backends.native.planning.plan import NativePlan
     from staticgraph.backends.native.run.running import build_machine, make_runner
 
     assert isinstance(plan, NativePlan)

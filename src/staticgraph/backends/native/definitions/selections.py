@@ -14,8 +14,9 @@ from staticgraph.backends.native.definitions.definition import (
     Stored,
     Uniform,
     cast_to,
+    copy_of,
 )
-from staticgraph.backends.native.definitions.products import Strided, copy_of, find_strided, spread
+from staticgraph.backends.native.definitions.products import Strided, find_strided, spread
 from staticgraph.program.program import Instruction
 
 SELECTED = "@"

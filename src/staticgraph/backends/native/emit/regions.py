@@ -7,15 +7,6 @@ from collections.abc import Callable, Sequence
 from oplibrary.machine.code import Code
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
-from staticgraph.backends.native.definitions.control import (
-    Controlled,
-    aligned,
-    constants_inside,
-    controls_of,
-    in_place,
-    plan_work,
-    unkept,
-)
 from staticgraph.backends.native.definitions.definition import Definition
 from staticgraph.backends.native.emit.slots import (
     FAILED,
@@ -28,7 +19,16 @@ from staticgraph.backends.native.emit.slots import (
     slot,
     special_slot,
 )
-from staticgraph.backends.native.planning.planning import NativePlan
+from staticgraph.backends.native.planning.control import (
+    Controlled,
+    aligned,
+    constants_inside,
+    controls_of,
+    in_place,
+    plan_work,
+    unkept,
+)
+from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import base_of
 from staticgraph.control.flow import Choice, Loop
 from staticgraph.program.memory import ALIGNMENT

@@ -8,7 +8,6 @@ from oplibrary.machine.code import Code
 from oplibrary.machine.module import Module
 from oplibrary.machine.pool import thread_count
 from oplibrary.machine.target import Target
-from staticgraph.backends.native.definitions.control import Controlled
 from staticgraph.backends.native.definitions.correlation import Correlation
 from staticgraph.backends.native.definitions.products import Product, Split, Tiling
 from staticgraph.backends.native.definitions.selections import Scattered
@@ -26,8 +25,9 @@ from staticgraph.backends.native.emit.slots import (
     address_of,
     special_slot,
 )
+from staticgraph.backends.native.planning.control import Controlled
 from staticgraph.backends.native.planning.loops import Nest
-from staticgraph.backends.native.planning.planning import NativePlan
+from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.shared_code import Description
 from staticgraph.backends.native.planning.steps import Call, Kernel, base_of
 

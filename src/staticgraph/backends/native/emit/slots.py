@@ -9,7 +9,7 @@ from __future__ import annotations
 from oplibrary.machine.code import Code
 from oplibrary.machine.register import Register
 from staticgraph.backends.native.emit.blas import FUNCTIONS
-from staticgraph.backends.native.planning.planning import Location, NativePlan
+from staticgraph.backends.native.planning.plan import Location, NativePlan
 
 # behind the arena's: the functions of BLAS, and then
 STATUS = len(FUNCTIONS)

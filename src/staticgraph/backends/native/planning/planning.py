@@ -3,99 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from heapq import nlargest
 
 from oplibrary.machine.elements import Unsupported, stored_element
-from oplibrary.machine.target import Target, host_target
-from staticgraph.backends.native.definitions.control import Controlled, scratch_sizes
+from oplibrary.machine.target import host_target
+from staticgraph.backends.native.definitions.define import Definitions, define
 from staticgraph.backends.native.definitions.definition import (
     Definition,
-    Definitions,
     Stored,
     Uniform,
-    define,
+    copy_of,
 )
 from staticgraph.backends.native.definitions.expansion import expand
-from staticgraph.backends.native.definitions.products import copy_of
 from staticgraph.backends.native.definitions.selections import Gathered
+from staticgraph.backends.native.planning.control import Controlled, define_control, scratch_sizes
 from staticgraph.backends.native.planning.exploration import Node
 from staticgraph.backends.native.planning.grouping import Grouping, group
 from staticgraph.backends.native.planning.loops import Nest, plan_nest
 from staticgraph.backends.native.planning.packing import Life, Place, Room, pack
+from staticgraph.backends.native.planning.plan import Location, NativePlan
 from staticgraph.backends.native.planning.reuse import find_overwritten
 from staticgraph.backends.native.planning.schedule import schedule
 from staticgraph.backends.native.planning.steps import Call, Kernel, Step, base_of
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
-from staticgraph.program.memory import BufferPlan, PlannedStep
+from staticgraph.program.memory import PlannedStep
 from staticgraph.program.program import Instruction, Program, Value
 
 MOST_ROOMS = 16
 """So many results, the largest ones, hold other values: a place is looked for in each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where a value is.
-
-    Attributes
-    ----------
-    slot : int
-        Which of the addresses that a run is given.
-    offset : int
-        Bytes from there.
-    """
-
-    slot: int
-    offset: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class NativePlan(BufferPlan):
-    """What the native backend decides before it writes code.
-
-    Attributes
-    ----------
-    target : Target
-    definitions : Definitions
-    grouping : Grouping
-    nests : dict of Kernel to Nest
-    results : tuple of Definition
-        What is in each result's memory, in the order of the outputs and then the updates.
-    sources : tuple of Definition
-        The inputs, the variables and the constants, each in a slot.
-    locations : dict of Definition to Location
-    partials : dict of Definition to Location
-        Where the chunks of a reduction leave their results.
-    held : set of Definition
-        What is no array of numbers, and so is kept as an object.
-    unread : set of Definition
-        What nothing outside its kernel reads.
-    scratch : dict of Definition to list of Location
-        What loops and branches use while they run; see `scratch_sizes`.
-    overwritable : dict of int to int
-        For each output that may be made in the memory of an owned input, the number of the input.
-    """
-
-    target: Target
-    definitions: Definitions
-    grouping: Grouping
-    nests: Mapping[Kernel, Nest]
-    results: tuple[Definition, ...]
-    sources: tuple[Definition, ...]
-    locations: Mapping[Definition, Location]
-    partials: Mapping[Definition, Location]
-    held: set[Definition]
-    unread: set[Definition]
-    scratch: Mapping[Definition, list[Location]]
-    overwritable: Mapping[int, int]
-    program: Program
-
-    @property
-    def arena_slot(self) -> int:
-        """The slot of the arena; those of the results are in front of it."""
-        return len(self.sources) + len(self.results)
 
 
 def make_plan(program: Program, is_region: bool = False) -> NativePlan:
@@ -106,7 +42,7 @@ def make_plan(program: Program, is_region: bool = False) -> NativePlan:
     """
     target = host_target()
     expanded = eliminate_common_subexpressions(expand(program))
-    definitions = define(expanded)
+    definitions = define(expanded, partial(define_control, make_plan))
     of = definitions.of
     results = _separate_results([of[value] for value in program_results(expanded)])
     grouping = schedule(group(results, definitions.effects), results)

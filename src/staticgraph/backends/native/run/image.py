@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from oplibrary.core.types import Array
 from oplibrary.machine.cache import cache_folder, read_entry, write_entry
 from oplibrary.machine.entry import Signature
-from staticgraph.backends.native.definitions.control import (
+from staticgraph.backends.native.definitions.selections import Gathered, Scattered
+from staticgraph.backends.native.emit.segments import is_left_to_blas, is_shared, needs_blas_alone
+from staticgraph.backends.native.emit.slots import first_inner_constant
+from staticgraph.backends.native.planning.control import (
     constants_inside,
     plan_is_endless,
     plan_work,
     plans_of,
 )
-from staticgraph.backends.native.definitions.selections import Gathered, Scattered
-from staticgraph.backends.native.emit.segments import is_left_to_blas, is_shared, needs_blas_alone
-from staticgraph.backends.native.emit.slots import first_inner_constant
-from staticgraph.backends.native.planning.planning import NativePlan
+from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import Call
 from staticgraph.backends.native.run.fingerprint import fingerprint
 from staticgraph.program.program import Program

@@ -19,13 +19,14 @@ from oplibrary.machine.module import Module
 from oplibrary.machine.pool import get_pool
 from oplibrary.machine.target import Library, LinkError
 from oplibrary.messages.errors import RunError, SideBySideError
+from staticgraph.backends import interpret
 from staticgraph.backends.backend import Runner
 from staticgraph.backends.native.definitions.definition import Definition, Stored
 from staticgraph.backends.native.emit.blas import blas_addresses
 from staticgraph.backends.native.emit.blas_threads import blas_threads
 from staticgraph.backends.native.emit.segments import segments_of, write_module
 from staticgraph.backends.native.emit.slots import BLAS_ENTER, POOL_RUN, SAVE_THREAD, STATUS
-from staticgraph.backends.native.planning.planning import NativePlan
+from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import Call, base_of
 from staticgraph.backends.native.run.image import Image, find_image, keep_image, make_image
 from staticgraph.program.failures import raise_explained
@@ -205,8 +206,6 @@ class State:
 
     def _explain(self, inputs: tuple[Array, ...]) -> None:
         """Raise the error of an index that is out of range: NumPy's kernels name it."""
-        from staticgraph.backends import interpret
-
         program = self.machine.program
         interpret.build(replace(program, updates=()), interpret.plan(program)).call(*inputs)
         raise RunError("an index was out of range while the program ran")

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from oplibrary.machine.elements import Unsupported, stored_element
-from staticgraph.backends.native.definitions.definition import Definition, Stored, Uniform
-from staticgraph.backends.native.definitions.products import copy_of
+from staticgraph.backends.native.definitions.definition import Definition, Stored, Uniform, copy_of
+from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import Call
 from staticgraph.control.flow import Choice, Loop
 from staticgraph.program.lengths import current_lengths, program_at, program_is_symbolic
 from staticgraph.program.program import Instruction, Program
-
-if TYPE_CHECKING:
-    from staticgraph.backends.native.planning.planning import NativePlan
 
 Form = Loop | Choice
 APART = 1088
@@ -132,18 +129,26 @@ def aligned(controlled: Controlled) -> list[int]:
     ]
 
 
-def define_control(instruction: Instruction, operands: tuple[Definition, ...]) -> Controlled:
-    """Return what an op that runs regions is.
+def define_control(
+    make_plan: Callable[..., NativePlan],
+    instruction: Instruction,
+    operands: tuple[Definition, ...],
+) -> Definition:
+    """Return what an op that runs regions is, or a result of one; `make_plan` plans the regions.
 
     Raises
     ------
     Unsupported
         If a region is not machine code altogether.
     """
-    from staticgraph.backends.native.planning.planning import make_plan
-
     op, type_ = instruction.op, instruction.output.type
-    assert op.control is not None
+    if op.control is None:
+        owner = operands[0] if op.projection else None
+        if not isinstance(owner, Controlled):
+            raise Unsupported("what it belongs to is left to NumPy")
+        kept: Definition | None = owner.results[instruction.attrs["index"]]
+        assert kept is not None
+        return kept
     form: Form = op.control(**instruction.attrs)
     plans = tuple([make_plan(_numbered(region.program), is_region=True) for region in form.regions])
     for plan in plans:

@@ -1,0 +1,115 @@
+"""Contractions: einsums of two operands, as matrix products, correlations or sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from oplibrary.machine.elements import FLOAT32, FLOAT64, Unsupported
+from staticgraph.backends.native.definitions.correlation import correlate
+from staticgraph.backends.native.definitions.definition import (
+    PRODUCT,
+    Definition,
+    Elementwise,
+    Fold,
+    Reshaped,
+    cast_to,
+)
+from staticgraph.backends.native.definitions.products import (
+    Contraction,
+    find_strided,
+    product_in_place,
+    spread,
+)
+from staticgraph.program.program import Instruction
+
+
+def define_contraction(
+    instruction: Instruction,
+    operands: tuple[Definition, ...],
+    subscripts: str,
+    copies: Callable[[Definition], Definition],
+) -> Definition:
+    """Return what an einsum of two operands is.
+
+    `copies` returns a value in memory of its own, the same one for one value.
+
+    Raises
+    ------
+    Unsupported
+        If it is not a product of matrices.
+    """
+    type_ = instruction.output.type
+    if type_.dtype not in (FLOAT32, FLOAT64):
+        raise Unsupported(f"matrix products of {type_.dtype}")
+    labels, output = subscripts.split("->")
+    inputs = labels.split(",")
+    if len(inputs) != 2 or any(len(set(each)) < len(each) for each in inputs):
+        raise Unsupported("an einsum that is not of two matrices")
+    x, y = (cast_to(operand, type_.dtype) for operand in operands)
+    if not (x.size and y.size and type_.size):
+        raise Unsupported("a product of no elements")
+    lengths: dict[str, int] = {}
+    for each, operand in zip(inputs, (x, y), strict=True):
+        for label, n in zip(each, operand.shape, strict=True):
+            lengths[label] = max(lengths.get(label, 1), n)
+    spec = Contraction(inputs[0], inputs[1], output, lengths)
+    if any(label not in inputs[1] + output for label in inputs[0]) or any(
+        label not in inputs[0] + output for label in inputs[1]
+    ):
+        raise Unsupported("an einsum that sums an operand by itself")
+    if min(spec.length(spec.left), spec.length(spec.right), spec.length(spec.inner)) == 1:
+        return _by_loops(instruction, x, y, spec)
+    return _by_blas(instruction, x, y, spec, copies)
+
+
+def _by_loops(
+    instruction: Instruction, x: Definition, y: Definition, spec: Contraction
+) -> Definition:
+    """Return a product of a vector, which memory is too slow for BLAS to help, as a sum."""
+    type_ = instruction.output.type
+    # the innermost loop is to go over what lies together
+    labels = spec.output + spec.inner
+    if not any(_lie_together(each, own, spec.inner) for each, own in ((x, spec.x), (y, spec.y))):
+        labels = spec.inner + spec.output
+    shape = spec.shape(labels)
+    wide = [
+        spread(instruction, operand, own, labels, shape)
+        for operand, own in ((x, spec.x), (y, spec.y))
+    ]
+    product = Elementwise(shape, type_.dtype, instruction, PRODUCT, tuple(wide))
+    axes = tuple([i for i, c in enumerate(labels) if c in spec.inner and shape[i] != 1])
+    if not axes:
+        return Reshaped(type_.shape, type_.dtype, instruction, product)
+    return Fold(type_.shape, type_.dtype, instruction, product, "add", axes)
+
+
+def _lie_together(operand: Definition, own: str, inner: str) -> bool:
+    """Tell whether neighbours along the last summed axis of a matrix are neighbours in memory."""
+    long = [i for i, n in enumerate(operand.shape) if n > 1]
+    if len(long) < 2 or not inner:
+        return False
+    return find_strided(operand).strides[own.index(inner[-1])] == 1
+
+
+def _by_blas(
+    instruction: Instruction,
+    x: Definition,
+    y: Definition,
+    spec: Contraction,
+    copies: Callable[[Definition], Definition],
+) -> Definition:
+    """Return a product of matrices, of copies of the operands where they are not in order."""
+    product = product_in_place(instruction, x, y, spec) or correlate(instruction, x, y, spec)
+    if product is not None:
+        return product
+    for left in (x, None):
+        for right in (y, None):
+            product = product_in_place(
+                instruction,
+                copies(x) if left is None else left,
+                copies(y) if right is None else right,
+                spec,
+            )
+            if product is not None:
+                return product
+    raise Unsupported("a product whose result is not a matrix in memory")

@@ -1,0 +1,216 @@
+"""What each value of a program is: the one place that knows all sorts of definitions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.expression import parse_expression
+from oplibrary.core.op import Kind
+from oplibrary.core.types import Array, normalize_axes
+from oplibrary.machine.elements import FLOAT16, FLOAT32, Unsupported, element_of
+from oplibrary.machine.scalars import check_expression
+from staticgraph.backends.native.definitions.contractions import define_contraction
+from staticgraph.backends.native.definitions.definition import (
+    Definition,
+    Elementwise,
+    Fold,
+    Pieced,
+    Reshaped,
+    Stored,
+    Uniform,
+    View,
+    cast_to,
+    copy_of,
+    repeats,
+)
+from staticgraph.backends.native.definitions.movement import find_pieces, find_view
+from staticgraph.backends.native.definitions.selections import define_selection
+from staticgraph.declare.effects import has_effect
+from staticgraph.program.program import Instruction, Program, Value
+
+DefineControl = Callable[[Instruction, tuple[Definition, ...]], Definition]
+"""Returns what an op is that runs regions, or a result of one; it plans the regions."""
+SUM = parse_expression("{0} + {1}")
+UNIFORM_ELEMENTS = 1 << 16
+"""Constants of at most that many elements are searched for one that is the same everywhere."""
+
+
+@dataclass(slots=True)
+class Definitions:
+    """The definition of every value of a program.
+
+    Attributes
+    ----------
+    of : dict of Value to Definition
+    reasons : list of (Instruction, str)
+        What is left to NumPy, and why.
+    effects : list of Definition
+        What is to be computed even if nothing reads it.
+    """
+
+    of: dict[Value, Definition]
+    reasons: list[tuple[Instruction, str]]
+    effects: list[Definition]
+
+
+def define(program: Program, define_control: DefineControl) -> Definitions:
+    """Return what each value of `program` is."""
+    uses = Counter(program.results)
+    for instruction in program.instructions:
+        uses.update(instruction.inputs)
+    maker = _Maker(uses, define_control)
+    for value in (*program.inputs, *program.variables):
+        maker.of[value] = Stored(value.type.shape, value.type.dtype, None)
+    for value, array in program.constants.items():
+        maker.of[value] = _constant(array)
+    for instruction in program.instructions:
+        maker.add(instruction)
+    effects = [maker.of[i.output] for i in program.instructions if has_effect(i.op, i.attrs)]
+    return Definitions(maker.of, maker.reasons, effects)
+
+
+def _constant(array: Array) -> Definition:
+    if array.size and array.size <= UNIFORM_ELEMENTS and array.dtype.kind in "biuf":
+        first = array.reshape(-1)[:1]
+        if (array.view(f"V{array.itemsize}") == first.view(f"V{array.itemsize}")).all():
+            return Uniform(array.shape, array.dtype, None, first[0].item())
+    return Stored(array.shape, array.dtype, None)
+
+
+class _Maker:
+    def __init__(self, uses: Mapping[Value, int], define_control: DefineControl) -> None:
+        self.define_control = define_control
+        self.uses = uses
+        self.of: dict[Value, Definition] = {}
+        self.reasons: list[tuple[Instruction, str]] = []
+        self.copies: dict[Definition, Definition] = {}
+
+    def add(self, instruction: Instruction) -> None:
+        operands = tuple([self.of[value] for value in instruction.inputs])
+        type_ = instruction.output.type
+        try:
+            if instruction.op.effect:
+                raise Unsupported("it does something besides computing")
+            if instruction.op.kind is Kind.CONTROL:
+                self.of[instruction.output] = self.define_control(instruction, operands)
+                return
+            element_of(type_.dtype)
+            for operand in operands:
+                element_of(operand.dtype)
+            made = self._make(instruction, operands)
+        except Unsupported as reason:
+            self.reasons.append((instruction, str(reason)))
+            made = Stored(type_.shape, type_.dtype, instruction, operands)
+        self.of[instruction.output] = made
+
+    def _copy(self, definition: Definition) -> Definition:
+        if repeats(definition):
+            return copy_of(definition)
+        if definition not in self.copies:
+            self.copies[definition] = copy_of(definition)
+        return self.copies[definition]
+
+    def _sum_in_place(
+        self, instruction: Instruction, operands: tuple[Definition, ...]
+    ) -> Definition | None:
+        """Return a sum of two values that are made in memory, one added to the other.
+
+        The gradient of a weight that is used at every step of a sequence is such a sum: each step
+        adds its product, and no two of them need memory at one time.
+        """
+        type_ = instruction.output.type
+        if instruction.op.expression != SUM or any(
+            not isinstance(each, Stored)
+            or not each.accumulable
+            or (each.shape, each.dtype) != (type_.shape, type_.dtype)
+            or self.uses[value] != 1
+            for each, value in zip(operands, instruction.inputs, strict=True)
+        ):
+            return None
+        first, last = sorted(operands, key=lambda each: each.order)
+        assert isinstance(first, Stored) and isinstance(last, Stored)
+        if last.addend is not None:
+            first, last = last, first
+        if last.addend is not None:
+            return None
+        return replace(last, instruction=instruction, addend=first)
+
+    def _make(self, instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
+        op, type_ = instruction.op, instruction.output.type
+        if op.expression is not None:
+            return self._sum_in_place(instruction, operands) or _elementwise(instruction, operands)
+        if op.combine:
+            return _fold(instruction, operands[0])
+        if op.contraction is not None:
+            subscripts = op.contraction(
+                *[value.type for value in instruction.inputs], **instruction.attrs
+            )
+            return define_contraction(instruction, operands, subscripts, self._copy)
+        if op.selection is not None:
+            types = [value.type for value in instruction.inputs]
+            return define_selection(
+                instruction, operands, op.selection(*types, **instruction.attrs)
+            )
+        if op.view:
+            steps = find_view(op, operands[0].shape, instruction.attrs)
+            if steps is None:
+                return Reshaped(type_.shape, type_.dtype, instruction, operands[0])
+            return View(type_.shape, type_.dtype, instruction, operands[0], steps)
+        if op.kind in (Kind.MOVEMENT, Kind.INDEXING):
+            return _pieced(instruction, operands)
+        if op.kind is Kind.CREATION:
+            return _created(instruction)
+        raise Unsupported(f"{op.kind.value} has no loops here")
+
+
+def _elementwise(instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
+    op, type_ = instruction.op, instruction.output.type
+    assert op.expression is not None
+    expression = op.expression.bind(instruction.attrs)
+    reason = check_expression(expression, tuple([x.dtype for x in operands]), type_.dtype)
+    if reason:
+        raise Unsupported(reason)
+    return Elementwise(type_.shape, type_.dtype, instruction, expression, operands)
+
+
+def _fold(instruction: Instruction, operand: Definition) -> Definition:
+    op, type_ = instruction.op, instruction.output.type
+    axes = normalize_axes(instruction.attrs.get("axis"), len(operand.shape))
+    axes = tuple([axis for axis in axes if operand.shape[axis] != 1])
+    if not axes:
+        converted = cast_to(operand, type_.dtype)
+        return Reshaped(type_.shape, type_.dtype, instruction, converted)
+    if not operand.size:
+        raise Unsupported("no elements to reduce")
+    # half-precision numbers are summed in single precision, as NumPy does
+    inner = FLOAT32 if type_.dtype == FLOAT16 else type_.dtype
+    fold = Fold(type_.shape, inner, instruction, cast_to(operand, inner), op.combine, axes)
+    return cast_to(fold, type_.dtype)
+
+
+def _pieced(instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
+    type_ = instruction.output.type
+    pieces = find_pieces(instruction.op, [x.shape for x in operands], instruction.attrs)
+    sources = tuple([cast_to(x, type_.dtype) for x in operands])
+    if len(pieces) == 1 and pieces[0].operand is not None:
+        piece = pieces[0]
+        assert piece.steps is not None and piece.operand is not None
+        return View(type_.shape, type_.dtype, instruction, sources[piece.operand], piece.steps)
+    return Pieced(type_.shape, type_.dtype, instruction, pieces, sources)
+
+
+def _created(instruction: Instruction) -> Definition:
+    type_ = instruction.output.type
+    operands = [np.zeros((1,) * len(v.type.shape), v.type.dtype) for v in instruction.inputs]
+    if not instruction.inputs:
+        raise Unsupported("creation has no loops here")
+    attrs: Mapping[str, Any] = instruction.attrs
+    made = np.asarray(instruction.op.kernel(*operands, **attrs))
+    if made.size != 1 or made.dtype != type_.dtype:
+        raise Unsupported("creation has no loops here")
+    return Uniform(type_.shape, type_.dtype, instruction, made.reshape(-1)[0].item())
