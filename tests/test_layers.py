@@ -156,7 +156,6 @@ LATE: dict[tuple[str, str], str] = {
 """Imports inside functions, importer and imported, that save start-up time, and why."""
 
 
-@pytest.mark.xfail(reason="the rooms are being rebuilt", strict=False)
 @pytest.mark.parametrize("room", ROOMS)
 def test_imports_run_downward(room):
     order = {name: number for number, name in enumerate(ROOMS)}
@@ -168,7 +167,6 @@ def test_imports_run_downward(room):
     assert not upward
 
 
-@pytest.mark.xfail(reason="the rooms are being rebuilt", strict=False)
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_files_import_each_other(package):
     graph = nx.DiGraph([(each.importer, each.imported) for each in imports()])
@@ -176,7 +174,6 @@ def test_no_files_import_each_other(package):
     assert not [files for files in circles if files[0].partition(".")[0] == package]
 
 
-@pytest.mark.xfail(reason="the rooms are being rebuilt", strict=False)
 @pytest.mark.parametrize("package", PACKAGES)
 def test_late_imports_have_a_reason(package):
     late = {
@@ -192,7 +189,6 @@ def test_every_file_stands_in_a_room():
         assert any(room_of(module) == room for module in modules()), f"nothing stands in {room}"
 
 
-@pytest.mark.xfail(reason="the rooms are being rebuilt", strict=False)
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_folder_shows_too_many_files(package):
     folders = {path.parent for path in PACKAGES[package].rglob("*.py")}

@@ -56,7 +56,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'add', 'advanced_index', 'advanced_index_gradient', 'advanced_set', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'avg_pool2d_gradient', 'backward', 'basic_index', 'basic_index_gradient', 'basic_set', 'batch_norm', 'bernoulli', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv2d', 'conv2d_input_gradient', 'conv2d_weight_gradient', 'copysign', 'cos', 'cosh', 'count_nonzero', 'cross_entropy', 'cross_entropy_gradient', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'ge', 'gelu', 'gelu_tanh', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'gt', 'hessian', 'hypot', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'int16', 'int32', 'int64', 'int8', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isinf', 'isnan', 'jacobian', 'jvp', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'linear', 'linear_recurrence', 'linspace', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsumexp', 'long', 'lt', 'manual_seed', 'map', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'max_pool2d_gradient', 'max_pool2d_select', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'moveaxis', 'mse_loss', 'mul', 'multiply', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'not_equal', 'one_hot', 'ones', 'ones_like', 'outer', 'pad', 'permutation', 'permute', 'permute_dims', 'pi', 'positive', 'pow', 'power', 'print_', 'prod', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'roll', 'round', 'rsqrt', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'softmax', 'softplus', 'sort', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'sub', 'subtract', 'sum', 'sum_to', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'take_along_axis_gradient', 'take_gradient', 'tan', 'tanh', 'tensor', 'tensordot', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'zeros', 'zeros_like']
+__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv2d', 'copysign', 'cos', 'cosh', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'ge', 'gelu', 'gelu_tanh', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'gt', 'hessian', 'hypot', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'int16', 'int32', 'int64', 'int8', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isinf', 'isnan', 'jacobian', 'jvp', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'linear', 'linear_recurrence', 'linspace', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsumexp', 'long', 'lt', 'manual_seed', 'map', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'moveaxis', 'mse_loss', 'mul', 'multiply', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'not_equal', 'one_hot', 'ones', 'ones_like', 'outer', 'pad', 'permutation', 'permute', 'permute_dims', 'pi', 'positive', 'pow', 'power', 'print_', 'prod', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'roll', 'round', 'rsqrt', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'softmax', 'softplus', 'sort', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tensor', 'tensordot', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -93,15 +93,6 @@ def acosh(x: _ArrayLike) -> _Value:
 
 def add(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x + y."""
-
-def advanced_index(*operands: _ArrayLike, axes: _Sequence[int], position: int) -> _Value:
-    """Select with index arrays, one an axis of `axes`, that broadcast together; the selected axes stand at `position` among those that remain. A mask covers several axes."""
-
-def advanced_index_gradient(*operands: _ArrayLike, shape: _Length | _Sequence[_Length], axes: int | _Sequence[int] | None, position: int) -> _Value:
-    """Add the elements of g into zeros of `shape` where they were selected: the gradient of advanced_index."""
-
-def advanced_set(*operands: _ArrayLike, axes: _Sequence[int], position: int) -> _Value:
-    """Return a copy of x with the elements that advanced_index selects replaced by value. Where an index repeats, the last value stays."""
 
 def all(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Tell whether all elements over `axis` are nonzero; of none, True."""
@@ -207,18 +198,6 @@ def avg_pool2d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _
     ArgumentError
         If an option has no meaning, or the padding is more than half a window.
     """
-
-def avg_pool2d_gradient(g: _ArrayLike, shape: _Length | _Sequence[_Length], kernel: _Sequence[int], stride: int | _Sequence[int], padding: int | str | _Sequence[_Any] = (0, 0)) -> _Value:
-    """Share each element of g among its window: the gradient of avg_pool2d."""
-
-def basic_index(x: _ArrayLike, index: _Any) -> _Value:
-    """Move along axes with ints, slices and None, without copying."""
-
-def basic_index_gradient(g: _ArrayLike, shape: _Length | _Sequence[_Length], index: _Any) -> _Value:
-    """Put g into zeros of `shape` at `index`: the gradient of basic_index."""
-
-def basic_set(x: _ArrayLike, value: _ArrayLike, index: _Any) -> _Value:
-    """Return a copy of x with the elements that basic_index selects replaced by value."""
 
 def batch_norm(x: _ArrayLike, weight: _ArrayLike | None = None, bias: _ArrayLike | None = None, running_mean: _ArrayLike | None = None, running_var: _ArrayLike | None = None, training: _builtins.bool = True, momentum: _builtins.float = 0.1, eps: _builtins.float = 1e-05) -> _Value:
     """Normalise each channel over the batch, then scale by `weight` and shift by `bias`.
@@ -428,12 +407,6 @@ def conv2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, st
         If an option has no meaning.
     """
 
-def conv2d_input_gradient(g: _ArrayLike, weight: _ArrayLike, shape: _Length | _Sequence[_Length], stride: int | _Sequence[int] = (1, 1), padding: int | str | _Sequence[_Any] = ((0, 0), (0, 0)), dilation: int | _Sequence[int] = (1, 1), groups: int = 1) -> _Value:
-    """Return the gradient of conv2d with respect to the image."""
-
-def conv2d_weight_gradient(g: _ArrayLike, x: _ArrayLike, shape: _Length | _Sequence[_Length], stride: int | _Sequence[int] = (1, 1), padding: int | str | _Sequence[_Any] = ((0, 0), (0, 0)), dilation: int | _Sequence[int] = (1, 1), groups: int = 1) -> _Value:
-    """Return the gradient of conv2d with respect to the weight."""
-
 def copysign(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x with the sign of y; the gradient at 0 is 0, and that of y."""
 
@@ -485,9 +458,6 @@ def cross_entropy(logits: _ArrayLike, labels: _ArrayLike, reduction: str = 'mean
     >>> round(float(cross_entropy(np.zeros((2, 4)), np.array([0, 3]))), 4)
     1.3863
     """
-
-def cross_entropy_gradient(g: _ArrayLike, logits: _ArrayLike, labels: _ArrayLike, axis: int | _Sequence[int] | None) -> _Value:
-    """Return g times (softmax(logits) - one_hot(labels)): the gradient of cross_entropy."""
 
 def cumulative_prod(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False) -> _Value:
     """Multiply the elements up to each position of `axis`; with `include_initial`, from a leading 1 on."""
@@ -990,12 +960,6 @@ def max_pool2d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _
     -----
     The gradient goes to the first of equal elements, row by row, as in PyTorch.
     """
-
-def max_pool2d_gradient(g: _ArrayLike, x: _ArrayLike, largest: _ArrayLike, kernel: _Sequence[int], stride: int | _Sequence[int], padding: int | str | _Sequence[_Any] = (0, 0)) -> _Value:
-    """Move each element of g to the first largest element of its window: the gradient of max_pool2d."""
-
-def max_pool2d_select(h: _ArrayLike, x: _ArrayLike, largest: _ArrayLike, kernel: _Sequence[int], stride: int | _Sequence[int], padding: int | str | _Sequence[_Any] = (0, 0)) -> _Value:
-    """Take from h the element where x has the first largest of each window."""
 
 def maximum(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the larger of x and y, or NaN if one is; equal operands share the gradient."""
@@ -1518,9 +1482,6 @@ def subtract(x: _ArrayLike, y: _ArrayLike) -> _Value:
 def sum(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Sum the elements over `axis`. Of no elements it is 0."""
 
-def sum_to(x: _ArrayLike, shape: _Length | _Sequence[_Length]) -> _Value:
-    """Sum the axes that broadcasting from `shape` enlarged: the gradient of broadcast_to."""
-
 def swapaxes(x: _ArrayLike, axis0: int, axis1: int) -> _Value:
     """Exchange two axes."""
 
@@ -1529,12 +1490,6 @@ def take(x: _ArrayLike, indices: _ArrayLike, axis: int | None = None) -> _Value:
 
 def take_along_axis(x: _ArrayLike, indices: _ArrayLike, axis: int = -1) -> _Value:
     """Take one element an index along `axis`; the other axes are paired and broadcast."""
-
-def take_along_axis_gradient(g: _ArrayLike, indices: _ArrayLike, shape: _Length | _Sequence[_Length], axis: int | _Sequence[int] | None) -> _Value:
-    """Add each element of g into zeros of `shape` at its index: the gradient of take_along_axis."""
-
-def take_gradient(g: _ArrayLike, indices: _ArrayLike, shape: _Length | _Sequence[_Length], axis: int) -> _Value:
-    """Add each slice of g into zeros of `shape` at its index: the gradient of take."""
 
 def tan(x: _ArrayLike) -> _Value:
     """Return the tangent."""

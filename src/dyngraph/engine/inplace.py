@@ -49,6 +49,7 @@ def _write_view_values(
 write_view = register(
     Op(
         name="_write_view",
+        public=False,
         kind=Kind.OPAQUE,
         arity=2,
         kernel=_write_view,
@@ -65,6 +66,7 @@ write_view = register(
 overwrite = register(
     Op(
         name="_overwrite",
+        public=False,
         kind=Kind.OPAQUE,
         arity=2,
         kernel=lambda base, values: np.array(np.broadcast_to(values, base.shape), base.dtype),

@@ -12,7 +12,7 @@ import numpy as np
 import oplibrary.functional  # noqa: F401  enters the compositions into the namespace
 from dyngraph.engine.apply import FAST, lift, make_attributed, make_binary, make_unary
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import Kind, Op, explain_call, named_as, namespace
+from oplibrary.core.op import REGISTRY, Kind, Op, explain_call, named_as, namespace
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.creation import CREATION
 
@@ -70,24 +70,25 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _build() -> dict[str, Callable[..., Any]]:
+    for op in REGISTRY.values():
+        if not op.name.startswith("_"):  # those may give several results
+            _make_quick_entry(op)
     names: dict[str, Callable[..., Any]] = {}
     for name, function in namespace().items():
-        entry = _quick_entry(function) if isinstance(function, Op) else None
+        entry = FAST.get(function) if isinstance(function, Op) else None
         names[name] = entry or _lifted(function, name)
     names.update({name: _creation(function) for name, function in CREATION.items()})
     return names
 
 
-def _quick_entry(op: Op) -> Callable[..., Any] | None:
-    """Return the entry of fixed arity of `op`, made once; None where only the general one fits."""
-    if op not in FAST:
-        if op.arity == 1:
-            plain = op.kind is Kind.ELEMENTWISE and not op.attrs and not op.view
-            reads_types = any("type" in (rule.out, *rule.operands) for rule in op.rules if rule)
-            FAST[op] = make_unary(op) if plain and not reads_types else make_attributed(op)
-        elif op.arity == 2 and not op.attrs and not op.view:
-            FAST[op] = make_binary(op)
-    return FAST.get(op)
+def _make_quick_entry(op: Op) -> None:
+    """Make the entry of fixed arity of `op`, unless only the general one fits."""
+    if op.arity == 1:
+        plain = op.kind is Kind.ELEMENTWISE and not op.attrs and not op.view
+        reads_types = any("type" in (rule.out, *rule.operands) for rule in op.rules if rule)
+        FAST[op] = make_unary(op) if plain and not reads_types else make_attributed(op)
+    elif op.arity == 2 and not op.attrs and not op.view:
+        FAST[op] = make_binary(op)
 
 
 NAMESPACE = _build()

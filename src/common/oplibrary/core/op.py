@@ -175,6 +175,8 @@ class Op:
         Points where the op is not differentiable; samples keep away from them.
     examples : tuple of Example
     operand_names : tuple of str
+    public : bool
+        Whether namespaces offer it; others only serve rules, operators and compositions.
     doc : str
     """
 
@@ -202,6 +204,7 @@ class Op:
     kinks: tuple[float, ...] = ()
     examples: tuple[Example, ...] = ()
     operand_names: tuple[str, ...] = ()
+    public: bool = True
     doc: str = ""
     rules: tuple[OperandRule | None, ...] = field(init=False, default=())
     expression: Expression | None = field(init=False, default=None)
@@ -436,7 +439,7 @@ def namespace() -> dict[str, Callable[..., Any]]:
     """Return every public name of the op library with what it calls."""
     names: dict[str, Callable[..., Any]] = {}
     for op in REGISTRY.values():
-        if not op.name.startswith("_"):
+        if op.public:
             names[op.name] = op
             names.update(dict.fromkeys(op.alias, op))
     names.update(FUNCTIONS)

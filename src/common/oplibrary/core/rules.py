@@ -223,6 +223,7 @@ def movement(
     view: bool,
     examples: tuple[Example, ...],
     alias: tuple[str, ...] = (),
+    public: bool = True,
     doc: str,
 ) -> Op:
     """Register an op of one operand that moves elements and computes nothing."""
@@ -238,6 +239,7 @@ def movement(
             alias=alias,
             view=view,
             examples=examples,
+            public=public,
             doc=doc,
         )
     )

@@ -199,6 +199,7 @@ def _weight_gradient_infer(
 _conv2d_input_gradient: Op = register(
     Op(
         name="conv2d_input_gradient",
+        public=False,
         kind=Kind.CONTRACTION,
         arity=2,
         kernel=_input_gradient_kernel,
@@ -235,6 +236,7 @@ _conv2d_input_gradient: Op = register(
 _conv2d_weight_gradient: Op = register(
     Op(
         name="conv2d_weight_gradient",
+        public=False,
         kind=Kind.CONTRACTION,
         arity=2,
         kernel=_weight_gradient_kernel,

@@ -159,6 +159,7 @@ cross_entropy: Op = register(
 cross_entropy_gradient: Op = register(
     Op(
         name="cross_entropy_gradient",
+        public=False,
         kind=Kind.OPAQUE,
         arity=3,
         kernel=_gradient_kernel,

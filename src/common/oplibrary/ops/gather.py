@@ -201,6 +201,7 @@ take: Op = register(
 take_gradient: Op = register(
     Op(
         name="take_gradient",
+        public=False,
         kind=Kind.INDEXING,
         arity=2,
         selection=_take_gradient_subscripts,
@@ -325,6 +326,7 @@ take_along_axis: Op = register(
 take_along_axis_gradient: Op = register(
     Op(
         name="take_along_axis_gradient",
+        public=False,
         kind=Kind.INDEXING,
         arity=2,
         selection=_along_gradient_subscripts,

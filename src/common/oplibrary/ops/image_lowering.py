@@ -73,6 +73,7 @@ windows: Op = movement(
         example((2, 3, 5, 6), kernel=(3, 2)),
         example((1, 4, 6, 6), kernel=(2, 2), stride=(2, 1), dilation=(1, 2), groups=2),
     ),
+    public=False,
     doc="View images (n, c, h, w) as their windows (n, groups, c / groups, kh, kw, oh, ow).",
 )
 

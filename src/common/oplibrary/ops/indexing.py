@@ -86,6 +86,7 @@ basic_index: Op = movement(
     vjp=lambda g, _out, x_type, *, index: basic_index_gradient(g, shape=x_type.shape, index=index),
     attrs={"index": ...},
     view=True,
+    public=False,
     examples=(
         example((3, 4), index=(1,)),
         example((3, 4), index=(-1, Slice(0, 4, 2))),
@@ -112,6 +113,7 @@ def _basic_index_gradient_kernel(
 basic_index_gradient: Op = register(
     Op(
         name="basic_index_gradient",
+        public=False,
         kind=Kind.INDEXING,
         arity=1,
         kernel=_basic_index_gradient_kernel,
@@ -150,6 +152,7 @@ def _basic_set_infer(x: TensorType, value: TensorType, *, index: Index) -> Tenso
 basic_set: Op = register(
     Op(
         name="basic_set",
+        public=False,
         kind=Kind.INDEXING,
         arity=2,
         kernel=_basic_set_kernel,

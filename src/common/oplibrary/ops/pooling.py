@@ -217,6 +217,7 @@ _LARGEST = tuple((_max_pool2d_kernel(_SAMPLE, **attrs), attrs) for attrs in _POO
 _max_pool2d_gradient: Op = register(
     Op(
         name="max_pool2d_gradient",
+        public=False,
         kind=Kind.OPAQUE,
         arity=3,
         kernel=_max_pool2d_gradient_kernel,
@@ -240,6 +241,7 @@ _max_pool2d_gradient: Op = register(
 _max_pool2d_select: Op = register(
     Op(
         name="max_pool2d_select",
+        public=False,
         kind=Kind.OPAQUE,
         arity=3,
         kernel=_max_pool2d_select_kernel,
@@ -309,6 +311,7 @@ _avg_pool2d: Op = register(
 _avg_pool2d_gradient: Op = register(
     Op(
         name="avg_pool2d_gradient",
+        public=False,
         kind=Kind.OPAQUE,
         arity=1,
         kernel=_avg_pool2d_gradient_kernel,

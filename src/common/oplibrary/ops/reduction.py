@@ -383,6 +383,7 @@ def _lower_sum_to(x: Any, *, shape: Any) -> Any:
 sum_to: Op = register(
     Op(
         name="sum_to",
+        public=False,
         kind=Kind.REDUCTION,
         arity=1,
         kernel=_sum_to,

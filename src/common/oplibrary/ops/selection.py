@@ -170,6 +170,7 @@ _ROWS, _COLUMNS = np.array([[0], [2]]), np.array([1, 3, 1])
 advanced_index: Op = register(
     Op(
         name="advanced_index",
+        public=False,
         kind=Kind.INDEXING,
         arity=None,
         selection=_advanced_subscripts,
@@ -192,6 +193,7 @@ advanced_index: Op = register(
 advanced_index_gradient: Op = register(
     Op(
         name="advanced_index_gradient",
+        public=False,
         kind=Kind.INDEXING,
         arity=None,
         selection=_advanced_gradient_subscripts,
@@ -320,6 +322,7 @@ def _advanced_set_rule(
 advanced_set: Op = register(
     Op(
         name="advanced_set",
+        public=False,
         kind=Kind.INDEXING,
         arity=None,
         kernel=_advanced_set_kernel,

@@ -262,6 +262,7 @@ def _unique_parts(x: Array) -> tuple[Any, ...]:
 _UNIQUE = register(
     Op(
         name="_unique_parts",
+        public=False,
         kind=Kind.OPAQUE,
         arity=1,
         kernel=_unique_parts,
