@@ -427,3 +427,127 @@ def test_threads_that_compile_at_once(folder):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+# files that are not what their names say ----------------------------------------------------------
+
+
+def swapped(first, second):
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+
+
+@pytest.mark.parametrize("suffixes", [(".o",), (".image",), (".o", ".image")])
+def test_two_entries_that_changed_places_are_made_anew(folder, built, planned, suffixes):
+    run(2.0)
+    names = {path.name for path in entries(folder)}
+    run(3.0)
+    for suffix in suffixes:
+        swapped(*entries(folder, suffix))
+    whole = len(planned)
+    for factor in (2.0, 3.0, 2.0):  # which compare the numbers
+        run(factor)
+    assert len(planned) == whole + 2
+    assert len(entries(folder)) == 4 and names < {path.name for path in entries(folder)}
+
+
+def test_an_entry_under_the_name_of_another_is_not_taken(folder):
+    cache.write_entry("first.o", b"code")
+    assert cache.read_entry("first.o") == b"code"
+    (folder / "second.o").write_bytes((folder / "first.o").read_bytes())
+    (folder / "second.o").chmod(0o600)
+    assert cache.read_entry("second.o") is None
+
+
+def as_link(path, content):
+    elsewhere = path.parent / "elsewhere"
+    elsewhere.write_bytes(content)
+    elsewhere.chmod(0o600)
+    path.symlink_to(elsewhere)
+
+
+def as_endless_link(path, content):
+    path.symlink_to(path)
+
+
+def as_device(path, content):
+    path.symlink_to("/dev/zero")
+
+
+def as_pipe(path, content):
+    os.mkfifo(path)
+
+
+def as_folder(path, content):
+    path.mkdir()
+
+
+def as_full_folder(path, content):
+    path.mkdir()
+    (path / "kept").write_bytes(content)
+
+
+def as_socket(path, content):
+    import socket
+
+    before = os.getcwd()
+    os.chdir(path.parent)  # the whole path may be longer than that of a socket
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(before)
+
+
+def as_huge_file(path, content):
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def as_writable_by_all(path, content):
+    path.write_bytes(content)
+    path.chmod(0o666)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files of other kinds are made as POSIX has them")
+@pytest.mark.parametrize("suffix", [".o", ".image"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        as_link,
+        as_endless_link,
+        as_device,
+        as_pipe,
+        as_folder,
+        as_full_folder,
+        as_socket,
+        as_huge_file,
+        as_writable_by_all,
+    ],
+)
+def test_what_is_no_file_of_ours_is_neither_followed_nor_waited_for(folder, place, suffix, built):
+    run()
+    (entry,) = entries(folder, suffix)
+    whole = entry.read_bytes()
+    other = "" if suffix == ".image" else next(iter(entries(folder, ".image")))
+    if other:
+        other.unlink()  # or the image would lead past the object code
+    entry.unlink()
+    place(entry, whole)
+    assert cache.read_entry(entry.name) is None
+    run()
+    if place is as_full_folder:  # nobody's files are removed: there is no entry then
+        assert (entry / "kept").read_bytes() == whole
+    else:
+        assert entry.is_file() and not entry.is_symlink() and entry.read_bytes() == whole
+    if place is as_link:
+        assert (folder / "elsewhere").read_bytes() == whole
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files of other kinds are made as POSIX has them")
+def test_a_cache_that_is_no_folder_is_done_without(tmp_path, monkeypatch):
+    for name, make in (("file", as_writable_by_all), ("pipe", as_pipe), ("loop", as_endless_link)):
+        make(tmp_path / name, b"")
+        monkeypatch.setenv(cache.VARIABLE, str(tmp_path / name))
+        run()

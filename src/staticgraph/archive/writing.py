@@ -152,7 +152,7 @@ class ProgramWriter:
     def _variable(self, variable: Variable) -> int:
         if variable not in self._variables:
             self._variables[variable] = len(self._variables)
-            array = self._array(variable.value)
+            array = self._array(variable.stored)
             self._written_variables.append({"name": variable.name, "array": array})
         return self._variables[variable]
 

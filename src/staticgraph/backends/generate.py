@@ -63,7 +63,7 @@ class _Generator:
             writer.namespace[writer.name_of(value)] = array
         parameters = ", ".join([writer.name_of(value) for value in program.inputs])
         for value, variable in program.variables.items():
-            self.add(f"{writer.name_of(value)} = {self.variable(variable)}.value")
+            self.add(f"{writer.name_of(value)} = {self.variable(variable)}.stored")
         for number, step in enumerate(self.plan.steps):
             self.add_step(step)
             self.release(number, step)
@@ -177,7 +177,7 @@ class _Generator:
             self.add(f"{name} = {text}")
             names.append(name)
         for (variable, _), name in zip(program.updates, names, strict=True):
-            self.add(f"{self.variable(variable)}.value = {name}")
+            self.add(f"{self.variable(variable)}.stored = {name}")
         self.add(f"return [{', '.join(outputs)}]")
 
     def own(self, value: Value, given: set[Value]) -> str:

@@ -41,7 +41,7 @@ def build(program: Program, plan: BufferPlan, hooks: Iterable[Hook] = ()) -> Run
         values: dict[Value, Array] = dict(zip(program.inputs, inputs, strict=True))
         values.update(program.constants)
         for value, variable in program.variables.items():
-            values[value] = variable.value
+            values[value] = variable.stored
         for instruction in program.instructions:
             operands = tuple([values[value] for value in instruction.inputs])
             attrs = instruction.attrs
@@ -59,7 +59,7 @@ def build(program: Program, plan: BufferPlan, hooks: Iterable[Hook] = ()) -> Run
         results = [values[value].copy() for value in program.results]
         outputs, updates = results[: len(program.outputs)], results[len(program.outputs) :]
         for (variable, _), array in zip(program.updates, updates, strict=True):
-            variable.value = array
+            variable.stored = array
         return outputs
 
     return Runner(run)

@@ -198,19 +198,19 @@ class _Record:
 @contextmanager
 def _variables_kept(program: Program) -> Iterator[None]:
     """Leave the variables as they are when the block ends."""
-    before = [(variable, variable.value) for variable, _ in program.updates]
+    before = [(variable, variable.stored) for variable, _ in program.updates]
     try:
         yield
     finally:
         for variable, value in before:
-            variable.value = value
+            variable.stored = value
 
 
 def _runs(program: Program, call: Any, arrays: list[Array]) -> list[Array]:
     """Return the outputs and the new values of variables."""
     with _variables_kept(program):
         outputs = call(*arrays)
-        return [*outputs, *[variable.value for variable, _ in program.updates]]
+        return [*outputs, *[variable.stored for variable, _ in program.updates]]
 
 
 # the check ------------------------------------------------------------------------------------

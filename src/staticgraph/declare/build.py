@@ -208,11 +208,7 @@ def load(node: Node, value: Any) -> None:
             fix="feed the value in a run, or declare a variable",
             related=(("declared", node.source),),
         )
-    weak = isinstance(value, (int, float, complex, list, tuple))
-    array = np.array(as_array(value, node.dtype if weak else None), order="C")
-    ASSIGN.infer(node.type, TensorType(array.shape, array.dtype))
-    array.flags.writeable = False
-    state.value = array
+    state.value = value
 
 
 # the executor -------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from typing import Any
 
 from oplibrary.core.op import Kind, Op
 from oplibrary.core.types import TensorType
-from oplibrary.messages.errors import DTypeError, GraphError, ShapeError
+from oplibrary.messages.errors import GraphError
+from staticgraph.program.variable import check_replaced
 
 
 def _kernel(*_: Any, **__: Any) -> Any:
@@ -34,18 +35,7 @@ def _source(name: str, attrs: dict[str, Any], doc: str) -> Op:
 
 
 def _assign_infer(variable: TensorType, value: TensorType) -> TensorType:
-    if variable.shape != value.shape:
-        raise ShapeError(
-            f"a value of shape {value.shape} cannot replace one of shape {variable.shape}",
-            cause="a variable keeps its shape from run to run",
-            fix="reshape or reduce the value to the variable's shape",
-        )
-    if variable.dtype != value.dtype:
-        raise DTypeError(
-            f"a value of dtype {value.dtype} cannot replace one of dtype {variable.dtype}",
-            cause="a variable keeps its dtype from run to run",
-            fix=f'write value.astype("{variable.dtype}")',
-        )
+    check_replaced(variable, value)
     return variable
 
 

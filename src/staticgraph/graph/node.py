@@ -55,7 +55,7 @@ class Node(Declaration, ArrayOperators):
             If the node is neither.
         """
         if self.op is VARIABLE:
-            value: Array = self.attrs["variable"].value.view()
+            value: Array = self.attrs["variable"].stored.view()
             value.flags.writeable = False
             return value
         if self.op is CONSTANT:

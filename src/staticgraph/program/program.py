@@ -14,30 +14,10 @@ from oplibrary.core.op import Op
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.source import Source
 from staticgraph.program.upcall import Upcall
+from staticgraph.program.variable import Variable as Variable
 
 program_as_text: Upcall[[Program], str] = Upcall("staticgraph.show.printing")
 """Print a program."""
-
-
-class Variable:
-    """State that is kept between runs: the array behind a variable node.
-
-    Attributes
-    ----------
-    name : str
-    value : numpy.ndarray
-        The current value. A run reads it when it starts and replaces it when it ends; the array
-        itself is never written to.
-    """
-
-    __slots__ = ("name", "value")
-
-    def __init__(self, name: str, value: Array) -> None:
-        self.name = name
-        self.value = value
-
-    def __repr__(self) -> str:
-        return f"Variable({self.name!r})"
 
 
 @dataclass(slots=True, eq=False)

@@ -34,8 +34,8 @@ def verify(program: Program, after: str = "lowering") -> None:
         if type_of_array(array) != value.type:
             raise _error(after, f"constant {value} holds a {type_of_array(array)}")
     for variable_value, variable in program.variables.items():
-        if type_of_array(variable.value) != variable_value.type:
-            raise _error(after, f"{variable_value} holds a {type_of_array(variable.value)}")
+        if type_of_array(variable.stored) != variable_value.type:
+            raise _error(after, f"{variable_value} holds a {type_of_array(variable.stored)}")
     for instruction in program.instructions:
         _check_instruction(instruction, defined, after)
         defined.add(instruction.output)
@@ -43,7 +43,7 @@ def verify(program: Program, after: str = "lowering") -> None:
         if value not in defined:
             raise _error(after, f"result {value} is not defined")
     for variable, value in program.updates:
-        if type_of_array(variable.value) != value.type:
+        if type_of_array(variable.stored) != value.type:
             raise _error(after, f"{variable} is updated with {value}")
     _check_groups(program, after)
 

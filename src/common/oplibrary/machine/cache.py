@@ -1,8 +1,10 @@
 """Cache: entries on disk, found again by the content that they were made from.
 
 Object code is named by the hash of its LLVM IR, the processor and the versions of LLVM and
-llvmlite, so it never has to be invalidated. An entry holds its own hash: a torn or foreign file is
-made anew. Files appear by renaming, so processes that write at once do not disturb each other.
+llvmlite, so it never has to be invalidated. An entry holds the hash of its name and its content: a
+torn or foreign file, and one that was made under another name, for another program or processor,
+is made anew. Only regular files are read; a link is not followed, and a pipe not waited for. Files
+appear by renaming, so processes that write at once do not disturb each other.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -24,8 +27,11 @@ LIMIT_BYTES = 256 << 20
 """What all entries take at most; the ones that were not used for longest go first."""
 ABANDONED_SECONDS = 3600.0
 """After that time a file that is being written is one that nobody writes any more."""
-_MAGIC = b"sidebyside cache 2\n"
+_MAGIC = b"sidebyside cache 3\n"
 _HASH_BYTES = 32
+_FLAGS = os.O_RDONLY
+for _name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _FLAGS |= getattr(os, _name, 0)
 _SUFFIXES = (".o", ".image")
 _bypassed: ContextVar[bool] = ContextVar("bypassed", default=False)
 
@@ -109,28 +115,41 @@ def write_entry(name: str, content: bytes) -> None:
 
 def _read(path: Path) -> bytes | None:
     try:
-        if not _is_private(path):
+        if not _is_private(path.parent.stat()):
             return None
-        content = path.read_bytes()
-        code = content[len(_MAGIC) + _HASH_BYTES :]
-        if content[: len(_MAGIC) + _HASH_BYTES] != _MAGIC + hashlib.sha256(code).digest():
-            return None
-        with contextlib.suppress(OSError):
-            os.utime(path)
-        return code
-    except OSError:
+        handle = os.open(path, _FLAGS)
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode) or not _is_private(status):
+                return None
+            if status.st_size > LIMIT_BYTES:
+                return None
+            with open(handle, "rb", closefd=False) as file:
+                content = file.read()
+        finally:
+            os.close(handle)
+    except (OSError, MemoryError):
         return None
+    code = content[len(_MAGIC) + _HASH_BYTES :]
+    if content[: len(_MAGIC) + _HASH_BYTES] != _MAGIC + _digest(path.name, code):
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)
+    return code
 
 
-def _is_private(path: Path) -> bool:
+def _digest(name: str, code: bytes) -> bytes:
+    """Return the hash of an entry: of its content, and of the name that it belongs to."""
+    digest = hashlib.sha256(f"{name}\0".encode())
+    digest.update(code)
+    return digest.digest()
+
+
+def _is_private(status: os.stat_result) -> bool:
     """Tell whether nobody else could have written a file, since its content is executed."""
     if not hasattr(os, "getuid"):
         return True
-    for each in (path, path.parent):
-        status = each.stat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o022:
-            return False
-    return True
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
 def _write(path: Path, code: bytes) -> None:
@@ -138,7 +157,9 @@ def _write(path: Path, code: bytes) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+            file.write(_MAGIC + _digest(path.name, code) + code)
+        with contextlib.suppress(OSError):  # nothing but an empty folder is removed by this
+            path.rmdir()
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -155,7 +176,7 @@ def _trim(folder: Path) -> None:
     for path in folder.iterdir():
         if path.suffix in (*_SUFFIXES, ".new"):
             with contextlib.suppress(OSError):
-                status = path.stat()
+                status = path.lstat()
                 if path.suffix == ".new" and status.st_mtime < time.time() - ABANDONED_SECONDS:
                     path.unlink()
                     continue

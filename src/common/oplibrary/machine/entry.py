@@ -117,8 +117,8 @@ class _Entry:
         code, signature = self.code, self.signature
         self.arguments = code.parameter("%arguments", "ptr")
         self.count = code.parameter("%count", "i64")
-        holder = self.field(code.parameter("%self", "ptr"), api.FIRST_SLOT)
-        self.table = code.address(holder, api.BYTES, "i8")
+        words = self.field(code.parameter("%self", "ptr"), api.FIRST_ITEM)
+        self.table = code.address(words, api.BYTES, "i8")
         self._require(self.count.equals(len(signature.inputs)))
         if signature.work > LONG_WORK:
             self._require(code.load(self.word("busy"), "i64").equals(0))
@@ -166,6 +166,8 @@ class _Entry:
             held = self.object_call(
                 "PyObject_GetAttr", self.word(f"variable {number}"), self.word("value")
             )
+            # deleted: the slow way says so
+            self._require(~held.is_null(), self._cleanup(variables, [], self.slow, clear=True))
             variables.append(held)
             otherwise = self._cleanup(variables, [], self.slow)
             data.append(self._checked(held, type_, array_type, otherwise))
@@ -298,30 +300,9 @@ class _Entry:
 # the function object ------------------------------------------------------------------------------
 
 
-class _Definition(ctypes.Structure):
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("function", ctypes.c_void_p),
-        ("flags", ctypes.c_int),
-        ("doc", ctypes.c_char_p),
-    )
-
-
-class Holder:
-    """What a function object refers to, and keeps alive.
-
-    Attributes
-    ----------
-    addresses : bytes
-        What the machine code reads. The first slot (they are sorted): it is found by its offset.
-    owned : tuple
-    """
-
-    __slots__ = ("addresses", "owned")
-
-    def __init__(self, addresses: bytes, owned: tuple[Any, ...]) -> None:
-        self.addresses = addresses
-        self.owned = owned
+_DEFINITION = struct.Struct("QQi4xQ")
+"""A PyMethodDef: the addresses of name and function, flags, and no documentation."""
+_NAME = b"run"
 
 
 def make_entry(
@@ -355,20 +336,22 @@ def make_entry(
     if found is None:
         return None
     busy = ctypes.c_int64(0)
-    value = "value"
+    value = "stored"
     dtypes = signature.dtypes
     words = [found[name] for name in _FIXED if name in found]
     words += [ctypes.addressof(slots), ctypes.addressof(busy), ctypes.addressof(status), id(slow)]
     words += [FORMS.index(form)]
     words += [*map(id, dtypes), id(value), *map(id, variables)]
-    definition = _Definition(b"run", address, _FASTCALL, None)
-    owned = (owner, slots, status, busy, slow, value, tuple(dtypes), tuple(variables), definition)
-    holder = Holder(struct.pack(f"{len(words)}Q", *words), owned)
-    first = ctypes.c_void_p.from_address(id(holder) + api.FIRST_SLOT).value
-    if first != id(holder.addresses):
+    table = struct.pack(f"{len(words)}Q", *words)
+    # what the code reads through cannot be assigned to: bytes, and a tuple that keeps the rest
+    definition = _DEFINITION.pack(id(_NAME) + api.BYTES, address, _FASTCALL, 0)
+    owned = (owner, slots, status, busy, slow, value, tuple(dtypes), tuple(variables), _NAME)
+    kept = (table, definition, lambda: owned)
+    first = ctypes.c_void_p.from_address(id(kept) + api.FIRST_ITEM).value
+    if first != id(table):
         return None
     new = ctypes.pythonapi.PyCFunction_NewEx
     new.restype = ctypes.py_object
-    new.argtypes = [ctypes.POINTER(_Definition), ctypes.py_object, ctypes.c_void_p]
-    function: Callable[..., Any] = new(ctypes.byref(definition), holder, None)
+    new.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    function: Callable[..., Any] = new(id(definition) + api.BYTES, kept, None)
     return function

@@ -19,8 +19,8 @@ DATA, NDIM, DIMENSIONS, DTYPE, FLAGS = 16, 24, 32, 56, 64
 """Offsets in an array object, in bytes (PyArrayObject_fields in NumPy's ndarraytypes.h)."""
 TYPE = 8
 """Offset of an object's type."""
-FIRST_SLOT = 16
-"""Offset of the first of an object's slots."""
+FIRST_ITEM = tuple.__basicsize__
+"""Offset of the first item of a tuple."""
 BYTES = bytes.__basicsize__ - 1
 """Offset of the content of a bytes object."""
 IN_ORDER = 0x0001 | 0x0100

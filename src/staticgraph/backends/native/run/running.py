@@ -179,7 +179,7 @@ class State:
     def run(self, *inputs: Array) -> list[Array]:
         """Run once and return the outputs."""
         slots = self.slots
-        variables = [np.ascontiguousarray(variable.value) for variable in self.variables]
+        variables = [variable.in_order() for variable in self.variables]
         results = [np.empty(shape, dtype) for shape, dtype in self.shapes]
         for number, array in enumerate((*inputs, *variables)):
             slots[number] = _data(array)
@@ -201,7 +201,7 @@ class State:
             self.held.clear()
         updates = self.machine.program.updates
         for (variable, _), array in zip(updates, results[self.outputs :], strict=True):
-            variable.value = array
+            variable.stored = array
         return results[: self.outputs]
 
     def _explain(self, inputs: tuple[Array, ...]) -> None:
