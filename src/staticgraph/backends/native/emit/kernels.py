@@ -254,6 +254,7 @@ class _Writer:
         definition = top.definition
         if (
             fold.combine == "add"
+            and not top.leaf  # a product that is in memory is read, and not taken apart
             and isinstance(definition, Elementwise)
             and definition.expression == PRODUCT
             and definition.dtype == fold.dtype

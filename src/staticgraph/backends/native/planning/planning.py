@@ -219,7 +219,8 @@ class _Layout:
                 read |= operands
                 continue
             self._use([root.storage for root in step.roots], number)
-            own = {root.definition for root in step.roots}
+            # a root that copies a value into another, as a concat does, does not make the value
+            own = {root.definition for root in step.roots if root.storage is root.definition}
             for part in self.nests[step].parts:
                 for node in part.nodes:
                     if isinstance(node.definition, Gathered) and not node.leaf:
