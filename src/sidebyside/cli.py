@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +267,7 @@ def compare_command(options: argparse.Namespace) -> int:
     with Progress(sys.stderr) as progress:
         comparison = comparing.compare(
             workloads,
-            [name.strip() for name in options.modes.split(",") if name.strip()],
+            options.modes,
             budget=options.budget,
             sizes=None if options.size is None else [parse_size(text) for text in options.size],
             attribute=options.attribute,
@@ -372,14 +374,17 @@ def parse_size(text: str) -> Any:
 
     Examples
     --------
-    >>> parse_size("4,000,000"), parse_size("512x512"), parse_size("large")
-    (4000000, (512, 512), 'large')
+    >>> parse_size("4,000,000"), parse_size("512x512"), parse_size("1e6"), parse_size("large")
+    (4000000, (512, 512), 1000000, 'large')
     """
     parts = text.replace(",", "").replace("_", "").lower().split("x")
-    if not all(part.isdigit() for part in parts):
+    if not all(_COUNT.fullmatch(part) for part in parts):
         return text
-    numbers = tuple(map(int, parts))
+    numbers = tuple(int(Decimal(part)) for part in parts)
     return numbers if len(numbers) > 1 else numbers[0]
+
+
+_COUNT = re.compile(r"[0-9]+(e\+?[0-9]{1,2})?")
 
 
 def _find(reference: str) -> tuple[Workload, ...]:

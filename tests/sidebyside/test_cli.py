@@ -517,6 +517,7 @@ def test_sizes_are_read():
     assert parse_size("12") == 12
     assert parse_size("4_000_000") == 4_000_000
     assert parse_size("2x3x4") == (2, 3, 4)
+    assert parse_size("1e6") == 10**6 and parse_size("2e+3x1E1") == (2000, 10)
 
 
 # processes ----------------------------------------------------------------------------------------

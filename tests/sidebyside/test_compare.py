@@ -323,3 +323,10 @@ def test_a_row_finds_its_cells():
     row = Row("w", "", "", (TimedCell("dynamic"), TimedCell("static")))
     assert row.cell("static") is row.cells[1]
     assert row.cell("torch") is None
+
+
+def test_modes_may_be_named_in_one_text():
+    found = sbs.compare(make(), modes="dynamic, static:numpy", budget=QUICK)
+    assert [cell.mode for cell in found.row("layer").cells] == ["dynamic", "static:numpy"]
+    with pytest.raises(ArgumentError, match="there is no mode 'statik'"):
+        sbs.compare(make(), modes="dynamic,statik", budget=QUICK)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import dyngraph as dg
 import staticgraph as sg
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -111,3 +112,37 @@ def test_a_value_of_a_body_may_not_leave_it():
     text = refused(LeakedNodeError, program)
     assert "kept.append(c * 2)" in text
     assert "return x * kept[0]" in text
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda xp, x: xp.while_loop(lambda c: x.sum() > 0, lambda c: c * 0.5, x),
+        lambda xp, x: xp.while_loop(lambda _: xp.asarray(True), lambda c: c * 0.5, x),
+        lambda xp, x: xp.while_loop(lambda *_: x[0] > 0, lambda c: c - 1, x),
+    ],
+)
+def test_a_condition_that_reads_no_carry_is_refused(mode, declare):
+    with pytest.raises(ArgumentError) as caught:
+        if mode == "static":
+            sg.trace(lambda x: declare(sg, x), X)
+        else:
+            declare(dg, dg.tensor(X))
+    assert "the condition reads no value of the carry" in caught.value.what
+    assert any("xp.while_loop(lambda" in source.text for _, source in caught.value.related)
+
+
+def test_a_condition_that_reads_the_carry_by_any_route():
+    def first(carry):
+        return (lambda: carry[0])() < 3  # from an inner function
+
+    def second(*carries):
+        return carries[0][0] < 3
+
+    step = lambda c: (c[0] + 1, c[1] * 2)  # noqa: E731
+    for condition in (first, second, lambda c: sg.switch(0, [lambda: c[0]]) < 3):
+        run = sg.function(lambda x, f=condition: sg.while_loop(f, step, (x[0], x)))
+        assert run(np.ones(2))[1].tolist() == [4, 4]
+    for condition in (first, second, lambda c: c[0] < 3):
+        assert dg.while_loop(condition, step, (1, dg.ones(2)))[1].tolist() == [4, 4]

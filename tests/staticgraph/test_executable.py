@@ -303,3 +303,27 @@ def test_the_collector_is_as_it_was_after_a_build(graph, enabled):
         assert gc.isenabled() == enabled
     finally:
         (gc.enable if before else gc.disable)()
+
+
+@pytest.mark.parametrize("backend", ["interpret", "numpy", "native"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "complex128"])
+def test_bytes_in_the_other_order_are_the_same_numbers(backend, dtype):
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    value = np.arange(6).astype(dtype)
+    swapped = value.astype(value.dtype.newbyteorder(">"))
+    with sg.Graph() as graph:
+        x = sg.placeholder("x", (6,), dtype)
+        y = x * 2 + 1
+    run = sg.compile(y, [x], backend=backend)
+    for given in (swapped, value, swapped):
+        assert run(given).tolist() == run(value).tolist() == (value * 2 + 1).tolist()
+    with sg.Session(graph, backend=backend) as session:
+        assert session.run(y, {x: swapped}).tolist() == (value * 2 + 1).tolist()
+
+
+def test_bytes_in_the_other_order_keep_their_dtype():
+    with sg.Graph():
+        x = sg.placeholder("x", (3,), "float32")
+    with pytest.raises(FeedError, match=r"and float64\[3\] was fed"):
+        sg.compile(x * 2, [x])(np.ones(3, ">f8"))

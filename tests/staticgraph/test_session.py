@@ -198,3 +198,10 @@ def test_a_failing_run_names_the_declared_line_and_keeps_the_state():
             run.run([picked, step], {"i": [5]})
         assert "picked = sg.take(table, i, axis=0)" in str(error.value)
     assert table.value.tolist() == [1, 2]
+
+
+def test_a_session_without_a_graph():
+    with pytest.raises(GraphError, match="Session was given no graph"):
+        sg.Session()
+    with pytest.raises(GraphError, match="Session was given a str"):
+        sg.Session("graph")

@@ -16,7 +16,12 @@ from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tape.grad_mode import no_grad
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.parameters import require_callable, require_parameters
+from oplibrary.core.parameters import (
+    reads_its_parameters,
+    require_callable,
+    require_parameters,
+    unread_carry,
+)
 from oplibrary.core.tree import flatten, map_tree, unflatten
 from oplibrary.messages.errors import ArgumentError, LoopBoundError, SideBySideError
 from oplibrary.ops.arguments import normalize_shape
@@ -57,8 +62,12 @@ def while_loop(
     ------
     LoopBoundError
         If it runs longer than `max_steps`.
+    ArgumentError
+        If the condition does not read its parameter.
     """
     require_callable("while_loop", cond_fn, body_fn)
+    if not reads_its_parameters(cond_fn):
+        raise unread_carry(cond_fn)
     carry = _begun(init)
     steps = 0
     while _call("while_loop", cond_fn, carry):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -92,6 +93,19 @@ def find_mode(name: str) -> Mode:
             fix=f"pip install {' '.join(place.packages)}, or leave the mode out",
         ) from None
     return replace(mode, packages=place.packages)
+
+
+def mode_names(modes: str | Sequence[str]) -> list[str]:
+    """Return the names in `modes`, which may stand in one text, separated by commas.
+
+    Examples
+    --------
+    >>> mode_names("dynamic, static"), mode_names(("numpy",))
+    (['dynamic', 'static'], ['numpy'])
+    """
+    if isinstance(modes, str):
+        return [name.strip() for name in modes.split(",") if name.strip()]
+    return list(modes)
 
 
 def entered_modes() -> dict[str, Mode]:

@@ -39,6 +39,7 @@ from sidebyside.measuring.statistics import (
     paired_ratio,
 )
 from sidebyside.modes import Mode, PassRecord, Prepared, find_mode
+from sidebyside.modes.registry import mode_names
 from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
 from sidebyside.workloads.workload import Workload, size_label
@@ -54,7 +55,7 @@ Report = Callable[[str], None]
 
 def compare(
     workloads: Sequence[Workload] | Workload,
-    modes: Sequence[str] = ("dynamic", "static"),
+    modes: str | Sequence[str] = ("dynamic", "static"),
     *,
     budget: float = 2.0,
     sizes: Sequence[Any] | None = None,
@@ -71,7 +72,7 @@ def compare(
     Parameters
     ----------
     workloads : sequence of Workload
-    modes : sequence of str
+    modes : sequence of str, or str with commas
         See `sidebyside.modes.MODES`. A mode named twice is compared with itself: an A/A test.
     budget : float
         Seconds of steady-state samples for each workload and size. Fresh builds take up to
@@ -98,6 +99,7 @@ def compare(
     """
     if isinstance(workloads, Workload):
         workloads = [workloads]
+    modes = mode_names(modes)
     if not modes:
         raise ArgumentError(
             "no modes", cause="there is nothing to compare", fix="name at least one"

@@ -28,6 +28,7 @@ from sidebyside.drawing.timeline import (
 )
 from sidebyside.measuring.clock import collector_at_rest
 from sidebyside.modes.dynamic import DYNAMIC
+from sidebyside.modes.registry import mode_names
 from sidebyside.modes.static import build
 from sidebyside.modes.tape import as_scalar, split, updated
 from sidebyside.results.profile import ModeProfile, OpProfile, Profile
@@ -46,7 +47,7 @@ RUNS = 11
 def profile(
     workload: Workload,
     size: Any = None,
-    modes: Sequence[str] = MODES,
+    modes: str | Sequence[str] = MODES,
     *,
     runs: int = RUNS,
     lines: bool = False,
@@ -58,7 +59,7 @@ def profile(
     workload : Workload
     size : optional
         Defaults to its first.
-    modes : sequence of str
+    modes : sequence of str, or str with commas
         Of ``"dynamic"`` and ``"static"``. A program that static refuses has the message as its
         result, unless static is the only mode.
     runs : int
@@ -73,6 +74,7 @@ def profile(
     SideBySideError
         What static says to a program that it refuses, if static is the only mode.
     """
+    modes = mode_names(modes)
     for name in modes:
         _check_mode(name)
     if isinstance(runs, bool) or not isinstance(runs, int) or runs < 1:

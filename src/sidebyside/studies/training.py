@@ -10,6 +10,7 @@ import numpy as np
 from oplibrary.messages.errors import WorkloadError
 from sidebyside.measuring.agreement import compare_results
 from sidebyside.modes import find_mode
+from sidebyside.modes.registry import mode_names
 from sidebyside.results.training import TrainingComparison, TrainingRecord
 from sidebyside.workloads.workload import Workload
 
@@ -47,12 +48,12 @@ def train(workload: Workload, mode: str) -> TrainingRecord:
 
 def compare_training(
     workload: Workload,
-    modes: Sequence[str] = ("dynamic", "static"),
+    modes: str | Sequence[str] = ("dynamic", "static"),
     report: Callable[[str], None] | None = None,
 ) -> TrainingComparison:
     """Train `workload` in each mode from the same start on the same batches."""
     records = []
-    for mode in modes:
+    for mode in mode_names(modes):
         if report is not None:
             report(f"training {workload.name}: {mode}")
         records.append(train(workload, mode))

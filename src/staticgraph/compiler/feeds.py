@@ -141,11 +141,14 @@ def _convert(feed: Feed, value: Any) -> Array | _Problem:
             f"reshape it to {declared.shape}, or declare {feed.name} with shape {array.shape}",
             feed,
         )
+    if not array.dtype.isnative:  # the same numbers, with their bytes in the other order
+        array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype != declared.dtype:
         if not weak or not _keeps_kind(array.dtype, declared.dtype):
             return _Problem(
                 f"{feed.name!r} is {declared}, and {TensorType(array.shape, array.dtype)} was fed",
-                f'feed x.astype("{declared.dtype}"), or declare {feed.name} as {array.dtype}',
+                f'feed {feed.name}.astype("{declared.dtype}"), '
+                f"or declare {feed.name} as {array.dtype}",
                 feed,
             )
         try:

@@ -41,12 +41,13 @@ class Session:
     array(14., dtype=float32)
     """
 
-    def __init__(self, graph: Graph, **options: Any) -> None:
+    def __init__(self, graph: Graph | None = None, **options: Any) -> None:
         if not isinstance(graph, Graph):
+            given = "no graph" if graph is None else f"a {type(graph).__name__}"
             raise GraphError(
-                f"Session was given a {type(graph).__name__}",
+                f"Session was given {given}",
                 cause="a session runs one declared graph",
-                fix="write Session(graph), with graph = sg.Graph()",
+                fix="pass the graph that the nodes to run were declared in",
             )
         self.graph = graph
         self._options = options_from("Session", options)

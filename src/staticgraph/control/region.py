@@ -100,6 +100,18 @@ class Region:
         self._pullbacks: dict[Any, Pullback] = {}
         self._default: Callable[..., Sequence[Array]] | None = None
 
+    def reads_inputs(self) -> bool:
+        """Tell whether an output depends on an input, what was captured left out."""
+        wanted, seen, stack = set(self.inputs), set(self.outputs), list(self.outputs)
+        while stack:
+            node = stack.pop()
+            if node in wanted:
+                return True
+            fresh = [each for each in node.operands if each not in seen]
+            seen.update(fresh)
+            stack += fresh
+        return False
+
     @property
     def input_types(self) -> tuple[TensorType, ...]:
         """The types of the inputs."""

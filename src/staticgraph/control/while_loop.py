@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.parameters import require_callable
+from oplibrary.core.parameters import require_callable, unread_carry
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError, LoopBoundError, NotDifferentiableError
@@ -192,6 +192,8 @@ def while_loop(
     ------
     BranchTypeError
         If the body returns other types than it gets; both are shown.
+    ArgumentError
+        If the condition reads no value of the carry.
 
     Examples
     --------
@@ -222,6 +224,8 @@ def while_loop(
             fix="return one bool, such as any(x > 0)",
             related=(("the condition declared", condition.source),),
         )
+    if not condition.reads_inputs():
+        raise unread_carry(cond_fn)
     body, out_structure, body_captures = region_from("while_loop", body_fn, types, arguments)
     require_carry("while_loop", types, structure, body.output_types, out_structure, body)
     (condition, body), outer = share_captures(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import sys
 import threading
@@ -23,6 +24,16 @@ from oplibrary.messages.errors import (
 from oplibrary.messages.source import Source, is_users, source_of, user_frame
 from staticgraph.graph.declaration import Declaration
 from staticgraph.graph.graph_ops import PLACEHOLDER, VARIABLE
+from staticgraph.graph.rewriting import (
+    Rewriting,
+    asking,
+    combines_bools,
+    module_name,
+    replaced,
+    rewritten_range,
+    rewritten_truth,
+    rewritten_words,
+)
 from staticgraph.graph.user_expression import TESTING, UserExpression, expression_at
 
 _RUN = (
@@ -162,38 +173,46 @@ def no_truth(node: Declaration) -> SideBySideError:
     return SymbolicBoolError(
         what,
         cause="the graph is being declared: " + _origin(node),
-        fix=_truth_fix(construct, rewrite, asked.text if asked else ""),
+        fix=_truth_fix(construct, rewrite, frame, node),
         related=_related(node, frame),
     )
 
 
-def _truth_fix(construct: str, rewrite: str, text: str) -> str:
+def _truth_fix(construct: str, rewrite: str, frame: FrameType | None, node: Declaration) -> str:
     dynamic = (
         "make the condition a static Python argument (static_argnums of sg.function), or run the "
         "program in dyngraph"
     )
-    if construct == "or":
-        return f"write {rewrite}, or `x if x is not None else default` for a default"
+    code = None if frame is None else rewritten_truth(frame, node)
+    if code is None and rewrite and frame is not None:
+        part = asking(frame, construct)
+        if isinstance(part, ast.BoolOp):
+            code = rewritten_words(frame, part)
+            rewrite = rewrite if combines_bools(part) else ""
+        elif part is not None:
+            code = replaced(frame, part, rewrite)
+    if construct == "while":
+        known = "with a known bound, loop with for and select the values with where"
+        if code is None:
+            return f"declare the loop with while_loop; {known}; or run the program in dyngraph"
+        return f"{code}or run the program in dyngraph; {known}"
+    if construct == "assert":
+        known = "Python's assert can check what is known here, such as shapes and dtypes"
+        declared = "declare it with sg.assert_, which checks in each run; "
+        return f"{declared if code is None else f'{code}which checks in each run; '}{known}"
+    if code is not None:
+        return f"{code}or {dynamic}"
+    if construct in ("and", "or") and not rewrite:
+        return (
+            f"combine bools with logical_{construct}, choose between values with where; "
+            f"or {dynamic}"
+        )
     if rewrite:
         return f"write {rewrite}; or {dynamic}"
-    if construct == "while":
-        return (
-            f"declare the loop: while_loop(lambda x: {text}, body, x); or run the program in "
-            f"dyngraph; with a known bound, `for _ in range(bound)` and where({text}, new, old)"
-        )
-    if construct == "assert":
-        return (
-            f"write sg.assert_({text}, message), which checks in each run; Python's assert can "
-            "check what is known here, such as shapes and dtypes"
-        )
     name = construct.removesuffix("()").rpartition(".")[2]
     if construct.endswith("()") and name not in TESTING:
         return f"call staticgraph's own function in place of {construct}; or {dynamic}"
-    test = text or "condition"
-    return (
-        f"select elements with where({test}, a, b), or a branch with cond({test}, f, g); "
-        f"or {dynamic}"
-    )
+    return f"select elements with where, or a branch with cond; or {dynamic}"
 
 
 @_remembered
@@ -207,14 +226,24 @@ def no_number(node: Declaration, kind: str) -> SideBySideError:
         "pass the number as a static Python argument (static_argnums of sg.function, or a plain "
         "number for trace), or run the program in dyngraph"
     )
-    if asked is not None and asked.construct.startswith("math."):
-        name = asked.construct.removeprefix("math.").removesuffix("()")
-        fix = f"write staticgraph.{name}({asked.text})"
-    elif asked is not None and asked.construct == "index":
-        fix = f"write take(..., {asked.text}) to index by a value of the graph; or {fix}"
-    elif kind in ("int", "float") and asked is not None and asked.construct == f"{kind}()":
-        dtype = "int64" if kind == "int" else "float32"
-        fix = f'write {asked.text}.astype("{dtype}") to keep it in the graph; or {fix}'
+    code: Rewriting | None = None
+    if frame is not None and asked is not None:
+        sg, part = module_name(frame), asking(frame, asked.construct)
+        if asked.construct == "range()":
+            code = rewritten_range(frame)
+            fix = f"declare a loop over range with fori_loop or scan; or {fix}"
+        elif asked.construct.startswith("math.") and part is not None:
+            name = asked.construct.removeprefix("math.").removesuffix("()")
+            if hasattr(sys.modules.get("staticgraph"), name):
+                code = replaced(frame, part, f"{sg}.{name}({asked.text})")
+        elif asked.construct == "index":
+            fix = f"index by a value of the graph with take, of an array; or {fix}"
+        elif asked.construct == f"{kind}()" and kind in ("int", "float") and part is not None:
+            own = str(node.type.dtype) if node.type.dtype.kind == "f" else "float32"
+            dtype = "int64" if kind == "int" else own
+            code = replaced(frame, part, f'{asked.text}.astype("{dtype}")')
+    if code is not None:
+        fix = f"{code}or {fix}"
     return SymbolicValueError(
         what,
         cause="the graph is being declared: " + _origin(node),
@@ -295,11 +324,16 @@ def no_index(node: Declaration) -> SideBySideError:
 def no_membership(node: Declaration) -> SideBySideError:
     """Return the error of ``value in node``."""
     frame, asked = _asking()
-    rewrite = asked.rewrite if asked is not None and asked.rewrite else "sg.any(x == value)"
+    code: Rewriting | None = None
+    fix = "compare the elements, and ask sg.any, which gives a bool of the graph"
+    if frame is not None and asked is not None and asked.rewrite:
+        part = asking(frame, "in")
+        code = None if part is None else replaced(frame, part, asked.rewrite)
+        fix = f"write {asked.rewrite}, which is a bool of the graph"
     return SymbolicBoolError(
         f"membership in {node!r} was asked by `in`",
         cause="`in` gives a Python bool, and the graph is being declared: " + _origin(node),
-        fix=f"write {rewrite}, which is a bool of the graph",
+        fix=fix if code is None else f"{code}which gives a bool of the graph",
         related=_related(node, frame),
     )
 

@@ -105,15 +105,17 @@ def _by_itself(node: ast.expr) -> UserExpression | None:
     """Return the expression where `node` itself is what asks."""
     if isinstance(node, ast.IfExp):
         rewrite = ", ".join(map(ast.unparse, (node.test, node.body, node.orelse)))
-        return UserExpression(ast.unparse(node.test), "conditional expression", f"where({rewrite})")
+        return UserExpression(
+            ast.unparse(node.test), "conditional expression", f"sg.where({rewrite})"
+        )
     if isinstance(node, ast.BoolOp):
         word = "and" if isinstance(node.op, ast.And) else "or"
         operands = map(ast.unparse, node.values)
-        rewrite = reduce(lambda left, right: f"logical_{word}({left}, {right})", operands)
+        rewrite = reduce(lambda left, right: f"sg.logical_{word}({left}, {right})", operands)
         return UserExpression(ast.unparse(node.values[0]), word, rewrite)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         operand = ast.unparse(node.operand)
-        return UserExpression(operand, "not", f"logical_not({operand})")
+        return UserExpression(operand, "not", f"sg.logical_not({operand})")
     if isinstance(node, ast.Compare):
         return _comparison(node)
     if isinstance(node, ast.Call):
@@ -185,6 +187,8 @@ def _comparison(node: ast.Compare) -> UserExpression | None:
             rewrite = " | ".join(f"({item} == {ast.unparse(each)})" for each in container.elts)
         else:
             rewrite = f"sg.any({ast.unparse(container)} == {item})"
+        if isinstance(node.ops[0], ast.NotIn):
+            rewrite = f"sg.logical_not({rewrite})"
         return UserExpression(ast.unparse(node), "in", rewrite)
     if len(node.ops) == 1:
         return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 from oplibrary.core.tree import LEAF, Structure
@@ -63,6 +65,37 @@ def require_parameters(
             fix=_parameters_fix(arguments),
             related=(("the function declared", place),) if place is not None else (),
         ) from None
+
+
+def reads_its_parameters(function: Callable[..., Any]) -> bool:
+    """Tell whether `function` reads any of its parameters, or may."""
+    if not isinstance(function, FunctionType):
+        return True
+    code = function.__code__
+    starred = bool(code.co_flags & inspect.CO_VARARGS) + bool(
+        code.co_flags & inspect.CO_VARKEYWORDS
+    )
+    names = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + starred])
+    if names & set(code.co_cellvars):
+        return True
+    for each in dis.get_instructions(code):
+        if "LOAD_FAST" in each.opname:  # from Python 3.13 on one instruction may load two
+            read = each.argval if isinstance(each.argval, tuple) else (each.argval,)
+            if names.intersection(read):
+                return True
+    return False
+
+
+def unread_carry(condition: Callable[..., Any]) -> ArgumentError:
+    """Return the error of a loop's condition that reads no value of the carry."""
+    place = place_of(condition)
+    return ArgumentError(
+        "while_loop: the condition reads no value of the carry",
+        cause="it gives the same answer in each round: the loop never begins, or never ends",
+        fix="put what the condition tests into the carry, read it from the condition's parameter, "
+        "and let the body return its next value",
+        related=(("the condition declared", place),) if place is not None else (),
+    )
 
 
 def _counted(arguments: Sequence[Structure]) -> str:
