@@ -6,7 +6,6 @@ the rest into the class: infix operators, functions as methods, in-place operati
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -174,7 +173,7 @@ def _in_place(name: str, spelling: str) -> Callable[..., Tensor]:
     method.__name__ = spelling
     method.__qualname__ = f"Tensor.{spelling}"
     method.__doc__ = f"Overwrite this tensor with the result of ``{function.__name__}``."
-    method.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    method.__wrapped__ = function  # type: ignore[attr-defined]
     return method
 
 

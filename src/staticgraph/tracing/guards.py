@@ -7,7 +7,6 @@ traced anew. What cannot be compared is recorded as baked, so that nothing is fi
 
 from __future__ import annotations
 
-import datetime
 import enum
 import functools
 import os
@@ -18,9 +17,6 @@ import time
 from array import array
 from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque
 from collections.abc import Callable, Mapping
-from decimal import Decimal
-from fractions import Fraction
-from pathlib import PurePath
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -31,6 +27,7 @@ from types import (
     MethodType,
     MethodWrapperType,
     ModuleType,
+    SimpleNamespace,
 )
 from typing import Any, NamedTuple
 
@@ -66,27 +63,15 @@ _MAPPINGS = frozenset(
 _SEQUENCES = frozenset({deque, bytearray, array})
 _COMPARABLE = (*_PLAIN_TYPES, frozenset, FunctionType, MethodType, BuiltinFunctionType, CodeType)
 _SETTLED = (
-    *(
-        BuiltinFunctionType,
-        MethodDescriptorType,
-        MethodWrapperType,
-        ModuleType,
-        np.ufunc,
-        property,
-        re.Pattern,
-        PurePath,
-    ),
-    *(datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, Decimal, Fraction),
-    *(
-        functools.partial,
-        staticmethod,
-        classmethod,
-        type(threading.Lock()),
-        type(threading.RLock()),
-    ),
+    *(BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, ModuleType, np.ufunc),
+    *(property, staticmethod, classmethod, functools.partial, re.Pattern),
+    *(type(threading.Lock()), type(threading.RLock())),
     *(np.random.Generator, np.random.RandomState, random.Random),  # drawing from them is noticed
 )
 """Objects that do not change, or whose changes are no concern of a graph."""
+
+_SETTLED_MODULES = frozenset({"datetime", "decimal", "fractions", "pathlib", "uuid", "zoneinfo"})
+"""Modules whose objects do not change; they need not be loaded to know one."""
 
 
 class Baked(NamedTuple):
@@ -233,11 +218,23 @@ def _keeps_attributes(value: Any) -> bool:
     """Tell whether `value` is an object whose attributes, in Python's own places, can be read."""
     kind = type(value)
     return (
-        not isinstance(value, (*_COMPARABLE, type, ModuleType, np.ndarray, *_SETTLED))
+        not isinstance(value, (*_COMPARABLE, type, np.ndarray))
+        and not _is_settled(value)
         and kind.__module__ != "builtins"
         and not is_library_object(value)
-        and bool(kind.__flags__ & 1 << 9)  # a class made by Python code
+        and all(map(_is_made_by_python, kind.__mro__))
     )
+
+
+def _is_made_by_python(kind: type) -> bool:
+    """Tell whether a class is a ``class`` statement's, so that no compiled code keeps state in it."""
+    is_heap, is_immutable = kind.__flags__ & 1 << 9, kind.__flags__ & 1 << 8
+    return bool(is_heap and not is_immutable) or kind in (object, SimpleNamespace)
+
+
+def _is_settled(value: Any) -> bool:
+    kind = type(value)
+    return isinstance(value, _SETTLED) or kind.__module__.partition(".")[0] in _SETTLED_MODULES
 
 
 def _contents(leaf: Any) -> bytes | None:
@@ -392,7 +389,8 @@ def _why_unwatched(value: Any, states: bool) -> str:
             if leaf.nbytes > LARGEST_COMPARED and leaf.flags.writeable:
                 why = _TOO_LARGE
         elif not (
-            isinstance(leaf, (*_COMPARABLE, type, *_SETTLED))
+            isinstance(leaf, (*_COMPARABLE, type))
+            or _is_settled(leaf)
             or is_wrapper(leaf)
             or is_library_object(leaf)
             or is_observable(leaf)

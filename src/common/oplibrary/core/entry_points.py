@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from oplibrary.messages.errors import BrokenEntryPointWarning, warn
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -36,6 +38,8 @@ def load_entry_points(
     BrokenEntryPointWarning
         Once for each that is skipped, with the name of its distribution.
     """
+    from importlib.metadata import entry_points  # 10 ms, which most programs need not spend
+
     found: dict[str, T] = {}
     owners = dict.fromkeys(builtin, "the library itself")
     points = entry_points(group=group) if name is None else entry_points(group=group, name=name)

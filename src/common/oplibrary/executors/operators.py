@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import oplibrary.ops  # noqa: F401  importing it fills the registry
-from oplibrary.core.op import REGISTRY, lookup, signature_of
+from oplibrary.core.op import REGISTRY, lookup
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import normalize_ints
 from oplibrary.ops.indexing import getitem
@@ -192,7 +192,7 @@ def _method(name: str) -> Any:
     method.__name__ = name
     method.__qualname__ = f"ArrayOperators.{name}"
     method.__doc__ = f"Apply ``{name}`` to this array; see the function of that name."
-    method.__signature__ = signature_of(_function(name))  # type: ignore[attr-defined]
+    method.__wrapped__ = _function(name)  # type: ignore[attr-defined]
     return method
 
 
