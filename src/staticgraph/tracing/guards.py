@@ -227,7 +227,7 @@ def _keeps_attributes(value: Any) -> bool:
 
 
 def _is_made_by_python(kind: type) -> bool:
-    """Tell whether a class is a ``class`` statement's, so that no compiled code keeps state in it."""
+    """Tell whether a ``class`` statement made it, so that no compiled code keeps state in it."""
     is_heap, is_immutable = kind.__flags__ & 1 << 9, kind.__flags__ & 1 << 8
     return bool(is_heap and not is_immutable) or kind in (object, SimpleNamespace)
 
