@@ -112,9 +112,9 @@ def _gradient_by_logits(h: Any, _out: Any, g: Any, logits: Any, _labels: Any, *,
 
 def _lower(logits: Any, labels: Any, *, axis: int) -> Any:
     position = normalize_axis(axis, len(logits.shape))
-    own = expand_dims(labels, axis=position)
+    own = cast(expand_dims(labels, axis=position), dtype=np.int64)
     # a negative label must not count from the last class
-    own = cast(where(less(own, 0), logits.shape[position], own), dtype=np.int64)
+    own = where(less(own, 0), logits.shape[position], own)
     chosen = log_softmax(logits, axis=position)
     return negative(sum_(take_along_axis(chosen, own, axis=position), axis=position))
 

@@ -71,12 +71,17 @@ def raise_out_of_range(
 
 
 def from_start(indices: Array, n: int) -> Array:
-    """Return `indices`, which are valid, counted from the start of an axis of length `n`."""
+    """Return `indices`, which are valid, counted from the start of an axis of length `n`.
+
+    They are of NumPy's own index type, since neither a length nor a place in memory need fit in
+    the type that they came in.
+    """
+    indices = indices.astype(np.intp, copy=False)
     return np.where(indices < 0, indices + n, indices)
 
 
 def scatter_rows(g: Array, indices: Array, rows: int) -> Array:
-    """Add the rows of `g`, ``(k, d)``, into zeros ``(rows, d)`` at `indices`, ``(k,)``.
+    """Add the rows of `g`, ``(k, d)``, into zeros ``(rows, d)`` at `indices`, ``(k,)`` of intp.
 
     One flat index an element: NumPy's ``add.at`` has a fast loop for one dimension only, four times
     as fast as whole rows.
