@@ -18,7 +18,7 @@ from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tape.grad_mode import is_grad_enabled, no_grad, special
 from dyngraph.tape.nodes import AccumulateGrad, extra_of
 from dyngraph.tape.versions import changed
-from dyngraph.tensors.conversion import numeric
+from dyngraph.tensors.conversion import as_tensor, numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.op import Op, lookup
 from oplibrary.core.types import TensorType, is_scalar
@@ -209,13 +209,15 @@ def _constant(value: Any, dtype: np.dtype[Any]) -> Tensor:
     if isinstance(value, Tensor):
         # a new Tensor, as the graph of the source must not be handed on as that of the target
         return NAMESPACE["clone"](value)  # type: ignore[no-any-return]
+    if isinstance(value, (list, tuple)):
+        return as_tensor(value)
     return tensor_of(numeric(value, dtype if is_scalar(value) else None))
 
 
 def setitem(self: Tensor, key: Any, value: Any) -> None:
     """Overwrite the elements that `key` selects: ``x[key] = value``."""
     if isinstance(value, (list, tuple)):
-        value = numeric(value, self.dtype)
+        value = as_tensor(value, self.dtype)
     write(self, set_item(self, key, value), "x[...] = value")
 
 

@@ -29,8 +29,10 @@ from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.op import ENTRIES, EXECUTORS, Op, OperandRule, executor_of, explain, named_as
 from oplibrary.core.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
-from oplibrary.messages.errors import DTypeError, NotDifferentiableError, SideBySideError
+from oplibrary.executors.autodiff import complex_result
+from oplibrary.messages.errors import DTypeError, SideBySideError
 from oplibrary.messages.source import user_source
+from oplibrary.ops.joining import holds_values, stack_nested
 
 ndarray = np.ndarray
 asarray = np.asarray
@@ -202,7 +204,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
             node.types = None
         else:
             if result.dtype.kind != "f":
-                raise _complex_error(op)
+                raise complex_result(op.name)
             node.types = (type_of_array(x_array), type_of_array(y_array))
         node.extra = None
         node.sequence = tick()
@@ -222,14 +224,6 @@ def _needs(*rules: OperandRule | None) -> tuple[str, ...]:
 
 _WEAK = frozenset({float, int, bool})
 _DIRECT: frozenset[type] = frozenset({*_WEAK, Tensor})
-
-
-def _complex_error(op: Op) -> NotDifferentiableError:
-    return NotDifferentiableError(
-        f"{op.name} of a tensor that requires a gradient gives complex numbers",
-        cause="gradients are defined here for real floating-point results only",
-        fix="detach() the tensor, or compute the real and imaginary parts apart",
-    )
 
 
 _node_types: dict[Op, type[GradFn]] = {}
@@ -270,7 +264,7 @@ def make_attributed(op: Op) -> Callable[..., Any]:
             out._node = None
         elif result.dtype.kind != "f":
             if result.dtype.kind == "c":
-                raise _complex_error(op)
+                raise complex_result(op.name)
             out._node = None
         else:
             node: Any = node_type()
@@ -318,7 +312,7 @@ def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
     out._node = None
     if tracked and op.rules and is_grad_enabled() and result.dtype.kind in "fc":
         if result.dtype.kind == "c":
-            raise _complex_error(op)
+            raise complex_result(op.name)
         out._node = record(op, arrays, edges, attrs, result)
     if op.view and type(operands[0]) is Tensor and _shares(result, operands[0]._array):
         out._parent = (operands[0], op, attrs)
@@ -404,6 +398,11 @@ def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[TapeNod
         elif is_scalar(x):
             weak = True
             arrays.append(x)
+        elif isinstance(x, (list, tuple)) and holds_values(x):
+            joined = stack_nested(x)
+            edge = joined._node
+            tracked = tracked or edge is not None
+            arrays.append(joined._array)
         elif isinstance(x, (np.generic, ndarray, list, tuple)):
             arrays.append(numeric(x))
         else:

@@ -7,6 +7,7 @@ a heap visits every node after all that used its result, in one pass and without
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush, heappushpop
 from typing import Any
@@ -302,20 +303,27 @@ def _tensor(g: Any) -> Tensor:
     return g if isinstance(g, Tensor) else tensor_of(np.asarray(g))
 
 
+_accumulating = threading.RLock()
+"""Held while a gradient is read and its sum is put in its place: passes of several threads may end
+in one leaf, and a contribution that came in between would be lost. It is one for all, as threads
+that add at once are rare, and can be taken again by what the sum itself may run (a finalizer)."""
+
+
 def _accumulate(node: TapeNode, g: Any) -> None:
     """Add `g` to the gradient that `node` keeps; the array kept is never shared."""
     holder = node if isinstance(node, AccumulateGrad) else extra_of(node)
-    before = holder.grad
-    if before is None:
-        if not isinstance(g, Tensor):
-            # 3: here, in _run and in getrefcount; anything above is someone else's
-            shared = sys.getrefcount(g) > 3 or type(g) is not np.ndarray or g.base is not None
-            g = tensor_of(np.array(g, order="C") if shared else g)
-        holder.grad = g
-    elif isinstance(g, Tensor):
-        holder.grad = before + g
-    else:
-        holder.grad = tensor_of(before._array + g)
+    with _accumulating:
+        before = holder.grad
+        if before is None:
+            if not isinstance(g, Tensor):
+                # 3: here, in _run and in getrefcount; anything above is someone else's
+                shared = sys.getrefcount(g) > 3 or type(g) is not np.ndarray or g.base is not None
+                g = tensor_of(np.array(g, order="C") if shared else g)
+            holder.grad = g
+        elif isinstance(g, Tensor):
+            holder.grad = before + g
+        else:
+            holder.grad = tensor_of(before._array + g)
 
 
 def _run_extra(node: TapeNode, g: Any) -> Any:

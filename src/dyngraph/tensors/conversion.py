@@ -7,10 +7,12 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
 from oplibrary.core.types import Array
-from oplibrary.messages.errors import ArgumentError
+from oplibrary.messages.errors import ArgumentError, LostGradientWarning, warn
+from oplibrary.ops.joining import holds_values, stack_nested
 
 
 def tensor(data: Any, dtype: npt.DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
@@ -36,14 +38,32 @@ def tensor(data: Any, dtype: npt.DTypeLike | None = None, requires_grad: bool = 
     """
     if dtype is None and not hasattr(data, "dtype"):
         dtype = _inferred_dtype(data)
+    if not requires_grad and is_grad_enabled() and _requires_grad(data):
+        warn(
+            LostGradientWarning(
+                "tensor(...) copies the numbers of a tensor that requires a gradient",
+                cause="the copy is new data, and no gradient will come through it",
+                fix="use asarray(...), or stack, to keep the graph; detach() where it is to end",
+            )
+        )
     return _made(data, dtype, True, requires_grad)
+
+
+def _requires_grad(data: Any) -> bool:
+    """Tell whether a Tensor that requires a gradient is, or is in, `data`."""
+    if isinstance(data, (list, tuple)):
+        return holds_values(data) and any(map(_requires_grad, data))
+    return type(data) is Tensor and data._node is not None
 
 
 def as_tensor(data: Any, dtype: npt.DTypeLike | None = None) -> Tensor:
     """Make a tensor that shares memory with `data` where that is possible.
 
-    Changes made to the array behind the tensor's back are not noticed by ``backward()``.
+    Tensors in nested sequences are stacked, and gradients flow to them. Changes made to the array
+    behind the tensor's back are not noticed by ``backward()``.
     """
+    if isinstance(data, (list, tuple)) and holds_values(data):
+        data = stack_nested(data)
     if type(data) is Tensor:
         return data if dtype is None else data.to(dtype)
     if dtype is None and not hasattr(data, "dtype"):
@@ -74,7 +94,7 @@ def from_dlpack(array: Any) -> Tensor:
 
 def _inferred_dtype(data: Any) -> np.dtype[Any]:
     array = numeric(data)
-    return array.dtype if has_dtype(data) else narrow_dtype(array)
+    return array.dtype if has_dtype(data) or holds_values(data) else narrow_dtype(array)
 
 
 def numeric(data: Any, dtype: npt.DTypeLike | None = None) -> Array:
@@ -87,17 +107,10 @@ def numeric(data: Any, dtype: npt.DTypeLike | None = None) -> Array:
     """
     if type(data) is Tensor:
         data = data._array
-    elif isinstance(data, (list, tuple)):
-        data = _without_tensors(data)
+    elif isinstance(data, (list, tuple)) and holds_values(data):
+        joined = stack_nested(data)
+        data = joined._array if type(joined) is Tensor else joined  # which refuses by itself
     return to_numbers(data, dtype, "tensor")
-
-
-def _without_tensors(data: Any) -> Any:
-    if type(data) is Tensor:
-        return data._array
-    if isinstance(data, (list, tuple)):
-        return [_without_tensors(x) for x in data]
-    return data
 
 
 def _made(data: Any, dtype: npt.DTypeLike | None, copied: bool, requires_grad: bool) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from dyngraph.tape.detachment import Detachment
 from dyngraph.tape.nodes import AccumulateGrad, GradFn, extra_of
 from dyngraph.tape.versions import version_of
 from dyngraph.tensors import printing
+from dyngraph.tensors.lost_numbers import announce_number_taken
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.numpy_protocols import call_function, call_ufunc
@@ -172,9 +174,13 @@ class Tensor(TensorMethods):
         return int(self.item())
 
     def __float__(self) -> float:
+        if self._node is not None:
+            announce_number_taken(sys._getframe(1))
         return float(self.item())
 
     def __complex__(self) -> complex:
+        if self._node is not None:
+            announce_number_taken(sys._getframe(1))
         return complex(self.item())
 
     def __index__(self) -> int:

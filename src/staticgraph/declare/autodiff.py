@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from oplibrary.core.types import TensorType
-from oplibrary.executors.autodiff import pull_back, require_policy
+from oplibrary.executors.autodiff import complex_result, pull_back, require_policy
 from oplibrary.messages.errors import (
     ArgumentError,
     GraphError,
@@ -197,15 +197,32 @@ def _passes(node: Node, position: int) -> bool:
     return node.type.dtype.kind in "fO" and node.op.operand_rule(position) is not None
 
 
+def _refuse_complex(node: Node, position: int) -> None:
+    """Refuse a path that goes on through complex numbers: its gradient would be left out."""
+    if node.type.dtype.kind == "c" and node.op.operand_rule(position) is not None:
+        error = complex_result(node.op.name)
+        error.related = ((f"{node.name} declared", node.source),)
+        raise error
+
+
 def _path(ys: list[Node], xs: list[Node]) -> set[Node]:
-    """Return the nodes between `xs` and `ys` that a gradient passes, both included."""
+    """Return the nodes between `xs` and `ys` that a gradient passes, both included.
+
+    Raises
+    ------
+    NotDifferentiableError
+        If one on the way is complex.
+    """
     path: set[Node] = set()
     wanted = set(xs)
     for node in sorted(ancestors(ys), key=lambda node: node.sequence):
-        if node in wanted or any(
-            operand in path and _passes(node, position)
-            for position, operand in enumerate(node.operands)
-        ):
+        for position, operand in enumerate(node.operands):
+            if operand in path:
+                if _passes(node, position):
+                    path.add(node)
+                else:
+                    _refuse_complex(node, position)
+        if node in wanted:
             path.add(node)
     return path
 

@@ -17,6 +17,7 @@ from oplibrary.messages.errors import (
     GraphError,
     MixedModesError,
 )
+from oplibrary.ops.joining import holds_values, stack_nested
 from oplibrary.ops.movement import broadcast_to
 from staticgraph.declare.operands import as_array, declare_length, declare_mixed, strengthen
 from staticgraph.graph import dimension
@@ -137,6 +138,8 @@ def constant(value: Any, dtype: npt.DTypeLike | None = None, name: str = "") -> 
     Node(constant: float32[2])
     """
     graph = require_graph("constant")
+    if isinstance(value, (list, tuple)) and holds_values(value):
+        value = stack_nested(value)  # no constant: it is computed from them
     if isinstance(value, Node):
         node = to_node(graph, value)
         return node if dtype is None else node.astype(dtype)
@@ -170,7 +173,7 @@ def assign(target: Node, value: Any) -> Node:
             related=(("declared", getattr(target, "source", None)),),
         )
     graph = owner((target, value), "assign")
-    if isinstance(value, (int, float, complex, list, tuple)):
+    if isinstance(value, (int, float, complex, list, tuple)) and not holds_values(value):
         value = as_array(value, target.dtype)
     return graph.add_op(ASSIGN, (target, to_node(graph, value, target.dtype)), {})
 
@@ -225,6 +228,8 @@ def to_node(graph: Graph, value: Any, dtype: npt.DTypeLike | None = None) -> Nod
     LeakedNodeError
         If it is a node of another graph.
     """
+    if isinstance(value, (list, tuple)) and holds_values(value):
+        value = stack_nested(value)
     if type(value) is not Node:
         if isinstance(value, Dim):
             return strengthen(graph, declare_length(graph, value.stand_in), dtype)

@@ -18,6 +18,7 @@ from oplibrary.core.op import EXECUTORS, Kind, Op
 from oplibrary.core.types import Array, TensorType, is_scalar, resolve_scalar, type_of
 from oplibrary.messages.errors import DTypeError, MixedModesError, SideBySideError
 from oplibrary.ops.elementwise import cast
+from oplibrary.ops.joining import holds_values, stack_nested
 from staticgraph.declare.length_op import LENGTH, is_made_of_lengths, length_attrs
 from staticgraph.graph.dimension import Dim
 from staticgraph.graph.graph import Graph
@@ -182,6 +183,8 @@ def _as_operand(graph: Graph, op: Op, x: Any, position: int) -> Any:
         return declare_length(graph, x) if is_made_of_lengths(x) else x
     if isinstance(x, Dim):
         return declare_length(graph, x.stand_in)
+    if isinstance(x, (list, tuple)) and holds_values(x):
+        x = stack_nested(x)
     if type(x) is not Node:
         return graph.constant_array(_operand_array(op, x, position))
     try:

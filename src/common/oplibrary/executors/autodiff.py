@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from oplibrary.core.op import Op
 from oplibrary.core.types import TensorType
-from oplibrary.messages.errors import ArgumentError
+from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.reduction import sum_to
 
@@ -56,6 +56,15 @@ def fit(g: Any, operand_type: TensorType) -> Any:
     if g.dtype != operand_type.dtype:
         g = cast(g, dtype=operand_type.dtype)
     return g
+
+
+def complex_result(name: str) -> NotDifferentiableError:
+    """Return the error of the op called `name` on the way of a gradient, with a complex result."""
+    return NotDifferentiableError(
+        f"{name} of a value that a gradient is asked for gives complex numbers",
+        cause="gradients are defined here for real floating-point results only",
+        fix="detach() the value, or compute the real and imaginary parts apart",
+    )
 
 
 def require_policy(unused: Any) -> None:

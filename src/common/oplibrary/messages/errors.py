@@ -183,6 +183,15 @@ class UnusedInputWarning(SideBySideWarning):
     remedy = 'choose unused="zero" where that is meant, or leave the input out'
 
 
+class LostGradientWarning(SideBySideWarning):
+    """The numbers of a tensor that requires a gradient went where no gradient comes back from."""
+
+    id = "SBS-211"
+    title = "a gradient ends here"
+    explanation = "plain numbers keep no graph, so no gradient will come through them"
+    remedy = "keep the computation in tensors, or write x.item() where the number alone is meant"
+
+
 # 3xx: static graph --------------------------------------------------------------------------------
 
 
