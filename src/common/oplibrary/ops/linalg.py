@@ -12,8 +12,9 @@ import numpy as np
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import resolve_dtype
 from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes, normalize_axis
-from oplibrary.messages.errors import ShapeError
-from oplibrary.ops.elementwise import add, multiply
+from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.ops.arguments import normalize_ints, operand_type
+from oplibrary.ops.elementwise import add, cast, conj, multiply
 from oplibrary.ops.movement import (
     expand_dims,
     matrix_transpose,
@@ -169,6 +170,8 @@ def outer(x: Any, y: Any) -> Any:
 def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
     """Return the dot products of the vectors along `axis`; the other axes broadcast.
 
+    Complex numbers of `x` are conjugated. The dtype is that of the product of two elements.
+
     Raises
     ------
     ShapeError
@@ -183,9 +186,13 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
             cause="a dot product pairs the elements of two vectors of one length",
             fix="choose the axis that holds the vectors",
         )
+    if x.dtype.kind == "c":
+        x = conj(x)
     if len(x.shape) == len(y.shape) == 1:
         return matmul(x, y)
-    return sum_(multiply(x, y), axis=from_right)
+    total = sum_(multiply(x, y), axis=from_right)
+    dtype = np.result_type(x.dtype, y.dtype)  # a sum is wider than its small integers, a dot is not
+    return total if total.dtype == dtype else cast(total, dtype=dtype)
 
 
 @public
@@ -195,7 +202,7 @@ def dot(x: Any, y: Any) -> Any:
     Of two vectors it is their dot product, of two matrices their matrix product, with a scalar the
     product.
     """
-    if not len(x.shape) or not len(y.shape):
+    if not operand_type("dot", x).ndim or not operand_type("dot", y).ndim:
         return multiply(x, y)
     if len(x.shape) <= 2 and len(y.shape) <= 2:
         return matmul(x, y)
@@ -203,7 +210,7 @@ def dot(x: Any, y: Any) -> Any:
 
 
 @public
-def tensordot(x: Any, y: Any, axes: int | Sequence[Sequence[int]] = 2) -> Any:
+def tensordot(x: Any, y: Any, axes: int | Sequence[int | Sequence[int]] = 2) -> Any:
     """Sum the products over the listed axes of `x` and `y`.
 
     Parameters
@@ -245,7 +252,7 @@ def tensordot(x: Any, y: Any, axes: int | Sequence[Sequence[int]] = 2) -> Any:
 
 
 def _tensordot_axes(
-    axes: int | Sequence[Sequence[int]], x_ndim: int, y_ndim: int
+    axes: int | Sequence[int | Sequence[int]], x_ndim: int, y_ndim: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if isinstance(axes, (int, np.integer)):
         if not 0 <= axes <= min(x_ndim, y_ndim):
@@ -255,8 +262,16 @@ def _tensordot_axes(
                 fix=f"choose 0 to {min(x_ndim, y_ndim)}",
             )
         return tuple(range(x_ndim - axes, x_ndim)), tuple(range(axes))
-    left = tuple(normalize_axis(a, x_ndim) for a in axes[0])
-    right = tuple(normalize_axis(b, y_ndim) for b in axes[1])
+    try:
+        first, second = axes
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"tensordot: axes is {axes!r}",
+            cause="it counts the axes that are summed, or lists those of x and those of y",
+            fix="pass axes=1, or a pair such as axes=((1,), (0,))",
+        ) from None
+    left = tuple(normalize_axis(a, x_ndim) for a in normalize_ints(first, "axes of x"))
+    right = tuple(normalize_axis(b, y_ndim) for b in normalize_ints(second, "axes of y"))
     if len(left) != len(right) or len(set(left)) < len(left) or len(set(right)) < len(right):
         raise ShapeError(
             f"tensordot: axes={axes!r} does not pair axes",
