@@ -182,6 +182,13 @@ def unused_input_as_zeros():
     dw, dv = dg.grad(loss, [w, v], unused="warn")
 
 
+@example("SBS-211")
+def lost_gradient():
+    x = dg.tensor([1.0, 2.0], requires_grad=True)
+    rows = np.zeros(2)
+    rows[0] = x[0] * x[1]
+
+
 # static graph -------------------------------------------------------------------------------------
 
 

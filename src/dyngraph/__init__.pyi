@@ -1497,7 +1497,7 @@ def tan(x: _ArrayLike) -> _Value:
 def tanh(x: _ArrayLike) -> _Value:
     """Return the hyperbolic tangent."""
 
-def tensordot(x: _ArrayLike, y: _ArrayLike, axes: int | _Sequence[_Sequence[int]] = 2) -> _Value:
+def tensordot(x: _ArrayLike, y: _ArrayLike, axes: int | _Sequence[int | _Sequence[int]] = 2) -> _Value:
     """Sum the products over the listed axes of `x` and `y`.
 
     Parameters
@@ -1661,6 +1661,8 @@ def var(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _buil
 
 def vecdot(x: _ArrayLike, y: _ArrayLike, axis: int = -1) -> _Value:
     """Return the dot products of the vectors along `axis`; the other axes broadcast.
+
+    Complex numbers of `x` are conjugated. The dtype is that of the product of two elements.
 
     Raises
     ------

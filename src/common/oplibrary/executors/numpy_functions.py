@@ -69,9 +69,10 @@ def _call(name: str, *operands: str, **named: str) -> tuple[frozenset[str], Call
     return frozenset({*operands, *named.values()}), call
 
 
-def _written(function: Call) -> tuple[frozenset[str], Call]:
+def _written(function: Any) -> tuple[frozenset[str], Call]:
     """Return the arguments that `function` takes, and itself: it has NumPy's parameters."""
-    return frozenset(inspect.signature(function).parameters), function
+    code = function.__code__  # quicker than a signature
+    return frozenset(code.co_varnames[: code.co_argcount]), function
 
 
 def _summed(name: str, **named: str) -> tuple[frozenset[str], Call]:
