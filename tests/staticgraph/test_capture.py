@@ -7,6 +7,7 @@ nothing can watch is named by a warning at the first call.
 import argparse
 import collections
 import contextlib
+import contextvars
 import copy
 import dataclasses
 import datetime
@@ -599,6 +600,11 @@ def with_eval(o):
     return lambda x: x * eval("GLOBAL")
 
 
+def contents(path):
+    with open(path) as file:
+        return len(file.read())
+
+
 UNWATCHED = {
     "large array": (
         lambda: np.ones(20_000),
@@ -631,6 +637,26 @@ UNWATCHED = {
         lambda: None,
         lambda o: lambda x: x * datetime.datetime.now().year,
         r"now\(\)",
+    ),
+    "generator without a seed": (
+        lambda: None,
+        lambda o: lambda x: x * (np.random.default_rng() is not o),
+        r"default_rng\(\)",
+    ),
+    "file": (
+        lambda: pathlib.Path(__file__),
+        lambda o: lambda x: x * len(o.read_text()),
+        r"read_text\(\)",
+    ),
+    "opened file": (
+        lambda: __file__,
+        lambda o: lambda x: x * contents(o),
+        r"open\(\)",
+    ),
+    "context variable": (
+        lambda: contextvars.ContextVar("scale", default=2.0),
+        lambda o: lambda x: x * o.get(),
+        "o=<ContextVar",
     ),
     "globals()": (lambda: None, with_globals, r"globals\(\)"),
     "eval": (lambda: None, with_eval, r"eval\(\)"),

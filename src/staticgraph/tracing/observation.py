@@ -95,7 +95,10 @@ _ASKS_NOTHING = {id(each) for each in (isinstance, issubclass, type, id, callabl
 """What may be given any object: nothing of its state is read."""
 
 _LOOKS_AROUND = {id(each) for each in (globals, locals, eval, exec)}
-_SPEAKS = {id(each) for each in (print, input, open)}
+_SEEDED = (np.random.default_rng, np.random.RandomState, random.Random)
+_READERS = frozenset(
+    "open input load loadtxt genfromtxt fromfile memmap read_text read_bytes urlopen".split()
+)
 _MUTATORS = frozenset(
     "append extend insert pop remove clear update add discard setdefault popitem sort reverse "
     "appendleft extendleft popleft rotate".split()
@@ -402,13 +405,15 @@ class Observation:
         owner = getattr(called, "__self__", None)
         if id(called) in _ASKS_NOTHING:
             return
-        if id(called) in _SPEAKS:
-            self.effects.setdefault(_effect(f"{name}() runs", at.source))
+        if called is print:
+            self.effects.setdefault(_effect("print() runs", at.source))
             return
-        if _differs_each_time(called):
-            path = _path_of(called)
+        if _differs_each_time(called, values):
             why = "it gives another value each time, and that of the trace is fixed"
-            self._unwatched(f"{path}()", at.source, why)
+            self._unwatched(f"{_path_of(called)}()", at.source, why)
+        if _reads_files(called, name):
+            why = "what it reads may be another thing the next time, and that of the trace is fixed"
+            self._unwatched(f"{_path_of(called)}()", at.source, why)
         if called is os.getenv:
             self._environment(at)
         if id(called) in _LOOKS_AROUND or (called is vars and not values):
@@ -508,12 +513,22 @@ def _path_of(called: Any) -> str:
 _IMPURE = frozenset({"time", "uuid", "secrets", "posix", "nt"})
 
 
-def _differs_each_time(value: Any) -> bool:
-    """Tell whether `value` is a function of the clock, the system or chance."""
-    if not isinstance(value, (BuiltinFunctionType, FunctionType)):
+def _differs_each_time(called: Any, values: tuple[Any, ...]) -> bool:
+    """Tell whether a call gives something of the clock, the system or chance."""
+    if any(called is each for each in _SEEDED):
+        return not values or values[0] is None  # seeded by the system
+    if not isinstance(called, (BuiltinFunctionType, FunctionType)):
         return False
-    owner = getattr(value, "__self__", None)
-    return value.__module__ in _IMPURE or getattr(owner, "__module__", None) == "datetime"
+    owner = getattr(called, "__self__", None)
+    if getattr(owner, "__module__", None) == "datetime":
+        return called.__name__ in ("now", "today", "utcnow")
+    return called.__module__ in _IMPURE
+
+
+def _reads_files(called: Any, name: str) -> bool:
+    """Tell whether a call reads a file, or what a user types."""
+    module = str(getattr(called, "__module__", "")).partition(".")[0]
+    return name in _READERS and module in ("builtins", "io", "_io", "numpy", "pathlib", "urllib")
 
 
 def is_library_object(value: Any) -> bool:
