@@ -139,6 +139,40 @@ def seed_call(budget=2.0):
     )
 
 
+class Settings:
+    """Twenty numbers, each read by a traced function."""
+
+    def __init__(self):
+        for number in range(20):
+            setattr(self, f"a{number}", float(number))
+
+
+def guarded_call(budget=1.0):
+    """Compare the check of 20 guarded attributes in each call with reading them in Python."""
+    settings = Settings()
+    names = [f"settings.a{number}" for number in range(20)]
+    scope = {"settings": settings}
+    compiled = sg.function(eval(f"lambda x: x * ({'+'.join(names)})", scope), backend="numpy")
+    read = eval(f"lambda: ({','.join(names)})", scope)
+    x = np.ones(3, np.float32)
+    for _ in range(2):
+        compiled(x)
+    checking = compiled._recent.guards.failed
+    assert checking() is None
+    settings.a3 = -1.0
+    assert checking() is not None
+    settings.a3 = 3.0
+    timings = measure({"check": checking, "read": read}, budget)
+    ns = {name: 1000 * microseconds(samples) for name, samples in timings.samples.items()}
+    return Ratio(
+        "a traced function: checking 20 attributes over reading them in Python",
+        paired_ratio(timings, "check", "read"),
+        2.0,
+        "x",
+        f"{ns['check']:.0f} ns against {ns['read']:.0f} ns",
+    )
+
+
 def digits_step(budget=4.0):
     """Compare a training step of mlp_digits: static with dynamic, and dynamic with PyTorch."""
     workload = load("mlp_digits")
@@ -400,6 +434,7 @@ CHECKS = (
     taped_small_op,
     chain_of_small_ops,
     seed_call,
+    guarded_call,
     digits_step,
     long_tape,
     large_compile,
