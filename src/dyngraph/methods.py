@@ -22,6 +22,8 @@ from dyngraph.tensors.conversion import as_tensor, numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.op import Op, lookup
 from oplibrary.core.types import TensorType, is_scalar
+from oplibrary.executors.in_place import install_in_place
+from oplibrary.executors.numpy_protocols import call_ufunc
 from oplibrary.executors.operators import (
     BINARY_OPERATORS,
     COMPARISONS,
@@ -170,10 +172,6 @@ def _in_place(name: str, spelling: str) -> Callable[..., Tensor]:
                 return self
         return write(self, function(self, *args, **kwargs), spelling)
 
-    method.__name__ = spelling
-    method.__qualname__ = f"Tensor.{spelling}"
-    method.__doc__ = f"Overwrite this tensor with the result of ``{function.__name__}``."
-    method.__wrapped__ = function  # type: ignore[attr-defined]
     return method
 
 
@@ -221,34 +219,21 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     write(self, set_item(self, key, value), "x[...] = value")
 
 
-_BINARY = (
-    "add sub mul div pow floor_divide remainder maximum minimum clip "
-    "bitwise_and bitwise_or bitwise_xor logical_and logical_or"
-).split()
-_OPERATORS = {
-    "__iadd__": "add",
-    "__isub__": "sub",
-    "__imul__": "mul",
-    "__itruediv__": "div",
-    "__ifloordiv__": "floor_divide",
-    "__imod__": "remainder",
-    "__ipow__": "pow",
-    "__iand__": "bitwise_and",
-    "__ior__": "bitwise_or",
-    "__ixor__": "bitwise_xor",
-}
+def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """Run the op of one of NumPy's functions; `out` is overwritten if it is a tensor."""
+    out = kwargs.get("out")
+    if out is None or not all(isinstance(x, Tensor) for x in out):
+        return call_ufunc(ufunc, method, inputs, kwargs)
+    del kwargs["out"]
+    return write(out[0], call_ufunc(ufunc, method, inputs, kwargs), "out=", replaces=True)
 
 
 def _install_in_place() -> None:
-    for name in (*_BINARY, *UNARY_METHODS):
-        setattr(Tensor, f"{name}_", _in_place(name, f"{name}_"))
-    for dunder, name in _OPERATORS.items():
-        symbol = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/=", "pow": "**="}.get(name, name)
-        setattr(Tensor, dunder, _in_place(name, symbol))
+    install_in_place(Tensor, _in_place, NAMESPACE.__getitem__)
     for function in (fill_, zero_, copy_):
         setattr(Tensor, function.__name__, function)
     setattr(Tensor, "__setitem__", setitem)  # noqa: B010
-    setattr(Tensor, "clamp_", getattr(Tensor, "clip_"))  # noqa: B009, B010
+    setattr(Tensor, "__array_ufunc__", array_ufunc)  # noqa: B010
 
 
 _install_gradients()

@@ -18,6 +18,7 @@ Every function of the op library is here too, and declares nodes of the graph th
 
 from typing import Any as _Any
 
+import staticgraph.declare.in_place
 from oplibrary.core.types import TensorType
 from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import public_names as _public_names

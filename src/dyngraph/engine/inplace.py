@@ -24,8 +24,9 @@ from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode, extra_of
 from dyngraph.tape.versions import changed, storage_of
 from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.op import Kind, Op, register
-from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes
-from oplibrary.messages.errors import DTypeError, InPlaceError, ShapeError
+from oplibrary.core.types import Array, TensorType, type_of_array
+from oplibrary.executors.in_place import read_only, require_fit, writes_to_leaf
+from oplibrary.messages.errors import InPlaceError
 from oplibrary.ops.creation import zeros_like
 
 
@@ -102,24 +103,10 @@ def write(target: Tensor, result: Tensor, operation: str, replaces: bool = False
         If the result does not fit into the target.
     """
     array = target._array
-    if result.shape != array.shape and not _fits(result.shape, array.shape):
-        raise ShapeError(
-            f"{operation}: a result of shape {result.shape} does not fit into {array.shape}",
-            cause="an in-place operation cannot enlarge its target",
-            fix="use the out-of-place form, x = x + y",
-        )
-    if result.dtype != array.dtype and not np.can_cast(result.dtype, array.dtype, "same_kind"):
-        raise DTypeError(
-            f"{operation}: a result of dtype {result.dtype} does not fit into {array.dtype}",
-            cause="an in-place operation cannot change its target's dtype",
-            fix="use the out-of-place form, x = x + y, or convert the operand",
-        )
+    if result.shape != array.shape or result.dtype != array.dtype:
+        require_fit(operation, type_of_array(result._array), type_of_array(array))
     if not array.flags.writeable:
-        raise InPlaceError(
-            f"{operation}: the target is read-only",
-            cause="it is a broadcast view, whose elements share memory, or a read-only array",
-            fix="clone() it first",
-        )
+        raise read_only(operation)
     recording = is_grad_enabled()
     chain = _ancestors(target)
     tracked = result._node is not None or any(x._node is not None for x in chain)
@@ -140,12 +127,7 @@ def write(target: Tensor, result: Tensor, operation: str, replaces: bool = False
 def _check_family(chain: list[Tensor], operation: str) -> None:
     for x in chain:
         if isinstance(x._node, AccumulateGrad):
-            raise InPlaceError(
-                f"{operation} on a {'view of a ' if x is not chain[0] else ''}leaf that requires "
-                "a gradient",
-                cause="the leaf's own value is what the gradient is taken with respect to",
-                fix="wrap parameter updates in no_grad(), or use the out-of-place form",
-            )
+            raise writes_to_leaf(operation, x is not chain[0])
     for view, parent in itertools.pairwise(chain):
         if view._node is None and parent._node is not None:
             raise InPlaceError(
@@ -154,13 +136,6 @@ def _check_family(chain: list[Tensor], operation: str) -> None:
                 "not recorded",
                 fix="make the view outside no_grad(), or make the change inside it",
             )
-
-
-def _fits(shape: Shape, into: Shape) -> bool:
-    try:
-        return broadcast_shapes(shape, into) == into
-    except ShapeError:
-        return False
 
 
 def _ancestors(target: Tensor) -> list[Tensor]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tape.grad_mode import no_grad
+from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.parameters import (
@@ -121,7 +122,7 @@ def scan(
         x = unflatten(structure, [x[step] for x in sequences])
         carry, y = _pair(_call("scan", body_fn, carry, x))
         row, y_structure = flatten(y)
-        rows.append(row)
+        rows.append(_apart(row, carry))
     if reverse:
         rows.reverse()
     stacked = [NAMESPACE["stack"](list(column)) for column in zip(*rows, strict=True)]
@@ -129,7 +130,7 @@ def scan(
 
 
 def _begun(init: Any) -> Any:
-    """Return the first carry, each tracked value as one of its own.
+    """Return the first carry, each value as one of its own: a body may write to it.
 
     What comes back to it in the first step is then summed up before it is added to what comes from
     elsewhere: in the order of staticgraph, so that both modes give the same bits. The first one is
@@ -137,9 +138,20 @@ def _begun(init: Any) -> Any:
     """
     leaves, structure = flatten(init)
     for position, leaf in enumerate(leaves):
-        if type(leaf) is Tensor and leaf.requires_grad:
+        if type(leaf) is Tensor:
             leaves[position] = leaf.clone()
+        elif isinstance(leaf, np.ndarray):
+            leaves[position] = leaf.copy()
     return unflatten(structure, leaves)
+
+
+def _apart(row: list[Any], carry: Any) -> list[Any]:
+    """Return what a step gave to stack, in memory that the next step does not write to."""
+    leaves, _ = flatten(carry)
+    owners = {id(storage_of(leaf._array)) for leaf in leaves if type(leaf) is Tensor}
+    return [
+        y.clone() if type(y) is Tensor and id(storage_of(y._array)) in owners else y for y in row
+    ]
 
 
 def _pair(result: Any) -> tuple[Any, Any]:

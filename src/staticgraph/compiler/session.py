@@ -88,7 +88,8 @@ class Session:
         graph = self.graph
         fetched = tuple([graph.resolve(fetch) for fetch in leaves])
         feeds = self._feeds(feed_dict or {}, fetched)
-        key = (fetched, tuple(feeds))
+        # a node that is written to in place is another value from then on
+        key = (fetched, tuple(feeds), tuple([node.sequence for node in (*fetched, *feeds)]))
         executable = self._executables.get(key)
         if executable is None:
             graph.finalize()

@@ -14,9 +14,11 @@ from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.elementwise import cast
 from staticgraph.control.declaring import (
+    mark_shared,
     region_from,
     require_same_types,
     share_captures,
+    shared_outputs,
 )
 from staticgraph.control.flow import Choice
 from staticgraph.control.region import Region, row_major
@@ -141,6 +143,7 @@ def _declare(
         require_same_types(what, sides[0], side)
     regions, outer = share_captures([t[0] for t in traced], [t[2] for t in traced])
     values = declare_several(SWITCH, (index, *nodes, *outer), {"branches": tuple(regions)})
+    mark_shared(values, shared_outputs(regions))
     return unflatten(traced[0][1], values)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,20 +15,28 @@ from oplibrary.messages.errors import (
     ArgumentError,
     BranchTypeError,
     GraphError,
+    InPlaceError,
     ShapeError,
     SideBySideError,
 )
 from oplibrary.messages.source import Source, user_source
 from staticgraph.control.region import Region, RegionGraph
 from staticgraph.declare.build import require_graph, to_node
-from staticgraph.graph.graph_ops import CONSTANT
+from staticgraph.declare.in_place import family
+from staticgraph.graph.graph_ops import CONSTANT, SOURCES
 from staticgraph.graph.node import Node
 
 
 def region_from(
-    name: str, function: Callable[..., Any], types: Sequence[TensorType], structure: Structure
+    name: str,
+    function: Callable[..., Any],
+    types: Sequence[TensorType],
+    structure: Structure,
+    carries: int = 0,
 ) -> tuple[Region, Structure, dict[Node, Node]]:
     """Trace `function` on inputs of `types`, arranged as its arguments.
+
+    The first `carries` inputs are its own, and may be written to in place.
 
     Returns
     -------
@@ -44,6 +52,7 @@ def region_from(
     graph = RegionGraph(f"{name} {getattr(function, '__name__', 'function')}", parent)
     with graph:
         inputs = [graph.add_input(f"x{i}", type) for i, type in enumerate(types)]
+        graph.writable.update(inputs[:carries])
         result = function(*unflatten(structure, inputs))
         leaves, found = flatten(result)
         for leaf in leaves:
@@ -54,7 +63,46 @@ def region_from(
                     fix="return nodes, in tuples, lists and dicts if there are several",
                 )
         outputs = [to_node(graph, leaf) for leaf in leaves]
-    return Region(graph, inputs, outputs, place_of(function)), found, graph.captured
+    # what is written to in place moved on
+    region = Region(graph, graph.inputs[: len(types)], outputs, place_of(function))
+    written = any(x is not y for x, y in zip(inputs[:carries], graph.inputs, strict=False))
+    if written and shared_outputs([region], carries):
+        raise InPlaceError(
+            f"{name}: a carry is written to in place, and the body returns it twice, or together "
+            "with something from outside",
+            cause="the next step would write to several values at once",
+            fix="return copies: x.clone()",
+            related=(("the body declared", region.source),),
+        )
+    return region, found, graph.captured
+
+
+def shared_outputs(regions: Sequence[Region], carries: int | None = None) -> set[int]:
+    """Return the positions of outputs that may share memory with something else.
+
+    An output is its own if each region computes it and gives it once. With `carries`, the regions
+    are bodies of a loop: only so many outputs count, and they may be as many first inputs.
+    """
+    shared: set[int] = set()
+    for region in regions:
+        bases = [family(node)[-1] for node in region.outputs[:carries]]
+        own = set(region.inputs[: carries or 0])
+        for position, base in enumerate(bases):
+            given = base.op in SOURCES and base not in own and base not in region.graph.writable
+            twice = sum(base is other for other in bases) > 1
+            if given or twice or base in region.graph.shared:
+                shared.add(position)
+    return shared
+
+
+def mark_shared(values: Sequence[Node], shared: Collection[int]) -> None:
+    """Refuse in-place changes of those of `values` that may be other values, too."""
+    for position in shared:
+        if position < len(values):
+            node = values[position]
+            node.graph.shared[node] = (
+                "a branch or a loop gave it, and it may be one of the values that went in"
+            )
 
 
 def require_count(name: str, what: str, value: Any) -> int:

@@ -15,10 +15,12 @@ from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
+    mark_shared,
     region_from,
     require_carry,
     require_count,
     share_captures,
+    shared_outputs,
 )
 from staticgraph.control.flow import Loop
 from staticgraph.control.region import Region, row_major
@@ -160,7 +162,7 @@ def scan(
     types = [node.type for node in nodes]
     x_types = [TensorType(x.shape[1:], x.dtype) for x in sequences]
     arguments = (tuple, None, (structure, x_structure))
-    body, found, captured = region_from("scan", body_fn, [*types, *x_types], arguments)
+    body, found, captured = region_from("scan", body_fn, [*types, *x_types], arguments, len(types))
     if found is None or found == "*" or found[0] is not tuple or len(found[2]) != 2:
         raise ArgumentError(
             "scan: the body does not return a pair",
@@ -181,6 +183,7 @@ def scan(
         "keep": (True,) * len(body.outputs),
     }
     values = declare_several(SCAN, (*nodes, *sequences, *outer), attrs)
+    mark_shared(values[:carries], shared_outputs([body], carries))
     last = unflatten(structure, values[:carries])
     return last, unflatten(y_structure, values[2 * carries :])
 

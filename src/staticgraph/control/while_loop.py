@@ -14,10 +14,12 @@ from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError, LoopBoundError, NotDifferentiableError
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
+    mark_shared,
     region_from,
     require_carry,
     require_count,
     share_captures,
+    shared_outputs,
 )
 from staticgraph.control.flow import Loop
 from staticgraph.control.region import Region, row_major
@@ -226,7 +228,9 @@ def while_loop(
         )
     if not condition.reads_inputs():
         raise unread_carry(cond_fn)
-    body, out_structure, body_captures = region_from("while_loop", body_fn, types, arguments)
+    body, out_structure, body_captures = region_from(
+        "while_loop", body_fn, types, arguments, len(types)
+    )
     require_carry("while_loop", types, structure, body.output_types, out_structure, body)
     (condition, body), outer = share_captures(
         (condition, body), (condition_captures, body_captures), (0, len(nodes))
@@ -237,4 +241,6 @@ def while_loop(
         "carries": len(nodes),
         "max_steps": max_steps,
     }
-    return unflatten(structure, declare_several(WHILE, (*nodes, *outer), attrs))
+    values = declare_several(WHILE, (*nodes, *outer), attrs)
+    mark_shared(values, shared_outputs([body], len(nodes)))
+    return unflatten(structure, values)

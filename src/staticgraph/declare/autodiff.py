@@ -90,8 +90,21 @@ def gradients(
     graph.require_open("gradients")
     with graph:
         roots = _roots(graph, targets, grad_ys)
+        known = graph.next_sequence
         found = _pull(graph, targets, roots, sources)
-        return [_result(graph, found.get(x), x, targets, unused) for x in sources]
+        results = [_result(graph, found.get(x), x, targets, unused) for x in sources]
+        _mark_shared(graph, results, known)
+        return results
+
+
+def _mark_shared(graph: Graph, results: Sequence[Node | None], known: int) -> None:
+    """Refuse in-place changes of gradients that are another value, too."""
+    seen: set[Node] = set()
+    for g in results:
+        if g is not None:
+            if g in seen or g.sequence < known:
+                graph.shared[g] = "it is a gradient that other gradients may share"
+            seen.add(g)
 
 
 def gradients_onto(

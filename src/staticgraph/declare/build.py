@@ -24,6 +24,7 @@ from staticgraph.graph import dimension
 from staticgraph.graph.dimension import Dim, has_dims, without_dims
 from staticgraph.graph.graph import Graph, current_graph, leaked
 from staticgraph.graph.graph_ops import ASSIGN, GROUP, PLACEHOLDER, STOP_GRADIENT, VARIABLE
+from staticgraph.graph.handles import StaleView
 from staticgraph.graph.node import Node, declare_assign, load_variable
 from staticgraph.program.polynomial import is_symbolic, symbols_exist
 from staticgraph.program.program import Variable
@@ -143,7 +144,9 @@ def constant(value: Any, dtype: npt.DTypeLike | None = None, name: str = "") -> 
     if isinstance(value, Node):
         node = to_node(graph, value)
         return node if dtype is None else node.astype(dtype)
-    return graph.constant_array(as_array(value, dtype), name)
+    # an array is the caller's, who would not see what is written into a copy
+    own = not isinstance(value, (np.ndarray, np.generic))
+    return graph.constant_array(as_array(value, dtype), name, own=own)
 
 
 def assign(target: Node, value: Any) -> Node:
@@ -230,7 +233,7 @@ def to_node(graph: Graph, value: Any, dtype: npt.DTypeLike | None = None) -> Nod
     """
     if isinstance(value, (list, tuple)) and holds_values(value):
         value = stack_nested(value)
-    if type(value) is not Node:
+    if not isinstance(value, Node):
         if isinstance(value, Dim):
             return strengthen(graph, declare_length(graph, value.stand_in), dtype)
         return graph.constant_array(as_array(value))
@@ -281,7 +284,7 @@ def owner(values: Iterable[Any], what: str) -> Graph:
     if graph is not None:
         return graph
     for x in values:
-        if type(x) is Node:
+        if isinstance(x, Node):
             if graph is None:
                 graph = x.graph
                 if graph.sealed:
@@ -317,7 +320,7 @@ def declare(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:
     return declare_mixed(owner(operands, op.name), op, operands, attrs)
 
 
-EXECUTORS[Node] = declare
+EXECUTORS[Node] = EXECUTORS[StaleView] = declare
 declare_assign.enter(assign)
 load_variable.enter(load)
 dimension.declare_length.enter(lambda number: declare_length(require_graph("a length"), number))

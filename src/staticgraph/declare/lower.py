@@ -89,7 +89,7 @@ def _needed(outputs: Iterable[Node], fed: Iterable[Node]) -> list[Node]:
     return sorted(seen, key=_sequence)
 
 
-def _sequence(node: Node) -> int:
+def _sequence(node: Node) -> float:
     return node.sequence
 
 

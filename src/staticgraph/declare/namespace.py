@@ -92,7 +92,7 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Node]:
         graph = require_graph(function.__name__)
         if has_dims((args, kwargs)):
             return declare_creation(graph, function, args, kwargs)
-        return graph.constant_array(_called(function, args, kwargs), copy=False)
+        return graph.constant_array(_called(function, args, kwargs), copy=False, own=True)
 
     return create
 

@@ -185,7 +185,7 @@ def _as_operand(graph: Graph, op: Op, x: Any, position: int) -> Any:
         return declare_length(graph, x.stand_in)
     if isinstance(x, (list, tuple)) and holds_values(x):
         x = stack_nested(x)
-    if type(x) is not Node:
+    if not isinstance(x, Node):
         return graph.constant_array(_operand_array(op, x, position))
     try:
         return graph.adopt(x)

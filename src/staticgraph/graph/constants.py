@@ -41,11 +41,14 @@ class Constants:
             known = self._scalars[key] = self.array(resolve_scalar(value, dtypes))
         return known
 
-    def array(self, value: Array, name: str = "", copy: bool = True) -> Node:
-        """Return the constant of an array; one that was made of equal elements, unless named."""
+    def array(self, value: Array, name: str = "", copy: bool = True, own: bool = False) -> Node:
+        """Return the constant of an array; one that was made of equal elements, unless named.
+
+        With `own` it is a node that is never returned again.
+        """
         small = value.nbytes <= _SMALL
         key = (value.dtype.str, value.shape, value.tobytes()) if small else None
-        known = None if name else self._known(key, value)
+        known = None if name or own else self._known(key, value)
         if known is not None:
             return known
         if is_symbolic(value.shape):
@@ -65,7 +68,9 @@ class Constants:
         stored.flags.writeable = False
         type = TensorType(stored.shape, stored.dtype)
         node = self._add_op(CONSTANT, (), {"value": stored}, type=type, name=name)
-        if small:
+        if own:
+            pass
+        elif small:
             self._small.setdefault(key, node)
         else:
             self._large[id(value)] = value, node

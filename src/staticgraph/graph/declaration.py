@@ -27,7 +27,7 @@ class Declaration:
     graph : Graph
     source : Source or None
         The user's line that declared it.
-    sequence : int
+    sequence : int or float
         Its place in the order of declaration, in which operands come before their users.
     """
 
@@ -42,7 +42,7 @@ class Declaration:
         name: str,
         graph: nx.MultiDiGraph,
         source: Source | None,
-        sequence: int,
+        sequence: float,
     ) -> None:
         self.op = op
         self.operands = operands

@@ -24,7 +24,7 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.messages.source import Place, Source, is_users, source_of, user_source
 from staticgraph.graph.constants import Constants
-from staticgraph.graph.graph_ops import VARIABLE
+from staticgraph.graph.graph_ops import PLACEHOLDER, VARIABLE
 from staticgraph.graph.inference import TypeTable
 from staticgraph.graph.node import Node
 from staticgraph.graph.symbolic import endless_recursion, replaced_error
@@ -123,6 +123,11 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         # nodes that stand for Python numbers, and what they were cast to; see operands
         self.weak: set[Node] = set()
         self.weak_casts: dict[tuple[Node, np.dtype[Any]], Node] = {}
+        # what may be written to in place though no op of this graph computes it, and what may not
+        # though one does, with the reason
+        self.writable: set[Node] = set()
+        self.shared: dict[Node, str] = {}
+        self.layouts: dict[float, Any] = {}  # by the place in the order of declaration
         self._finalizes = finalize
         self._final = False
         self._finalized_at: Source | None = None
@@ -171,6 +176,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         *,
         type: TensorType | None = None,
         name: str = "",
+        late: bool = False,
     ) -> Node:
         """Add a node for `op` on nodes of this graph, and return it.
 
@@ -186,6 +192,8 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
             Of the result; inferred by default.
         name : str, optional
             Must be new in this graph; made from the op's name by default.
+        late : bool
+            Whether the node was declared before, and is only added now.
 
         Raises
         ------
@@ -194,7 +202,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         NodeBudgetError
             If the graph would have more than `max_nodes`.
         """
-        if self._final:
+        if self._final and not late:
             self.require_open(op.name)
         if type is None:
             type = self._types.infer(op, operands, attrs)
@@ -214,6 +222,11 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         for position, operand in enumerate(operands):
             self.add_edge(operand, node, position)
         return node
+
+    @property
+    def next_sequence(self) -> int:
+        """The place of the next node in the order of declaration."""
+        return self._sequence
 
     def _locate(self) -> Source | None:
         """Return the user's running line; one `Source` for each place."""
@@ -266,6 +279,15 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         self._by_name[name] = node
         self.nodes[node]["name"] = node.name = name
 
+    def note_move(self, node: Node, to: Node) -> None:
+        """Let `to` be known wherever `node` was; see `staticgraph.graph.handles.move`."""
+        self._by_name[to.name] = to
+        if to.op is PLACEHOLDER:
+            self.inputs = [to if x is node else x for x in self.inputs]
+        if any(x is node for x in self.weak_casts.values()):
+            casts = self.weak_casts.items()
+            self.weak_casts = {key: to if x is node else x for key, x in casts}
+
     def adopt(self, node: Node) -> Node:
         """Return the node that stands for `node` here; a graph inside another one makes an input.
 
@@ -284,12 +306,18 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         """Return the constant that Python number `value` acts as beside `dtypes`; one for each."""
         return self._constants.scalar(value, dtypes)
 
-    def constant_array(self, value: Array, name: str = "", copy: bool = True) -> Node:
+    def constant_array(
+        self, value: Array, name: str = "", copy: bool = True, own: bool = False
+    ) -> Node:
         """Return the constant node of an array; equal small arrays, or one array, share a node.
 
-        The elements are copied, so that later changes of `value` do not reach the graph.
+        The elements are copied, so that later changes of `value` do not reach the graph. With `own`
+        the node is shared with nobody, and may be written to in place.
         """
-        return self._constants.array(value, name, copy)
+        node = self._constants.array(value, name, copy, own)
+        if own:
+            self.writable.add(node)
+        return node
 
     # life cycle ---------------------------------------------------------------------------------
 

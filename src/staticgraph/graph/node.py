@@ -9,6 +9,7 @@ import numpy as np
 from oplibrary.core.types import Array
 from oplibrary.executors.numpy_protocols import call_function, call_ufunc
 from oplibrary.executors.operators import ArrayOperators
+from oplibrary.ops.movement import clone
 from staticgraph.graph import symbolic
 from staticgraph.graph.declaration import Declaration
 from staticgraph.graph.dimension import symbolic_shape
@@ -19,6 +20,9 @@ from staticgraph.program.upcall import Upcall
 
 declare_assign: Upcall[[Node, Any], Node] = Upcall("staticgraph.declare.build")
 """Declare that a run leaves a value in a variable."""
+
+write_out: Upcall[[Node, Any], Node] = Upcall("staticgraph.declare.in_place")
+"""Overwrite a node with the result of one of NumPy's functions."""
 
 load_variable: Upcall[[Node, Any], None] = Upcall("staticgraph.declare.build")
 """Set what a variable holds from now on."""
@@ -87,6 +91,11 @@ class Node(Declaration, ArrayOperators):
         node: Node = STOP_GRADIENT(self)
         return node
 
+    def clone(self) -> Node:
+        """Return a copy, which no in-place change of this node reaches."""
+        node: Node = clone(self)
+        return node
+
     def __len__(self) -> int:
         if not self.type.shape or is_symbolic(self.type.shape[0]):
             raise symbolic.no_length(self)
@@ -106,9 +115,11 @@ class Node(Declaration, ArrayOperators):
     # NumPy's functions --------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if kwargs.get("out") is not None:
+        out = kwargs.pop("out", None)
+        if out is not None and not all(isinstance(x, Node) for x in out):
             raise symbolic.no_out(self, f"numpy.{ufunc.__name__}")
-        return call_ufunc(ufunc, method, inputs, kwargs)
+        result = call_ufunc(ufunc, method, inputs, kwargs)
+        return result if out is None else write_out(out[0], result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return call_function(function, args, kwargs)
@@ -143,9 +154,6 @@ class Node(Declaration, ArrayOperators):
 
     def __contains__(self, value: Any) -> NoReturn:
         raise symbolic.no_membership(self)
-
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
-        raise symbolic.no_assignment(self)
 
     def item(self) -> NoReturn:
         """Raise: there is no number yet."""

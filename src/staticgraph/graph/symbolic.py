@@ -14,7 +14,6 @@ from typing import Concatenate, ParamSpec, cast
 from oplibrary.messages.errors import (
     DTypeError,
     GraphError,
-    InPlaceError,
     NodeBudgetError,
     SideBySideError,
     SymbolicArrayError,
@@ -334,18 +333,6 @@ def no_membership(node: Declaration) -> SideBySideError:
         f"membership in {node!r} was asked by `in`",
         cause="`in` gives a Python bool, and the graph is being declared: " + _origin(node),
         fix=fix if code is None else f"{code}which gives a bool of the graph",
-        related=_related(node, frame),
-    )
-
-
-def no_assignment(node: Declaration) -> SideBySideError:
-    """Return the error of ``node[i] = value``."""
-    frame, _ = _asking()
-    return InPlaceError(
-        f"elements of {node!r} were assigned to",
-        cause="a node is one value of the graph, computed once a run; it cannot change",
-        fix="make a new value: x = set_item(x, key, value), x = where(mask, value, x), or "
-        "x = scatter_add(x, indices, update)",
         related=_related(node, frame),
     )
 

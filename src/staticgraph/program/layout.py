@@ -85,7 +85,8 @@ def _own(value: Value, strides: Strides | None, contiguous: bool) -> Layout:
     return Layout(strides, value, 0, contiguous)
 
 
-def _row_major(value: Value) -> Layout:
+def row_major_layout(value: Value) -> Layout:
+    """Return the layout of a row-major array of its own."""
     return _own(value, contiguous_strides(value.type.shape, value.type.dtype.itemsize), True)
 
 
@@ -202,23 +203,24 @@ def find_layouts(program: Program) -> dict[Value, Layout]:
         }
     layouts: dict[Value, Layout] = {}
     for value in (*program.inputs, *program.variables):
-        layouts[value] = _row_major(value)
+        layouts[value] = row_major_layout(value)
     for value, array in program.constants.items():
         layouts[value] = layout_of_array(value, array)
     for instruction in program.instructions:
         operands = [layouts[value] for value in instruction.inputs]
-        layouts[instruction.output] = _result_layout(instruction, operands)
+        layouts[instruction.output] = result_layout(instruction, operands)
     return layouts
 
 
-def _result_layout(instruction: Instruction, operands: list[Layout]) -> Layout:
+def result_layout(instruction: Instruction, operands: list[Layout]) -> Layout:
+    """Return the layout of what `instruction` makes of operands that lie like `operands`."""
     op, output = instruction.op, instruction.output
     if not op.view:
         if op.kind is Kind.ELEMENTWISE and all(in_order(x) for x in operands):
-            return _row_major(output)
+            return row_major_layout(output)
         # a kernel that takes a row-major output makes one by itself, from row-major operands
         if op.takes_out and all(x.contiguous for x in operands):
-            return _row_major(output)
+            return row_major_layout(output)
     outcome = _outcome(instruction, operands)
     if outcome is None:
         base = operands[0].base if op.view and operands else output

@@ -118,7 +118,7 @@ class StaticFunction:
         if self._static:
             args = self._mark_static(args)
         leaves, structure = flatten((args, kwargs))
-        if any(type(x) is Node for x in leaves):
+        if any(isinstance(x, Node) for x in leaves):
             # inside another trace it is part of that graph
             args, kwargs = unflatten(structure, map(_plain, leaves))
             return self.__wrapped__(*args, **kwargs)

@@ -1,0 +1,322 @@
+"""Writing to nodes in place: `x[i] = v`, `x += y`, `x.mul_(y)`, `numpy.add(x, y, out=z)`.
+
+The new value is a further node of the graph, and the user's node goes on as it; see
+`staticgraph.graph.handles`. A write to a view becomes a write to what it is a view of, and all
+other views of that follow, as in dyngraph. What a graph cannot follow is refused: writing to an
+argument of the traced function, whose caller would not see the change, to a variable, to a value
+from around a branch or a loop.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.keys import exact_key
+from oplibrary.core.op import Op
+from oplibrary.core.types import Array, Shape, is_scalar
+from oplibrary.executors.in_place import (
+    install_in_place,
+    read_only,
+    require_fit,
+    writes_to_leaf,
+)
+from oplibrary.messages.errors import InPlaceError
+from oplibrary.ops.elementwise import cast
+from oplibrary.ops.indexing import basic_index, basic_set, set_item
+from oplibrary.ops.movement import broadcast_to, permute_dims, reshape
+from oplibrary.ops.selection import advanced_set
+from staticgraph.declare.build import to_node
+from staticgraph.declare.lower import lower
+from staticgraph.declare.namespace import lookup
+from staticgraph.declare.node_layouts import layout_of
+from staticgraph.declare.operands import as_array
+from staticgraph.graph.graph import current_graph
+from staticgraph.graph.graph_ops import ARGUMENT, CONSTANT, PLACEHOLDER, STOP_GRADIENT, VARIABLE
+from staticgraph.graph.handles import go_on
+from staticgraph.graph.node import Node, write_out
+from staticgraph.program.layout import find_layouts
+from staticgraph.program.polynomial import is_symbolic
+
+# what shares memory -------------------------------------------------------------------------------
+
+
+class _Attributes:
+    """Attributes as part of a key."""
+
+    __slots__ = ("attrs", "key")
+
+    def __init__(self, attrs: Mapping[str, Any]) -> None:
+        self.attrs = attrs
+        self.key = exact_key(attrs)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Attributes) and self.key == other.key
+
+
+def _owner(array: Array) -> Array:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+@lru_cache(4096)
+def _shares(
+    op: Op, shape: Shape, dtype: np.dtype[Any], order: Any, attributes: _Attributes
+) -> tuple[bool, bool]:
+    """Tell whether a view op shares memory with an operand of that layout, and may be written."""
+    array = np.zeros(shape, dtype, order=order)  # pages that nobody touches cost nothing
+    view = op.kernel(array, **attributes.attrs)
+    return _owner(view) is array, view.flags.writeable
+
+
+def _link(node: Node) -> tuple[bool, bool]:
+    """Tell whether `node` is a view of its operand, and whether it may be written to."""
+    if node.op is STOP_GRADIENT:
+        return True, True
+    if not node.op.view:
+        return False, True
+    operand = node.operands[0]
+    shape = operand.type.shape
+    if is_symbolic(shape):
+        return _symbolic_link(node)
+    asked = node.op, shape, operand.dtype
+    attributes = _Attributes(node.attrs)
+    shares, writeable = _shares(*asked, "C", attributes)
+    if len(shape) > 1 and _shares(*asked, "F", attributes)[0] != shares:
+        # a reshape may have to copy: it depends on where the elements are
+        shares = layout_of(node).base is layout_of(operand).base
+    return shares, writeable
+
+
+def _symbolic_link(node: Node) -> tuple[bool, bool]:
+    layout = layout_of(node)
+    program = lower(node.graph, [node])
+    layouts = find_layouts(program)
+    view = program.outputs[0]
+    made = next((each for each in program.instructions if each.output is view), None)
+    shares = made is not None and layouts[view].base is layouts[made.inputs[0]].base
+    lengths = node.type.shape
+    overlaps = layout.strides is None or any(
+        stride == 0 and n != 1 for stride, n in zip(layout.strides, lengths, strict=True)
+    )
+    return shares, not overlaps
+
+
+def family(node: Node) -> list[Node]:
+    """Return the node, the one that it is a view of, and so on to the one that is no view."""
+    chain = [node]
+    while _link(chain[-1])[0]:
+        chain.append(chain[-1].operands[0])
+    return chain
+
+
+def _views_of(base: Node) -> list[tuple[Node, Node]]:
+    """Return the views of `base`, and their views, each with what it is a view of."""
+    views: list[tuple[Node, Node]] = []
+    waiting = [base]
+    while waiting:
+        node = waiting.pop()
+        found = [user for user in node.graph.succ[node] if _link(user)[0]]
+        views += [(view, node) for view in found]
+        waiting += found
+    return views
+
+
+# what may be written to ---------------------------------------------------------------------------
+
+
+def _require_writable(chain: list[Node], operation: str) -> None:
+    target, base = chain[0], chain[-1]
+    through = target is not base
+    for node in chain:
+        if not _link(node)[1]:
+            raise read_only(operation)
+        if node.op is STOP_GRADIENT:
+            raise _refusal(
+                operation,
+                base,
+                "detach() and stop_gradient share memory with what they detach, whose gradient "
+                "would be lost without a word",
+                "write to a copy: y = x.detach().clone()",
+            )
+    if base.op is ARGUMENT:
+        raise writes_to_leaf(operation, through)
+    graph = base.graph
+    reason = graph.shared.get(base, "")
+    fix = "write to a copy, x = x.clone(), or use the out-of-place form, x = x + y"
+    if base in graph.writable:
+        return
+    if base.op is VARIABLE:
+        reason = "what a variable holds changes when a run ends, by an assignment"
+        fix = "declare the assignment: w.assign(w - update)"
+    elif base.op is PLACEHOLDER and graph.parent is not None:
+        reason = "it comes from around a branch or a loop, where the change would not be seen"
+        fix = "write to a copy, x = x.clone(); carry and return what is to be seen outside"
+    elif base.op is PLACEHOLDER:
+        reason = "it is an argument, and the array of the caller would not change"
+    elif base.op is CONSTANT:
+        reason = "it is an array from outside of the graph, which would not change"
+    if reason:
+        raise _refusal(operation, base, reason, fix)
+
+
+def _refusal(operation: str, base: Node, cause: str, fix: str) -> InPlaceError:
+    return InPlaceError(
+        f"{operation} on {base!r}",
+        cause=cause,
+        fix=fix,
+        related=((f"{base.name} declared", base.source),),
+    )
+
+
+# writing ------------------------------------------------------------------------------------------
+
+
+def write(target: Node, result: Node, operation: str, replaces: bool = False) -> Node:
+    """Let `target` go on as `result`, and return it.
+
+    Parameters
+    ----------
+    target, result : Node
+    operation : str
+        What the user wrote, for messages.
+    replaces : bool
+        Whether the result was not computed from the target.
+
+    Raises
+    ------
+    InPlaceError
+        If the graph cannot follow the change.
+    ShapeError, DTypeError
+        If the result does not fit into the target.
+    """
+    graph = current_graph() or target.graph
+    if target.graph is not graph:
+        graph.adopt(target)  # refuses what belongs to no graph around this one
+        raise _refusal(
+            operation,
+            target,
+            "it comes from around a branch or a loop, where the change would not be seen",
+            "write to a copy, x = x.clone(); carry and return what is to be seen outside",
+        )
+    result = to_node(graph, result)
+    require_fit(operation, result.type, target.type)
+    chain = family(target)
+    _require_writable(chain, operation)
+    if result is target:
+        return target
+    replaces = replaces or bool(graph.succ[result]) or not result.operands
+    if replaces and len(chain) == 1:
+        # what was there before keeps a gradient, of zeros
+        result = basic_set(target, result, index=())
+    else:
+        if result.type.shape != target.type.shape:
+            result = broadcast_to(result, shape=target.type.shape)
+        if result.dtype != target.dtype:
+            result = cast(result, dtype=target.dtype)
+    for view, parent in itertools.pairwise(chain):
+        result = _put(parent, result, view)
+    base = chain[-1]
+    if result.op.view or not _lie_alike(base, result):
+        result = basic_set(base, result, index=())
+    go_on(base, result, _views_of(base))
+    return target
+
+
+def _lie_alike(x: Node, y: Node) -> bool:
+    """Tell whether two nodes of one shape have their elements in the same places.
+
+    What is written to keeps its places, and a sum over others could round otherwise.
+    """
+    if len(x.type.shape) < 2 and not x.op.view:
+        return True
+    first, second = layout_of(x), layout_of(y)
+    return (first.contiguous and second.contiguous) or first.coincides(second)
+
+
+def _put(parent: Node, values: Node, view: Node) -> Node:
+    """Declare `parent` with `values` in place of what `view` shows of it."""
+    put = _PUT.get(view.op)
+    if put is not None:
+        return put(parent, values, **view.attrs)
+    shape = parent.type.shape
+    if is_symbolic(shape):
+        raise InPlaceError(
+            f"{view.op.name} of {parent!r}, whose lengths each run chooses, was written to",
+            cause="which elements it shows is not known before a run",
+            fix="write to a copy, x = x.clone(), or to the array itself, x[i] = v",
+            related=((f"{view.name} declared", view.source),),
+        )
+    places = np.arange(parent.type.size).reshape(shape)
+    shown = np.asarray(view.op.kernel(places, **view.attrs)).reshape(-1)
+    flat = reshape(values, shape=(shown.size,))
+    if shown.size != places.size or not np.array_equal(shown, places.reshape(-1)):
+        whole = reshape(parent, shape=(places.size,))
+        flat = advanced_set(whole, flat, shown, axes=(0,), position=0)
+    return reshape(flat, shape=shape)  # type: ignore[no-any-return]
+
+
+def _put_permuted(_parent: Node, values: Node, *, axes: tuple[int, ...]) -> Node:
+    return permute_dims(values, axes=tuple(np.argsort(axes).tolist()))  # type: ignore[no-any-return]
+
+
+_PUT: dict[Op, Callable[..., Node]] = {basic_index: basic_set, permute_dims: _put_permuted}
+"""Views that need no list of positions to be put back."""
+
+
+def _method(name: str, spelling: str) -> Callable[..., Any]:
+    def method(self: Node, *args: Any, **kwargs: Any) -> Any:
+        if self in self.graph.weak:  # a Python number, which never changes: x += 1 makes another
+            if spelling.endswith("="):
+                return NotImplemented
+            raise _refusal(spelling, self, "it is a Python number", "write x = x + y")
+        function = lookup(name)
+        assert function is not None
+        return write(self, function(self, *args, **kwargs), spelling)
+
+    return method
+
+
+def fill_(self: Node, value: Any) -> Node:
+    """Overwrite every element with `value`."""
+    return write(self, _values(self, value), "fill_", replaces=True)
+
+
+def zero_(self: Node) -> Node:
+    """Overwrite every element with zero."""
+    return write(self, _values(self, 0), "zero_", replaces=True)
+
+
+def copy_(self: Node, source: Any) -> Node:
+    """Overwrite the elements with those of `source`, which broadcasts; gradients flow to it."""
+    return write(self, _values(self, source), "copy_", replaces=True)
+
+
+def _values(target: Node, value: Any) -> Node:
+    if isinstance(value, Node):
+        return value
+    array = as_array(value, target.dtype if is_scalar(value) else None)
+    made: Node = target.graph.constant_array(array)
+    return made
+
+
+def setitem(self: Node, key: Any, value: Any) -> None:
+    """Overwrite the elements that `key` selects: ``x[key] = value``."""
+    if isinstance(value, (list, tuple)):
+        value = as_array(value, self.dtype)
+    write(self, set_item(self, key, value), "x[...] = value")
+
+
+install_in_place(Node, _method, lambda name: lookup(name))
+for _function in (fill_, zero_, copy_):
+    setattr(Node, _function.__name__, _function)
+setattr(Node, "__setitem__", setitem)  # noqa: B010
+write_out.enter(lambda target, result: write(target, result, "out=", replaces=True))
