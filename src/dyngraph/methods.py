@@ -23,7 +23,6 @@ from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.op import Op, lookup
 from oplibrary.core.types import TensorType, is_scalar
 from oplibrary.executors.in_place import install_in_place
-from oplibrary.executors.numpy_protocols import call_ufunc
 from oplibrary.executors.operators import (
     BINARY_OPERATORS,
     COMPARISONS,
@@ -219,21 +218,11 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     write(self, set_item(self, key, value), "x[...] = value")
 
 
-def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """Run the op of one of NumPy's functions; `out` is overwritten if it is a tensor."""
-    out = kwargs.get("out")
-    if out is None or not all(isinstance(x, Tensor) for x in out):
-        return call_ufunc(ufunc, method, inputs, kwargs)
-    del kwargs["out"]
-    return write(out[0], call_ufunc(ufunc, method, inputs, kwargs), "out=", replaces=True)
-
-
 def _install_in_place() -> None:
     install_in_place(Tensor, _in_place, NAMESPACE.__getitem__)
     for function in (fill_, zero_, copy_):
         setattr(Tensor, function.__name__, function)
     setattr(Tensor, "__setitem__", setitem)  # noqa: B010
-    setattr(Tensor, "__array_ufunc__", array_ufunc)  # noqa: B010
 
 
 _install_gradients()

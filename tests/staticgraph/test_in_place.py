@@ -211,6 +211,7 @@ def test_assignment_converts_and_broadcasts():
         y[1] = 2
         y[:, 1] = x[0]
         y[0] = [1, 2, 3, 4]
+        y[1, :2] = [x[0], 3.0]
         y[2, :2] = np.float32(0.5)
         z = m.astype(x, "float32")
         z += x  # computed in float64, then rounded

@@ -15,7 +15,7 @@ from dyngraph.tensors import printing
 from dyngraph.tensors.lost_numbers import announce_number_taken
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
-from oplibrary.executors.numpy_protocols import call_function
+from oplibrary.executors.numpy_protocols import call_function, call_ufunc
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -128,6 +128,13 @@ class Tensor(TensorMethods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         array = self.numpy()
         return np.array(array, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        out = kwargs.get("out")
+        if out is None or not all(isinstance(x, Tensor) for x in out):
+            return call_ufunc(ufunc, method, inputs, kwargs)
+        del kwargs["out"]
+        return out[0].copy_(call_ufunc(ufunc, method, inputs, kwargs))
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return call_function(function, args, kwargs)

@@ -230,6 +230,3 @@ class TensorMethods(ArrayOperators):
 
     def __setitem__(self, key: _Any, value: _ArrayLike) -> None:
         """Overwrite the elements that `key` selects: ``x[key] = value``."""
-
-    def __array_ufunc__(self, ufunc: _np.ufunc, method: str, *inputs: _ArrayLike, kwargs: _ArrayLike) -> Self:
-        """Run the op of one of NumPy's functions; `out` is overwritten if it is a tensor."""

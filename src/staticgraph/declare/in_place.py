@@ -28,6 +28,7 @@ from oplibrary.executors.in_place import (
 from oplibrary.messages.errors import InPlaceError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.indexing import basic_index, basic_set, set_item
+from oplibrary.ops.joining import holds_values, stack_nested
 from oplibrary.ops.movement import broadcast_to, permute_dims, reshape
 from oplibrary.ops.selection import advanced_set
 from staticgraph.declare.build import to_node
@@ -38,7 +39,7 @@ from staticgraph.declare.operands import as_array
 from staticgraph.graph.graph import current_graph
 from staticgraph.graph.graph_ops import ARGUMENT, CONSTANT, PLACEHOLDER, STOP_GRADIENT, VARIABLE
 from staticgraph.graph.handles import go_on
-from staticgraph.graph.node import Node, write_out
+from staticgraph.graph.node import Node
 from staticgraph.program.layout import find_layouts
 from staticgraph.program.polynomial import is_symbolic
 
@@ -311,7 +312,7 @@ def _values(target: Node, value: Any) -> Node:
 def setitem(self: Node, key: Any, value: Any) -> None:
     """Overwrite the elements that `key` selects: ``x[key] = value``."""
     if isinstance(value, (list, tuple)):
-        value = as_array(value, self.dtype)
+        value = stack_nested(value) if holds_values(value) else as_array(value, self.dtype)
     write(self, set_item(self, key, value), "x[...] = value")
 
 
@@ -319,4 +320,3 @@ install_in_place(Node, _method, lambda name: lookup(name))
 for _function in (fill_, zero_, copy_):
     setattr(Node, _function.__name__, _function)
 setattr(Node, "__setitem__", setitem)  # noqa: B010
-write_out.enter(lambda target, result: write(target, result, "out=", replaces=True))

@@ -21,9 +21,6 @@ from staticgraph.program.upcall import Upcall
 declare_assign: Upcall[[Node, Any], Node] = Upcall("staticgraph.declare.build")
 """Declare that a run leaves a value in a variable."""
 
-write_out: Upcall[[Node, Any], Node] = Upcall("staticgraph.declare.in_place")
-"""Overwrite a node with the result of one of NumPy's functions."""
-
 load_variable: Upcall[[Node, Any], None] = Upcall("staticgraph.declare.build")
 """Set what a variable holds from now on."""
 
@@ -119,7 +116,7 @@ class Node(Declaration, ArrayOperators):
         if out is not None and not all(isinstance(x, Node) for x in out):
             raise symbolic.no_out(self, f"numpy.{ufunc.__name__}")
         result = call_ufunc(ufunc, method, inputs, kwargs)
-        return result if out is None else write_out(out[0], result)
+        return result if out is None else out[0].copy_(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return call_function(function, args, kwargs)
