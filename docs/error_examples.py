@@ -373,6 +373,14 @@ def saved():
     sg.save_program("cube.sgp", y)
 
 
+@example("SBS-319")
+def pickled():
+    import pickle
+
+    double = sg.function(lambda x: x + x)
+    pickle.dumps(double)
+
+
 # measurement --------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ from oplibrary.messages.errors import NotDifferentiableError as NotDifferentiabl
 from oplibrary.messages.errors import OutOfMemoryError as OutOfMemoryError
 from oplibrary.messages.errors import OutputError as OutputError
 from oplibrary.messages.errors import PassError as PassError
+from oplibrary.messages.errors import PicklingError as PicklingError
 from oplibrary.messages.errors import ProgramFileError as ProgramFileError
 from oplibrary.messages.errors import RetraceWarning as RetraceWarning
 from oplibrary.messages.errors import RunError as RunError

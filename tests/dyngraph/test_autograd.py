@@ -357,3 +357,22 @@ def test_plain_numbers_become_tensors():
     assert dg.add(3.0, 2.0).item() == 5.0
     assert dg.add(2.0, dg.tensor([1.0])).tolist() == [3.0]
     assert dg.exp(np.zeros(2, "float32")).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("take", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_tensor_with_a_graph_is_neither_pickled_nor_copied(take):
+    x = leaf(1.0, 2.0)
+    for y in (x * 2, x[:1], x.reshape(2, 1)):
+        with pytest.raises(NotDifferentiableError, match=r"tensor\.detach\(\)"):
+            take(y)
+        take(y.detach())
+
+
+def test_tensors_that_are_one_stay_one():
+    x = leaf(1.0, 2.0)
+    for a, b in (pickle.loads(pickle.dumps([x, x])), copy.deepcopy([x, x])):
+        assert a is b and a is not x and a.requires_grad
+    again = copy.deepcopy(x)
+    with dg.no_grad():
+        again.add_(1.0)
+    assert x.tolist() == [1.0, 2.0]

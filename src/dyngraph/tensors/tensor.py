@@ -210,16 +210,22 @@ class Tensor(TensorMethods):
     def __repr__(self) -> str:
         return printing.format_tensor(self._array, self._node)
 
-    def __reduce__(self) -> Any:
+    def _require_leaf(self, done: str) -> None:
         if isinstance(self._node, GradFn):
             raise NotDifferentiableError(
-                "a tensor with a graph cannot be pickled",
-                cause="the recorded operations cannot be saved",
-                fix="pickle tensor.detach()",
+                f"a tensor with a graph cannot be {done}",
+                cause=f"it was made by {self._node.describe()}, and the recorded operations "
+                "stay where they are",
+                fix="use tensor.detach(), which has no graph, or clone(), through which "
+                "gradients flow",
             )
+
+    def __reduce__(self) -> Any:
+        self._require_leaf("pickled")
         return _leaf, (self._array, self._node is not None)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        self._require_leaf("copied deeply")
         copied = _leaf(self._array.copy(), self._node is not None)
         if self.is_leaf and self.grad is not None:
             copied.grad = tensor_of(self.grad._array.copy())

@@ -6,5 +6,6 @@ stands for an attribute, a type, a structure), `operations` (the ops that files 
 `reading`, `container` (the zip) and `programs` (the two functions).
 """
 
+from staticgraph.archive import pickling as pickling
 from staticgraph.archive.programs import open_program as open_program
 from staticgraph.archive.programs import save_program as save_program

@@ -41,12 +41,14 @@ def regions_in(attrs: Mapping[str, Any]) -> Iterator[Region]:
                 yield each
 
 
-def attributes_fit(op: Op, types: Types, attrs: Mapping[str, Any]) -> bool:
+def attributes_fit(
+    op: Op, types: Types, attrs: Mapping[str, Any], after_passes: bool = False
+) -> bool:
     """Tell whether what backends take for granted of `op` on operands of `types` holds.
 
     They trust that a region gets and gives what its op passes on, and that a result exists which is
     taken out of several, as is so of whatever was declared. The op's rule for types does not look
-    at that.
+    at that. Only a pass leaves results of a loop out (`after_passes`).
     """
     if op.projection:
         return 0 <= int(attrs["index"]) < types[0].shape[0]
@@ -57,7 +59,7 @@ def attributes_fit(op: Op, types: Types, attrs: Mapping[str, Any]) -> bool:
     flow = None if op.control is None else op.control(**attrs)
     if isinstance(flow, Choice):
         return _choice_fits(flow, types)
-    return isinstance(flow, Loop) and _loop_fits(flow, types)
+    return isinstance(flow, Loop) and _loop_fits(flow, types, after_passes)
 
 
 def _accepts(region: Region, given: Types, owned: int = 0) -> bool:
@@ -76,7 +78,7 @@ def _is_count(number: Any) -> bool:
     return type(number) is int and number >= 0
 
 
-def _loop_fits(flow: Loop, types: Types) -> bool:
+def _loop_fits(flow: Loop, types: Types, after_passes: bool) -> bool:
     counts = (flow.carries, flow.sequences, flow.length or 0, flow.max_steps or 0)
     if not all(map(_is_count, counts)) or type(flow.reverse) is not bool:
         return False
@@ -93,7 +95,9 @@ def _loop_fits(flow: Loop, types: Types) -> bool:
     if body.output_types[: flow.carries] != tuple(carried):
         return False
     if flow.condition is None:
-        return flow.length is not None and flow.keep == (True,) * len(body.output_types)
+        kept = (True,) * len(body.output_types)
+        some = after_passes and tuple(map(type, flow.keep)) == tuple(map(type, kept))
+        return flow.length is not None and (some or flow.keep == kept)
     return len(body.output_types) == flow.carries and _decides(flow.condition, given)
 
 

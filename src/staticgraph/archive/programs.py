@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from oplibrary.messages.errors import ArgumentError, SideBySideError
+from oplibrary.messages.errors import ArgumentError
 from staticgraph.archive.container import checked_path, read_file, write_file
-from staticgraph.archive.reading import ProgramReader
-from staticgraph.archive.values import damaged
+from staticgraph.archive.reading import ProgramReader, reading
 from staticgraph.archive.writing import ProgramWriter
 from staticgraph.compiler.compile import compile_program
 from staticgraph.compiler.declared import Declared, declared_program
@@ -125,19 +124,11 @@ def open_program(
     """
     clock = Clock()
     source = checked_path("open_program", path)
-    try:
+    what = f"open_program({str(source)!r})"
+    with reading(what):
         contents = read_file(source)
-        try:
-            reader = ProgramReader(contents.document, contents.arrays, contents.library)
-        except SideBySideError:
-            raise
-        except Exception as error:  # whatever a document that was changed leads to
-            raise damaged(
-                f"it says what cannot be: {type(error).__name__} {error}; version "
-                f"{contents.library} of the library wrote it"
-            ) from error
-    except SideBySideError as error:
-        raise error.with_context(f"open_program({str(source)!r})") from error.__cause__
+    with reading(what, contents.library):
+        reader = ProgramReader(contents.document, contents.arrays, contents.library)
     declared = Declared(Graph(name=source.name), reader.program, reader.feeds, reader.structure)
     clock.lap("open")
     options = Options(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from oplibrary.core.op import Op
 from oplibrary.core.tree import Structure, leaf_count
-from oplibrary.core.types import Array
-from oplibrary.messages.errors import PassError, ProgramFileError
+from oplibrary.core.types import Array, TensorType
+from oplibrary.messages.errors import PassError, ProgramFileError, SideBySideError
 from oplibrary.messages.source import Source
 from staticgraph.archive.operations import attributes_fit, find_op
 from staticgraph.archive.values import ValueReader, damaged
@@ -20,55 +22,31 @@ from staticgraph.program.program import Instruction, Program, Value, Variable
 from staticgraph.program.verify import verify
 
 
-class ProgramReader:
-    """Makes a program of a document.
-
-    Parameters
-    ----------
-    document : mapping
-        As `ProgramWriter` made it.
-    arrays : sequence of ndarray
-        Those that belong to it.
-    library : str
-        The version of the library that wrote it, for messages.
-
-    Attributes
-    ----------
-    program : Program
-        Before the passes.
-    feeds : list of Feed
-    structure : structure
-        Of the outputs; see `oplibrary.core.tree`.
-
-    Raises
-    ------
-    ProgramFileError
-        At the first thing that cannot be what was written.
-    """
+class DocumentReader:
+    """Reads what everything in a document means by numbers and names; see `ProgramReader`."""
 
     def __init__(
-        self, document: Mapping[str, Any], arrays: Sequence[Array], library: str = ""
+        self,
+        document: Mapping[str, Any],
+        arrays: Sequence[Array],
+        library: str = "",
+        variables: Sequence[Variable] | None = None,
+        after_passes: bool = False,
     ) -> None:
         self._arrays = arrays
+        self._after_passes = after_passes
         self._library = library
         self._sources = [_source_of(each) for each in document["sources"]]
-        self._variables = [
-            Variable(str(each["name"]), self._array(each["array"]))
-            for each in document["variables"]
-        ]
+        if variables is None:
+            variables = [
+                Variable(str(each["name"]), self._array(each["array"]))
+                for each in document["variables"]
+            ]
+        self._variables = variables
         self._regions: list[Region] = []
         self._values = ValueReader(document["symbols"], self._regions)
         for each in document["regions"]:
             self._regions.append(self._region(each))
-        main = document["program"]
-        self.program = self._program(main)
-        self.structure: Structure = self._values.structure(document["outputs"])
-        if leaf_count(self.structure) != len(self.program.outputs):
-            raise damaged(f"the program has {len(self.program.outputs)} outputs in other places")
-        self.feeds = [
-            Feed(value.name, value.type, self._source(each))
-            for value, each in zip(self.program.inputs, main["inputs"], strict=True)
-        ]
 
     def _source(self, written: Mapping[str, Any]) -> Source | None:
         return self._sources[_index(written["source"])] if "source" in written else None
@@ -121,7 +99,29 @@ class ProgramReader:
         op = find_op(written["op"])
         if op is None:
             raise self._unknown(f"the op {written['op']!r}", declared)
-        attrs = {name: self._values.value(each) for name, each in written["attrs"].items()}
+        types = [values[name].type for name in self._operands(op, written, values)]
+        attrs = self._attributes(op, types, written["attrs"], declared)
+        operands = tuple([values[name] for name in written["operands"]])
+        output = self._define(written, values)
+        sources: tuple[Source, ...] = () if declared is None else (declared,)
+        sources += tuple([self._sources[_index(each)] for each in written.get("also", ())])
+        group = _index(written.get("group", 0))
+        return Instruction(op, operands, output, attrs, sources, group)
+
+    def _operands(self, op: Op, written: Mapping[str, Any], known: Container[Any]) -> list[Any]:
+        for name in written["operands"]:
+            if name not in known:
+                raise damaged(f"{op.name} reads {name!r}, which is not computed before it")
+        return list(written["operands"])
+
+    def _attributes(
+        self,
+        op: Op,
+        types: Sequence[TensorType],
+        written: Mapping[str, Any],
+        declared: Source | None,
+    ) -> dict[str, Any]:
+        attrs = {name: self._values.value(each) for name, each in written.items()}
         for name in attrs:
             if name not in op.attrs:
                 raise self._unknown(f"the attribute {name!r} of {op.name}", declared)
@@ -130,16 +130,9 @@ class ProgramReader:
         for name, value in attrs.items():
             if value is ...:
                 raise damaged(f"{op.name} has no {name}")
-        for name in written["operands"]:
-            if name not in values:
-                raise damaged(f"{op.name} reads {name!r}, which is not computed before it")
-        operands = tuple([values[name] for name in written["operands"]])
-        output = self._define(written, values)
-        sources = () if declared is None else (declared,)
-        types = [value.type for value in operands]
-        if not attributes_fit(op, types, attrs):
+        if not attributes_fit(op, types, attrs, self._after_passes):
             raise damaged(f"the attributes of {op.name} do not fit its operands")
-        return Instruction(op, operands, output, attrs, sources)
+        return attrs
 
     def _unknown(self, what: str, declared: Source | None) -> ProgramFileError:
         return ProgramFileError(
@@ -165,6 +158,80 @@ class ProgramReader:
             self._source(written),
             owned=owned,
         )
+
+
+class ProgramReader(DocumentReader):
+    """Makes a program of a document.
+
+    Parameters
+    ----------
+    document : mapping
+        As `ProgramWriter` made it.
+    arrays : sequence of ndarray
+        Those that belong to it.
+    library : str
+        The version of the library that wrote it, for messages.
+    variables : sequence of Variable, optional
+        Those of the document, where it does not hold their values.
+    after_passes : bool
+        Whether passes may have changed the program.
+
+    Attributes
+    ----------
+    program : Program
+    feeds : list of Feed
+    structure : structure
+        Of the outputs; see `oplibrary.core.tree`.
+
+    Raises
+    ------
+    ProgramFileError
+        At the first thing that cannot be what was written.
+    """
+
+    def __init__(
+        self,
+        document: Mapping[str, Any],
+        arrays: Sequence[Array],
+        library: str = "",
+        variables: Sequence[Variable] | None = None,
+        after_passes: bool = False,
+    ) -> None:
+        super().__init__(document, arrays, library, variables, after_passes)
+        main = document["program"]
+        self.program = self._program(main)
+        self.structure: Structure = self._values.structure(document["outputs"])
+        if leaf_count(self.structure) != len(self.program.outputs):
+            raise damaged(f"the program has {len(self.program.outputs)} outputs in other places")
+        self.feeds = [
+            Feed(value.name, value.type, self._source(each))
+            for value, each in zip(self.program.inputs, main["inputs"], strict=True)
+        ]
+
+
+@contextmanager
+def reading(what: str, library: str = "this or another") -> Iterator[None]:
+    """Let whatever a document that was changed leads to be an error of the catalogue.
+
+    Parameters
+    ----------
+    what : str
+        What is done, for messages.
+    library : str
+        The version of the library that wrote the document.
+    """
+    try:
+        try:
+            yield
+        except SideBySideError:
+            raise
+        except Exception as error:
+            raise damaged(
+                f"it says what cannot be: {type(error).__name__} {error}; version {library} of "
+                "the library wrote it"
+            ) from error
+    except SideBySideError as error:
+        raise error.with_context(what) from error.__cause__
 
 
 def declare_again(program: Program, name: str) -> tuple[Graph, dict[Value, Node]]:

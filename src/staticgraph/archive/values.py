@@ -20,7 +20,7 @@ from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ProgramFileError
 from oplibrary.ops.creation import CREATION
 from oplibrary.ops.indexing import Slice
-from staticgraph.control.region import Region
+from staticgraph.control.region import BoundRegion, Region
 from staticgraph.graph.dimension import dim
 from staticgraph.program.lengths import named_type
 from staticgraph.program.polynomial import is_symbolic, polynomial_of
@@ -119,6 +119,8 @@ class ValueWriter:
             return {"dtype": dtype_name(value)}
         if isinstance(value, TensorType):
             return {"type": self.type(value)}
+        if isinstance(value, BoundRegion):
+            value = value.region
         if isinstance(value, Region):
             return {"region": self._number_of(value)}
         name = getattr(value, "__name__", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from staticgraph.backends.backend import Backend, Runner
@@ -11,7 +11,7 @@ from staticgraph.backends.registry import default_backend, load_backend
 from staticgraph.compiler.binding import bind_regions
 from staticgraph.compiler.building import build_runner, plan_program, restore_program
 from staticgraph.compiler.declared import Declared, declared_program
-from staticgraph.compiler.executable import Executable
+from staticgraph.compiler.executable import Executable, recompiled
 from staticgraph.compiler.options import Options
 from staticgraph.compiler.phases import Clock, collector_paused
 from staticgraph.compiler.run_lengths import measure_lengths
@@ -183,7 +183,25 @@ def compile_program(declared: Declared, options: Options, clock: Clock) -> Execu
     runner = measure_lengths(runner, program, feeds)
     name, phases = driver.backend.name, clock.phases
     executable = driver.executable(
-        lowered, program, make_plan, name, runner, feeds, structure, phases, records
+        lowered,
+        program,
+        make_plan,
+        name,
+        runner,
+        feeds,
+        structure,
+        phases,
+        records,
+        replace(options, observer=None),
     )
     clock.lap("generate")
     return executable
+
+
+def _recompile(executable: Executable, lowered: Program) -> Executable:
+    graph = Graph(name="copy")
+    declared = Declared(graph, lowered, list(executable.inputs), executable.structure)
+    return compile_program(declared, executable.options, Clock())
+
+
+recompiled.enter(_recompile)

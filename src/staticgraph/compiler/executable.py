@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import cached_property
 from typing import Any
 
@@ -10,12 +11,18 @@ from oplibrary.core.tree import Structure
 from staticgraph.backends.backend import Runner
 from staticgraph.compiler.call_entry import make_entry
 from staticgraph.compiler.feeds import Feed, convert_feeds
+from staticgraph.compiler.options import Options
 from staticgraph.cost.cost import Cost, program_cost
 from staticgraph.passes.pipeline import PassRecord
 from staticgraph.program.lengths import program_is_symbolic
 from staticgraph.program.memory import BufferPlan
+from staticgraph.program.pickled import reduced
 from staticgraph.program.program import Program, Variable
+from staticgraph.program.upcall import Upcall
 from staticgraph.show.printing import format_program
+
+recompiled: Upcall[[Executable, Program], Executable] = Upcall("staticgraph.compiler.compile")
+"""Compile a program to be called as an executable is, with its options."""
 
 _OF_DEBUGGING = frozenset({"break_at", "hooks", "inspect", "trace", "values", "watch_nan"})
 
@@ -42,6 +49,8 @@ class Executable:
         saved; each pass by its name; ``"plan"``, which is short where machine code is found on
         disk; and ``"generate"``.
     records : tuple of PassRecord
+    options : Options
+        Of the build, but for its observer.
     call : callable
         ``call(*arrays)``: the same as calling the executable with every input by position, 0.1 µs
         quicker.
@@ -60,6 +69,7 @@ class Executable:
         structure: Structure,
         phases: dict[str, float],
         records: Sequence[PassRecord],
+        options: Options,
     ) -> None:
         self.program = program
         self._make_plan = make_plan
@@ -67,6 +77,7 @@ class Executable:
         self.inputs = tuple(inputs)
         self.phases = phases
         self.records = tuple(records)
+        self.options = options
         self.call = make_entry(self.inputs, runner.call, structure)
         if runner.quicken is not None:
             self.call = runner.quicken(self.call, structure)
@@ -101,6 +112,18 @@ class Executable:
                 return self.call(*convert_feeds(self.inputs, arrays, named))
             arrays = tuple([named[feed.name] for feed in self.inputs])
         return self.call(*arrays)
+
+    def __reduce__(self) -> Any:
+        return reduced(self)
+
+    def __copy__(self) -> Executable:
+        return self  # what it is made of never changes, and the state is shared
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Executable:
+        """Return an executable with variables of its own, and all else shared or built again."""
+        if not self.variables:
+            return self
+        return recompiled(self, deepcopy(self.lowered, memo))
 
     def __getattr__(self, name: str) -> Any:
         what = f"{type(self).__name__!r} object has no attribute {name!r}"

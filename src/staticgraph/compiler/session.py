@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from oplibrary.core.tree import flatten, unflatten
-from oplibrary.messages.errors import FeedError, GraphError
+from oplibrary.messages.errors import FeedError, GraphError, PicklingError
 from staticgraph.compiler.compile import compile_nodes
 from staticgraph.compiler.executable import Executable
 from staticgraph.compiler.options import options_from
@@ -130,6 +130,19 @@ class Session:
         """Forget what was compiled; later runs are errors."""
         self._closed = True
         self._executables.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_executables": {}}  # built again when they are asked for
+
+    def __copy__(self) -> Session:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Session:
+        raise PicklingError(
+            "a session cannot be copied deeply",
+            cause="the nodes that it is asked for would be those of another graph",
+            fix="make another one, Session(session.graph), or pickle it together with its nodes",
+        )
 
     def __enter__(self) -> Session:
         return self

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from oplibrary.core.types import Array
-from oplibrary.messages.errors import GraphError
+from oplibrary.messages.errors import GraphError, PicklingError
 from staticgraph.backends.backend import Runner
 from staticgraph.backends.registry import load_backend
 from staticgraph.compiler.compile import Driver, debug_driver
@@ -54,6 +54,19 @@ class DebugExecutable(Executable):
         super().__init__(*parts)
         self._debugger = debugger
         self.hooks = debugger.hooks
+
+    def __reduce__(self) -> NoReturn:
+        raise PicklingError(
+            "an executable that was compiled with debug=True cannot be pickled or copied",
+            cause="its breakpoints, hooks and values belong to the process that debugs it",
+            fix="compile the program without debug=True, and pickle that",
+        )
+
+    def __copy__(self) -> Executable:
+        return self.__reduce__()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Executable:
+        return self.__reduce__()
 
     def break_at(self, target: Node | str, action: Action | None = None) -> Breakpoint:
         """Stop after each instruction that `target` means, in branches and loop bodies too.

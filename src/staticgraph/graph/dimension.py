@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from oplibrary.core.types import PICKLED_LENGTHS
 from oplibrary.messages.errors import ArgumentError, SymbolicBoolError, SymbolicValueError
 from oplibrary.messages.source import is_users
 from staticgraph.program.polynomial import Polynomial, named, polynomial_of, symbol
@@ -90,6 +91,12 @@ class Dim:
 
     def __hash__(self) -> int:
         return hash(self.stand_in)
+
+    def __reduce__(self) -> Any:
+        # a stand-in means nothing in another process
+        terms = _polynomial(self.stand_in).terms.items()
+        listed = [(f, [(each.name, each.least) for each in symbols]) for symbols, f in terms]
+        return _dim_of, (listed,)
 
     # numbers for the library, errors for the user -------------------------------------------------
 
@@ -305,6 +312,19 @@ def without_dims(value: Any) -> Any:
     if isinstance(value, slice):
         return slice(*map(without_dims, (value.start, value.stop, value.step)))
     return value
+
+
+def _dim_of(terms: Any) -> Any:
+    """Return the length of what stands in a pickle; see `Dim.__reduce__`."""
+    total = 0
+    for factor, symbols in terms:
+        for name, least in symbols:
+            factor *= symbol(name, least).stand_in
+        total += factor
+    return Dim(total)
+
+
+PICKLED_LENGTHS.insert(0, symbolic_shape)
 
 
 def has_dims(value: Any) -> bool:

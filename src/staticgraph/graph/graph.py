@@ -29,6 +29,7 @@ from staticgraph.graph.inference import TypeTable
 from staticgraph.graph.node import Node
 from staticgraph.graph.symbolic import endless_recursion, replaced_error
 from staticgraph.graph.user_expression import running_loop
+from staticgraph.program.pickled import reduced
 from staticgraph.program.upcall import Upcall
 
 graph_as_text: Upcall[[Graph], str] = Upcall("staticgraph.show.printing")
@@ -41,6 +42,9 @@ networkx_import: Upcall[[nx.DiGraph, Graph], Graph] = Upcall("staticgraph.declar
 """Declare into a graph what an ordinary networkx graph describes."""
 
 _numbers = itertools.count(1)
+_STATE = ("finalizes", "final", "finalized_at", "sealed", "name_counts", "reserved", "sequence")
+"""What a graph knows of its declaration besides its nodes."""
+
 _MOST_DRAWN = 500
 """Notebooks draw graphs of at most this many nodes."""
 
@@ -428,8 +432,27 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         """Return a networkx graph of the same nodes and edges, free to be changed."""
         return super().copy(as_view=True) if as_view else nx.MultiDiGraph(self)
 
+    def __copy__(self) -> Any:
+        return self.copy()
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self.copy()  # nodes are what they are: one declaration each
+
+    def __reduce__(self) -> Any:
+        return reduced(self)
+
+    def declared_state(self) -> dict[str, Any]:
+        """Return what else another process needs to go on declaring, in plain Python values."""
+        return {
+            "max_nodes": self.max_nodes,
+            **{name: getattr(self, f"_{name}") for name in _STATE},
+        }
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `declared_state` returned."""
+        self.max_nodes = state["max_nodes"]
+        for name in _STATE:
+            setattr(self, f"_{name}", state[name])
 
     def __repr__(self) -> str:
         return f"Graph({self.name!r}: {len(self)} nodes, {len(self.inputs)} inputs)"

@@ -103,6 +103,9 @@ class Node(Declaration, ArrayOperators):
             raise symbolic.no_length(self)
         return super().__iter__()
 
+    def __reduce__(self) -> Any:
+        return _node_of, (self.graph, self.name)
+
     def __copy__(self) -> Node:
         return self
 
@@ -170,6 +173,10 @@ class Node(Declaration, ArrayOperators):
 
     def __getattr__(self, name: str) -> NoReturn:
         raise symbolic.no_attribute(self, name)
+
+
+def _node_of(graph: Any, name: str) -> Any:
+    return graph.node(name)
 
 
 def _identity_for_networkx(op_method: Any, same: bool) -> Any:

@@ -7,12 +7,14 @@ place: a pass builds a new one, or returns the one it got to say that it found n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oplibrary.core.op import Op
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.source import Source
+from staticgraph.program.pickled import reduced
 from staticgraph.program.upcall import Upcall
 from staticgraph.program.variable import Variable as Variable
 
@@ -123,6 +125,19 @@ class Program:
             for value in dict.fromkeys(instruction.inputs):
                 users.setdefault(value, []).append(instruction)
         return users
+
+    def __reduce__(self) -> Any:
+        return reduced(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program:
+        """Return the program with variables of its own; all else in it never changes."""
+        copies = {each: deepcopy(each, memo) for each in self.variables.values()}
+        copies |= {each: deepcopy(each, memo) for each, _ in self.updates}
+        return replace(
+            self,
+            variables={value: copies[each] for value, each in self.variables.items()},
+            updates=tuple((copies[each], value) for each, value in self.updates),
+        )
 
     def __str__(self) -> str:
         return program_as_text(self)

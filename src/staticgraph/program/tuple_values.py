@@ -31,6 +31,9 @@ class TupleType(TensorType):
     def __repr__(self) -> str:
         return f"({', '.join(map(repr, self.items))})"
 
+    def __reduce__(self) -> Any:
+        return TupleType, (self.items,)
+
 
 class TupleGradient:
     """The gradients of some of an op's results, on their way to the op.

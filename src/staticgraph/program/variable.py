@@ -92,8 +92,19 @@ class Variable:
         check_replaced(self.type, TensorType(array.shape, array.dtype))
         return np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED"))
 
+    def __reduce__(self) -> Any:
+        return _variable_of, (self.name, self.stored)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Variable:
+        return Variable(self.name, self.stored)  # an array of state is replaced, never written to
+
     def __repr__(self) -> str:
         return f"Variable({self.name!r})"
+
+
+def _variable_of(name: str, array: Array) -> Variable:
+    array.flags.writeable = False
+    return Variable(name, array)
 
 
 def check_replaced(held: TensorType, given: TensorType) -> None:

@@ -7,6 +7,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from typing import Any, overload
 
 import numpy as np
@@ -22,13 +23,14 @@ from oplibrary.messages.errors import (
 )
 from staticgraph.compiler.compile import compile_nodes
 from staticgraph.compiler.executable import Executable
-from staticgraph.compiler.options import options_from
+from staticgraph.compiler.options import Options, options_from
 from staticgraph.declare.build import placeholder
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node
 from staticgraph.tracing.explanation import Explanation, Trace
 from staticgraph.tracing.guards import Guards, RandomState, watch
 from staticgraph.tracing.observation import Observation
+from staticgraph.tracing.pickling import reduced_function
 from staticgraph.tracing.signature import Slot, Static, matcher
 from staticgraph.tracing.trace import (
     MAX_NODES,
@@ -91,6 +93,8 @@ class StaticFunction:
         self.__wrapped__ = function
         self.__name__ = getattr(function, "__name__", type(function).__name__)
         self.__doc__ = function.__doc__
+        self.__module__ = getattr(function, "__module__", None) or __name__
+        self.__qualname__ = getattr(function, "__qualname__", self.__name__)
         numbers = (static_argnums,) if isinstance(static_argnums, int) else static_argnums
         self._static = frozenset(numbers)
         self._max_signatures = max_signatures
@@ -294,6 +298,36 @@ class StaticFunction:
             )
         )
 
+    # copies: the function and the options, not what was compiled ------------------------------
+
+    def __reduce__(self) -> Any:
+        """Return what a pickle holds: its name, or the function and the options.
+
+        Raises
+        ------
+        PicklingError
+            If the function has no name by which another process finds it.
+        """
+        return reduced_function(self, self.__wrapped__) or (_made_of, self._settings())
+
+    def _settings(self) -> tuple[Any, ...]:
+        settings = {
+            "static_argnums": tuple(self._static),
+            "max_signatures": self._max_signatures,
+            "max_nodes": self._max_nodes,
+            "specs": self._specs,
+        }
+        return self.__wrapped__, settings, self._options
+
+    def __copy__(self) -> StaticFunction:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> StaticFunction:
+        function = deepcopy(self.__wrapped__, memo)  # a method's object is copied
+        if function is self.__wrapped__:
+            return self
+        return _made_of(function, *self._settings()[1:])
+
     def explain(self) -> Explanation:
         """Return what was traced, guarded, baked and retraced, why, and what it cost."""
         with self._lock:
@@ -306,6 +340,14 @@ class StaticFunction:
 
     def __repr__(self) -> str:
         return f"<static function {self.__name__}, {len(self._traces)} traces>"
+
+
+def _made_of(
+    function: Callable[..., Any], settings: Mapping[str, Any], options: Options
+) -> StaticFunction:
+    made = StaticFunction(function, **settings)
+    made._options = options
+    return made
 
 
 def _plain(leaf: Any) -> Any:

@@ -60,6 +60,9 @@ class TensorType:
     def __repr__(self) -> str:
         return f"{self.dtype.name}[{','.join(map(_length_text, self.shape))}]"
 
+    def __reduce__(self) -> Any:
+        return type(self), (PICKLED_LENGTHS[0](self.shape), self.dtype)
+
 
 def _length_text(n: int) -> str:
     return LENGTH_TEXTS[0](n)
@@ -67,6 +70,11 @@ def _length_text(n: int) -> str:
 
 LENGTH_TEXTS: list[Callable[[int], str]] = [str]
 """How a length is shown; an executor with lengths that are not known yet enters its own first."""
+
+
+PICKLED_LENGTHS: list[Callable[[Shape], tuple[Any, ...]]] = [tuple]
+"""What stands for lengths in a pickle; an executor whose lengths mean something in one process
+only enters its own first."""
 
 
 _new = object.__new__

@@ -14,6 +14,8 @@ frames, and the exception that the error stands for.
 
 from __future__ import annotations
 
+import pickle
+
 from oplibrary.messages.message import Message as Message
 from oplibrary.messages.message import SideBySideError as SideBySideError
 from oplibrary.messages.message import SideBySideWarning as SideBySideWarning
@@ -355,6 +357,15 @@ class ProgramFileError(SideBySideError, ValueError):
     title = "the program cannot be saved or opened"
     explanation = "a file holds ops of the library, numbers and texts, and never Python code"
     remedy = "save the program with sg.save_program, and keep the file as it is"
+
+
+class PicklingError(SideBySideError, pickle.PicklingError, TypeError):
+    """An object that cannot be pickled, copied or sent to another process."""
+
+    id = "SBS-319"
+    title = "the object cannot be pickled or copied"
+    explanation = "only what another process can make again can leave this one"
+    remedy = "pickle what it was made of, and make it again at the other end"
 
 
 # 4xx: measurement ---------------------------------------------------------------------------------
