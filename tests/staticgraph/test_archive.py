@@ -71,7 +71,7 @@ for path in sorted(Path(folder).glob("*.sgp")):
 
 def run_elsewhere(folder, *backends):
     """Run every program of a folder in another process, on the arrays beside it."""
-    settings = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    settings = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(SOURCE / "common")])}
     command = [sys.executable, "-W", "error", "-c", OPENED, str(folder), *backends]
     subprocess.run(command, env=settings, check=True, cwd=folder)
 
@@ -363,7 +363,7 @@ def test_errors_name_the_line_that_declared_the_program(tmp_path):
         "    y = sg.assert_(sg.all(x > 0), 'positive')\n"
         "    sg.save_program('model.sgp', x * 2)\n"
     )
-    settings = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    settings = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(SOURCE / "common")])}
     subprocess.run([sys.executable, model], env=settings, check=True, cwd=tmp_path)
     model.write_text("something else\n" * 9)
     run = sg.open_program(tmp_path / "model.sgp")

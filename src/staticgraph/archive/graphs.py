@@ -150,8 +150,8 @@ class GraphReader(DocumentReader):
         elif name in _OF_GRAPHS:
             attrs = {}
         else:
-            types = [operand.type for operand in operands]
-            attrs = self._attributes(op, types, written["attrs"], declared)
+            attrs = self._attributes(op, written["attrs"], declared)
+            self._require_fit(op, [operand.type for operand in operands], attrs)
         if op not in SOURCES and op.infer(*[x.type for x in operands], **attrs) != type:
             raise damaged(f"{name} does not give a {type}")
         node = graph.add_op(op, operands, attrs, type=type, name=written["name"])

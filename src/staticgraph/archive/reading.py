@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -99,27 +99,20 @@ class DocumentReader:
         op = find_op(written["op"])
         if op is None:
             raise self._unknown(f"the op {written['op']!r}", declared)
-        types = [values[name].type for name in self._operands(op, written, values)]
-        attrs = self._attributes(op, types, written["attrs"], declared)
+        attrs = self._attributes(op, written["attrs"], declared)
+        for name in written["operands"]:
+            if name not in values:
+                raise damaged(f"{op.name} reads {name!r}, which is not computed before it")
         operands = tuple([values[name] for name in written["operands"]])
+        self._require_fit(op, [value.type for value in operands], attrs)
         output = self._define(written, values)
         sources: tuple[Source, ...] = () if declared is None else (declared,)
         sources += tuple([self._sources[_index(each)] for each in written.get("also", ())])
         group = _index(written.get("group", 0))
         return Instruction(op, operands, output, attrs, sources, group)
 
-    def _operands(self, op: Op, written: Mapping[str, Any], known: Container[Any]) -> list[Any]:
-        for name in written["operands"]:
-            if name not in known:
-                raise damaged(f"{op.name} reads {name!r}, which is not computed before it")
-        return list(written["operands"])
-
     def _attributes(
-        self,
-        op: Op,
-        types: Sequence[TensorType],
-        written: Mapping[str, Any],
-        declared: Source | None,
+        self, op: Op, written: Mapping[str, Any], declared: Source | None
     ) -> dict[str, Any]:
         attrs = {name: self._values.value(each) for name, each in written.items()}
         for name in attrs:
@@ -130,9 +123,11 @@ class DocumentReader:
         for name, value in attrs.items():
             if value is ...:
                 raise damaged(f"{op.name} has no {name}")
+        return attrs
+
+    def _require_fit(self, op: Op, types: Sequence[TensorType], attrs: Mapping[str, Any]) -> None:
         if not attributes_fit(op, types, attrs, self._after_passes):
             raise damaged(f"the attributes of {op.name} do not fit its operands")
-        return attrs
 
     def _unknown(self, what: str, declared: Source | None) -> ProgramFileError:
         return ProgramFileError(
