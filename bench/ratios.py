@@ -159,9 +159,9 @@ def guarded_call(budget=1.0):
         compiled(x)
     checking = compiled._recent.guards.failed
     assert checking() is None
-    settings.a3 = -1.0
+    before, settings.a3 = settings.a3, -1.0
     assert checking() is not None
-    settings.a3 = 3.0
+    settings.a3 = before
     timings = measure({"check": checking, "read": read}, budget)
     ns = {name: 1000 * microseconds(samples) for name, samples in timings.samples.items()}
     return Ratio(
