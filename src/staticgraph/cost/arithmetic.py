@@ -68,6 +68,7 @@ def expression_operations(expression: Expression) -> Arithmetic:
 
     Examples
     --------
+    >>> from oplibrary.core.expression import parse_expression
     >>> expression_operations(parse_expression("1 / (1 + exp(-{0}))"))[:2]
     (3, 1)
     """
