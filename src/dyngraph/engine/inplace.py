@@ -193,11 +193,13 @@ def _set_node(x: Tensor, node: TapeNode | None) -> None:
 
 
 def _derive_views(base: Tensor) -> None:
-    """Record afresh how every living view follows from `base`."""
-    for reference in getattr(base, "_views", ()):
-        view = reference()
-        if view is not None:
-            _, op, attrs = view._parent
-            node = record(op, [base._array], [base._node], attrs, view._array)
-            _set_node(view, node)
-            _derive_views(view)
+    """Record afresh how every living view follows from `base`, views of views included."""
+    bases = [base]
+    while bases:
+        base = bases.pop()
+        views = [reference() for reference in getattr(base, "_views", ())]
+        for view in views:
+            if view is not None:
+                _, op, attrs = view._parent
+                _set_node(view, record(op, [base._array], [base._node], attrs, view._array))
+        bases += [view for view in reversed(views) if view is not None]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
+from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, LostGradientWarning, warn
 from oplibrary.ops.joining import holds_values, stack_nested
@@ -107,9 +108,14 @@ def numeric(data: Any, dtype: npt.DTypeLike | None = None) -> Array:
     """
     if type(data) is Tensor:
         data = data._array
-    elif isinstance(data, (list, tuple)) and holds_values(data):
-        joined = stack_nested(data)
-        data = joined._array if type(joined) is Tensor else joined  # which refuses by itself
+    elif isinstance(data, (list, tuple)):
+        try:
+            if holds_values(data):
+                joined = stack_nested(data)
+                data = joined._array if type(joined) is Tensor else joined  # refuses by itself
+        except RecursionError:
+            refuse_depth(data)
+            raise
     return to_numbers(data, dtype, "tensor")
 
 

@@ -99,12 +99,14 @@ def endless_recursion(traceback: TracebackType | None) -> SideBySideError:
     code, times = calls.most_common(1)[0] if calls else (None, 0)
     place = next((each for each in reversed(frames) if each[0] is code), None)
     name = "a function" if code is None else code.co_qualname
+    limit = f"Python's limit of {sys.getrecursionlimit():,} calls inside of calls"
     return NodeBudgetError(
-        f"{name} called itself {times:,} times while it was traced, without an end",
+        f"{name} called itself {times:,} times while it was traced, up to {limit}",
         cause="every call declares its nodes, both branches of a cond included: only what is known "
         "while tracing can end a recursion, never a value of the graph",
-        fix="let a static argument, such as a depth, end it; declare a loop with while_loop or "
-        "scan; or run the recursion in dyngraph",
+        fix="let a static argument, such as a smaller depth, end it; declare a loop with "
+        "while_loop or scan; run the recursion in dyngraph; or, where it does end, raise the "
+        "limit with sys.setrecursionlimit",
         source=None if place is None else source_of(place),
     )
 

@@ -6,6 +6,7 @@ out; it can be compared and hashed, so it can be part of a key.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -50,7 +51,38 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     {'w': 1.0, 'layers': [2.0, (3.0, None)]}
     """
     leaves: list[Any] = []
-    return leaves, _take_apart(tree, leaves)
+    try:
+        return leaves, _take_apart(tree, leaves)
+    except RecursionError:
+        refuse_depth(tree)
+        raise
+
+
+DEEP = 100
+"""Levels of containers from which on it is they that are too many, and not the calls around."""
+
+
+def refuse_depth(tree: Any) -> None:
+    """Refuse containers that are nested too deep for Python to go through.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    stack = [(tree, 0)]
+    while stack:
+        each, depth = stack.pop()
+        if depth > DEEP:
+            raise ArgumentError(
+                f"containers are nested more than {DEEP} levels deep",
+                cause="going through them takes calls inside of calls, of which Python allows "
+                f"{sys.getrecursionlimit():,}",
+                fix="keep the values in one list or dict, or in an array with a further axis",
+            ) from None
+        if isinstance(each, (tuple, list)):
+            stack += [(child, depth + 1) for child in each]
+        elif isinstance(each, dict):
+            stack += [(child, depth + 1) for child in each.values()]
 
 
 def _take_apart(tree: Any, leaves: list[Any]) -> Structure:
@@ -73,7 +105,11 @@ def _take_apart(tree: Any, leaves: list[Any]) -> Structure:
 
 def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
     """Return the tree of that structure with `leaves` in it; the inverse of `flatten`."""
-    return _put_together(structure, iter(leaves))
+    try:
+        return _put_together(structure, iter(leaves))
+    except RecursionError:
+        refuse_depth(structure)
+        raise
 
 
 def _put_together(structure: Structure, leaves: Iterator[Any]) -> Any:
@@ -156,7 +192,11 @@ def flatten_like(structure: Structure, tree: Any) -> list[Any]:
         If the structures differ, with the path of the first difference.
     """
     leaves: list[Any] = []
-    _collect_like(structure, tree, leaves, "")
+    try:
+        _collect_like(structure, tree, leaves, "")
+    except RecursionError:
+        refuse_depth(structure)
+        raise
     return leaves
 
 

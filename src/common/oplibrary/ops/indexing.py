@@ -14,6 +14,7 @@ import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import movement
+from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import Array, Shape, TensorType, fit_scalar, is_scalar
 from oplibrary.messages.errors import ArgumentError, DTypeError, IndexingError, SideBySideError
 from oplibrary.ops.arguments import operand_type
@@ -241,6 +242,7 @@ def _selector(item: Any) -> Any:
             return item
         require_integers("index", operand_type("index", item))
         return int(item) if isinstance(item, np.ndarray) and item.ndim == 0 else item
+    refuse_depth(item)
     raise ArgumentError(
         f"the index {item!r} is a {type(item).__name__}",
         cause="a key is made of ints, slices, None, ..., integer arrays and masks",
@@ -254,6 +256,7 @@ def _index_array(item: Any) -> Any:
     except SideBySideError:
         raise
     except (ValueError, TypeError) as error:
+        refuse_depth(item)
         raise ArgumentError(
             f"the index {item!r} is no array: {error}",
             cause="a list of indices is rectangular and made of ints, or of truth values",
