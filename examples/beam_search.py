@@ -147,7 +147,9 @@ def train(xp, ids, steps, rate, batch=128):
     return weights, losses
 
 
-def run(xp=dg, steps=2500, width=8, starts=("retu", "func", "pyth", "st", "tup", "exec", "con", "pa")):
+def run(
+    xp=dg, steps=2500, width=8, starts=("retu", "func", "pyth", "st", "tup", "exec", "con", "pa")
+):
     """Learn the text, then complete the beginnings of words with a narrow and a wide beam."""
     weights, losses = train(xp, encode(text()), steps, rate=0.5)
     words = {}
