@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,18 @@ class NodeTransforms(Transforms):
         """Tell that whatever is declared can be differentiated."""
         return True
 
-    def recording(self, leaves: Sequence[Any]) -> AbstractContextManager[Any]:
-        """Return the graph that is being declared, or that of a node among the arguments."""
+    @contextmanager
+    def recording(self, leaves: Sequence[Any]) -> Iterator[None]:
+        """Open the graph that is being declared, or that of a node among the arguments."""
         nodes = [x for x in leaves if isinstance(x, Node)]
-        return current_graph() or (nodes[0].graph if nodes else require_graph(_USER))
+        graph = current_graph() or (nodes[0].graph if nodes else require_graph(_USER))
+        outer = graph.differentiated_from
+        graph.differentiated_from = min(outer, graph.next_sequence)
+        try:
+            with graph:
+                yield
+        finally:
+            graph.differentiated_from = outer
 
     def array(self, x: Any) -> Node:
         """Return data as a node: itself, or a constant."""

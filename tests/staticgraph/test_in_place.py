@@ -409,6 +409,9 @@ REFUSED = {
     "broadcast": lambda x, y: sg.broadcast_to(y, (2, 4)).add_(1),
     "an array from outside": lambda x, y: sg.asarray(X).add_(1),
     "differentiated": lambda x, y: sg.grad(lambda a: sg.sum(a.mul_(2)))(y),
+    "differentiated, by another name": lambda x, y: sg.grad(
+        lambda a: (y[1:].add_(1), sg.sum(a * a))[1]
+    )(y),
     "a gradient that is shared": lambda x, y: shared_gradients(x * 1.0, y)[0].add_(1),
 }
 
@@ -422,6 +425,41 @@ def test_what_a_graph_cannot_follow_is_refused(what):
             REFUSED[what](x, y)
     assert raised.value.source is not None
     assert raised.value.source.filename == __file__
+
+
+def test_a_function_that_writes_is_differentiated():
+    def program(m, x):
+        def inner(a):
+            b = a * 1.0
+            b[1:] *= a[:-1]
+            b += a
+            return m.sum(b * b)
+
+        y = x * 2.0
+        value, grad = m.value_and_grad(inner)(y)
+        y *= 0.5
+        return grad * y, value * y
+
+    compare(program, X)
+
+
+def test_the_fix_for_an_argument_runs():
+    @sg.function
+    def wrong(x):
+        x += 1
+        return x
+
+    @sg.function
+    def right(x):
+        x = x.clone()
+        x += 1
+        return x
+
+    with pytest.raises(InPlaceError, match="x = x.clone()"):
+        wrong(X)
+    given = X.copy()
+    np.testing.assert_array_equal(right(given), X + 1)
+    np.testing.assert_array_equal(given, X)
 
 
 def test_a_variable_is_assigned_to():

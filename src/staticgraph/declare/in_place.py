@@ -169,6 +169,20 @@ def _require_writable(chain: list[Node], operation: str) -> None:
         raise _refusal(operation, base, reason, fix)
 
 
+def _require_not_differentiated(base: Node, views: list[tuple[Node, Node]], operation: str) -> None:
+    """Refuse what a function that is being differentiated was given, and finds by another way."""
+    graph = base.graph
+    for node in (base, *[view for view, _ in views]):
+        for user in graph.succ[node]:
+            if user.op is ARGUMENT and user.sequence >= graph.differentiated_from:
+                raise _refusal(
+                    operation,
+                    base,
+                    "the function that writes to it is being differentiated with respect to it",
+                    "write to a copy, x = x.clone(), or use the out-of-place form, x = x + y",
+                )
+
+
 def _refusal(operation: str, base: Node, cause: str, fix: str) -> InPlaceError:
     return InPlaceError(
         f"{operation} on {base!r}",
@@ -228,7 +242,9 @@ def write(target: Node, result: Node, operation: str, replaces: bool = False) ->
     base = chain[-1]
     if result.op.view or not _lie_alike(base, result):
         result = basic_set(base, result, index=())
-    go_on(base, result, _views_of(base))
+    views = _views_of(base)
+    _require_not_differentiated(base, views, operation)
+    go_on(base, result, views)
     return target
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -131,6 +132,8 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         # though one does, with the reason
         self.writable: set[Node] = set()
         self.shared: dict[Node, str] = {}
+        # where the function that is being differentiated begins in the order of declaration
+        self.differentiated_from = math.inf
         self.layouts: dict[float, Any] = {}  # by the place in the order of declaration
         self._finalizes = finalize
         self._final = False
