@@ -663,6 +663,20 @@ def test_called_with_nodes_it_is_part_of_the_graph():
     assert graph.outputs[0].op.name == "multiply"
 
 
+def test_dicts_in_another_order_are_traced_anew():
+    def weighted(params):
+        total = 0
+        for n, value in enumerate(params.values(), 1):
+            total = total + n * value
+        return total
+
+    f = numpy_backend(weighted)
+    a, b = {"x": ONES, "y": 2 * ONES}, {"y": 2 * ONES, "x": ONES}
+    for params in (a, b, a, b):
+        assert f(params)[0] == weighted(params)[0]
+    assert traces(f) == 2
+
+
 def test_threads_share_what_was_compiled():
     f = numpy_backend(lambda x: x * 2)
     results = []

@@ -159,6 +159,8 @@ def _match_children(
         _refuse_if(
             writer, f"{writer.bind(ExactKeys, 'keys_of')}({name}) != {writer.bind(keys, 'keys')}"
         )
+    elif by_key and len(children) > 1 and name != "kwargs":  # a function may loop over its items
+        _refuse_if(writer, f"(*{name},) != {writer.bind(tuple(keys), 'keys')}")
     for position, child in enumerate(children):
         key = writer.literal(keys[position]) if by_key else repr(position)
         inner = writer.new_name("x")
