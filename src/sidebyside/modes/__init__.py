@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidebyside.modes.mode import Mode, PassRecord, Prepared, Trainer
+from sidebyside.modes.mode import Mode, PassRecord, Prepared
 from sidebyside.modes.registry import MODES, PEERS, entered_modes, find_mode, is_installed
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "Mode",
     "PassRecord",
     "Prepared",
-    "Trainer",
     "entered_modes",
     "find_mode",
     "is_installed",

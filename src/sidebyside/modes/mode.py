@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from oplibrary.core.types import Array
 from sidebyside.measuring.bottleneck import Work
 from sidebyside.modes.conversion import to_arrays
 from sidebyside.workloads.workload import Workload
@@ -84,19 +83,6 @@ class Prepared:
         return replace(self, given=self.convert(inputs))
 
 
-class Trainer(Protocol):
-    """Training of a workload in one mode."""
-
-    def step(self, batch: Sequence[Array]) -> Any:
-        """Do one training step and return the loss, in the mode's format."""
-
-    def parameters(self) -> list[Array]:
-        """Return the current parameters."""
-
-    def accuracy(self, arrays: Sequence[Array]) -> float:
-        """Return the fraction of right answers."""
-
-
 def _nothing() -> None:
     """Do nothing: most libraries are ready once they are imported."""
 
@@ -126,8 +112,6 @@ class Mode:
         Whether its results must be those of the dynamic mode to the last bit.
     counts_memory : bool
         Whether `tracemalloc` sees its arrays.
-    train : callable, optional
-        ``train(workload, batch) -> Trainer``, for batches shaped like `batch`.
     without_pass : callable, optional
         ``without_pass(name)`` gives the mode with one compiler pass switched off.
     without_caches : callable
@@ -146,7 +130,6 @@ class Mode:
     packages: tuple[str, ...] = ()
     exact: bool = False
     counts_memory: bool = False
-    train: Callable[[Workload, Sequence[Array]], Trainer] | None = None
     without_pass: Callable[[str], Mode] | None = None
     without_caches: Callable[[], AbstractContextManager[Any]] = nullcontext
     load: Callable[[], None] = _nothing

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import staticgraph
-from oplibrary.core.tree import flatten, unflatten
+from oplibrary.core.tree import flatten
 from oplibrary.core.types import Array
 from oplibrary.machine.cache import bypassed
 from sidebyside.measuring.bottleneck import Work
@@ -107,44 +107,6 @@ def _phases(phases: Mapping[str, float], passes: Sequence[str]) -> dict[str, flo
     return found
 
 
-class StaticTrainer:
-    """Trains with one executable, the parameters going in and coming out.
-
-    Parameters
-    ----------
-    workload : Workload
-    batch : sequence of ndarray
-        One batch, for its shapes.
-    **options
-        Passed to `staticgraph.compile`.
-    """
-
-    def __init__(self, workload: Workload, batch: Sequence[Array], **options: Any) -> None:
-        assert workload.training is not None
-        self._training = workload.training
-        initial = self._training.initial()
-        self._leaves, self._structure = flatten(initial)
-        self._executable, _ = build(workload, (initial, *batch), **options)
-        self._options = options
-
-    def step(self, batch: Sequence[Array]) -> Any:
-        """Do one training step and return the loss."""
-        results = self._executable(*self._leaves, *batch)
-        self._leaves = results[-len(self._leaves) :]
-        return results[0]
-
-    def parameters(self) -> list[Array]:
-        """Return the current parameters."""
-        return list(self._leaves)
-
-    def accuracy(self, arrays: Sequence[Array]) -> float:
-        """Return the fraction of right answers."""
-        parameters = unflatten(self._structure, self._leaves)
-        graph = sg.trace(partial(self._training.accuracy, sg), parameters, *arrays)
-        executable = sg.compile(graph.outputs, inputs=graph.inputs, **self._options)
-        return float(executable(*self._leaves, *arrays)[0])
-
-
 def make_mode(name: str, title: str, exact: bool = True, **options: Any) -> Mode:
     """Return the static mode with some options of `staticgraph.compile`."""
     return Mode(
@@ -155,7 +117,6 @@ def make_mode(name: str, title: str, exact: bool = True, **options: Any) -> Mode
         namespace=sg,
         exact=exact,
         counts_memory=True,
-        train=partial(StaticTrainer, **options),
         without_pass=lambda skipped: make_mode(
             name, f"{title} without {skipped}", exact, **options, passes=sg.without(skipped)
         ),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from oplibrary.core.tree import flatten, unflatten
 from oplibrary.messages.errors import WorkloadError
 from sidebyside.measuring.agreement import compare_results
 from sidebyside.modes import find_mode
@@ -21,29 +22,35 @@ def train(workload: Workload, mode: str) -> TrainingRecord:
     Raises
     ------
     WorkloadError
-        If the workload has no training, or the mode cannot train.
+        If the workload has no training.
+    SideBySideError
+        What the mode says where it cannot run the workload.
     """
-    training, trains = workload.training, find_mode(mode).train
-    if training is None or trains is None:
-        what = f"mode {mode!r}" if training is not None else f"workload {workload.name!r}"
+    training = workload.training
+    if training is None:
         raise WorkloadError(
-            f"{what} cannot be trained with",
-            cause="a workload is trained if it has a Training, in the modes dynamic and static",
+            f"workload {workload.name!r} cannot be trained",
+            cause="a workload is trained if it has a Training",
             fix="choose another one",
         )
+    runs = find_mode(mode)
     splits = training.data()
     batches = list(training.batches(splits.train))
+    initial = training.initial()
+    leaves, structure = flatten(initial)
+    losses = []
     start = time.perf_counter()
-    trainer = trains(workload, batches[0])
-    losses = [trainer.step(batch) for batch in batches]
+    step = runs.prepare(workload, (initial, *batches[0]))
+    for batch in batches:
+        arguments = step.convert((unflatten(structure, leaves), *batch))
+        results = step.arrays(step.call(*arguments))
+        losses.append(float(results[0]))
+        leaves = results[-len(leaves) :]
     seconds = time.perf_counter() - start
-    return TrainingRecord(
-        mode,
-        np.array([float(loss) for loss in losses], np.float32),
-        trainer.parameters(),
-        trainer.accuracy(splits.test),
-        seconds,
-    )
+    answers = Workload(training.accuracy, workload.inputs)
+    judged = runs.prepare(answers, (unflatten(structure, leaves), *splits.test))
+    accuracy = float(judged.arrays(judged.run())[0])
+    return TrainingRecord(mode, np.array(losses, np.float32), leaves, accuracy, seconds)
 
 
 def compare_training(
