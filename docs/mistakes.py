@@ -71,7 +71,7 @@ MISTAKES = {
     ),
     "slower_than_eager": Mistake(
         "compiled code that is slower than eager",
-        behaviour="the verdict says slower, and the regime that explains it",
+        behaviour="the verdict says slower, and the bottleneck that explains it",
     ),
     "checks_of_a_call": Mistake(
         "the cost of each call's checks",

@@ -14,7 +14,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Example
+from sidebyside import Example
 
 ORBITS = {
     "Venus": 0.00677,

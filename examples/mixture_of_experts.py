@@ -12,7 +12,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Example
+from sidebyside import Example
 from sidebyside.workloads.datasets import digits
 
 EXPERTS = 4

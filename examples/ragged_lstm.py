@@ -16,7 +16,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Example
+from sidebyside import Example
 
 ALPHABET = ".abcdefghijklmnopqrstuvwxyz_"
 """The full stop begins and ends each word."""

@@ -13,7 +13,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Example
+from sidebyside import Example
 from sidebyside.workloads.datasets import diabetes
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Example
+from sidebyside import Example
 
 OPERATORS = ("**", "*", "/", "%", "+", "-", "<<", "&", "^", "|")
 WIDTH = 6

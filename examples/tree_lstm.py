@@ -21,7 +21,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from sidebyside.studies.flexibility import Example
+from sidebyside import Example
 
 MODULES = (bisect, fnmatch, heapq, textwrap)
 KINDS = sorted(

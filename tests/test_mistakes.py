@@ -45,7 +45,7 @@ from oplibrary.messages.errors import (
     UnusedInputWarning,
 )
 from sidebyside.measuring.agreement import Difference, check_agreement
-from sidebyside.measuring.bottleneck import Regime
+from sidebyside.measuring.bottleneck import Bottleneck
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
 from sidebyside.report import verdict
 from sidebyside.results.comparison import Row, TimedCell
@@ -758,7 +758,7 @@ def cell(mode, seconds, ratio=None, count=40):
     )
 
 
-REGIME = Regime("compute-bound", "an operation takes 9.1x the time of copying its bytes")
+BOTTLENECK = Bottleneck("compute-bound", "an operation takes 9.1x the time of copying its bytes")
 
 
 @pytest.fixture(scope="module")
@@ -801,13 +801,13 @@ def declared():
         return x * 2, [x]
 
 
-def test_slower_than_eager_names_the_regime():
+def test_slower_than_eager_names_the_bottleneck():
     static = cell("static", 15e-6, 1.5)
-    row = Row("mine", "", "4", (cell("dynamic", 10e-6), static), "dynamic", REGIME)
+    row = Row("mine", "", "4", (cell("dynamic", 10e-6), static), "dynamic", BOTTLENECK)
     sentence = verdict.cell_verdict(row, static)
     assert "static is 1.50 times slower than dynamic" in sentence
     assert "never paid back" in sentence
-    assert verdict.regime_sentence(row).startswith("dynamic is compute-bound: ")
+    assert verdict.bottleneck_sentence(row).startswith("dynamic is compute-bound: ")
 
 
 def test_checks_of_a_call(measured):
@@ -829,7 +829,7 @@ def test_wrong_benchmark_of_a_first_call_or_a_single_shot(measured):
     for each in measured.rows[0].cells:
         assert each.first_call is not None and each.steady is not each.first_call
     static = cell("static", 15e-6, 1.5, count=1)
-    row = Row("mine", "", "4", (cell("dynamic", 10e-6), static), "dynamic", REGIME)
+    row = Row("mine", "", "4", (cell("dynamic", 10e-6), static), "dynamic", BOTTLENECK)
     assert "in 1 samples, too few for a verdict" in verdict.cell_verdict(row, static)
     assert static.speed == "too few samples"
 

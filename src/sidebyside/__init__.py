@@ -26,6 +26,7 @@ from sidebyside.results.cell import Cell
 from sidebyside.results.comparison import Comparison, Row
 from sidebyside.results.table import Table
 from sidebyside.studies.comparison import compare
+from sidebyside.studies.flexibility import Example, measure_flexibility
 from sidebyside.studies.table import measure_table
 from sidebyside.studies.training import compare_training, train
 from sidebyside.workloads.builtin import BUILTIN
@@ -41,6 +42,7 @@ __all__ = [
     "MODES",
     "Cell",
     "Comparison",
+    "Example",
     "Mode",
     "Prepared",
     "Row",
@@ -56,6 +58,7 @@ __all__ = [
     "find_mode",
     "find_workload",
     "find_workloads",
+    "measure_flexibility",
     "measure_table",
     "train",
 ]

@@ -63,7 +63,7 @@ def test_everything_is_measured(pair):
     assert static.break_even.low <= static.break_even.calls <= static.break_even.high
     assert static.planned_bytes > 0
     assert static.passes[0].record.name == "fold_constants"
-    assert row.regime.name.endswith("-bound")
+    assert row.bottleneck.name.endswith("-bound")
 
 
 def test_results_are_value_further_results_and_gradients():

@@ -61,7 +61,7 @@ def test_a_mode_from_outside_runs_examples(tmp_path):
     path = tmp_path / "plain.py"
     path.write_text(
         "import numpy as np\n"
-        "from sidebyside.studies.flexibility import Example\n"
+        "from sidebyside import Example\n"
         "def double(xp, x):\n"
         "    return x * 2 if x > 1 else x\n"
         "PROGRAMS = (Example(double, inputs=lambda: [(np.array(x),) for x in (1.0, 3.0)]),)\n"

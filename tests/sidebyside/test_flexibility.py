@@ -33,7 +33,7 @@ FOLDER = Path(__file__).parents[2] / "examples"
 HEAD = """
 import os, warnings
 import numpy as np
-from sidebyside.studies.flexibility import Example
+from sidebyside import Example
 
 def numbers():
     return [(np.array(float(n)),) for n in (1, 2, 3)]

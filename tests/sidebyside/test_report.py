@@ -12,11 +12,11 @@ import pytest
 
 from oplibrary.messages.errors import OutputError
 from sidebyside.measuring.agreement import Difference
-from sidebyside.measuring.bottleneck import Regime, Work, find_regime
+from sidebyside.measuring.bottleneck import Bottleneck, Work, find_bottleneck
 from sidebyside.measuring.clock import environment
 from sidebyside.measuring.memory import Memory
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
-from sidebyside.modes.mode import PassRecord
+from sidebyside.modes.mode import PassEffect
 from sidebyside.report import comparison, flexibility, profile, training, units, verdict
 from sidebyside.report.column import Column, csv_headings
 from sidebyside.report.text_table import Span, as_ascii, draw_table
@@ -52,11 +52,13 @@ def timed(mode, seconds, ratio=None, **options):
     return TimedCell(mode, **fields)
 
 
-REGIME = Regime("overhead-bound", "an operation takes 1.2x the time of one on a single number")
+BOTTLENECK = Bottleneck(
+    "overhead-bound", "an operation takes 1.2x the time of one on a single number"
+)
 
 
-def row_of(*cells, regime=REGIME):
-    return Row("seed", "(x+w)*(w+1)", "1", cells, cells[0].mode, regime)
+def row_of(*cells, bottleneck=BOTTLENECK):
+    return Row("seed", "(x+w)*(w+1)", "1", cells, cells[0].mode, bottleneck)
 
 
 def compared(*rows):
@@ -121,8 +123,8 @@ def test_a_disagreement_shows_no_time_at_all():
 
 def test_attribution_is_shown_where_it_was_measured():
     gains = (
-        PassGain(PassRecord("fold_constants", 52, 47, 1e-4), about(1.5)),
-        PassGain(PassRecord("merge_views", 47, 47, 2e-4), about(1.0)),
+        PassGain(PassEffect("fold_constants", 52, 47, 1e-4), about(1.5)),
+        PassGain(PassEffect("merge_views", 47, 47, 2e-4), about(1.0)),
     )
     cell = timed("static", 3e-6, about(0.25), passes=gains)
     text = str(compared(row_of(timed("dynamic", 12e-6), cell)).text())
@@ -187,16 +189,16 @@ def test_a_static_mode_that_does_not_gain_is_not_confirmed():
     assert verdict.efficiency_verdict([(row, *row.cells)], []).startswith("Not here")
 
 
-def test_regimes_follow_the_probes(monkeypatch):
+def test_bottlenecks_follow_the_probes(monkeypatch):
     monkeypatch.setattr(
         "sidebyside.measuring.bottleneck.smallest_operation", lambda gradients: 1000.0
     )
     monkeypatch.setattr("sidebyside.measuring.bottleneck.copy_time", lambda size: 5000.0)
     work = Work(10, 1 << 20, True)
-    assert find_regime(work, 15_000).name == "overhead-bound"
-    assert find_regime(work, 100_000).name == "memory-bound"
-    assert find_regime(work, 1_000_000).name == "compute-bound"
-    assert "20x the time of copying" in find_regime(work, 1_000_000).reason
+    assert find_bottleneck(work, 15_000).name == "overhead-bound"
+    assert find_bottleneck(work, 100_000).name == "memory-bound"
+    assert find_bottleneck(work, 1_000_000).name == "compute-bound"
+    assert "20x the time of copying" in find_bottleneck(work, 1_000_000).reason
 
 
 # numbers ------------------------------------------------------------------------------------------
@@ -264,7 +266,7 @@ def test_json_is_strict_and_whole():
 
 def test_csv_has_a_line_a_mode():
     refused = TimedCell("static", Failure("E", 'a "quoted", reason\nand more'))
-    text = written(compared(PAIR, row_of(timed("dynamic", 1e-3), refused, regime=None)), "csv")
+    text = written(compared(PAIR, row_of(timed("dynamic", 1e-3), refused, bottleneck=None)), "csv")
     rows = list(csv.DictReader(io.StringIO(text)))
     assert list(rows[0]) == csv_headings(comparison.csv_columns())
     assert [row["mode"] for row in rows] == ["dynamic", "static"] * 2
@@ -354,9 +356,9 @@ def test_extremes_are_those_that_noise_cannot_explain():
 
 
 def test_few_bytes_an_operation_are_overhead_however_slow_the_machine():
-    regime = find_regime(Work(operations=1, bytes=100, gradients=False), nanoseconds=1e9)
-    assert regime.name == "overhead-bound"
-    assert "100 bytes" in regime.reason
+    bottleneck = find_bottleneck(Work(operations=1, bytes=100, gradients=False), nanoseconds=1e9)
+    assert bottleneck.name == "overhead-bound"
+    assert "100 bytes" in bottleneck.reason
 
 
 def test_html_has_what_the_text_has_and_hides_no_markup():

@@ -41,7 +41,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Regime:
+class Bottleneck:
     """What bounds a workload in the dynamic mode.
 
     Attributes
@@ -55,7 +55,7 @@ class Regime:
     reason: str
 
 
-def find_regime(work: Work, nanoseconds: float) -> Regime:
+def find_bottleneck(work: Work, nanoseconds: float) -> Bottleneck:
     """Return what bounds a program that takes `nanoseconds` a call in the dynamic mode.
 
     Its mean operation is compared with one on a single number, and with a copy of as many bytes.
@@ -63,18 +63,18 @@ def find_regime(work: Work, nanoseconds: float) -> Regime:
     each = nanoseconds / max(1, work.operations)
     smallest = smallest_operation(work.gradients)
     if each <= NEAR * smallest:
-        return Regime(
+        return Bottleneck(
             "overhead-bound",
             f"an operation takes {_times(each / smallest)} the time of one on a single number",
         )
     size = work.bytes / max(1, work.operations)
     if size <= FEW_BYTES:
-        return Regime(
+        return Bottleneck(
             "overhead-bound",
             f"an operation reads and writes {size:.0f} bytes, less than a call costs",
         )
     copy = copy_time(_rounded(size))
-    return Regime(
+    return Bottleneck(
         "memory-bound" if each <= NEAR * copy else "compute-bound",
         f"an operation takes {_times(each / copy)} the time of copying its bytes",
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sidebyside.modes.mode import Mode, PassRecord, Prepared
+from sidebyside.modes.mode import Mode, PassEffect, Prepared
 from sidebyside.modes.registry import MODES, PEERS, entered_modes, find_mode, is_installed
 
 __all__ = [
     "MODES",
     "PEERS",
     "Mode",
-    "PassRecord",
+    "PassEffect",
     "Prepared",
     "entered_modes",
     "find_mode",

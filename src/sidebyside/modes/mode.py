@@ -14,7 +14,7 @@ from sidebyside.workloads.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
-class PassRecord:
+class PassEffect:
     """What one compiler pass did.
 
     Attributes
@@ -48,7 +48,7 @@ class Prepared:
         The converted inputs of `run`.
     build : mapping of str to float
         Seconds of each phase before the first call.
-    passes : tuple of PassRecord
+    passes : tuple of PassEffect
     plan_memory : callable, optional
         Returns the peak of the buffers in bytes, as planned; None where there is no plan.
     work : Work, optional
@@ -66,7 +66,7 @@ class Prepared:
     arrays: Callable[[Any], list[Any]] = to_arrays
     given: Sequence[Any] = ()
     build: Mapping[str, float] = field(default_factory=dict)
-    passes: tuple[PassRecord, ...] = ()
+    passes: tuple[PassEffect, ...] = ()
     plan_memory: Callable[[], int] | None = None
     work: Work | None = None
     builds: Callable[[], int | None] = lambda: None

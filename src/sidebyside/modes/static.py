@@ -17,7 +17,7 @@ from oplibrary.machine.cache import bypassed
 from sidebyside.measuring.bottleneck import Work
 from sidebyside.measuring.clock import time_once
 from sidebyside.modes.conversion import converter
-from sidebyside.modes.mode import Mode, PassRecord, Prepared
+from sidebyside.modes.mode import Mode, PassEffect, Prepared
 from sidebyside.modes.tape import as_scalar, split, updated
 from sidebyside.workloads.workload import Workload
 
@@ -64,7 +64,7 @@ def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[An
         _leaves,
         given=_leaves(inputs),
         build={"trace": seconds, **_phases(executable.phases, [r.name for r in records])},
-        passes=tuple(PassRecord(r.name, r.before, r.after, r.seconds) for r in records),
+        passes=tuple(PassEffect(r.name, r.before, r.after, r.seconds) for r in records),
         plan_memory=lambda: executable.plan.peak_bytes,
         work=Work(
             sum(1 for node in graph if node.operands),

@@ -26,7 +26,7 @@ from sidebyside.report.text_table import (
     natural_widths,
     without_lost_marks,
 )
-from sidebyside.report.verdict import cell_verdict, regime_sentence
+from sidebyside.report.verdict import bottleneck_sentence, cell_verdict
 from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
 
 SCHEMA = 1
@@ -100,7 +100,7 @@ MODE_COLUMNS: tuple[Column[TimedCell], ...] = (
 
 EXPLANATION_COLUMNS: tuple[Column[Row], ...] = (
     Column("reference", csv=NO_CSV),
-    Column("regime", csv={"regime": "name"}),
+    Column("regime", "bottleneck", csv={"regime": "name"}),
     Column("several", csv=NO_CSV),
 )
 """What a row has after its cells."""
@@ -185,7 +185,7 @@ def failures(row: Row) -> list[str]:
 
 def _sentences(row: Row) -> list[str]:
     """Return what the numbers of a row say."""
-    found = [cell_verdict(row, cell) for cell in row.cells] + [regime_sentence(row)]
+    found = [cell_verdict(row, cell) for cell in row.cells] + [bottleneck_sentence(row)]
     return [sentence for sentence in found if sentence]
 
 

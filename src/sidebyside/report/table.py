@@ -60,7 +60,7 @@ def _pays_after(pair: Pair) -> str:
 
 
 def _bound_by(pair: Pair) -> str:
-    return "" if pair.row.regime is None else pair.row.regime.name.removesuffix("-bound")
+    return "" if pair.row.bottleneck is None else pair.row.bottleneck.name.removesuffix("-bound")
 
 
 PAIR_COLUMNS: tuple[Column[Pair], ...] = (

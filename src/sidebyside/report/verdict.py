@@ -68,11 +68,11 @@ def _payback(cell: TimedCell) -> str:
     return f"; build-bound: {shown}" if even.calls > BUILD_BOUND else f"; {shown}"
 
 
-def regime_sentence(row: Row) -> str:
+def bottleneck_sentence(row: Row) -> str:
     """Return what bounds the dynamic mode, or an empty string."""
-    if row.regime is None:
+    if row.bottleneck is None:
         return ""
-    return f"dynamic is {row.regime.name}: {row.regime.reason}."
+    return f"dynamic is {row.bottleneck.name}: {row.bottleneck.reason}."
 
 
 # the three rows of the classical table ------------------------------------------------------------
@@ -136,8 +136,8 @@ def _extremes(pairs: Sequence[Pair]) -> str:
     (least, low), (most, high) = min(gains, key=_first), max(gains, key=_first)
 
     def shown(gain: float, row: Row) -> str:
-        regime = f", {row.regime.name}" if row.regime is not None else ""
-        return f"{units.times(gain)} ({row.label}{regime})"
+        bottleneck = f", {row.bottleneck.name}" if row.bottleneck is not None else ""
+        return f"{units.times(gain)} ({row.label}{bottleneck})"
 
     if len(gains) == 1:
         return f"its speed-up is {shown(most, high)}"

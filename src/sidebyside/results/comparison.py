@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sidebyside.measuring.agreement import Difference
-from sidebyside.measuring.bottleneck import Regime
+from sidebyside.measuring.bottleneck import Bottleneck
 from sidebyside.measuring.memory import Memory
 from sidebyside.measuring.statistics import BreakEven, Estimate, differs
-from sidebyside.modes.mode import PassRecord
+from sidebyside.modes.mode import PassEffect
 from sidebyside.results.cell import Cell
 from sidebyside.results.result import Result
 
@@ -21,13 +21,13 @@ class PassGain:
 
     Attributes
     ----------
-    record : PassRecord
+    record : PassEffect
         Its instructions before and after, and its seconds.
     gain : Estimate or None
         Time of a call without the pass over the time with all passes; None if not measured.
     """
 
-    record: PassRecord
+    record: PassEffect
     gain: Estimate | None = None
 
 
@@ -94,7 +94,7 @@ class Row:
         The first that has a timing is the reference.
     reference : str
         Its mode; empty if no mode could run the program.
-    regime : Regime or None
+    bottleneck : Bottleneck or None
         What bounds the dynamic mode.
     several : bool
         Whether the workload was measured in several sizes.
@@ -105,7 +105,7 @@ class Row:
     size: str
     cells: tuple[TimedCell, ...]
     reference: str = ""
-    regime: Regime | None = None
+    bottleneck: Bottleneck | None = None
     several: bool = False
 
     @property

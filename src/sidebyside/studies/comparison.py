@@ -20,7 +20,7 @@ from oplibrary.messages.errors import (
     WorkloadError,
 )
 from sidebyside.measuring.agreement import Difference, check_agreement
-from sidebyside.measuring.bottleneck import Regime, find_regime
+from sidebyside.measuring.bottleneck import Bottleneck, find_bottleneck
 from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.clock import (
     Timings,
@@ -38,7 +38,7 @@ from sidebyside.measuring.statistics import (
     paired_difference,
     paired_ratio,
 )
-from sidebyside.modes import Mode, PassRecord, Prepared, find_mode
+from sidebyside.modes import Mode, PassEffect, Prepared, find_mode
 from sidebyside.modes.registry import mode_names
 from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
@@ -163,7 +163,7 @@ class _Start:
 
     first_call: float
     build: Mapping[str, float]
-    passes: tuple[PassRecord, ...]
+    passes: tuple[PassEffect, ...]
 
     @property
     def total(self) -> float:
@@ -209,7 +209,7 @@ class _Pairing:
         self._run_each_once()
         timed = self._gate()
         cells = {label: TimedCell(label, self.failures.get(label)) for label in self.modes}
-        regime = None
+        bottleneck = None
         if timed:
             starts = self._measure_starts(timed)
             self.say("steady state")
@@ -220,14 +220,14 @@ class _Pairing:
                 cells[label] = self._cell(label, timings, starts)
                 if attribute:
                     cells[label] = replace(cells[label], passes=self._attribute(label))
-            regime = self._regime(cells)
+            bottleneck = self._bottleneck(cells)
         return Row(
             self.workload.name,
             self.workload.title,
             self.size,
             tuple(cells.values()),
             self.reference if timed else "",
-            regime,
+            bottleneck,
         )
 
     # results ------------------------------------------------------------------------------------
@@ -360,9 +360,9 @@ class _Pairing:
             for record in prepared.passes
         )
 
-    def _regime(self, cells: Mapping[str, TimedCell]) -> Regime | None:
+    def _bottleneck(self, cells: Mapping[str, TimedCell]) -> Bottleneck | None:
         work = next((p.work for p in self.prepared.values() if p.work is not None), None)
         reference = cells.get("dynamic")
         if work is None or reference is None or reference.steady is None:
             return None
-        return find_regime(work, reference.steady.value * 1e9)
+        return find_bottleneck(work, reference.steady.value * 1e9)

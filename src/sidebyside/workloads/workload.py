@@ -105,8 +105,6 @@ class Workload:
         Between dynamic and static every bit must be the same, whatever this says.
     dynamic_only : bool
         Whether its native control flow depends on values, so that it cannot be declared.
-    regime : str
-        What bounds its time, if it is known beforehand; found by measuring otherwise.
 
     Raises
     ------
@@ -136,7 +134,6 @@ class Workload:
     description: str = ""
     tolerance: float = 1e-4
     dynamic_only: bool = False
-    regime: str = ""
     path: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 An example is a Python file that says, in a tuple ``PROGRAMS``, what of it is to be compared::
 
-    from sidebyside.studies.flexibility import Example
+    from sidebyside import Example
 
     def root(xp, number):                 # the program as Python writes it
         guess = number
