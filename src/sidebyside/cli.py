@@ -22,7 +22,8 @@ from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.memory import memory_limit
 from sidebyside.modes import MODES, entered_modes, is_installed
 from sidebyside.report.progress import Progress
-from sidebyside.report.text_table import as_ascii
+from sidebyside.report.text_table import Line, Span, as_ascii, draw_table, natural_widths
+from sidebyside.results.result import Result
 from sidebyside.results.writing import check_writable, write_whole
 from sidebyside.studies import comparison as comparing
 from sidebyside.studies import profile as profiling
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
     try:
         with memory_limit():
+            _check_outputs(options)
             code = command(options)
         sys.stdout.flush()
         return code
@@ -136,11 +138,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_table(commands: Any) -> None:
     table = commands.add_parser("table", help="fill in the classical table on this machine")
-    table.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
-    table.add_argument("--html", metavar="FILE", type=Path, help="also write it as one HTML file")
     table.add_argument(
-        "--budget", metavar="S", type=float, help="seconds of samples for each workload and size"
+        "--budget",
+        metavar="S",
+        type=float,
+        default=filling.BUDGET,
+        help="seconds of samples for each workload and size",
     )
+    _add_reports(table)
     table.set_defaults(command=table_command)
 
 
@@ -158,7 +163,9 @@ def _add_compare(commands: Any) -> None:
         metavar="A,B",
         help="default %(default)s; the first is the reference, one named twice is an A/A test",
     )
-    compare.add_argument("--size", action="append", metavar="N|NxM", help="in place of its sizes")
+    compare.add_argument(
+        "--size", action="append", type=parse_size, metavar="N|NxM", help="in place of its sizes"
+    )
     compare.add_argument(
         "--budget", type=float, default=2.0, metavar="S", help="seconds of samples"
     )
@@ -172,19 +179,14 @@ def _add_compare(commands: Any) -> None:
         help="end with exit code 3 if a mode takes more than R times as long as the reference, "
         "and noise cannot explain it",
     )
-    compare.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
-    compare.add_argument("--csv", metavar="FILE", type=Path, help="also write a line a mode as CSV")
-    compare.add_argument("--html", metavar="FILE", type=Path, help="also write it as one HTML file")
+    _add_reports(compare)
     compare.set_defaults(command=compare_command)
 
 
 def _add_show(commands: Any) -> None:
     show = commands.add_parser("show", help="show both graphs of a workload")
-    show.add_argument("workload", metavar="WORKLOAD")
-    show.add_argument("--size", metavar="N|NxM", help="in place of its first size")
-    show.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help=".svg, .dot, .mmd, .graphml or .json"
-    )
+    _add_workload(show)
+    _add_output(show, ".svg, .dot, .mmd, .graphml or .json")
     show.set_defaults(command=show_command)
 
 
@@ -193,29 +195,22 @@ def _add_trace(commands: Any) -> None:
         "trace",
         help="write what one call does in both modes, operation by operation, as a timeline",
     )
-    trace.add_argument("workload", metavar="WORKLOAD")
-    trace.add_argument("--size", metavar="N|NxM", help="in place of its first size")
-    trace.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="JSON that Perfetto (ui.perfetto.dev) and Chrome open",
-    )
+    _add_workload(trace)
+    _add_output(trace, "JSON that Perfetto (ui.perfetto.dev) and Chrome open", required=True)
     trace.set_defaults(command=trace_command)
 
 
 def _add_profile(commands: Any) -> None:
     profile = commands.add_parser("profile", help="show how long each operation of a call takes")
-    profile.add_argument("workload", metavar="WORKLOAD")
-    profile.add_argument("--size", metavar="N|NxM", help="in place of its first size")
+    _add_workload(profile)
     profile.add_argument(
         "--mode", default="both", metavar="MODE", help="dynamic, static or %(default)s, the default"
     )
     profile.add_argument("--lines", action="store_true", help="tell your lines apart")
-    profile.add_argument("--runs", type=int, metavar="N", help="how often the call is run")
-    profile.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
+    profile.add_argument(
+        "--runs", type=int, default=profiling.RUNS, metavar="N", help="how often the call is run"
+    )
+    _add_reports(profile)
     profile.set_defaults(command=profile_command)
 
 
@@ -233,8 +228,35 @@ def _add_flexibility(commands: Any) -> None:
     flexibility.add_argument(
         "--timeout", type=float, default=60.0, metavar="S", help="for a program in one mode"
     )
-    flexibility.add_argument("--json", metavar="FILE", type=Path, help="also write it as JSON")
+    _add_reports(flexibility)
     flexibility.set_defaults(command=flexibility_command)
+
+
+# options that several commands have ---------------------------------------------------------------
+
+
+def _add_workload(command: Any) -> None:
+    command.add_argument("workload", metavar="WORKLOAD")
+    command.add_argument(
+        "--size", type=parse_size, metavar="N|NxM", help="in place of its first size"
+    )
+
+
+def _add_output(command: Any, what: str, required: bool = False) -> None:
+    command.add_argument("-o", "--output", metavar="FILE", type=Path, required=required, help=what)
+
+
+def _add_reports(command: Any) -> None:
+    for kind, what in _REPORTS.items():
+        command.add_argument(f"--{kind}", metavar="FILE", type=Path, help=f"also write {what}")
+
+
+_REPORTS = {
+    "json": "everything as JSON",
+    "csv": "what was measured as CSV",
+    "html": "it as one HTML file",
+}
+"""The files that a result is written to, and what stands in them."""
 
 
 # commands -----------------------------------------------------------------------------------------
@@ -242,44 +264,31 @@ def _add_flexibility(commands: Any) -> None:
 
 def table_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside table``."""
-    _check_outputs(options.json, options.html)
     with Progress(sys.stderr) as progress:
-        budget = filling.BUDGET if options.budget is None else options.budget
-        table = filling.measure_table(budget=budget, report=progress)
-    if options.json is not None:
-        table.to_json(options.json)
-    if options.html is not None:
-        table.to_html(options.html)
-    write(table.text(_width()))
+        table = filling.measure_table(budget=options.budget, report=progress)
+    _report(table, options)
     return FAILED if table.comparison.disagrees else OK
 
 
 def compare_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside compare``."""
-    _check_outputs(options.json, options.csv, options.html)
     if options.fail_above is not None and not options.fail_above > 0:
         raise ArgumentError(
             f"--fail-above {options.fail_above:g}: a time is never that many times another",
             cause="it says how many times as long as the reference a mode may take",
             fix="pass a positive number, such as 1.1",
         )
-    workloads = [workload for name in options.workloads for workload in _find(name)]
+    workloads = [workload for name in options.workloads for workload in find_workloads(name)]
     with Progress(sys.stderr) as progress:
         comparison = comparing.compare(
             workloads,
             options.modes,
             budget=options.budget,
-            sizes=None if options.size is None else [parse_size(text) for text in options.size],
+            sizes=options.size,
             attribute=options.attribute,
             report=progress,
         )
-    if options.json is not None:
-        comparison.to_json(options.json)
-    if options.csv is not None:
-        comparison.to_csv(options.csv)
-    if options.html is not None:
-        comparison.to_html(options.html)
-    write(comparison.text(_width()))
+    _report(comparison, options)
     if comparison.disagrees:
         return FAILED
     slower = [] if options.fail_above is None else comparison.slower_than(options.fail_above)
@@ -294,51 +303,36 @@ def compare_command(options: argparse.Namespace) -> int:
 
 def show_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside show``."""
-    make = None if options.output is None else show.format_of(options.output)
-    _check_outputs(options.output)
-    workloads = _find(options.workload)
-    if make is not None:
-        _only(options.workload, workloads)
-    size = None if options.size is None else parse_size(options.size)
-    for position, workload in enumerate(workloads):
-        found = show.pictures(workload, size)
-        if make is not None:
-            write_whole(options.output, make(found))
-            write(f"wrote {options.output}: {'; '.join(each.title for each in found)}")
-        else:
-            write(("\n" if position else "") + show.pictures_text(workload, found, size))
+    if options.output is not None:
+        make = show.format_of(options.output)
+        found = show.pictures(_only(options.workload), options.size)
+        write_whole(options.output, make(found))
+        write(f"wrote {options.output}: {'; '.join(each.title for each in found)}")
+        return OK
+    for position, workload in enumerate(find_workloads(options.workload)):
+        found = show.pictures(workload, options.size)
+        write(("\n" if position else "") + show.pictures_text(workload, found, options.size))
     return OK
 
 
 def trace_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside trace``."""
-    _check_outputs(options.output)
-    workload = _only(options.workload, _find(options.workload))
-    size = None if options.size is None else parse_size(options.size)
-    write_whole(options.output, timeline_json(workload, size))
+    write_whole(options.output, timeline_json(_only(options.workload), options.size))
     write(f"wrote {options.output}; open it at https://ui.perfetto.dev or in chrome://tracing")
     return OK
 
 
 def profile_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside profile``."""
-    _check_outputs(options.json)
-    found = profiling.profile(
-        _only(options.workload, _find(options.workload)),
-        None if options.size is None else parse_size(options.size),
-        profiling.MODES if options.mode == "both" else (options.mode,),
-        runs=profiling.RUNS if options.runs is None else options.runs,
-        lines=options.lines,
-    )
-    if options.json is not None:
-        found.to_json(options.json)
-    write(found.text(_width()))
+    modes = profiling.MODES if options.mode == "both" else (options.mode,)
+    workload = _only(options.workload)
+    found = profiling.profile(workload, options.size, modes, runs=options.runs, lines=options.lines)
+    _report(found, options)
     return OK
 
 
 def flexibility_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside flexibility``."""
-    _check_outputs(options.json)
     with Progress(sys.stderr) as progress:
         matrix = measure_flexibility(
             options.examples,
@@ -347,22 +341,21 @@ def flexibility_command(options: argparse.Namespace) -> int:
             timeout=options.timeout,
             report=progress,
         )
-    if options.json is not None:
-        matrix.to_json(options.json)
-    write(matrix.text(_width()))
+    _report(matrix, options)
     return OK
 
 
 def list_all(options: argparse.Namespace) -> int:
     """Run ``sidebyside list``."""
-    lines = ["workloads"]
+    lines: list[Line] = [Span("workloads")]
     for name, workload in {**{name: load(name) for name in BUILTIN}, **entered_workloads()}.items():
         sizes = ", ".join(map(size_label, workload.sizes))
-        lines.append(f"  {name:18}{workload.title}{f' (size {sizes})' if sizes else ''}")
-    lines.append("modes")
+        lines.append([f"  {name}", f"{workload.title}{f' (size {sizes})' if sizes else ''}"])
+    lines.append(Span("modes"))
     for name in (*MODES, *entered_modes()):
-        lines.append(f"  {name:18}{'' if is_installed(name) else 'not installed'}".rstrip())
-    write("\n".join(lines))
+        lines.append([f"  {name}", "" if is_installed(name) else "not installed"])
+    first, second = natural_widths(lines)
+    write(draw_table(lines, [max(20, first), second], left=(0, 1), gap=""))
     return OK
 
 
@@ -387,12 +380,9 @@ def parse_size(text: str) -> Any:
 _COUNT = re.compile(r"[0-9]+(e\+?[0-9]{1,2})?")
 
 
-def _find(reference: str) -> tuple[Workload, ...]:
-    return find_workloads(reference)
-
-
-def _only(reference: str, workloads: Sequence[Workload]) -> Workload:
+def _only(reference: str) -> Workload:
     """Return the workload that a file to be written is about."""
+    workloads = find_workloads(reference)
     if len(workloads) > 1:
         raise ArgumentError(
             f"{reference} has {len(workloads)} workloads",
@@ -402,8 +392,10 @@ def _only(reference: str, workloads: Sequence[Workload]) -> Workload:
     return workloads[0]
 
 
-def _check_outputs(*paths: Path | None) -> None:
-    given = [path for path in paths if path is not None]
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse the files that a command is to write before any work is done for them."""
+    asked = (getattr(options, name, None) for name in (*_REPORTS, "output"))
+    given = [path for path in asked if path is not None]
     for path in given:
         check_writable(path)
     if len({path.resolve() for path in given}) < len(given):
@@ -412,6 +404,15 @@ def _check_outputs(*paths: Path | None) -> None:
             cause=f"of {' and '.join(map(str, given))} the last would replace the others",
             fix="name a file of its own for each",
         )
+
+
+def _report(result: Result, options: argparse.Namespace) -> None:
+    """Write a result to the files that were asked for, and print it."""
+    for kind in _REPORTS:
+        path = getattr(options, kind)
+        if path is not None:
+            getattr(result, f"to_{kind}")(path)
+    write(result.text(_width()))
 
 
 def _width() -> int:
