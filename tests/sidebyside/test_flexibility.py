@@ -300,9 +300,9 @@ def test_peers_run_in_processes_of_their_own(tmp_path):
 
 def test_torch_compile_may_leave_its_graph_and_says_so():
     pytest.importorskip("torch")
-    run = make_calls(Task(FOLDER / "kepler.py"), "torch.compile").run
-    assert (run.failure, run.builds) == (None, 0)
-    ((reason, times),) = run.breaks
+    cell = make_calls(Task(FOLDER / "kepler.py"), "torch.compile").run.cell
+    assert (cell.failure, cell.builds) == (None, 0)
+    ((reason, times),) = cell.breaks
     assert times == 1
     assert reason.startswith("Data-dependent branching\n")
     assert "if abs(step) < tolerance:" in reason
@@ -368,7 +368,7 @@ def test_examples_in_torch(name, program):
     pytest.importorskip("torch")
     task = Task(FOLDER / f"{name}.py", program)
     run = make_calls(task, "torch").run
-    assert run.failure is None
+    assert run.cell.failure is None
     reference = make_calls(task, "dyngraph").run
     assert not first_difference(run.results, reference.results, reference.tolerance)
 

@@ -23,9 +23,10 @@ import dyngraph
 import staticgraph
 from dyngraph.engine import apply as dyngraph_apply
 from dyngraph.tape.nodes import Extra, GradFn, TapeNode
-from oplibrary.core.tree import flatten, map_tree
+from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import SideBySideError
 from sidebyside.drawing.tape_graph import nodes_below
+from sidebyside.modes.dynamic import prepare_calls
 from sidebyside.modes.static import trace as declare
 from sidebyside.modes.tape import as_scalar, split
 from sidebyside.workloads.workload import Workload
@@ -96,7 +97,7 @@ class Recording:
         return self._unused
 
 
-Run = Callable[[Recording], None]
+Run = Callable[[Recording], object]
 
 
 def timeline(workload: Workload, size: Any = None) -> dict[str, Any]:
@@ -118,10 +119,12 @@ def timeline(workload: Workload, size: Any = None) -> dict[str, Any]:
     Google, *Trace event format*.
     """
     inputs = workload.make_inputs(workload.sizes[0] if size is None else size)
+    runs: dict[str, Run] = {
+        "dynamic": partial(call_dynamic, workload, inputs),
+        "static": _static(workload, inputs),
+    }
     events: list[dict[str, Any]] = []
-    for process, (name, run) in enumerate(
-        (("dynamic", _dynamic(workload, inputs)), ("static", _static(workload, inputs))), start=1
-    ):
+    for process, (name, run) in enumerate(runs.items(), start=1):
         events += _events(process, name, *_recorded(run))
     return {"traceEvents": events, "displayTimeUnit": "ns"}
 
@@ -148,54 +151,39 @@ def _recorded(run: Run) -> tuple[Recording, list[int]]:
 def _events(process: int, name: str, timed: Recording, held: list[int]) -> list[dict[str, Any]]:
     """Return the events of one process; times are in microseconds from its first slice."""
 
-    def about(what: str, thread: int, text: str) -> dict[str, Any]:
-        return {"ph": "M", "name": what, "pid": process, "tid": thread, "args": {"name": text}}
+    def event(kind: str, name: str, **fields: Any) -> dict[str, Any]:
+        return {"ph": kind, "name": name, "pid": process, **fields}
 
     threads = {
         thread: number
         for number, thread in enumerate(dict.fromkeys(s.thread for s in timed.slices), start=1)
     }
-    events = [about("process_name", 0, name)]
-    events += [about("thread_name", number, thread) for thread, number in threads.items()]
+    events = [event("M", "process_name", tid=0, args={"name": name})]
+    for thread, number in threads.items():
+        events.append(event("M", "thread_name", tid=number, args={"name": thread}))
     zero = min((each.start for each in timed.slices), default=0.0)
     for each in timed.slices:
-        events.append(
-            {
-                "ph": "X",
-                "name": each.name,
-                "pid": process,
-                "tid": threads[each.thread],
-                "ts": (each.start - zero) * 1e6,
-                "dur": (each.end - each.start) * 1e6,
-                "args": each.details,
-            }
-        )
+        start, length = (each.start - zero) * 1e6, (each.end - each.start) * 1e6
+        number = threads[each.thread]
+        events.append(event("X", each.name, tid=number, ts=start, dur=length, args=each.details))
     weighed = [each.weighed for each in timed.slices if each.weighed is not None]
     for moment, size in zip(weighed, held, strict=True):
-        events.append(
-            {
-                "ph": "C",
-                "name": "allocated bytes",
-                "pid": process,
-                "ts": (moment - zero) * 1e6,
-                "args": {"bytes": size},
-            }
-        )
+        at = (moment - zero) * 1e6
+        events.append(event("C", "allocated bytes", ts=at, args={"bytes": size}))
     return events
 
 
 # dynamic ------------------------------------------------------------------------------------------
 
 
-def _dynamic(workload: Workload, inputs: tuple[Any, ...]) -> Run:
-    def run(recording: Recording) -> None:
-        arguments, _ = taped_arguments(workload, inputs)
-        with Watching(recording):
-            result = workload.function(dg, *arguments)
-        if workload.wrt:
-            run_backward(recording, as_scalar(dg, split(result)[0]))
-
-    return run
+def call_dynamic(workload: Workload, inputs: tuple[Any, ...], recording: Recording) -> list[Any]:
+    """Do one call, without an update, and return the leaves that require a gradient."""
+    arguments, leaves = prepare_calls(workload).convert(inputs)
+    with Watching(recording):
+        result = workload.function(dg, *arguments)
+    if workload.wrt:
+        run_backward(recording, result)
+    return list(leaves)
 
 
 class Watching:
@@ -224,17 +212,10 @@ class Watching:
             self._open.pop()[1].end = time.perf_counter()
 
 
-def taped_arguments(workload: Workload, inputs: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
-    """Return what the program is passed, and its leaves that require a gradient."""
-    arguments = [map_tree(lambda array: dg.from_numpy(np.asarray(array)), x) for x in inputs]
-    for position in workload.wrt:
-        arguments[position] = map_tree(lambda x: x.requires_grad_(), arguments[position])
-    return arguments, flatten([arguments[position] for position in workload.wrt])[0]
-
-
-def backward_in_steps(loss: Any, arrived: Callable[[TapeNode, Any], None]) -> None:
-    """Do the backward pass, and call `arrived` with each step and its gradient."""
-    for node in nodes_below([loss._node]):
+def backward_in_steps(result: Any, arrived: Callable[[TapeNode, Any], None]) -> None:
+    """Do the backward pass of what a program gave; `arrived` gets each step and its gradient."""
+    loss = as_scalar(dg, split(result)[0])
+    for node in nodes_below([loss._node]) if loss.requires_grad else ():
         if isinstance(node, GradFn):
             if node.extra is None:
                 node.extra = Extra()
@@ -242,7 +223,7 @@ def backward_in_steps(loss: Any, arrived: Callable[[TapeNode, Any], None]) -> No
     loss.backward()
 
 
-def run_backward(recording: Recording, loss: Any) -> None:
+def run_backward(recording: Recording, result: Any) -> None:
     """Enter each step of the backward pass, from its gradient's arrival to the next one's."""
     last: list[Slice] = []
 
@@ -251,7 +232,7 @@ def run_backward(recording: Recording, loss: Any) -> None:
             last[-1].end = time.perf_counter()
         last[:] = [recording.begin("backward", node.name())]
 
-    backward_in_steps(loss, arrived)
+    backward_in_steps(result, arrived)
     if last:
         last[-1].end = time.perf_counter()
 

@@ -20,9 +20,8 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import IO, Any, NoReturn, Self
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import IO, Any, NoReturn
 
 Take = Callable[[], Any]
 """Returns the next message; raises EOFError after the last one."""
@@ -50,7 +49,7 @@ class LostProcessError(Exception):
         self.timed_out = timed_out
 
 
-class WorkerProcess:
+class WorkerProcess(AbstractContextManager["WorkerProcess"]):
     """A process of its own; leaving its block ends it, and all that it started.
 
     Parameters
@@ -160,15 +159,7 @@ class WorkerProcess:
         self._process.stdout.close()
         self._said.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

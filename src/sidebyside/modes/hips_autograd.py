@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,8 @@ from autograd.core import make_vjp
 from autograd.scipy import signal
 from autograd.tracer import getval
 
-from oplibrary.core.tree import flatten, unflatten
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import split, updated
+from sidebyside.modes.tape import Loss, program_of
 from sidebyside.workloads.workload import Workload
 
 anp: Any = recorded
@@ -68,34 +67,21 @@ class AutogradNamespace:
 NAMESPACE = AutogradNamespace()
 
 
-def program(workload: Workload) -> Callable[..., Any]:
-    """Return the call of a workload as a function of its inputs, gradients included."""
-    function, rate, wrt = workload.function, workload.learning_rate, workload.wrt
-    if not wrt:
-        return lambda *arguments: function(NAMESPACE, *arguments)
+def _gradient(loss: Loss, leaves: list[Any]) -> tuple[Any, list[Any], Sequence[Any]]:
+    others: list[Any] = []
 
-    def call(*arguments: Any) -> Any:
-        leaves, structure = flatten([arguments[position] for position in wrt])
-        others: list[Any] = []
+    def scalar(recorded_leaves: Any) -> Any:
+        value, rest = loss(recorded_leaves)
+        others.extend(map(getval, rest))
+        return anp.sum(value)
 
-        def scalar(recorded_leaves: Any) -> Any:
-            whole = list(arguments)
-            for position, tree in zip(wrt, unflatten(structure, recorded_leaves), strict=True):
-                whole[position] = tree
-            loss, rest = split(function(NAMESPACE, *whole))
-            others.extend(map(getval, rest))
-            return anp.sum(loss)
-
-        pull, loss = make_vjp(scalar, tuple(leaves))
-        found = list(pull(np.ones_like(loss)))
-        return [loss, *others, *(found if rate is None else updated(leaves, found, rate))]
-
-    return call
+    pull, value = make_vjp(scalar, tuple(leaves))
+    return value, others, pull(np.ones_like(value))
 
 
 def prepare_calls(workload: Workload, static: tuple[int, ...] = ()) -> Prepared:
     """Make the workload ready: there is nothing to build."""
-    return Prepared(program(workload))
+    return Prepared(program_of(workload, NAMESPACE, _gradient))
 
 
 AUTOGRAD = Mode.of_calls(

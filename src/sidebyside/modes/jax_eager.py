@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from oplibrary.core.tree import flatten, unflatten
+from oplibrary.core.tree import flatten
 from sidebyside.modes.conversion import converter
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import split, updated
+from sidebyside.modes.tape import Loss, program_of
 from sidebyside.workloads.workload import Workload
 
 block_until_ready: Any = jax.block_until_ready
@@ -51,28 +51,19 @@ NAMESPACE = SimpleNamespace(
 convert = converter(jax.numpy.asarray)
 
 
+def _gradient(loss: Loss, leaves: list[Any]) -> tuple[Any, list[Any], Sequence[Any]]:
+    # by leaves: JAX hands the gradients of a dict back in the order of its sorted keys
+    def scalar(recorded: Any) -> Any:
+        value, others = loss(recorded)
+        return jax.numpy.sum(value), others
+
+    (value, others), found = jax.value_and_grad(scalar, has_aux=True)(leaves)
+    return value, others, found
+
+
 def program(workload: Workload) -> Callable[..., Any]:
     """Return the call of a workload as a function of its inputs, gradients included."""
-    function, rate, wrt = workload.function, workload.learning_rate, workload.wrt
-    if not wrt:
-        return lambda *arguments: function(NAMESPACE, *arguments)
-
-    def scalar(leaves: Any, structure: Any, arguments: Any) -> Any:
-        whole = list(arguments)
-        for position, tree in zip(wrt, unflatten(structure, leaves), strict=True):
-            whole[position] = tree
-        loss, others = split(function(NAMESPACE, *whole))
-        return jax.numpy.sum(loss), others
-
-    gradient = jax.value_and_grad(scalar, has_aux=True)
-
-    def call(*arguments: Any) -> Any:
-        # by leaves: JAX hands the gradients of a dict back in the order of its sorted keys
-        leaves, structure = flatten([arguments[position] for position in wrt])
-        (loss, others), found = gradient(leaves, structure, arguments)
-        return [loss, *others, *(found if rate is None else updated(leaves, found, rate))]
-
-    return call
+    return program_of(workload, NAMESPACE, _gradient)
 
 
 def set_precision(inputs: Sequence[Any]) -> None:

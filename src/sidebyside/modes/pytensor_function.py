@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from oplibrary.core.tree import flatten, map_tree, unflatten
 from sidebyside.measuring.clock import time_once
 from sidebyside.modes.conversion import numbers
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import split, updated
+from sidebyside.modes.tape import Loss, program_of
 from sidebyside.workloads.workload import Workload
 
 pt: Any = tensor
@@ -163,18 +163,17 @@ NAMESPACE = PyTensorNamespace()
 
 def declare(workload: Workload, inputs: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
     """Return the variables of a call of the workload: its inputs, and its results."""
-    function, rate, wrt = workload.function, workload.learning_rate, workload.wrt
     arrays, structure = flatten(list(inputs))
     leaves = [pt.tensor(dtype=x.dtype.name, shape=x.shape) for x in map(np.asarray, arrays)]
     arguments = unflatten(structure, [Symbol(leaf) for leaf in leaves])
-    result = function(NAMESPACE, *arguments)
-    if not wrt:
-        return leaves, _bare(numbers(result))
-    loss, others = _bare(split(result))
-    loss = pt.sum(loss)
-    chosen = _bare(flatten([arguments[position] for position in wrt])[0])
-    found = pytensor.grad(loss, chosen, disconnected_inputs="ignore")
-    return leaves, [loss, *others, *(found if rate is None else updated(chosen, found, rate))]
+    return leaves, _bare(numbers(program_of(workload, NAMESPACE, _gradient)(*arguments)))
+
+
+def _gradient(loss: Loss, leaves: list[Any]) -> tuple[Any, list[Any], Sequence[Any]]:
+    value, others = loss()
+    value = NAMESPACE.sum(value)
+    found = pytensor.grad(value.variable, _bare(leaves), disconnected_inputs="ignore")
+    return value, others, wrapped(found)
 
 
 def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:

@@ -18,26 +18,21 @@ from sidebyside.measuring.bottleneck import Work
 from sidebyside.measuring.clock import time_once
 from sidebyside.modes.conversion import converter
 from sidebyside.modes.mode import Mode, PassEffect, Prepared
-from sidebyside.modes.tape import as_scalar, split, updated
+from sidebyside.modes.tape import Loss, as_scalar, program_of
 from sidebyside.workloads.workload import Workload
 
 sg: Any = staticgraph
 
 
+def _gradient(loss: Loss, leaves: list[Any]) -> tuple[Any, list[Any], Sequence[Any]]:
+    value, others = loss()
+    value = as_scalar(sg, value)
+    return value, others, sg.gradients(value, leaves, unused="zero")
+
+
 def program(workload: Workload) -> Callable[..., Any]:
     """Return the call of a workload as a function of nodes, gradients included."""
-    function, rate, wrt = workload.function, workload.learning_rate, workload.wrt
-
-    def call(*arguments: Any) -> Any:
-        if not wrt:
-            return function(sg, *arguments)
-        loss, others = split(function(sg, *arguments))
-        loss = as_scalar(sg, loss)
-        leaves = flatten([arguments[position] for position in wrt])[0]
-        gradients = sg.gradients(loss, leaves, unused="zero")
-        changed = gradients if rate is None else updated(leaves, gradients, rate)
-        return [loss, *others, *changed]
-
+    function, call = workload.function, program_of(workload, sg, _gradient)
     with suppress(TypeError, ValueError):  # some callables have no signature
         names = list(inspect.signature(function).parameters.values())
         if names and names[0].kind is not inspect.Parameter.VAR_POSITIONAL:

@@ -1,4 +1,4 @@
-"""One call of a workload where a tape records it: dyngraph and PyTorch alike."""
+"""One call of a workload, gradients included: how libraries with a tape take them, and others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import flatten, map_tree
+from oplibrary.core.tree import flatten, map_tree, unflatten
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import WorkloadError
 from sidebyside.modes.conversion import convert_arrays, numbers, to_arrays
@@ -85,6 +85,43 @@ def prepare_taped(
         )
 
     return Prepared(taped_call(workload, xp), convert, arrays, **counters)
+
+
+Loss = Callable[..., tuple[Any, list[Any]]]
+"""Gives the loss and further results, of other leaves if some are passed."""
+
+Gradient = Callable[[Loss, list[Any]], tuple[Any, list[Any], Sequence[Any]]]
+"""Gives the loss, further results, and the gradient of each leaf."""
+
+
+def program_of(workload: Workload, xp: Any, gradient: Gradient) -> Callable[..., Any]:
+    """Return the call of a workload as a function of its inputs, gradients included.
+
+    Parameters
+    ----------
+    workload : Workload
+    xp : namespace
+    gradient : callable
+        ``gradient(loss, leaves)``, how the library differentiates.
+    """
+    function, rate, wrt = workload.function, workload.learning_rate, workload.wrt
+    if not wrt:
+        return lambda *arguments: function(xp, *arguments)
+
+    def call(*arguments: Any) -> list[Any]:
+        leaves, structure = flatten([arguments[position] for position in wrt])
+
+        def loss(changed: Any = None) -> tuple[Any, list[Any]]:
+            whole = list(arguments)
+            if changed is not None:
+                for position, tree in zip(wrt, unflatten(structure, changed), strict=True):
+                    whole[position] = tree
+            return split(function(xp, *whole))
+
+        value, others, found = gradient(loss, leaves)
+        return [value, *others, *(found if rate is None else updated(leaves, found, rate))]
+
+    return call
 
 
 def split(result: Any) -> tuple[Any, list[Any]]:

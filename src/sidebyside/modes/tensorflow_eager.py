@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from oplibrary.core.tree import flatten
 from sidebyside.measuring.clock import thread_count
 from sidebyside.modes.conversion import converter
 from sidebyside.modes.mode import Mode, Prepared
-from sidebyside.modes.tape import split, updated
+from sidebyside.modes.tape import Loss, program_of
 from sidebyside.workloads.workload import Workload
 
 
@@ -134,25 +134,15 @@ NAMESPACE = TensorFlowNamespace(
 )
 
 
-def program(workload: Workload) -> Callable[..., Any]:
-    """Return the call of a workload as a function of tensors, gradients included."""
-    function, rate, wrt = workload.function, workload.learning_rate, workload.wrt
-    if not wrt:
-        return lambda *arguments: function(NAMESPACE, *arguments)
-
-    def call(*arguments: Any) -> Any:
-        leaves = flatten([arguments[position] for position in wrt])[0]
-        with tf.GradientTape() as tape:
-            for leaf in leaves:
-                tape.watch(leaf)
-            loss, others = split(function(NAMESPACE, *arguments))
-            loss = tf.reduce_sum(loss)
-        found = tape.gradient(loss, leaves, unconnected_gradients="zero")
-        # the gradient of rows that were taken comes as indices and values
-        found = [tf.convert_to_tensor(gradient) for gradient in found]
-        return [loss, *others, *(found if rate is None else updated(leaves, found, rate))]
-
-    return call
+def _gradient(loss: Loss, leaves: list[Any]) -> tuple[Any, list[Any], Sequence[Any]]:
+    with tf.GradientTape() as tape:
+        for leaf in leaves:
+            tape.watch(leaf)
+        value, others = loss()
+        value = tf.reduce_sum(value)
+    found = tape.gradient(value, leaves, unconnected_gradients="zero")
+    # the gradient of rows that were taken comes as indices and values
+    return value, others, [tf.convert_to_tensor(gradient) for gradient in found]
 
 
 def prepare_calls(
@@ -175,7 +165,8 @@ def prepare_calls(
         Whether the graph is handed to XLA.
     """
     begin()
-    call, convert = program(workload), converter(lambda x: tf.constant(np.asarray(x)))
+    call = program_of(workload, NAMESPACE, _gradient)
+    convert = converter(lambda x: tf.constant(np.asarray(x)))
     if not graph:
         return Prepared(call, convert)
     call = tf.function(call, jit_compile=jit_compile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -17,6 +18,7 @@ TRANSLATIONS: dict[str, Translation] = {}
 """The name of an op to what writes it."""
 
 
+@dataclass(frozen=True)
 class Call:
     """One application of an op that is to be written.
 
@@ -32,21 +34,12 @@ class Call:
     attrs : mapping
     """
 
-    def __init__(
-        self,
-        writer: Writer,
-        op: Op,
-        names: Sequence[Name],
-        types: Sequence[TensorType],
-        type: TensorType,
-        attrs: Mapping[str, Any],
-    ) -> None:
-        self.writer = writer
-        self.op = op
-        self.names = names
-        self.types = types
-        self.type = type
-        self.attrs = attrs
+    writer: Writer
+    op: Op
+    names: Sequence[Name]
+    types: Sequence[TensorType]
+    type: TensorType
+    attrs: Mapping[str, Any]
 
     @property
     def same_dtype(self) -> list[Name]:

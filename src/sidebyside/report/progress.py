@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from types import TracebackType
-from typing import Self, TextIO
+from contextlib import AbstractContextManager
+from typing import TextIO
 
 DELAY = 2.0
 
 
-class Progress:
+class Progress(AbstractContextManager["Progress"]):
     """Show what is being done, once it has taken longer than `DELAY` seconds.
 
     On a terminal one line is rewritten; elsewhere a line is written for each workload.
@@ -54,13 +54,5 @@ class Progress:
             self._stream.flush()
         self._shown = ""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -51,35 +51,21 @@ def draw_table(
     └────────┴───────┘
     """
     widths = natural_widths(lines) if widths is None else widths
-    if gap is not None:
-        return _without_frame(lines, widths, left, gap)
-    drawn = [_rule(widths, None, lines[0])]
+    framed, between = gap is None, " │ " if gap is None else gap
+    whole = sum(widths) + len(between) * (len(widths) - 1)
+    drawn = [_rule(widths, None, lines[0])] if framed else []
     for position, line in enumerate(lines):
-        if line is None:
+        if line is None and framed:
             drawn.append(_rule(widths, lines[position - 1], lines[position + 1]))
-        elif isinstance(line, Span):
-            whole = sum(widths) + 3 * (len(widths) - 1)
-            fits = without_lost_marks(line.text, whole)
-            drawn += [f"│ {text:<{whole}} │" for text in _wrap(fits, whole)]
-        else:
-            drawn += [f"│ {' │ '.join(cells)} │" for cells in _aligned(line, widths, left)]
-    drawn.append(_rule(widths, lines[-1], None))
-    return "\n".join(drawn)
-
-
-def _without_frame(
-    lines: Sequence[Line], widths: Sequence[int], left: Sequence[int], gap: str
-) -> str:
-    rule = "─" * (sum(widths) + len(gap) * (len(widths) - 1))
-    drawn = []
-    for line in lines:
+            continue
         if line is None:
-            drawn.append(rule)
+            texts = ["─" * whole]
         elif isinstance(line, Span):
-            drawn.append(line.text)
+            texts = _wrap(without_lost_marks(line.text, whole), whole) if framed else [line.text]
         else:
-            drawn += [gap.join(cells).rstrip() for cells in _aligned(line, widths, left)]
-    return "\n".join(drawn)
+            texts = [between.join(cells) for cells in _aligned(line, widths, left)]
+        drawn += [f"│ {text:<{whole}} │" if framed else text.rstrip() for text in texts]
+    return "\n".join([*drawn, _rule(widths, lines[-1], None)] if framed else drawn)
 
 
 def _aligned(

@@ -6,6 +6,7 @@ import gc
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class ModeProcessError(Exception):
     """What went wrong in the other process."""
 
 
-class ModeProcess:
+class ModeProcess(AbstractContextManager["ModeProcess"]):
     """Runs workloads in one mode; leaving its block ends it.
 
     Parameters
@@ -73,9 +74,6 @@ class ModeProcess:
     def close(self) -> None:
         """End the process."""
         self._process.close()
-
-    def __enter__(self) -> ModeProcess:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -22,15 +22,14 @@ from sidebyside.drawing.timeline import (
     Slice,
     Watching,
     backward_in_steps,
-    run_backward,
+    call_dynamic,
     run_instructions,
-    taped_arguments,
 )
 from sidebyside.measuring.clock import collector_at_rest
 from sidebyside.modes.dynamic import DYNAMIC
 from sidebyside.modes.registry import mode_names
 from sidebyside.modes.static import build
-from sidebyside.modes.tape import as_scalar, split, updated
+from sidebyside.modes.tape import updated
 from sidebyside.results.profile import ModeProfile, OpProfile, Profile
 from sidebyside.workloads.workload import Workload, size_label
 from staticgraph.cost.cost import InstructionCost, program_cost
@@ -198,13 +197,7 @@ def _dynamic(workload: Workload, inputs: tuple[Any, ...], runs: int, lines: bool
 
 def _call_dynamic(workload: Workload, inputs: tuple[Any, ...], recording: Recording) -> None:
     """Do one call, the update of the parameters included, and enter what it does."""
-    arguments, leaves = taped_arguments(workload, inputs)
-    with Watching(recording):
-        result = workload.function(dg, *arguments)
-    if not workload.wrt:
-        return
-    loss = _differentiable(as_scalar(dg, split(result)[0]))
-    run_backward(recording, loss)
+    leaves = call_dynamic(workload, inputs, recording)
     if workload.learning_rate is not None:
         gradients = [dg.zeros_like(x) if x.grad is None else x.grad for x in leaves]
         update = Recording()  # which stands on no line of the user's
@@ -213,28 +206,21 @@ def _call_dynamic(workload: Workload, inputs: tuple[Any, ...], recording: Record
         recording.slices += update.slices
 
 
-def _differentiable(loss: Any) -> Any:
-    """Return `loss`, or raise what the backward pass says to one that depends on no leaf."""
-    if not loss.requires_grad:
-        loss.backward()
-    return loss
-
-
 def _lines_of_backward(workload: Workload, inputs: tuple[Any, ...]) -> list[tuple[str, str]]:
     """Return the name and the line of each step of the backward pass, in order.
 
     The tape knows lines in anomaly mode only, which takes longer, so this is a run of its own.
     """
-    arguments, _ = taped_arguments(workload, inputs)
+    arguments, _ = DYNAMIC.prepare(workload, inputs).given
     with dg.detect_anomaly():
-        loss = _differentiable(as_scalar(dg, split(workload.function(dg, *arguments))[0]))
+        result = workload.function(dg, *arguments)
     steps: list[tuple[str, str]] = []
 
     def arrived(node: TapeNode, _gradient: Any) -> None:
         source = node.extra.source if node.extra is not None else None
         steps.append((node.name(), "" if source is None else source.place))
 
-    backward_in_steps(loss, arrived)
+    backward_in_steps(result, arrived)
     return steps
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import MissingPackageError
+from sidebyside.workloads.workload import Splits
 
 ALPHABET = "\n" + "".join(map(chr, range(32, 127)))
 """The characters of `text`: the newline and printable ASCII."""
@@ -157,3 +158,12 @@ def one_hot(classes: Array, count: int) -> Array:
            [1., 0., 0.]], dtype=float32)
     """
     return np.eye(count, dtype=np.float32)[classes]
+
+
+def digit_splits(*shape: int) -> Splits:
+    """Return the digit images, each of a shape that holds 64 brightnesses, and one-hot classes."""
+    data = digits()
+    return Splits(
+        (data.train_x.reshape(-1, *shape), one_hot(data.train_y, 10)),
+        (data.test_x.reshape(-1, *shape), one_hot(data.test_y, 10)),
+    )

@@ -155,7 +155,7 @@ class _Board:
     def ran(self, task: Task) -> bool:
         """Tell whether dyngraph ran the program."""
         run = self._runs.get((task.path, task.program, DYNAMIC))
-        return isinstance(run, Run) and run.failure is None
+        return isinstance(run, Run) and run.cell.failure is None
 
     def row(self, task: Task, columns: Sequence[str]) -> ExampleRow:
         """Return the row of a program."""
@@ -191,23 +191,13 @@ class _Board:
 
 def _judge(column: str, run: Run, reference: Run) -> ExampleCell:
     """Return the cell of a run that came to an end."""
-    found = ExampleCell(
-        column,
-        run.failure,
-        REFUSED if column != DYNAMIC else FAILED,
-        first_seconds=run.first_seconds,
-        builds=run.builds,
-        lines=run.lines,
-        extra_lines=run.lines - reference.lines,
-        warnings=run.warnings,
-        notes=run.notes,
-        breaks=run.breaks,
-    )
-    if run.failure is not None:
-        return found
-    if column == REWRITE and not run.results:
-        return ExampleCell(column, outcome=NOT_TRIED)
+    cell = run.cell
+    if cell.outcome == NOT_TRIED:
+        return cell
+    cell = replace(cell, extra_lines=cell.lines - reference.cell.lines)
+    if cell.failure is not None:
+        return replace(cell, outcome=REFUSED if column != DYNAMIC else FAILED)
     difference = first_difference(run.results, reference.results, reference.tolerance)
     if difference:
-        return replace(found, outcome=WRONG, text=difference)
-    return replace(found, outcome=REWRITTEN if column == REWRITE else RAN)
+        return replace(cell, outcome=WRONG, text=difference)
+    return replace(cell, outcome=REWRITTEN if column == REWRITE else RAN)

@@ -11,6 +11,7 @@ from typing import Any
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.messages.source import Source
 from sidebyside.results.cell import Failure
+from sidebyside.results.flexibility import ExampleCell
 
 
 def failure_of(error: BaseException, path: Path, call: int) -> Failure:
@@ -38,35 +39,17 @@ class Run:
 
     Attributes
     ----------
+    cell : ExampleCell
+        What is known of them before the results are compared.
     results : tuple of list
         Of each call, as ndarrays and other plain values.
-    failure : Failure or None
-        What ended it before its last call.
-    first_seconds : float
-        Of the first call, with all that is built for it.
-    builds : int or None
-        How often it was traced or compiled.
-    lines : int
-        Lines of code of the function that ran.
-    warnings : tuple of str
-        What was warned of.
-    notes : tuple of str
-        What the mode would say about its traces if it were asked.
-    breaks : tuple of (str, int)
-        Why what was compiled was left for Python in the middle, and how often.
     tolerance : float
         Of the program.
     """
 
+    cell: ExampleCell
     results: tuple[list[Any], ...] = ()
-    failure: Failure | None = None
-    first_seconds: float = 0.0
-    builds: int | None = None
-    lines: int = 0
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    breaks: tuple[tuple[str, int], ...] = ()
-    tolerance: float = 1e-4
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +22,8 @@ from sidebyside.measuring.clock import measure
 from sidebyside.measuring.processes import Give, Take, in_a_copy
 from sidebyside.measuring.statistics import ENOUGH
 from sidebyside.modes import Mode, Prepared
-from sidebyside.results.cell import Failure
+from sidebyside.results.cell import NOT_TRIED, Failure
+from sidebyside.results.flexibility import ExampleCell
 from sidebyside.studies.flexibility.columns import REWRITE, mode_of, prepare
 from sidebyside.studies.flexibility.example import Example, code_lines, load_module, programs_of
 from sidebyside.studies.flexibility.record import (
@@ -121,7 +122,7 @@ def make_calls(task: Task, column: str) -> Made:
             # a module of its own, so that no column sees what another has changed
             program = programs_of(load_module(task.path))[task.program]
             if column == REWRITE and program.rewrite is None:
-                return Made(Run())
+                return Made(Run(ExampleCell(column, outcome=NOT_TRIED)))
             tolerance = program.tolerance
             _make_all(calls, program, column)
         except KeyboardInterrupt:
@@ -129,17 +130,21 @@ def make_calls(task: Task, column: str) -> Made:
         except BaseException as error:  # libraries raise exceptions of every kind
             failure = failure_of(error, task.path, calls.begun)
     prepared = calls.prepared
-    run = Run(
-        results=tuple(calls.results),
-        failure=failure,
+    cell = ExampleCell(
+        column,
+        failure,
         first_seconds=calls.first_seconds,
-        builds=None if prepared is None else prepared.builds(),
         lines=calls.lines,
         warnings=tuple(dict.fromkeys(_warning(each) for each in caught if _matters(each))),
-        notes=() if prepared is None else tuple(dict.fromkeys(prepared.notes())),
-        breaks=() if prepared is None else tuple(prepared.breaks().items()),
-        tolerance=tolerance,
     )
+    if prepared is not None:
+        cell = replace(
+            cell,
+            builds=prepared.builds(),
+            notes=tuple(dict.fromkeys(prepared.notes())),
+            breaks=tuple(prepared.breaks().items()),
+        )
+    run = Run(cell, tuple(calls.results), tolerance)
     if failure is not None or prepared is None:
         return Made(run)
     make = prepared.call

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.types import Array
-from sidebyside.workloads.builtin.primitives import cross_entropy, glorot
-from sidebyside.workloads.datasets import digits, one_hot
-from sidebyside.workloads.workload import Splits, Training, Workload
+from sidebyside.workloads.builtin.primitives import accuracy_of, cross_entropy, glorot
+from sidebyside.workloads.datasets import digit_splits
+from sidebyside.workloads.workload import Training, Workload
 
 CHANNELS = 8, 16
 POOLED = 4 * 4 * CHANNELS[1]
@@ -39,12 +39,6 @@ def cnn_digits(xp: Any, parameters: Any, images: Any, targets: Any) -> Any:
     return cross_entropy(xp, scores(xp, parameters, images), targets)
 
 
-def accuracy(xp: Any, parameters: Any, images: Any, targets: Any) -> Any:
-    """Return the fraction of images whose largest score is the target's."""
-    found = xp.argmax(scores(xp, parameters, images), axis=-1)
-    return xp.mean((found == xp.argmax(targets, axis=-1)).astype("float32"))
-
-
 def initial(rng: np.random.Generator) -> Parameters:
     """Draw initial parameters."""
     first, second = CHANNELS
@@ -58,21 +52,8 @@ def initial(rng: np.random.Generator) -> Parameters:
     )
 
 
-def splits() -> Splits:
-    """Return the images as ``(n, 1, 8, 8)``, and one-hot classes."""
-
-    def images(rows: Array) -> Array:
-        return rows.reshape(-1, 1, 8, 8)
-
-    data = digits()
-    return Splits(
-        (images(data.train_x), one_hot(data.train_y, 10)),
-        (images(data.test_x), one_hot(data.test_y, 10)),
-    )
-
-
 def _inputs(rng: np.random.Generator, size: int) -> tuple[Any, ...]:
-    images, targets = splits().train
+    images, targets = digit_splits(1, 8, 8).train
     return initial(rng), images[:size], targets[:size]
 
 
@@ -82,7 +63,14 @@ WORKLOAD = Workload(
     wrt=(0,),
     sizes=(64,),
     learning_rate=0.3,
-    training=Training(splits, initial, accuracy, epochs=15, batch_size=64, target=0.97),
+    training=Training(
+        partial(digit_splits, 1, 8, 8),
+        initial,
+        accuracy_of(scores),
+        epochs=15,
+        batch_size=64,
+        target=0.97,
+    ),
     name="cnn_digits",
     title="CNN on digit images, training step",
     description="Two 3x3 convolutions, max pooling and a linear layer.",

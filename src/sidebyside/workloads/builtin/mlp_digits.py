@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sidebyside.workloads.builtin.primitives import cross_entropy, glorot
-from sidebyside.workloads.datasets import digits, one_hot
-from sidebyside.workloads.workload import Splits, Training, Workload
+from sidebyside.workloads.builtin.primitives import accuracy_of, cross_entropy, glorot
+from sidebyside.workloads.datasets import digit_splits
+from sidebyside.workloads.workload import Training, Workload
 
 HIDDEN = 32
 
@@ -32,12 +33,6 @@ def mlp_digits(xp: Any, parameters: Any, images: Any, targets: Any) -> Any:
     return cross_entropy(xp, scores(xp, parameters, images), targets)
 
 
-def accuracy(xp: Any, parameters: Any, images: Any, targets: Any) -> Any:
-    """Return the fraction of images whose largest score is the target's."""
-    found = xp.argmax(scores(xp, parameters, images), axis=-1)
-    return xp.mean((found == xp.argmax(targets, axis=-1)).astype("float32"))
-
-
 def initial(rng: np.random.Generator) -> Parameters:
     """Draw initial parameters."""
     return Parameters(
@@ -48,16 +43,8 @@ def initial(rng: np.random.Generator) -> Parameters:
     )
 
 
-def splits() -> Splits:
-    """Return the images as rows of 64 brightnesses, and one-hot classes."""
-    data = digits()
-    return Splits(
-        (data.train_x, one_hot(data.train_y, 10)), (data.test_x, one_hot(data.test_y, 10))
-    )
-
-
 def _inputs(rng: np.random.Generator, size: int) -> tuple[Any, ...]:
-    images, targets = splits().train
+    images, targets = digit_splits(64).train
     return initial(rng), images[:size], targets[:size]
 
 
@@ -67,7 +54,14 @@ WORKLOAD = Workload(
     wrt=(0,),
     sizes=(32,),
     learning_rate=0.5,
-    training=Training(splits, initial, accuracy, epochs=20, batch_size=32, target=0.95),
+    training=Training(
+        partial(digit_splits, 64),
+        initial,
+        accuracy_of(scores),
+        epochs=20,
+        batch_size=32,
+        target=0.95,
+    ),
     name="mlp_digits",
     title="MLP 64-32-10 on digit images, training step",
     description="Small matrices: two dozen operations of a few microseconds each.",

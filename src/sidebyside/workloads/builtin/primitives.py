@@ -6,6 +6,7 @@ and JAX, and a compiler finds something to fuse.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,16 @@ def cross_entropy(xp: Any, scores: Any, targets: Any) -> Any:
     shifted = scores - xp.amax(scores, axis=-1, keepdims=True)
     normalizer = xp.log(xp.sum(xp.exp(shifted), axis=-1))
     return xp.mean(normalizer - xp.sum(shifted * targets, axis=-1))
+
+
+def accuracy_of(scores: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what gives the fraction of samples whose largest score is that of their target."""
+
+    def accuracy(xp: Any, parameters: Any, samples: Any, targets: Any) -> Any:
+        found = xp.argmax(scores(xp, parameters, samples), axis=-1)
+        return xp.mean((found == xp.argmax(targets, axis=-1)).astype("float32"))
+
+    return accuracy
 
 
 def glorot(rng: np.random.Generator, *shape: int, inward: int = 0) -> Array:
