@@ -343,11 +343,11 @@ def test_examples_in_the_own_columns(name, program):
     """Rewrites give dyngraph's results; what is traced refuses, as `declare` does, or is right."""
     task = Task(FOLDER / f"{name}.py", program)
     dynamic = make_calls(task, "dyngraph").run
-    assert dynamic.failure is None
+    assert dynamic.cell.failure is None
     assert len(dynamic.results) > 1
     assert len({str(results) for results in dynamic.results}) > 1
     rewrite = make_calls(task, "rewrite").run
-    assert rewrite.failure is None
+    assert rewrite.cell.failure is None
     if rewrite.results:
         assert not first_difference(rewrite.results, dynamic.results, dynamic.tolerance)
     traced = make_calls(task, "static").run
@@ -355,11 +355,11 @@ def test_examples_in_the_own_columns(name, program):
         assert first_difference(traced.results, dynamic.results, dynamic.tolerance)
     elif program:
         assert not first_difference(traced.results, dynamic.results, dynamic.tolerance)
-        assert traced.builds > 1
+        assert traced.cell.builds > 1
     else:
         with pytest.raises(Exception) as caught:
             load_module(FOLDER / f"{name}.py").declare()
-        assert traced.failure.id == caught.value.id
+        assert traced.cell.failure.id == caught.value.id
 
 
 # newton is left out: torch.func takes long to load

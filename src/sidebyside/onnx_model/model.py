@@ -11,7 +11,7 @@ import staticgraph
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import BackendError
 from sidebyside.onnx_model.elementwise import Unknown, elementwise
-from sidebyside.onnx_model.structural import TRANSLATIONS, Call, contraction, reduction
+from sidebyside.onnx_model.structural import TRANSLATIONS, Call, contraction, reduction, view
 from sidebyside.onnx_model.writer import Name, Writer, onnx_type
 from staticgraph.declare.lower import lower
 from staticgraph.program.program import Instruction, Program, Value
@@ -92,6 +92,8 @@ def _instruction(writer: Writer, instruction: Instruction, operands: Sequence[Na
             found = None
     elif op.name in TRANSLATIONS:
         found = TRANSLATIONS[op.name](call)
+    elif op.view:
+        found = view(call)
     elif op.combine:
         found = reduction(call)
     elif op.contraction is not None:

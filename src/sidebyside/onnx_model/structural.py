@@ -64,44 +64,9 @@ def _writes(*names: str) -> Callable[[Translation], Translation]:
 # movement -----------------------------------------------------------------------------------------
 
 
-@_writes("reshape", "expand_dims", "squeeze")
-def _reshape(call: Call) -> Name:
-    return call.writer.reshape(call.names[0], call.type.shape)
-
-
 @_writes("clone")
 def _clone(call: Call) -> Name:
     return call.writer.node("Identity", call.names[0])
-
-
-@_writes("broadcast_to")
-def _broadcast_to(call: Call) -> Name:
-    return call.writer.node("Expand", call.names[0], call.writer.integers(call.type.shape))
-
-
-@_writes("matrix_transpose")
-def _matrix_transpose(call: Call) -> Name:
-    order = list(range(call.type.ndim))
-    order[-2:] = order[-1], order[-2]
-    return call.writer.node("Transpose", call.names[0], perm=order)
-
-
-@_writes("swapaxes")
-def _swapaxes(call: Call) -> Name:
-    order = list(range(call.type.ndim))
-    first, second = call.attrs["axis0"], call.attrs["axis1"]
-    order[first], order[second] = order[second], order[first]
-    return call.writer.node("Transpose", call.names[0], perm=order)
-
-
-@_writes("permute_dims")
-def _permute_dims(call: Call) -> Name:
-    axes = call.attrs["axes"]
-    count = call.type.ndim
-    if not count:
-        return call.names[0]
-    order = reversed(range(count)) if axes is None else [axis % count for axis in axes]
-    return call.writer.node("Transpose", call.names[0], perm=list(order))
 
 
 @_writes("concat")
@@ -121,28 +86,44 @@ def _stack(call: Call) -> Name:
     return call.writer.node("Concat", *parts, axis=axis)
 
 
-@_writes("basic_index")
-def _basic_index(call: Call) -> Name:
-    """Keep a range of each axis; what drops or adds an axis is a reshape after it."""
-    index = _spelled(call.attrs["index"], call.types[0].shape)
-    starts, stops, steps = [], [], []
-    for entry, length in zip(index, call.types[0].shape, strict=True):
-        start, stop, step = slice(*entry).indices(length)
+def view(call: Call) -> Name | None:
+    """Write an op whose result is a view of its operand, as the view's strides say.
+
+    A range of each axis is kept, the axes are put in another order, and those of length 1 and those
+    that repeat are added; None for a view of another kind.
+    """
+    shape, writer = call.types[0].shape, call.writer
+    operand = np.empty(shape, np.int8)  # of single bytes: strides count elements
+    found = call.op.kernel(operand, **call.attrs)
+    if found.size == operand.size and found.flags.c_contiguous:
+        return writer.reshape(call.names[0], found.shape)
+    if not found.size:
+        return writer.constant(np.empty(found.shape, call.type.dtype))
+    offset = found.__array_interface__["data"][0] - operand.__array_interface__["data"][0]
+    starts, stops, steps, order = [], [], [], []
+    axes = [axis for axis in range(found.ndim) if found.shape[axis] > 1 and found.strides[axis]]
+    repeats = any(n > 1 and axis not in axes for axis, n in enumerate(found.shape))
+    for position, stride in enumerate(operand.strides):
+        start, offset = divmod(offset, stride) if shape[position] > 1 else (0, offset)
+        read = [i for i in axes if stride <= abs(found.strides[i]) < stride * shape[position]]
+        if len(read) > 1 or any(found.strides[i] % stride for i in read):
+            return None
+        step = found.strides[read[0]] // stride if read else 1
+        stop = start + step * found.shape[read[0]] if read else start + 1
         starts.append(start)
-        # a stop before the first element is beyond any negative index
-        stops.append(stop if stop >= 0 else -length - 1)
         steps.append(step)
-    return call.writer.reshape(_sliced(call, starts, stops, steps), call.type.shape)
-
-
-def _sliced(call: Call, starts: list[int], stops: list[int], steps: list[int]) -> Name:
-    numbers = call.writer.integers
-    axes = numbers(range(len(starts)))
-    if not starts:
-        return call.names[0]
-    return call.writer.node(
-        "Slice", call.names[0], numbers(starts), numbers(stops), axes, numbers(steps)
-    )
+        # a stop before the first element is beyond any negative index
+        stops.append(stop if stop >= 0 else -shape[position] - 1)
+        order.append(read[0] if read else -1)
+    name = call.names[0]
+    if (stops, steps) != (list(shape), [1] * len(shape)) or any(starts):
+        parts = map(writer.integers, (starts, stops, range(len(shape)), steps))
+        name = writer.node("Slice", name, *parts)
+    if order != sorted(order):
+        name = writer.node("Transpose", name, perm=np.argsort(order, kind="stable").tolist())
+    kept = [n if axis in axes else 1 for axis, n in enumerate(found.shape)]
+    name = writer.reshape(name, kept)
+    return writer.node("Expand", name, writer.integers(found.shape)) if repeats else name
 
 
 def _spelled(index: Any, shape: tuple[int, ...]) -> list[Slice]:
@@ -153,31 +134,6 @@ def _spelled(index: Any, shape: tuple[int, ...]) -> list[Slice]:
         entry if isinstance(entry, Slice) else Slice(entry % length, entry % length + 1)
         for entry, length in zip(entries, shape, strict=True)
     ]
-
-
-@_writes("slice_axis")
-def _slice_axis(call: Call) -> Name:
-    axis = call.attrs["axis"] % call.type.ndim
-    shape = call.types[0].shape
-    starts, stops = [0] * len(shape), list(shape)
-    starts[axis], stops[axis] = call.attrs["start"], call.attrs["stop"]
-    return _sliced(call, starts, stops, [1] * len(shape))
-
-
-@_writes("index_axis")
-def _index_axis(call: Call) -> Name:
-    at = call.writer.constant(np.array(call.attrs["index"], np.int64))
-    return call.writer.node("Gather", call.names[0], at, axis=call.attrs["axis"])
-
-
-@_writes("flip")
-def _flip(call: Call) -> Name:
-    shape, axes = call.type.shape, call.attrs["axis"]
-    chosen = range(len(shape)) if axes is None else np.atleast_1d(axes) % max(1, len(shape))
-    turned = [i in chosen for i in range(len(shape))]
-    starts = [n - 1 if turn else 0 for n, turn in zip(shape, turned, strict=True)]
-    stops = [-n - 1 if turn else n for n, turn in zip(shape, turned, strict=True)]
-    return _sliced(call, starts, stops, [-1 if turn else 1 for turn in turned])
 
 
 @_writes("full_like", "zeros_like", "ones_like")
