@@ -11,13 +11,16 @@ import random
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import zipfile
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from tests.staticgraph.damages import DAMAGES, run_damages
 from tests.staticgraph.random_programs import Generator
 
 import staticgraph as sg
@@ -544,9 +547,14 @@ def edit(path, change, entries=None):
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
         for name in old.namelist():
             data = old.read(name)
-            if name == "program.json" and change is not None:
+            if name == "program.json":
                 document = json.loads(data)
-                change(document)
+                for number in range(len(document.get("checksums", ()))):
+                    array = (entries or {}).get(f"arrays/{number}.npy")
+                    if array is not None:
+                        document["checksums"][number] = zlib.crc32(array)
+                if change is not None:
+                    change(document)
                 data = json.dumps(document).encode()
             new.writestr(name, (entries or {}).get(name, data))
     return target
@@ -568,6 +576,47 @@ def refusal(path, **options):
 def test_there_is_no_such_file(tmp_path):
     assert "there is no such file" in refusal(tmp_path / "nothing.sgp")
     assert "cannot be read" in refusal(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files of other kinds are made as POSIX has them")
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        assert "cannot be read: it is no regular file" in refusal(path)
+
+
+def test_arrays_that_changed_places_are_noticed(tmp_path):
+    path = tmp_path / "swapped.sgp"
+    with sg.Graph():
+        x = sg.placeholder("x", (3,))
+        sg.save_program(path, x * sg.constant([1.0, 2.0, 3.0]) + sg.constant([4.0, 5.0, 6.0]))
+    swapped = path.with_name("edited.sgp")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(swapped, "w") as new:
+        for name in old.namelist():
+            other = {"arrays/0.npy": "arrays/1.npy", "arrays/1.npy": "arrays/0.npy"}
+            new.writestr(name, old.read(other.get(name, name)))
+    assert "is not the array that was saved" in refusal(swapped)
+
+
+@pytest.mark.parametrize("name", ["program.json", "arrays/0.npy"])
+def test_a_bomb_is_not_inflated(name, saved):
+    target = saved.with_name("edited.sgp")
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for each in old.namelist():
+            content = old.read(each)
+            new.writestr(each, content + b" " * (64 << 20) if each == name else content)
+    tracemalloc.start()
+    try:
+        text = refusal(target)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert "would take" in text or "is compressed" in text
+
+
+def test_random_damages_are_refused_by_name_or_open(tmp_path):
+    found = run_damages(tmp_path / "whole.sgp", 200)
+    assert {name for name, _ in found} == {damage.__name__ for damage in DAMAGES}
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):

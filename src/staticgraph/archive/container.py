@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import struct
 import tempfile
 import zipfile
@@ -11,8 +13,9 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
+from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -27,6 +30,15 @@ _DOCUMENT = "program.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every entry, so that equal programs make equal files."""
 
+_LARGEST_DOCUMENT = 1 << 30
+_SMALL_DOCUMENT = 1 << 20
+_MOST_SHRUNK = 200
+"""Text of programs shrinks by a factor of 10 to 50; a text that shrinks by more is none."""
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _WIDTH = 120
 _ENCODING = "utf-8", "surrogatepass"
 _DAMAGE = (
@@ -95,16 +107,17 @@ def write_file(path: Path, document: Mapping[str, Any], arrays: Sequence[Array])
         "library": _library_version(),
         "arrays": len(arrays),
     }
-    text = "\n".join(_lines(whole)) + "\n"
     with _replacing(path) as name, zipfile.ZipFile(name, "w") as file:
-        entry = zipfile.ZipInfo(_DOCUMENT, _EPOCH)
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        file.writestr(entry, text.encode(*_ENCODING))
         for number, array in enumerate(arrays):
             # not compressed: weights hardly shrink, and so they are read at once
             entry = zipfile.ZipInfo(_array_name(number), _EPOCH)
             with file.open(entry, "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, array, allow_pickle=False)
+        whole["checksums"] = [file.getinfo(_array_name(n)).CRC for n in range(len(arrays))]
+        entry = zipfile.ZipInfo(_DOCUMENT, _EPOCH)
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        text = "\n".join(_lines(whole)) + "\n"
+        file.writestr(entry, text.encode(*_ENCODING))
 
 
 @contextmanager
@@ -170,9 +183,16 @@ def read_file(path: Path) -> Contents:
         If there is no such file, or it is damaged, of another kind or of another version.
     """
     try:
-        with zipfile.ZipFile(path) as file:
+        with _opened(path) as stream, zipfile.ZipFile(stream) as file:
+            _require_honest(file, os.fstat(stream.fileno()).st_size)
             document = _read_document(file)
-            arrays = [_read_array(file, _array_name(n)) for n in range(document["arrays"])]
+            checksums = document.get("checksums")
+            arrays = []
+            for number in range(document["arrays"]):
+                info = file.getinfo(_array_name(number))
+                if checksums is not None and checksums[number] != info.CRC:
+                    raise ValueError(f"{info.filename} is not the array that was saved")
+                arrays.append(_read_array(file, info))
     except FileNotFoundError:
         raise ProgramFileError(
             "there is no such file",
@@ -196,6 +216,37 @@ def read_file(path: Path) -> Contents:
     return Contents(document, arrays, str(document.get("library", "unknown")))
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, and wait for nothing where it is a pipe or a device."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        with open(handle, "rb", closefd=False) as stream:
+            yield stream
+    finally:
+        os.close(handle)
+
+
+def _require_honest(file: zipfile.ZipFile, size: int) -> None:
+    """Refuse entries that take more memory than the file has bytes for, before any is read."""
+    stored = 0
+    for entry in file.infolist():
+        if entry.filename != _DOCUMENT:
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{entry.filename} is compressed")
+            stored += max(entry.file_size, entry.compress_size)
+        elif entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{_DOCUMENT} is compressed in another way")
+        elif entry.file_size > _LARGEST_DOCUMENT or entry.file_size > max(
+            _SMALL_DOCUMENT, _MOST_SHRUNK * entry.compress_size
+        ):
+            raise ValueError(f"{_DOCUMENT} would take {entry.file_size:,} bytes")
+    if stored > size:
+        raise ValueError(f"its entries have {stored:,} bytes, and the file {size:,}")
+
+
 def _read_document(file: zipfile.ZipFile) -> dict[str, Any]:
     if _DOCUMENT not in file.namelist():
         raise ValueError(f"it has no {_DOCUMENT}")
@@ -212,10 +263,22 @@ def _read_document(file: zipfile.ZipFile) -> dict[str, Any]:
     return document
 
 
-def _read_array(file: zipfile.ZipFile, name: str) -> Array:
-    with file.open(name) as stream:
+def _read_array(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
+    with file.open(info) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = _HEADERS.get(version)
+        if read is None:
+            raise ValueError(f"{info.filename} is an array of version {version}")
+        shape, _, dtype = read(stream)
+        if dtype.hasobject:
+            raise ValueError("Object arrays are pickles, which are not read")
+        if dtype.kind not in "biufc" or min(shape, default=0) < 0:
+            raise ValueError(f"{info.filename} is no array of numbers")
+        if prod(shape) * dtype.itemsize != info.file_size - stream.tell():
+            raise ValueError(f"{info.filename} is shorter or longer than its array")
+    with file.open(info) as stream:
         array: Array = np.lib.format.read_array(stream, allow_pickle=False)
         if stream.read(1):  # which also has the checksum compared
-            raise ValueError(f"{name} is longer than its array")
+            raise ValueError(f"{info.filename} is longer than its array")
     array.flags.writeable = False
     return array
