@@ -4,41 +4,62 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING, cast
 
+from oplibrary.messages.errors import SideBySideError
+from staticgraph.backends import numpy
 from staticgraph.backends.backend import Backend, Restored, Runner
 from staticgraph.program.memory import BufferPlan
 from staticgraph.program.program import Program
 
+if TYPE_CHECKING:
+    from staticgraph.backends.native.planning.plan import NativePlan
+
 
 def plan(program: Program, borrow: bool = False) -> BufferPlan:
     """Return the loops that `program` becomes, and where its values are kept."""
-    from staticgraph.backends.native.planning.planning import make_plan
+    from staticgraph.backends.native.run.fallback import plan_what_works
 
-    return make_plan(program)
+    found = plan_what_works(program, lambda made: None)
+    return numpy.plan(program) if isinstance(found, str) else found[0]
 
 
 def build(program: Program, plan: BufferPlan) -> Runner:
     """Return what runs the program: NumPy, if the machine code calls what is not there."""
     from oplibrary.machine.target import LinkError
-    from staticgraph.backends import numpy
     from staticgraph.backends.native.planning.plan import NativePlan
     from staticgraph.backends.native.run.running import build_machine, make_runner
 
-    assert isinstance(plan, NativePlan)
     try:
+        assert isinstance(plan, NativePlan), "no plan"
         machine, text = build_machine(program, plan)
     except LinkError as error:
-        runner = numpy.build(program, numpy.plan(program))
-        return replace(runner, notes=(f"left to NumPy  all, since linking failed: {error}",))
+        return _all_to_numpy(program, f"linking failed: {error}")
+    except (SideBySideError, MemoryError):
+        raise
+    except Exception:
+        from staticgraph.backends.native.run.fallback import plan_what_works
+
+        found = plan_what_works(program, lambda made: build_machine(program, made))
+        if isinstance(found, str):
+            return _all_to_numpy(program, found)
+        machine, text = found[1]
     return make_runner(machine, lambda: text)
+
+
+def _all_to_numpy(program: Program, why: str) -> Runner:
+    runner = numpy.build(program, numpy.plan(program))
+    return replace(runner, notes=(f"left to NumPy  all, since {why}",))
 
 
 def restore(program: Program) -> Restored | None:
     """Return what an earlier build of the program left on disk, or None."""
-    from staticgraph.backends.native.planning.planning import make_plan
+    from staticgraph.backends.native.run.checked import is_checked
     from staticgraph.backends.native.run.running import build_machine, make_runner, restore_machine
 
-    make = cache(lambda: make_plan(program))
+    if is_checked():  # a plan that is to be proved has to be made
+        return None
+    make = cache(lambda: cast("NativePlan", plan(program)))
     machine = restore_machine(program, make)
     if machine is None:
         return None

@@ -58,8 +58,8 @@ class Definitions:
     effects: list[Definition]
 
 
-def define(program: Program, define_control: DefineControl) -> Definitions:
-    """Return what each value of `program` is."""
+def define(program: Program, define_control: DefineControl, left: Mapping[int, str]) -> Definitions:
+    """Return what each value of `program` is; `left` tells by number what NumPy is to compute."""
     uses = Counter(program.results)
     for instruction in program.instructions:
         uses.update(instruction.inputs)
@@ -68,8 +68,8 @@ def define(program: Program, define_control: DefineControl) -> Definitions:
         maker.of[value] = Stored(value.type.shape, value.type.dtype, None)
     for value, array in program.constants.items():
         maker.of[value] = _constant(array)
-    for instruction in program.instructions:
-        maker.add(instruction)
+    for number, instruction in enumerate(program.instructions):
+        maker.add(instruction, left.get(number, ""))
     effects = [maker.of[i.output] for i in program.instructions if has_effect(i.op, i.attrs)]
     return Definitions(maker.of, maker.reasons, effects)
 
@@ -90,10 +90,12 @@ class _Maker:
         self.reasons: list[tuple[Instruction, str]] = []
         self.copies: dict[Definition, Definition] = {}
 
-    def add(self, instruction: Instruction) -> None:
+    def add(self, instruction: Instruction, left: str) -> None:
         operands = tuple([self.of[value] for value in instruction.inputs])
         type_ = instruction.output.type
         try:
+            if left:
+                raise Unsupported(left)
             if instruction.op.effect:
                 raise Unsupported("it does something besides computing")
             if instruction.op.kind is Kind.CONTROL:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from oplibrary.machine.target import Target
@@ -56,6 +56,10 @@ class NativePlan(BufferPlan):
         What loops and branches use while they run; see `scratch_sizes`.
     overwritable : dict of int to int
         For each output that may be made in the memory of an owned input, the number of the input.
+    overwritten : dict of Definition to list of Definition
+        For each value, what it may be made in the memory of; see `find_overwritten`.
+    program : Program
+        What is planned: the one that was given, with every lowering written out.
     """
 
     target: Target
@@ -70,6 +74,7 @@ class NativePlan(BufferPlan):
     unread: set[Definition]
     scratch: Mapping[Definition, list[Location]]
     overwritable: Mapping[int, int]
+    overwritten: Mapping[Definition, Sequence[Definition]]
     program: Program
 
     @property

@@ -34,15 +34,29 @@ MOST_ROOMS = 16
 """So many results, the largest ones, hold other values: a place is looked for in each."""
 
 
-def make_plan(program: Program, is_region: bool = False) -> NativePlan:
+def expanded_program(program: Program) -> Program:
+    """Return what is planned for `program`."""
+    return eliminate_common_subexpressions(expand(program))
+
+
+def make_plan(
+    program: Program, is_region: bool = False, left: Mapping[int, str] | None = None
+) -> NativePlan:
     """Return how `program` runs.
 
     The results of a region may be where its inputs are. Those of a whole program are in memory of
     their own, which is used for other values until they are written.
+
+    Parameters
+    ----------
+    program : Program
+    is_region : bool
+    left : mapping of int to str, optional
+        The instructions of the `expanded_program` that are left to NumPy in any case, and why.
     """
     target = host_target()
-    expanded = eliminate_common_subexpressions(expand(program))
-    definitions = define(expanded, partial(define_control, make_plan))
+    expanded = expanded_program(program)
+    definitions = define(expanded, partial(define_control, make_plan), left or {})
     of = definitions.of
     results = _separate_results([of[value] for value in program_results(expanded)])
     grouping = schedule(group(results, definitions.effects), results)
@@ -78,6 +92,7 @@ def make_plan(program: Program, is_region: bool = False) -> NativePlan:
         unread=layout.unread,
         scratch=layout.scratch,
         overwritable=_overwritable(expanded, definitions, results, layout),
+        overwritten=layout.overwritten,
         program=expanded,
     )
 

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ from staticgraph.backends.native.emit.segments import segments_of, write_module
 from staticgraph.backends.native.emit.slots import BLAS_ENTER, POOL_RUN, SAVE_THREAD, STATUS
 from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import Call, base_of
+from staticgraph.backends.native.run.checked import is_checked, poison_arena, poison_results
 from staticgraph.backends.native.run.image import Image, find_image, keep_image, make_image
+from staticgraph.backends.native.run.proof import prove
 from staticgraph.program.failures import raise_explained
 from staticgraph.program.memory import ALIGNMENT
 from staticgraph.program.program import Instruction, Program
@@ -77,6 +80,7 @@ class Machine:
 
 def build_machine(program: Program, plan: NativePlan) -> tuple[Machine, str]:
     """Return a plan of a program as machine code, and the LLVM IR of that."""
+    prove(plan)
     image = make_image(program, plan)
     segments = segments_of(plan)
     module, names = write_module(plan, segments)
@@ -173,6 +177,7 @@ class State:
             self.slots[number] = _data(array)
         self.shapes = [(value.type.shape, value.type.dtype) for value in program.results]
         self.outputs = len(program.outputs)
+        self.is_checked = is_checked()
         self.held: dict[Definition, Any] = {}
         self.arrays: list[Array] = []
 
@@ -181,6 +186,9 @@ class State:
         slots = self.slots
         variables = [variable.in_order() for variable in self.variables]
         results = [np.empty(shape, dtype) for shape, dtype in self.shapes]
+        if self.is_checked:
+            self.poison()
+            poison_results(results)
         for number, array in enumerate((*inputs, *variables)):
             slots[number] = _data(array)
         first_result = self.first_constant + len(self.constants)
@@ -203,6 +211,10 @@ class State:
         for (variable, _), array in zip(updates, results[self.outputs :], strict=True):
             variable.stored = array
         return results[: self.outputs]
+
+    def poison(self) -> None:
+        """Let nothing of an earlier run be in memory."""
+        poison_arena(self.arena, self.machine.plan())
 
     def _explain(self, inputs: tuple[Array, ...]) -> None:
         """Raise the error of an index that is out of range: NumPy's kernels name it."""
@@ -266,9 +278,22 @@ def quicken(machine: Machine, call: Callable[..., Any], structure: Structure) ->
     )
     if entry is None:
         return call
+    if state.is_checked:
+        entry = _poisoned(entry, state)
     if form:
         return entry
     return lambda *arrays: unflatten(structure, entry(*arrays))
+
+
+def _poisoned(entry: Callable[..., Any], state: State) -> Callable[..., Any]:
+    lock = Lock()
+
+    def call(*arrays: Any) -> Any:
+        with lock:  # nobody else is at work in the memory
+            state.poison()
+            return entry(*arrays)
+
+    return call
 
 
 def _form(structure: Structure) -> str:

@@ -1,0 +1,228 @@
+"""Proof: whatever a plan reads has been written, and nothing else has taken its memory since."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from oplibrary.core.types import Array
+from staticgraph.backends.native.definitions.affine import row_major
+from staticgraph.backends.native.definitions.definition import Definition, Uniform
+from staticgraph.backends.native.definitions.selections import Gathered
+from staticgraph.backends.native.planning.control import (
+    Controlled,
+    controls_of,
+    in_place,
+    scratch_sizes,
+)
+from staticgraph.backends.native.planning.plan import Location, NativePlan
+from staticgraph.backends.native.planning.steps import Call, Kernel, Root, Step, base_of
+
+
+class UnprovedPlan(Exception):
+    """A plan that reads what was not written, or writes where something else still is."""
+
+
+def prove(plan: NativePlan, same: Mapping[int, int] | None = None) -> None:
+    """Follow a plan step by step, those of its regions included.
+
+    Parameters
+    ----------
+    plan : NativePlan
+    same : mapping of int to int, optional
+        The slots whose memory is that of another slot.
+
+    Raises
+    ------
+    UnprovedPlan
+        If a step reads what is not there, or two things are to be in one place.
+    """
+    _Proof(plan, same or {}).run()
+    for controlled in controls_of(plan):
+        for number, inner in enumerate(controlled.plans):
+            carried = in_place(controlled) if number == 0 and inner.overwritable else set()
+            prove(inner, {len(inner.sources) + each: each for each in carried})
+
+
+class _Span(NamedTuple):
+    """Bytes of a slot, and what is there; None for what only one step uses."""
+
+    slot: int
+    start: int
+    stop: int
+    definition: Definition | None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return self.slot, self.start
+
+
+class _Proof:
+    def __init__(self, plan: NativePlan, same: Mapping[int, int]) -> None:
+        self.plan = plan
+        self.same = same
+        self.there: list[_Span] = []  # what is in memory, by slot and start, without overlaps
+        self.whole: set[Definition] = set()  # what is there to its last element
+        self.marks: dict[Definition, Array] = {}  # which elements of what is made in parts are
+        self.capacity = [each.nbytes for each in (*plan.sources, *plan.results)]
+        self.capacity.append(plan.arena_bytes)
+
+    def run(self) -> None:
+        """Follow the steps."""
+        for source in self.plan.sources:
+            self._put(self._span(source))
+            self.whole.add(source)
+        for number, step in enumerate(self.plan.grouping.steps):
+            self._follow(number, step)
+        for position, result in enumerate(map(base_of, self.plan.results)):
+            if result.size:
+                self._require(result, "the results")
+                if self.plan.locations[result].slot != len(self.plan.sources) + position:
+                    raise UnprovedPlan(f"{result} is not where result {position} is looked for")
+
+    def _follow(self, number: int, step: Step) -> None:
+        name = f"step {number}"
+        roots = [] if isinstance(step, Call) else list(self._written_roots(step))
+        written = (
+            list(step.definition.written)
+            if isinstance(step, Call)
+            else list(dict.fromkeys([root.storage for root in roots]))
+        )
+        spans = [self._span(each) for each in written if self._has_place(each)]
+        spans += self._scratch(step)
+        spans.sort(key=lambda span: span.key)
+        for before, after in itertools.pairwise(spans):
+            if before.slot == after.slot and after.start < before.stop:
+                raise UnprovedPlan(f"{name} writes {before.definition} over {after.definition}")
+        for read in dict.fromkeys(_read_by(step, self.plan)):
+            if not read.size or isinstance(read, Uniform):
+                continue
+            self._require(read, name)
+            if read in self.plan.held:
+                continue
+            own = self._span(read)
+            for span in spans[slice(*_overlapping(spans, own))]:
+                if not self._may_overwrite(step, read, own, span):
+                    raise UnprovedPlan(f"{name} overwrites {read} while it is read")
+        for span in spans:
+            self._put(span)
+        self.whole.update(written if isinstance(step, Call) else ())
+        for root in roots:
+            self._mark(root)
+
+    def _written_roots(self, kernel: Kernel) -> Iterator[Root]:
+        nest = self.plan.nests[kernel]
+        if sum([prod([b - a for a, b in part.box]) for part in nest.parts]) != prod(kernel.extents):
+            raise UnprovedPlan("the parts of a kernel are not all of it")
+        for root in kernel.roots:
+            if root.storage is not root.definition or root.definition not in self.plan.unread:
+                yield root
+
+    def _has_place(self, definition: Definition) -> bool:
+        return bool(definition.size) and definition not in self.plan.held
+
+    def _span(self, definition: Definition) -> _Span:
+        location = self.plan.locations.get(definition)
+        if location is None:
+            raise UnprovedPlan(f"{definition} has no place")
+        return self._at(location, definition.nbytes, definition)
+
+    def _at(self, location: Location, nbytes: int, definition: Definition | None) -> _Span:
+        stop = location.offset + nbytes
+        if location.offset < 0 or stop > self.capacity[location.slot]:
+            raise UnprovedPlan(f"{definition} is not inside of its memory")
+        slot = self.same.get(location.slot, location.slot)
+        return _Span(slot, location.offset, stop, definition)
+
+    def _scratch(self, step: Step) -> list[_Span]:
+        """Return what is used by one step alone."""
+        if isinstance(step, Kernel):
+            nest = self.plan.nests[step]
+            found = [(self.plan.partials.get(r.definition), r) for r in nest.partial_roots]
+            if any(place is None for place, _ in found):
+                raise UnprovedPlan("the chunks of a reduction have no place")
+            return [
+                self._at(place, root.definition.nbytes * nest.chunks, None)
+                for place, root in found
+                if place is not None
+            ]
+        if not isinstance(step.definition, Controlled):
+            return []
+        sizes = scratch_sizes(step.definition)
+        pairs = zip(self.plan.scratch[step.definition], sizes, strict=True)
+        return [self._at(place, size, None) for place, size in pairs]
+
+    def _require(self, definition: Definition, reader: str) -> None:
+        if definition not in self.whole:
+            raise UnprovedPlan(f"{reader} reads {definition}, which is not there")
+
+    def _may_overwrite(self, step: Step, read: Definition, own: _Span, span: _Span) -> bool:
+        """Tell whether a value is made in the memory of another one, element by element."""
+        if span.definition is None or span.key != own.key or span.definition is read:
+            return False
+        if isinstance(step, Call):
+            addend = step.definition.addend
+            return addend is not None and base_of(addend) is read
+        return read in self.plan.overwritten.get(span.definition, ())
+
+    def _put(self, span: _Span) -> None:
+        """Let something be in memory, and nothing else there."""
+        first, last = _overlapping(self.there, span)
+        for other in self.there[first:last]:
+            if other.definition is span.definition is not None:
+                return  # another part of the same value
+            assert other.definition is not None
+            self.whole.discard(other.definition)
+            self.marks.pop(other.definition, None)
+        kept = [span] if span.definition is not None and span.start < span.stop else []
+        self.there[first:last] = kept
+
+    def _mark(self, root: Root) -> None:
+        """Note which elements a root has written."""
+        storage, shape = root.storage, root.definition.shape
+        if not root.start and root.strides == row_major(storage.shape) and shape == storage.shape:
+            self.whole.add(storage)
+            return
+        marks = self.marks.setdefault(storage, np.zeros(storage.size, bool))
+        last = root.start + sum([(n - 1) * s for n, s in zip(shape, root.strides, strict=True)])
+        if root.start < 0 or last >= storage.size:
+            raise UnprovedPlan(f"a part of {storage} is not inside of it")
+        part = np.lib.stride_tricks.as_strided(marks[root.start :], shape, root.strides)
+        part[...] = True
+        if marks.all():
+            self.whole.add(storage)
+            del self.marks[storage]
+
+
+def _overlapping(spans: list[_Span], own: _Span) -> tuple[int, int]:
+    """Return which of `spans`, sorted and apart from each other, have bytes of another one."""
+    first = bisect_left(spans, own.key, key=lambda each: each.key)
+    if first and spans[first - 1].slot == own.slot and spans[first - 1].stop > own.start:
+        first -= 1
+    last = first
+    while last < len(spans) and spans[last].slot == own.slot and spans[last].start < own.stop:
+        last += 1
+    return first, last
+
+
+def _read_by(step: Step, plan: NativePlan) -> Iterator[Definition]:
+    """Yield what a step reads from memory."""
+    if isinstance(step, Call):
+        yield from map(base_of, step.definition.operands)
+        return
+    folds = {root.definition: root for root in step.roots if root.fold is not None}
+    for part in plan.nests[step].parts:
+        for node in part.nodes:
+            definition = node.definition
+            if isinstance(definition, Gathered) and not node.leaf:
+                yield base_of(definition.source)
+            elif node.leaf and definition in folds:
+                if not step.is_local(folds[definition]):
+                    raise UnprovedPlan(f"{definition} is read before it is finished")
+            elif node.leaf:
+                yield definition
