@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from oplibrary.machine.target import LinkError
 from oplibrary.messages.errors import SideBySideError
+from staticgraph.backends.native.planning import planning
 from staticgraph.backends.native.planning.plan import NativePlan
-from staticgraph.backends.native.planning.planning import expanded_program, make_plan
 from staticgraph.program.program import Program
 
 FAULT = "the planner has a fault here"
@@ -47,7 +47,8 @@ def plan_what_works(
     def attempt(left: frozenset[int]) -> tuple[NativePlan, Made] | None:
         nonlocal reason
         try:
-            plan = make_plan(program, left=dict.fromkeys(left, reason))
+            numpys = {"left": dict.fromkeys(left, reason)} if left else {}
+            plan = planning.make_plan(program, **numpys)
             return plan, make(plan)
         except (SideBySideError, MemoryError, LinkError):
             raise
@@ -58,7 +59,7 @@ def plan_what_works(
     found = attempt(frozenset())
     if found is not None:
         return found
-    left = frozenset(range(len(expanded_program(program).instructions)))
+    left = frozenset(range(len(planning.expanded_program(program).instructions)))
     found = attempt(left)
     if found is None:
         return reason
