@@ -41,7 +41,7 @@ site: $(READY)
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env -q docs build/site
 
 fuzz: $(READY)
-	$(BIN)/python -m tests.staticgraph.fuzz --programs 10000
+	$(BIN)/python -m tests.staticgraph.fuzz --seeds 0:20000
 
 # everything, what is too long for each change included
 full: lint site test others fuzz

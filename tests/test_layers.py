@@ -137,8 +137,12 @@ LATE: dict[tuple[str, str], str] = {
     ): "LLVM is loaded once a program is compiled",
     (
         "staticgraph.backends.native",
-        "staticgraph.backends.native.planning.planning",
+        "staticgraph.backends.native.run.fallback",
     ): "what is found on disk is not planned",
+    (
+        "staticgraph.backends.native",
+        "staticgraph.backends.native.run.checked",
+    ): "it loads the planner",
     (
         "staticgraph.backends.native",
         "staticgraph.backends.native.planning.plan",

@@ -29,6 +29,9 @@ def evaluate(program, arrays, rng=None):
     values = dict(zip(program.inputs, arrays, strict=True)) | dict(program.constants)
     for each in program.instructions:
         operands = [values[value] for value in each.inputs]
+        if each.op.kind is Kind.CONTROL:
+            values[each.output] = controlled(each, operands, rng)
+            continue
         inexact = rng is not None and not is_exact(each.op, each.output.type.dtype)
         if inexact and each.op.kind is not Kind.ELEMENTWISE:
             operands = [changed(x, rng) for x in operands]
@@ -46,6 +49,15 @@ def evaluate(program, arrays, rng=None):
             noise = rng.uniform(-1, 1, result.shape) * least
             values[each.output] = (values[each.output] + noise).astype(result.dtype)
     return values
+
+
+def controlled(instruction, operands, rng):
+    """Return what a loop, a branch or one of its results is; see `evaluate`."""
+    op, attrs = instruction.op, instruction.attrs
+    if rng is None or op.projection:
+        return op.kernel(*operands, **attrs)
+    results = op.kernel(*[changed(np.asarray(x), rng) for x in operands], **attrs)
+    return tuple(changed(np.asarray(x), rng) for x in results)
 
 
 def changed(x, rng):
@@ -67,7 +79,9 @@ def inexact_values(program):
     found = set()
     for each in program.instructions:
         dtype = each.output.type.dtype
-        rounded = dtype.kind == "f" and not is_exact(each.op, dtype)
+        rounded = each.op.kind is Kind.CONTROL or (
+            dtype.kind == "f" and not is_exact(each.op, dtype)
+        )
         if rounded or found.intersection(each.inputs):
             found.add(each.output)
     return found

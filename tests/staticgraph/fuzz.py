@@ -1,14 +1,20 @@
 """Random programs of all ops, run by the backends and by dyngraph; a failing one is made small.
 
-``python -m tests.staticgraph.fuzz --programs 10000 --seed 0``
+``python -m tests.staticgraph.fuzz --seeds 0:20000`` runs the programs of these seeds, in as many
+processes as there are cores. A process that dies is a failure of the seed that it was at, and the
+others go on. Runs are checked: memory is poisoned before each.
 """
 
 import argparse
 import faulthandler
 import os
 import random
+import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
 from tests.staticgraph.evaluation import bounds, compare, evaluate
@@ -19,7 +25,10 @@ from tests.staticgraph.shrinking import describe, shrink
 import dyngraph as dg
 from oplibrary.core.tree import flatten
 from staticgraph.backends.native.run import running
+from staticgraph.backends.native.run.checked import VARIABLE
+from staticgraph.backends.native.run.fallback import FAULT
 from staticgraph.backends.registry import load_backend
+from staticgraph.compiler.binding import bind_regions
 from staticgraph.compiler.feeds import Feed, convert_feeds
 from staticgraph.passes import DEFAULT_PASSES, run_passes
 
@@ -61,7 +70,11 @@ def find_difference(made, backend="native", samples=SAMPLES):
         expected = bounds(program, arrays, samples if backend == "native" else 0)
         try:
             final = run_passes(program, DEFAULT_PASSES) if made.optimized else program
+            final = bind_regions(final, loaded, DEFAULT_PASSES if made.optimized else ())
             runner = loaded.build(final, loaded.plan(final, False))
+            faults = [note for note in runner.notes if FAULT in note]
+            if faults:
+                return f"{backend}: {faults[0][:1000]}"
             choice = random.Random(0)
 
             def converted(*given):
@@ -73,9 +86,11 @@ def find_difference(made, backend="native", samples=SAMPLES):
                 call = runner.quicken(call, flatten(list(program.outputs))[1])
             second = call(*[awkward(array, choice) for array in arrays])
             third = call(*arrays)
+            others = called_at_once(call, arrays) if backend == "native" else []
         except Exception as error:
             return f"{backend}: {type(error).__name__}: {str(error)[:1000]}"
-    for number, (a, *results) in enumerate(zip(expected, first, second, third, strict=True)):
+    runs = (first, second, third, *others)
+    for number, (a, *results) in enumerate(zip(expected, *runs, strict=True)):
         problem = compare(a, results[0])
         if not problem and any(
             (again.dtype, again.tobytes()) != (results[0].dtype, results[0].tobytes())
@@ -85,6 +100,13 @@ def find_difference(made, backend="native", samples=SAMPLES):
         if problem:
             return f"{backend}: output {number}: {problem}"
     return ""
+
+
+def called_at_once(call, arrays):
+    """Return the results of two threads that call at one time."""
+    with ThreadPoolExecutor(2) as pool:
+        running_calls = [pool.submit(call, *arrays) for _ in range(2)]
+        return [each.result() for each in running_calls]
 
 
 def find_dynamic_difference(made):
@@ -117,7 +139,8 @@ def find_dynamic_difference(made):
 
 def check(seed):
     """Return the report of a failure of the program of `seed`, shrunk; empty if it works."""
-    made = Generator(seed).make()
+    with redirect_stdout(StringIO()):
+        made = Generator(seed).make()
     problem = find_dynamic_difference(made)
     if problem:
         return f"program {seed}: {problem}\n{describe(made)}"
@@ -132,35 +155,91 @@ def check(seed):
     return ""
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
-    parser.add_argument("--programs", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=None, help="of the first program")
-    parser.add_argument("--failures", type=int, default=5, help="after which to stop")
-    options = parser.parse_args(arguments)
+def run_seeds(first, stop, failures):
+    """Run the programs of some seeds in this process; return how many fail."""
     os.environ.setdefault("SIDEBYSIDE_CACHE", "off")
+    os.environ[VARIABLE] = "1"
     faulthandler.enable()
     running.np = fences = FencedNumpy()
-    first = options.seed if options.seed is not None else random.SystemRandom().randrange(10**9)
-    print(f"{options.programs} programs, --seed {first}", flush=True)
-    failures, started = 0, time.perf_counter()
-    for number in range(options.programs):
-        # written before it runs: a crash leaves it on the screen
-        if sys.stderr.isatty() or number % 1000 == 0:
-            end = "" if sys.stderr.isatty() else "\n"
-            print(
-                f"\rprogram {number}, seed {first + number} ", end=end, file=sys.stderr, flush=True
-            )
-        report = check(first + number)
+    found, started = 0, time.perf_counter()
+    for seed in range(first, stop):
+        # written before it runs: a crash leaves it there
+        print(f"seed {seed}", file=sys.stderr, flush=True)
+        report = check(seed)
         if report:
-            failures += 1
+            found += 1
             print(f"\n{report}", flush=True)
-            if failures == options.failures:
+            if found == failures:
+                stop = seed + 1
                 break
     seconds = time.perf_counter() - started
-    print(f"\n{number + 1} programs in {seconds:.0f} s, {failures} failures, --seed {first}")
+    print(f"{stop - first} programs in {seconds:.0f} s, {found} failures, --seeds {first}:{stop}")
     assert fences.count, "the native backend allocates elsewhere"
-    return 1 if failures else 0
+    return found
+
+
+def run_apart(first, stop, failures):
+    """Run the programs of some seeds in processes of their own; return failures and their text."""
+    found, texts = 0, []
+    while first < stop and found < failures:
+        command = [sys.executable, "-m", "tests.staticgraph.fuzz", "--jobs", "0"]
+        command += ["--seeds", f"{first}:{stop}", "--failures", str(failures - found)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        texts.append(done.stdout)
+        if done.returncode in (0, 1) and "programs in" in done.stdout:
+            found += done.stdout.count("\nprogram ")
+            break
+        seeds = [line for line in done.stderr.splitlines() if line.startswith("seed ")]
+        last = int(seeds[-1].split()[1]) if seeds else first
+        found += 1
+        texts.append(f"\nprogram {last}: the process ended with {done.returncode}\n")
+        texts.append(done.stderr.split(seeds[-1])[-1] if seeds else done.stderr)
+        first = last + 1
+    return found, "".join(texts)
+
+
+STRETCH = 250
+"""Programs of one process: what a process keeps of them is given back with it."""
+
+
+def seeds_of(text):
+    """Return the first seed and the one behind the last of ``A:B``."""
+    first, _, stop = text.partition(":")
+    return int(first), int(stop)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
+    parser.add_argument("--seeds", type=seeds_of, metavar="A:B", help="from A to B - 1")
+    parser.add_argument("--programs", type=int, default=1000, help="so many, without --seeds")
+    parser.add_argument("--seed", type=int, default=None, help="of the first of --programs")
+    parser.add_argument("--failures", type=int, default=5, help="after which to stop")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args(arguments)
+    first = options.seed if options.seed is not None else random.SystemRandom().randrange(10**9)
+    first, stop = options.seeds or (first, first + options.programs)
+    if not options.jobs:
+        return 1 if run_seeds(first, stop, options.failures) else 0
+    print(f"{stop - first} programs, --seeds {first}:{stop}", flush=True)
+    started, found, count = time.perf_counter(), 0, 0
+    starts = range(first, stop, STRETCH)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        parts = [
+            pool.submit(run_apart, a, min(a + STRETCH, stop), options.failures) for a in starts
+        ]
+        for start, part in zip(starts, parts, strict=True):
+            failures, text = part.result()
+            found, count = found + failures, min(start + STRETCH, stop) - first
+            print(text, end="", flush=True)
+            if found >= options.failures:
+                for other in parts:
+                    other.cancel()
+                break
+    seconds = time.perf_counter() - started
+    print(
+        f"\n{count} programs in {seconds:.0f} s, {found} failures, --seeds {first}:{first + count}"
+    )
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

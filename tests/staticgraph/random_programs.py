@@ -1,5 +1,9 @@
 """Random programs of all ops: elementwise chains with broadcasting, reductions, movement, products,
-selections by indices, and gradients; the same program for each seed.
+selections by indices, loops and branches, effects, and gradients of first and second order; the
+same program for each seed.
+
+Some things are made more often than chance would: values that a movement and a fold share, axes of
+length 1 and 2, constants that are equal and not the same, and attributes at their bounds.
 """
 
 import random
@@ -25,6 +29,8 @@ EXACT_OPERATORS = {
     *"cast real imag conj".split(),
 }
 JUMPS = set("floor ceil trunc round sign floor_divide remainder sort round prod".split())
+WHOLE_NUMBERS = ["int32", "int64", "bool", "int8", "uint8", "int16", "uint16", "uint32", "uint64"]
+"""The dtypes of the inputs of a program without floating-point numbers."""
 STANDALONE = 0.12
 """The part of the steps that apply an op to operands of one of its examples."""
 
@@ -93,6 +99,8 @@ class Generator:
         self.choice = random.Random(seed)
         self.rng = np.random.default_rng(seed)
         self.pool = []  # (node, array, exact)
+        self.shown = []  # nodes that are outputs in any case
+        self.has_control = False
         self.inputs = []
         self.arrays = []
 
@@ -100,20 +108,28 @@ class Generator:
         choice = self.choice
         sizes = [choice.choice((0, 1, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 31, 64, 100, 255))]
         sizes += [choice.choice((1, 2, 3, 5, 6, 8, 11, 16, 33)) for _ in range(2)]
+        if choice.random() < 0.2:
+            sizes = [choice.choice((1, 2)) for _ in range(3)]
+        dtypes = WHOLE_NUMBERS if choice.random() < 0.1 else DTYPES
         with np.errstate(all="ignore"), sg.Graph(finalize=False) as graph:
             for _ in range(choice.randrange(1, 5)):
                 rank = choice.choice((0, 1, 2, 2, 2, 3))
                 shape = tuple(1 if choice.random() < 0.2 else n for n in sizes[3 - rank :])
-                self.declare(self.drawn(shape, choice.choice(DTYPES)))
+                self.declare(self.drawn(shape, choice.choice(dtypes)))
             wanted = choice.choice((1, 2, 4, 8, 16, 30))
+            special = [step for step in self.special_steps() if choice.random() < 0.15]
             for _ in range(wanted * 5):
                 if len(self.pool) >= wanted + len(self.inputs):
                     break
                 self.step()
+                if special and choice.random() < 0.3:
+                    special.pop(choice.randrange(len(special)))()
+            for step in special:
+                step()
             outputs, total, sources = self.outputs()
             program = lower(graph, outputs, self.inputs)
             forward = None
-            if sources:
+            if sources and not self.has_control:
                 forward = lower(graph, [*outputs[: -len(sources)], total], self.inputs)
         return Made(program, self.arrays, choice.random() < 0.5, forward, sources)
 
@@ -147,6 +163,9 @@ class Generator:
         count = self.choice.randrange(1, 5)
         nodes = [node for node, _, _ in self.pool[-count:]]
         nodes += [self.choice.choice(self.pool)[0]]
+        if self.choice.random() < 0.3:
+            nodes += [self.choice.choice(self.pool)[0] for _ in range(self.choice.randrange(1, 6))]
+        nodes += self.shown
         sources = [i for i, node in enumerate(self.inputs) if node.dtype.kind == "f"]
         scalars = [sg.sum(node * node) for node in nodes if node.dtype.kind == "f"]
         if not scalars or not sources or self.choice.random() < 0.4:
@@ -156,6 +175,10 @@ class Generator:
             total = total + sg.cast(other, total.dtype)
         try:
             gradients = sg.gradients(total, [self.inputs[i] for i in sources], unused="zero")
+            if self.choice.random() < 0.15:  # of second order
+                total = sg.sum(sg.stack([sg.cast(sg.sum(g * g), "float64") for g in gradients]))
+                further = [self.inputs[i] for i in sources]
+                gradients = sg.gradients(total, further, unused="zero")
         except SideBySideError:  # not differentiable
             return nodes, None, []
         return [*nodes, *gradients], total, sources
@@ -203,6 +226,137 @@ class Generator:
         if op.attrs:
             attrs = self.attrs(op, first[1])
         self.apply(op, operands, attrs)
+
+    # what chance makes too seldom ---------------------------------------------------------------
+
+    def special_steps(self):
+        """Return the steps that make what chance makes too seldom."""
+        return [
+            self.share,
+            self.share,
+            self.number,
+            self.number,
+            self.loop,
+            self.branch,
+            self.watch,
+        ]
+
+    def any_of(self, kinds, ranks=range(4)):
+        """Return an element of the pool of one of some kinds, or None."""
+        found = [x for x in self.pool if x[1].dtype.kind in kinds and x[1].ndim in ranks]
+        return self.choice.choice(found[-8:]) if found else None
+
+    def share(self):
+        """Let a value be moved and folded, and both be outputs."""
+        chosen = self.any_of("f", (1, 2, 3))
+        if chosen is None or not chosen[1].size:
+            return
+        choice = self.choice
+        before = len(self.pool)
+        if choice.random() < 0.7:
+            self.apply(REGISTRY[choice.choice(("exp", "tanh", "square"))], [chosen], {})
+        chosen = self.pool[-1] if len(self.pool) > before else chosen
+        x = chosen[1]
+        axis = choice.randrange(x.ndim)
+        moved = choice.choice(("concat", "stack", "pad", "roll", "flip", "tile"))
+        operands = [chosen] * choice.randrange(1, 4) if moved in ("concat", "stack") else [chosen]
+        attrs = {"axis": axis} if moved in ("concat", "stack") else ATTRIBUTES[moved](choice, x)
+        self.apply(REGISTRY[moved], operands, attrs)
+        folded = choice.choice(("sum", "max", "mean", "softmax", "logsumexp", "cumulative_sum"))
+        attrs = {"axis": axis}
+        self.apply(REGISTRY[folded], [chosen], attrs)
+        self.shown += [node for node, _, _ in self.pool[before:]]
+
+    def number(self):
+        """Compute with a constant that is equal to others and not the same."""
+        choice = self.choice
+        chosen = self.any_of("biuf")
+        if chosen is None:
+            return
+        dtype = chosen[1].dtype
+        if dtype.kind != "b" and choice.random() < 0.3:
+            bounds = {name: choice.choice((0, 0.0, -0.0, 1, 1.0, None)) for name in ("min", "max")}
+            before = len(self.pool)
+            self.apply(REGISTRY["clip"], [chosen], bounds)
+            self.shown += [node for node, _, _ in self.pool[before:]]
+            return
+        numbers = [0, 1] if dtype.kind != "f" else [0.0, -0.0, 1.0]
+        number = np.array(choice.choice(numbers))
+        name = choice.choice(
+            ("add", "multiply", "maximum", "minimum", "equal", "where", "subtract")
+        )
+        if dtype.kind == "b":
+            name = choice.choice(("equal", "logical_or", "logical_and", "where"))
+        constant = (number.astype(dtype), number.astype(dtype), True)
+        operands = [chosen, constant]
+        choice.shuffle(operands)
+        if name == "where":
+            condition = self.any_of("b", (chosen[1].ndim, 0))
+            if condition is None:
+                return
+            operands = [condition, *operands]
+        before = len(self.pool)
+        self.apply(REGISTRY[name], operands, {})
+        self.shown += [node for node, _, _ in self.pool[before:]]
+
+    def loop(self):
+        """Go round a `fori_loop`, a `scan` or a `while_loop`."""
+        chosen = self.any_of("f", (1, 2))
+        if chosen is None or not chosen[1].size or not chosen[2]:
+            return
+        node, array, _ = chosen
+        if not np.isfinite(array).all() or array.dtype == np.float16:
+            return
+        choice, rounds = self.choice, self.choice.randrange(0, 5)
+        body = choice.choice(BODIES)
+        kind = choice.randrange(3)
+        if kind == 0:
+            made = sg.fori_loop(0, rounds, lambda i, v: body(v, node), node * 0.5)
+        elif kind == 1:
+            last, stacked = sg.scan(lambda v, each: (body(v, each), v * each), node[0] * 0.5, node)
+            made = sg.sum(stacked, axis=0) + last if choice.random() < 0.5 else stacked
+        else:
+            zero = sg.sum(node * 0.0)
+            made, _ = sg.while_loop(
+                lambda carry: carry[1] < rounds,
+                lambda carry: (body(carry[0], node), carry[1] + 1.0),
+                (node, zero),
+                max_steps=8,
+            )
+        self._control(made)
+
+    def branch(self):
+        """Take one of several branches."""
+        chosen = self.any_of("f", (0, 1, 2))
+        if chosen is None or not chosen[1].size or not chosen[2]:
+            return
+        node, array, _ = chosen
+        if not np.isfinite(array).all() or array.dtype == np.float16:
+            return
+        choice = self.choice
+        branches = [lambda v: v * 2.0, lambda v: sg.tanh(v) - node, lambda v: v]
+        if choice.random() < 0.5:
+            made = sg.cond(sg.max(node) > choice.choice((-3.0, 0.0)), *branches[:2], node)
+        else:
+            index, _, _ = self.declare(np.array(choice.randrange(-1, 4), "int64"))
+            made = sg.switch(index, branches, node)
+        self._control(made)
+
+    def _control(self, made):
+        """Put what a loop or a branch gives into the pool: a value that is rounded."""
+        self.has_control = True
+        program = lower(made.graph, [made], self.inputs)
+        values = reference(program, self.arrays)
+        self.pool.append((made, np.asarray(values[program.outputs[0]]), False))
+        self.shown.append(made)
+
+    def watch(self):
+        """Assert something that holds."""
+        node, array, exact = self.choice.choice(self.pool)
+        self.has_control = True  # the dynamic mode is not tried: it asserts at once
+        checked = sg.assert_(sg.equal(sg.sum(sg.cast(node == node, "int64")) * 0, 0), "holds", node)
+        self.pool.append((node, array, exact))
+        self.shown.append(checked)
 
     def fit(self, op, first, other):
         if first[1].dtype != other[1].dtype and self.choice.random() < 0.9:
@@ -274,6 +428,25 @@ class Generator:
         return mapped(node), array, exact
 
 
+BODIES = [
+    lambda v, x: sg.tanh(v) * 0.5 + x * 0.25,
+    lambda v, x: sg.maximum(v * 0.5, x),
+    lambda v, x: sg.where(v > x, v, x) * 0.5,
+    lambda v, x: v * 0.5,
+    lambda v, x: x,
+]
+"""Steps of loops, of a carry and something that stays or is one of a sequence."""
+
+
+def reference(program, arrays):
+    """Return every value of a program, as the ops' kernels compute it."""
+    values = dict(zip(program.inputs, arrays, strict=True)) | dict(program.constants)
+    for each in program.instructions:
+        operands = [values[value] for value in each.inputs]
+        values[each.output] = each.op.kernel(*operands, **each.attrs)
+    return values
+
+
 def _shape_of_equal_size(choice, x):
     sizes = list(x.shape) or [1]
     choice.shuffle(sizes)
@@ -289,8 +462,9 @@ def _axis(choice, x):
 def _slice(choice, x):
     axis = _axis(choice, x)
     size = x.shape[axis] if x.ndim else 0
-    start = choice.randrange(size + 1)
-    return {"start": start, "stop": choice.randrange(start, size + 1), "axis": axis}
+    start = choice.choice((0, size, choice.randrange(size + 1)))
+    stop = choice.choice((start, size, choice.randrange(start, size + 1)))
+    return {"start": start, "stop": stop, "axis": axis}
 
 
 def _index(choice, x):
@@ -318,15 +492,18 @@ ATTRIBUTES = {
     "index_axis": lambda choice, x: {"index": 0, "axis": _axis(choice, x)},
     "basic_index": _index,
     "flip": lambda choice, x: {"axis": _axis(choice, x)},
-    "roll": lambda choice, x: {"shift": choice.randrange(-4, 5), "axis": _axis(choice, x)},
+    "roll": lambda choice, x: {
+        "shift": choice.choice((choice.randrange(-4, 5), 0, *x.shape[:1], 1000)),
+        "axis": _axis(choice, x),
+    },
     "pad": lambda choice, x: {
         "pad_width": tuple((choice.randrange(3), choice.randrange(3)) for _ in x.shape)
     },
-    "tril": lambda choice, x: {"k": choice.randrange(-2, 3)},
-    "triu": lambda choice, x: {"k": choice.randrange(-2, 3)},
-    "diagonal": lambda choice, x: {"offset": choice.randrange(-1, 2)},
+    "tril": lambda choice, x: {"k": choice.choice((choice.randrange(-2, 3), -999, 999))},
+    "triu": lambda choice, x: {"k": choice.choice((choice.randrange(-2, 3), -999, 999))},
+    "diagonal": lambda choice, x: {"offset": choice.choice((choice.randrange(-1, 2), -7, 7))},
     "tile": lambda choice, x: {"repetitions": tuple(choice.choice((1, 2)) for _ in x.shape)},
-    "repeat": lambda choice, x: {"repeats": choice.choice((1, 2, 3)), "axis": _axis(choice, x)},
+    "repeat": lambda choice, x: {"repeats": choice.choice((0, 1, 2, 3)), "axis": _axis(choice, x)},
     "softmax": lambda choice, x: {"axis": _axis(choice, x)},
     "log_softmax": lambda choice, x: {"axis": _axis(choice, x)},
     "cumulative_sum": lambda choice, x: {"axis": _axis(choice, x)},

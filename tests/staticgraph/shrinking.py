@@ -53,12 +53,15 @@ def candidates(made):
     with np.errstate(all="ignore"):
         values = evaluate(program, arrays)
     for number, each in enumerate(program.instructions):
+        if isinstance(values[each.output], (tuple, list)):  # what a loop gives is no array
+            continue
         rest = program.instructions[:number] + program.instructions[number + 1 :]
         cut = replace(program, inputs=(*program.inputs, each.output), instructions=rest)
         array = np.array(values[each.output], order="C")
         yield pruned(cut, [*arrays, array], optimized)
     for each in reversed(program.instructions):
-        if each.output not in program.outputs:
+        several = isinstance(values[each.output], (tuple, list))
+        if each.output not in program.outputs and not several:
             yield pruned(replace(program, outputs=(each.output,)), arrays, optimized)
 
 

@@ -7,7 +7,6 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from oplibrary.messages.errors import SideBySideError
-from staticgraph.backends import numpy
 from staticgraph.backends.backend import Backend, Restored, Runner
 from staticgraph.program.memory import BufferPlan
 from staticgraph.program.program import Program
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 def plan(program: Program, borrow: bool = False) -> BufferPlan:
     """Return the loops that `program` becomes, and where its values are kept."""
+    from staticgraph.backends import numpy
     from staticgraph.backends.native.run.fallback import plan_what_works
 
     found = plan_what_works(program, lambda made: None)
@@ -28,6 +28,7 @@ def build(program: Program, plan: BufferPlan) -> Runner:
     """Return what runs the program: NumPy, if the machine code calls what is not there."""
     from oplibrary.machine.target import LinkError
     from staticgraph.backends.native.planning.plan import NativePlan
+    from staticgraph.backends.native.run.fallback import plan_what_works
     from staticgraph.backends.native.run.running import build_machine, make_runner
 
     try:
@@ -38,8 +39,6 @@ def build(program: Program, plan: BufferPlan) -> Runner:
     except (SideBySideError, MemoryError):
         raise
     except Exception:
-        from staticgraph.backends.native.run.fallback import plan_what_works
-
         found = plan_what_works(program, lambda made: build_machine(program, made))
         if isinstance(found, str):
             return _all_to_numpy(program, found)
@@ -48,6 +47,8 @@ def build(program: Program, plan: BufferPlan) -> Runner:
 
 
 def _all_to_numpy(program: Program, why: str) -> Runner:
+    from staticgraph.backends import numpy
+
     runner = numpy.build(program, numpy.plan(program))
     return replace(runner, notes=(f"left to NumPy  all, since {why}",))
 
