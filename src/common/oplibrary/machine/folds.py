@@ -18,9 +18,9 @@ from oplibrary.machine.register import Register
 
 
 def neutral(combine: str, dtype: DType) -> Any:
-    """Return the number that changes nothing, bit for bit."""
+    """Return the number that a reduction begins with: NumPy's, so that a sum of -0.0 is 0.0."""
     if combine == "add":
-        return -0.0 if dtype.kind == "f" else 0
+        return 0.0 if dtype.kind == "f" else 0
     if combine == "max":
         return lowest(dtype)
     if combine == "min":
@@ -29,7 +29,7 @@ def neutral(combine: str, dtype: DType) -> Any:
 
 
 def neutral_register(code: Code, combine: str, dtype: DType, lanes: int) -> Register:
-    """Return the number that changes nothing in every lane."""
+    """Return the number that a reduction begins with in every lane."""
     return code.constant(neutral(combine, dtype), element_of(dtype), lanes)
 
 

@@ -89,9 +89,25 @@ def _double_power(code: Code, x: Register, y: Register) -> Register:
     inside = code.absolute(product).less(800.0)
     product_low = code.select(inside, product_low, 0.0)
     product = code.smaller(code.larger(product, format_.lowest), format_.highest)
-    n, r = split_exponent(code, product)
-    small = small_exp(code, r)
-    return scale(code, code.fma(small, product_low, small), n)
+    return _exp_in_two_parts(code, product, product_low)
+
+
+def _exp_in_two_parts(code: Code, x: Register, low: Register) -> Register:
+    """Return e to the ``x + low``, rounded as good as once, so that exact powers are exact."""
+    format_ = FORMATS["double"]
+    n, r = split_exponent(code, x)
+    lost = code.fma(n, -format_.ln2_low, code.fma(n, -format_.ln2_high, x) - r)
+    square = r * r
+    square_low = code.fma(r, r, -square)
+    # 1 + r + r**2 / 2 in two parts, the rest being small
+    first = r + 1.0
+    first_low = r - (first - 1.0)
+    half = square * 0.5
+    total = first + half
+    total_low = half - (total - first)
+    rest = square * r * code.polynomial(r, format_.exp[1:])
+    rest = code.fma(square_low, 0.5, rest) + (first_low + total_low)
+    return scale(code, total + code.fma(total + rest, lost + low, rest), n)
 
 
 @function("pow", 2)

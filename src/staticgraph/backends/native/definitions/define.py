@@ -186,6 +186,10 @@ def _fold(instruction: Instruction, operand: Definition) -> Definition:
     axes = tuple([axis for axis in axes if operand.shape[axis] != 1])
     if not axes:
         converted = cast_to(operand, type_.dtype)
+        if op.combine == "add" and type_.dtype.kind == "f":  # NumPy begins with 0.0: -0.0 is lost
+            zero = Uniform(operand.shape, type_.dtype, None, 0.0)
+            pair = (converted, zero)
+            converted = Elementwise(operand.shape, type_.dtype, instruction, SUM, pair)
         return Reshaped(type_.shape, type_.dtype, instruction, converted)
     if not operand.size:
         raise Unsupported("no elements to reduce")

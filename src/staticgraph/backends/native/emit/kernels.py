@@ -6,17 +6,22 @@ loops once, and may use the reductions that the stages before it have finished.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import NamedTuple
 
 from oplibrary.machine.code import Code
-from oplibrary.machine.elements import DType, convert, number, stored_element
+from oplibrary.machine.elements import FLOAT32, FLOAT64, DType, convert, number, stored_element
 from oplibrary.machine.folds import fold_lanes, fold_two, neutral, neutral_register
 from oplibrary.machine.memory_access import Index, fill, load_lanes, store_lanes
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
-from staticgraph.backends.native.definitions.definition import PRODUCT, Definition, Elementwise
+from staticgraph.backends.native.definitions.definition import (
+    PRODUCT,
+    Definition,
+    Elementwise,
+    Fold,
+)
 from staticgraph.backends.native.emit.addresses import Base, Bases
 from staticgraph.backends.native.emit.values import ValueWriter
 from staticgraph.backends.native.planning.exploration import Node, Part
@@ -73,17 +78,48 @@ def write_combination(module: Module, symbol: str, nest: Nest) -> list[Base]:
         if fold.size % lanes:
             last = fold.size - lanes
             at = code.select(at.less(last), at, last)
-        total = neutral_register(code, fold.combine, fold.dtype, lanes)
+        total = _widened(code, fold, neutral_register(code, fold.combine, fold.dtype, lanes))
         inner = code.begin_loop(0, nest.chunks, 1, [total])
         offset = inner.index * fold.size + at
-        value = load_lanes(code, source, fold.dtype, offset, 1, lanes)
-        folded = fold_two(code, fold.combine, fold.dtype, inner.carried[0], value)
+        value = _widened(code, fold, load_lanes(code, source, fold.dtype, offset, 1, lanes))
+        folded = fold_two(code, fold.combine, _wide_dtype(fold), inner.carried[0], value)
         (total,) = code.end_loop(inner, [folded])
-        store_lanes(code, target, fold.dtype, at, 1, total)
+        store_lanes(code, target, fold.dtype, at, 1, _narrowed(code, fold, total))
         code.end_loop(outer, [])
     code.statement("ret void")
     module.add_function(symbol, code, "void", ["ptr %bases"], "internal", attributes="noinline")
     return bases.order
+
+
+BLOCK = 16
+"""Sums of more rounds than some of these are added up in blocks of so many, as an error of rounding
+grows with the number of additions one after the other; what the blocks give is summed in double."""
+LONG = 4
+"""How many blocks are worth it."""
+SHORT = 8
+"""Of fewer rounds a block would take longer to be added up than to be summed."""
+
+
+def _wide_dtype(fold: Fold) -> DType:
+    """Return the dtype that the sums of blocks and chunks are added up in."""
+    return FLOAT64 if fold.combine == "add" and fold.dtype == FLOAT32 else fold.dtype
+
+
+def _is_rounded(fold: Fold | None) -> bool:
+    return fold is not None and fold.combine == "add" and fold.dtype.kind == "f"
+
+
+def _add_up(roots: Sequence[Root]) -> bool:
+    """Tell whether any of some reductions is a sum that is rounded."""
+    return any(_is_rounded(root.fold) for root in roots)
+
+
+def _widened(code: Code, fold: Fold, value: Register) -> Register:
+    return convert(code, value, fold.dtype, _wide_dtype(fold))
+
+
+def _narrowed(code: Code, fold: Fold, value: Register) -> Register:
+    return convert(code, value, _wide_dtype(fold), fold.dtype)
 
 
 class _Pass(NamedTuple):
@@ -348,16 +384,28 @@ class _Writer:
         return gathered
 
     def _loop(self, depth: int, each: _Pass, needed: list[Node], gathered: Gathered) -> Gathered:
-        loop = self.code.begin_loop(*each.ranges[depth], 1, list(gathered.values()))
-        inside: Gathered = {}
+        roots = list(gathered)
 
-        def body() -> None:
-            begun = dict(zip(gathered, loop.carried, strict=True))
-            inside.update(self._inner(depth + 1, each, needed, begun))
+        def rounds(first: Index, _: Index, begun: list[Register]) -> list[Register]:
+            inside: Gathered = {}
 
-        self.values.enter(loop.index, body)
-        ended = self.code.end_loop(loop, [inside[root] for root in gathered])
-        return dict(zip(gathered, ended, strict=True))
+            def body() -> None:
+                given = dict(zip(roots, begun, strict=True))
+                inside.update(self._inner(depth + 1, each, needed, given))
+
+            self.values.enter(first, body)
+            return [inside[root] for root in roots]
+
+        start, stop = each.ranges[depth]
+        registers = list(gathered.values())
+        inner = prod(self.nest.extents[depth + 1 :]) // self.nest.lanes
+        few = inner * self.nest.extents[depth] < LONG * BLOCK
+        if few or inner < SHORT or not _add_up(roots):
+            loop = self.code.begin_loop(start, stop, 1, registers)
+            ended = self.code.end_loop(loop, rounds(loop.index, loop.index, loop.carried))
+        else:
+            ended = self._blocks(start, stop, 1, rounds, registers, roots)
+        return dict(zip(roots, ended, strict=True))
 
     def _finish(self, root: Root, value: Register, depth: int) -> None:
         """Hand on what a reduction has gathered in the loops from `depth` on."""
@@ -398,28 +446,82 @@ class _Writer:
         start, stop = each.ranges[-1]
         registers = list(gathered.values())
         if isinstance(start, int) and isinstance(stop, int):
-            registers = self._static_lanes(start, stop, each.gathers, body, registers)
+            registers = self._static_lanes(start, stop, each.gathers, body, registers, order)
         else:
             assert isinstance(start, Register) and isinstance(stop, Register)
-            registers = self._dynamic_lanes(start, stop, each.gathers, body, registers)
+            registers = self._dynamic_lanes(start, stop, each.gathers, body, registers, order)
         return dict(zip(order, registers, strict=True))
 
     def _dynamic_lanes(
-        self, start: Register, stop: Register, gathers: bool, body: _Body, carried: list[Register]
+        self,
+        start: Register,
+        stop: Register,
+        gathers: bool,
+        body: _Body,
+        carried: list[Register],
+        roots: Sequence[Root],
     ) -> list[Register]:
         code, lanes = self.code, self.nest.lanes
         last = stop - lanes
-        loop = code.begin_loop(start, stop, lanes, carried)
-        index = code.select(loop.index.less(last), loop.index, last)
-        mask = None
-        if gathers and lanes > 1:
-            # the first of the lanes that have not been counted yet
-            fresh = code.cast("trunc", loop.index - index, "i32")
-            mask = code.constants(range(lanes), "i32").greater_equal(fresh)
-        return code.end_loop(loop, body(index, mask, loop.carried))
+
+        def rounds(first: Index, behind: Index, begun: list[Register]) -> list[Register]:
+            loop = code.begin_loop(first, behind, lanes, begun)
+            index = code.select(loop.index.less(last), loop.index, last)
+            mask = None
+            if gathers and lanes > 1:
+                # the first of the lanes that have not been counted yet
+                fresh = code.cast("trunc", loop.index - index, "i32")
+                mask = code.constants(range(lanes), "i32").greater_equal(fresh)
+            return code.end_loop(loop, body(index, mask, loop.carried))
+
+        if self.nest.chunk < LONG * BLOCK * lanes or not _add_up(roots):
+            return rounds(start, stop, carried)
+        return self._blocks(start, stop, BLOCK * lanes, rounds, carried, roots)
+
+    def _blocks(
+        self,
+        start: Index,
+        stop: Index,
+        step: int,
+        rounds: _Rounds,
+        carried: list[Register],
+        roots: Sequence[Root],
+    ) -> list[Register]:
+        """Write a loop over blocks of rounds, each of which sums up what it has alone."""
+        code = self.code
+        folds = [root.fold for root in roots]
+        sums = [each if _is_rounded(each) else None for each in folds]
+        pairs = list(zip(sums, carried, strict=True))
+        loop = code.begin_loop(
+            start, stop, step, [x if fold is None else _widened(code, fold, x) for fold, x in pairs]
+        )
+        begun = [
+            old
+            if fold is None
+            else neutral_register(code, fold.combine, fold.dtype, self.values.lanes)
+            for fold, old in zip(sums, loop.carried, strict=True)
+        ]
+        behind = loop.index + step
+        behind = code.select(behind.less(stop), behind, stop)
+        ended = [
+            new
+            if fold is None
+            else fold_two(code, fold.combine, _wide_dtype(fold), old, _widened(code, fold, new))
+            for fold, old, new in zip(
+                sums, loop.carried, rounds(loop.index, behind, begun), strict=True
+            )
+        ]
+        totals = zip(sums, code.end_loop(loop, ended), strict=True)
+        return [x if fold is None else _narrowed(code, fold, x) for fold, x in totals]
 
     def _static_lanes(
-        self, start: int, stop: int, gathers: bool, body: _Body, carried: list[Register]
+        self,
+        start: int,
+        stop: int,
+        gathers: bool,
+        body: _Body,
+        carried: list[Register],
+        roots: Sequence[Root] = (),
     ) -> list[Register]:
         code, lanes = self.code, self.nest.lanes
         full, rest = divmod(stop - start, lanes)
@@ -431,8 +533,16 @@ class _Writer:
         if full == 1:
             carried = body(start, None, carried)
         elif full:
-            loop = code.begin_loop(start, start + full * lanes, lanes, carried)
-            carried = code.end_loop(loop, body(loop.index, None, loop.carried))
+
+            def rounds(first: Index, behind: Index, begun: list[Register]) -> list[Register]:
+                loop = code.begin_loop(first, behind, lanes, begun)
+                return code.end_loop(loop, body(loop.index, None, loop.carried))
+
+            end = start + full * lanes
+            if full < LONG * BLOCK or not _add_up(roots):
+                carried = rounds(start, end, carried)
+            else:
+                carried = self._blocks(start, end, BLOCK * lanes, rounds, carried, roots)
         if rest:
             mask = code.constants([lane >= lanes - rest for lane in range(lanes)], "i1")
             carried = body(stop - lanes, mask, carried)
@@ -464,3 +574,4 @@ class _Writer:
 
 
 _Body = Callable[[Index, Register | None, list[Register]], list[Register]]
+_Rounds = Callable[[Index, Index, list[Register]], list[Register]]

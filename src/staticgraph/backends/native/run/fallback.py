@@ -47,8 +47,10 @@ def plan_what_works(
     def attempt(left: frozenset[int]) -> tuple[NativePlan, Made] | None:
         nonlocal reason
         try:
-            numpys = {"left": dict.fromkeys(left, reason)} if left else {}
-            plan = planning.make_plan(program, **numpys)
+            if left:
+                plan = planning.make_plan(program, left=dict.fromkeys(left, reason))
+            else:
+                plan = planning.make_plan(program)
             return plan, make(plan)
         except (SideBySideError, MemoryError, LinkError):
             raise

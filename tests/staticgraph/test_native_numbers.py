@@ -1,0 +1,107 @@
+"""Numbers that machine code gives as NumPy does: exact powers, long sums, sums of -0.0."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+import staticgraph as sg
+
+
+def run(function, *arrays):
+    with sg.Graph():
+        inputs = [sg.placeholder(f"x{i}", x.shape, x.dtype) for i, x in enumerate(arrays)]
+        return sg.compile(function(*inputs), inputs, backend="native")(*arrays)
+
+
+BASES = [*range(2, 130), 3 * 2**20, 5 * 2.0**-30, 2**40, 1.5, 0.75, 1.125, -3, -1.5, 7 * 2.0**-200]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("count", [None, 1, 3])
+def test_exact_powers_are_exact(dtype, count):
+    found = []
+    for base in map(Fraction, BASES):
+        for exponent in range(-60, 70):
+            exact = base**exponent
+            wanted = np.array(float(exact) if abs(exact) < 2**1000 else np.inf)
+            with np.errstate(over="ignore", under="ignore"):
+                narrow = wanted.astype(dtype)
+            told = Fraction(float(base)) == base and np.dtype(dtype).type(base) == base
+            normal = np.isfinite(narrow) and abs(narrow) > 1e-37
+            if told and normal and Fraction(float(narrow)) == exact:
+                found.append((float(base), float(exponent), float(narrow)))
+    x, y, wanted = np.array(found).T.astype(dtype)
+    assert len(x) > 300
+    for start in range(0, len(x), 997) if count else (0,):
+        part = slice(start, start + count) if count else slice(None)
+        np.testing.assert_array_equal(run(sg.pow, x[part], y[part]), wanted[part])
+
+
+def test_powers_of_float64_are_as_good_as_rounded_once():
+    rng = np.random.default_rng(0)
+    x, y = np.exp(rng.uniform(-20, 20, 50_000)), rng.uniform(-30, 30, 50_000)
+    found = run(sg.pow, x, y)
+    wide = np.power(x.astype(np.longdouble), y.astype(np.longdouble))
+    normal = np.isfinite(found) & (found > 1e-300)
+    if np.finfo(np.longdouble).nmant < 60:
+        pytest.skip("no wider numbers here")
+    far = np.abs(found - wide)[normal] / np.spacing(found[normal])
+    assert far.max() < 0.53
+
+
+LONG = [
+    ((3_000_000,), None),
+    ((3_000_001,), None),
+    ((3, 1_000_003), 1),
+    ((2500, 1201), None),
+    ((1201, 2500), (0, 1)),
+]
+
+
+@pytest.mark.parametrize(("shape", "axis"), LONG)
+@pytest.mark.parametrize("value", [0.1, None])
+@pytest.mark.parametrize("flip", [False, True])
+def test_long_sums_are_about_as_near_as_numpys(shape, axis, value, flip):
+    rng = np.random.default_rng(0)
+    x = rng.random(shape, "float32") if value is None else np.full(shape, value, "float32")
+    wanted = x.sum(axis=axis, dtype="float64")
+    # seen from the other end, so that several loops stay several
+    given = (lambda a: sg.flip(a, axis=-1)) if flip else (lambda a: a)
+    found = run(lambda a: sg.sum(given(a), axis=axis), x)
+    numpys = np.abs(x.sum(axis=axis) - wanted).max()
+    least = 2 * np.spacing(np.float32(np.abs(wanted).max()))
+    assert np.abs(found - wanted).max() <= max(2 * numpys, least)
+    squares = run(lambda a: sg.sum(given(a) * given(a), axis=axis), x)
+    np.testing.assert_allclose(squares, (x.astype("f8") ** 2).sum(axis=axis), rtol=3e-7)
+
+
+def test_long_reductions_of_other_kinds_are_exact():
+    x = np.random.default_rng(0).integers(-9, 9, 1_000_003)
+    for dtype in ("int64", "int32", "float32", "float64"):
+        y = x.astype(dtype)
+        total, most, least = run(lambda a: [sg.sum(a), sg.max(a), sg.min(a)], y)
+        assert (total, most, least) == (x.sum(), x.max(), x.min())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(1,), (3,), (17,), (1000,), (1, 5), (5, 1), (40, 64), (4, 3, 2)])
+def test_a_sum_of_negative_zeros_is_zero_as_numpys(shape, dtype):
+    x = np.full(shape, -0.0, dtype)
+    for axis in (None, *range(len(shape))):
+        for keepdims in (False, True):
+            found = run(
+                lambda a, axis=axis, keepdims=keepdims: [
+                    sg.sum(a, axis=axis, keepdims=keepdims),
+                    sg.mean(a, axis=axis, keepdims=keepdims),
+                    sg.sum(a * 1.0, axis=axis, keepdims=keepdims),
+                    sg.max(a, axis=axis, keepdims=keepdims),
+                ],
+                x,
+            )
+            numpys = [np.sum, np.mean, np.sum, np.max]
+            for result, function in zip(found, numpys, strict=True):
+                wanted = function(x, axis=axis, keepdims=keepdims)
+                np.testing.assert_array_equal(np.signbit(result), np.signbit(wanted))
