@@ -238,6 +238,46 @@ def test_views_of_views_and_their_sisters_follow():
     compare(program, MATRIX)
 
 
+def test_every_view_of_the_library_is_written_through():
+    def program(m, x):
+        y = m.stack([x, x * 2])
+        a, b = m.swapaxes(y, 0, 2), m.matrix_transpose(y)
+        a[0] += 1
+        b[:, 1] *= 3
+        c = m.squeeze(m.expand_dims(y, axis=1))
+        c -= 1
+        m.moveaxis(y, 0, 2)[..., 0] += 5
+        f = m.flip(y, axis=1)
+        f[0] += x[0]
+        first, second = m.split(y, 2, axis=1) if x.shape[0] % 2 == 0 else (y[:, :1], y[:, 1:2])
+        second[:] = first
+        s = m.sum(y)
+        number = s
+        s += 1
+        empty = y[2:]
+        empty += 1
+        z = m.stack([x[0], x[1], x[2], x[0]])
+        z[...] = z.T
+        z.T[:] = z
+        return y, a, b, c, f, first, second, s, number, z
+
+    compare(program, MATRIX)
+
+
+def test_gradients_of_gradients_go_through_writes():
+    def program(m, x):
+        def f(a):
+            b = m.sin(a)
+            b[1:] *= a[:-1]
+            b *= b * 1
+            return m.sum(b * a)
+
+        first = m.grad(f)
+        return m.grad(lambda a: m.sum(first(a) * first(a)))(x)
+
+    compare(program, MATRIX)
+
+
 def test_a_reshape_that_copies_is_no_view():
     def program(m, x):
         y = x * 1.0
@@ -362,6 +402,71 @@ def test_writes_inside_branches_and_loop_bodies():
         return chosen, looped, last, rows, wide, x * 1
 
     compare(program, X)
+
+
+@pytest.mark.parametrize("seed", range(50, 56))
+def test_random_programs_inside_branches_and_loop_bodies(seed):
+    program = Program(seed)
+
+    def branch(m, *inputs):
+        def run(*given):
+            # each on its own: one value that is returned three times is summed up in another order
+            return tuple([x * 1.0 for x in program.run_on(m, *given)])
+
+        return m.cond(
+            inputs[0][0] < 5.0, run, lambda *given: run(*[x * 1.0 for x in given]), *inputs
+        )
+
+    def loop(m, *inputs):
+        def step(_, carry):
+            values = program.run_on(m, *carry)
+            own = values[len(inputs) :][: len(inputs)]
+            for x in own:
+                x *= 0.5
+            return tuple(own)
+
+        return m.fori_loop(0, 2, step, inputs)
+
+    compare(branch, *program.inputs, expected=program.expected)
+    compare(loop, *program.inputs)
+
+
+def test_stale_views_are_captured_as_they_are():
+    def program(m, x):
+        y = x * 1.0
+        v = y[1:]
+        y += 1
+        a = m.cond(x[0, 0] < 5, lambda: v * y[0], lambda: v * 0.0)
+        v *= 2
+        b = m.fori_loop(0, 2, lambda i, c: c * 0.5 + v[0] + y[1], y[2])
+        y -= b
+        a += y[:2]
+        return a, b, y, v
+
+    compare(program, MATRIX)
+
+
+def test_trees_of_carries_are_written_to():
+    def program(m, x):
+        def step(_, state):
+            state["a"][0] += state["b"][1]
+            state["b"][1:] *= 0.5
+            t = state["a"].T
+            t -= 0.1
+            return state
+
+        def place(carry, row):
+            k, c = carry
+            c[k] = row * 2
+            c[k] += c[0]
+            return (k + 1, c), None
+
+        state = m.fori_loop(0, 3, step, {"a": x * 1.0, "b": m.sin(x)})
+        state["a"] += state["b"]
+        (_, placed), _ = m.scan(place, (m.asarray(0), m.zeros((3, 4), dtype="float64")), x)
+        return state["a"], state["b"], placed
+
+    compare(program, MATRIX)
 
 
 def test_a_loop_never_writes_to_what_it_starts_from():
