@@ -134,6 +134,14 @@ def test_what_a_peer_cannot_run_is_refused_in_its_own_words(mode, error, text):
         adapter.prepare(workload, workload.make_inputs(1000)).run()
 
 
+def test_whatever_has_gradients_trains():
+    peer("jax.jit")
+    trained = sbs.compare_training(load("mlp_digits"), ("dynamic", "jax.jit"))
+    assert trained.reached
+    assert trained.differences[1].relative < 1e-2
+    assert trained.records[1].losses[0] > 2 > 0.5 > trained.records[1].losses[-1]
+
+
 def test_a_comparison_reports_what_a_peer_refuses():
     peer("autograd")
     workload = program(lambda xp, x: xp.sum(xp.logaddexp2(x, x)), ramp(3), wrt=(0,))

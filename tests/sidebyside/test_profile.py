@@ -228,6 +228,15 @@ def test_the_command_prints_both_modes_and_writes_json(run, tmp_path):
     assert {row["flops"] for row in dynamic["rows"]} == {None}
 
 
+def test_the_command_writes_csv_and_html(run, tmp_path):
+    code, text, _ = run("seed", "--csv", tmp_path / "a.csv", "--html", tmp_path / "a.html")
+    assert code == 0 and "seed 1, dynamic: a call takes" in text
+    assert (
+        (tmp_path / "a.csv").read_text().startswith("workload,size,runs,mode,refusal,call_seconds")
+    )
+    assert "<h3>seed 1, static: a call takes" in (tmp_path / "a.html").read_text()
+
+
 def test_the_command_takes_size_mode_and_lines(run):
     code, out, _ = run("chain", "--size", "1,000", "--mode", "static", "--lines", "--runs", 1)
     assert code == 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -55,13 +55,8 @@ class Estimate:
 
     def scaled(self, factor: float) -> Estimate:
         """Return the estimate in another unit."""
-        return Estimate(
-            self.value * factor,
-            self.low * factor,
-            self.high * factor,
-            self.confidence,
-            self.count,
-        )
+        value, low, high = (x * factor for x in (self.value, self.low, self.high))
+        return replace(self, value=value, low=low, high=high)
 
     def inverse(self) -> Estimate:
         """Return the estimate of one over it; the median of a ratio turned around."""

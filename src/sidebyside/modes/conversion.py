@@ -22,6 +22,20 @@ def converter(convert: Callable[[Any], Any]) -> Callable[[Sequence[Any]], list[A
     return lambda arguments: [convert_arrays(convert, tree) for tree in arguments]
 
 
+def public(module: Any) -> dict[str, Any]:
+    """Return the functions of a module, those too that it looks up only when they are used."""
+    return {name: getattr(module, name) for name in dir(module) if name[0] != "_"}
+
+
+def max_pool2d(xp: Any, x: Any, kernel_size: int) -> Any:
+    """Return the maximum of each square of ``(n, c, h, w)``, for libraries without pooling."""
+    n, channels, height, width = x.shape
+    rows, columns = height // kernel_size, width // kernel_size
+    whole = x[:, :, : rows * kernel_size, : columns * kernel_size]
+    squares = (n, channels, rows, kernel_size, columns, kernel_size)
+    return xp.max(xp.reshape(whole, squares), axis=(3, 5))
+
+
 def numbers(results: Any) -> list[Any]:
     """Return the results of a call in a list."""
     return flatten(results)[0]

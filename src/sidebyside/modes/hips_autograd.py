@@ -11,6 +11,7 @@ from autograd.core import make_vjp
 from autograd.scipy import signal
 from autograd.tracer import getval
 
+from sidebyside.modes.conversion import max_pool2d
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import Loss, program_of
 from sidebyside.workloads.workload import Workload
@@ -54,14 +55,9 @@ class AutogradNamespace:
         )
         return found if stride == 1 else found[:, :, ::stride, ::stride]
 
-    @staticmethod
-    def max_pool2d(x: Any, kernel_size: int) -> Any:
+    def max_pool2d(self, x: Any, kernel_size: int) -> Any:
         """Return the maximum of each square of ``(n, c, h, w)``."""
-        n, channels, height, width = x.shape
-        rows, columns = height // kernel_size, width // kernel_size
-        whole = x[:, :, : rows * kernel_size, : columns * kernel_size]
-        squares = (n, channels, rows, kernel_size, columns, kernel_size)
-        return anp.max(anp.reshape(whole, squares), axis=(3, 5))
+        return max_pool2d(self, x, kernel_size)
 
 
 NAMESPACE = AutogradNamespace()

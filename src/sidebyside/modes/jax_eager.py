@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from oplibrary.core.tree import flatten
-from sidebyside.modes.conversion import converter
+from sidebyside.modes.conversion import converter, public
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import Loss, program_of
 from sidebyside.workloads.workload import Workload
@@ -31,19 +31,17 @@ def _max_pool2d(x: Any, kernel_size: int) -> Any:
     return jax.lax.reduce_window(x, -np.inf, jax.lax.max, window, window, "VALID")
 
 
-def _hessian(function: Callable[..., Any], x: Any) -> Any:
-    return jax.hessian(function)(x)
-
-
 NAMESPACE = SimpleNamespace(
     **{
-        **{name: getattr(jax.nn, name) for name in dir(jax.nn) if name[0] != "_"},
-        **{name: getattr(jax.numpy, name) for name in dir(jax.numpy) if name[0] != "_"},
+        **public(jax.nn),
+        **public(jax.numpy),
         "conv2d": _conv2d,
         "max_pool2d": _max_pool2d,
         "tensor": jax.numpy.asarray,
         "value_and_grad": jax.value_and_grad,
-        "hessian": _hessian,
+        "hessian": lambda function, x: jax.hessian(function)(x),
+        "scan": jax.lax.scan,
+        "while_loop": jax.lax.while_loop,
     }
 )
 """JAX's functions under one roof, with the few that are spelled differently there."""

@@ -13,7 +13,7 @@ from pytensor import tensor
 
 from oplibrary.core.tree import flatten, map_tree, unflatten
 from sidebyside.measuring.clock import time_once
-from sidebyside.modes.conversion import numbers
+from sidebyside.modes.conversion import max_pool2d, numbers
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import Loss, program_of
 from sidebyside.workloads.workload import Workload
@@ -148,14 +148,9 @@ class PyTensorNamespace:
                 total = total + matrix @ weight[:, :, row, column].T
         return Symbol(total.reshape((n, high, wide, outward)).transpose(0, 3, 1, 2))
 
-    @staticmethod
-    def max_pool2d(x: Any, kernel_size: int) -> Any:
+    def max_pool2d(self, x: Any, kernel_size: int) -> Any:
         """Return the maximum of each square of ``(n, c, h, w)``."""
-        n, channels, height, width = x.shape
-        rows, columns = height // kernel_size, width // kernel_size
-        whole = x[:, :, : rows * kernel_size, : columns * kernel_size]
-        squares = (n, channels, rows, kernel_size, columns, kernel_size)
-        return NAMESPACE.max(whole.reshape(squares), axis=(3, 5))
+        return max_pool2d(self, x, kernel_size)
 
 
 NAMESPACE = PyTensorNamespace()

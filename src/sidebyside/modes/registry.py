@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from oplibrary.core.entry_points import load_entry_points
 from oplibrary.messages.errors import ArgumentError, MissingPackageError
+from oplibrary.messages.suggestion import did_you_mean
 from sidebyside.modes.mode import Mode
 
 GROUP = "sidebyside.modes"
@@ -75,9 +75,8 @@ def find_mode(name: str) -> Mode:
         if name in entered:
             return replace(entered[name], name=name)
         known = (*MODES, *entered_names())
-        close = difflib.get_close_matches(name, known, n=1)
         raise ArgumentError(
-            f"there is no mode {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""),
+            f"there is no mode {name!r}{did_you_mean(name, known)}",
             cause=f"the modes are {', '.join(known)}",
             fix="choose some of them, separated by commas",
         )

@@ -14,7 +14,7 @@ import numpy as np
 
 from oplibrary.core.tree import flatten
 from sidebyside.measuring.clock import thread_count
-from sidebyside.modes.conversion import converter
+from sidebyside.modes.conversion import converter, public
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import Loss, program_of
 from sidebyside.workloads.workload import Workload
@@ -111,16 +111,11 @@ class TensorFlowNamespace(SimpleNamespace):
         return getattr(tf, name)
 
 
-def _public(module: Any) -> dict[str, Any]:
-    """Return the functions of a module, those too that it looks up only when they are used."""
-    return {name: getattr(module, name) for name in dir(module) if name[0] != "_"}
-
-
 NAMESPACE = TensorFlowNamespace(
     **{
-        **_public(tf.math),
-        **_public(tf.nn),
-        **_public(tnp),
+        **public(tf.math),
+        **public(tf.nn),
+        **public(tnp),
         "tensor": tf.convert_to_tensor,
         "asarray": _asarray,
         "concat": lambda arrays, axis=0: tf.concat(arrays, axis),

@@ -26,7 +26,7 @@ def prepare_calls(workload: Workload, static: tuple[int, ...] = ()) -> Prepared:
     counters.clear()
     function = workload.function
     compiled: Any = torch.compile(lambda *arguments: function(NAMESPACE, *arguments))
-    return torch_eager.prepare(
+    return torch_eager.prepare_calls(
         dataclasses.replace(workload, function=lambda _xp, *rest: compiled(*rest)),
         builds=lambda: counters["stats"]["unique_graphs"],
         breaks=lambda: dict(counters["graph_break"]),

@@ -22,10 +22,6 @@ def _value_and_grad(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _hessian(function: Callable[..., Any], x: Any) -> Any:
-    return torch.func.hessian(function)(x)
-
-
 _FUNCTIONS: Any = torch.nn.functional
 _FUNCTIONAL = ("conv2d", "max_pool2d", "avg_pool2d")
 """Functions that exist twice, of which the one in ``nn.functional`` is for users."""
@@ -39,22 +35,17 @@ NAMESPACE = SimpleNamespace(
         "matrix_transpose": torch.adjoint,
         "astype": torch.Tensor.to,
         "value_and_grad": _value_and_grad,
-        "hessian": _hessian,
+        "hessian": lambda function, x: torch.func.hessian(function)(x),
     }
 )
 """PyTorch's functions under the names of the array API standard, where they differ."""
 
 
-def prepare(workload: Workload, **counters: Any) -> Prepared:
-    """Make the workload ready; with further attributes of `Prepared`."""
+def prepare_calls(workload: Workload, static: tuple[int, ...] = (), **counters: Any) -> Prepared:
+    """Make the workload ready: create the leaves; with further attributes of `Prepared`."""
     torch.set_num_threads(thread_count())
     # torch.tensor copies: several inputs may be views of read-only data
     return prepare_taped(workload, NAMESPACE, torch.Tensor, torch.tensor, **counters)
-
-
-def prepare_calls(workload: Workload, static: tuple[int, ...] = ()) -> Prepared:
-    """Make the workload ready: create the leaves."""
-    return prepare(workload)
 
 
 TORCH = Mode.of_calls("torch", "PyTorch, eager", prepare_calls, namespace=NAMESPACE)

@@ -261,23 +261,6 @@ def _reduced(call: Call, kind: str, name: Name) -> Name:
     )
 
 
-@_writes("mean")
-def _mean(call: Call) -> Name:
-    return _reduced(call, "ReduceMean", call.same_dtype[0])
-
-
-@_writes("sum_to")
-def _sum_to(call: Call) -> Name:
-    before, after = call.types[0].shape, call.type.shape
-    extra = len(before) - len(after)
-    wider = [i for i, n in enumerate(after) if n == 1 and before[extra + i] != 1]
-    axes = [*range(extra), *(extra + i for i in wider)]
-    name = call.names[0]
-    if axes:
-        name = call.writer.node("ReduceSum", name, call.writer.integers(axes), keepdims=1)
-    return call.writer.reshape(name, after)
-
-
 @_writes("argmax")
 def _argmax(call: Call) -> Name:
     axis, name = call.attrs["axis"], call.names[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -16,6 +15,7 @@ from dyngraph.tape.nodes import TapeNode
 from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.messages.source import user_source
+from oplibrary.messages.suggestion import did_you_mean
 from sidebyside.drawing.timeline import (
     Recording,
     Run,
@@ -98,10 +98,8 @@ def profile(
 def _check_mode(name: str) -> None:
     if name in MODES:
         return
-    close = difflib.get_close_matches(name, MODES, n=1)
     raise ArgumentError(
-        f"there is no mode {name!r} to profile"
-        + (f"; did you mean {close[0]!r}?" if close else ""),
+        f"there is no mode {name!r} to profile{did_you_mean(name, MODES)}",
         cause=f"the modes that run operation by operation are {', '.join(MODES)}",
         fix="choose one of them, or both",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import linecache
 import os
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 from oplibrary.messages.errors import SideBySideError, WorkloadError
 from oplibrary.messages.source import Source, is_ours, user_source
+from oplibrary.messages.suggestion import did_you_mean
 from sidebyside.workloads.registry import load, names
 from sidebyside.workloads.workload import Workload
 
@@ -82,10 +82,8 @@ def _of_file(path: Path, chosen: str) -> tuple[Workload, ...]:
     if not chosen:
         return tuple(found.values())
     if chosen not in found:
-        close = difflib.get_close_matches(chosen, found, n=1)
         raise WorkloadError(
-            f"{path} has no workload {chosen!r}"
-            + (f"; did you mean {close[0]!r}?" if close else ""),
+            f"{path} has no workload {chosen!r}{did_you_mean(chosen, found)}",
             cause=f"its workloads are {', '.join(found)}",
             fix="name one of them, or leave the name out for all",
         )

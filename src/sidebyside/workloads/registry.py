@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from importlib.metadata import entry_points
 
 from oplibrary.core.entry_points import load_entry_points
 from oplibrary.messages.errors import WorkloadError
+from oplibrary.messages.suggestion import did_you_mean
 from sidebyside.workloads.workload import Workload
 
 GROUP = "sidebyside.workloads"
@@ -52,10 +52,8 @@ def load(name: str) -> Workload:
     if name in entered:
         return entered[name]
     known = names()
-    close = difflib.get_close_matches(name, known, n=1)
     raise WorkloadError(
-        f"there is no builtin workload {name!r}"
-        + (f"; did you mean {close[0]!r}?" if close else ""),
+        f"there is no builtin workload {name!r}{did_you_mean(name, known)}",
         cause=f"the builtin ones are {', '.join(known)}",
         fix="name one of them, or a Python file of your own that ends in .py",
     )
