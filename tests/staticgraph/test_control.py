@@ -295,6 +295,31 @@ def test_an_endless_loop_can_be_interrupted():
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.parametrize("backend", [*BACKENDS, "native"])
+@pytest.mark.usefixtures("keyboard")
+def test_a_loop_of_a_known_length_can_be_interrupted(backend):
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    import _thread
+    import threading
+
+    def both(x, steps=100_000):
+        forwards = sg.fori_loop(0, steps, lambda i, c: sg.tanh(c @ c) + i, x)
+        return sg.fori_loop(0, steps, lambda i, c: sg.tanh(c @ c) - i, forwards)
+
+    x = np.full((300, 300), 0.001)
+    run = sg.function(both, backend=backend)
+    threading.Timer(1.0, _thread.interrupt_main).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run(x)
+    assert time.monotonic() - started < 30
+    # the next run is not disturbed
+    short = sg.function(lambda x: both(x, 300), backend=backend)
+    expected = sg.function(lambda x: both(x, 300), backend="numpy")(x)
+    np.testing.assert_allclose(short(x), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_only_the_branch_taken_runs_as_often_as_it_is_taken(backend, capsys):
     def step(total, x):

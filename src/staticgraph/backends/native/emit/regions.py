@@ -16,8 +16,10 @@ from staticgraph.backends.native.emit.slots import (
     STATUS,
     address_of,
     first_inner_constant,
+    release_lock,
     slot,
     special_slot,
+    take_lock,
 )
 from staticgraph.backends.native.planning.control import (
     Controlled,
@@ -34,8 +36,10 @@ from staticgraph.control.flow import Choice, Loop
 from staticgraph.program.memory import ALIGNMENT
 
 WriteRegion = Callable[[Module, NativePlan], str]
+LEAST_STEP = 400.0
+"""Nanoseconds of a short step with what is around it, which estimates of its work leave out."""
 LOOK_EVERY = 5e6
-"""Nanoseconds after which a loop without a known end looks for Ctrl-C, about."""
+"""Nanoseconds after which a loop that may run long looks for Ctrl-C, about."""
 
 
 def write_control(
@@ -202,6 +206,8 @@ class _ControlWriter:
             code.store(begin, now[i])
             code.store(first, following[i])
         head, go, done = (code.new_label() for _ in range(3))
+        if self.controlled.looks_for_signals:
+            self._leave_if_failed(done)  # a loop before this one was interrupted
         code.jump(head)
         mark = code.mark()
         code.begin_block(head)
@@ -217,7 +223,7 @@ class _ControlWriter:
         code.begin_block(go)
         if form.max_steps is not None:
             self._leave_if(step.equals(form.max_steps), FAILED, done)
-        if form.condition is not None:
+        if self.controlled.looks_for_signals:
             self._look_for_signals(step, done)
         self._write_step(form, step, body, now, following)
         body.call()
@@ -303,20 +309,20 @@ class _ControlWriter:
         code.begin_block(on)
 
     def _look_for_signals(self, step: Register, done: str) -> None:
-        """Write: now and then let other threads run, and leave the loop after Ctrl-C."""
+        """Write: now and then take the interpreter's lock, and leave the loop after Ctrl-C."""
         code = self.code
         work = sum(map(plan_work, self.controlled.plans))
         every = 1
-        while every * max(work, 50.0) < LOOK_EVERY:
+        while every * max(work, LEAST_STEP) < LOOK_EVERY:
             every *= 2
         look, on = code.new_label(), code.new_label()
         code.branch((step & (every - 1)).equals(every - 1), look, on)
         code.begin_block(look)
         mark = code.mark()
-        save, restore, check = (special_slot(code, self.plan, SAVE_THREAD + i) for i in range(3))
-        thread = code.effect(f"call ptr {save.ref}()", "ptr", 1)
-        code.statement(f"call void {restore.ref}(ptr {thread.ref})")
+        check = special_slot(code, self.plan, SAVE_THREAD + 2)
+        take_lock(code, self.plan)
         found = code.effect(f"call i32 {check.ref}()", "i32", 1)
+        release_lock(code, self.plan)
         self._leave_if(found.differs(0), INTERRUPTED, done)
         code.jump(on)
         code.forget(mark)

@@ -23,9 +23,11 @@ from staticgraph.backends.native.emit.slots import (
     POOL_RUN,
     STATUS,
     address_of,
+    release_lock,
     special_slot,
+    take_lock,
 )
-from staticgraph.backends.native.planning.control import Controlled
+from staticgraph.backends.native.planning.control import Controlled, plan_may_run_long
 from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.shared_code import Description
@@ -158,8 +160,24 @@ def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Modu
         if isinstance(segment, Call):
             continue
         names.append(f"segment_{len(names)}")
-        _write_segment(module, plan, kernels, names[-1], segment)
+        if plan_may_run_long(plan):
+            _write_without_lock(module, plan, kernels, names[-1], segment)
+        else:
+            _write_segment(module, plan, kernels, names[-1], segment)
     return module, names
+
+
+def _write_without_lock(
+    module: Module, plan: NativePlan, kernels: _Kernels, name: str, segment: Segment
+) -> None:
+    """Write the function that runs a segment without the interpreter's lock."""
+    _write_segment(module, plan, kernels, f"{name}_alone", segment)
+    code = Code(module)
+    release_lock(code, plan)
+    code.statement(f"call void @{name}_alone(ptr %slots)")
+    take_lock(code, plan)
+    code.statement("ret void")
+    module.add_function(name, code, "void", ["ptr %slots"])
 
 
 def _write_segment(

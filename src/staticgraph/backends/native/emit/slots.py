@@ -20,7 +20,9 @@ BLAS_ENTER = POOL_RUN + 2
 """The functions that take BLAS its threads and give them back, and their words."""
 SAVE_THREAD = BLAS_ENTER + 3
 """Functions of the interpreter that let go of its lock, take it again, and look for signals."""
-SPECIAL_SLOTS = SAVE_THREAD + 3
+THREAD = SAVE_THREAD + 3
+"""The word that holds the thread's state while the lock is let go of."""
+SPECIAL_SLOTS = THREAD + 1
 
 FAILED, INTERRUPTED = 1, 2
 """What the status says: something that NumPy's kernels explain, or an exception that is set."""
@@ -45,3 +47,17 @@ def slot(code: Code, number: int) -> Register:
 def address_of(code: Code, location: Location) -> Register:
     """Return the address of a place."""
     return code.address(slot(code, location.slot), location.offset, "i8")
+
+
+def release_lock(code: Code, plan: NativePlan) -> None:
+    """Write: let go of the interpreter's lock."""
+    save = special_slot(code, plan, SAVE_THREAD)
+    thread = code.effect(f"call ptr {save.ref}()", "ptr", 1)
+    code.store(thread, special_slot(code, plan, THREAD))
+
+
+def take_lock(code: Code, plan: NativePlan) -> None:
+    """Write: take the interpreter's lock again."""
+    restore = special_slot(code, plan, SAVE_THREAD + 1)
+    thread = code.load(special_slot(code, plan, THREAD), "ptr")
+    code.statement(f"call void {restore.ref}(ptr {thread.ref})")

@@ -23,6 +23,8 @@ ALIGNED_BYTES = range(1 << 10, 1 << 16)
 """What all of many steps read, and has so many bytes, is copied if it is not aligned: a load that
 goes over the end of a cache line takes twice as long."""
 MANY_STEPS = 32
+LONG_LOOP = 2e7
+"""Estimated nanoseconds from which on a loop of a known length looks for Ctrl-C."""
 UNKNOWN_STEPS = 1000
 """How many steps a loop is reckoned to have whose number nobody knows."""
 
@@ -52,10 +54,16 @@ class Controlled(Stored):
         return tuple([result for result in self.results if result is not None])
 
     @property
-    def is_endless(self) -> bool:
-        """Whether nothing but its data bounds how often it, or a loop inside, goes round."""
-        own = isinstance(self.form, Loop) and self.form.condition is not None
-        return own or any(plan_is_endless(plan) for plan in self.plans)
+    def looks_for_signals(self) -> bool:
+        """Whether it is a loop that may run long: its data bounds it, or many steps."""
+        return isinstance(self.form, Loop) and (
+            self.form.condition is not None or self.work > LONG_LOOP
+        )
+
+    @property
+    def may_run_long(self) -> bool:
+        """Whether it, or a loop inside, looks for signals."""
+        return self.looks_for_signals or any(plan_may_run_long(plan) for plan in self.plans)
 
     @property
     def work(self) -> float:
@@ -211,9 +219,9 @@ def plans_of(plan: NativePlan) -> Iterator[NativePlan]:
             yield from plans_of(inner)
 
 
-def plan_is_endless(plan: NativePlan) -> bool:
-    """Tell whether a plan has a loop that nothing but its data bounds."""
-    return any(controlled.is_endless for controlled in controls_of(plan))
+def plan_may_run_long(plan: NativePlan) -> bool:
+    """Tell whether a plan has a loop that looks for signals."""
+    return any(controlled.may_run_long for controlled in controls_of(plan))
 
 
 def constants_inside(plan: NativePlan) -> list[np.ndarray[Any, Any]]:

@@ -18,7 +18,7 @@ from staticgraph.backends.native.emit.segments import is_left_to_blas, is_shared
 from staticgraph.backends.native.emit.slots import first_inner_constant
 from staticgraph.backends.native.planning.control import (
     constants_inside,
-    plan_is_endless,
+    plan_may_run_long,
     plan_work,
     plans_of,
 )
@@ -53,7 +53,7 @@ class Image:
         Estimated nanoseconds of a run.
     checks_status : bool
         Whether a run may find that it cannot go on.
-    is_endless : bool
+    may_run_long : bool
         Whether nothing but the data bounds it.
     needs_blas, needs_blas_alone, needs_threads : bool
         Whether it calls BLAS, must keep BLAS from starting threads, and shares out work.
@@ -71,7 +71,7 @@ class Image:
     inner_constants: tuple[Array, ...]
     work: float
     checks_status: bool
-    is_endless: bool
+    may_run_long: bool
     needs_blas: bool
     needs_blas_alone: bool
     needs_threads: bool
@@ -80,7 +80,7 @@ class Image:
     def signature(self, program: Program) -> Signature | None:
         """Return what the function object takes and gives; None where there cannot be one."""
         variables = list(program.variables.values())
-        if self.is_endless or any(variable not in variables for variable, _ in program.updates):
+        if self.may_run_long or any(variable not in variables for variable, _ in program.updates):
             return None
         return Signature(
             tuple([value.type for value in program.inputs]),
@@ -110,7 +110,7 @@ def make_image(program: Program, plan: NativePlan) -> Image:
         inner_constants=tuple(constants_inside(plan)),
         work=plan_work(plan),
         checks_status=any(map(_checks_status, plans)),
-        is_endless=plan_is_endless(plan),
+        may_run_long=plan_may_run_long(plan),
         needs_blas=any(is_left_to_blas(step, target) for step in steps),
         needs_blas_alone=any(needs_blas_alone(step, target) for step in steps),
         needs_threads=any(is_shared(step, target) for step in steps)

@@ -26,7 +26,13 @@ from staticgraph.backends.native.definitions.definition import Definition, Store
 from staticgraph.backends.native.emit.blas import blas_addresses
 from staticgraph.backends.native.emit.blas_threads import blas_threads
 from staticgraph.backends.native.emit.segments import segments_of, write_module
-from staticgraph.backends.native.emit.slots import BLAS_ENTER, POOL_RUN, SAVE_THREAD, STATUS
+from staticgraph.backends.native.emit.slots import (
+    BLAS_ENTER,
+    POOL_RUN,
+    SAVE_THREAD,
+    STATUS,
+    THREAD,
+)
 from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import Call, base_of
 from staticgraph.backends.native.run.checked import is_checked, poison_arena, poison_results
@@ -67,8 +73,9 @@ class Machine:
         self.image = image
         self.plan = plan
         self.library = Library(code, list(image.symbols)) if image.symbols else None
-        # a loop without a known end looks for signals, which needs the interpreter's lock
-        make = ctypes.PYFUNCTYPE if image.is_endless else ctypes.CFUNCTYPE
+        # a loop that may run long looks for signals: its segment lets go of the interpreter's lock
+        # by itself, and an exception that is set there is raised
+        make = ctypes.PYFUNCTYPE if image.may_run_long else ctypes.CFUNCTYPE
         prototype: Any = make(None, ctypes.c_void_p)
         self.segments: list[Any] = []
         for segment in segments:
@@ -141,13 +148,15 @@ class State:
         self.slots = (ctypes.c_void_p * (image.inner_slot + len(self.inner_constants)))()
         for number, array in enumerate(self.inner_constants, image.inner_slot):
             self.slots[number] = _data(array)
-        if image.is_endless:
+        if image.may_run_long:
             api: Any = ctypes.pythonapi
             for number, function in enumerate(
                 (api.PyEval_SaveThread, api.PyEval_RestoreThread, api.PyErr_CheckSignals),
                 special + SAVE_THREAD,
             ):
                 self.slots[number] = ctypes.cast(function, ctypes.c_void_p).value
+            self.thread = ctypes.c_void_p()
+            self.slots[special + THREAD] = ctypes.addressof(self.thread)
         self.slots[image.arena_slot] = _data(self.arena)
         self.status = ctypes.c_int64(0)
         self.slots[special + STATUS] = ctypes.addressof(self.status)
