@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
+from oplibrary.core.data import copy_of, has_dtype, narrow_dtype, to_numbers
 from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, LostGradientWarning, warn
@@ -122,7 +122,7 @@ def numeric(data: Any, dtype: npt.DTypeLike | None = None) -> Array:
 def _made(data: Any, dtype: npt.DTypeLike | None, copied: bool, requires_grad: bool) -> Tensor:
     array = numeric(data, dtype)
     if copied:
-        array = np.array(array, order="C", copy=True)
+        array = copy_of(array, "tensor")
     out = tensor_of(array)
     return out.requires_grad_() if requires_grad else out
 

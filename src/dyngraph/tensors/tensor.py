@@ -13,6 +13,7 @@ from dyngraph.tape.nodes import AccumulateGrad, GradFn, extra_of
 from dyngraph.tape.versions import version_of
 from dyngraph.tensors import printing
 from dyngraph.tensors.lost_numbers import announce_number_taken
+from oplibrary.core.data import copy_of
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.numpy_protocols import call_function, call_ufunc
@@ -23,6 +24,7 @@ from oplibrary.messages.errors import (
     InPlaceError,
     NonScalarError,
     NotDifferentiableError,
+    out_of_memory,
 )
 
 if TYPE_CHECKING:
@@ -163,7 +165,10 @@ class Tensor(TensorMethods):
 
     def tolist(self) -> Any:
         """Return the elements as nested lists of Python numbers."""
-        return self._array.tolist()
+        try:
+            return self._array.tolist()
+        except MemoryError as error:
+            raise out_of_memory(error, "tolist") from None
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
@@ -226,11 +231,11 @@ class Tensor(TensorMethods):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         self._require_leaf("copied deeply")
-        copied = _leaf(self._array.copy(), self._node is not None)
+        again = _leaf(copy_of(self._array, "deepcopy"), self._node is not None)
         if self.is_leaf and self.grad is not None:
-            copied.grad = tensor_of(self.grad._array.copy())
-        memo[id(self)] = copied
-        return copied
+            again.grad = tensor_of(copy_of(self.grad._array, "deepcopy"))
+        memo[id(self)] = again
+        return again
 
     # graph ------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from oplibrary.core.tree import LEAF, Structure, unflatten
 from oplibrary.core.types import Array
+from oplibrary.messages.errors import out_of_memory
 from staticgraph.backends.source import SourceWriter
 from staticgraph.compiler.feeds import MISSING, Feed, convert_feeds, fits
 from staticgraph.program.polynomial import is_symbolic
@@ -32,6 +33,8 @@ def make_entry(
         "convert_feeds": convert_feeds,
         "feeds": tuple(feeds),
         "structure": structure,
+        "memory_error": MemoryError,
+        "out_of_memory": out_of_memory,
     }
     for name, helper in helpers.items():
         writer.bind(helper, name)
@@ -47,11 +50,14 @@ def make_entry(
     parameters = "".join(f"{name}=missing, " for name in names)
     arguments = ", ".join(names)
     with writer.block(f"def call({parameters}*rest):"):
-        with writer.block(f"if {' or '.join(tests)}:"):
-            passed = f"({arguments}, *rest)" if names else "rest"
-            converted = f"run(*convert_feeds(feeds, {passed}, {{}}))"
-            writer.line(f"return {_arranged(converted, structure)}")
-        writer.line(f"return {_arranged(f'run({arguments})', structure)}")
+        with writer.block("try:"):  # which costs nothing
+            with writer.block(f"if {' or '.join(tests)}:"):
+                passed = f"({arguments}, *rest)" if names else "rest"
+                converted = f"run(*convert_feeds(feeds, {passed}, {{}}))"
+                writer.line(f"return {_arranged(converted, structure)}")
+            writer.line(f"return {_arranged(f'run({arguments})', structure)}")
+        with writer.block("except memory_error as error:"):
+            writer.line('raise out_of_memory(error, "a run of the program") from None')
     call: Callable[..., Any] = writer.define("call")
     writer.show_lines(call)
     return call

@@ -9,7 +9,7 @@ import numpy as np
 
 from oplibrary.core.data import masked_elements
 from oplibrary.core.types import Array, Shape, TensorType
-from oplibrary.messages.errors import FeedError, SideBySideError
+from oplibrary.messages.errors import FeedError, SideBySideError, out_of_memory
 from oplibrary.messages.source import Source
 from staticgraph.program.polynomial import is_symbolic
 
@@ -65,7 +65,10 @@ def convert_feeds(
                 _Problem(f"{feed.name!r} ({feed.type}) is missing", f"pass {feed.name}", feed)
             )
             continue
-        array = _convert(feed, value)
+        try:
+            array = _convert(feed, value)
+        except MemoryError as error:
+            raise out_of_memory(error, f"input {feed.name!r}") from None
         if isinstance(array, _Problem):
             problems.append(array)
         else:

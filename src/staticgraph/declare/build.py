@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.data import copy_of
 from oplibrary.core.op import EXECUTORS, Op
 from oplibrary.core.tree import flatten
 from oplibrary.core.types import TensorType
@@ -115,7 +116,7 @@ def variable(value: Any, name: str = "", dtype: npt.DTypeLike | None = None) -> 
     (Node(w: float32[2]), array([1., 2.], dtype=float32))
     """
     graph = require_graph("variable")
-    array = np.array(as_array(value, dtype), order="C")
+    array = copy_of(as_array(value, dtype), "variable")
     array.flags.writeable = False
     state = Variable(name, array)
     node = graph.add_op(

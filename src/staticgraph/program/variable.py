@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.data import has_dtype, to_numbers
+from oplibrary.core.data import copy_of, has_dtype, to_numbers
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 
@@ -62,7 +62,7 @@ class Variable:
         if weak and _RANKS[array.dtype.kind] <= _RANKS[self.type.dtype.kind]:
             array = to_numbers(value, self.type.dtype, "variable's value")
         check_replaced(self.type, TensorType(array.shape, array.dtype))
-        array = np.array(array, self.type.dtype, order="C")
+        array = copy_of(array, "variable", self.type.dtype)
         array.flags.writeable = False
         self.stored = array
 

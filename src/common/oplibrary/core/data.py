@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oplibrary.core.types import DEFAULT_DTYPE, Array
-from oplibrary.messages.errors import DTypeError, OutOfMemoryError, SideBySideError
+from oplibrary.messages.errors import DTypeError, SideBySideError, out_of_memory
 
 
 def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
@@ -46,7 +46,7 @@ def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
             fix="pad the rows to one length, or convert the elements to numbers",
         ) from None
     except MemoryError as error:
-        raise OutOfMemoryError(str(error)) from None
+        raise out_of_memory(error, becomes) from None
     if array.dtype.kind not in "biufc":
         raise DTypeError(
             f"no {becomes} can be made of a {type(data).__name__} of dtype {array.dtype}",
@@ -54,6 +54,20 @@ def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
             fix="encode the data as numbers first",
         )
     return array
+
+
+def copy_of(array: Array, what: str, dtype: npt.DTypeLike | None = None) -> Array:
+    """Return a row-major copy of an array.
+
+    Raises
+    ------
+    OutOfMemoryError
+        Naming `what`, if there is no memory for it.
+    """
+    try:
+        return np.array(array, dtype, order="C")
+    except MemoryError as error:
+        raise out_of_memory(error, what) from None
 
 
 def masked_elements(data: Any) -> int:

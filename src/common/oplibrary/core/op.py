@@ -17,7 +17,13 @@ import numpy as np
 
 from oplibrary.core.expression import ATTRIBUTE, OPERAND, Expression, parse_expression
 from oplibrary.core.types import Shape, TensorType, is_scalar, type_of
-from oplibrary.messages.errors import ArgumentError, DTypeError, MixedModesError, SideBySideError
+from oplibrary.messages.errors import (
+    ArgumentError,
+    DTypeError,
+    MixedModesError,
+    SideBySideError,
+    out_of_memory,
+)
 
 Rule = Callable[..., Any]
 
@@ -487,8 +493,10 @@ def explain(
     `infer` is asked first: it is the author of the text. Where it finds nothing wrong, the
     kernel's message is kept.
     """
-    if isinstance(error, (MemoryError, RecursionError)):
+    if isinstance(error, RecursionError):
         return error
+    if isinstance(error, MemoryError):
+        return out_of_memory(error, op.name)
     fixed = _not_fixed(op, attrs)
     if fixed is not None:
         return fixed

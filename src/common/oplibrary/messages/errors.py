@@ -69,6 +69,13 @@ class OutOfMemoryError(SideBySideError, MemoryError):
     remedy = "use a smaller size, a narrower dtype, or process it in parts"
 
 
+def out_of_memory(error: MemoryError, what: str) -> MemoryError:
+    """Return the named error of memory that ran out in `what`; `error` itself if it is named."""
+    if isinstance(error, SideBySideError):
+        return error
+    return OutOfMemoryError(f"{what}: {error}" if str(error) else what)
+
+
 class IndexingError(SideBySideError, IndexError):
     """An index outside an axis."""
 
