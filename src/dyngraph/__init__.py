@@ -32,7 +32,14 @@ from dyngraph.tape.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from dyngraph.tensors.conversion import as_tensor, from_dlpack, from_numpy, is_tensor, tensor
+from dyngraph.tensors.conversion import (
+    as_tensor,
+    from_dlpack,
+    from_numpy,
+    is_tensor,
+    stop_gradient,
+    tensor,
+)
 from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.types import TensorType
 from oplibrary.executors.namespace import common_names as _common_names

@@ -75,6 +75,18 @@ def as_tensor(data: Any, dtype: npt.DTypeLike | None = None) -> Tensor:
 from_numpy = as_tensor
 
 
+def stop_gradient(x: Any) -> Tensor:
+    """Return the same value, cut off from what it was computed from; no gradient passes.
+
+    Examples
+    --------
+    >>> x = tensor([1.0, 2.0], requires_grad=True)
+    >>> stop_gradient(x * x).requires_grad
+    False
+    """
+    return as_tensor(x).detach()
+
+
 def from_dlpack(array: Any) -> Tensor:
     """Make a tensor that shares memory with an array of another library.
 

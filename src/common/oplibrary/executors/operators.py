@@ -93,9 +93,12 @@ class ArrayOperators(ArrayMethods):
     # the methods with operators' names are installed below the class, from the tables above
 
     def __pow__(self, exponent: Any) -> Any:
-        # the commonest power has a kernel of its own, exact and cheaper
+        # the commonest powers have kernels of their own, exact and cheaper
         if type(exponent) is int and exponent == 2:
             return REGISTRY["square"](self)
+        # of -0.0 and -inf NumPy's power of a number is the root, that of an array is not
+        if type(exponent) is float and exponent == 0.5:
+            return REGISTRY["sqrt"](self)
         return REGISTRY["pow"](self, exponent)
 
     def __rpow__(self, base: Any) -> Any:

@@ -11,9 +11,12 @@ import numpy as np
 from oplibrary.core.op import public
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.ops.comparison import equal, logical_not
 from oplibrary.ops.elementwise import add, multiply, where
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.movement import matrix_transpose
+from oplibrary.ops.reduction import all as all_
+from oplibrary.ops.reduction import any as any_
 from oplibrary.ops.softmax import softmax
 
 
@@ -66,7 +69,7 @@ def scaled_dot_product_attention(
     Notes
     -----
     Vaswani et al., "Attention is all you need" (2017), equation 1. A query that sees no key gets
-    NaN, as in PyTorch.
+    zeros, as in PyTorch.
     """
     shapes = f"query {query.shape}, key {key.shape}, value {value.shape}"
     if min(len(x.shape) for x in (query, key, value)) < 2:
@@ -92,9 +95,16 @@ def scaled_dot_product_attention(
     scores = matmul(multiply(query, scale), matrix_transpose(key))
     if is_causal:
         attn_mask = _causal_mask(query.shape[-2], key.shape[-2])
-    if attn_mask is not None:
-        if attn_mask.dtype == np.bool_:
-            scores = where(attn_mask, scores, -inf)
-        else:
-            scores = add(scores, attn_mask)
-    return matmul(softmax(scores, axis=-1), value)
+    if attn_mask is None:
+        return matmul(softmax(scores, axis=-1), value)
+    if attn_mask.dtype == np.bool_:
+        blind = logical_not(any_(attn_mask, axis=-1, keepdims=True))
+        scores = where(attn_mask, scores, -inf)
+    else:
+        scores = add(scores, attn_mask)
+        blind = all_(equal(scores, -inf), axis=-1, keepdims=True)
+    if isinstance(blind, np.ndarray) and not blind.any():  # known, as where it is causal
+        return matmul(softmax(scores, axis=-1), value)
+    # what sees nothing has no weights: 0 in place of 0 / 0, forwards and backwards
+    weights = where(blind, 0.0, softmax(where(blind, 0.0, scores), axis=-1))
+    return matmul(weights, value)

@@ -12,7 +12,9 @@ from oplibrary.messages.errors import ArgumentError, DTypeError
 
 
 def _dtype(value: Any) -> np.dtype[Any]:
-    given = value.dtype if hasattr(value, "shape") else value
+    # a dtype has a shape, too: that of the elements
+    is_array = hasattr(value, "shape") and not isinstance(value, np.dtype)
+    given = value.dtype if is_array else value
     try:
         found: np.dtype[Any] = np.dtype(given)
         return found

@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 from oplibrary.core.op import Op, example
 from oplibrary.core.rules import movement
 from oplibrary.core.types import Array, Shape, TensorType
-from oplibrary.ops.comparison import equal, logical_and, logical_not, logical_or
+from oplibrary.ops.comparison import equal, logical_and, logical_not, logical_or, not_equal
 from oplibrary.ops.einsum import einsum
 from oplibrary.ops.elementwise import cast, where
 from oplibrary.ops.indexing import Slice, basic_index
@@ -253,6 +253,8 @@ def lower_max_gradient(
     found = None
     for each in _shifted(x, kernel, stride, padding, 0):
         here = equal(each, largest)
+        if x.dtype.kind == "f":  # NaN is the largest, and equals nothing
+            here = logical_or(here, not_equal(each, each))
         if found is None:
             found = here
         else:

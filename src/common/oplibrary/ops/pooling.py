@@ -134,11 +134,24 @@ def _max_pool2d_kernel(x: Array, out: Array | None = None, **attrs: Any) -> Arra
 
 
 def _first_largest(x: Array, largest: Array, windows: _Windows) -> Iterator[tuple[Any, Array]]:
-    """Yield each position in the windows with a mask of those whose first maximum is there."""
+    """Yield each position in the windows with a mask of those whose first maximum is there.
+
+    NaN is the largest where there is one. Padding is never the largest, not even of -inf.
+    """
     padded = _pad(x, windows, _lowest(x.dtype))
+    inside = None
+    if windows.padding != (0, 0):
+        one = windows._replace(shape=(1, 1, *x.shape[2:]))
+        inside = _pad(np.ones(one.shape, np.bool_), one, False)
+    undefined = bool(np.isnan(largest).any())
     found: Array | None = None
     for rows, columns in windows.offsets():
-        here = padded[:, :, rows, columns] == largest
+        element = padded[:, :, rows, columns]
+        here = element == largest
+        if undefined:
+            here |= np.isnan(element)
+        if inside is not None:
+            here &= inside[:, :, rows, columns]
         if found is None:
             found = here.copy()
         else:
@@ -153,10 +166,11 @@ def _max_pool2d_gradient_kernel(g: Array, x: Array, largest: Array, **attrs: Any
     padded = np.zeros(windows.padded_shape, g.dtype)
     apart = windows.stride[0] >= windows.kernel[0] and windows.stride[1] >= windows.kernel[1]
     for position, mask in _first_largest(x, largest, windows):
+        # selected and not multiplied, as NaN times 0 is NaN
         if apart:
-            np.multiply(g, mask, out=padded[position])
+            np.copyto(padded[position], g, where=mask)
         else:
-            padded[position] += g * mask
+            np.add(padded[position], g, out=padded[position], where=mask)
     return _crop(padded, windows)
 
 
@@ -165,7 +179,7 @@ def _max_pool2d_select_kernel(h: Array, x: Array, largest: Array, **attrs: Any) 
     padded = _pad(h, windows, 0)
     result = np.zeros(windows.result_shape, h.dtype)
     for position, mask in _first_largest(x, largest, windows):
-        result += padded[position] * mask
+        np.copyto(result, padded[position], where=mask)
     return result
 
 

@@ -319,7 +319,8 @@ def vector_norm(x: Any, axis: Axis = None, keepdims: bool = False, ord: float = 
     keepdims : bool
     ord : float
         The order p of ``sum(abs(x) ** p) ** (1 / p)``; ``inf`` and ``-inf`` are the greatest and
-        the least magnitude, 0 counts the nonzero elements. At the origin its gradient is 0.
+        the least magnitude, 0 counts the nonzero elements. Its gradient is 0 at the origin, and
+        for elements that are 0.
 
     Raises
     ------
@@ -353,6 +354,9 @@ def vector_norm(x: Any, axis: Axis = None, keepdims: bool = False, ord: float = 
         return least(size, axis=axis, keepdims=keepdims)
     if ord == 1:
         return sum_over(size, axis=axis, keepdims=keepdims)
-    total = sum_over(size ** float(ord), axis=axis, keepdims=keepdims)
+    # a power has no slope at 0 that could be multiplied with the magnitude's own
+    none = equal(size, 0.0)
+    powers = where(none, 0.0 if ord > 0 else math.inf, where(none, 1.0, size) ** float(ord))
+    total = sum_over(powers, axis=axis, keepdims=keepdims)
     zero = equal(total, 0.0)
     return where(zero, 0.0, where(zero, 1.0, total) ** (1.0 / ord))

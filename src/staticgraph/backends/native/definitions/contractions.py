@@ -13,6 +13,7 @@ from staticgraph.backends.native.definitions.definition import (
     Fold,
     Reshaped,
     cast_to,
+    sum_of_one,
 )
 from staticgraph.backends.native.definitions.products import (
     Contraction,
@@ -76,9 +77,10 @@ def _by_loops(
         spread(instruction, operand, own, labels, shape)
         for operand, own in ((x, spec.x), (y, spec.y))
     ]
-    product = Elementwise(shape, type_.dtype, instruction, PRODUCT, tuple(wide))
+    product: Definition = Elementwise(shape, type_.dtype, instruction, PRODUCT, tuple(wide))
     axes = tuple([i for i, c in enumerate(labels) if c in spec.inner and shape[i] != 1])
     if not axes:
+        product = sum_of_one(product) if spec.inner else product
         return Reshaped(type_.shape, type_.dtype, instruction, product)
     return Fold(type_.shape, type_.dtype, instruction, product, "add", axes)
 

@@ -27,6 +27,7 @@ from staticgraph.backends.native.definitions.definition import (
     cast_to,
     copy_of,
     repeats,
+    sum_of_one,
 )
 from staticgraph.backends.native.definitions.movement import find_pieces, find_view
 from staticgraph.backends.native.definitions.selections import define_selection
@@ -186,10 +187,8 @@ def _fold(instruction: Instruction, operand: Definition) -> Definition:
     axes = tuple([axis for axis in axes if operand.shape[axis] != 1])
     if not axes:
         converted = cast_to(operand, type_.dtype)
-        if op.combine == "add" and type_.dtype.kind == "f":  # NumPy begins with 0.0: -0.0 is lost
-            zero = Uniform(operand.shape, type_.dtype, None, 0.0)
-            pair = (converted, zero)
-            converted = Elementwise(operand.shape, type_.dtype, instruction, SUM, pair)
+        if op.combine == "add":
+            converted = sum_of_one(converted)
         return Reshaped(type_.shape, type_.dtype, instruction, converted)
     if not operand.size:
         raise Unsupported("no elements to reduce")

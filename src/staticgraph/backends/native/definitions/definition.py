@@ -18,6 +18,7 @@ from staticgraph.program.program import Instruction
 
 PRODUCT = parse_expression("{0} * {1}")
 COPY, CAST = parse_expression("{0}"), parse_expression("cast({0})")
+_FROM_ZERO = parse_expression("{0} + 0.0")
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -181,6 +182,13 @@ def repeats(definition: Definition) -> bool:
             return True
         definition = definition.operand
     return False
+
+
+def sum_of_one(operand: Definition) -> Definition:
+    """Return the sum over axes of length 1: sums begin with 0.0, so -0.0 becomes 0.0."""
+    if operand.dtype.kind != "f":
+        return operand
+    return Elementwise(operand.shape, operand.dtype, operand.instruction, _FROM_ZERO, (operand,))
 
 
 def cast_to(operand: Definition, dtype: DType) -> Definition:
