@@ -225,6 +225,43 @@ def _install_in_place() -> None:
     setattr(Tensor, "__setitem__", setitem)  # noqa: B010
 
 
+# names of other libraries -------------------------------------------------------------------------
+
+_ELSEWHERE = {
+    "bmm": "write x @ y",
+    "copy": "write x.clone()",
+    "cuda": "leave it out: elements live on the CPU",
+    "expand": "write x.broadcast_to(shape)",
+    "gather": "write take_along_axis(x, indices, axis)",
+    "index_select": "write x.take(indices, axis)",
+    "int": 'write x.astype("int32"), or x.long()',
+    "masked_fill": "write where(mask, value, x)",
+    "mm": "write x @ y",
+    "nonzero": "write nonzero(x)",
+    "norm": "write vector_norm(x)",
+    "ravel": "write x.flatten()",
+    "type": "write x.astype(dtype)",
+}
+"""NumPy's and PyTorch's methods that are spelled otherwise here."""
+
+
+class _Elsewhere:
+    """Says how a method of another library is written, and is no attribute to ``hasattr``."""
+
+    def __init__(self, name: str, fix: str) -> None:
+        self._name, self._fix = name, fix
+
+    def __get__(self, x: Any, owner: Any = None) -> Any:
+        raise AttributeError(f"Tensor has no attribute {self._name!r}: {self._fix}")
+
+
+def _install_hints() -> None:
+    for name, fix in _ELSEWHERE.items():
+        if not hasattr(Tensor, name):
+            setattr(Tensor, name, _Elsewhere(name, fix))
+
+
 _install_gradients()
 _install_operators()
 _install_in_place()
+_install_hints()

@@ -1314,7 +1314,7 @@ def scaled_dot_product_attention(query: _ArrayLike, key: _ArrayLike, value: _Arr
     Notes
     -----
     Vaswani et al., "Attention is all you need" (2017), equation 1. A query that sees no key gets
-    NaN, as in PyTorch.
+    zeros, as in PyTorch.
     """
 
 def scatter_add(x: _ArrayLike, indices: _ArrayLike, updates: _ArrayLike, axis: int = 0) -> _Value:
@@ -1684,7 +1684,8 @@ def vector_norm(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdim
     keepdims : bool
     ord : float
         The order p of ``sum(abs(x) ** p) ** (1 / p)``; ``inf`` and ``-inf`` are the greatest and
-        the least magnitude, 0 counts the nonzero elements. At the origin its gradient is 0.
+        the least magnitude, 0 counts the nonzero elements. Its gradient is 0 at the origin, and
+        for elements that are 0.
 
     Raises
     ------

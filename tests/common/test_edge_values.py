@@ -171,3 +171,39 @@ def test_stop_gradient_has_one_name_in_both_modes():
     expected = [1.0, 4.0]
     assert dg.grad(loss(dg))(dg.asarray(x)).tolist() == expected
     assert sg.function(sg.grad(loss(sg)))(x).tolist() == expected
+
+
+# what mistakes say --------------------------------------------------------------------------------
+
+
+def test_lengths_that_are_not_one_tuple():
+    for xp in (dg, sg):
+        with sg.Graph(), pytest.raises(xp.errors.DTypeError, match="lengths as one tuple"):
+            xp.zeros(2, 3)
+
+
+def test_values_of_other_libraries_are_named():
+    with pytest.raises(dg.errors.DTypeError, match=r"torch\.Tensor"):
+        dg.multiply(dg.ones(2), torch.ones(2))
+    with sg.Graph(), pytest.raises(sg.errors.DTypeError, match=r"torch\.Tensor"):
+        sg.multiply(sg.placeholder("x", (2,)), torch.ones(2))
+
+
+def test_item_of_a_place():
+    with pytest.raises(dg.errors.ArgumentError, match=r"x\[0\]\.item\(\)"):
+        dg.ones(2).item(0)
+    assert dg.ones(1).item() == 1.0
+
+
+def test_methods_of_other_libraries_say_how_they_are_written():
+    x = dg.ones(2)
+    with pytest.raises(AttributeError, match=r"x\.clone\(\)"):
+        x.copy()
+    assert not hasattr(x, "copy") and not hasattr(dg.Tensor, "cuda")
+
+
+@pytest.mark.parametrize("axes", [(0,), 1.5, ((0, 1), 0), "ab"])
+def test_axes_of_tensordot_that_are_none(axes):
+    x = np.ones((2, 2))
+    with pytest.raises(dg.errors.SideBySideError):
+        dg.tensordot(dg.asarray(x), dg.asarray(x), axes=axes)

@@ -27,7 +27,16 @@ from dyngraph.tape.nodes import (
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import ENTRIES, EXECUTORS, Op, OperandRule, executor_of, explain, named_as
+from oplibrary.core.op import (
+    ENTRIES,
+    EXECUTORS,
+    Op,
+    OperandRule,
+    executor_of,
+    explain,
+    kind_of,
+    named_as,
+)
 from oplibrary.core.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
 from oplibrary.executors.autodiff import complex_result
 from oplibrary.messages.errors import DTypeError, SideBySideError
@@ -407,7 +416,7 @@ def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[TapeNod
             arrays.append(numeric(x))
         else:
             raise DTypeError(
-                f"{op.name}: operand {len(arrays)} is a {type(x).__name__}",
+                f"{op.name}: operand {len(arrays)} is a {kind_of(x)}",
                 cause="operands are tensors, arrays or numbers",
                 fix="convert it first with dyngraph.tensor(...)",
             )

@@ -147,14 +147,23 @@ class Tensor(TensorMethods):
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
 
-    def item(self) -> Any:
+    def item(self, *index: Any) -> Any:
         """Return the only element as a Python number.
 
         Raises
         ------
         NonScalarError
             If there is not exactly one.
+        ArgumentError
+            If an index is passed, as NumPy's ``item`` takes it.
         """
+        if index:
+            shown = ", ".join(map(repr, index))
+            raise ArgumentError(
+                f"item({shown}) of a tensor of shape {self.shape}",
+                cause="item() takes no index here: it is for a tensor of one element",
+                fix=f"select the element first: x[{shown}].item(), or x.flatten()[{shown}].item()",
+            )
         if self._array.size != 1:
             raise NonScalarError(
                 f"one number asked of a tensor of shape {self.shape}",

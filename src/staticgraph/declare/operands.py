@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
-from oplibrary.core.op import EXECUTORS, Kind, Op
+from oplibrary.core.op import EXECUTORS, Kind, Op, kind_of
 from oplibrary.core.types import Array, TensorType, is_scalar, resolve_scalar, type_of
 from oplibrary.messages.errors import DTypeError, MixedModesError, SideBySideError
 from oplibrary.ops.elementwise import cast
@@ -201,7 +201,7 @@ def _operand_array(op: Op, value: Any, position: int) -> Array:
     if type(value) in EXECUTORS:
         raise MixedModesError(f"{op.name}: operand {position} is a {type(value).__name__}")
     raise DTypeError(
-        f"{op.name}: operand {position} is a {type(value).__name__}, not an array",
+        f"{op.name}: operand {position} is a {kind_of(value)}, not an array",
         cause="operands are nodes, arrays or Python numbers",
         fix="convert it first, for example with numpy.asarray",
     )

@@ -515,7 +515,7 @@ def explain(
             types.append(type_of(np.asarray(operand) if listed else operand))
         except (AttributeError, ValueError):
             return DTypeError(
-                f"{op.name}: operand {position} is a {type(operand).__name__}, not an array",
+                f"{op.name}: operand {position} is a {kind_of(operand)}, not an array",
                 cause="operands are arrays or Python numbers",
                 fix="convert it first, for example with asarray",
             )
@@ -532,6 +532,13 @@ def explain(
         cause="NumPy's kernel refused these operands",
         fix=f"the signature is {op.name}{op.signature}",
     )
+
+
+def kind_of(value: Any) -> str:
+    """Return the name of the type of `value`, with its library: ``torch.Tensor`` is not ours."""
+    kind = type(value)
+    library = kind.__module__.partition(".")[0]
+    return kind.__name__ if library == "builtins" else f"{library}.{kind.__name__}"
 
 
 def refused(op: Op, types: Iterable[TensorType], error: Exception) -> ArgumentError:

@@ -33,6 +33,12 @@ def resolve_dtype(dtype: npt.DTypeLike | None, default: npt.DTypeLike = DEFAULT_
     DTypeError
         If it names none, or one that is neither bool nor a number.
     """
+    if isinstance(dtype, (int, np.integer)) and not isinstance(dtype, bool):
+        raise DTypeError(
+            f"the dtype is the number {dtype!r}",
+            cause="the lengths of all axes are one argument, and the dtype follows them",
+            fix="write the lengths as one tuple, such as zeros((2, 3))",
+        )
     try:
         found = np.dtype(default if dtype is None else dtype)
     except TypeError:
