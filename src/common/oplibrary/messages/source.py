@@ -91,6 +91,8 @@ class Source:
         """The line with its indentation; empty when the source cannot be read."""
         if self.kept is not None:
             return self.kept
+        if self.filename == _GENERATED:
+            return ""  # from Python 3.13 on it holds what the interpreter itself was given
         return linecache.getline(self.filename, self.line).rstrip()
 
     @property
