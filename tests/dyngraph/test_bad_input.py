@@ -331,7 +331,7 @@ DOORS = {
         (lambda: dg.switch(0, []), ArgumentError, "no branch"),
         (lambda: dg.switch("a", [print]), SideBySideError, "str"),
         (lambda: dg.while_loop(3, print, 0), ArgumentError, "needs a function"),
-        (lambda: dg.while_loop(lambda c: True, lambda c: c, 0, 9), LoopBoundError, "9 steps"),
+        (lambda: dg.while_loop(lambda c: c < 1, lambda c: c, 0, 9), LoopBoundError, "9 steps"),
         (lambda: dg.scan(lambda c, x: c, matrix(), matrix()), ArgumentError, "not a pair"),
         (lambda: dg.scan(print, 0), ArgumentError, "no length"),
         (lambda: dg.scan(print, 0, length=-1), ArgumentError, "negative length"),
