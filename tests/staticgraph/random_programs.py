@@ -37,7 +37,7 @@ STANDALONE = 0.12
 OPS = [
     op
     for op in REGISTRY.values()
-    if op.name in dir(sg) and op.examples and not op.effect and op.kind is not Kind.CONTROL
+    if op.examples and not op.effect and op.kind is not Kind.CONTROL
 ]
 
 
