@@ -35,9 +35,7 @@ STANDALONE = 0.12
 """The part of the steps that apply an op to operands of one of its examples."""
 
 OPS = [
-    op
-    for op in REGISTRY.values()
-    if op.examples and not op.effect and op.kind is not Kind.CONTROL
+    op for op in REGISTRY.values() if op.examples and not op.effect and op.kind is not Kind.CONTROL
 ]
 
 
