@@ -20,7 +20,7 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.ops.creation import CREATION
 
-NAMES = namespace()
+NAMES = {**namespace(), "sum_to": REGISTRY["sum_to"]}
 RNG = np.random.default_rng(0)
 
 

@@ -67,9 +67,10 @@ def while_loop(
         If the condition does not read its parameter.
     """
     require_callable("while_loop", cond_fn, body_fn)
-    if not reads_its_parameters(cond_fn):
-        raise unread_carry(cond_fn)
     carry = _begun(init)
+    if not reads_its_parameters(cond_fn):
+        require_parameters("while_loop", cond_fn, [flatten(carry)[1]], "a tensor")
+        raise unread_carry(cond_fn)
     steps = 0
     while _call("while_loop", cond_fn, carry):
         if steps == max_steps:

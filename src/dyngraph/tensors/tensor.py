@@ -16,7 +16,7 @@ from dyngraph.tensors.lost_numbers import announce_number_taken
 from oplibrary.core.data import copy_of
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
-from oplibrary.executors.numpy_protocols import call_function, call_ufunc
+from oplibrary.executors.numpy_protocols import call_function, call_ufunc, require_out
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -136,7 +136,9 @@ class Tensor(TensorMethods):
         if out is None or not all(isinstance(x, Tensor) for x in out):
             return call_ufunc(ufunc, method, inputs, kwargs)
         del kwargs["out"]
-        return out[0].copy_(call_ufunc(ufunc, method, inputs, kwargs))
+        result = call_ufunc(ufunc, method, inputs, kwargs)
+        require_out(ufunc, result, out[0])
+        return out[0].copy_(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return call_function(function, args, kwargs)

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from oplibrary.core.types import Array
-from oplibrary.executors.numpy_protocols import call_function, call_ufunc
+from oplibrary.executors.numpy_protocols import call_function, call_ufunc, require_out
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.ops.movement import clone
 from staticgraph.graph import symbolic
@@ -119,7 +119,10 @@ class Node(Declaration, ArrayOperators):
         if out is not None and not all(isinstance(x, Node) for x in out):
             raise symbolic.no_out(self, f"numpy.{ufunc.__name__}")
         result = call_ufunc(ufunc, method, inputs, kwargs)
-        return result if out is None else out[0].copy_(result)
+        if out is None:
+            return result
+        require_out(ufunc, result, out[0])
+        return out[0].copy_(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return call_function(function, args, kwargs)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import DEFAULT_DTYPE, Array
 from oplibrary.messages.errors import DTypeError, SideBySideError, out_of_memory
 
@@ -75,12 +76,20 @@ def masked_elements(data: Any) -> int:
     masked = sys.modules.get("numpy.ma")
     if masked is None:
         return 0
+    try:
+        return _masked_in(data, masked)
+    except RecursionError:
+        refuse_depth(data)
+        raise
+
+
+def _masked_in(data: Any, masked: Any) -> int:
     if isinstance(data, (list, tuple)):
         # looking at each kind of element once costs a long list of numbers nothing
         kinds = (list, tuple, masked.MaskedArray)
         if not any(issubclass(kind, kinds) for kind in set(map(type, data))):
             return 0
-        return sum([masked_elements(each) for each in data])
+        return sum([_masked_in(each, masked) for each in data])
     if not isinstance(data, masked.MaskedArray):
         return 0
     return int(np.count_nonzero(masked.getmaskarray(data)))

@@ -72,7 +72,7 @@ def _call(name: str, *operands: str, **named: str) -> tuple[frozenset[str], Call
 def _written(function: Any) -> tuple[frozenset[str], Call]:
     """Return the arguments that `function` takes, and itself: it has NumPy's parameters."""
     code = function.__code__  # quicker than a signature
-    return frozenset(code.co_varnames[: code.co_argcount]), function
+    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]), function
 
 
 def _summed(name: str, **named: str) -> tuple[frozenset[str], Call]:

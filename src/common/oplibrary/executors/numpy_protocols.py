@@ -44,6 +44,19 @@ _OTHER_FOR_INTEGERS = frozenset({"reciprocal", "rint"})
 """Functions whose result of whole numbers has another dtype in NumPy: 1 / 2 is 0 there."""
 
 
+def require_out(ufunc: np.ufunc, result: Any, out: Any) -> None:
+    """Refuse an ``out`` that a function of whole vectors or matrices would fill several times.
+
+    NumPy computes into it then while it may still be read.
+
+    Raises
+    ------
+    SymbolicArrayError
+    """
+    if ufunc.signature is not None and result.shape != out.shape:
+        raise unsupported(f"numpy.{ufunc.__name__}: argument 'out' of another shape")
+
+
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) -> Any:
     """Run the op of `ufunc`; the body of ``__array_ufunc__``.
 
