@@ -184,7 +184,7 @@ class Product(Stored):
             # that BLAS copies faster (4% at 1,024 by 1,024)
             side, multiple = "rows" if self.rows > self.columns else "columns", 16
         else:
-            side, multiple = "columns" if self.is_turned else "rows", 48
+            side, multiple = "columns" if self.is_turned else "rows", 24
         length = self.rows if side == "rows" else self.columns
         chunks, chunk = shares(length, min(most, self.terms // least) or 1, multiple)
         last = length - (chunks - 1) * chunk
