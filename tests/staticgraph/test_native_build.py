@@ -41,7 +41,7 @@ def trained(n):
 def visited(monkeypatch, make, n):
     """Return how many values the planner looks at."""
     count = 0
-    real = exploration.Node.__init__
+    real = exploration.ValueAt.__init__
 
     def counted(self, *arguments):
         nonlocal count
@@ -52,7 +52,7 @@ def visited(monkeypatch, make, n):
         inputs, outputs = make(n)
         program = lower(graph, outputs, inputs)
     with monkeypatch.context() as patch:
-        patch.setattr(exploration.Node, "__init__", counted)
+        patch.setattr(exploration.ValueAt, "__init__", counted)
         load_backend("native").plan(program, False)
     return count
 

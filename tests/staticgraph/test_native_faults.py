@@ -51,7 +51,7 @@ def left(executable):
 
 def about_exp(kernel_or_nest):
     kernel = getattr(kernel_or_nest, "kernel", kernel_or_nest)
-    nodes = [node for root in kernel.roots for node in root.nodes]
+    nodes = [node for store in kernel.stores for node in store.nodes]
     made = [node.definition.instruction for node in nodes if not node.leaf]
     return any(each is not None and each.op is REGISTRY["exp"] for each in made)
 
@@ -69,7 +69,7 @@ def test_what_the_planner_has_a_fault_with_is_left_to_numpy(monkeypatch, where, 
     real = getattr(module, name)
 
     def faulty(*arguments):
-        loops = [each for each in arguments if hasattr(each, "kernel") or hasattr(each, "roots")]
+        loops = [each for each in arguments if hasattr(each, "kernel") or hasattr(each, "stores")]
         if any(map(about_exp, loops)):
             raise error
         return real(*arguments)
@@ -144,8 +144,8 @@ def test_a_value_without_a_place_is_seen(plan):
 
 def test_what_is_not_written_is_seen(plan):
     for each in computed(plan):
-        kernels = [s for s in plan.nests if any(r.storage is each for r in s.roots)]
-        if kernels and all(r.definition is each for s in kernels for r in s.roots):
+        kernels = [s for s in plan.nests if any(r.storage is each for r in s.stores)]
+        if kernels and all(r.definition is each for s in kernels for r in s.stores):
             with pytest.raises(UnprovedPlan, match="is not there"):
                 prove(replace(plan, unread={*plan.unread, each}))
     for number in range(len(plan.grouping.steps)):

@@ -27,7 +27,7 @@ _INTEGER_WORDS = {"add": "add", "sub": "sub", "mul": "mul", "div": "sdiv", "rem"
 
 
 @dataclass(slots=True)
-class Loop:
+class OpenLoop:
     """A loop that is being written.
 
     Attributes
@@ -350,7 +350,7 @@ class Code:
 
     def begin_loop(
         self, start: Register | int, stop: Register | int, step: int, carried: Sequence[Register]
-    ) -> Loop:
+    ) -> OpenLoop:
         """Begin a loop of one round or more, its counter going from `start` to below `stop`."""
         head, entry = self._label(), self.block
         first = start.ref if isinstance(start, Register) else str(start)
@@ -366,7 +366,7 @@ class Code:
             lines.append(len(self.lines))
             self.lines.append("")
             registers.append(Register(self, self._name(), x.element, x.lanes))
-        return Loop(
+        return OpenLoop(
             index,
             registers,
             step,
@@ -380,7 +380,7 @@ class Code:
             mark,
         )
 
-    def end_loop(self, loop: Loop, carried: Sequence[Register]) -> list[Register]:
+    def end_loop(self, loop: OpenLoop, carried: Sequence[Register]) -> list[Register]:
         """End a loop; return what its last round hands on."""
         following = self.effect(f"add nsw i64 {loop.index.ref}, {loop.step}", "i64", 1)
         again = self.effect(f"icmp slt i64 {following.ref}, {loop.stop}", "i1", 1)

@@ -11,8 +11,8 @@ from functools import lru_cache
 
 from oplibrary.core.types import Shape
 
-Form = tuple[int, ...]
-Position = tuple[Form, ...]
+AffineForm = tuple[int, ...]
+Position = tuple[AffineForm, ...]
 
 
 @lru_cache(maxsize=4096)
@@ -34,7 +34,9 @@ def row_major(shape: Shape) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-def combine(constant: int, factors: Sequence[int], forms: Sequence[Form], length: int) -> Form:
+def combine(
+    constant: int, factors: Sequence[int], forms: Sequence[AffineForm], length: int
+) -> AffineForm:
     """Return `constant` plus the sum of forms times factors; `length` is that of a form."""
     total = [0] * length
     total[0] = constant
@@ -46,12 +48,12 @@ def combine(constant: int, factors: Sequence[int], forms: Sequence[Form], length
     return tuple(total)
 
 
-def flatten(shape: Shape, position: Position, length: int) -> Form:
+def flatten(shape: Shape, position: Position, length: int) -> AffineForm:
     """Return the form of the offset, in elements, of a position in a row-major array."""
     return combine(0, row_major(shape), position, length)
 
 
-def bounds(form: Form, box: Sequence[tuple[int, int]]) -> tuple[int, int]:
+def bounds(form: AffineForm, box: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """Return the least and the greatest value of a form where each index runs from lo to hi - 1."""
     low = high = form[0]
     for coefficient, (start, stop) in zip(form[1:], box, strict=True):
@@ -65,7 +67,7 @@ def bounds(form: Form, box: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=65536)
-def split(form: Form, shape: Shape, extents: Shape) -> Position | None:
+def split(form: AffineForm, shape: Shape, extents: Shape) -> Position | None:
     """Return the position in `shape` that has the offset `form`, or None if it is not linear.
 
     Each term of the offset must belong to one axis of `shape` for all indices.

@@ -1,4 +1,4 @@
-"""Bases: the addresses that a kernel is given, so that its code does not depend on them."""
+"""BaseAddresses: the addresses that a kernel is given, so that its code does not depend on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Base = tuple[str, Definition | None, int]
 the element that its address is of."""
 
 
-class Bases:
+class BaseAddresses:
     """The addresses that a kernel is given, in the order in which it first asks for them.
 
     Parameters

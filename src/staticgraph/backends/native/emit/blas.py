@@ -21,7 +21,7 @@ from oplibrary.messages.errors import BackendError
 from staticgraph.backends.native.definitions.products import Matrix, Product, Split, Tiling
 from staticgraph.backends.native.emit.addresses import Base
 from staticgraph.backends.native.emit.tiles import write_tiles
-from staticgraph.backends.native.planning.steps import base_of
+from staticgraph.backends.native.planning.steps import storage_of
 
 FUNCTIONS = ("sgemm", "dgemm")
 """The functions whose addresses a run is given, in order."""
@@ -90,7 +90,7 @@ def product_bases(product: Product) -> list[Base]:
     matrices = (product.left, product.right, product.result)
     function = FUNCTIONS.index("sgemm" if product.dtype == FLOAT32 else "dgemm")
     places: list[Base] = [
-        ("value", base_of(each), matrix.start) for each, matrix in zip(operands, matrices)
+        ("value", storage_of(each), matrix.start) for each, matrix in zip(operands, matrices)
     ]
     return [("blas", None, function), *places]
 

@@ -22,16 +22,16 @@ from staticgraph.backends.native.definitions.definition import (
     Elementwise,
     Fold,
 )
-from staticgraph.backends.native.emit.addresses import Base, Bases
+from staticgraph.backends.native.emit.addresses import Base, BaseAddresses
 from staticgraph.backends.native.emit.values import ValueWriter
-from staticgraph.backends.native.planning.exploration import Node, Part
+from staticgraph.backends.native.planning.exploration import Part, ValueAt
 from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.stages import Stages, band_range, find_needed
-from staticgraph.backends.native.planning.steps import Root
+from staticgraph.backends.native.planning.steps import Store
 
 Span = tuple[Index, Index]
 """The first index of a loop, and the one behind its last."""
-Gathered = dict[Root, Register]
+Gathered = dict[Store, Register]
 """What reductions have gathered so far, in the loops that they go over without a break."""
 
 
@@ -52,7 +52,7 @@ def write_kernel(module: Module, symbol: str, nest: Nest, unread: set[Definition
         What the addresses are of.
     """
     code = Code(module, nest.lanes)
-    bases = Bases(code)
+    bases = BaseAddresses(code)
     _Writer(ValueWriter(code, Stages(nest), bases, unread)).write()
     code.statement("ret void")
     parameters = ["ptr %bases", "i64 %first", "i64 %last"]
@@ -63,12 +63,12 @@ def write_kernel(module: Module, symbol: str, nest: Nest, unread: set[Definition
 def write_combination(module: Module, symbol: str, nest: Nest) -> list[Base]:
     """Write ``void symbol(ptr bases)``, which combines the results of the chunks, in order."""
     code = Code(module)
-    bases = Bases(code)
-    for root in nest.partial_roots:
-        fold = root.fold
+    bases = BaseAddresses(code)
+    for store in nest.partial_roots:
+        fold = store.fold
         assert fold is not None
         source = bases.address("partial", fold)
-        target = bases.address("value", root.storage)
+        target = bases.address("value", store.storage)
         lanes = 1
         while lanes * 2 <= min(fold.size, nest.lanes):
             lanes *= 2
@@ -109,9 +109,9 @@ def _is_rounded(fold: Fold | None) -> bool:
     return fold is not None and fold.combine == "add" and fold.dtype.kind == "f"
 
 
-def _add_up(roots: Sequence[Root]) -> bool:
+def _add_up(stores: Sequence[Store]) -> bool:
     """Tell whether any of some reductions is a sum that is rounded."""
-    return any(_is_rounded(root.fold) for root in roots)
+    return any(_is_rounded(store.fold) for store in stores)
 
 
 def _widened(code: Code, fold: Fold, value: Register) -> Register:
@@ -127,23 +127,23 @@ class _Pass(NamedTuple):
 
     Attributes
     ----------
-    roots : list of Root
-    tops : list of Node
-        What is computed for each root.
+    stores : list of Store
+    tops : list of ValueAt
+        What is computed for each store.
     stage : int
     ranges : list of (int or Register, int or Register)
         Of each loop.
     """
 
-    roots: list[Root]
-    tops: list[Node]
+    stores: list[Store]
+    tops: list[ValueAt]
     stage: int
     ranges: list[Span]
 
     @property
     def gathers(self) -> bool:
         """Whether elements must not be counted twice."""
-        return any(root.fold is not None for root in self.roots)
+        return any(store.fold is not None for store in self.stores)
 
 
 class _Writer:
@@ -168,11 +168,11 @@ class _Writer:
             return
         first, last = (code.parameter(name, "i64") for name in ("%first", "%last"))
         loop = code.begin_loop(first, last, 1, [])
-        for root in nest.partial_roots:
-            base = self.values.given.address("partial", root.definition)
-            at = loop.index * root.definition.size
-            element = stored_element(root.definition.dtype)
-            self.values.bases[root.storage, root.start] = code.address(base, at, element)
+        for store in nest.partial_roots:
+            base = self.values.given.address("partial", store.definition)
+            at = loop.index * store.definition.size
+            element = stored_element(store.definition.dtype)
+            self.values.bases[store.storage, store.start] = code.address(base, at, element)
         start = loop.index * nest.chunk
         total = code.constant(nest.extents[0], "i64")
         stop = code.select(loop.index.equals(nest.chunks - 1), total, start + nest.chunk)
@@ -216,54 +216,54 @@ class _Writer:
         self.values.rows = {}
         stages = self.stages
         for stage in range(stages.count):
-            for root in stages.row_roots:
-                if stages.root_levels[root] == stage:
-                    self._row_root(root, parts[0], stage)
-            roots = [root for root in stages.full if stages.root_levels[root] == stage]
-            for part in parts if roots else ():
-                self._stage(part, roots, stage, span)
-            for root in roots:
-                if stages.is_local(root) and root.definition not in self.values.unread:
-                    self._write_row(root, self.values.rows[root.definition])
+            for store in stages.row_roots:
+                if stages.root_levels[store] == stage:
+                    self._row_root(store, parts[0], stage)
+            stores = [store for store in stages.full if stages.root_levels[store] == stage]
+            for part in parts if stores else ():
+                self._stage(part, stores, stage, span)
+            for store in stores:
+                if stages.is_local(store) and store.definition not in self.values.unread:
+                    self._write_row(store, self.values.rows[store.definition])
 
-    def _row_root(self, root: Root, part: Part, stage: int) -> None:
-        top = self.stages.top(part, root)
+    def _row_root(self, store: Store, part: Part, stage: int) -> None:
+        top = self.stages.top(part, store)
         self.values.emit(find_needed([top]), stage)
-        if root.fold is None:
-            if self.values.is_written(root):
-                self._write_row(root, self.values.value(top))
+        if store.fold is None:
+            if self.values.is_written(store):
+                self._write_row(store, self.values.value(top))
         else:
-            self._accumulate(root, self.values.value(top), self.nest.outer)
+            self._accumulate(store, self.values.value(top), self.nest.outer)
 
-    def _write_row(self, root: Root, value: Register) -> None:
-        offset, _ = self.values.root_offset(root, self.nest.outer)
-        target = self.values.target(root)
-        store_lanes(self.code, target, root.definition.dtype, offset, 1, value)
+    def _write_row(self, store: Store, value: Register) -> None:
+        offset, _ = self.values.root_offset(store, self.nest.outer)
+        target = self.values.target(store)
+        store_lanes(self.code, target, store.definition.dtype, offset, 1, value)
 
     # columns ------------------------------------------------------------------------------------
 
     def _columns(self) -> None:
         """Write reductions of the first of two loops: a few columns at a time stay in registers."""
         code, values, nest = self.code, self.values, self.nest
-        (part,), roots = nest.parts, nest.kernel.roots
-        tops = [self.stages.top(part, root) for root in roots]
+        (part,), stores = nest.parts, nest.kernel.stores
+        tops = [self.stages.top(part, store) for store in stores]
         needed = find_needed(tops)
         values.emit([node for node in needed if not self.stages.depth(node)], 0)
         rows, columns = nest.extents
 
         def reduce(at: Index, _: Register | None, carried: list[Register]) -> list[Register]:
             begun = [
-                neutral_register(code, root.fold.combine, root.fold.dtype, nest.lanes)
-                for root in roots
-                if root.fold is not None
+                neutral_register(code, store.fold.combine, store.fold.dtype, nest.lanes)
+                for store in stores
+                if store.fold is not None
             ]
             loop = code.begin_loop(0, rows, 1, begun)
             ended: list[Register] = []
 
             def element() -> None:
                 values.emit(needed, 0)
-                pairs = zip(roots, tops, loop.carried, strict=True)
-                ended.extend([self._combined(root, top, old) for root, top, old in pairs])
+                pairs = zip(stores, tops, loop.carried, strict=True)
+                ended.extend([self._combined(store, top, old) for store, top, old in pairs])
 
             def row() -> None:
                 values.emit([node for node in needed if self.stages.depth(node) == 1], 0)
@@ -273,19 +273,19 @@ class _Writer:
             results = code.end_loop(loop, ended)
 
             def write() -> None:
-                for root, result in zip(roots, results, strict=True):
-                    offset, lane = values.root_offset(root, self.depths)
-                    dtype = root.definition.dtype
-                    store_lanes(code, values.target(root), dtype, offset, lane, result)
+                for store, result in zip(stores, results, strict=True):
+                    offset, lane = values.root_offset(store, self.depths)
+                    dtype = store.definition.dtype
+                    store_lanes(code, values.target(store), dtype, offset, lane, result)
 
             values.enter(0, lambda: values.enter(at, write))
             return carried
 
         self._static_lanes(0, columns, False, reduce, [])
 
-    def _combined(self, root: Root, top: Node, old: Register) -> Register:
+    def _combined(self, store: Store, top: ValueAt, old: Register) -> Register:
         """Return what a reduction has gathered with one value more; a product is added at once."""
-        fold, lanes = root.fold, self.values.lanes
+        fold, lanes = store.fold, self.values.lanes
         assert fold is not None
         definition = top.definition
         if (
@@ -313,65 +313,67 @@ class _Writer:
 
     def _clear(self, depth: int, all_folds: bool = False) -> None:
         """Write what starts the accumulators anew that start at `depth` loops."""
-        for root in self.stages.folds.values():
-            at = self.stages.clears_at(root)
+        for store in self.stages.folds.values():
+            at = self.stages.clears_at(store)
             if at == depth or (all_folds and at >= 0):
-                self._clear_one(root, depth)
+                self._clear_one(store, depth)
 
-    def _clear_one(self, root: Root, depth: int) -> None:
-        fold = root.fold
+    def _clear_one(self, store: Store, depth: int) -> None:
+        fold = store.fold
         assert fold is not None
-        reduced = self.nest.reduced(root)
-        full = root.extents == self.nest.kernel.extents
+        reduced = self.nest.reduced(store)
+        full = store.extents == self.nest.kernel.extents
         loops = self.depths if full else self.nest.outer
         extents = enumerate(self.nest.extents[:loops])
         kept = [n for i, n in extents if i >= depth and i not in reduced]
-        offset, _ = self.values.root_offset(root, depth)
-        start = self.code.address(self.values.target(root), offset, stored_element(fold.dtype))
+        offset, _ = self.values.root_offset(store, depth)
+        start = self.code.address(self.values.target(store), offset, stored_element(fold.dtype))
         empty = neutral(fold.combine, fold.dtype)
         fill(self.code, start, empty, fold.dtype, prod(kept), self.nest.lanes)
 
-    def _accumulate(self, root: Root, value: Register, depth: int) -> None:
+    def _accumulate(self, store: Store, value: Register, depth: int) -> None:
         """Combine what is in memory with a value, at `depth` loops."""
-        fold = root.fold
+        fold = store.fold
         assert fold is not None
-        offset, lane = self.values.root_offset(root, depth)
-        target = self.values.target(root)
+        offset, lane = self.values.root_offset(store, depth)
+        target = self.values.target(store)
         old = load_lanes(self.code, target, fold.dtype, offset, lane, value.lanes)
         new = fold_two(self.code, fold.combine, fold.dtype, old, value)
         store_lanes(self.code, target, fold.dtype, offset, lane, new)
 
     # stages -------------------------------------------------------------------------------------
 
-    def _stage(self, part: Part, roots: list[Root], stage: int, span: Span | None) -> None:
+    def _stage(self, part: Part, stores: list[Store], stage: int, span: Span | None) -> None:
         """Write the loops inside a row for one stage and one part."""
         extents = self.nest.kernel.extents
         ranges: list[Span] = [band_range(part.box, band, extents) for band in self.nest.bands]
         if span is not None and ranges:
             ranges[0] = span
-        tops = [self.stages.top(part, root) for root in roots]
+        tops = [self.stages.top(part, store) for store in stores]
         needed = find_needed(tops, lambda node: self.values.is_read_back(node, stage))
-        each = _Pass(roots, tops, stage, ranges)
-        self.values.scope(lambda: self._ignore(self._inner(self.nest.outer, each, needed, {})))
+        each = _Pass(stores, tops, stage, ranges)
 
-    @staticmethod
-    def _ignore(_: Gathered) -> None:
-        """Drop what is empty once all loops are left."""
+        def loops() -> None:  # what is gathered is empty once all loops are left
+            self._inner(self.nest.outer, each, needed, {})
 
-    def _inner(self, depth: int, each: _Pass, needed: list[Node], gathered: Gathered) -> Gathered:
+        self.values.scope(loops)
+
+    def _inner(
+        self, depth: int, each: _Pass, needed: list[ValueAt], gathered: Gathered
+    ) -> Gathered:
         """Write the loops from `depth` on; return what the reductions that go on have gathered."""
         self.values.emit([n for n in needed if self.stages.depth(n) <= depth], each.stage)
         if depth == self.depths:
             return self._body(each, None, gathered)
         starting = [
-            root
-            for root in each.roots
-            if root.fold is not None and self.stages.gathers_from(root) == depth
+            store
+            for store in each.stores
+            if store.fold is not None and self.stages.gathers_from(store) == depth
         ]
-        for root in starting:
-            fold = root.fold
+        for store in starting:
+            fold = store.fold
             assert fold is not None
-            gathered[root] = neutral_register(
+            gathered[store] = neutral_register(
                 self.code, fold.combine, fold.dtype, self.values.lanes
             )
         deeper = [n for n in needed if self.stages.depth(n) > depth]
@@ -379,53 +381,53 @@ class _Writer:
             gathered = self._lane_loop(each, deeper, gathered)
         else:
             gathered = self._loop(depth, each, deeper, gathered)
-        for root in starting:
-            self._finish(root, gathered.pop(root), depth)
+        for store in starting:
+            self._finish(store, gathered.pop(store), depth)
         return gathered
 
-    def _loop(self, depth: int, each: _Pass, needed: list[Node], gathered: Gathered) -> Gathered:
-        roots = list(gathered)
+    def _loop(self, depth: int, each: _Pass, needed: list[ValueAt], gathered: Gathered) -> Gathered:
+        stores = list(gathered)
 
         def rounds(first: Index, _: Index, begun: list[Register]) -> list[Register]:
             inside: Gathered = {}
 
             def body() -> None:
-                given = dict(zip(roots, begun, strict=True))
+                given = dict(zip(stores, begun, strict=True))
                 inside.update(self._inner(depth + 1, each, needed, given))
 
             self.values.enter(first, body)
-            return [inside[root] for root in roots]
+            return [inside[store] for store in stores]
 
         start, stop = each.ranges[depth]
         registers = list(gathered.values())
         inner = prod(self.nest.extents[depth + 1 :]) // self.nest.lanes
         few = inner * self.nest.extents[depth] < LONG * BLOCK
-        if few or inner < SHORT or not _add_up(roots):
+        if few or inner < SHORT or not _add_up(stores):
             loop = self.code.begin_loop(start, stop, 1, registers)
             ended = self.code.end_loop(loop, rounds(loop.index, loop.index, loop.carried))
         else:
-            ended = self._blocks(start, stop, 1, rounds, registers, roots)
-        return dict(zip(roots, ended, strict=True))
+            ended = self._blocks(start, stop, 1, rounds, registers, stores)
+        return dict(zip(stores, ended, strict=True))
 
-    def _finish(self, root: Root, value: Register, depth: int) -> None:
+    def _finish(self, store: Store, value: Register, depth: int) -> None:
         """Hand on what a reduction has gathered in the loops from `depth` on."""
-        fold = root.fold
+        fold = store.fold
         assert fold is not None
         value = fold_lanes(self.code, fold.combine, fold.dtype, value)
-        if self.stages.is_local(root):
-            before = self.values.rows.get(root.definition)
+        if self.stages.is_local(store):
+            before = self.values.rows.get(store.definition)
             if before is not None:
                 value = fold_two(self.code, fold.combine, fold.dtype, before, value)
-            self.values.rows[root.definition] = value
-        elif self.stages.is_direct(root):
-            offset, _ = self.values.root_offset(root, depth)
-            store_lanes(self.code, self.values.target(root), fold.dtype, offset, 1, value)
+            self.values.rows[store.definition] = value
+        elif self.stages.is_direct(store):
+            offset, _ = self.values.root_offset(store, depth)
+            store_lanes(self.code, self.values.target(store), fold.dtype, offset, 1, value)
         else:
-            self._accumulate(root, value, depth)
+            self._accumulate(store, value, depth)
 
     # the innermost loop -------------------------------------------------------------------------
 
-    def _lane_loop(self, each: _Pass, needed: list[Node], gathered: Gathered) -> Gathered:
+    def _lane_loop(self, each: _Pass, needed: list[ValueAt], gathered: Gathered) -> Gathered:
         """Write the last loop, several elements at a time.
 
         Where the length is no multiple, the last elements are those that end with the end: some are
@@ -441,7 +443,7 @@ class _Writer:
                 found.update(self._body(each, mask, dict(zip(order, begun, strict=True))))
 
             self.values.enter(index, write)
-            return [found[root] for root in order]
+            return [found[store] for store in order]
 
         start, stop = each.ranges[-1]
         registers = list(gathered.values())
@@ -459,7 +461,7 @@ class _Writer:
         gathers: bool,
         body: _Body,
         carried: list[Register],
-        roots: Sequence[Root],
+        stores: Sequence[Store],
     ) -> list[Register]:
         code, lanes = self.code, self.nest.lanes
         last = stop - lanes
@@ -474,9 +476,9 @@ class _Writer:
                 mask = code.constants(range(lanes), "i32").greater_equal(fresh)
             return code.end_loop(loop, body(index, mask, loop.carried))
 
-        if self.nest.chunk < LONG * BLOCK * lanes or not _add_up(roots):
+        if self.nest.chunk < LONG * BLOCK * lanes or not _add_up(stores):
             return rounds(start, stop, carried)
-        return self._blocks(start, stop, BLOCK * lanes, rounds, carried, roots)
+        return self._blocks(start, stop, BLOCK * lanes, rounds, carried, stores)
 
     def _blocks(
         self,
@@ -485,11 +487,11 @@ class _Writer:
         step: int,
         rounds: _Rounds,
         carried: list[Register],
-        roots: Sequence[Root],
+        stores: Sequence[Store],
     ) -> list[Register]:
         """Write a loop over blocks of rounds, each of which sums up what it has alone."""
         code = self.code
-        folds = [root.fold for root in roots]
+        folds = [store.fold for store in stores]
         sums = [each if _is_rounded(each) else None for each in folds]
         pairs = list(zip(sums, carried, strict=True))
         loop = code.begin_loop(
@@ -521,7 +523,7 @@ class _Writer:
         gathers: bool,
         body: _Body,
         carried: list[Register],
-        roots: Sequence[Root] = (),
+        stores: Sequence[Store] = (),
     ) -> list[Register]:
         code, lanes = self.code, self.nest.lanes
         full, rest = divmod(stop - start, lanes)
@@ -539,37 +541,37 @@ class _Writer:
                 return code.end_loop(loop, body(loop.index, None, loop.carried))
 
             end = start + full * lanes
-            if full < LONG * BLOCK or not _add_up(roots):
+            if full < LONG * BLOCK or not _add_up(stores):
                 carried = rounds(start, end, carried)
             else:
-                carried = self._blocks(start, end, BLOCK * lanes, rounds, carried, roots)
+                carried = self._blocks(start, end, BLOCK * lanes, rounds, carried, stores)
         if rest:
             mask = code.constants([lane >= lanes - rest for lane in range(lanes)], "i1")
             carried = body(stop - lanes, mask, carried)
         return carried
 
     def _body(self, each: _Pass, mask: Register | None, gathered: Gathered) -> Gathered:
-        """Write what happens to the values of the roots in the innermost loop."""
+        """Write what happens to the values of the stores in the innermost loop."""
         code, lanes = self.code, self.values.lanes
         result = dict(gathered)
-        for root, top in zip(each.roots, each.tops, strict=True):
+        for store, top in zip(each.stores, each.tops, strict=True):
             value = code.splat(self.values.value(top), lanes)
-            fold = root.fold
+            fold = store.fold
             if fold is None:
-                if self.values.is_written(root):
-                    offset, lane = self.values.root_offset(root, self.depths)
-                    target = self.values.target(root)
-                    store_lanes(code, target, root.definition.dtype, offset, lane, value)
+                if self.values.is_written(store):
+                    offset, lane = self.values.root_offset(store, self.depths)
+                    target = self.values.target(store)
+                    store_lanes(code, target, store.definition.dtype, offset, lane, value)
                 continue
             if mask is not None:
                 none = neutral_register(code, fold.combine, fold.dtype, lanes)
                 value = code.select(mask, value, none)
-            if root in gathered and mask is None:
-                result[root] = self._combined(root, top, gathered[root])
-            elif root in gathered:
-                result[root] = fold_two(code, fold.combine, fold.dtype, gathered[root], value)
+            if store in gathered and mask is None:
+                result[store] = self._combined(store, top, gathered[store])
+            elif store in gathered:
+                result[store] = fold_two(code, fold.combine, fold.dtype, gathered[store], value)
             else:
-                self._accumulate(root, value, self.depths)
+                self._accumulate(store, value, self.depths)
         return result
 
 

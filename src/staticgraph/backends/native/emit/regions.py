@@ -8,7 +8,7 @@ from oplibrary.machine.code import Code
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from staticgraph.backends.native.definitions.definition import Definition
-from staticgraph.backends.native.emit.slots import (
+from staticgraph.backends.native.emit.address_table import (
     FAILED,
     INTERRUPTED,
     SAVE_THREAD,
@@ -31,7 +31,7 @@ from staticgraph.backends.native.planning.control import (
     unkept,
 )
 from staticgraph.backends.native.planning.plan import NativePlan
-from staticgraph.backends.native.planning.steps import base_of
+from staticgraph.backends.native.planning.steps import storage_of
 from staticgraph.control.flow import Choice, Loop
 from staticgraph.program.memory import ALIGNMENT
 
@@ -48,10 +48,10 @@ def write_control(
     """Write ``void name(ptr slots)``, which runs a loop or a branch, and return its name."""
     names = [write_region(module, inner) for inner in controlled.plans]
     writer = _ControlWriter(Code(module), plan, controlled, names)
-    if isinstance(controlled.form, Choice):
+    if isinstance(controlled.flow, Choice):
         writer.write_choice()
     else:
-        writer.write_loop(controlled.form)
+        writer.write_loop(controlled.flow)
     name = module.new_name("control")
     module.add_function(name, writer.code, "void", ["ptr %slots"], "internal")
     return name
@@ -103,7 +103,7 @@ class _ControlWriter:
         self.status = special_slot(code, plan, STATUS)
 
     def _address(self, definition: Definition) -> Register:
-        return address_of(self.code, self.plan.locations[base_of(definition)])
+        return address_of(self.code, self.plan.locations[storage_of(definition)])
 
     def _frame(self, number: int) -> _Frame:
         """Return the slots of a region, with all that does not change while it is run again."""
@@ -169,18 +169,18 @@ class _ControlWriter:
 
     # loops --------------------------------------------------------------------------------------
 
-    def write_loop(self, form: Loop) -> None:
+    def write_loop(self, flow: Loop) -> None:
         code = self.code
         regions = len(self.names)
-        carries = self.controlled.plans[0].results[: form.carries]
+        carries = self.controlled.plans[0].results[: flow.carries]
         spare = iter(self.scratch[regions:])
         # the two places of each carry, which are one where a step overwrites it
         places: list[tuple[Register, Register]] = []
-        for i in range(form.carries):
+        for i in range(flow.carries):
             first = next(spare)
             places.append((first, first if i in in_place(self.controlled) else next(spare)))
         spares = {result: next(spare) for result in unkept(self.controlled)}
-        holds = None if form.condition is None else next(spare)
+        holds = None if flow.condition is None else next(spare)
         for i in aligned(self.controlled):
             self.operands[i] = self._aligned(i, next(spare))
         body = self._frame(0)
@@ -188,7 +188,7 @@ class _ControlWriter:
         if holds is not None:
             frames.append(self._frame(1))
             frames[1].set_result(0, holds)
-        for position in range(form.carries + form.sequences, len(self.operands)):
+        for position in range(flow.carries + flow.sequences, len(self.operands)):
             # what every step gets alike; the condition gets no sequences
             for frame in frames:
                 frame.set(position, self.operands[position])
@@ -213,19 +213,19 @@ class _ControlWriter:
         code.begin_block(head)
         step = code.load(count, "i64")
         if holds is None:
-            code.branch(step.less(form.length or 0), go, done)
+            code.branch(step.less(flow.length or 0), go, done)
         else:
-            for i in range(form.carries):
+            for i in range(flow.carries):
                 frames[1].set(i, code.load(now[i], "ptr"))
             frames[1].call()
             self._leave_if_failed(done)
             code.branch(code.load(holds, "i8").differs(0), go, done)
         code.begin_block(go)
-        if form.max_steps is not None:
-            self._leave_if(step.equals(form.max_steps), FAILED, done)
+        if flow.max_steps is not None:
+            self._leave_if(step.equals(flow.max_steps), FAILED, done)
         if self.controlled.looks_for_signals:
             self._look_for_signals(step, done)
-        self._write_step(form, step, body, now, following)
+        self._write_step(flow, step, body, now, following)
         body.call()
         self._leave_if_failed(done)
         for i, (first, second) in enumerate(places):
@@ -245,7 +245,7 @@ class _ControlWriter:
 
     def _write_step(
         self,
-        form: Loop,
+        flow: Loop,
         step: Register,
         body: _Frame,
         now: Sequence[Register],
@@ -253,24 +253,24 @@ class _ControlWriter:
     ) -> None:
         """Write where a step finds what it reads, and where it leaves what it gives."""
         code, results = self.code, self.controlled.plans[0].results
-        at = (form.length or 0) - 1 - step if form.reverse else step
-        for i in range(form.carries):
+        at = (flow.length or 0) - 1 - step if flow.reverse else step
+        for i in range(flow.carries):
             carry = code.load(now[i], "ptr")
             body.set(i, carry)
             body.set_result(i, code.load(following[i], "ptr"))
-            if form.keep and form.keep[i]:
-                self._copy(self._stacked(form, i, at), carry, results[i].nbytes)
-        for i in range(form.carries, form.carries + form.sequences):
+            if flow.keep and flow.keep[i]:
+                self._copy(self._stacked(flow, i, at), carry, results[i].nbytes)
+        for i in range(flow.carries, flow.carries + flow.sequences):
             operand = self.controlled.operation[i]
             bytes_ = operand.nbytes // operand.shape[0]
             body.set(i, code.address(self.operands[i], at * bytes_, "i8"))
-        for i in range(form.carries, len(results)):
-            if form.keep and form.keep[i]:
-                body.set_result(i, self._stacked(form, i, at))
+        for i in range(flow.carries, len(results)):
+            if flow.keep and flow.keep[i]:
+                body.set_result(i, self._stacked(flow, i, at))
 
-    def _stacked(self, form: Loop, number: int, at: Register) -> Register:
+    def _stacked(self, flow: Loop, number: int, at: Register) -> Register:
         """Return the position of a stack."""
-        stack = self.results[form.carries + number]
+        stack = self.results[flow.carries + number]
         assert stack is not None
         return self.code.address(stack, at * self.controlled.plans[0].results[number].nbytes, "i8")
 

@@ -11,14 +11,7 @@ from oplibrary.machine.target import Target
 from staticgraph.backends.native.definitions.correlation import Correlation
 from staticgraph.backends.native.definitions.products import Product, Split, Tiling
 from staticgraph.backends.native.definitions.selections import Scattered
-from staticgraph.backends.native.emit.addresses import Base
-from staticgraph.backends.native.emit.blas import product_bases, write_product
-from staticgraph.backends.native.emit.blas_threads import blas_threads, cuts_columns
-from staticgraph.backends.native.emit.correlations import write_correlation
-from staticgraph.backends.native.emit.kernels import write_combination, write_kernel
-from staticgraph.backends.native.emit.regions import write_control
-from staticgraph.backends.native.emit.scatter import scatter_key, write_scatter
-from staticgraph.backends.native.emit.slots import (
+from staticgraph.backends.native.emit.address_table import (
     BLAS_ENTER,
     POOL_RUN,
     STATUS,
@@ -27,11 +20,18 @@ from staticgraph.backends.native.emit.slots import (
     special_slot,
     take_lock,
 )
+from staticgraph.backends.native.emit.addresses import Base
+from staticgraph.backends.native.emit.blas import product_bases, write_product
+from staticgraph.backends.native.emit.blas_threads import blas_threads, cuts_columns
+from staticgraph.backends.native.emit.correlations import write_correlation
+from staticgraph.backends.native.emit.kernels import write_combination, write_kernel
+from staticgraph.backends.native.emit.regions import write_control
+from staticgraph.backends.native.emit.scatter import scatter_key, write_scatter
 from staticgraph.backends.native.planning.control import Controlled, plan_may_run_long
 from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.shared_code import Description
-from staticgraph.backends.native.planning.steps import Call, Kernel, base_of
+from staticgraph.backends.native.planning.steps import Call, Kernel, storage_of
 
 Segment = list[Kernel | Call]
 """Steps that follow each other and are machine code."""
@@ -296,7 +296,7 @@ class _SegmentWriter:
         self.code.statement(f"call void @{function}(ptr %slots)")
 
     def _scatter(self, scattered: Scattered) -> None:
-        places = [(base_of(place.base), place.start) for place in scattered.places]
+        places = [(storage_of(place.base), place.start) for place in scattered.places]
         bases: list[Base] = [("value", scattered, 0), ("status", None, 0)]
         bases += [("value", *place) for place in places]
         self._fill(bases)

@@ -24,13 +24,13 @@ from oplibrary.machine.memory_access import (
 )
 from oplibrary.machine.register import Register
 from oplibrary.machine.scalars import write_expression
-from staticgraph.backends.native.definitions.affine import Form, row_major
+from staticgraph.backends.native.definitions.affine import AffineForm, row_major
 from staticgraph.backends.native.definitions.definition import Definition, Elementwise, Uniform
 from staticgraph.backends.native.definitions.selections import Gathered
-from staticgraph.backends.native.emit.addresses import Bases
-from staticgraph.backends.native.planning.exploration import Node, Part
+from staticgraph.backends.native.emit.addresses import BaseAddresses
+from staticgraph.backends.native.planning.exploration import Part, ValueAt
 from staticgraph.backends.native.planning.stages import Stages
-from staticgraph.backends.native.planning.steps import Root, base_of
+from staticgraph.backends.native.planning.steps import Store, storage_of
 
 INDEX = np.dtype(np.int64)
 
@@ -42,7 +42,7 @@ class ValueWriter:
     ----------
     code : Code
     stages : Stages
-    given : Bases
+    given : BaseAddresses
     unread : set of Definition
         Results that nothing outside the kernel reads.
 
@@ -56,7 +56,9 @@ class ValueWriter:
         The address of each value's first element that is used.
     """
 
-    def __init__(self, code: Code, stages: Stages, given: Bases, unread: set[Definition]) -> None:
+    def __init__(
+        self, code: Code, stages: Stages, given: BaseAddresses, unread: set[Definition]
+    ) -> None:
         self.code = code
         self.stages = stages
         self.nest = stages.nest
@@ -65,8 +67,8 @@ class ValueWriter:
         self.indices: list[Index] = []
         self.rows: dict[Definition, Register] = {}
         self.bases: dict[tuple[Definition, int], Register] = {}
-        self._values: list[dict[Node, Register]] = [{}]
-        self._kept: dict[Node, tuple[int, Register]] = {}
+        self._values: list[dict[ValueAt, Register]] = [{}]
+        self._kept: dict[ValueAt, tuple[int, Register]] = {}
 
     @property
     def lanes(self) -> int:
@@ -83,26 +85,26 @@ class ValueWriter:
                 if isinstance(definition, Uniform):
                     continue
                 if isinstance(definition, Gathered) and not node.leaf:
-                    self._find_base(base_of(definition.source), node.offset[0])
+                    self._find_base(storage_of(definition.source), node.offset[0])
                 elif node.leaf and definition not in self.stages.folds:
                     self._find_base(definition, node.offset[0])
-        for root in self.nest.kernel.roots:
-            if not self.nest.is_partial(root) and self.is_written(root):
-                self._find_base(root.storage, root.start)
+        for store in self.nest.kernel.stores:
+            if not self.nest.is_partial(store) and self.is_written(store):
+                self._find_base(store.storage, store.start)
 
-    def is_written(self, root: Root) -> bool:
-        """Tell whether anything reads what a root writes."""
-        return root.definition not in self.unread or root.storage is not root.definition
+    def is_written(self, store: Store) -> bool:
+        """Tell whether anything reads what a store writes."""
+        return store.definition not in self.unread or store.storage is not store.definition
 
     def _find_base(self, definition: Definition, start: int) -> None:
         if (definition, start) not in self.bases:
             self.bases[definition, start] = self.given.address("value", definition, start)
 
-    def target(self, root: Root) -> Register:
-        """Return the address that a root is written to."""
-        return self.bases[root.storage, root.start]
+    def target(self, store: Store) -> Register:
+        """Return the address that a store is written to."""
+        return self.bases[store.storage, store.start]
 
-    def offset(self, form: Form, depth: int) -> tuple[Index, int]:
+    def offset(self, form: AffineForm, depth: int) -> tuple[Index, int]:
         """Return the offset of a form in the loops entered so far, and its step a lane.
 
         Its constant is left out: it is in the address.
@@ -113,9 +115,9 @@ class ValueWriter:
             lane = coefficients[-1]
         return linear_offset(self.code, 0, coefficients[:depth], self.indices[:depth]), lane
 
-    def root_offset(self, root: Root, depth: int) -> tuple[Index, int]:
-        """Return where a root is written, in the loops entered so far, and its step a lane."""
-        return self.offset(root.offset(len(self.nest.kernel.extents)), depth)
+    def root_offset(self, store: Store, depth: int) -> tuple[Index, int]:
+        """Return where a store is written, in the loops entered so far, and its step a lane."""
+        return self.offset(store.offset(len(self.nest.kernel.extents)), depth)
 
     # scopes -------------------------------------------------------------------------------------
 
@@ -133,7 +135,7 @@ class ValueWriter:
         body()
         self._values.pop()
 
-    def value(self, node: Node) -> Register:
+    def value(self, node: ValueAt) -> Register:
         """Return what has been written for a value."""
         for scope in reversed(self._values):
             found = scope.get(node)
@@ -141,7 +143,7 @@ class ValueWriter:
                 return found
         raise AssertionError(f"{node.definition} was not computed")
 
-    def emit(self, nodes: Sequence[Node], stage: int) -> None:
+    def emit(self, nodes: Sequence[ValueAt], stage: int) -> None:
         """Write values, operands first, that are not there yet."""
         scope = self._values[-1]
         for node in nodes:
@@ -150,7 +152,7 @@ class ValueWriter:
 
     # values -------------------------------------------------------------------------------------
 
-    def _write(self, node: Node, stage: int) -> Register:
+    def _write(self, node: ValueAt, stage: int) -> Register:
         definition = node.definition
         code = self.code
         if isinstance(definition, Uniform):
@@ -174,13 +176,13 @@ class ValueWriter:
             self._keep(node, value)
         return value
 
-    def operand(self, node: Node) -> tuple[Register | float, DType]:
+    def operand(self, node: ValueAt) -> tuple[Register | float, DType]:
         """Return what an expression is given for a value: what was written, or its number."""
         if isinstance(node.definition, Uniform):
             return node.definition.number, node.definition.dtype
         return self.value(node), node.definition.dtype
 
-    def _gather(self, node: Node, definition: Gathered) -> Register:
+    def _gather(self, node: ValueAt, definition: Gathered) -> Register:
         depth = self.stages.depth(node)
         offset, lane = self.offset(node.offset, depth)
         indices = []
@@ -192,7 +194,7 @@ class ValueWriter:
                 indices.append(number(self.code, value, INDEX))
         return gather(
             self.code,
-            self.bases[base_of(definition.source), node.offset[0]],
+            self.bases[storage_of(definition.source), node.offset[0]],
             definition.dtype,
             offset,
             lane,
@@ -211,7 +213,7 @@ class ValueWriter:
             for node, stage in self.stages.find_kept(parts).items()
         }
 
-    def is_read_back(self, node: Node, stage: int) -> bool:
+    def is_read_back(self, node: ValueAt, stage: int) -> bool:
         """Tell whether an earlier stage has kept a value."""
         return node in self._kept and self._kept[node][0] < stage
 
@@ -219,10 +221,10 @@ class ValueWriter:
         shape = tuple(self.nest.extents[self.nest.outer :])
         return linear_offset(self.code, 0, row_major(shape), self.indices[self.nest.outer :])
 
-    def _keep(self, node: Node, value: Register) -> None:
+    def _keep(self, node: ValueAt, value: Register) -> None:
         wide = self.code.splat(value, self.nest.lanes)
         store_lanes(self.code, self._kept[node][1], node.definition.dtype, self._place(), 1, wide)
 
-    def _read_back(self, node: Node) -> Register:
+    def _read_back(self, node: ValueAt) -> Register:
         memory, dtype = self._kept[node][1], node.definition.dtype
         return load_lanes(self.code, memory, dtype, self._place(), 1, self.nest.lanes)

@@ -16,7 +16,7 @@ from staticgraph.control.flow import Choice, Loop
 from staticgraph.program.lengths import current_lengths, program_at, program_is_symbolic
 from staticgraph.program.program import Instruction, Program
 
-Form = Loop | Choice
+Flow = Loop | Choice
 APART = 1088
 """Bytes by which arrays that a loop goes through together are moved against each other."""
 ALIGNED_BYTES = range(1 << 10, 1 << 16)
@@ -35,7 +35,7 @@ class Controlled(Stored):
 
     Attributes
     ----------
-    form : Loop or Choice
+    flow : Loop or Choice
     plans : tuple of NativePlan
         Of its regions.
     results : tuple of Result or None
@@ -44,7 +44,7 @@ class Controlled(Stored):
 
     in_machine_code: ClassVar[bool] = True
 
-    form: Form = None  # type: ignore[assignment]
+    flow: Flow = None  # type: ignore[assignment]
     plans: tuple[NativePlan, ...] = ()
     results: tuple[Result | None, ...] = ()
 
@@ -56,8 +56,8 @@ class Controlled(Stored):
     @property
     def looks_for_signals(self) -> bool:
         """Whether it is a loop that may run long: its data bounds it, or many steps."""
-        return isinstance(self.form, Loop) and (
-            self.form.condition is not None or self.work > LONG_LOOP
+        return isinstance(self.flow, Loop) and (
+            self.flow.condition is not None or self.work > LONG_LOOP
         )
 
     @property
@@ -69,9 +69,9 @@ class Controlled(Stored):
     def work(self) -> float:
         """Estimated nanoseconds."""
         works = [plan_work(plan) for plan in self.plans]
-        if isinstance(self.form, Choice):
+        if isinstance(self.flow, Choice):
             return max(works)
-        steps = UNKNOWN_STEPS if self.form.length is None else self.form.length
+        steps = UNKNOWN_STEPS if self.flow.length is None else self.flow.length
         return steps * sum(works)
 
 
@@ -94,14 +94,14 @@ def scratch_sizes(controlled: Controlled) -> list[int]:
     each step overwrites it, one for each result of a step that is not kept, one for what the
     condition gives, and one for each operand that is copied to be `aligned`.
     """
-    form, plans = controlled.form, controlled.plans
+    flow, plans = controlled.flow, controlled.plans
     sizes = [plan.arena_bytes for plan in plans]
-    if isinstance(form, Loop):
+    if isinstance(flow, Loop):
         body = plans[0].results
-        for i, result in enumerate(body[: form.carries]):
+        for i, result in enumerate(body[: flow.carries]):
             sizes += [result.nbytes] * (1 if i in in_place(controlled) else 2)
         sizes += [result.nbytes for result in unkept(controlled)]
-        sizes += [result.nbytes for result in plans[-1].results if form.condition is not None]
+        sizes += [result.nbytes for result in plans[-1].results if flow.condition is not None]
         sizes += [controlled.operation[i].nbytes for i in aligned(controlled)]
     # a load that follows a store to the same place in another page waits for it: keep them apart
     return [size + APART for size in sizes]
@@ -115,22 +115,22 @@ def in_place(controlled: Controlled) -> set[int]:
 
 def unkept(controlled: Controlled) -> list[Definition]:
     """Return what a loop's body gives beside the carries and no stack keeps."""
-    form, results = controlled.form, controlled.plans[0].results
-    assert isinstance(form, Loop)
-    keep = form.keep or (False,) * len(results)
-    return [result for i, result in enumerate(results) if i >= form.carries and not keep[i]]
+    flow, results = controlled.flow, controlled.plans[0].results
+    assert isinstance(flow, Loop)
+    keep = flow.keep or (False,) * len(results)
+    return [result for i, result in enumerate(results) if i >= flow.carries and not keep[i]]
 
 
 def aligned(controlled: Controlled) -> list[int]:
     """Return the operands that all steps of a loop read and that are to be aligned."""
-    form = controlled.form
-    if not isinstance(form, Loop) or (form.length is not None and form.length < MANY_STEPS):
+    flow = controlled.flow
+    if not isinstance(flow, Loop) or (flow.length is not None and flow.length < MANY_STEPS):
         return []
     # what the program computes is aligned where it is
     return [
         i
         for i, operand in enumerate(controlled.operation)
-        if i >= form.carries + form.sequences
+        if i >= flow.carries + flow.sequences
         and isinstance(operand, Stored)
         and not operand.operation
         and operand.nbytes in ALIGNED_BYTES
@@ -157,11 +157,11 @@ def define_control(
         kept: Definition | None = owner.results[instruction.attrs["index"]]
         assert kept is not None
         return kept
-    form: Form = op.control(**instruction.attrs)
-    plans = tuple([make_plan(_numbered(region.program), is_region=True) for region in form.regions])
+    flow: Flow = op.control(**instruction.attrs)
+    plans = tuple([make_plan(_numbered(region.program), is_region=True) for region in flow.regions])
     for plan in plans:
         _require_machine_code(plan)
-    stacked = form.keep if isinstance(form, Loop) else ()
+    stacked = flow.keep if isinstance(flow, Loop) else ()
     items: tuple[Any, ...] = type_.items  # type: ignore[attr-defined]
     first = len(items) - len(stacked)
     for each in (*items, *operands):
@@ -171,7 +171,7 @@ def define_control(
     if not operands:
         raise Unsupported("nothing to work on")
     stored = tuple([_in_memory(operand) for operand in operands])
-    controlled = Controlled(type_.shape, type_.dtype, instruction, stored, form=form, plans=plans)
+    controlled = Controlled(type_.shape, type_.dtype, instruction, stored, flow=flow, plans=plans)
     controlled.results = tuple(
         [
             Result(item.shape, item.dtype, instruction, owner=controlled)

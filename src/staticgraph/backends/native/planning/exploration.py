@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from oplibrary.core.types import Shape
 from staticgraph.backends.native.definitions.affine import (
-    Form,
+    AffineForm,
     Position,
     bounds,
     combine,
@@ -60,16 +60,16 @@ class Demand(Exception):
         self.definition = definition
 
 
-class Node:
+class ValueAt:
     """A value at a position.
 
     Attributes
     ----------
     definition : Definition
         An `Elementwise` to compute, a `Uniform`, or a leaf: a value that exists.
-    position : tuple of Form
-    children : list of Node
-    offset : Form
+    position : tuple of AffineForm
+    children : list of ValueAt
+    offset : AffineForm
         Of a leaf, where it is in memory, in elements; of a `Gathered`, where index 0 selects.
     uses : int
         The loops whose index it depends on, one bit each.
@@ -82,14 +82,14 @@ class Node:
     def __init__(self, definition: Definition, position: Position, leaf: bool) -> None:
         self.definition = definition
         self.position = position
-        self.children: list[Node] = []
+        self.children: list[ValueAt] = []
         self.leaf = leaf
-        self.offset: Form = ()
+        self.offset: AffineForm = ()
         self.uses = 0
         self.cost = 0
 
 
-class Place(NamedTuple):
+class Request(NamedTuple):
     """A value and where it is needed."""
 
     definition: Definition
@@ -120,15 +120,15 @@ class Part(NamedTuple):
     ----------
     box : tuple of (int, int)
         First and last-plus-one index of each loop.
-    nodes : list of Node
+    nodes : list of ValueAt
         All that is computed and read, operands first.
-    tops : list of Node
+    tops : list of ValueAt
         What was asked for.
     """
 
     box: Box
-    nodes: list[Node]
-    tops: list[Node]
+    nodes: list[ValueAt]
+    tops: list[ValueAt]
 
 
 class Explorer:
@@ -150,12 +150,12 @@ class Explorer:
         self.extents = extents
         self.box = box
         self.is_leaf = is_leaf
-        self.nodes: list[Node] = []
-        self._known: dict[tuple[int, Position], Node] = {}
+        self.nodes: list[ValueAt] = []
+        self._known: dict[tuple[int, Position], ValueAt] = {}
         self._numbers: dict[tuple[int, Box], Uniform] = {}
         self._length = len(extents) + 1
 
-    def visit(self, definition: Definition, position: Position) -> Node:
+    def visit(self, definition: Definition, position: Position) -> ValueAt:
         """Return the node of a value at a position.
 
         Raises
@@ -167,7 +167,7 @@ class Explorer:
         """
         top = self._resolve(definition, position)
         # what is to be computed, with its operands once these are on the stack
-        stack: list[tuple[Place, list[Place] | None]] = [(top, None)]
+        stack: list[tuple[Request, list[Request] | None]] = [(top, None)]
         while stack:
             place, operands = stack.pop()
             key = (id(place.definition), place.position)
@@ -193,8 +193,8 @@ class Explorer:
                     stack.append((operand, None))
         return self._known[id(top.definition), top.position]
 
-    def _leaf(self, place: Place) -> Node:
-        node = Node(place.definition, place.position, True)
+    def _leaf(self, place: Request) -> ValueAt:
+        node = ValueAt(place.definition, place.position, True)
         if not isinstance(place.definition, Uniform):
             shape = place.definition.shape
             flat = len(shape) != len(place.position)
@@ -206,9 +206,9 @@ class Explorer:
         self.nodes.append(node)
         return node
 
-    def _compute(self, place: Place, operands: Sequence[Place]) -> Node:
+    def _compute(self, place: Request, operands: Sequence[Request]) -> ValueAt:
         definition = place.definition
-        node = Node(definition, place.position, False)
+        node = ValueAt(definition, place.position, False)
         if isinstance(definition, Gathered):
             node.cost = GATHER_COST
             node.offset = combine(
@@ -234,7 +234,7 @@ class Explorer:
             raise Demand(source)
         return definition.indices
 
-    def _resolve(self, definition: Definition, position: Position) -> Place:
+    def _resolve(self, definition: Definition, position: Position) -> Request:
         """Go through what only moves elements."""
         while not self.is_leaf(definition, position):
             if isinstance(definition, View):
@@ -257,17 +257,17 @@ class Explorer:
                 definition, position = self._piece(definition, position)
             else:
                 break
-        return Place(definition, _trimmed(definition.shape, position, self._length))
+        return Request(definition, _trimmed(definition.shape, position, self._length))
 
-    def _flat(self, definition: Definition, offset: Form) -> Place:
+    def _flat(self, definition: Definition, offset: AffineForm) -> Request:
         """Return the element at an offset of what is in memory; its position is the offset."""
         while isinstance(definition, Reshaped) and not self.is_leaf(definition, (offset,)):
             definition = definition.operand
         if isinstance(definition, Uniform) or self.is_leaf(definition, (offset,)):
-            return Place(definition, (offset,))
+            return Request(definition, (offset,))
         raise Demand(definition)
 
-    def _piece(self, definition: Pieced, position: Position) -> Place:
+    def _piece(self, definition: Pieced, position: Position) -> Request:
         """Return what a rectangle shows that holds all that the box reaches."""
         reach = [bounds(form, self.box) for form in position]
         for piece in definition.pieces:
@@ -282,7 +282,7 @@ class Explorer:
         if piece.operand is None:
             number = Uniform(definition.shape, definition.dtype, None, piece.number)
             # one number for each rectangle, whatever the position, so that it is found again
-            return Place(self._numbers.setdefault((id(definition), piece.box), number), position)
+            return Request(self._numbers.setdefault((id(definition), piece.box), number), position)
         assert piece.steps is not None
         shifted = [
             combine(-start, (1,), (form,), self._length)
@@ -295,7 +295,7 @@ class Explorer:
                 for first, row in zip(start, steps, strict=True)
             ]
         )
-        return Place(definition.sources[piece.operand], moved)
+        return Request(definition.sources[piece.operand], moved)
 
     def _border(
         self, definition: Pieced, position: Position, reach: Sequence[tuple[int, int]]
@@ -307,7 +307,7 @@ class Explorer:
                         return self._cut(definition, position[axis], border)
         return Demand(definition)
 
-    def _cut(self, definition: Definition, form: Form, border: int) -> Exception:
+    def _cut(self, definition: Definition, form: AffineForm, border: int) -> Exception:
         loops = [axis for axis, c in enumerate(form[1:]) if c]
         if len(loops) != 1 or form[loops[0] + 1] not in (1, -1):
             return Demand(definition)
@@ -318,11 +318,11 @@ class Explorer:
         return Straddles(axis, at, definition) if start < at < stop else Demand(definition)
 
 
-def _uses(form: Form) -> int:
+def _uses(form: AffineForm) -> int:
     return sum(1 << axis for axis, c in enumerate(form[1:]) if c)
 
 
-def _broadcast(place: Place, operand: Definition, length: int) -> Position:
+def _broadcast(place: Request, operand: Definition, length: int) -> Position:
     """Return where an operand is needed whose result is needed at a place."""
     extra = len(place.definition.shape) - len(operand.shape)
     return _trimmed(operand.shape, place.position[extra:], length)
@@ -338,7 +338,7 @@ def _trimmed(shape: Shape, position: Position, length: int) -> Position:
 
 def explore(
     extents: Shape,
-    places: Sequence[Place],
+    places: Sequence[Request],
     is_leaf: Callable[[Definition, Position], bool],
     max_parts: int = 32,
 ) -> list[Part]:
@@ -347,7 +347,7 @@ def explore(
     Parameters
     ----------
     extents : tuple of int
-    places : sequence of Place
+    places : sequence of Request
     is_leaf : callable
         See `Explorer`.
     max_parts : int

@@ -1,6 +1,6 @@
 """Grouping: which values are written to memory, and which are computed in one pass over it.
 
-A value that is not needed in memory is computed where it is read. What is written (a root) joins a
+A value that is not needed in memory is computed where it is read. What is written (a store) joins a
 kernel with the same loops where it can: a softmax is one kernel whose rows are gone through three
 times, while they are in the first-level cache.
 """
@@ -27,12 +27,19 @@ from staticgraph.backends.native.definitions.definition import (
 from staticgraph.backends.native.definitions.selections import Gathered
 from staticgraph.backends.native.planning.exploration import (
     Demand,
-    Node,
+    ValueAt,
     explore,
     identity_of,
 )
 from staticgraph.backends.native.planning.recomputation import find_worth_storing
-from staticgraph.backends.native.planning.steps import Call, Kernel, Root, Step, base_of, roots_of
+from staticgraph.backends.native.planning.steps import (
+    Call,
+    Kernel,
+    Step,
+    Store,
+    storage_of,
+    stores_of,
+)
 
 SMALL_SIZE = 4096
 """Kernels of at most that many elements take in whatever has the same loops."""
@@ -62,14 +69,14 @@ class Grouping:
 def group(results: Sequence[Definition], effects: Sequence[Definition] = ()) -> Grouping:
     """Return the steps that compute `results`, and `effects`, which nothing need read."""
     reachable = _reachable([*results, *effects])
-    wanted = {base_of(result) for result in results}
+    wanted = {storage_of(result) for result in results}
     for definition in reachable:
         if isinstance(definition, Stored):
-            wanted.update(map(base_of, definition.operation))
+            wanted.update(map(storage_of, definition.operation))
         elif isinstance(definition, Fold):
             wanted.add(definition)
         elif isinstance(definition, Gathered):
-            wanted.add(base_of(definition.source))
+            wanted.add(storage_of(definition.source))
     wanted |= _between_segments(reachable)
     explored: dict[Any, _Explored] = {}
     for _ in range(MAX_ROUNDS):
@@ -121,10 +128,10 @@ def _between_segments(reachable: Sequence[Definition]) -> set[Definition]:
 
 
 class _Explored(NamedTuple):
-    """What was found below a root, and which values were in memory then, of those it met."""
+    """What was found below a store, and which values were in memory then, of those it met."""
 
-    nodes: list[Node]
-    leaves: list[Node]
+    nodes: list[ValueAt]
+    leaves: list[ValueAt]
     met: dict[Definition, bool]
 
 
@@ -136,7 +143,7 @@ class _Grouper:
         self.available: set[Definition] = set()
         self.index: dict[Definition, int] = {}
         self._with: dict[Shape, list[Kernel]] = {}
-        self._root_in: dict[Definition, tuple[Kernel, Root]] = {}
+        self._root_in: dict[Definition, tuple[Kernel, Store]] = {}
 
     def add(self, definition: Definition) -> None:
         """Place what writes a value, if it is wanted."""
@@ -157,53 +164,53 @@ class _Grouper:
     def _store(self, definition: Definition) -> None:
         if isinstance(definition, Reshaped):
             # only where it was demanded; its elements are those of the operand
-            definition = base_of(definition)
+            definition = storage_of(definition)
             if definition in self.available:
                 return
-        roots = list(roots_of(definition))
-        placed = [self._place(root) for root in roots]
+        stores = list(stores_of(definition))
+        placed = [self._place(store) for store in stores]
         self.available.add(definition)
         self.index[definition] = max(kernel.index for kernel in placed)
-        if len(roots) == 1 and roots[0].definition is definition:
-            self._root_in[definition] = (placed[0], roots[0])
+        if len(stores) == 1 and stores[0].definition is definition:
+            self._root_in[definition] = (placed[0], stores[0])
 
-    def _place(self, root: Root) -> Kernel:
+    def _place(self, store: Store) -> Kernel:
         while True:
             try:
-                self._explore(root)
+                self._explore(store)
                 break
             except Demand as demand:
-                wanted = base_of(demand.definition)
-                assert wanted is not root.definition and wanted not in self.available
+                wanted = storage_of(demand.definition)
+                assert wanted is not store.definition and wanted not in self.available
                 self.wanted.add(wanted)
                 self._store(wanted)
-        kernel = self._kernel_for(root)
-        kernel.roots.append(root)
-        kernel.size += len(root.nodes)
-        kernel.seen.update(_identities(root))
-        if root.rows is not None and kernel.rows is None and root.extents == kernel.extents:
-            kernel.rows = root.rows
+        kernel = self._kernel_for(store)
+        kernel.stores.append(store)
+        kernel.size += len(store.nodes)
+        kernel.seen.update(_identities(store))
+        if store.rows is not None and kernel.rows is None and store.extents == kernel.extents:
+            kernel.rows = store.rows
         return kernel
 
-    def _explore(self, root: Root) -> None:
-        """Find what a root is made of, or find it again from the round before."""
-        key = (root.definition, root.start, root.extents)
+    def _explore(self, store: Store) -> None:
+        """Find what a store is made of, or find it again from the round before."""
+        key = (store.definition, store.start, store.extents)
         found = self.explored.get(key)
         if found is None or any(
             (definition in self.available) != there for definition, there in found.met.items()
         ):
-            found = self.explored[key] = self._explored(root)
-        root.nodes, root.leaves = found.nodes, found.leaves
+            found = self.explored[key] = self._explored(store)
+        store.nodes, store.leaves = found.nodes, found.leaves
 
-    def _explored(self, root: Root) -> _Explored:
+    def _explored(self, store: Store) -> _Explored:
         met: dict[Definition, bool] = {}
 
         def is_leaf(definition: Definition, _: Position) -> bool:
             there = met[definition] = definition in self.available
             return there
 
-        parts = explore(root.extents, [root.place], is_leaf)
-        known: dict[tuple[int, Position], Node] = {}
+        parts = explore(store.extents, [store.place], is_leaf)
+        known: dict[tuple[int, Position], ValueAt] = {}
         for part in parts:
             for node in part.nodes:
                 known.setdefault((id(node.definition), node.position), node)
@@ -211,24 +218,24 @@ class _Grouper:
         leaves = [n for n in nodes if n.leaf and not isinstance(n.definition, Uniform)]
         return _Explored(nodes, leaves, met)
 
-    def _kernel_for(self, root: Root) -> Kernel:
-        read = [leaf.definition for leaf in root.leaves] + gathered_from(root)
-        earliest = max([self.index.get(base_of(each), -1) for each in read], default=-1)
-        same = self._with.get(root.extents, ())[-RECENT:]
-        candidates = [*same, *self._rows_kernels(root.extents)]
+    def _kernel_for(self, store: Store) -> Kernel:
+        read = [leaf.definition for leaf in store.leaves] + gathered_from(store)
+        earliest = max([self.index.get(storage_of(each), -1) for each in read], default=-1)
+        same = self._with.get(store.extents, ())[-RECENT:]
+        candidates = [*same, *self._rows_kernels(store.extents)]
         best: Kernel | None = None
         for kernel in candidates:
             if (
                 kernel.index >= earliest
                 and (best is None or kernel.index > best.index)
-                and self._fits(kernel, root)
+                and self._fits(kernel, store)
             ):
                 best = kernel
         if best is not None:
             return best
-        kernel = Kernel(root.extents, len(self.steps))
+        kernel = Kernel(store.extents, len(self.steps))
         self.steps.append(kernel)
-        self._with.setdefault(root.extents, []).append(kernel)
+        self._with.setdefault(store.extents, []).append(kernel)
         return kernel
 
     def _rows_kernels(self, extents: Shape) -> list[Kernel]:
@@ -244,59 +251,63 @@ class _Grouper:
                 found.append(step)
         return found
 
-    def _fits(self, kernel: Kernel, root: Root) -> bool:
-        if kernel.size + len(root.nodes) > MAX_NODES:
+    def _fits(self, kernel: Kernel, store: Store) -> bool:
+        if kernel.size + len(store.nodes) > MAX_NODES:
             return False
-        if _is_passing(root) or _is_passing(kernel.roots[0]):
+        if _is_passing(store) or _is_passing(kernel.stores[0]):
             return False
         if (
-            root.extents == kernel.extents
-            and root.rows is not None
+            store.extents == kernel.extents
+            and store.rows is not None
             and kernel.rows is not None
-            and root.rows > kernel.rows
+            and store.rows > kernel.rows
         ):
             # a reduction of more axes can be gathered beside one of fewer, not the other way round
             return False
-        if any(self.index.get(base_of(each), -1) == kernel.index for each in gathered_from(root)):
+        if any(
+            self.index.get(storage_of(each), -1) == kernel.index for each in gathered_from(store)
+        ):
             return False
         shares = prod(kernel.extents) <= SMALL_SIZE
-        for leaf in root.leaves:
+        for leaf in store.leaves:
             made = self._root_in.get(leaf.definition)
             if made is not None and made[0] is kernel:
-                if not self._is_local(kernel, made[1], root, leaf):
+                if not self._is_local(kernel, made[1], store, leaf):
                     return False
                 shares = True
             elif self.index.get(leaf.definition, -1) == kernel.index:
                 return False
-        return shares or not kernel.seen.isdisjoint(_identities(root))
+        return shares or not kernel.seen.isdisjoint(_identities(store))
 
-    def _is_local(self, kernel: Kernel, made: Root, root: Root, leaf: Node) -> bool:
-        """Tell whether `root` reads what its kernel makes only where it has just been made."""
+    def _is_local(self, kernel: Kernel, made: Store, store: Store, leaf: ValueAt) -> bool:
+        """Tell whether `store` reads what its kernel makes only where it has just been made."""
         if made.fold is not None and not kernel.is_local(made):
             return False
-        if made.extents == kernel.extents and made.fold is None and root.extents != kernel.extents:
+        if made.extents == kernel.extents and made.fold is None and store.extents != kernel.extents:
             return False
-        return leaf.position == identity_of(leaf.definition.shape, len(root.extents))
+        return leaf.position == identity_of(leaf.definition.shape, len(store.extents))
 
 
-def _is_passing(root: Root) -> bool:
+def _is_passing(store: Store) -> bool:
     """Tell whether a large value is written that is read once, and soon."""
-    return root.definition.size > SMALL_SIZE and any(map(repeats, root.definition.operands))
+    return store.definition.size > SMALL_SIZE and any(map(repeats, store.definition.operands))
 
 
 RECENT = 16
 """How many steps back a kernel is looked for that counts its rows alike."""
 
 
-def gathered_from(root: Root) -> list[Definition]:
+def gathered_from(store: Store) -> list[Definition]:
     """Return what is read at computed positions."""
     return [
-        n.definition.source for n in root.nodes if isinstance(n.definition, Gathered) and not n.leaf
+        n.definition.source
+        for n in store.nodes
+        if isinstance(n.definition, Gathered) and not n.leaf
     ]
 
 
-def _identities(root: Root) -> list[tuple[int, Position]]:
-    """Return what tells apart what `root` reads or computes, and where; numbers do not count."""
+def _identities(store: Store) -> list[tuple[int, Position]]:
+    """Return what tells apart what `store` reads or computes, and where; numbers do not count."""
     return [
-        (id(n.definition), n.position) for n in root.nodes if not isinstance(n.definition, Uniform)
+        (id(n.definition), n.position) for n in store.nodes if not isinstance(n.definition, Uniform)
     ]

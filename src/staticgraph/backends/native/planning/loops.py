@@ -10,10 +10,10 @@ from oplibrary.core.types import Shape
 from oplibrary.machine.elements import stored_element
 from oplibrary.machine.register import BITS
 from oplibrary.machine.target import Target
-from staticgraph.backends.native.definitions.affine import Form, Position
+from staticgraph.backends.native.definitions.affine import AffineForm, Position
 from staticgraph.backends.native.definitions.definition import Definition, Uniform
-from staticgraph.backends.native.planning.exploration import Node, Part, explore, identity_of
-from staticgraph.backends.native.planning.steps import Kernel, Root
+from staticgraph.backends.native.planning.exploration import Part, ValueAt, explore, identity_of
+from staticgraph.backends.native.planning.steps import Kernel, Store
 
 SPLIT_WORK = 60_000
 """Kernels of more nanoseconds than that are split into chunks, which threads may share."""
@@ -56,7 +56,7 @@ class Nest:
     chunk: int
     work: float
 
-    def depth_of(self, node: Node) -> int:
+    def depth_of(self, node: ValueAt) -> int:
         """Return how many loops must be entered before a value can be computed."""
         for depth in range(len(self.bands), 0, -1):
             first, last = self.bands[depth - 1]
@@ -64,23 +64,23 @@ class Nest:
                 return depth
         return 0
 
-    def coefficients(self, form: Form) -> list[int]:
+    def coefficients(self, form: AffineForm) -> list[int]:
         """Return the coefficient of each loop's index."""
         return [form[last + 1] for _, last in self.bands]
 
-    def reduced(self, root: Root) -> set[int]:
+    def reduced(self, store: Store) -> set[int]:
         """Return the loops that a reduction goes over."""
-        axes = set(root.reduced())
+        axes = set(store.reduced())
         return {i for i, (first, _) in enumerate(self.bands) if first in axes}
 
-    def is_partial(self, root: Root) -> bool:
+    def is_partial(self, store: Store) -> bool:
         """Tell whether each chunk has a result of its own, to be combined at the end."""
-        return self.chunks > 1 and root.fold is not None and 0 in self.reduced(root)
+        return self.chunks > 1 and store.fold is not None and 0 in self.reduced(store)
 
     @property
-    def partial_roots(self) -> list[Root]:
+    def partial_roots(self) -> list[Store]:
         """The reductions whose chunks are combined at the end."""
-        return [root for root in self.kernel.roots if self.is_partial(root)]
+        return [store for store in self.kernel.stores if self.is_partial(store)]
 
 
 def plan_nest(kernel: Kernel, index: Mapping[Definition, int], target: Target) -> Nest:
@@ -93,14 +93,14 @@ def plan_nest(kernel: Kernel, index: Mapping[Definition, int], target: Target) -
         The step that completes each value that is in memory at some time.
     target : Target
     """
-    folds = {root.definition for root in kernel.roots if root.fold is not None}
+    folds = {store.definition for store in kernel.stores if store.fold is not None}
     ndim = len(kernel.extents)
 
     def is_leaf(definition: Definition, _: Position) -> bool:
         # what this kernel makes itself is still in a register
         return index.get(definition, kernel.index) < kernel.index or definition in folds
 
-    places = [root.place._replace(position=_place(root, ndim)) for root in kernel.roots]
+    places = [store.place._replace(position=_place(store, ndim)) for store in kernel.stores]
     parts = explore(kernel.extents, places, is_leaf, max_parts=4096)
     bands = _bands(kernel, parts)
     extents = [prod(kernel.extents[first : last + 1]) for first, last in bands]
@@ -119,17 +119,17 @@ def plan_nest(kernel: Kernel, index: Mapping[Definition, int], target: Target) -
     return Nest(kernel, parts, bands, extents, outer, lanes, chunks, chunk, work)
 
 
-def _place(root: Root, ndim: int) -> Position:
-    return identity_of(root.place.definition.shape, ndim)
+def _place(store: Store, ndim: int) -> Position:
+    return identity_of(store.place.definition.shape, ndim)
 
 
 def _bands(kernel: Kernel, parts: list[Part]) -> list[tuple[int, int]]:
     """Return the loops: neighbouring axes that all accesses go through as through one."""
     ndim = len(kernel.extents)
     forms = [node.offset for part in parts for node in part.nodes if node.offset]
-    forms += [root.offset(ndim) for root in kernel.roots]
+    forms += [store.offset(ndim) for store in kernel.stores]
     forms = list(dict.fromkeys(forms))
-    reduced = [set(root.reduced()) for root in kernel.roots if root.fold is not None]
+    reduced = [set(store.reduced()) for store in kernel.stores if store.fold is not None]
     bands: list[tuple[int, int]] = []
     for axis, n in enumerate(kernel.extents):
         joined = (
@@ -161,8 +161,8 @@ def _lanes(kernel: Kernel, parts: list[Part], target: Target, length: int) -> in
     for part in parts:
         for node in part.nodes:
             widest = max(widest, BITS[stored_element(node.definition.dtype)] // 8)
-    for root in kernel.roots:
-        widest = max(widest, root.definition.dtype.itemsize)
+    for store in kernel.stores:
+        widest = max(widest, store.definition.dtype.itemsize)
     lanes = target.lanes(max(widest, 4))
     while lanes > length:
         lanes //= 2
@@ -180,7 +180,7 @@ def _work(kernel: Kernel, parts: list[Part]) -> float:
             )
         else:
             cost += max(node.cost - sum(child.cost for child in node.children), 1)
-    cost += sum(root.definition.dtype.itemsize / 4 for root in kernel.roots)
+    cost += sum(store.definition.dtype.itemsize / 4 for store in kernel.stores)
     return elements * cost * 0.06
 
 
@@ -198,9 +198,9 @@ def _fewer_partials(kernel: Kernel, chunks: int, chunk: int, n: int) -> tuple[in
     """Return fewer chunks where each would have a large result of its own."""
     largest = max(
         [
-            root.definition.size
-            for root in kernel.roots
-            if root.fold is not None and 0 in root.reduced()
+            store.definition.size
+            for store in kernel.stores
+            if store.fold is not None and 0 in store.reduced()
         ],
         default=0,
     )

@@ -28,14 +28,14 @@ class Room(NamedTuple):
     until: int
 
 
-class Place(NamedTuple):
+class Allocation(NamedTuple):
     """Where a value is: in a room, by its number, or in the arena, which has none."""
 
     room: int | None
     offset: int
 
 
-def pack(lives: Sequence[Life], rooms: Sequence[Room] = ()) -> tuple[list[Place], int]:
+def pack(lives: Sequence[Life], rooms: Sequence[Room] = ()) -> tuple[list[Allocation], int]:
     """Return the place of each value, and how large the arena must be.
 
     Values are placed in the order in which they are made, each in the smallest place that was freed
@@ -46,7 +46,7 @@ def pack(lives: Sequence[Life], rooms: Sequence[Room] = ()) -> tuple[list[Place]
     there = sum([room.nbytes for room in rooms])
     if WORTH * (best[1] + there) < there:
         return best
-    others: list[tuple[list[Place], int]] = []
+    others: list[tuple[list[Allocation], int]] = []
     if rooms:
         others.append(_pack_in_order(lives, rooms))
     if len(lives) <= MOST_SORTED:
@@ -59,9 +59,9 @@ def pack(lives: Sequence[Life], rooms: Sequence[Room] = ()) -> tuple[list[Place]
     return best
 
 
-def _pack_in_order(lives: Sequence[Life], rooms: Sequence[Room]) -> tuple[list[Place], int]:
+def _pack_in_order(lives: Sequence[Life], rooms: Sequence[Room]) -> tuple[list[Allocation], int]:
     blocks = [Arena() for _ in (*rooms, None)]
-    places: dict[int, Place] = {}
+    places: dict[int, Allocation] = {}
     ending: dict[int, list[int]] = {}
     done = 0
     for number in sorted(range(len(lives)), key=lambda each: (lives[each].first, each)):
@@ -71,31 +71,31 @@ def _pack_in_order(lives: Sequence[Life], rooms: Sequence[Room]) -> tuple[list[P
                 room, offset = places[each]
                 blocks[-1 if room is None else room].give_back(offset, lives[each].nbytes)
         done = max(done, life.first)
-        place: Place | None = None
+        place: Allocation | None = None
         for room, (nbytes, until) in enumerate(rooms):
             if life.last < until and blocks[room].size_with(life.nbytes) <= nbytes:
-                place = Place(room, blocks[room].take(life.nbytes))
+                place = Allocation(room, blocks[room].take(life.nbytes))
                 break
-        places[number] = place or Place(None, blocks[-1].take(life.nbytes))
+        places[number] = place or Allocation(None, blocks[-1].take(life.nbytes))
         ending.setdefault(life.last, []).append(number)
     return [places[number] for number in range(len(lives))], blocks[-1].size
 
 
-def _pack_by_size(lives: Sequence[Life], rooms: Sequence[Room]) -> tuple[list[Place], int]:
+def _pack_by_size(lives: Sequence[Life], rooms: Sequence[Room]) -> tuple[list[Allocation], int]:
     """Place the largest value first, each in the smallest gap between those it lives beside.
 
     Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020.
     """
     blocks: list[list[_Taken]] = [[] for _ in (*rooms, None)]
-    places: dict[int, Place] = {}
+    places: dict[int, Allocation] = {}
     for number in sorted(range(len(lives)), key=lambda each: (-lives[each].nbytes, each)):
         life = lives[number]
-        place = Place(None, _gap(blocks[-1], life))
+        place = Allocation(None, _gap(blocks[-1], life))
         for room, (nbytes, until) in enumerate(rooms):
             if life.last < until:
                 offset = _gap(blocks[room], life)
                 if offset + aligned(life.nbytes) <= nbytes:
-                    place = Place(room, offset)
+                    place = Allocation(room, offset)
                     break
         block = blocks[-1 if place.room is None else place.room]
         block.append(_Taken(place.offset, place.offset + aligned(life.nbytes), life))

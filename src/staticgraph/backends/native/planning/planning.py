@@ -18,14 +18,14 @@ from staticgraph.backends.native.definitions.definition import (
 from staticgraph.backends.native.definitions.expansion import expand
 from staticgraph.backends.native.definitions.selections import Gathered
 from staticgraph.backends.native.planning.control import Controlled, define_control, scratch_sizes
-from staticgraph.backends.native.planning.exploration import Node
+from staticgraph.backends.native.planning.exploration import ValueAt
 from staticgraph.backends.native.planning.grouping import Grouping, group
 from staticgraph.backends.native.planning.loops import Nest, plan_nest
-from staticgraph.backends.native.planning.packing import Life, Place, Room, pack
+from staticgraph.backends.native.planning.packing import Allocation, Life, Room, pack
 from staticgraph.backends.native.planning.plan import Location, NativePlan
 from staticgraph.backends.native.planning.reuse import find_overwritten
 from staticgraph.backends.native.planning.schedule import schedule
-from staticgraph.backends.native.planning.steps import Call, Kernel, Step, base_of
+from staticgraph.backends.native.planning.steps import Call, Kernel, Step, storage_of
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from staticgraph.program.memory import PlannedStep
 from staticgraph.program.program import Instruction, Program, Value
@@ -69,9 +69,9 @@ def make_plan(
     sources = tuple([of[value] for value in inputs])
     locations = {source: Location(slot) for slot, source in enumerate(sources)}
     for position, result in enumerate(results):
-        locations[base_of(result)] = Location(len(sources) + position)
+        locations[storage_of(result)] = Location(len(sources) + position)
     layout = _Layout(grouping, nests, locations, len(sources) + len(results))
-    layout.plan([] if is_region else list(map(base_of, results)))
+    layout.plan([] if is_region else list(map(storage_of, results)))
     steps, offsets, last_use = _described(expanded, grouping, nests, layout)
     return NativePlan(
         steps=steps,
@@ -107,7 +107,7 @@ def _separate_results(results: list[Definition]) -> list[Definition]:
     taken: set[Definition] = set()
     separate = []
     for result in results:
-        base = base_of(result)
+        base = storage_of(result)
         own = base not in taken and not isinstance(base, Uniform)
         if isinstance(base, Stored) and not base.operands:
             own = False
@@ -182,9 +182,9 @@ class _Layout:
                 self.total += definition.nbytes
             if isinstance(step, Kernel):
                 nest = self.nests[step]
-                for root in nest.partial_roots:
-                    life = Life(root.definition.nbytes * nest.chunks, number, number)
-                    wanted.append((life, partial(self.partials.__setitem__, root.definition)))
+                for store in nest.partial_roots:
+                    life = Life(store.definition.nbytes * nest.chunks, number, number)
+                    wanted.append((life, partial(self.partials.__setitem__, store.definition)))
             elif isinstance(step.definition, Controlled):
                 places = self.scratch[step.definition] = []
                 for size in scratch_sizes(step.definition):
@@ -209,11 +209,11 @@ class _Layout:
                 if step.definition.addend is not None:
                     self._become(step.definition.addend, step.definition)
                 continue
-            for root in step.roots:
-                for read in self.overwritten.get(root.storage, ()):
+            for store in step.stores:
+                for read in self.overwritten.get(store.storage, ()):
                     own = read in self.last and read not in self.locations
-                    if own and read not in self.final and root.storage not in self.unread:
-                        self._become(read, root.storage)
+                    if own and read not in self.final and store.storage not in self.unread:
+                        self._become(read, store.storage)
                         break
 
     def _become(self, definition: Definition, later: Definition) -> None:
@@ -222,37 +222,37 @@ class _Layout:
     def _written(self, step: Step) -> list[Definition]:
         if isinstance(step, Call):
             return [self.final.get(each, each) for each in step.definition.written]
-        written = [self.final.get(root.storage, root.storage) for root in step.roots]
+        written = [self.final.get(store.storage, store.storage) for store in step.stores]
         return list(dict.fromkeys([each for each in written if self.first[each] == step.index]))
 
     def _find_lives(self) -> None:
         read: set[Definition] = set(self.locations)
         for number, step in enumerate(self.steps):
             if isinstance(step, Call):
-                operands = {base_of(each) for each in step.definition.operands}
+                operands = {storage_of(each) for each in step.definition.operands}
                 self._use([*step.definition.written, *operands], number)
                 read |= operands
                 continue
-            self._use([root.storage for root in step.roots], number)
-            # a root that copies a value into another, as a concat does, does not make the value
-            own = {root.definition for root in step.roots if root.storage is root.definition}
+            self._use([store.storage for store in step.stores], number)
+            # a store that copies a value into another, as a concat does, does not make the value
+            own = {store.definition for store in step.stores if store.storage is store.definition}
             for part in self.nests[step].parts:
                 for node in part.nodes:
                     if isinstance(node.definition, Gathered) and not node.leaf:
-                        self._use([base_of(node.definition.source)], number)
-                        read.add(base_of(node.definition.source))
+                        self._use([storage_of(node.definition.source)], number)
+                        read.add(storage_of(node.definition.source))
                     if node.leaf and not isinstance(node.definition, Uniform):
                         self._use([node.definition], number)
                         if node.definition not in own:
                             read.add(node.definition)
         kernels = [step for step in self.steps if isinstance(step, Kernel)]
         for step in kernels:
-            for root in step.roots:
-                if root.storage is not root.definition:
-                    read.add(root.storage)
-                elif root.fold is not None and not step.is_local(root):
-                    read.add(root.definition)
-        written = {root.storage for step in kernels for root in step.roots}
+            for store in step.stores:
+                if store.storage is not store.definition:
+                    read.add(store.storage)
+                elif store.fold is not None and not step.is_local(store):
+                    read.add(store.definition)
+        written = {store.storage for step in kernels for store in step.stores}
         self.unread = written - read
 
     def _use(self, definitions: list[Definition], number: int) -> None:
@@ -262,7 +262,7 @@ class _Layout:
             self.last[definition] = number
 
 
-def _most_at_once(lives: Sequence[Life], places: Sequence[Place]) -> int:
+def _most_at_once(lives: Sequence[Life], places: Sequence[Allocation]) -> int:
     """Return the most bytes in the arena that are needed at once."""
     changes: dict[int, int] = {}
     for life, place in zip(lives, places, strict=True):
@@ -290,7 +290,7 @@ def _overwritable(
     shared = set(layout.final.values())
     found = {}
     for number in range(len(program.outputs)):
-        result = base_of(results[number])
+        result = storage_of(results[number])
         for read in layout.overwritten.get(result, ()):
             if read in owned and result not in shared:
                 found[number] = owned[read]
@@ -309,9 +309,9 @@ def _described(
         if isinstance(step, Call):
             definitions.append(step.definition)
         else:
-            nodes: list[Node] = [node for part in nests[step].parts for node in part.nodes]
+            nodes: list[ValueAt] = [node for part in nests[step].parts for node in part.nodes]
             definitions += [node.definition for node in nodes if not node.leaf]
-            definitions += [root.definition for root in step.roots]
+            definitions += [store.definition for store in step.stores]
         for definition in definitions:
             if definition.instruction in place:
                 assert definition.instruction is not None

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 from staticgraph.backends.native.definitions.affine import Position
 from staticgraph.backends.native.definitions.definition import Definition
-from staticgraph.backends.native.planning.exploration import Node
-from staticgraph.backends.native.planning.steps import Kernel, Root, Step
+from staticgraph.backends.native.planning.exploration import ValueAt
+from staticgraph.backends.native.planning.steps import Kernel, Step, Store
 
 RECOMPUTED_COST = 6
 """Up to that cost a value is computed again where another kernel reads it."""
@@ -27,15 +27,15 @@ def find_worth_storing(steps: Sequence[Step], stored: Collection[Definition]) ->
     to be stored is computed once already.
     """
     costs: dict[Definition, int] = {}
-    nodes: dict[Definition, Node] = {}
+    nodes: dict[Definition, ValueAt] = {}
     tops: dict[Definition, set[_Instance]] = {}
     parents: dict[tuple[Definition, _Instance], list[tuple[Definition, _Instance]]] = {}
     instances: dict[Definition, set[_Instance]] = {}
     repeated: set[tuple[Definition, _Instance]] = set()
     for step in steps:
-        for root in step.roots if isinstance(step, Kernel) else ():
-            top = root.place.definition
-            for node in root.nodes:
+        for store in step.stores if isinstance(step, Kernel) else ():
+            top = store.place.definition
+            for node in store.nodes:
                 if node.leaf:
                     continue
                 made = (step.index, _canonical(node.position))
@@ -45,7 +45,7 @@ def find_worth_storing(steps: Sequence[Step], stored: Collection[Definition]) ->
                 instances.setdefault(node.definition, set()).add(made)
                 if node.definition is top:
                     tops.setdefault(top, set()).add(made)
-                if _rounds_repeated(node, root) > 1:
+                if _rounds_repeated(node, store) > 1:
                     repeated.add(place)
                 for child in node.children:
                     if not child.leaf:
@@ -74,13 +74,13 @@ def _find_scalar_work(steps: Sequence[Step], stored: Collection[Definition]) -> 
     for step in steps:
         if not isinstance(step, Kernel) or len(step.extents) < 2:
             continue
-        own = {root.definition for root in step.roots}
-        for root in step.roots:
-            if root.extents != step.extents:
+        own = {store.definition for store in step.stores}
+        for store in step.stores:
+            if store.extents != step.extents:
                 continue
-            scalar: set[Node] = set()  # those that are of elements only this side of the last loop
-            below: set[Node] = set()
-            for node in root.nodes:
+            scalar: set[ValueAt] = set()  # of elements only this side of the last loop
+            below: set[ValueAt] = set()
+            for node in store.nodes:
                 if node.leaf:
                     if node.definition not in own:
                         scalar.add(node)
@@ -90,7 +90,7 @@ def _find_scalar_work(steps: Sequence[Step], stored: Collection[Definition]) -> 
             last = 1 << len(step.extents) - 1
             found = [
                 node
-                for node in root.nodes
+                for node in store.nodes
                 if node in scalar
                 and not node.leaf
                 and node.uses
@@ -106,7 +106,7 @@ def _find_scalar_work(steps: Sequence[Step], stored: Collection[Definition]) -> 
     return chosen
 
 
-def _rounds(node: Node, kernel: Kernel) -> int:
+def _rounds(node: ValueAt, kernel: Kernel) -> int:
     """Return how often the loops that a value depends on go round."""
     rounds = 1
     for axis, n in enumerate(kernel.extents):
@@ -115,7 +115,7 @@ def _rounds(node: Node, kernel: Kernel) -> int:
     return rounds
 
 
-def _without_cheap(chosen: set[Definition], nodes: dict[Definition, Node]) -> set[Definition]:
+def _without_cheap(chosen: set[Definition], nodes: dict[Definition, ValueAt]) -> set[Definition]:
     """Leave out what takes little to compute from the others that are stored."""
     kept: set[Definition] = set()
     for definition in sorted(chosen, key=lambda each: each.order):
@@ -144,11 +144,11 @@ def _canonical(position: Position) -> Position:
     return tuple(result)
 
 
-def _rounds_repeated(node: Node, root: Root) -> int:
-    """Return how often the loops of `root` compute a value that stays the same."""
+def _rounds_repeated(node: ValueAt, store: Store) -> int:
+    """Return how often the loops of `store` compute a value that stays the same."""
     rounds = 1
     depth = node.uses.bit_length()
     for axis in range(depth):
         if not node.uses >> axis & 1:
-            rounds *= root.extents[axis]
+            rounds *= store.extents[axis]
     return rounds

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from staticgraph.backends.native.definitions.definition import Definition, Uniform
 from staticgraph.backends.native.definitions.selections import Gathered
-from staticgraph.backends.native.planning.exploration import Node
+from staticgraph.backends.native.planning.exploration import ValueAt
 from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.stages import Stages, band_range
-from staticgraph.backends.native.planning.steps import Call, Kernel, Root, Step, base_of
+from staticgraph.backends.native.planning.steps import Call, Kernel, Step, Store, storage_of
 
 
 def find_overwritten(
@@ -36,14 +36,14 @@ def find_overwritten(
 
 def _read_by(step: Step, nests: Mapping[Kernel, Nest]) -> Iterator[Definition]:
     if isinstance(step, Call):
-        yield from map(base_of, step.definition.operands)
+        yield from map(storage_of, step.definition.operands)
         return
     for part in nests[step].parts:
         for node in part.nodes:
             if node.leaf:
                 yield node.definition
             elif isinstance(node.definition, Gathered):
-                yield base_of(node.definition.source)
+                yield storage_of(node.definition.source)
 
 
 def _makes_each_once(nest: Nest) -> bool:
@@ -65,17 +65,17 @@ def _pairs(kernel: Kernel, nest: Nest) -> Iterator[tuple[Definition, Definition]
     for part in nest.parts:
         for node in part.nodes:
             if isinstance(node.definition, Gathered):
-                gathered.add(base_of(node.definition.source))
+                gathered.add(storage_of(node.definition.source))
         for number, top in enumerate(part.tops):
             for definition, offsets in _leaves(top).items():
                 read.setdefault(definition, set()).update(offsets)
                 readers.setdefault(definition, set()).add(number)
     in_one_pass = Stages(nest).count == 1
     taken: set[Definition] = set()
-    for number, root in enumerate(kernel.roots):
-        if not _writes_whole(kernel, root):
+    for number, store in enumerate(kernel.stores):
+        if not _writes_whole(kernel, store):
             continue
-        offset = root.offset(len(kernel.extents))
+        offset = store.offset(len(kernel.extents))
         for definition, by in readers.items():
             if (
                 number in by
@@ -83,25 +83,25 @@ def _pairs(kernel: Kernel, nest: Nest) -> Iterator[tuple[Definition, Definition]
                 and (len(nest.parts) == 1 or in_one_pass)
                 and definition not in taken
                 and read[definition] == {offset}
-                and definition.size == root.definition.size
-                and definition.dtype.itemsize == root.definition.dtype.itemsize
+                and definition.size == store.definition.size
+                and definition.dtype.itemsize == store.definition.dtype.itemsize
                 and definition not in gathered
                 and not isinstance(definition, Uniform)
             ):
                 taken.add(definition)
-                yield root.storage, definition
+                yield store.storage, definition
 
 
-def _writes_whole(kernel: Kernel, root: Root) -> bool:
+def _writes_whole(kernel: Kernel, store: Store) -> bool:
     return (
-        root.fold is None
-        and root.storage is root.definition
-        and root.start == 0
-        and root.extents == kernel.extents
+        store.fold is None
+        and store.storage is store.definition
+        and store.start == 0
+        and store.extents == kernel.extents
     )
 
 
-def _leaves(top: Node) -> dict[Definition, set[tuple[int, ...]]]:
+def _leaves(top: ValueAt) -> dict[Definition, set[tuple[int, ...]]]:
     """Return what is read for a value, and where."""
     found: dict[Definition, set[tuple[int, ...]]] = {}
     seen = {top}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from staticgraph.backends.native.definitions.definition import Definition
 from staticgraph.backends.native.planning.grouping import Grouping, gathered_from
-from staticgraph.backends.native.planning.steps import Call, Step, base_of
+from staticgraph.backends.native.planning.steps import Call, Step, storage_of
 from staticgraph.declare.effects import has_effect
 
 MOST_STEPS = 1000
@@ -24,7 +24,7 @@ def schedule(grouping: Grouping, results: Iterable[Definition]) -> Grouping:
     steps = grouping.steps
     if not 2 < len(steps) <= MOST_STEPS:
         return grouping
-    flow = _Flow(steps, {base_of(each) for each in results})
+    flow = _Flow(steps, {storage_of(each) for each in results})
     greedy = flow.greedy()
     order = min(flow.postponed(greedy), greedy, key=flow.memory)
     peak, average = flow.memory(order)
@@ -161,16 +161,16 @@ class _Flow:
 def _written(step: Step) -> list[Definition]:
     if isinstance(step, Call):
         return list(step.definition.written)
-    return [root.storage for root in step.roots]
+    return [store.storage for store in step.stores]
 
 
 def _read(step: Step) -> set[Definition]:
     if isinstance(step, Call):
-        return set(map(base_of, step.definition.operands))
+        return set(map(storage_of, step.definition.operands))
     found: set[Definition] = set()
-    for root in step.roots:
-        found.update(base_of(leaf.definition) for leaf in root.leaves)
-        found.update(map(base_of, gathered_from(root)))
+    for store in step.stores:
+        found.update(storage_of(leaf.definition) for leaf in store.leaves)
+        found.update(map(storage_of, gathered_from(store)))
     return found
 
 

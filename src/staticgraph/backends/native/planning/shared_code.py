@@ -10,9 +10,9 @@ from typing import Any
 from oplibrary.core.keys import exact_key
 from staticgraph.backends.native.definitions.definition import Definition, Elementwise, Uniform
 from staticgraph.backends.native.definitions.selections import Gathered
-from staticgraph.backends.native.planning.exploration import Node
+from staticgraph.backends.native.planning.exploration import ValueAt
 from staticgraph.backends.native.planning.loops import Nest
-from staticgraph.backends.native.planning.steps import base_of
+from staticgraph.backends.native.planning.steps import storage_of
 
 
 class Description:
@@ -37,20 +37,20 @@ class Description:
             places = {node: number for number, node in enumerate(part.nodes)}
             nodes = tuple([self._node(node, places) for node in part.nodes])
             parts.append((part.box, nodes, tuple([places[top] for top in part.tops])))
-        roots = []
-        for root in kernel.roots:
-            fold = root.fold
-            reduced = None if fold is None else (fold.combine, root.reduced(), fold.size)
-            roots.append(
+        stores = []
+        for store in kernel.stores:
+            fold = store.fold
+            reduced = None if fold is None else (fold.combine, store.reduced(), fold.size)
+            stores.append(
                 (
-                    self._number(root.storage, root.start),
-                    self._number(root.definition, 0),
-                    root.offset(ndim)[1:],
-                    root.definition.dtype,
+                    self._number(store.storage, store.start),
+                    self._number(store.definition, 0),
+                    store.offset(ndim)[1:],
+                    store.definition.dtype,
                     reduced,
-                    root.extents,
-                    root.rows,
-                    root.definition in unread,
+                    store.extents,
+                    store.rows,
+                    store.definition in unread,
                 )
             )
         self.key: tuple[Any, ...] = (
@@ -62,7 +62,7 @@ class Description:
             nest.chunks,
             nest.chunk,
             tuple(parts),
-            tuple(roots),
+            tuple(stores),
         )
 
     def _number(self, definition: Definition, start: int) -> int:
@@ -73,7 +73,7 @@ class Description:
             self.places.append(place)
         return number
 
-    def _node(self, node: Node, places: dict[Node, int]) -> tuple[Any, ...]:
+    def _node(self, node: ValueAt, places: dict[ValueAt, int]) -> tuple[Any, ...]:
         definition = node.definition
         if isinstance(definition, Uniform):
             return ("number", exact_key(definition.number), definition.dtype)
@@ -82,7 +82,7 @@ class Description:
             return ("leaf", number, node.offset[1:], node.uses, definition.dtype)
         children = tuple([places[child] for child in node.children])
         if isinstance(definition, Gathered):
-            source = self._number(base_of(definition.source), node.offset[0])
+            source = self._number(storage_of(definition.source), node.offset[0])
             form, axes = node.offset[1:], definition.axes
             return ("gather", source, form, node.uses, axes, definition.dtype, children)
         assert isinstance(definition, Elementwise)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from math import prod
 
 from staticgraph.backends.native.definitions.definition import Definition
-from staticgraph.backends.native.planning.exploration import Box, Node, Part
+from staticgraph.backends.native.planning.exploration import Box, Part, ValueAt
 from staticgraph.backends.native.planning.loops import ROW_BYTES, Nest
 from staticgraph.backends.native.planning.recomputation import RECOMPUTED_COST
-from staticgraph.backends.native.planning.steps import Root
+from staticgraph.backends.native.planning.steps import Store
 
 MOST_SUMS = 4
 """Sums of that many columns at once find room in registers."""
@@ -23,29 +23,29 @@ class Stages:
 
     Attributes
     ----------
-    full, row_roots : list of Root
-        The roots that all loops are needed for, and those that are computed once a row.
-    folds : dict of Definition to Root
+    full, row_roots : list of Store
+        The stores that all loops are needed for, and those that are computed once a row.
+    folds : dict of Definition to Store
         The reductions.
-    levels : dict of Node to int
+    levels : dict of ValueAt to int
         The stage of each value: one more than that of a reduction that it reads.
-    root_levels : dict of Root to int
+    root_levels : dict of Store to int
     boxes : list of (list of (int, int), list of Part)
         The ranges of the loops over rows that differ, each with its parts.
     """
 
     def __init__(self, nest: Nest) -> None:
         self.nest = nest
-        self.roots = nest.kernel.roots
+        self.stores = nest.kernel.stores
         self.depths = len(nest.extents)
-        self.folds = {root.definition: root for root in self.roots if root.fold is not None}
-        self.full = [root for root in self.roots if root.extents == nest.kernel.extents]
-        self.row_roots = [root for root in self.roots if root.extents != nest.kernel.extents]
-        self.levels: dict[Node, int] = {}
-        self.root_levels: dict[Root, int] = {}
+        self.folds = {store.definition: store for store in self.stores if store.fold is not None}
+        self.full = [store for store in self.stores if store.extents == nest.kernel.extents]
+        self.row_roots = [store for store in self.stores if store.extents != nest.kernel.extents]
+        self.levels: dict[ValueAt, int] = {}
+        self.root_levels: dict[Store, int] = {}
         self.boxes = _outer_boxes(nest)
-        self._numbers = {root: number for number, root in enumerate(self.roots)}
-        self._depths: dict[Node, int] = {}
+        self._numbers = {store: number for number, store in enumerate(self.stores)}
+        self._depths: dict[ValueAt, int] = {}
         self._find_levels()
 
     @property
@@ -63,25 +63,25 @@ class Stages:
             and nest.chunks == 1
             and len(nest.parts) == 1
             and nest.kernel.rows is None
-            and len(self.roots) <= MOST_SUMS
+            and len(self.stores) <= MOST_SUMS
             and prod(nest.extents) <= COLUMN_ELEMENTS
             and all(
-                root.fold is not None
-                and root.extents == nest.kernel.extents
-                and nest.reduced(root) == {0}
-                for root in self.roots
+                store.fold is not None
+                and store.extents == nest.kernel.extents
+                and nest.reduced(store) == {0}
+                for store in self.stores
             )
         )
 
-    def top(self, part: Part, root: Root) -> Node:
-        """Return what is computed for a root."""
-        return part.tops[self._numbers[root]]
+    def top(self, part: Part, store: Store) -> ValueAt:
+        """Return what is computed for a store."""
+        return part.tops[self._numbers[store]]
 
-    def is_local(self, root: Root) -> bool:
+    def is_local(self, store: Store) -> bool:
         """Tell whether a reduction is finished before the row ends."""
-        return self.nest.kernel.is_local(root)
+        return self.nest.kernel.is_local(store)
 
-    def depth(self, node: Node) -> int:
+    def depth(self, node: ValueAt) -> int:
         """Return how many loops must be entered before a value can be computed."""
         depth = self._depths.get(node)
         if depth is None:
@@ -91,15 +91,15 @@ class Stages:
     def _find_levels(self) -> None:
         """Find the stage of every value: one more than that of a reduction that it reads."""
         fold_levels: dict[Definition, int] = {}
-        for root in self.roots:  # a reduction comes before what reads it
-            number = self.roots.index(root)
+        for store in self.stores:  # a reduction comes before what reads it
+            number = self.stores.index(store)
             level = 0
             for part in self.nest.parts:
                 self._levels_of(part, fold_levels)
                 level = max(level, self.levels[part.tops[number]])
-            self.root_levels[root] = level
-            if root.fold is not None and self.is_local(root):
-                fold_levels[root.definition] = level + 1
+            self.root_levels[store] = level
+            if store.fold is not None and self.is_local(store):
+                fold_levels[store.definition] = level + 1
 
     def _levels_of(self, part: Part, fold_levels: dict[Definition, int]) -> None:
         for node in part.nodes:
@@ -116,41 +116,41 @@ class Stages:
 
     # reductions ---------------------------------------------------------------------------------
 
-    def gathers_from(self, root: Root) -> int:
+    def gathers_from(self, store: Store) -> int:
         """Return the first of the innermost loops that a reduction goes over without a break."""
-        reduced = self.nest.reduced(root)
+        reduced = self.nest.reduced(store)
         start = self.depths
         while start > self.nest.outer and start - 1 in reduced:
             start -= 1
         return start
 
-    def is_direct(self, root: Root) -> bool:
+    def is_direct(self, store: Store) -> bool:
         """Tell whether each result is finished when it is first known."""
-        if root.extents != self.nest.kernel.extents or len(self.boxes[0][1]) > 1:
+        if store.extents != self.nest.kernel.extents or len(self.boxes[0][1]) > 1:
             return False
-        return min(self.nest.reduced(root)) >= self.gathers_from(root)
+        return min(self.nest.reduced(store)) >= self.gathers_from(store)
 
-    def clears_at(self, root: Root) -> int:
+    def clears_at(self, store: Store) -> int:
         """Return how many loops are entered when the accumulators of a reduction start anew."""
-        if self.is_local(root) or self.is_direct(root):
+        if self.is_local(store) or self.is_direct(store):
             return -1
-        return min(min(self.nest.reduced(root)), self.nest.outer)
+        return min(min(self.nest.reduced(store)), self.nest.outer)
 
     # what is kept between the stages ------------------------------------------------------------
 
-    def find_kept(self, parts: Sequence[Part]) -> dict[Node, int]:
+    def find_kept(self, parts: Sequence[Part]) -> dict[ValueAt, int]:
         """Return what later stages read back instead of computing it again, with its stage."""
-        kept: dict[Node, int] = {}
+        kept: dict[ValueAt, int] = {}
         if len(parts) > 1 or self.count == 1:
             return kept
-        visited: dict[Node, int] = {}
+        visited: dict[ValueAt, int] = {}
         size = prod(self.nest.extents[self.nest.outer :])
         left = ROW_BYTES
         for stage in range(self.count):
             stack = [
-                self.top(parts[0], root) for root in self.full if self.root_levels[root] == stage
+                self.top(parts[0], store) for store in self.full if self.root_levels[store] == stage
             ]
-            seen: set[Node] = set()
+            seen: set[ValueAt] = set()
             while stack:
                 node = stack.pop()
                 if node.leaf or node in seen or self.depth(node) <= self.nest.outer:
@@ -170,11 +170,11 @@ class Stages:
 
 
 def find_needed(
-    tops: Sequence[Node], stops: Callable[[Node], bool] = lambda _: False
-) -> list[Node]:
+    tops: Sequence[ValueAt], stops: Callable[[ValueAt], bool] = lambda _: False
+) -> list[ValueAt]:
     """Return all that `tops` are made of, operands first; nothing behind what `stops`."""
-    result: list[Node] = []
-    seen: set[Node] = set()
+    result: list[ValueAt] = []
+    seen: set[ValueAt] = set()
     stack = [(top, False) for top in reversed(tops)]
     while stack:
         node, expanded = stack.pop()

@@ -1,4 +1,4 @@
-"""Roots: what is written to memory, and the kernels and calls that write it."""
+"""Stores: what is written to memory, and the kernels and calls that write it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from oplibrary.core.types import Shape
 from staticgraph.backends.native.definitions.affine import (
-    Form,
+    AffineForm,
     Position,
     flatten,
     identity,
@@ -22,7 +22,7 @@ from staticgraph.backends.native.definitions.definition import (
     Uniform,
     View,
 )
-from staticgraph.backends.native.planning.exploration import Node, Place, identity_of, squeeze
+from staticgraph.backends.native.planning.exploration import Request, ValueAt, identity_of, squeeze
 
 LOCAL_SIZE = 1 << 14
 """A reduction of everything to one number is finished before its kernel goes on, if it is of at
@@ -30,7 +30,7 @@ most that many elements; a larger one is worth splitting over threads."""
 
 
 @dataclass(eq=False, slots=True)
-class Root:
+class Store:
     """A value that a kernel writes.
 
     Attributes
@@ -48,7 +48,7 @@ class Root:
     rows : int or None
         How many of the loops go over whole results, where it is a reduction that the same kernel
         may go on with.
-    nodes, leaves : list of Node
+    nodes, leaves : list of ValueAt
         What is computed for it, if nothing else was in its kernel, and what is read.
     """
 
@@ -58,8 +58,8 @@ class Root:
     strides: tuple[int, ...] = ()
     extents: Shape = ()
     rows: int | None = None
-    nodes: list[Node] = field(default_factory=list)
-    leaves: list[Node] = field(default_factory=list)
+    nodes: list[ValueAt] = field(default_factory=list)
+    leaves: list[ValueAt] = field(default_factory=list)
 
     @property
     def fold(self) -> Fold | None:
@@ -67,11 +67,11 @@ class Root:
         return self.definition if isinstance(self.definition, Fold) else None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Request:
         """What the loops compute, and where: the value, or the operand of the reduction."""
         fold = self.fold
         computed = self.definition if fold is None else fold.operand
-        return Place(computed, identity_of(computed.shape, len(self.extents)))
+        return Request(computed, identity_of(computed.shape, len(self.extents)))
 
     def reduced(self) -> tuple[int, ...]:
         """Return the loops that a reduction goes over."""
@@ -80,7 +80,7 @@ class Root:
         long = [axis for axis, n in enumerate(fold.operand.shape) if n != 1]
         return tuple([long.index(axis) for axis in fold.axes])
 
-    def offset(self, ndim: int) -> Form:
+    def offset(self, ndim: int) -> AffineForm:
         """Return where an element is written, in `ndim` loops, the first of which are its own."""
         fold = self.fold
         total = [self.start] + [0] * ndim
@@ -103,14 +103,14 @@ class Root:
 
 @dataclass(eq=False, slots=True)
 class Kernel:
-    """Loops that write some roots.
+    """Loops that write some stores.
 
     Attributes
     ----------
     extents : tuple of int
     rows : int or None
         How many of the loops go over rows: the rest are gone through once a stage for each row.
-    roots : list of Root
+    stores : list of Store
     index : int
         Its place among the steps.
     """
@@ -118,13 +118,13 @@ class Kernel:
     extents: Shape
     index: int
     rows: int | None = None
-    roots: list[Root] = field(default_factory=list)
+    stores: list[Store] = field(default_factory=list)
     seen: set[tuple[int, Position]] = field(default_factory=set)
     size: int = 0
 
-    def is_local(self, root: Root) -> bool:
+    def is_local(self, store: Store) -> bool:
         """Tell whether a reduction in this kernel is finished before the row ends."""
-        return root.rows is not None and root.rows == self.rows and root.extents == self.extents
+        return store.rows is not None and store.rows == self.rows and store.extents == self.extents
 
 
 @dataclass(eq=False, slots=True)
@@ -143,18 +143,18 @@ class Call:
 Step = Kernel | Call
 
 
-def base_of(definition: Definition) -> Definition:
+def storage_of(definition: Definition) -> Definition:
     """Return the value whose memory holds the elements of `definition` in the same order."""
     while isinstance(definition, Reshaped):
         definition = definition.operand
     return definition
 
 
-def roots_of(definition: Definition) -> Iterable[Root]:
+def stores_of(definition: Definition) -> Iterable[Store]:
     """Return what writes a value: itself, or each rectangle of it."""
     strides = row_major(definition.shape)
     if not isinstance(definition, Pieced):
-        yield _root(definition, definition, 0, strides)
+        yield _store(definition, definition, 0, strides)
         return
     for piece in definition.pieces:
         start = sum(first * stride for (first, _), stride in zip(piece.box, strides, strict=True))
@@ -163,7 +163,7 @@ def roots_of(definition: Definition) -> Iterable[Root]:
             part: Definition = Uniform(
                 shape, definition.dtype, definition.instruction, piece.number
             )
-            yield _root(part, definition, start, strides)
+            yield _store(part, definition, start, strides)
             continue
         source = definition.sources[piece.operand]
         assert piece.steps is not None
@@ -172,9 +172,9 @@ def roots_of(definition: Definition) -> Iterable[Root]:
             longer = [s for s, n in zip(strides, shape, strict=True) if n != 1]
             own = iter(longer)
             own_strides = tuple([0 if n == 1 else next(own) for n in source.shape])
-            yield _root(source, definition, start, own_strides)
+            yield _store(source, definition, start, own_strides)
         else:
-            yield _root(whole, definition, start, strides)
+            yield _store(whole, definition, start, strides)
 
 
 def _shows_all(view: View) -> bool:
@@ -188,19 +188,19 @@ def _shows_all(view: View) -> bool:
     return all(a == b for n, a, b in zip(view.shape, flat[1:], expected[1:], strict=True) if n != 1)
 
 
-def _root(
+def _store(
     definition: Definition, storage: Definition, start: int, strides: tuple[int, ...]
-) -> Root:
-    root = Root(definition, storage, start, strides)
-    fold = root.fold
+) -> Store:
+    store = Store(definition, storage, start, strides)
+    fold = store.fold
     if fold is None:
-        root.extents = squeeze(definition.shape)
-        return root
-    root.extents = squeeze(fold.operand.shape)
-    reduced = root.reduced()
-    ndim = len(root.extents)
+        store.extents = squeeze(definition.shape)
+        return store
+    store.extents = squeeze(fold.operand.shape)
+    reduced = store.reduced()
+    ndim = len(store.extents)
     if len(reduced) == ndim:
-        root.rows = 0 if fold.operand.size <= LOCAL_SIZE else None
+        store.rows = 0 if fold.operand.size <= LOCAL_SIZE else None
     elif reduced == tuple(range(ndim - len(reduced), ndim)):
-        root.rows = ndim - len(reduced)
-    return root
+        store.rows = ndim - len(reduced)
+    return store

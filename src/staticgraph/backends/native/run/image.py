@@ -14,8 +14,8 @@ from oplibrary.core.types import Array
 from oplibrary.machine.cache import cache_folder, read_entry, write_entry
 from oplibrary.machine.entry import Signature
 from staticgraph.backends.native.definitions.selections import Gathered, Scattered
+from staticgraph.backends.native.emit.address_table import first_inner_constant
 from staticgraph.backends.native.emit.segments import is_left_to_blas, is_shared, needs_blas_alone
-from staticgraph.backends.native.emit.slots import first_inner_constant
 from staticgraph.backends.native.planning.control import (
     constants_inside,
     plan_may_run_long,

@@ -21,7 +21,7 @@ from staticgraph.backends.native.planning.control import (
     scratch_sizes,
 )
 from staticgraph.backends.native.planning.plan import Location, NativePlan
-from staticgraph.backends.native.planning.steps import Call, Kernel, Root, Step, base_of
+from staticgraph.backends.native.planning.steps import Call, Kernel, Step, Store, storage_of
 
 
 class UnprovedPlan(Exception):
@@ -79,7 +79,7 @@ class _Proof:
             self.whole.add(source)
         for number, step in enumerate(self.plan.grouping.steps):
             self._follow(number, step)
-        for position, result in enumerate(map(base_of, self.plan.results)):
+        for position, result in enumerate(map(storage_of, self.plan.results)):
             if result.size:
                 self._require(result, "the results")
                 if self.plan.locations[result].slot != len(self.plan.sources) + position:
@@ -87,11 +87,11 @@ class _Proof:
 
     def _follow(self, number: int, step: Step) -> None:
         name = f"step {number}"
-        roots = [] if isinstance(step, Call) else list(self._written_roots(step))
+        stores = [] if isinstance(step, Call) else list(self._written_roots(step))
         written = (
             list(step.definition.written)
             if isinstance(step, Call)
-            else list(dict.fromkeys([root.storage for root in roots]))
+            else list(dict.fromkeys([store.storage for store in stores]))
         )
         spans = [self._span(each) for each in written if self._has_place(each)]
         spans += self._scratch(step)
@@ -112,16 +112,16 @@ class _Proof:
         for span in spans:
             self._put(span)
         self.whole.update(written if isinstance(step, Call) else ())
-        for root in roots:
-            self._mark(root)
+        for store in stores:
+            self._mark(store)
 
-    def _written_roots(self, kernel: Kernel) -> Iterator[Root]:
+    def _written_roots(self, kernel: Kernel) -> Iterator[Store]:
         nest = self.plan.nests[kernel]
         if sum([prod([b - a for a, b in part.box]) for part in nest.parts]) != prod(kernel.extents):
             raise UnprovedPlan("the parts of a kernel are not all of it")
-        for root in kernel.roots:
-            if root.storage is not root.definition or root.definition not in self.plan.unread:
-                yield root
+        for store in kernel.stores:
+            if store.storage is not store.definition or store.definition not in self.plan.unread:
+                yield store
 
     def _has_place(self, definition: Definition) -> bool:
         return bool(definition.size) and definition not in self.plan.held
@@ -147,8 +147,8 @@ class _Proof:
             if any(place is None for place, _ in found):
                 raise UnprovedPlan("the chunks of a reduction have no place")
             return [
-                self._at(place, root.definition.nbytes * nest.chunks, None)
-                for place, root in found
+                self._at(place, store.definition.nbytes * nest.chunks, None)
+                for place, store in found
                 if place is not None
             ]
         if not isinstance(step.definition, Controlled):
@@ -167,7 +167,7 @@ class _Proof:
             return False
         if isinstance(step, Call):
             addend = step.definition.addend
-            return addend is not None and base_of(addend) is read
+            return addend is not None and storage_of(addend) is read
         return read in self.plan.overwritten.get(span.definition, ())
 
     def _put(self, span: _Span) -> None:
@@ -182,17 +182,17 @@ class _Proof:
         kept = [span] if span.definition is not None and span.start < span.stop else []
         self.there[first:last] = kept
 
-    def _mark(self, root: Root) -> None:
-        """Note which elements a root has written."""
-        storage, shape = root.storage, root.definition.shape
-        if not root.start and root.strides == row_major(storage.shape) and shape == storage.shape:
+    def _mark(self, store: Store) -> None:
+        """Note which elements a store has written."""
+        storage, shape = store.storage, store.definition.shape
+        if not store.start and store.strides == row_major(storage.shape) and shape == storage.shape:
             self.whole.add(storage)
             return
         marks = self.marks.setdefault(storage, np.zeros(storage.size, bool))
-        last = root.start + sum([(n - 1) * s for n, s in zip(shape, root.strides, strict=True)])
-        if root.start < 0 or last >= storage.size:
+        last = store.start + sum([(n - 1) * s for n, s in zip(shape, store.strides, strict=True)])
+        if store.start < 0 or last >= storage.size:
             raise UnprovedPlan(f"a part of {storage} is not inside of it")
-        part = np.lib.stride_tricks.as_strided(marks[root.start :], shape, root.strides)
+        part = np.lib.stride_tricks.as_strided(marks[store.start :], shape, store.strides)
         part[...] = True
         if marks.all():
             self.whole.add(storage)
@@ -213,14 +213,14 @@ def _overlapping(spans: list[_Span], own: _Span) -> tuple[int, int]:
 def _read_by(step: Step, plan: NativePlan) -> Iterator[Definition]:
     """Yield what a step reads from memory."""
     if isinstance(step, Call):
-        yield from map(base_of, step.definition.operands)
+        yield from map(storage_of, step.definition.operands)
         return
-    folds = {root.definition: root for root in step.roots if root.fold is not None}
+    folds = {store.definition: store for store in step.stores if store.fold is not None}
     for part in plan.nests[step].parts:
         for node in part.nodes:
             definition = node.definition
             if isinstance(definition, Gathered) and not node.leaf:
-                yield base_of(definition.source)
+                yield storage_of(definition.source)
             elif node.leaf and definition in folds:
                 if not step.is_local(folds[definition]):
                     raise UnprovedPlan(f"{definition} is read before it is finished")

@@ -23,18 +23,18 @@ from oplibrary.messages.errors import RunError, SideBySideError
 from staticgraph.backends import interpret
 from staticgraph.backends.backend import Runner
 from staticgraph.backends.native.definitions.definition import Definition, Stored
-from staticgraph.backends.native.emit.blas import blas_addresses
-from staticgraph.backends.native.emit.blas_threads import blas_threads
-from staticgraph.backends.native.emit.segments import segments_of, write_module
-from staticgraph.backends.native.emit.slots import (
+from staticgraph.backends.native.emit.address_table import (
     BLAS_ENTER,
     POOL_RUN,
     SAVE_THREAD,
     STATUS,
     THREAD,
 )
+from staticgraph.backends.native.emit.blas import blas_addresses
+from staticgraph.backends.native.emit.blas_threads import blas_threads
+from staticgraph.backends.native.emit.segments import segments_of, write_module
 from staticgraph.backends.native.planning.plan import NativePlan
-from staticgraph.backends.native.planning.steps import Call, base_of
+from staticgraph.backends.native.planning.steps import Call, storage_of
 from staticgraph.backends.native.run.checked import is_checked, poison_arena, poison_results
 from staticgraph.backends.native.run.image import Image, find_image, keep_image, make_image
 from staticgraph.backends.native.run.proof import prove
@@ -247,7 +247,7 @@ class State:
             np.copyto(self._array(definition), result)
 
     def _array(self, definition: Definition) -> Any:
-        base, plan = base_of(definition), self.machine.plan()
+        base, plan = storage_of(definition), self.machine.plan()
         if base in plan.held:
             return self.held[base]
         location = plan.locations.get(base)
