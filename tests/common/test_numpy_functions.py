@@ -280,12 +280,13 @@ def test_every_function_of_the_table_has_calls():
 
 
 def test_signatures_of_functions_in_c_are_numpys():
-    for name, signature in numpy_functions.WRITTEN_IN_C.items():
+    for name, function in numpy_functions.WRITTEN_IN_C.items():
         try:
             theirs = inspect.signature(getattr(np, name))
         except ValueError:
             continue
-        plain = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+        written = inspect.signature(function)
+        plain = [p.replace(annotation=p.empty) for p in written.parameters.values()]
         assert plain == list(theirs.parameters.values())
 
 

@@ -417,7 +417,7 @@ def _empty_like(
 def _where_in_c(condition: Any, x: Any = None, y: Any = None, /) -> None: ...
 
 
-_IN_C: dict[str, Call] = {
+WRITTEN_IN_C: Mapping[str, Call] = {
     "can_cast": _can_cast,
     "concatenate": _concatenate,
     "dot": _dot_in_c,
@@ -425,10 +425,7 @@ _IN_C: dict[str, Call] = {
     "result_type": _result_type,
     "where": _where_in_c,
 }
-WRITTEN_IN_C: Mapping[str, inspect.Signature] = {
-    name: inspect.signature(function) for name, function in _IN_C.items()
-}
-"""Signatures that NumPy itself tells from 2.4 on, and that are the same before."""
+"""Functions with the signatures that NumPy tells from 2.4 on, and that are the same before."""
 
 
 @cache
@@ -436,7 +433,8 @@ def _signature(function: Any) -> inspect.Signature | None:
     try:
         return inspect.signature(function)
     except ValueError:  # those written in C have none before NumPy 2.4
-        return WRITTEN_IN_C.get(function.__name__)
+        written = WRITTEN_IN_C.get(function.__name__)
+        return None if written is None else inspect.signature(written)
 
 
 def _is_default(value: Any, default: Any) -> bool:
