@@ -132,6 +132,22 @@ def room_of(module: str) -> str:
 
 LATE: dict[tuple[str, str], str] = {
     (
+        "dyngraph.tensors.tensor",
+        "oplibrary.executors.numpy_functions",
+    ): "few programs call NumPy's functions on tensors",
+    (
+        "staticgraph.graph.node",
+        "oplibrary.executors.numpy_functions",
+    ): "few programs call NumPy's functions on nodes",
+    (
+        "dyngraph.engine.failures",
+        "dyngraph.engine.lineage",
+    ): "the user's source is read when there is an error to tell",
+    (
+        "dyngraph.tensors.lost_numbers",
+        "oplibrary.messages.syntax",
+    ): "the user's source is read when there is a warning to give",
+    (
         "staticgraph.backends.registry",
         "oplibrary.machine.target",
     ): "LLVM is loaded once a program is compiled",

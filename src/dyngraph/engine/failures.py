@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from dyngraph.engine import lineage
 from dyngraph.tape import grad_mode
 from dyngraph.tape.detachment import Detachment
 from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode
@@ -38,6 +37,8 @@ def no_graph(x: Tensor) -> NoGraphError | NotDifferentiableError:
             fix="leave it out, or move it behind backward()",
             related=(("cut", detachment.source),),
         )
+    from dyngraph.engine import lineage
+
     found = lineage.where_cut(user_frame())
     lines: Lines = () if found is None else ((f"cut by {found.reason}", found.source),)
     if x.dtype.kind != "f":
@@ -65,6 +66,8 @@ def no_graph(x: Tensor) -> NoGraphError | NotDifferentiableError:
 def unused_input(x: Tensor, position: int, roots: list[TapeNode]) -> UnusedInputError:
     """Return the error of input `x`, which the results behind `roots` do not depend on."""
     shown = f"input {position}, a tensor {TensorType(x.shape, x.dtype)}"
+    from dyngraph.engine import lineage
+
     found = lineage.where_cut(user_frame(), through=True)
     if found is not None:
         return UnusedInputError(
@@ -117,6 +120,8 @@ def overwritten(node: GradFn, array: Array, change: Change) -> InPlaceError:
     if node.extra is not None and node.extra.source is not None:
         lines = [(f"saved by {op}", node.extra.source)]
     else:
+        from dyngraph.engine import lineage
+
         places = lineage.where_saved(node.op, change.place) if hasattr(node, "op") else []
         sure = "saved" if len(places) == 1 else "perhaps saved"
         lines = [(f"{sure} by {op}", place) for place in places]
@@ -230,6 +235,8 @@ def _made(node: GradFn, result: Array) -> str:
 
 def no_leaf(node: GradFn) -> NonLeafGradWarning:
     """Return the warning of reading ``.grad`` of what `node` computed."""
+    from dyngraph.engine import lineage
+
     made = lineage.where_made(user_frame())
     name = made.name if made is not None else "x"
     cause = f"backward() keeps gradients of leaves only, and this was made by {node.describe()}"

@@ -13,7 +13,6 @@ from types import FrameType
 
 from oplibrary.messages.errors import LostGradientWarning, warn
 from oplibrary.messages.source import Place, is_users, source_of
-from oplibrary.messages.syntax import running_path
 
 _ASKING = frozenset({"float", "complex", "int", "round", "print", "str", "repr", "format"})
 """Functions whose call says that the number is wanted, or that it is shown."""
@@ -52,6 +51,8 @@ def _taker(frame: FrameType) -> str:
     code = frame.f_code
     if not is_users(code):
         return ""
+    from oplibrary.messages.syntax import running_path
+
     path = running_path(frame)
     if opname[code.co_code[frame.f_lasti]] in ("STORE_SUBSCR", "STORE_SLICE"):
         return f"{ast.unparse(path[-1])} = ..." if path else "an assignment to elements"

@@ -16,7 +16,7 @@ from dyngraph.tensors.lost_numbers import announce_number_taken
 from oplibrary.core.data import copy_of
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
-from oplibrary.executors.numpy_protocols import call_function, call_ufunc, require_out
+from oplibrary.executors.numpy_protocols import call_ufunc, require_out
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -141,6 +141,8 @@ class Tensor(TensorMethods):
         return out[0].copy_(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from oplibrary.executors.numpy_functions import call_function
+
         return call_function(function, args, kwargs)
 
     def __dlpack__(self, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from oplibrary.core.types import Array
-from oplibrary.executors.numpy_protocols import call_function, call_ufunc, require_out
+from oplibrary.executors.numpy_protocols import call_ufunc, require_out
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.ops.movement import clone
 from staticgraph.graph import symbolic
@@ -125,6 +125,8 @@ class Node(Declaration, ArrayOperators):
         return out[0].copy_(result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        from oplibrary.executors.numpy_functions import call_function
+
         return call_function(function, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:

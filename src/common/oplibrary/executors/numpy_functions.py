@@ -17,29 +17,11 @@ import numpy as np
 from oplibrary.core.data import to_numbers
 from oplibrary.core.op import lookup
 from oplibrary.core.types import normalize_axis
-from oplibrary.messages.errors import ArgumentError, SideBySideError, SymbolicArrayError
+from oplibrary.executors.numpy_protocols import unsupported, unusable
+from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.arguments import normalize_ints
 
 Call = Callable[..., Any]
-
-
-def unsupported(what: str) -> SymbolicArrayError:
-    """Return the error of a NumPy function, or an argument of one, that there is no op for."""
-    return SymbolicArrayError(
-        f"{what} has no counterpart here",
-        cause="NumPy would need the plain numbers, and the graph would be lost",
-        fix=f"use the library's own functions in place of {what}; for a dynamic tensor, "
-        "x.detach().numpy() gives the numbers",
-    )
-
-
-def unusable(what: str, error: Exception) -> ArgumentError:
-    """Return the error of a NumPy function whose arguments our functions ended with `error` on."""
-    return ArgumentError(
-        f"{what}: {error}",
-        cause="an argument is of a kind that the function cannot use here",
-        fix="pass arrays as arrays of this library, and what is constant as plain numbers",
-    )
 
 
 def ours(name: str) -> Call:

@@ -8,9 +8,7 @@ import numpy as np
 
 from oplibrary.core.op import REGISTRY, lookup
 from oplibrary.core.types import type_of
-from oplibrary.executors.numpy_functions import call_function as call_function
-from oplibrary.executors.numpy_functions import unsupported, unusable
-from oplibrary.messages.errors import SideBySideError
+from oplibrary.messages.errors import ArgumentError, SideBySideError, SymbolicArrayError
 
 _SPELLINGS = {
     "arcsin": "asin",
@@ -42,6 +40,25 @@ _REDUCTIONS = {
 
 _OTHER_FOR_INTEGERS = frozenset({"reciprocal", "rint"})
 """Functions whose result of whole numbers has another dtype in NumPy: 1 / 2 is 0 there."""
+
+
+def unsupported(what: str) -> SymbolicArrayError:
+    """Return the error of a NumPy function, or an argument of one, that there is no op for."""
+    return SymbolicArrayError(
+        f"{what} has no counterpart here",
+        cause="NumPy would need the plain numbers, and the graph would be lost",
+        fix=f"use the library's own functions in place of {what}; for a dynamic tensor, "
+        "x.detach().numpy() gives the numbers",
+    )
+
+
+def unusable(what: str, error: Exception) -> ArgumentError:
+    """Return the error of a NumPy function whose arguments our functions ended with `error` on."""
+    return ArgumentError(
+        f"{what}: {error}",
+        cause="an argument is of a kind that the function cannot use here",
+        fix="pass arrays as arrays of this library, and what is constant as plain numbers",
+    )
 
 
 def require_out(ufunc: np.ufunc, result: Any, out: Any) -> None:
