@@ -42,11 +42,9 @@ from staticgraph.tracing.observation import (
     MISSING,
     Observation,
     Read,
-    generator_state,
-    is_library_object,
-    is_observable,
 )
 from staticgraph.tracing.observers import is_wrapper, observed_code
+from staticgraph.tracing.value_kinds import generator_state, is_library_object, is_observable
 
 MOST_COMPARED = 300
 """Objects of others that hold more values, however deep, are guarded by identity only."""

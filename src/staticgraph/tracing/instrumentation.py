@@ -41,7 +41,7 @@ _Position = tuple[int | None, int | None, int | None, int | None]
 """First and last line, first and last column."""
 
 
-class Place(NamedTuple):
+class CodePlace(NamedTuple):
     """Where in a code object a site stands: its index in units of bytecode, as frames count."""
 
     code: CodeType
@@ -70,7 +70,7 @@ def _prefixes(arg: int) -> int:
     return (arg > 0xFF) + (arg > 0xFFFF) + (arg > 0xFFFFFF)
 
 
-Sites = Callable[[str, Any, Place], Any]
+Sites = Callable[[str, Any, CodePlace], Any]
 """Makes the observer of a site out of its kind, what is named there, and where it stands."""
 
 
@@ -162,7 +162,7 @@ class _Rewriting:
 
     def _observer(self, kind: str, name: Any = "") -> Instruction:
         """Return the load of a site's observer."""
-        self._constants.append(self._site(kind, name, Place(self.code, self._unit)))
+        self._constants.append(self._site(kind, name, CodePlace(self.code, self._unit)))
         return Instruction("LOAD_CONST", len(self._constants) - 1)
 
     def _asked(self, kind: str, name: Any = "") -> list[Instruction]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import os
 import random
-import sys
 from array import array
 from collections import ChainMap, UserDict, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +32,6 @@ import numpy as np
 from oplibrary.messages.source import Source, is_our_file
 from staticgraph.graph.node import Node
 from staticgraph.tracing.observers import (
-    INSTALLED,
     OBSERVERS_FILE,
     Site,
     active,
@@ -41,6 +39,15 @@ from staticgraph.tracing.observers import (
     is_user_code,
     is_wrapper,
     swaps,
+)
+from staticgraph.tracing.value_kinds import (
+    differs_each_time,
+    generator_state,
+    is_library_object,
+    is_observable,
+    is_users_class,
+    path_of,
+    reads_files,
 )
 
 MISSING = object()
@@ -88,22 +95,15 @@ class Unwatched(NamedTuple):
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 _VALUES = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, np.ndarray)
 _CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, array, UserDict, ChainMap)
-_BAGS = frozenset({"types.SimpleNamespace", "argparse.Namespace"})
-"""Classes of others whose objects are nothing but their attributes."""
 
 _ASKS_NOTHING = {id(each) for each in (isinstance, issubclass, type, id, callable, super, object)}
 """What may be given any object: nothing of its state is read."""
 
 _LOOKS_AROUND = {id(each) for each in (globals, locals, eval, exec)}
-_SEEDED = (np.random.default_rng, np.random.RandomState, random.Random)
-_READERS = frozenset(
-    "open input load loadtxt genfromtxt fromfile memmap read_text read_bytes urlopen".split()
-)
 _MUTATORS = frozenset(
     "append extend insert pop remove clear update add discard setdefault popitem sort reverse "
     "appendleft extendleft popleft rotate".split()
 )
-_OURS = frozenset({"oplibrary", "dyngraph", "staticgraph", "sidebyside"})
 
 
 class Observation:
@@ -276,7 +276,7 @@ class Observation:
             return
         self._entered.add(id(kind))
         for each in kind.__mro__:
-            if each is object or not _is_users_class(each):
+            if each is object or not is_users_class(each):
                 continue
             for name, found in list(vars(each).items()):
                 if isinstance(found, (property, functools.cached_property)):
@@ -392,7 +392,7 @@ class Observation:
             values = (called.__self__, *values)
         elif isinstance(called, type):
             self._enter_class(called)
-            if _is_users_class(called):
+            if is_users_class(called):
                 return
         elif is_library_object(called):
             return
@@ -408,12 +408,12 @@ class Observation:
         if called is print:
             self.effects.setdefault(_effect("print() runs", at.source))
             return
-        if _differs_each_time(called, values):
+        if differs_each_time(called, values):
             why = "it gives another value each time, and that of the trace is fixed"
-            self._unwatched(f"{_path_of(called)}()", at.source, why)
-        if _reads_files(called, name):
+            self._unwatched(f"{path_of(called)}()", at.source, why)
+        if reads_files(called, name):
             why = "what it reads may be another thing the next time, and that of the trace is fixed"
-            self._unwatched(f"{_path_of(called)}()", at.source, why)
+            self._unwatched(f"{path_of(called)}()", at.source, why)
         if called is os.getenv:
             self._environment(at)
         if id(called) in _LOOKS_AROUND or (called is vars and not values):
@@ -490,81 +490,8 @@ class Observation:
             self.unwatched.append(found)
 
 
-def generator_state(generator: Any) -> Any:
-    """Return the state of a random generator as something to compare."""
-    if isinstance(generator, np.random.Generator):
-        return repr(generator.bit_generator.state)
-    if isinstance(generator, np.random.RandomState):
-        return repr(generator.get_state(legacy=False))
-    return generator.getstate()
-
-
 def _effect(what: str, source: Source) -> str:
     return f"{what} while tracing, and not in later calls ({source.place})"
-
-
-def _path_of(called: Any) -> str:
-    owner = getattr(called, "__module__", None) or getattr(
-        getattr(called, "__self__", None), "__name__", ""
-    )
-    return f"{owner}.{called.__name__}" if owner else str(called.__name__)
-
-
-_IMPURE = frozenset({"time", "uuid", "secrets", "posix", "nt"})
-
-
-def _differs_each_time(called: Any, values: tuple[Any, ...]) -> bool:
-    """Tell whether a call gives something of the clock, the system or chance."""
-    if any(called is each for each in _SEEDED):
-        return not values or values[0] is None  # seeded by the system
-    if not isinstance(called, (BuiltinFunctionType, FunctionType)):
-        return False
-    owner = getattr(called, "__self__", None)
-    if getattr(owner, "__module__", None) == "datetime":
-        return called.__name__ in ("now", "today", "utcnow")
-    return called.__module__ in _IMPURE
-
-
-def _reads_files(called: Any, name: str) -> bool:
-    """Tell whether a call reads a file, or what a user types."""
-    module = str(getattr(called, "__module__", "")).partition(".")[0]
-    return name in _READERS and module in ("builtins", "io", "_io", "numpy", "pathlib", "urllib")
-
-
-def is_library_object(value: Any) -> bool:
-    """Tell whether `value` belongs to this library, whose own state no trace depends on."""
-    if isinstance(value, FunctionType):
-        return is_our_file(value.__code__.co_filename)
-    kind = value if isinstance(value, type) else type(value)
-    module = value.__name__ if isinstance(value, ModuleType) else kind.__module__
-    return str(module).partition(".")[0] in _OURS and not _is_users_module(str(module))
-
-
-def _is_users_module(name: str) -> bool:
-    """Tell whether a module inside this library is a program, such as a builtin workload."""
-    module = sys.modules.get(name)
-    filename = getattr(module, "__file__", None)
-    return filename is not None and not is_our_file(filename)
-
-
-def _is_users_class(kind: type) -> bool:
-    """Tell whether the methods of a class are the user's own code."""
-    module = sys.modules.get(kind.__module__)
-    if kind.__module__ == "builtins":
-        return False
-    filename = getattr(module, "__file__", None)
-    if filename is None:
-        return not (module is not None and kind.__module__ in sys.builtin_module_names)
-    return not (is_our_file(filename) or filename.startswith(INSTALLED))
-
-
-def is_observable(value: Any) -> bool:
-    """Tell whether all that is read of `value` is read by code that is observed."""
-    kind = type(value)
-    return f"{kind.__module__}.{kind.__qualname__}" in _BAGS or (
-        not isinstance(value, (type, ModuleType, FunctionType, MethodType, Node))
-        and _is_users_class(kind)
-    )
 
 
 def _class_attribute(kind: type, name: str) -> Any:

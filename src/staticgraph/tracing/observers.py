@@ -15,7 +15,7 @@ import numpy as np
 from oplibrary.core.op import Op
 from oplibrary.messages.source import Source, is_ours, source_of
 from staticgraph.graph.node import Node
-from staticgraph.tracing.instrumentation import Place, instrument
+from staticgraph.tracing.instrumentation import CodePlace, instrument
 
 
 def is_user_code(code: CodeType) -> bool:
@@ -113,8 +113,8 @@ swaps = _Swaps()
 OBSERVERS_FILE = __file__
 
 
-class Observer(Protocol):
-    """What the observers in code tell what they see."""
+class Listener(Protocol):
+    """Whom the observers in code tell what they see: an observation."""
 
     def started(self, code: CodeType) -> None:
         """Take down that `code` begins to run."""
@@ -157,7 +157,7 @@ class _Active(threading.local):
     """The observers of this thread's traces, innermost last."""
 
     def __init__(self) -> None:
-        self.observations: list[Observer] = []
+        self.observations: list[Listener] = []
 
 
 active = _Active()
@@ -171,7 +171,7 @@ class Site:
 
     __slots__ = ("name", "place")
 
-    def __init__(self, name: Any, place: Place) -> None:
+    def __init__(self, name: Any, place: CodePlace) -> None:
         self.name = name
         self.place = place
 
@@ -354,5 +354,5 @@ _SITES: dict[str, type[Site]] = {
 }
 
 
-def _make_site(kind: str, name: Any, place: Place) -> Site:
+def _make_site(kind: str, name: Any, place: CodePlace) -> Site:
     return _SITES[kind](name, place)

@@ -1,0 +1,96 @@
+"""Kinds of values that a trace meets: whose they are, and whether reads of them are seen."""
+
+from __future__ import annotations
+
+import random
+import sys
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from oplibrary.messages.source import is_our_file
+from staticgraph.graph.node import Node
+from staticgraph.tracing.observers import INSTALLED
+
+_BAGS = frozenset({"types.SimpleNamespace", "argparse.Namespace"})
+"""Classes of others whose objects are nothing but their attributes."""
+_SEEDED = (np.random.default_rng, np.random.RandomState, random.Random)
+_READERS = frozenset(
+    "open input load loadtxt genfromtxt fromfile memmap read_text read_bytes urlopen".split()
+)
+_OURS = frozenset({"oplibrary", "dyngraph", "staticgraph", "sidebyside"})
+
+
+def generator_state(generator: Any) -> Any:
+    """Return the state of a random generator as something to compare."""
+    if isinstance(generator, np.random.Generator):
+        return repr(generator.bit_generator.state)
+    if isinstance(generator, np.random.RandomState):
+        return repr(generator.get_state(legacy=False))
+    return generator.getstate()
+
+
+def path_of(called: Any) -> str:
+    """Return the name of a function with its module or class."""
+    owner = getattr(called, "__module__", None) or getattr(
+        getattr(called, "__self__", None), "__name__", ""
+    )
+    return f"{owner}.{called.__name__}" if owner else str(called.__name__)
+
+
+_IMPURE = frozenset({"time", "uuid", "secrets", "posix", "nt"})
+
+
+def differs_each_time(called: Any, values: tuple[Any, ...]) -> bool:
+    """Tell whether a call gives something of the clock, the system or chance."""
+    if any(called is each for each in _SEEDED):
+        return not values or values[0] is None  # seeded by the system
+    if not isinstance(called, (BuiltinFunctionType, FunctionType)):
+        return False
+    owner = getattr(called, "__self__", None)
+    if getattr(owner, "__module__", None) == "datetime":
+        return called.__name__ in ("now", "today", "utcnow")
+    return called.__module__ in _IMPURE
+
+
+def reads_files(called: Any, name: str) -> bool:
+    """Tell whether a call reads a file, or what a user types."""
+    module = str(getattr(called, "__module__", "")).partition(".")[0]
+    return name in _READERS and module in ("builtins", "io", "_io", "numpy", "pathlib", "urllib")
+
+
+def is_library_object(value: Any) -> bool:
+    """Tell whether `value` belongs to this library, whose own state no trace depends on."""
+    if isinstance(value, FunctionType):
+        return is_our_file(value.__code__.co_filename)
+    kind = value if isinstance(value, type) else type(value)
+    module = value.__name__ if isinstance(value, ModuleType) else kind.__module__
+    return str(module).partition(".")[0] in _OURS and not _is_users_module(str(module))
+
+
+def _is_users_module(name: str) -> bool:
+    """Tell whether a module inside this library is a program, such as a builtin workload."""
+    module = sys.modules.get(name)
+    filename = getattr(module, "__file__", None)
+    return filename is not None and not is_our_file(filename)
+
+
+def is_users_class(kind: type) -> bool:
+    """Tell whether the methods of a class are the user's own code."""
+    module = sys.modules.get(kind.__module__)
+    if kind.__module__ == "builtins":
+        return False
+    filename = getattr(module, "__file__", None)
+    if filename is None:
+        return not (module is not None and kind.__module__ in sys.builtin_module_names)
+    return not (is_our_file(filename) or filename.startswith(INSTALLED))
+
+
+def is_observable(value: Any) -> bool:
+    """Tell whether all that is read of `value` is read by code that is observed."""
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__qualname__}" in _BAGS or (
+        not isinstance(value, (type, ModuleType, FunctionType, MethodType, Node))
+        and is_users_class(kind)
+    )
