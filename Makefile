@@ -14,7 +14,7 @@ OTHERS = $(strip $(foreach version,$(filter-out $(shell $(PYTHON) -c '$(VERSION)
     $(shell python$(version) -c '$(VERSION)' 2>/dev/null)))
 VERSION = import sys; print("%d.%d" % sys.version_info[:2])
 
-.PHONY: table test lint bench docs site fuzz full others clean
+.PHONY: table test lint bench docs site wheel fuzz full others clean
 
 table: $(READY)
 	$(BIN)/sidebyside table
@@ -40,11 +40,21 @@ docs: $(READY)
 site: $(READY)
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env -q docs build/site
 
+# what an installation holds: built, unpacked elsewhere, and imported from there
+wheel: $(READY)
+	rm -rf build/wheel build/installed
+	$(BIN)/python -m pip wheel --quiet --no-deps -w build/wheel .
+	$(BIN)/python -m pip install --quiet --no-deps --target build/installed build/wheel/*.whl
+	cd build/installed && PYTHONPATH=. ../../$(BIN)/python -c \
+	    "import dyngraph, oplibrary, sidebyside, staticgraph as sg; \
+	    assert all('installed' in each.__file__ for each in (dyngraph, oplibrary, sidebyside, sg)); \
+	    print(sg.function(sg.tanh)(0.0))"
+
 fuzz: $(READY)
 	$(BIN)/python -m tests.staticgraph.fuzz --seeds 0:20000
 
 # everything, what is too long for each change included
-full: lint site test others fuzz
+full: lint site wheel test others fuzz
 
 others:
 	@test -n "$(OTHERS)" || echo "no other Python is installed here"
