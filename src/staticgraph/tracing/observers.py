@@ -43,11 +43,6 @@ _MOST_KEPT = 4096
 _observed_codes: dict[int, tuple[CodeType, CodeType]] = {}
 """Each original with its copy, by the original's id."""
 
-_copies: set[int] = set()
-"""The ids of all copies, of those of functions inside others, too; see `_is_observed`."""
-
-_alive: list[CodeType] = []
-
 
 def observed_code(code: CodeType) -> CodeType:
     """Return the copy of `code` that tells what it reads; made once."""
@@ -56,21 +51,12 @@ def observed_code(code: CodeType) -> CodeType:
         if len(_observed_codes) >= _MOST_KEPT:
             _observed_codes.pop(next(iter(_observed_codes)))
         known = _observed_codes[id(code)] = (code, instrument(code, _make_site))
-        _note_copies(known[1])
     return known[1]
 
 
-def _note_copies(code: CodeType) -> None:
-    _alive.append(code)  # ids are told apart while what they are of is alive
-    _copies.add(id(code))
-    for each in code.co_consts:
-        if isinstance(each, CodeType):
-            _note_copies(each)
-
-
 def is_observed(code: CodeType) -> bool:
-    """Tell whether `code` is a copy with observers."""
-    return id(code) in _copies
+    """Tell whether `code` is a copy with observers, or stands inside one."""
+    return bool(code.co_consts) and isinstance(code.co_consts[-1], Site)
 
 
 class _Swaps:
