@@ -434,11 +434,6 @@ def lookup(name: str) -> Callable[..., Any] | None:
     return FUNCTIONS.get(name) or REGISTRY.get(name) or ALIASES.get(name)
 
 
-def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature of an op or of a composition of ops."""
-    return function.signature if isinstance(function, Op) else inspect.signature(function)
-
-
 def named_as(op: Op, function: Any) -> Any:
     """Return `function`, which runs or declares `op`, with its name, text and signature."""
     function.__name__ = function.__qualname__ = op.name

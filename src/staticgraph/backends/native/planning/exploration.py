@@ -108,11 +108,6 @@ def identity_of(shape: Shape, ndim: int) -> Position:
     return tuple([zero if n == 1 else next(forms) for n in shape])
 
 
-def is_identity(definition: Definition, position: Position, ndim: int) -> bool:
-    """Tell whether a position is that of the loops themselves."""
-    return position == identity_of(definition.shape, ndim)
-
-
 class Part(NamedTuple):
     """A part of the loops in which every value is one thing.
 
