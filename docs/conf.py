@@ -24,7 +24,7 @@ import oplibrary.functional
 import oplibrary.ops  # noqa: F401  fills the registry
 import sidebyside
 import staticgraph
-from oplibrary.core.op import FUNCTIONS, REGISTRY, Kind
+from oplibrary.core.op import NAMESPACES, REGISTRY, Kind
 from oplibrary.messages.message import Message
 from oplibrary.ops.creation import CREATION
 
@@ -51,7 +51,15 @@ html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {"light_css_variables": {"code-font-size": "0.75rem"}}  # 100 columns fit
 
-SHARED = {**{op.name: op for op in REGISTRY.values()}, **FUNCTIONS, **CREATION}
+COMPOSITIONS = {
+    **CREATION,
+    **{
+        f"{below}.{name}" if below else name: function
+        for below, functions in NAMESPACES.items()
+        for name, function in functions.items()
+    },
+}
+SHARED = {**{op.name: op for op in REGISTRY.values()}, **COMPOSITIONS}
 """What both executors offer under the same name: ops, compositions of ops, and creation."""
 
 
@@ -123,13 +131,13 @@ class Shared(SphinxDirective):
             ops = [op for op in REGISTRY.values() if op.kind is kind and op.name[0] != "_"]
             lines += [f".. rubric:: {kind.value.capitalize()}", ""] if ops else []
             for op in sorted(ops, key=lambda op: op.name):
-                lines += [f".. py:function:: {op.name}{op.signature}", ""]
+                lines += [f".. py:function:: {op.qualified_name}{op.signature}", ""]
                 lines += [f"   {line}" for line in escaped(op.doc.splitlines())]
                 lines += also_called(op.alias) if op.alias else [""]
                 lines += [] if op.differentiable else ["   Not differentiable.", ""]
         lines += [".. rubric:: Compositions and creation", ""]
         names: dict[str, list[str]] = {}
-        for name, function in sorted({**FUNCTIONS, **CREATION}.items()):
+        for name, function in sorted(COMPOSITIONS.items()):
             names.setdefault(f"{function.__module__}.{function.__name__}", []).append(name)
         for path, called in sorted(names.items(), key=lambda pair: pair[0].rpartition(".")[2]):
             also = [name for name in called if name != path.rpartition(".")[2]]

@@ -24,7 +24,7 @@ import oplibrary.ops  # noqa: F401  fills the registry
 import sidebyside
 import sidebyside.workloads.datasets
 import staticgraph
-from oplibrary.core.op import FUNCTIONS, REGISTRY, Kind
+from oplibrary.core.op import NAMESPACES, REGISTRY, Kind
 from oplibrary.messages.message import Message
 from oplibrary.ops.creation import CREATION
 from sidebyside.errors import catalogue
@@ -76,19 +76,23 @@ def op_page() -> str:
             "|---|---|---|---|",
         ]
         for op in family:
-            signature = f"`{op.name}{op.signature}`".replace("|", "\\|")
+            signature = f"`{op.qualified_name}{op.signature}`".replace("|", "\\|")
             also = ", ".join(f"`{alias}`" for alias in op.alias)
             gradient = "yes" if op.differentiable else ""
             lines.append(f"| {signature} | {also} | {gradient} | {first_line(op.doc)} |")
-    functions = {**FUNCTIONS, **CREATION}
-    lines += [
-        "\n## Functions\n",
-        "Compositions of ops, and friendlier signatures of single ones.\n",
-        "| function | meaning |",
-        "|---|---|",
-    ]
-    for name, function in sorted(functions.items()):
-        lines.append(f"| `{name}{parameters(function)}` | {first_line(function.__doc__)} |")
+    for below, compositions in NAMESPACES.items():
+        functions = compositions if below else {**compositions, **CREATION}
+        offered = ", ".join(f"`{op.name}`" for op in ops if op.public and below in op.namespaces)
+        lines += [
+            f"\n## Functions{f' of {below}' if below else ''}\n",
+            "Compositions of ops, and friendlier signatures of single ones"
+            + (f". The namespace `{below}` has these ops, too: {offered}.\n" if below else ".\n"),
+            "| function | meaning |",
+            "|---|---|",
+        ]
+        for name, function in sorted(functions.items()):
+            called = f"{below}.{name}" if below else name
+            lines.append(f"| `{called}{parameters(function)}` | {first_line(function.__doc__)} |")
     return NOTE + "\n".join(lines) + "\n"
 
 

@@ -14,6 +14,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import partial
 from inspect import Parameter
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import dyngraph
 import dyngraph.methods
 import staticgraph
-from oplibrary.core.op import Op, lookup, namespace
+from oplibrary.core.op import NAMESPACES, Op, lookup, namespace
 from oplibrary.executors.operators import (
     BINARY_OPERATORS,
     COMPARISONS,
@@ -189,7 +190,13 @@ def result_type(name: str, function: Any) -> str:
         return "_Value"
     text = text_of(inspect.signature(function).return_annotation)
     text = text if name in NO_ARRAYS else RESULTS.get(text, text)
-    return f"_{text}" if text.startswith("Unique") else private(text)
+    return f"_{text}" if is_named_tuple(text, function) else private(text)
+
+
+def is_named_tuple(name: str, function: Any) -> bool:
+    """Tell whether `name` is that of a named tuple in the file of `function`."""
+    value = getattr(inspect.getmodule(function), name, None)
+    return isinstance(value, type) and issubclass(value, tuple)
 
 
 def documented(doc: str | None, indent: str = "    ") -> str:
@@ -221,6 +228,50 @@ def own_names(package: Any) -> Iterator[tuple[str, str]]:
             yield node.targets[0].id, ast.unparse(node)
 
 
+def head(package: Any, functions: dict[str, Any]) -> list[str]:
+    """Return the first lines of the stub of a namespace of these functions."""
+    lines = [
+        HEADER,
+        '"""' + (package.__doc__ or "").strip().split("\n")[0] + '"""\n',
+        "import builtins as _builtins",
+        "from collections.abc import Sequence as _Sequence",
+        "from typing import Any as _Any",
+        "from typing import TypeAlias as _TypeAlias\n",
+        "import numpy as _np",
+        "import numpy.typing as _npt",
+    ]
+    results = {(f.__module__, result_type(n, f)) for n, f in functions.items()}
+    for module, result in sorted(results):
+        if re.fullmatch(r"_[A-Z]\w*", result) and result not in PRIVATE.values():
+            lines.append(f"from {module} import {result[1:]} as {result}")
+    return lines
+
+
+def types(value: str, length: str) -> list[str]:
+    """Return the lines that name the types of arguments."""
+    return [
+        f"\n_Value: _TypeAlias = {value}",
+        f"_Length: _TypeAlias = {length}",
+        f"_Nested: _TypeAlias = {private(NESTED)}",
+        "_ArrayLike: _TypeAlias = (",
+        "    _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested",
+        ")",
+    ]
+
+
+def definitions(functions: dict[str, Any], creation: str = "") -> list[str]:
+    """Return what defines `functions`, and their other names."""
+    lines, last = [], []
+    defined: dict[int, str] = {}
+    for name, function in sorted(functions.items(), key=lambda pair: is_alias(*pair)):
+        if id(function) in defined:
+            last.append(f"{name} = {defined[id(function)]}")
+            continue
+        defined[id(function)] = name
+        lines.append(definition(name, function, creation if name in CREATION else ""))
+    return [*lines, *last, ""]
+
+
 def namespace_stub(package: Any, value: str, length: str, creation: str) -> str:
     """Return the stub of a namespace.
 
@@ -236,29 +287,11 @@ def namespace_stub(package: Any, value: str, length: str, creation: str) -> str:
     """
     own = dict(own_names(package))
     functions = {n: f for n, f in {**namespace(), **CREATION}.items() if n not in own}
-    lines = [
-        HEADER,
-        '"""' + (package.__doc__ or "").strip().split("\n")[0] + '"""\n',
-        "import builtins as _builtins",
-        "from collections.abc import Sequence as _Sequence",
-        "from typing import Any as _Any",
-        "from typing import TypeAlias as _TypeAlias\n",
-        "import numpy as _np",
-        "import numpy.typing as _npt",
-        "from oplibrary.executors.namespace_info import NamespaceInfo as _NamespaceInfo",
-    ]
-    for name, function in sorted(functions.items()):
-        result = result_type(name, function)
-        if result.startswith("_Unique"):
-            lines.append(f"from {function.__module__} import {result[1:]} as {result}")
+    lines = head(package, functions)
+    lines.append("from oplibrary.executors.namespace_info import NamespaceInfo as _NamespaceInfo")
     lines += sorted(set(own.values()), key=lambda line: (not line.startswith("from"), line))
+    lines += types(value, length)
     lines += [
-        f"\n_Value: _TypeAlias = {value}",
-        f"_Length: _TypeAlias = {length}",
-        f"_Nested: _TypeAlias = {private(NESTED)}",
-        "_ArrayLike: _TypeAlias = (",
-        "    _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested",
-        ")",
         f"__all__ = {list(package.__all__)!r}\n",
         "def __array_namespace_info__() -> _NamespaceInfo: ...\n",
     ]
@@ -270,15 +303,21 @@ def namespace_stub(package: Any, value: str, length: str, creation: str) -> str:
         lines.append(f"{name}: {'_np.dtype[_Any]' if 'DType' in kind else private(kind)}")
     lines.append("")
     lines = [line.replace(": NoneType", ": None") for line in lines]
-    defined: dict[int, str] = {}
-    last = []
-    for name, function in sorted(functions.items(), key=lambda pair: is_alias(*pair)):
-        if id(function) in defined:
-            last.append(f"{name} = {defined[id(function)]}")
-            continue
-        defined[id(function)] = name
-        lines.append(definition(name, function, creation if name in CREATION else ""))
-    return "\n".join([*lines, *last, ""])
+    return "\n".join([*lines, *definitions(functions, creation)])
+
+
+def stub_below(package: Any, below: str, value: str, length: str) -> str:
+    """Return the stub of a namespace below that of `package`, such as ``linalg``.
+
+    The other parameters are those of `namespace_stub`.
+    """
+    module, functions = getattr(package, below), namespace(below)
+    lines = head(module, functions)
+    needed = {value, *length.split(" | ")}
+    lines += [f"{own.rpartition(' ')[0]} _{n}" for n, own in own_names(package) if n in needed]
+    lines += types(f"_{value}", length.replace("Dim", "_Dim"))
+    lines.append(f"\n__all__ = {list(module.__all__)!r}\n")
+    return "\n".join([*lines, *definitions(functions)])
 
 
 def is_alias(name: str, function: Any) -> tuple[bool, str]:
@@ -391,6 +430,15 @@ STUBS: dict[str, Callable[[], str]] = {
         dyngraph, "Tensor", "int", ", *, requires_grad: _builtins.bool = False"
     ),
     "staticgraph/__init__.pyi": lambda: namespace_stub(staticgraph, "Node", "int | Dim", ""),
+    **{
+        f"{package.__name__}/{below}.pyi": partial(stub_below, package, below, value, length)
+        for package, value, length in (
+            (dyngraph, "Tensor", "int"),
+            (staticgraph, "Node", "int | Dim"),
+        )
+        for below in NAMESPACES
+        if below
+    },
     "dyngraph/tensors/tensor_methods.pyi": tensor_methods,
     "common/oplibrary/executors/array_methods.pyi": array_methods,
     "common/oplibrary/errors.pyi": errors_stub,

@@ -11,10 +11,11 @@ import pytest
 import dyngraph as dg
 import sidebyside as sbs
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, namespace
+from oplibrary.core.op import NAMESPACES, REGISTRY, lookup, namespace
 from sidebyside import errors
 
 PACKAGES = [dg, sg, sbs]
+BELOW = [name for name in NAMESPACES if name]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -37,7 +38,7 @@ def test_what_an_error_is_called_when_it_ends_a_program_can_be_imported(error):
 def test_a_namespace_shows_its_api_and_nothing_else(package):
     assert dir(package) == sorted(package.__all__)
     rooms = [name for name in dir(package) if inspect.ismodule(getattr(package, name))]
-    assert rooms == ["errors"]
+    assert rooms == sorted(["errors", *BELOW])
     assert not [name for name in dir(package) if name.startswith("_")]
 
 
@@ -76,6 +77,26 @@ def test_signatures_are_the_real_ones(package):
     for name in namespace():
         parameters = inspect.signature(getattr(package, name)).parameters
         assert "args" not in parameters and "kwargs" not in parameters, name
+
+
+@pytest.mark.parametrize("package", [dg, sg])
+@pytest.mark.parametrize("below", BELOW)
+def test_a_namespace_below_has_its_functions(package, below):
+    module = importlib.import_module(f"{package.__name__}.{below}")
+    assert getattr(package, below) is module
+    assert dir(module) == sorted(module.__all__)
+    assert set(namespace(below)) <= set(module.__all__)
+    for name, function in namespace(below).items():
+        assert inspect.signature(getattr(module, name)) == inspect.signature(function)
+        assert lookup(f"{below}.{name}") is function
+    with pytest.raises(AttributeError, match="no_such_function"):
+        _ = module.no_such_function
+
+
+def test_what_stands_in_both_namespaces_is_one_thing():
+    for name in ("diagonal", "matmul", "matrix_transpose", "outer", "tensordot", "trace", "vecdot"):
+        assert lookup(name) is lookup(f"linalg.{name}") is not None
+    assert dg.tensor([1.0]).__array_namespace__().linalg is dg.linalg
 
 
 @pytest.mark.parametrize("package", [dg, sg])

@@ -69,14 +69,20 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
     return create
 
 
+def functions_of(below: str) -> dict[str, Callable[..., Any]]:
+    """Return the functions of a namespace: the main one is ``""``, one below it ``"linalg"``."""
+    names: dict[str, Callable[..., Any]] = {}
+    for name, function in namespace(below).items():
+        entry = FAST.get(function) if isinstance(function, Op) else None
+        names[name] = entry or _lifted(function, name)
+    return names
+
+
 def _build() -> dict[str, Callable[..., Any]]:
     for op in REGISTRY.values():
         if not op.name.startswith("_"):  # those may give several results
             _make_quick_entry(op)
-    names: dict[str, Callable[..., Any]] = {}
-    for name, function in namespace().items():
-        entry = FAST.get(function) if isinstance(function, Op) else None
-        names[name] = entry or _lifted(function, name)
+    names = functions_of("")
     names.update({name: _creation(function) for name, function in CREATION.items()})
     return names
 

@@ -22,19 +22,26 @@ from staticgraph.graph.node import Node
 from staticgraph.program.polynomial import named_text
 
 
-def lookup(name: str) -> Callable[..., Any] | None:
-    """Return the declaring form of the library's function called `name`, or None."""
-    if name in CREATION:
+def lookup(name: str, below: str = "") -> Callable[..., Any] | None:
+    """Return the declaring form of the library's function called `name`, or None.
+
+    Parameters
+    ----------
+    name : str
+    below : str
+        Its namespace below the main one, such as ``"linalg"``.
+    """
+    if name in CREATION and not below:
         return _creation(CREATION[name])
-    found = namespace().get(name)
+    found = namespace(below).get(name)
     if found is None:
         return None
     return _op(found) if isinstance(found, Op) else _composition(found)
 
 
-def names() -> list[str]:
+def names(below: str = "") -> list[str]:
     """Return every name that `lookup` knows."""
-    return sorted({*namespace(), *CREATION})
+    return sorted({*namespace(below), *(() if below else CREATION)})
 
 
 def _op(op: Op) -> Callable[..., Node]:

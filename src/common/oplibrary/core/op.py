@@ -191,6 +191,8 @@ class Op:
     operand_names : tuple of str
     public : bool
         Whether namespaces offer it; others only serve rules, operators and compositions.
+    namespaces : tuple of str
+        Those that offer it: ``""`` is the main one, ``"linalg"`` the one below it of that name.
     doc : str
     """
 
@@ -219,6 +221,7 @@ class Op:
     examples: tuple[Example, ...] = ()
     operand_names: tuple[str, ...] = ()
     public: bool = True
+    namespaces: tuple[str, ...] = ("",)
     doc: str = ""
     rules: tuple[OperandRule | None, ...] = field(init=False, default=())
     expression: Expression | None = field(init=False, default=None)
@@ -264,6 +267,11 @@ class Op:
                 fix='write Python of {0}, {1} and {name of an attribute}: expr="{0} + {1}"',
             ) from None
         return expression
+
+    @property
+    def qualified_name(self) -> str:
+        """What it is called in an executor's module: ``"add"``, ``"linalg.inv"``."""
+        return self.name if "" in self.namespaces else f"{self.namespaces[0]}.{self.name}"
 
     @property
     def differentiable(self) -> bool:
@@ -409,8 +417,15 @@ REGISTRY: dict[str, Op] = {}
 ALIASES: dict[str, Op] = {}
 """Every op by its other spellings."""
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
-"""Every public function that is a composition of ops, or an op's friendlier signature."""
+NAMESPACES: dict[str, dict[str, Callable[..., Any]]] = {"": {}, "linalg": {}}
+"""Of each namespace, the functions that are compositions of ops, or an op's friendlier signature.
+
+The main one is called ``""``; an executor has a module for each of the others, such as
+``dyngraph.linalg``.
+"""
+
+FUNCTIONS = NAMESPACES[""]
+"""Those of the main namespace."""
 
 Apply = Callable[[Op, tuple[Any, ...], dict[str, Any]], Any]
 EXECUTORS: dict[type, Apply] = {}
@@ -430,8 +445,16 @@ def register(op: Op) -> Op:
 
 
 def lookup(name: str) -> Callable[..., Any] | None:
-    """Return the public function or op called `name`, in any spelling, or None."""
-    return FUNCTIONS.get(name) or REGISTRY.get(name) or ALIASES.get(name)
+    """Return the public function or op called `name`, in any spelling, or None.
+
+    One of a namespace below the main one is called by both names: ``"linalg.solve"``.
+    """
+    below, _, plain = name.rpartition(".")
+    function = NAMESPACES.get(below, {}).get(plain)
+    if function is not None:
+        return function
+    op = REGISTRY.get(plain) or ALIASES.get(plain)
+    return op if op is not None and below in op.namespaces else None
 
 
 def named_as(op: Op, function: Any) -> Any:
@@ -443,19 +466,36 @@ def named_as(op: Op, function: Any) -> Any:
 
 
 def public(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Enter `function` into every executor's namespace under its own name."""
+    """Enter `function` into every executor's main namespace under its own name."""
     FUNCTIONS[function.__name__] = function
     return function
 
 
-def namespace() -> dict[str, Callable[..., Any]]:
-    """Return every public name of the op library with what it calls."""
+def public_in(*namespaces: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what enters a function into those of every executor's `namespaces`."""
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        for each in namespaces:
+            NAMESPACES[each][function.__name__] = function
+        return function
+
+    return enter
+
+
+def namespace(below: str = "") -> dict[str, Callable[..., Any]]:
+    """Return every public name of the op library with what it calls.
+
+    Parameters
+    ----------
+    below : str
+        The namespace below the main one, such as ``"linalg"``.
+    """
     names: dict[str, Callable[..., Any]] = {}
     for op in REGISTRY.values():
-        if op.public:
+        if op.public and below in op.namespaces:
             names[op.name] = op
             names.update(dict.fromkeys(op.alias, op))
-    names.update(FUNCTIONS)
+    names.update(NAMESPACES[below])
     return names
 
 

@@ -224,6 +224,7 @@ def movement(
     examples: tuple[Example, ...],
     alias: tuple[str, ...] = (),
     public: bool = True,
+    namespaces: tuple[str, ...] = ("",),
     doc: str,
 ) -> Op:
     """Register an op of one operand that moves elements and computes nothing."""
@@ -240,6 +241,7 @@ def movement(
             view=view,
             examples=examples,
             public=public,
+            namespaces=namespaces,
             doc=doc,
         )
     )

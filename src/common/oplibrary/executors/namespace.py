@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.op import NAMESPACES
 from oplibrary.executors.namespace_info import NamespaceInfo
 
 _DTYPES = (
@@ -40,8 +41,9 @@ def _information(data_dependent_shapes: bool) -> Callable[[], NamespaceInfo]:
 
 def public_names(names: Mapping[str, Any]) -> list[str]:
     """Return which names of a namespace are its API: neither private ones nor its rooms."""
+    modules = {"errors", *NAMESPACES}
     return sorted(
         name
         for name, value in names.items()
-        if not name.startswith("_") and (name == "errors" or not isinstance(value, ModuleType))
+        if not name.startswith("_") and (name in modules or not isinstance(value, ModuleType))
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.op import Kind, Op, example, public, public_in, register
 from oplibrary.core.rules import movement
 from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import ShapeError
@@ -50,6 +50,7 @@ diagonal: Op = movement(
         example((2, 4, 3), offset=-2),
         example((2, 2), offset=5),
     ),
+    namespaces=("", "linalg"),
     doc="Return the diagonal of the last two axes, `offset` columns to the right. Read-only.",
 )
 
@@ -134,7 +135,7 @@ def diag(x: Any, offset: int = 0) -> Any:
     return diagonal_embed(x, shape=(n, n), offset=offset)
 
 
-@public
+@public_in("", "linalg")
 def trace(x: Any, offset: int = 0) -> Any:
     """Sum the diagonal of the last two axes.
 

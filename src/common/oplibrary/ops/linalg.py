@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.op import Kind, Op, example, public, public_in, register
 from oplibrary.core.rules import resolve_dtype
 from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes, normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
@@ -140,6 +140,7 @@ matmul: Op = register(
             example((0, 4), (4, 2)),
             example((3, 0), (0, 2)),
         ),
+        namespaces=("", "linalg"),
         doc="Return the matrix product, broadcasting the axes before the last two.",
     )
 )
@@ -148,7 +149,7 @@ matmul: Op = register(
 # products made of them ----------------------------------------------------------------------------
 
 
-@public
+@public_in("", "linalg")
 def outer(x: Any, y: Any) -> Any:
     """Return the products of every element of `x`, ``(n,)``, with every one of `y`, ``(m,)``.
 
@@ -166,7 +167,7 @@ def outer(x: Any, y: Any) -> Any:
     return multiply(x.reshape((x.shape[0], 1)), y)
 
 
-@public
+@public_in("", "linalg")
 def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
     """Return the dot products of the vectors along `axis`; the other axes broadcast.
 
@@ -209,7 +210,7 @@ def dot(x: Any, y: Any) -> Any:
     return tensordot(x, y, axes=((-1,), (max(len(y.shape) - 2, 0),)))
 
 
-@public
+@public_in("", "linalg")
 def tensordot(x: Any, y: Any, axes: int | Sequence[int | Sequence[int]] = 2) -> Any:
     """Sum the products over the listed axes of `x` and `y`.
 

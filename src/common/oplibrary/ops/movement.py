@@ -264,6 +264,7 @@ matrix_transpose: Op = movement(
     attrs={},
     view=True,
     examples=(example((3, 4)), example((2, 3, 4)), example((0, 2))),
+    namespaces=("", "linalg"),
     doc="Exchange the last two axes.",
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.rules import reduced_shape, reduction
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError
@@ -307,7 +307,7 @@ euclidean_norm = reduction(
 )
 
 
-@public
+@public_in("", "linalg")
 def vector_norm(x: Any, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Any:
     """Return the norm of the vectors along `axis`.
 

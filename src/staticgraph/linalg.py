@@ -1,0 +1,20 @@
+"""Linear algebra: the op library's functions of this namespace, bound to the static executor."""
+
+from typing import Any as _Any
+
+from staticgraph.declare.namespace import lookup as _lookup
+from staticgraph.declare.namespace import names as _names
+
+__all__ = _names("linalg")
+
+
+def __getattr__(name: str) -> _Any:
+    found = None if name.startswith("_") else _lookup(name, "linalg")
+    if found is None:
+        raise AttributeError(f"module 'staticgraph.linalg' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
