@@ -32,6 +32,7 @@ from dyngraph.tape.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from dyngraph.tape.hooks import saved_tensors_hooks
 from dyngraph.tensors.conversion import (
     as_tensor,
     from_dlpack,

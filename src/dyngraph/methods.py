@@ -13,6 +13,7 @@ import numpy as np
 
 from dyngraph.engine.backward import backward as run_backward
 from dyngraph.engine.failures import no_leaf
+from dyngraph.engine.hooks import register_post_accumulate_grad_hook
 from dyngraph.engine.inplace import write
 from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tape.grad_mode import is_grad_enabled, no_grad, special
@@ -121,6 +122,9 @@ def _install_gradients() -> None:
     setattr(Tensor, "grad", property(_grad, _set_grad))  # noqa: B010
     setattr(Tensor, "data", property(_data, _set_data))  # noqa: B010
     setattr(Tensor, "backward", backward)  # noqa: B010
+    setattr(  # noqa: B010
+        Tensor, "register_post_accumulate_grad_hook", register_post_accumulate_grad_hook
+    )
 
 
 # functions of the namespace -----------------------------------------------------------------------

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from dyngraph.engine.hooks import pack_saved
 from dyngraph.tape.grad_mode import is_anomaly_enabled, is_grad_enabled, recorder, special
+from dyngraph.tape.hooks import saved_hooks
 from dyngraph.tape.nodes import (
     BinaryGradFn,
     Extra,
@@ -95,6 +97,9 @@ def annotate(node: GradFn) -> None:
     collected = recorder()
     if collected is not None:
         collected.append(node)
+    hooks = saved_hooks()
+    if hooks is not None and node.operands is not None:
+        pack_saved(node, hooks)
 
 
 def make_unary(op: Op) -> Callable[[Any], Any]:

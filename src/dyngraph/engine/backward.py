@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dyngraph.engine import failures
+from dyngraph.engine.hooks import run_accumulated, run_before
 from dyngraph.tape import grad_mode, versions
 from dyngraph.tape.nodes import AccumulateGrad, Dropped, Freed, GradFn, TapeNode, extra_of
 from dyngraph.tensors.arguments import listed_tensors
@@ -60,6 +61,8 @@ def backward(
     for node in dict.fromkeys(nodes):
         if node in found and (node.is_leaf or node.extra is None or not node.extra.retained):
             _accumulate(node, found[node])  # what is retained was added on the way
+            if isinstance(node, AccumulateGrad) and node.extra is not None:
+                run_accumulated(node, found[node])
 
 
 def grad(
@@ -276,11 +279,13 @@ def _run(
         for node in list(pending):  # only leaves are left
             g = pending.pop(node)
             if node.extra is not None:
-                g = _run_extra(node, g)
+                g = run_before(node, _run_extra(node, g))
             if node in targets:
                 found[node] = g
             if wanted is None:
                 _accumulate(node, g)
+                if node.extra is not None:
+                    run_accumulated(node, g)
     return found
 
 

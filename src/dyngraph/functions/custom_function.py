@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dyngraph.engine.apply import annotate
+from dyngraph.engine.hooks import packed_array
 from dyngraph.engine.inplace import continue_from
 from dyngraph.tape import versions
 from dyngraph.tape.grad_mode import is_grad_enabled, no_grad, special
+from dyngraph.tape.hooks import saved_hooks
 from dyngraph.tape.nodes import AccumulateGrad, Freed, GradFn, TapeNode, tick
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.tensor import Tensor, tensor_of
@@ -22,6 +24,9 @@ from oplibrary.messages.errors import (
     NotDifferentiableError,
     ShapeError,
 )
+
+_Kept = Array | Callable[[], Array] | None
+"""A saved array, or what unpacks it: see `dyngraph.saved_tensors_hooks`."""
 
 
 class Context:
@@ -41,7 +46,7 @@ class Context:
         self.needs_input_grad = needs_input_grad
         self._saved: tuple[Any, ...] = ()
         # each with the node that leads on from it, or the position it has among the results
-        self._arrays: tuple[tuple[Array | None, TapeNode | int | None], ...] = ()
+        self._arrays: tuple[tuple[_Kept, TapeNode | int | None], ...] = ()
         self._owner: weakref.ref[FunctionGradFn] | None = None
         self._not_differentiable: set[int] = set()
         self._dirty: set[int] = set()
@@ -71,6 +76,8 @@ class Context:
             if isinstance(node, int):
                 owner = self._owner() if self._owner is not None else None
                 node = None if owner is None else _output_node(owner, node)
+            if array is not None and not isinstance(array, np.ndarray):
+                array = array()
             tensors.append(None if array is None else tensor_of(array, node))
         return tuple(tensors)
 
@@ -100,7 +107,15 @@ class FunctionGradFn(GradFn):
 
     def saved(self) -> list[Array]:
         """Return the arrays that ``backward`` will read."""
-        return [array for array, _ in self.context._arrays if array is not None]
+        return [array for array, _ in self.context._arrays if isinstance(array, np.ndarray)]
+
+    def parts(self, g: Any) -> list[Any]:
+        """Return the gradient of each result, None where none arrived."""
+        return [g.parts.get(index) for index in range(len(self.output_types))]
+
+    def joined(self, parts: list[Any]) -> _Gradients:
+        """Return the gradients of the results as one."""
+        return _Gradients({i: part for i, part in enumerate(parts) if part is not None})
 
     def describe(self) -> str:
         """Return the function's name."""
@@ -315,19 +330,24 @@ def _output_node(node: FunctionGradFn, index: int) -> _OutputGradFn:
 
 def _saved(
     saved: tuple[Any, ...], args: tuple[Any, ...], outputs: tuple[Any, ...]
-) -> tuple[tuple[Array | None, TapeNode | int | None], ...]:
+) -> tuple[tuple[_Kept, TapeNode | int | None], ...]:
     """Return each saved tensor as its array and how to lead on from it.
 
     A saved result leads to the very node that saves it; it is kept as its position, so that the
     tape stays free of cycles.
     """
-    kept: list[tuple[Array | None, TapeNode | int | None]] = []
+    kept: list[tuple[_Kept, TapeNode | int | None]] = []
+    hooks = saved_hooks()
+
+    def keep(array: Array) -> _Kept:
+        return array if hooks is None else packed_array(hooks, array)
+
     for x in saved:
         position = next((i for i, output in enumerate(outputs) if output is x), None)
         if x is None:
             kept.append((None, None))
         elif position is not None and not any(a is x for a in args):
-            kept.append((x._array, position))
+            kept.append((keep(x._array), position))
         else:
-            kept.append((x._array, x._node))
+            kept.append((keep(x._array), x._node))
     return tuple(kept)

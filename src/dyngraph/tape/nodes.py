@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from oplibrary.core.op import Op, Rule
 from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.autodiff import fit
 from oplibrary.messages.source import Place, Source
+
+if TYPE_CHECKING:
+    from dyngraph.tape.hooks import Removable
 
 tick = itertools.count(1).__next__
 """Number operations and in-place changes in the order in which they happen."""
@@ -26,6 +29,10 @@ class Extra:
     ----------
     hooks : list of callable
         ``hook(grad)`` may return another gradient.
+    before, after : list of callable
+        The node's own hooks: see `dyngraph.engine.hooks`.
+    accumulated : list of callable
+        Run when a leaf has added a gradient.
     retained : bool
         Whether ``retain_grad`` was called.
     grad : Tensor or None
@@ -34,10 +41,13 @@ class Extra:
         The user's line, known in anomaly mode.
     """
 
-    __slots__ = ("grad", "hooks", "retained", "source")
+    __slots__ = ("accumulated", "after", "before", "grad", "hooks", "retained", "source")
 
     def __init__(self) -> None:
         self.hooks: list[Callable[[Any], Any]] = []
+        self.before: list[Callable[[Any], Any]] = []
+        self.after: list[Callable[[Any, Any], Any]] = []
+        self.accumulated: list[Callable[[], Any]] = []
         self.retained = False
         self.grad: Any = None
         self.source: Source | None = None
@@ -74,6 +84,10 @@ class AccumulateGrad:
     """
 
     __slots__ = ("__weakref__", "extra", "grad", "sequence", "type")
+    if TYPE_CHECKING:  # `dyngraph.engine.hooks` puts them here
+        register_hook: Callable[[Any], Removable]
+        register_prehook: Callable[[Any], Removable]
+
     is_leaf: ClassVar[bool] = True
     next_functions: ClassVar[tuple[()]] = ()
 
@@ -86,6 +100,14 @@ class AccumulateGrad:
     def name(self) -> str:
         """Return the node's name as PyTorch spells it."""
         return "AccumulateGrad"
+
+    def parts(self, g: Any) -> list[Any]:
+        """Return the gradients that `g`, which arrived here, stands for: itself."""
+        return [g]
+
+    def joined(self, parts: list[Any]) -> Any:
+        """Return the gradient that stands for `parts`."""
+        return parts[0]
 
 
 class GradFn:
@@ -107,6 +129,9 @@ class GradFn:
     """
 
     __slots__ = ("__weakref__", "edges", "extra", "operands", "out", "sequence")
+    if TYPE_CHECKING:  # `dyngraph.engine.hooks` puts them here
+        register_hook: Callable[[Any], Removable]
+        register_prehook: Callable[[Any], Removable]
 
     is_leaf: ClassVar[bool] = False
     op: ClassVar[Op]
@@ -155,6 +180,14 @@ class GradFn:
                 grad = op.rules[position].rule(g, out, *operands, **attrs)  # type: ignore[union-attr]
             grads.append(grad if types is None else fit(grad, types[position]))
         return grads
+
+    def parts(self, g: Any) -> list[Any]:
+        """Return the gradients of the results that `g`, which arrived here, stands for."""
+        return [g]
+
+    def joined(self, parts: list[Any]) -> Any:
+        """Return what stands for `parts`, the gradients of the results."""
+        return parts[0]
 
     def free(self, freed: Freed) -> None:
         """Let go of the saved arrays; not called where `saves` is False."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dyngraph.tape.detachment import Detachment
+from dyngraph.tape.hooks import Removable
 from dyngraph.tape.nodes import AccumulateGrad, GradFn, extra_of
 from dyngraph.tape.versions import version_of
 from dyngraph.tensors import printing
@@ -410,22 +411,3 @@ def tensor_of(array: Array, node: GradFn | AccumulateGrad | None = None) -> Tens
 def _leaf(array: Array, requires_grad: bool) -> Tensor:
     out = tensor_of(array)
     return out.requires_grad_() if requires_grad else out
-
-
-class Removable:
-    """Take a hook away again."""
-
-    def __init__(self, hooks: list[Any], hook: Any) -> None:
-        self._hooks = hooks
-        self._hook = hook
-
-    def remove(self) -> None:
-        """Remove the hook; a second call does nothing."""
-        if self._hook in self._hooks:
-            self._hooks.remove(self._hook)
-
-    def __enter__(self) -> Removable:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
