@@ -79,7 +79,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'batch_norm', 'bernoulli', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'check_passes', 'clamp', 'clip', 'clone', 'compile', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv2d', 'copysign', 'cos', 'cosh', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'dim', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'format_program', 'full', 'full_like', 'function', 'ge', 'gelu', 'gelu_tanh', 'grad', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'gt', 'hessian', 'hypot', 'iinfo', 'imag', 'index_axis', 'inf', 'int16', 'int32', 'int64', 'int8', 'isdtype', 'isfinite', 'isinf', 'isnan', 'jacobian', 'jvp', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsumexp', 'long', 'lower', 'lt', 'map', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'moveaxis', 'mse_loss', 'mul', 'multiply', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'outer', 'pad', 'permutation', 'permute', 'permute_dims', 'pi', 'placeholder', 'positive', 'pow', 'power', 'print_', 'prod', 'randint', 'random_bits', 'random_key', 'random_split', 'real', 'reciprocal', 'relu', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'roll', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'softmax', 'softplus', 'sort', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tensordot', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'tril', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'variable', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'without', 'zeros', 'zeros_like']
+__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'check_passes', 'clamp', 'clip', 'clone', 'compile', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv2d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'dim', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'format_program', 'full', 'full_like', 'function', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'iinfo', 'imag', 'index_axis', 'inf', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'isdtype', 'isfinite', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'placeholder', 'poisson_nll_loss', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'randint', 'random_bits', 'random_key', 'random_split', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'variable', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'without', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -281,7 +281,34 @@ def bernoulli(key: _ArrayLike, p: _ArrayLike, shape: _Length | _Sequence[_Length
     array of bool
     """
 
-def binary_cross_entropy_with_logits(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean') -> _Value:
+def binary_cross_entropy(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', weight: _ArrayLike | None = None) -> _Value:
+    """Return the mean cross entropy of probabilities `x` with `target`.
+
+    Parameters
+    ----------
+    x : array
+        Probabilities, 0 to 1. Outside, the loss is NaN.
+    target : array
+        Probabilities of the same shape.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+    weight : array, optional
+        What each element counts; it broadcasts to the shape of `x`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast, or `weight` does not broadcast to them.
+    ArgumentError
+        If `reduction` is unknown.
+
+    Notes
+    -----
+    As in PyTorch, no logarithm is below -100, and the gradient divides by no less than 1e-12.
+    `binary_cross_entropy_with_logits` is more exact where a model ends in a sigmoid.
+    """
+
+def binary_cross_entropy_with_logits(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', weight: _ArrayLike | None = None, pos_weight: _ArrayLike | None = None) -> _Value:
     """Return the cross entropy of probabilities ``sigmoid(x)`` with `target`.
 
     Parameters
@@ -292,11 +319,16 @@ def binary_cross_entropy_with_logits(x: _ArrayLike, target: _ArrayLike, reductio
         Probabilities, 0 to 1, of the same shape.
     reduction : {"mean", "sum", "none"}
         How the losses of the elements become one number.
+    weight : array, optional
+        What each element counts; it broadcasts to the shape of `x`.
+    pos_weight : array, optional
+        What a target of 1 counts against one of 0; it broadcasts to the shape of `x`, so that a
+        number for each class, ``(c,)``, fits logits ``(n, c)``.
 
     Raises
     ------
     ShapeError
-        If the shapes differ, even if they broadcast.
+        If the shapes differ, even if they broadcast, or a weight does not broadcast to them.
     ArgumentError
         If `reduction` is unknown.
 
@@ -364,6 +396,9 @@ def cast(x: _ArrayLike, dtype: _npt.DTypeLike) -> _Value:
 
 def ceil(x: _ArrayLike) -> _Value:
     """Return the smallest whole number not below x."""
+
+def celu(x: _ArrayLike, alpha: _builtins.float = 1.0) -> _Value:
+    """Return x where it is positive and `alpha` (exp(x / alpha) - 1) elsewhere (Barron, 2017)."""
 
 def clip(x: _ArrayLike, min: _ArrayLike | None = None, max: _ArrayLike | None = None) -> _Value:
     """Return x with values below `min` and above `max` replaced by these; None is no bound."""
@@ -439,6 +474,52 @@ def cos(x: _ArrayLike) -> _Value:
 def cosh(x: _ArrayLike) -> _Value:
     """Return the hyperbolic cosine."""
 
+def cosine_embedding_loss(x: _ArrayLike, y: _ArrayLike, target: _ArrayLike, margin: _builtins.float = 0.0, reduction: str = 'mean') -> _Value:
+    """Return the mean of ``1 - cos(x, y)`` for like pairs and ``max(0, cos(x, y) - margin)`` else.
+
+    Parameters
+    ----------
+    x, y : array
+        Vectors, ``(n, d)`` or ``(d,)``, of one shape.
+    target : array
+        1 for each pair that is to be alike, -1 for each that is not, ``(n,)`` or ``()``.
+    margin : float
+        The similarity up to which pairs that are not alike cost nothing, -1 to 1.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the pairs become one number.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    ArgumentError
+        If `reduction` is unknown, or `margin` is no number.
+    """
+
+def cosine_similarity(x: _ArrayLike, y: _ArrayLike, axis: int = 1, eps: _builtins.float = 1e-08) -> _Value:
+    """Return the cosine of the angle between the vectors along `axis`.
+
+    Parameters
+    ----------
+    x, y : array
+        Of shapes that broadcast.
+    axis : int
+        The axis of the vectors' elements, of the shape that both broadcast to.
+    eps : float
+        The least length that is divided by, so that the similarity of zeros is 0.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast, or there is no such axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cosine_similarity(np.array([[1.0, 0.0]]), np.array([[1.0, 1.0]])).round(4)
+    array([0.7071])
+    """
+
 def count_nonzero(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Count the elements over `axis` that are not zero."""
 
@@ -460,6 +541,7 @@ def cross_entropy(logits: _ArrayLike, labels: _ArrayLike, reduction: str = 'mean
         What each class counts. With class ids, the mean divides by the sum of their weights.
     ignore_index : int, optional
         The class id of elements to leave out: their loss is 0 and the mean does not count them.
+        The mean of nothing is NaN, as in PyTorch.
     label_smoothing : float
         Which part of each label is spread evenly over all classes, 0 to 1.
 
@@ -740,6 +822,38 @@ def full(shape: _Length | _Sequence[_Length], value: complex, dtype: _npt.DTypeL
 def full_like(x: _ArrayLike, value: _ArrayLike, dtype: _npt.DTypeLike | None = None) -> _Value:
     """Return the shape of x filled with `value`, by default in the dtype of x."""
 
+def gaussian_nll_loss(x: _ArrayLike, target: _ArrayLike, var: _ArrayLike, reduction: str = 'mean', full: _builtins.bool = False, eps: _builtins.float = 1e-06) -> _Value:
+    """Return the mean negative log-likelihood of numbers under normal distributions.
+
+    Parameters
+    ----------
+    x : array
+        The expected numbers.
+    target : array
+        Of the same shape.
+    var : array
+        Their variances: of the shape of `x`, or with one number for its last axis, which has the
+        length 1 or is left out.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+    full : bool
+        Add the constant ``log(2 * pi) / 2``.
+    eps : float
+        The least variance that is counted with. One that is smaller has no gradient.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    ArgumentError
+        If `reduction` is unknown, or `eps` is negative.
+
+    Notes
+    -----
+    Nix and Weigend, "Estimating the mean and variance of the target probability distribution"
+    (1994).
+    """
+
 def gelu(x: _ArrayLike, approximate: str = 'none') -> _Value:
     """Return x times the normal distribution function of x.
 
@@ -765,11 +879,158 @@ def gelu(x: _ArrayLike, approximate: str = 'none') -> _Value:
 def gelu_tanh(x: _ArrayLike) -> _Value:
     """Return gelu with the normal distribution function approximated through tanh."""
 
+def glu(x: _ArrayLike, axis: int = -1) -> _Value:
+    """Return the first half of `x` times sigmoid of the second half.
+
+    Parameters
+    ----------
+    x : array
+        Real numbers.
+    axis : int
+        The axis that is halved; it has an even length.
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis, or its length is odd.
+
+    Notes
+    -----
+    Dauphin et al., "Language modeling with gated convolutional networks" (2017).
+    """
+
 def greater(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether x is greater than y."""
 
 def greater_equal(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether x is at least y."""
+
+def group_norm(x: _ArrayLike, num_groups: int, weight: _ArrayLike | None = None, bias: _ArrayLike | None = None, eps: _builtins.float = 1e-05) -> _Value:
+    """Normalise each group of channels of each instance, then scale and shift each channel.
+
+    Parameters
+    ----------
+    x : array
+        ``(n, c, ...)``.
+    num_groups : int
+        It divides the number of channels.
+    weight, bias : array, optional
+        ``(c,)``.
+    eps : float
+        Added to the variance.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has no channel axis, the groups do not divide the channels, or a parameter is not
+        ``(c,)``.
+    DTypeError
+        If `x` is not floating-point.
+
+    Notes
+    -----
+    Wu and He, "Group normalization" (2018). The variance divides by the number of elements.
+    """
+
+def gumbel_softmax(logits: _ArrayLike, key: _ArrayLike, tau: _builtins.float = 1.0, hard: _builtins.bool = False, axis: int = -1) -> _Value:
+    """Draw from the classes of `logits` so that the draw has a gradient.
+
+    Parameters
+    ----------
+    logits : array
+        Logarithms of probabilities, up to a constant along `axis`.
+    key : array
+        Key of the draw; see `random_key`.
+    tau : float
+        Temperature: the lower, the nearer to one class.
+    hard : bool
+        Return exactly one class, with the gradient of the soft draw.
+    axis : int
+        The axis of the classes.
+
+    Returns
+    -------
+    array
+        Of the shape of `logits`; along `axis` the sum is 1.
+
+    Raises
+    ------
+    ArgumentError
+        If `tau` is not positive.
+
+    Notes
+    -----
+    Jang, Gu and Poole, "Categorical reparameterization with Gumbel-softmax" (2017).
+    """
+
+def hardshrink(x: _ArrayLike, lambd: _builtins.float = 0.5) -> _Value:
+    """Return x where it is farther than `lambd` from 0, and 0 elsewhere."""
+
+def hardsigmoid(x: _ArrayLike) -> _Value:
+    """Return x / 6 + 1 / 2, not below 0 and not above 1 (Howard et al., 2019)."""
+
+def hardswish(x: _ArrayLike) -> _Value:
+    """Return x times hardsigmoid(x) (Howard et al., "Searching for MobileNetV3", 2019)."""
+
+def hardtanh(x: _ArrayLike, min_val: _builtins.float = -1.0, max_val: _builtins.float = 1.0) -> _Value:
+    """Return x, not below `min_val` and not above `max_val`; the gradient at both ends is 0.
+
+    Parameters
+    ----------
+    x : array
+        Real numbers.
+    min_val, max_val : float
+        The least and the greatest result.
+
+    Raises
+    ------
+    ArgumentError
+        If a bound is no number, or `min_val` is above `max_val`.
+    """
+
+def hinge_embedding_loss(x: _ArrayLike, target: _ArrayLike, margin: _builtins.float = 1.0, reduction: str = 'mean') -> _Value:
+    """Return the mean of `x`, a distance, for like pairs and ``max(0, margin - x)`` for others.
+
+    Parameters
+    ----------
+    x : array
+        Distances.
+    target : array
+        1 for each pair that is to be alike, -1 for each that is not, of the same shape.
+    margin : float
+        The distance from which on pairs that are not alike cost nothing.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the pairs become one number.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown, or `margin` is no number.
+    """
+
+def huber_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', delta: _builtins.float = 1.0) -> _Value:
+    """Return the mean of the squared differences / 2, growing linearly beyond `delta`.
+
+    Parameters
+    ----------
+    x : array
+        Prediction.
+    target : array
+        Of the same shape.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+    delta : float
+        The difference from which on the loss is ``delta * (difference - delta / 2)``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown, or `delta` is not positive.
+    """
 
 def hypot(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return sqrt(x*x + y*y) without overflow."""
@@ -789,6 +1050,30 @@ def imag(x: _ArrayLike) -> _Value:
 def index_axis(x: _ArrayLike, index: int, axis: int = 0) -> _Value:
     """Take one position of an axis, which disappears."""
 
+def instance_norm(x: _ArrayLike, weight: _ArrayLike | None = None, bias: _ArrayLike | None = None, eps: _builtins.float = 1e-05) -> _Value:
+    """Normalise each channel of each instance, then scale by `weight` and shift by `bias`.
+
+    Parameters
+    ----------
+    x : array
+        ``(n, c, ...)``.
+    weight, bias : array, optional
+        ``(c,)``.
+    eps : float
+        Added to the variance.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has no channel axis, a channel has one element, or a parameter is not ``(c,)``.
+    DTypeError
+        If `x` is not floating-point.
+
+    Notes
+    -----
+    Ulyanov, Vedaldi and Lempitsky, "Instance normalization" (2016).
+    """
+
 def isdtype(dtype: _npt.DTypeLike, kind: _npt.DTypeLike | str | tuple[_npt.DTypeLike | str, ...]) -> _builtins.bool:
     """Tell whether a dtype is of a kind, such as ``"real floating"``, or another dtype.
 
@@ -806,6 +1091,33 @@ def isinf(x: _ArrayLike) -> _Value:
 
 def isnan(x: _ArrayLike) -> _Value:
     """Return whether x is NaN."""
+
+def kl_div(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', log_target: _builtins.bool = False) -> _Value:
+    """Return the mean of ``target * (log(target) - x)``: the divergence of exp(x) from `target`.
+
+    Parameters
+    ----------
+    x : array
+        Logarithms of probabilities.
+    target : array
+        Probabilities of the same shape; a term where one is 0 is 0.
+    reduction : {"mean", "batchmean", "sum", "none"}
+        How the terms become one number. ``"batchmean"`` divides their sum by the length of axis 0,
+        which is the divergence as it is defined; ``"mean"`` divides by the number of elements.
+    log_target : bool
+        Whether `target` holds logarithms of probabilities, too.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown.
+
+    Notes
+    -----
+    Kullback and Leibler, "On information and sufficiency" (1951).
+    """
 
 def l1_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean') -> _Value:
     """Return the mean of the absolute differences.
@@ -916,6 +1228,32 @@ def linspace(start: _builtins.float, stop: _builtins.float, num: int, dtype: _np
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
 
+def local_response_norm(x: _ArrayLike, size: int, alpha: _builtins.float = 0.0001, beta: _builtins.float = 0.75, k: _builtins.float = 1.0) -> _Value:
+    """Divide by ``(k + alpha * s) ** beta``, where s is the mean square of neighbouring channels.
+
+    Parameters
+    ----------
+    x : array
+        ``(n, c, ...)``.
+    size : int
+        How many channels are averaged, around the own one; those beyond the ends count as 0.
+    alpha, beta, k : float
+
+    Raises
+    ------
+    ShapeError
+        If `x` has no channel axis.
+    ArgumentError
+        If `size` is below 1.
+    DTypeError
+        If `x` is not floating-point.
+
+    Notes
+    -----
+    Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural
+    networks" (2012), with the mean of the squares for their sum, as in PyTorch.
+    """
+
 def log(x: _ArrayLike) -> _Value:
     """Return the natural logarithm."""
 
@@ -946,8 +1284,33 @@ def logical_or(x: _ArrayLike, y: _ArrayLike) -> _Value:
 def logical_xor(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether exactly one of x and y is true; every number but 0 is."""
 
+def logsigmoid(x: _ArrayLike) -> _Value:
+    """Return log(sigmoid(x)) without overflow."""
+
 def logsumexp(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return log(sum(exp(x))) over `axis` without overflow; of no elements, -inf."""
+
+def margin_ranking_loss(x: _ArrayLike, y: _ArrayLike, target: _ArrayLike, margin: _builtins.float = 0.0, reduction: str = 'mean') -> _Value:
+    """Return the mean of ``max(0, -target * (x - y) + margin)``.
+
+    Parameters
+    ----------
+    x, y : array
+        Scores, of one shape.
+    target : array
+        1 where `x` is to be above `y`, -1 where below; of the same shape.
+    margin : float
+        By how much.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the pairs become one number.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown, or `margin` is no number.
+    """
 
 def matmul(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the matrix product, broadcasting the axes before the last two."""
@@ -1025,6 +1388,9 @@ def min(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _buil
 def minimum(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the smaller of x and y, or NaN if one is; equal operands share the gradient."""
 
+def mish(x: _ArrayLike) -> _Value:
+    """Return x times tanh(softplus(x)) (Misra, "Mish", 2019)."""
+
 def moveaxis(x: _ArrayLike, source: int | _Sequence[int], destination: int | _Sequence[int]) -> _Value:
     """Move axes to new positions; the others keep their order.
 
@@ -1065,6 +1431,42 @@ def mse_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean') -> _Val
         If `reduction` is unknown.
     """
 
+def multi_head_attention(query: _ArrayLike, key: _ArrayLike, value: _ArrayLike, num_heads: int, in_proj_weight: _ArrayLike, in_proj_bias: _ArrayLike, out_proj_weight: _ArrayLike, out_proj_bias: _ArrayLike, attn_mask: _ArrayLike | None = None, is_causal: _builtins.bool = False, dropout_p: _builtins.float = 0.0, dropout_key: _ArrayLike | None = None) -> _Value:
+    """Return attention in several heads, each with projections of its own.
+
+    Parameters
+    ----------
+    query : array
+        ``(..., l, e)``.
+    key, value : array
+        ``(..., s, e)``.
+    num_heads : int
+        It divides e.
+    in_proj_weight, in_proj_bias : array
+        ``(3 e, e)`` and ``(3 e,)``: the projections of query, key and value, one below the other,
+        as PyTorch keeps them; the bias may be None.
+    out_proj_weight, out_proj_bias : array
+        ``(e, e)`` and ``(e,)``; the bias may be None.
+    attn_mask : array, optional
+        Broadcasts to ``(..., heads, l, s)``; see `scaled_dot_product_attention`.
+    is_causal, dropout_p, dropout_key
+        See there.
+
+    Returns
+    -------
+    array
+        ``(..., l, e)``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+
+    Notes
+    -----
+    Vaswani et al., "Attention is all you need" (2017), section 3.2.2.
+    """
+
 def multiply(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x * y."""
 
@@ -1074,7 +1476,7 @@ def negative(x: _ArrayLike) -> _Value:
 def nextafter(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the number of the dtype that is next to x, towards y."""
 
-def nll_loss(log_probabilities: _ArrayLike, labels: _ArrayLike, reduction: str = 'mean', axis: int = 1) -> _Value:
+def nll_loss(log_probabilities: _ArrayLike, labels: _ArrayLike, reduction: str = 'mean', axis: int = 1, weight: _ArrayLike | None = None, ignore_index: int | None = None) -> _Value:
     """Return the mean of the negative log-probabilities of the labelled classes.
 
     Parameters
@@ -1087,17 +1489,22 @@ def nll_loss(log_probabilities: _ArrayLike, labels: _ArrayLike, reduction: str =
         How the losses of the elements become one number.
     axis : int
         The class axis.
+    weight : array, (c,), optional
+        What each class counts; the mean divides by the sum of the labels' weights.
+    ignore_index : int, optional
+        The class id of elements to leave out: their loss is 0 and the mean does not count them.
+        The mean of nothing is NaN.
 
     Raises
     ------
     ShapeError
-        If the labels have not the shape without the class axis.
+        If the labels have not the shape without the class axis, or `weight` not one number a class.
     DTypeError
         If the labels are not integers.
     IndexingError
         If a label is not a class.
     ArgumentError
-        If `reduction` is unknown.
+        If `reduction` is unknown, or `ignore_index` is no int.
     """
 
 def nonzero(x: _ArrayLike) -> tuple[_Value, ...]:
@@ -1128,6 +1535,25 @@ def nonzero(x: _ArrayLike) -> tuple[_Value, ...]:
 
 def normal(key: _ArrayLike, shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike = 'float32') -> _Value:
     """Return numbers of the standard normal distribution, float32 or float64."""
+
+def normalize(x: _ArrayLike, p: _builtins.float = 2.0, axis: int = 1, eps: _builtins.float = 1e-12) -> _Value:
+    """Divide the vectors along `axis` by their p-norm, but by no less than `eps`.
+
+    Parameters
+    ----------
+    x : array
+    p : float
+        Order of the norm; see `vector_norm`.
+    axis : int
+    eps : float
+
+    Raises
+    ------
+    ShapeError
+        If there is no such axis.
+    ArgumentError
+        If `p` is no number, or `eps` is negative.
+    """
 
 def not_equal(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether x differs from y, element by element."""
@@ -1199,17 +1625,78 @@ def pad(x: _ArrayLike, pad_width: int | _Sequence[_Any], value: complex = 0, mod
     array([3., 2., 1., 2., 3., 2., 1.])
     """
 
+def pairwise_distance(x: _ArrayLike, y: _ArrayLike, p: _builtins.float = 2.0, eps: _builtins.float = 1e-06, keepdims: _builtins.bool = False) -> _Value:
+    """Return the p-norm of ``x - y + eps`` along the last axis.
+
+    Parameters
+    ----------
+    x, y : array
+        Vectors along the last axis, of shapes that broadcast.
+    p : float
+        Order of the norm.
+    eps : float
+        Added to the differences, as in PyTorch, so that there is a gradient where `x` is `y`.
+    keepdims : bool
+        Keep the last axis, with length 1.
+    """
+
 def permutation(key: _ArrayLike, n: _Length) -> _Value:
     """Return 0 to n - 1 in random order, int64."""
 
 def permute_dims(x: _ArrayLike, axes: int | _Sequence[int] | None = None) -> _Value:
     """Put the axes in the order `axes`; without it, reverse them."""
 
+def poisson_nll_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', log_input: _builtins.bool = True, full: _builtins.bool = False, eps: _builtins.float = 1e-08) -> _Value:
+    """Return the mean negative log-likelihood of counts under Poisson distributions.
+
+    Parameters
+    ----------
+    x : array
+        The expected counts, or their logarithms.
+    target : array
+        Counts, of the same shape.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+    log_input : bool
+        Whether `x` holds logarithms.
+    full : bool
+        Add Stirling's approximation of ``log(target!)`` where a target is above 1.
+    eps : float
+        Added to expected counts before their logarithm is taken.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown.
+    """
+
 def positive(x: _ArrayLike) -> _Value:
     """Return a copy of x."""
 
 def pow(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x to the power of y; y has gradient 0 where x is 0, and NaN where x is negative."""
+
+def prelu(x: _ArrayLike, weight: _ArrayLike) -> _Value:
+    """Return x where it is positive and `weight` times x elsewhere.
+
+    Parameters
+    ----------
+    x : array
+        ``(n, c, ...)``, or of any shape if there is one weight.
+    weight : array
+        ``()``, ``(1,)``, or one number a channel, ``(c,)``.
+
+    Raises
+    ------
+    ShapeError
+        If `weight` is none of these.
+
+    Notes
+    -----
+    He et al., "Delving deep into rectifiers" (2015).
+    """
 
 def print_(x: _ArrayLike, message: str = '') -> _Value:
     """Print x after the message each time it runs, and return x."""
@@ -1254,6 +1741,9 @@ def reciprocal(x: _ArrayLike) -> _Value:
 def relu(x: _ArrayLike) -> _Value:
     """Return max(x, 0); the gradient at 0 is 0."""
 
+def relu6(x: _ArrayLike) -> _Value:
+    """Return x, not below 0 and not above 6; the gradient at both ends is 0."""
+
 def remainder(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x - y * floor_divide(x, y), which has the sign of y."""
 
@@ -1272,6 +1762,32 @@ def result_type(*values: _npt.DTypeLike | _ArrayLike) -> _np.dtype[_Any]:
     (dtype('float32'), dtype('float32'))
     """
 
+def rms_norm(x: _ArrayLike, normalized_shape: int | _Sequence[int], weight: _ArrayLike | None = None, eps: _builtins.float | None = None) -> _Value:
+    """Divide by the root of the mean square over the last axes, then scale by `weight`.
+
+    Parameters
+    ----------
+    x : array
+        ``(..., *normalized_shape)``.
+    normalized_shape : int or tuple of int
+        The lengths of the axes that are normalised together.
+    weight : array, optional
+        Of shape `normalized_shape`.
+    eps : float, optional
+        Added to the mean square; by default the spacing of numbers around 1.
+
+    Raises
+    ------
+    ShapeError
+        If the last axes of `x`, or `weight`, do not have `normalized_shape`.
+    DTypeError
+        If `x` is not floating-point.
+
+    Notes
+    -----
+    Zhang and Sennrich, "Root mean square layer normalization" (2019).
+    """
+
 def roll(x: _ArrayLike, shift: int | _Sequence[int], axis: int | _Sequence[int] | None = None) -> _Value:
     """Rotate the elements by `shift` along `axis`, or in row-major order without it."""
 
@@ -1281,7 +1797,7 @@ def round(x: _ArrayLike) -> _Value:
 def rsqrt(x: _ArrayLike) -> _Value:
     """Return 1 / sqrt(x)."""
 
-def scaled_dot_product_attention(query: _ArrayLike, key: _ArrayLike, value: _ArrayLike, attn_mask: _ArrayLike | None = None, is_causal: _builtins.bool = False, scale: _builtins.float | None = None) -> _Value:
+def scaled_dot_product_attention(query: _ArrayLike, key: _ArrayLike, value: _ArrayLike, attn_mask: _ArrayLike | None = None, is_causal: _builtins.bool = False, scale: _builtins.float | None = None, enable_gqa: _builtins.bool = False, dropout_p: _builtins.float = 0.0, dropout_key: _ArrayLike | None = None) -> _Value:
     """Return the values averaged with weights ``softmax(query @ key.mT * scale)``.
 
     Parameters
@@ -1299,6 +1815,13 @@ def scaled_dot_product_attention(query: _ArrayLike, key: _ArrayLike, value: _Arr
         Let query `i` see keys 0 to `i` only.
     scale : float, optional
         By default ``1 / sqrt(e)``.
+    enable_gqa : bool
+        Axis -3 holds heads, and several heads of `query` share one of `key` and `value`, whose
+        number divides theirs.
+    dropout_p : float
+        Probability that a weight is dropped.
+    dropout_key : array, optional
+        Key of what is dropped; see `dropout`.
 
     Returns
     -------
@@ -1309,13 +1832,15 @@ def scaled_dot_product_attention(query: _ArrayLike, key: _ArrayLike, value: _Arr
     ------
     ShapeError
         If the shapes do not fit.
+    DTypeError
+        If the mask is of integers.
     ArgumentError
-        If both a mask and `is_causal` are given.
+        If both a mask and `is_causal` are given, or weights are to be dropped without a key.
 
     Notes
     -----
-    Vaswani et al., "Attention is all you need" (2017), equation 1. A query that sees no key gets
-    zeros, as in PyTorch.
+    Vaswani et al., "Attention is all you need" (2017), equation 1; Ainslie et al.,
+    "GQA" (2023), for heads that share keys. A query that sees no key gets zeros, as in PyTorch.
     """
 
 def scatter_add(x: _ArrayLike, indices: _ArrayLike, updates: _ArrayLike, axis: int = 0) -> _Value:
@@ -1375,6 +1900,9 @@ def searchsorted(x1: _ArrayLike, x2: _ArrayLike, side: str = 'left', sorter: _Ar
     [1, 3]
     """
 
+def selu(x: _ArrayLike) -> _Value:
+    """Return elu(x), scaled so that mean 0 and variance 1 are kept (Klambauer et al., 2017)."""
+
 def set_item(x: _ArrayLike, key: _Any, value: _ArrayLike) -> _Value:
     """Return a copy of `x` with ``x[key]`` replaced by `value`.
 
@@ -1430,11 +1958,85 @@ def sinh(x: _ArrayLike) -> _Value:
 def slice_axis(x: _ArrayLike, start: int, stop: int, axis: int = 0) -> _Value:
     """Take the positions from `start` up to `stop` of one axis."""
 
+def smooth_l1_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', beta: _builtins.float = 1.0) -> _Value:
+    """Return the mean of the absolute differences, smooth below `beta`.
+
+    Parameters
+    ----------
+    x : array
+        Prediction.
+    target : array
+        Of the same shape.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+    beta : float
+        The difference up to which the loss is ``difference ** 2 / (2 * beta)``, from where on it is
+        ``difference - beta / 2``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown, or `beta` is negative.
+
+    Notes
+    -----
+    Girshick, "Fast R-CNN" (2015).
+    """
+
+def soft_margin_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean') -> _Value:
+    """Return the mean of ``log(1 + exp(-target * x))``.
+
+    Parameters
+    ----------
+    x : array
+        Scores.
+    target : array
+        1 or -1, of the same shape.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown.
+    """
+
 def softmax(x: _ArrayLike, axis: int = -1) -> _Value:
     """Return exp(x) divided by its sum along `axis`."""
 
-def softplus(x: _ArrayLike) -> _Value:
-    """Return log(1 + exp(x)), a smooth relu."""
+def softmin(x: _ArrayLike, axis: int = -1) -> _Value:
+    """Return softmax(-x): positive numbers along `axis` whose sum is 1, large where x is small."""
+
+def softplus(x: _ArrayLike, beta: _builtins.float = 1.0) -> _Value:
+    """Return log(1 + exp(beta x)) / beta, a smooth relu.
+
+    Parameters
+    ----------
+    x : array
+        Real numbers.
+    beta : float
+        Positive; the larger, the nearer to relu.
+
+    Notes
+    -----
+    No x makes it overflow, so there is no threshold from which on it would be x.
+    """
+
+def softshrink(x: _ArrayLike, lambd: _builtins.float = 0.5) -> _Value:
+    """Return x moved by `lambd` towards 0, and 0 where that would go past it.
+
+    Raises
+    ------
+    ArgumentError
+        If `lambd` is negative or no number.
+    """
+
+def softsign(x: _ArrayLike) -> _Value:
+    """Return x / (1 + abs(x))."""
 
 def sort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False) -> _Value:
     """Order the elements along `axis`. NaN counts as the greatest number."""
@@ -1520,6 +2122,9 @@ def tan(x: _ArrayLike) -> _Value:
 def tanh(x: _ArrayLike) -> _Value:
     """Return the hyperbolic tangent."""
 
+def tanhshrink(x: _ArrayLike) -> _Value:
+    """Return x - tanh(x)."""
+
 def tensordot(x: _ArrayLike, y: _ArrayLike, axes: int | _Sequence[int | _Sequence[int]] = 2) -> _Value:
     """Sum the products over the listed axes of `x` and `y`.
 
@@ -1542,6 +2147,9 @@ def tensordot(x: _ArrayLike, y: _ArrayLike, axes: int | _Sequence[int | _Sequenc
     ShapeError
         If paired axes differ in length or do not exist.
     """
+
+def threshold(x: _ArrayLike, threshold: _builtins.float, value: _builtins.float) -> _Value:
+    """Return x where it is above `threshold` and `value` elsewhere."""
 
 def tile(x: _ArrayLike, repetitions: int | _Sequence[int]) -> _Value:
     """Lay copies of x side by side, `repetitions` times along each axis."""
@@ -1576,6 +2184,35 @@ def topk(x: _ArrayLike, k: int, axis: int = -1, largest: _builtins.bool = True) 
 
 def tril(x: _ArrayLike, k: int = 0) -> _Value:
     """Keep the lower triangle, up to the `k`-th diagonal, and zero the rest."""
+
+def triplet_margin_loss(anchor: _ArrayLike, positive: _ArrayLike, negative: _ArrayLike, margin: _builtins.float = 1.0, p: _builtins.float = 2.0, eps: _builtins.float = 1e-06, swap: _builtins.bool = False, reduction: str = 'mean') -> _Value:
+    """Return the mean of ``max(0, |anchor - positive| - |anchor - negative| + margin)``.
+
+    Parameters
+    ----------
+    anchor, positive, negative : array
+        Vectors along the last axis, of one shape.
+    margin : float
+        By how much the anchor is to be nearer to the positive than to the negative; positive.
+    p, eps : float
+        Of the distances: see `pairwise_distance`.
+    swap : bool
+        Take the distance between positive and negative where that is the smaller one.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the triples become one number.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown, or `margin` is not positive.
+
+    Notes
+    -----
+    Balntas et al., "Learning local feature descriptors with triplets and shallow convolutional
+    neural networks" (2016).
+    """
 
 def triu(x: _ArrayLike, k: int = 0) -> _Value:
     """Keep the upper triangle, from the `k`-th diagonal on, and zero the rest."""

@@ -198,8 +198,8 @@ class TensorMethods(ArrayOperators):
     def sinh_(self) -> Self:
         """Return the hyperbolic sine."""
 
-    def softplus_(self) -> Self:
-        """Return log(1 + exp(x)), a smooth relu."""
+    def softplus_(self, beta: _builtins.float = 1.0) -> Self:
+        """Return log(1 + exp(beta x)) / beta, a smooth relu."""
 
     def sqrt_(self) -> Self:
         """Return the square root."""

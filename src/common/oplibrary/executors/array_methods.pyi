@@ -137,8 +137,8 @@ class ArrayMethods:
     def sinh(self) -> Self:
         """Return the hyperbolic sine."""
 
-    def softplus(self) -> Self:
-        """Return log(1 + exp(x)), a smooth relu."""
+    def softplus(self, beta: _builtins.float = 1.0) -> Self:
+        """Return log(1 + exp(beta x)) / beta, a smooth relu."""
 
     def sqrt(self) -> Self:
         """Return the square root."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from oplibrary.core.op import public
 from oplibrary.messages.errors import ArgumentError
-from oplibrary.ops.arguments import operand_type
+from oplibrary.ops.arguments import operand_type, require_number
 from oplibrary.ops.elementwise import cast, multiply
 from oplibrary.ops.random import bernoulli
 
@@ -32,6 +32,7 @@ def dropout(x: Any, p: float, key: Any, training: bool = True) -> Any:
     ArgumentError
         If `p` is not a probability.
     """
+    require_number(p, "p")
     if not 0.0 <= p <= 1.0:
         raise ArgumentError(
             f"dropout: p is {p}",

@@ -1,58 +1,35 @@
-"""Losses: the distance of a prediction from its target, reduced to one number."""
+"""Losses of numbers and probabilities, each against its own target."""
 
 from __future__ import annotations
 
+from math import log as log_of_number
+from math import pi
 from typing import Any
 
 from oplibrary.core.op import public
-from oplibrary.core.types import Shape, normalize_axis
-from oplibrary.messages.errors import ArgumentError, ShapeError, SideBySideError
-from oplibrary.ops.arguments import operand_type, require_int, require_number
-from oplibrary.ops.comparison import not_equal
-from oplibrary.ops.cross_entropy import check_labels
-from oplibrary.ops.cross_entropy import cross_entropy as _cross_entropy
+from oplibrary.functional.loss_reduction import (
+    reduce_losses,
+    require_number_above,
+    require_same_shape,
+)
+from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.ops.arguments import operand_type, require_flag
+from oplibrary.ops.binary_cross_entropy import binary_cross_entropy as _binary_cross_entropy
+from oplibrary.ops.comparison import equal, greater
 from oplibrary.ops.elementwise import abs as abs_
-from oplibrary.ops.elementwise import add, cast, divide, multiply, negative, square, subtract, where
-from oplibrary.ops.exponential import softplus
-from oplibrary.ops.gather import take, take_along_axis
+from oplibrary.ops.elementwise import (
+    add,
+    clip,
+    divide,
+    multiply,
+    negative,
+    square,
+    subtract,
+    where,
+)
+from oplibrary.ops.exponential import exp, log, softplus
 from oplibrary.ops.movement import expand_dims
 from oplibrary.ops.reduction import sum as sum_
-from oplibrary.ops.softmax import log_softmax
-from oplibrary.ops.statistics import mean
-
-
-def _reduce(name: str, losses: Any, reduction: str) -> Any:
-    if reduction == "mean":
-        return mean(losses)
-    if reduction == "sum":
-        return sum_(losses)
-    if reduction == "none":
-        return losses
-    raise ArgumentError(
-        f"{name}: reduction is {reduction!r}",
-        cause="the losses of the elements are averaged, summed or returned as they are",
-        fix='pass "mean", "sum" or "none"',
-    )
-
-
-def _require_same_shape(name: str, x: Any, target: Any) -> None:
-    try:
-        same = x.shape == target.shape
-    except AttributeError:
-        same = False
-    if not same:
-        x_shape, target_shape = operand_type(name, x).shape, operand_type(name, target).shape
-        if x_shape == target_shape:
-            return
-        raise ShapeError(
-            f"{name}: prediction {x_shape} and target {target_shape}",
-            cause="each element has its own target; shapes that broadcast would compare every "
-            "prediction with every target",
-            fix="reshape one of them, for example with x.reshape(target.shape)",
-        )
-
-
-# of numbers ---------------------------------------------------------------------------------------
 
 
 @public
@@ -75,8 +52,8 @@ def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     ArgumentError
         If `reduction` is unknown.
     """
-    _require_same_shape("mse_loss", x, target)
-    return _reduce("mse_loss", square(subtract(x, target)), reduction)
+    require_same_shape("mse_loss", x, target)
+    return reduce_losses("mse_loss", square(subtract(x, target)), reduction)
 
 
 @public
@@ -99,12 +76,239 @@ def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     ArgumentError
         If `reduction` is unknown.
     """
-    _require_same_shape("l1_loss", x, target)
-    return _reduce("l1_loss", abs_(subtract(x, target)), reduction)
+    require_same_shape("l1_loss", x, target)
+    return reduce_losses("l1_loss", abs_(subtract(x, target)), reduction)
 
 
 @public
-def binary_cross_entropy_with_logits(x: Any, target: Any, reduction: str = "mean") -> Any:
+def huber_loss(x: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+    """Return the mean of the squared differences / 2, growing linearly beyond `delta`.
+
+    Parameters
+    ----------
+    x : array
+        Prediction.
+    target : array
+        Of the same shape.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+    delta : float
+        The difference from which on the loss is ``delta * (difference - delta / 2)``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown, or `delta` is not positive.
+    """
+    require_same_shape("huber_loss", x, target)
+    require_number_above("huber_loss", "delta", delta)
+    if delta == 0:
+        raise ArgumentError(
+            "huber_loss: delta is 0",
+            cause="every loss would be 0",
+            fix="pass delta=1.0, or use l1_loss(x, target)",
+        )
+    return reduce_losses("huber_loss", _huber(x, target, delta, 1.0, delta), reduction)
+
+
+@public
+def smooth_l1_loss(x: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+    """Return the mean of the absolute differences, smooth below `beta`.
+
+    Parameters
+    ----------
+    x : array
+        Prediction.
+    target : array
+        Of the same shape.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+    beta : float
+        The difference up to which the loss is ``difference ** 2 / (2 * beta)``, from where on it is
+        ``difference - beta / 2``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown, or `beta` is negative.
+
+    Notes
+    -----
+    Girshick, "Fast R-CNN" (2015).
+    """
+    require_same_shape("smooth_l1_loss", x, target)
+    require_number_above("smooth_l1_loss", "beta", beta)
+    if beta == 0:
+        return reduce_losses("smooth_l1_loss", abs_(subtract(x, target)), reduction)
+    return reduce_losses("smooth_l1_loss", _huber(x, target, beta, 1.0 / beta, 1.0), reduction)
+
+
+def _huber(x: Any, target: Any, bound: float, curve: float, slope: float) -> Any:
+    """Return ``curve * d * d / 2`` of the distances d, and a line of that slope from `bound` on."""
+    distance = abs_(subtract(x, target))
+    small = clip(distance, max=bound)
+    squares = multiply(square(small), 0.5 * curve)
+    return add(squares, multiply(subtract(distance, small), slope))
+
+
+@public
+def poisson_nll_loss(
+    x: Any,
+    target: Any,
+    reduction: str = "mean",
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+) -> Any:
+    """Return the mean negative log-likelihood of counts under Poisson distributions.
+
+    Parameters
+    ----------
+    x : array
+        The expected counts, or their logarithms.
+    target : array
+        Counts, of the same shape.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+    log_input : bool
+        Whether `x` holds logarithms.
+    full : bool
+        Add Stirling's approximation of ``log(target!)`` where a target is above 1.
+    eps : float
+        Added to expected counts before their logarithm is taken.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast.
+    ArgumentError
+        If `reduction` is unknown.
+    """
+    name = "poisson_nll_loss"
+    require_same_shape(name, x, target)
+    require_number_above(name, "eps", eps)
+    if require_flag(log_input, "log_input"):
+        losses = subtract(exp(x), multiply(target, x))
+    else:
+        losses = subtract(x, multiply(target, log(add(x, eps))))
+    if require_flag(full, "full"):
+        large = greater(target, 1)
+        safe = where(large, target, 1)
+        factorial = subtract(multiply(safe, log(safe)), safe)
+        factorial = add(factorial, multiply(log(multiply(safe, 2 * pi)), 0.5))
+        losses = add(losses, where(large, factorial, 0.0))
+    return reduce_losses(name, losses, reduction)
+
+
+@public
+def gaussian_nll_loss(
+    x: Any,
+    target: Any,
+    var: Any,
+    reduction: str = "mean",
+    full: bool = False,
+    eps: float = 1e-6,
+) -> Any:
+    """Return the mean negative log-likelihood of numbers under normal distributions.
+
+    Parameters
+    ----------
+    x : array
+        The expected numbers.
+    target : array
+        Of the same shape.
+    var : array
+        Their variances: of the shape of `x`, or with one number for its last axis, which has the
+        length 1 or is left out.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+    full : bool
+        Add the constant ``log(2 * pi) / 2``.
+    eps : float
+        The least variance that is counted with. One that is smaller has no gradient.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    ArgumentError
+        If `reduction` is unknown, or `eps` is negative.
+
+    Notes
+    -----
+    Nix and Weigend, "Estimating the mean and variance of the target probability distribution"
+    (1994).
+    """
+    name = "gaussian_nll_loss"
+    require_same_shape(name, x, target)
+    require_number_above(name, "eps", eps)
+    shape, var_shape = operand_type(name, x).shape, operand_type(name, var).shape
+    if var_shape not in (shape, shape[:-1], (*shape[:-1], 1)):
+        raise ShapeError(
+            f"{name}: var {var_shape} for x {shape}",
+            cause="there is a variance for each element, or one for the last axis",
+            fix=f"give var the shape {shape}",
+        )
+    if len(var_shape) < len(shape):
+        var = expand_dims(var, axis=-1)
+    least = clip(var, min=float(eps))
+    losses = multiply(add(log(least), divide(square(subtract(x, target)), least)), 0.5)
+    if require_flag(full, "full"):
+        losses = add(losses, 0.5 * log_of_number(2 * pi))
+    return reduce_losses(name, losses, reduction)
+
+
+# of probabilities ---------------------------------------------------------------------------------
+
+
+@public
+def binary_cross_entropy(x: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
+    """Return the mean cross entropy of probabilities `x` with `target`.
+
+    Parameters
+    ----------
+    x : array
+        Probabilities, 0 to 1. Outside, the loss is NaN.
+    target : array
+        Probabilities of the same shape.
+    reduction : {"mean", "sum", "none"}
+        How the losses of the elements become one number.
+    weight : array, optional
+        What each element counts; it broadcasts to the shape of `x`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast, or `weight` does not broadcast to them.
+    ArgumentError
+        If `reduction` is unknown.
+
+    Notes
+    -----
+    As in PyTorch, no logarithm is below -100, and the gradient divides by no less than 1e-12.
+    `binary_cross_entropy_with_logits` is more exact where a model ends in a sigmoid.
+    """
+    name = "binary_cross_entropy"
+    require_same_shape(name, x, target)
+    _require_weight(name, "weight", weight, x)
+    losses = _binary_cross_entropy(x, target)
+    if weight is not None:
+        losses = multiply(losses, weight)
+    return reduce_losses(name, losses, reduction)
+
+
+@public
+def binary_cross_entropy_with_logits(
+    x: Any,
+    target: Any,
+    reduction: str = "mean",
+    weight: Any = None,
+    pos_weight: Any = None,
+) -> Any:
     """Return the cross entropy of probabilities ``sigmoid(x)`` with `target`.
 
     Parameters
@@ -115,6 +319,65 @@ def binary_cross_entropy_with_logits(x: Any, target: Any, reduction: str = "mean
         Probabilities, 0 to 1, of the same shape.
     reduction : {"mean", "sum", "none"}
         How the losses of the elements become one number.
+    weight : array, optional
+        What each element counts; it broadcasts to the shape of `x`.
+    pos_weight : array, optional
+        What a target of 1 counts against one of 0; it broadcasts to the shape of `x`, so that a
+        number for each class, ``(c,)``, fits logits ``(n, c)``.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, even if they broadcast, or a weight does not broadcast to them.
+    ArgumentError
+        If `reduction` is unknown.
+
+    Notes
+    -----
+    Computed as ``softplus(x) - x * target``, which no logit makes overflow.
+    """
+    name = "binary_cross_entropy_with_logits"
+    require_same_shape(name, x, target)
+    _require_weight(name, "weight", weight, x)
+    _require_weight(name, "pos_weight", pos_weight, x)
+    if pos_weight is None:
+        losses = subtract(softplus(x), multiply(x, target))
+    else:
+        share = add(multiply(subtract(pos_weight, 1), target), 1)
+        losses = add(multiply(subtract(1, target), x), multiply(share, softplus(negative(x))))
+    if weight is not None:
+        losses = multiply(losses, weight)
+    return reduce_losses(name, losses, reduction)
+
+
+def _require_weight(name: str, which: str, weight: Any, x: Any) -> None:
+    if weight is None:
+        return
+    shape, wanted = operand_type(name, weight).shape, operand_type(name, x).shape
+    lengths = zip(reversed(shape), reversed(wanted), strict=False)
+    if len(shape) > len(wanted) or any(n not in (1, m) for n, m in lengths):
+        raise ShapeError(
+            f"{name}: {which} {shape} for x {wanted}",
+            cause=f"{which} broadcasts to the shape of x",
+            fix="give it that shape, or as many numbers as the last axis of x is long",
+        )
+
+
+@public
+def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+    """Return the mean of ``target * (log(target) - x)``: the divergence of exp(x) from `target`.
+
+    Parameters
+    ----------
+    x : array
+        Logarithms of probabilities.
+    target : array
+        Probabilities of the same shape; a term where one is 0 is 0.
+    reduction : {"mean", "batchmean", "sum", "none"}
+        How the terms become one number. ``"batchmean"`` divides their sum by the length of axis 0,
+        which is the divergence as it is defined; ``"mean"`` divides by the number of elements.
+    log_target : bool
+        Whether `target` holds logarithms of probabilities, too.
 
     Raises
     ------
@@ -125,192 +388,15 @@ def binary_cross_entropy_with_logits(x: Any, target: Any, reduction: str = "mean
 
     Notes
     -----
-    Computed as ``softplus(x) - x * target``, which no logit makes overflow.
+    Kullback and Leibler, "On information and sufficiency" (1951).
     """
-    name = "binary_cross_entropy_with_logits"
-    _require_same_shape(name, x, target)
-    return _reduce(name, subtract(softplus(x), multiply(x, target)), reduction)
-
-
-# of classes ---------------------------------------------------------------------------------------
-
-
-@public
-def nll_loss(log_probabilities: Any, labels: Any, reduction: str = "mean", axis: int = 1) -> Any:
-    """Return the mean of the negative log-probabilities of the labelled classes.
-
-    Parameters
-    ----------
-    log_probabilities : array
-        ``(n, c)``, or ``(n, c, ...)``; ``(c,)`` for a single one.
-    labels : integer array
-        Class ids: the shape without the class axis. A negative id counts from the last class.
-    reduction : {"mean", "sum", "none"}
-        How the losses of the elements become one number.
-    axis : int
-        The class axis.
-
-    Raises
-    ------
-    ShapeError
-        If the labels have not the shape without the class axis.
-    DTypeError
-        If the labels are not integers.
-    IndexingError
-        If a label is not a class.
-    ArgumentError
-        If `reduction` is unknown.
-    """
-    scores_type = operand_type("nll_loss", log_probabilities)
-    position = _class_axis(scores_type.shape, axis)
-    try:
-        shape = check_labels(scores_type, operand_type("nll_loss", labels), position)
-    except SideBySideError as error:
-        raise error.with_context("nll_loss") from None
-    picked = take_along_axis(log_probabilities, expand_dims(labels, axis=position), axis=position)
-    return negative(_reduce("nll_loss", picked.reshape(shape), reduction))
-
-
-@public
-def cross_entropy(
-    logits: Any,
-    labels: Any,
-    reduction: str = "mean",
-    axis: int = 1,
-    weight: Any = None,
-    ignore_index: int | None = None,
-    label_smoothing: float = 0.0,
-) -> Any:
-    """Return the mean cross entropy of class probabilities ``softmax(logits)`` with the labels.
-
-    Parameters
-    ----------
-    logits : array
-        ``(n, c)``, or ``(n, c, ...)``; ``(c,)`` for a single one.
-    labels : array
-        Class ids, integers of the shape without the class axis; or probabilities of every class,
-        floating-point numbers of the shape of `logits`.
-    reduction : {"mean", "sum", "none"}
-        How the losses of the elements become one number.
-    axis : int
-        The class axis.
-    weight : array, (c,), optional
-        What each class counts. With class ids, the mean divides by the sum of their weights.
-    ignore_index : int, optional
-        The class id of elements to leave out: their loss is 0 and the mean does not count them.
-    label_smoothing : float
-        Which part of each label is spread evenly over all classes, 0 to 1.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes do not fit.
-    DTypeError
-        If labels of the shape without the class axis are not integers.
-    IndexingError
-        If a label is not a class; a negative one neither.
-    ArgumentError
-        If `reduction` is unknown, `label_smoothing` is outside 0 to 1, or an id is to be ignored
-        among probabilities.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> round(float(cross_entropy(np.zeros((2, 4)), np.array([0, 3]))), 4)
-    1.3863
-    """
-    try:
-        axis = _class_axis(logits.shape, axis)
-        distributions = labels.dtype.kind == "f" and labels.shape == logits.shape
-    except AttributeError:
-        operand_type("cross_entropy", logits)
-        operand_type("cross_entropy", labels)
-        raise
-    if weight is None and ignore_index is None and label_smoothing == 0:
-        if distributions:
-            products = multiply(log_softmax(logits, axis=axis), labels)
-            losses = negative(sum_(products, axis=axis))
-        else:
-            losses = _cross_entropy(logits, labels, axis=axis)
-        return _reduce("cross_entropy", losses, reduction)
-    weights = _class_weights(logits, weight, axis)
-    smoothing = _smoothing(label_smoothing)
-    if not distributions:
-        return _weighted(logits, labels, reduction, axis, weights, ignore_index, smoothing)
-    if ignore_index is not None:
-        raise ArgumentError(
-            f"cross_entropy: ignore_index is {ignore_index!r}, and the labels are probabilities",
-            cause="only class ids can be one that is ignored",
-            fix="leave ignore_index out, or pass class ids",
-        )
-    target = add(multiply(labels, 1 - smoothing), smoothing / logits.shape[axis])
-    if weights is not None:
-        target = multiply(target, weights)
-    losses = negative(sum_(multiply(log_softmax(logits, axis=axis), target), axis=axis))
-    return _reduce("cross_entropy", losses, reduction)
-
-
-def _weighted(
-    logits: Any,
-    labels: Any,
-    reduction: str,
-    axis: int,
-    weights: Any,
-    ignore_index: int | None,
-    smoothing: float,
-) -> Any:
-    """Return the cross entropy with class ids, some of which count differently."""
-    try:
-        check_labels(operand_type("", logits), operand_type("", labels), axis)
-    except SideBySideError as error:
-        raise error.with_context("cross_entropy") from None
-    counted = None
-    if ignore_index is not None:
-        counted = not_equal(labels, require_int(ignore_index, "ignore_index"))
-        labels = where(counted, labels, 0)
-    losses = _cross_entropy(logits, labels, axis=axis)  # refuses what is no class
-    share = None if weights is None else take(weights.reshape(-1), labels, axis=0)
-    if share is not None:
-        losses = multiply(losses, share)
-    if smoothing:
-        spread = log_softmax(logits, axis=axis)
-        spread = sum_(spread if weights is None else multiply(spread, weights), axis=axis)
-        every = multiply(spread, -smoothing / logits.shape[axis])
-        losses = add(multiply(losses, 1 - smoothing), every)
-    if counted is not None:
-        losses = where(counted, losses, 0.0)
-        ones = cast(counted, dtype=losses.dtype)
-        share = ones if share is None else multiply(share, ones)
-    if reduction == "mean" and share is not None:
-        return divide(sum_(losses), sum_(share))
-    return _reduce("cross_entropy", losses, reduction)
-
-
-def _class_weights(logits: Any, weight: Any, axis: int) -> Any:
-    """Return the weights of the classes, so that they broadcast against the logits."""
-    if weight is None:
-        return None
-    shape, classes = operand_type("cross_entropy", weight).shape, logits.shape[axis]
-    if shape != (classes,):
-        raise ShapeError(
-            f"cross_entropy: weight of shape {shape} for {classes} classes",
-            cause="each class has one weight",
-            fix=f"pass a weight of shape ({classes},)",
-        )
-    return weight.reshape((classes,) + (1,) * (len(logits.shape) - axis - 1))
-
-
-def _smoothing(value: float) -> float:
-    require_number(value, "label_smoothing")
-    if not 0 <= value <= 1:
-        raise ArgumentError(
-            f"cross_entropy: label_smoothing is {value}",
-            cause="it is a part of each label",
-            fix="pass a number from 0 to 1",
-        )
-    return float(value)
-
-
-def _class_axis(shape: Shape, axis: int) -> int:
-    # a single vector of scores has no batch axis in front of the classes
-    return 0 if len(shape) == 1 and axis == 1 else normalize_axis(axis, len(shape))
+    require_same_shape("kl_div", x, target)
+    if require_flag(log_target, "log_target"):
+        terms = multiply(exp(target), subtract(target, x))
+    else:
+        entropy = multiply(target, log(where(equal(target, 0), 1, target)))
+        terms = subtract(entropy, multiply(target, x))
+    if reduction == "batchmean":
+        shape = operand_type("kl_div", terms).shape
+        return divide(sum_(terms), float(shape[0] if shape else 1))
+    return reduce_losses("kl_div", terms, reduction)

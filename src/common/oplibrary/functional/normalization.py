@@ -15,7 +15,13 @@ from oplibrary.ops.exponential import rsqrt
 from oplibrary.ops.statistics import mean
 
 
-def _require_float(name: str, x: Any) -> TensorType:
+def require_float(name: str, x: Any) -> TensorType:
+    """Return the type of `x`, which must be of floating-point numbers.
+
+    Raises
+    ------
+    DTypeError
+    """
     x_type = operand_type(name, x)
     if x_type.dtype.kind != "f":
         raise DTypeError(
@@ -61,28 +67,41 @@ def layer_norm(
     Ba, Kiros and Hinton, "Layer normalization" (2016). The variance divides by the number of
     elements.
     """
-    x_type = _require_float("layer_norm", x)
-    shape = normalize_ints(normalized_shape, "normalized_shape")
-    if not shape or x_type.shape[-len(shape) :] != shape:
-        raise ShapeError(
-            f"layer_norm: x {x_type.shape} does not end in normalized_shape {shape}",
-            cause="the last axes of x are normalised together",
-            fix=f"pass normalized_shape={x_type.shape[-max(len(shape), 1) :]}",
-        )
-    for name, parameter in (("weight", weight), ("bias", bias)):
-        if parameter is not None and tuple(parameter.shape) != shape:
-            raise ShapeError(
-                f"layer_norm: {name} {tuple(parameter.shape)}, normalized_shape {shape}",
-                cause=f"the {name} has one number for each normalised element",
-                fix=f"give it the shape {shape}",
-            )
-    axes = tuple(range(x_type.ndim - len(shape), x_type.ndim))
+    x_type = require_float("layer_norm", x)
+    axes = last_axes("layer_norm", x_type, normalized_shape, weight=weight, bias=bias)
     centred = subtract(x, mean(x, axis=axes, keepdims=True))
     variance = mean(square(centred), axis=axes, keepdims=True)
     result = multiply(centred, rsqrt(add(variance, eps)))
     if weight is not None:
         result = multiply(result, weight)
     return result if bias is None else add(result, bias)
+
+
+def last_axes(
+    name: str, x_type: TensorType, normalized_shape: int | Sequence[int], **parameters: Any
+) -> tuple[int, ...]:
+    """Return the last axes of `x`, which must have the lengths `normalized_shape`.
+
+    Raises
+    ------
+    ShapeError
+        If they have others, or one of the `parameters` has.
+    """
+    shape = normalize_ints(normalized_shape, "normalized_shape")
+    if not shape or x_type.shape[-len(shape) :] != shape:
+        raise ShapeError(
+            f"{name}: x {x_type.shape} does not end in normalized_shape {shape}",
+            cause="the last axes of x are normalised together",
+            fix=f"pass normalized_shape={x_type.shape[-max(len(shape), 1) :]}",
+        )
+    for which, parameter in parameters.items():
+        if parameter is not None and tuple(parameter.shape) != shape:
+            raise ShapeError(
+                f"{name}: {which} {tuple(parameter.shape)}, normalized_shape {shape}",
+                cause=f"the {which} has one number for each normalised element",
+                fix=f"give it the shape {shape}",
+            )
+    return tuple(range(x_type.ndim - len(shape), x_type.ndim))
 
 
 @public
@@ -136,9 +155,14 @@ def batch_norm(
     Ioffe and Szegedy, "Batch normalization" (2015). As in PyTorch, the batch is normalised with the
     variance divided by n, and the running variance is updated with the one divided by n - 1.
     """
-    x_type = _require_float("batch_norm", x)
-    channels = _check_channels(
-        x_type, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var
+    x_type = require_float("batch_norm", x)
+    channels = check_channels(
+        "batch_norm",
+        x_type,
+        weight=weight,
+        bias=bias,
+        running_mean=running_mean,
+        running_var=running_var,
     )
     if (running_mean is None) != (running_var is None) or (running_mean is None and not training):
         raise ArgumentError(
@@ -179,10 +203,16 @@ def batch_norm(
     )
 
 
-def _check_channels(x_type: TensorType, **parameters: Any) -> int:
+def check_channels(function: str, x_type: TensorType, **parameters: Any) -> int:
+    """Return the number of channels, axis 1; each of the `parameters` has one number for each.
+
+    Raises
+    ------
+    ShapeError
+    """
     if x_type.ndim < 2:
         raise ShapeError(
-            f"batch_norm: x {x_type.shape} has no channel axis",
+            f"{function}: x {x_type.shape} has no channel axis",
             cause="axis 0 is the batch and axis 1 the channels",
             fix="reshape x to (n, c)",
         )
@@ -190,7 +220,7 @@ def _check_channels(x_type: TensorType, **parameters: Any) -> int:
     for name, parameter in parameters.items():
         if parameter is not None and tuple(parameter.shape) != (channels,):
             raise ShapeError(
-                f"batch_norm: {name} {tuple(parameter.shape)} for {channels} channels",
+                f"{function}: {name} {tuple(parameter.shape)} for {channels} channels",
                 cause=f"axis 1 of x {x_type.shape} is the channels, and {name} has one number each",
                 fix=f"give it the shape ({channels},)",
             )

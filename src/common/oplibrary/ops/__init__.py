@@ -2,6 +2,7 @@
 
 from oplibrary.ops import (
     activation,
+    binary_cross_entropy,
     comparison,
     convolution,
     creation,
@@ -38,6 +39,7 @@ from oplibrary.ops import broadcasting as grids
 
 __all__ = [
     "activation",
+    "binary_cross_entropy",
     "comparison",
     "convolution",
     "creation",

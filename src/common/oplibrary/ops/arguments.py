@@ -75,6 +75,23 @@ def require_number(value: Any, name: str) -> None:
         )
 
 
+def require_flag(value: Any, name: str) -> bool:
+    """Return `value`, which must be a truth value.
+
+    Raises
+    ------
+    ArgumentError
+        If it is not. An array of one truth value is refused too: attributes are constants.
+    """
+    if isinstance(value, (bool, int, np.bool_)):
+        return bool(value)
+    raise ArgumentError(
+        f"{name} must be a bool, not {value!r}",
+        cause="it chooses what is computed, and is a constant of the operation",
+        fix=f"pass {name}=True, or leave it out",
+    )
+
+
 def normalize_shape(shape: Any, name: str = "shape") -> Shape:
     """Return `shape`, an int or a sequence of ints, as a tuple of lengths.
 
