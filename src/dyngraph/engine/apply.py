@@ -41,7 +41,7 @@ from oplibrary.core.op import (
 )
 from oplibrary.core.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
 from oplibrary.executors.autodiff import complex_result
-from oplibrary.messages.errors import DTypeError, SideBySideError
+from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
 from oplibrary.messages.source import user_source
 from oplibrary.ops.joining import holds_values, stack_nested
 
@@ -261,9 +261,18 @@ def make_attributed(op: Op) -> Callable[..., Any]:
 
     def apply(*args: Any, **kwargs: Any) -> Any:
         if not args or type(args[0]) is not Tensor:
-            return lift(op, *op.bind(args, kwargs))
+            if op.options.keys().isdisjoint(kwargs):
+                return lift(op, *op.bind(args, kwargs))
+            return op.call_with_options(apply, args, kwargs)
         x = args[0]
-        attrs = bind(args[1:], kwargs)
+        try:
+            attrs = bind(args[1:], kwargs)
+        except ArgumentError:
+            if op.options.keys().isdisjoint(kwargs):
+                raise
+            attrs = None
+        if attrs is None:
+            return op.call_with_options(apply, args, kwargs)
         array = x._array
         try:
             result = kernel(array, **attrs)

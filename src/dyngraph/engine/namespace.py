@@ -34,7 +34,9 @@ def _lifted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         op = function
 
         def call_op(*args: Any, **kwargs: Any) -> Any:
-            return lift(op, *op.bind(args, kwargs))
+            if op.options.keys().isdisjoint(kwargs):
+                return lift(op, *op.bind(args, kwargs))
+            return op.call_with_options(call_op, args, kwargs)
 
         return named_as(op, call_op)  # type: ignore[no-any-return]
 

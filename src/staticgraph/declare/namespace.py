@@ -48,6 +48,8 @@ def _op(op: Op) -> Callable[..., Node]:
     """Return `op` as a function that declares it whatever it is called with."""
 
     def call(*args: Any, **kwargs: Any) -> Node:
+        if not op.options.keys().isdisjoint(kwargs):
+            return op.call_with_options(call, args, kwargs)  # type: ignore[no-any-return]
         operands, attrs = op.bind(args, kwargs)
         return declare(op, operands, attrs)
 

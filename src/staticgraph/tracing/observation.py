@@ -212,11 +212,15 @@ class Observation:
 
     def _wrapped(self, value: Any, path: str) -> None:
         """Let the function behind a wrapper be observed."""
-        if callable(value) and is_wrapper(value) and id(value) not in self._entered:
+        if id(value) in self._entered:
+            return
+        if callable(value) and is_wrapper(value):
             self._entered.add(id(value))
             self._outside.setdefault(id(value), (value, path))
             self._meet(value.__wrapped__, path)
         elif isinstance(value, FunctionType) and is_library_object(value) and value.__closure__:
+            self._entered.add(id(value))
+            self._outside.setdefault(id(value), (value, path))
             for cell in value.__closure__:  # of a transformation: the function that it takes
                 found = _contents(cell)
                 if callable(found) and id(found) not in self._outside:

@@ -58,6 +58,24 @@ def example(*operands: Shape | np.ndarray[Any, Any], **attrs: Any) -> Example:
     return Example(operands, attrs)
 
 
+class Option(NamedTuple):
+    """An argument of a call that is no attribute: something is done around the op for it.
+
+    Attributes
+    ----------
+    default : Any
+        What a call that leaves it out means.
+    before : callable
+        ``before(x, value)`` returns the first operand to run on.
+    after : callable, optional
+        ``after(result, value)`` returns the result.
+    """
+
+    default: Any
+    before: Callable[[Any, Any], Any]
+    after: Callable[[Any, Any], Any] | None = None
+
+
 class OperandRule(NamedTuple):
     """The gradient rule of one operand and what it reads.
 
@@ -148,6 +166,9 @@ class Op:
         Rules call ops and operators only, so they run on arrays, Tensors and Nodes alike.
     attrs : mapping of str to default
         Attributes in the order in which they may be passed by position; ``...`` means required.
+    options : mapping of str to Option
+        Further arguments, by name only, such as ``dtype`` of a sum: what they ask for is done
+        before and after the op runs, by other ops, so executors and passes never see them.
     expr : str
         The scalar expression, for code generation; every elementwise op has one. It is parsed
         here, once, into the tree `expression`, which is what others read.
@@ -203,6 +224,7 @@ class Op:
     infer: Callable[..., TensorType]
     vjp: tuple[Rule | None, ...] | Rule | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
     expr: str = ""
     combine: str = ""
     contraction: Callable[..., str] | None = None
@@ -358,6 +380,19 @@ class Op:
             fix="pass the operands in order and the rest by name",
         )
 
+    def call_with_options(
+        self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Return what `call`, which runs the op, does with arguments of which some are options."""
+        chosen = [(self.options[name], kwargs.pop(name)) for name in self.options if name in kwargs]
+        (x, *others), attrs = self.bind(args, kwargs)
+        for option, value in chosen:
+            x = option.before(x, value)
+        result = call(x, *others, **attrs)
+        for option, value in chosen:
+            result = result if option.after is None else option.after(result, value)
+        return result
+
     @property
     def __signature__(self) -> inspect.Signature:
         return self.signature
@@ -374,7 +409,11 @@ class Op:
             Parameter(name, how, default=Parameter.empty if default is ... else default)
             for name, default in self.attrs.items()
         ]
-        return inspect.Signature([*operands, *attrs])
+        options = [
+            Parameter(name, _NAMED, default=option.default)
+            for name, option in self.options.items()
+        ]
+        return inspect.Signature([*operands, *attrs, *options])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the op in the mode that its operands belong to."""
@@ -384,6 +423,8 @@ class Op:
                 entry = entries.get(self)
                 if entry is not None:
                     return entry(*args, **kwargs)
+        if kwargs and not self.options.keys().isdisjoint(kwargs):
+            return self.call_with_options(self, args, kwargs)
         if self.attrs or kwargs or len(args) != self.arity:
             operands, attrs = self.bind(args, kwargs)
         else:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import Example, Kind, Op, Rule, example, register
+from oplibrary.core.op import Example, Kind, Op, Option, Rule, example, register
 from oplibrary.core.types import (
     TensorType,
     broadcast_shapes,
@@ -164,6 +165,7 @@ def reduction(
     vjp: Rule | None = None,
     alias: tuple[str, ...] = (),
     attrs: Mapping[str, Any] = REDUCTION_ATTRS,
+    options: Mapping[str, Option] = MappingProxyType({}),
     domain: tuple[float, float] = (-2.0, 2.0),
     examples: tuple[Example, ...] = REDUCTION_EXAMPLES,
     takes_out: bool = True,
@@ -202,6 +204,7 @@ def reduction(
             infer=infer,
             vjp=None if vjp is None else (vjp,),
             attrs=attrs,
+            options=options,
             alias=alias,
             takes_out=takes_out,
             combine=combine,

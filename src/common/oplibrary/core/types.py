@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
+from oplibrary.messages.errors import ArgumentError, AxisError, DTypeError, ShapeError
 
 Shape = tuple[int, ...]
 Array = npt.NDArray[Any]
@@ -170,7 +170,7 @@ def normalize_axis(axis: int, ndim: int, name: str = "axis") -> int:
 
     Raises
     ------
-    ShapeError
+    AxisError
         If there is no such axis.
     """
     if not isinstance(axis, (int, np.integer)) or isinstance(axis, bool):
@@ -180,7 +180,7 @@ def normalize_axis(axis: int, ndim: int, name: str = "axis") -> int:
             fix=f"pass an int, for example {name}=0",
         )
     if not -ndim <= axis < ndim:
-        raise ShapeError(
+        raise AxisError(
             f"{name} {axis} is out of range for {ndim} axes",
             cause=f"an array of {ndim} axes has axes {-ndim} to {ndim - 1}"
             if ndim
@@ -195,8 +195,10 @@ def normalize_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
 
     Raises
     ------
+    AxisError
+        If an axis does not exist.
     ShapeError
-        If an axis does not exist or is named twice.
+        If one is named twice.
     """
     if axis is None:
         return tuple(range(ndim))

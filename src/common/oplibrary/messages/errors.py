@@ -94,6 +94,15 @@ class AssertionFailedError(SideBySideError, AssertionError):
     remedy = "look where the values shown come from; the condition was declared for this line"
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis that an array does not have."""
+
+    id = "SBS-108"
+    title = "no such axis"
+    explanation = "an array of n axes has axes -n to n - 1"
+    remedy = "choose one of those axes, or add one with expand_dims"
+
+
 # 2xx: dynamic graph -------------------------------------------------------------------------------
 
 

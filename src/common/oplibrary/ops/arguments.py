@@ -92,6 +92,21 @@ def require_flag(value: Any, name: str) -> bool:
     )
 
 
+def require_device(device: Any) -> None:
+    """Refuse a `device` other than the memory of the processor; None stands for it.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if device not in (None, "cpu"):
+        raise ArgumentError(
+            f"there is no device {device!r}",
+            cause="arrays live in the memory of the processor",
+            fix='pass device="cpu", or leave it out',
+        )
+
+
 def normalize_shape(shape: Any, name: str = "shape") -> Shape:
     """Return `shape`, an int or a sequence of ints, as a tuple of lengths.
 

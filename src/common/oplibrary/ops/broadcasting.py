@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from oplibrary.core.op import public
-from oplibrary.core.types import broadcast_shapes, normalize_axis
+from oplibrary.core.types import broadcast_shapes as shape_of_all
+from oplibrary.core.types import fit_scalar, is_scalar, normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.ops.arguments import operand_type, require_int
+from oplibrary.ops.arguments import normalize_shape, operand_type, require_int
 from oplibrary.ops.elementwise import subtract
+from oplibrary.ops.joining import concat
 from oplibrary.ops.movement import broadcast_to
 from oplibrary.ops.slicing import slice_axis
 
@@ -37,7 +39,7 @@ def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
     >>> [x.shape for x in broadcast_arrays(np.ones((3, 1)), np.ones(2))]
     [(3, 2), (3, 2)]
     """
-    shape = broadcast_shapes(*(operand_type("broadcast_arrays", x).shape for x in arrays))
+    shape = shape_of_all(*(operand_type("broadcast_arrays", x).shape for x in arrays))
     return tuple(broadcast_to(x, shape=shape) for x in arrays)
 
 
@@ -97,7 +99,30 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Any, ...]:
 
 
 @public
-def diff(x: Any, axis: int = -1, n: int = 1) -> Any:
+def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
+    """Return the shape that arrays of these shapes broadcast to.
+
+    Parameters
+    ----------
+    *shapes : int or tuple of int
+
+    Raises
+    ------
+    ShapeError
+        If two lengths of one axis differ and neither is 1.
+
+    Examples
+    --------
+    >>> broadcast_shapes((3, 1), (1, 2), 2)
+    (3, 2)
+    """
+    return shape_of_all(*map(normalize_shape, shapes))
+
+
+@public
+def diff(
+    x: Any, axis: int = -1, n: int = 1, *, prepend: Any = None, append: Any = None
+) -> Any:
     """Return the differences of neighbours along an axis.
 
     Parameters
@@ -106,6 +131,8 @@ def diff(x: Any, axis: int = -1, n: int = 1) -> Any:
     axis : int
     n : int
         How often the difference is taken.
+    prepend, append : array, optional
+        What is put before and behind `x` along the axis first; a number, once.
 
     Raises
     ------
@@ -127,8 +154,20 @@ def diff(x: Any, axis: int = -1, n: int = 1) -> Any:
             cause="it says how often the difference is taken",
             fix="pass 0 or more",
         )
+    if prepend is not None or append is not None:
+        ends = [None if end is None else _end(x, end, at) for end in (prepend, append)]
+        x = concat([part for part in (ends[0], x, ends[1]) if part is not None], axis=at)
     for _ in range(n):
         length = x.shape[at]
         later = slice_axis(x, start=min(1, length), stop=length, axis=at)
         x = subtract(later, slice_axis(x, start=0, stop=max(length - 1, 0), axis=at))
     return x
+
+
+def _end(x: Any, end: Any, axis: int) -> Any:
+    """Return what is joined to `x` along `axis`: a single value once for each of the others."""
+    if is_scalar(end):
+        end = fit_scalar(end, (x.dtype,))
+    if not end.shape:
+        end = broadcast_to(end, shape=(*x.shape[:axis], 1, *x.shape[axis + 1 :]))
+    return end

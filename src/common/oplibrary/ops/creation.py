@@ -14,7 +14,8 @@ import numpy.typing as npt
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import DEFAULT_DTYPE, Array, Shape, TensorType, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError, OutOfMemoryError, SideBySideError
-from oplibrary.ops.arguments import normalize_shape, require_int
+from oplibrary.ops.arguments import normalize_shape, require_device, require_int
+from oplibrary.ops.options import DEVICE
 
 CREATION: dict[str, Callable[..., Any]] = {}
 """Functions that make an ndarray of no operand, by name; each executor wraps them."""
@@ -117,7 +118,12 @@ def _allocate(make: Callable[[], Array], shape: Shape, dtype: np.dtype[Any]) -> 
 
 
 @_creation
-def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike | None = None) -> Array:
+def zeros(
+    shape: int | Sequence[int],
+    dtype: npt.DTypeLike | None = None,
+    *,
+    device: str | None = None,
+) -> Array:
     """Return an array of zeros.
 
     Parameters
@@ -125,6 +131,8 @@ def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike | None = None) -> Arr
     shape : int or tuple of int
     dtype : dtype, optional
         float32 by default.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -136,39 +144,60 @@ def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike | None = None) -> Arr
     >>> zeros((2, 3)).dtype
     dtype('float32')
     """
+    require_device(device)
     lengths, kind = normalize_shape(shape), resolve_dtype(dtype)
     return _allocate(lambda: np.zeros(lengths, kind), lengths, kind)
 
 
 @_creation
-def ones(shape: int | Sequence[int], dtype: npt.DTypeLike | None = None) -> Array:
+def ones(
+    shape: int | Sequence[int],
+    dtype: npt.DTypeLike | None = None,
+    *,
+    device: str | None = None,
+) -> Array:
     """Return an array of ones; see `zeros`."""
+    require_device(device)
     lengths, kind = normalize_shape(shape), resolve_dtype(dtype)
     return _allocate(lambda: np.ones(lengths, kind), lengths, kind)
 
 
 @_creation
-def empty(shape: int | Sequence[int], dtype: npt.DTypeLike | None = None) -> Array:
+def empty(
+    shape: int | Sequence[int],
+    dtype: npt.DTypeLike | None = None,
+    *,
+    device: str | None = None,
+) -> Array:
     """Return an array whose elements are whatever the memory held; see `zeros`."""
+    require_device(device)
     lengths, kind = normalize_shape(shape), resolve_dtype(dtype)
     return _allocate(lambda: np.empty(lengths, kind), lengths, kind)
 
 
 @_creation
-def full(shape: int | Sequence[int], value: complex, dtype: npt.DTypeLike | None = None) -> Array:
-    """Return an array in which every element is `value`.
+def full(
+    shape: int | Sequence[int],
+    fill_value: complex,
+    dtype: npt.DTypeLike | None = None,
+    *,
+    device: str | None = None,
+) -> Array:
+    """Return an array in which every element is `fill_value`.
 
     Parameters
     ----------
     shape : int or tuple of int
-    value : number
+    fill_value : number
     dtype : dtype, optional
-        By default that of `value`: bool, int64, float32 or complex64 for a Python number.
+        By default that of `fill_value`: bool, int64, float32 or complex64 for a Python number.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
     ArgumentError
-        If `value` is not a number or does not fit into `dtype`.
+        If `fill_value` is not a number or does not fit into `dtype`.
     OutOfMemoryError
         If it does not fit in memory.
 
@@ -177,10 +206,11 @@ def full(shape: int | Sequence[int], value: complex, dtype: npt.DTypeLike | None
     >>> full(2, 7)
     array([7, 7])
     """
+    require_device(device)
     lengths = normalize_shape(shape)
-    kind = resolve_dtype(dtype, _default_dtype(value))
-    require_number(value, kind)
-    return _allocate(lambda: np.full(lengths, value, kind), lengths, kind)
+    kind = resolve_dtype(dtype, _default_dtype(fill_value))
+    require_number(fill_value, kind, "fill_value")
+    return _allocate(lambda: np.full(lengths, fill_value, kind), lengths, kind)
 
 
 def _default_dtype(value: Any) -> np.dtype[Any]:
@@ -195,7 +225,12 @@ def _default_dtype(value: Any) -> np.dtype[Any]:
 
 @_creation
 def eye(
-    rows: int, columns: int | None = None, k: int = 0, dtype: npt.DTypeLike | None = None
+    rows: int,
+    columns: int | None = None,
+    k: int = 0,
+    dtype: npt.DTypeLike | None = None,
+    *,
+    device: str | None = None,
 ) -> Array:
     """Return a matrix with ones on the `k`-th diagonal and zeros elsewhere.
 
@@ -208,6 +243,8 @@ def eye(
         Columns to the right of the main diagonal.
     dtype : dtype, optional
         float32 by default.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -219,6 +256,7 @@ def eye(
     >>> eye(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
+    require_device(device)
     n = require_int(rows, "rows")
     shape = normalize_shape((n, n if columns is None else require_int(columns, "columns")))
     offset, kind = require_int(k, "k"), resolve_dtype(dtype)
@@ -262,6 +300,8 @@ def arange(
     stop: float | None = None,
     step: float = 1,
     dtype: npt.DTypeLike | None = None,
+    *,
+    device: str | None = None,
 ) -> Array:
     """Return the numbers from `start` up to `stop`, which is left out, `step` apart.
 
@@ -271,6 +311,8 @@ def arange(
         With `stop` left out, `start` is the stop and the numbers start from 0.
     dtype : dtype, optional
         By default int64 if all three are whole numbers, else float32.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -284,6 +326,7 @@ def arange(
     >>> arange(3)
     array([0, 1, 2])
     """
+    require_device(device)
     if stop is None:
         start, stop = 0, start
     start, stop, step = _bound(start, "start"), _bound(stop, "stop"), _bound(step, "step")
@@ -320,6 +363,8 @@ def linspace(
     num: int,
     dtype: npt.DTypeLike | None = None,
     endpoint: bool = True,
+    *,
+    device: str | None = None,
 ) -> Array:
     """Return `num` numbers at equal distances from `start` to `stop`.
 
@@ -331,6 +376,8 @@ def linspace(
         float32 by default.
     endpoint : bool
         Whether `stop` is the last number, or the one after it.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -344,6 +391,7 @@ def linspace(
     >>> linspace(0, 1, 5).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
+    require_device(device)
     start, stop = _bound(start, "start"), _bound(stop, "stop")
     shape = normalize_shape((require_int(num, "num"),), "num")
     kind = resolve_dtype(dtype)
@@ -379,10 +427,10 @@ def _fill(
 
 
 def _full_like_infer(
-    x: TensorType, *, value: Any = 0, dtype: npt.DTypeLike | None = None
+    x: TensorType, *, fill_value: Any = 0, dtype: npt.DTypeLike | None = None
 ) -> TensorType:
     kind = resolve_dtype(dtype, x.dtype)
-    require_number(value, kind)
+    require_number(fill_value, kind, "fill_value")
     return TensorType(x.shape, kind)
 
 
@@ -396,6 +444,7 @@ def _like(name: str, value: int, alias: tuple[str, ...], doc: str) -> Op:
             kernel=lambda x, out=None, *, dtype=None: _fill(x, out, value, dtype, fits=True),
             infer=_full_like_infer,
             attrs={"dtype": None},
+            options=DEVICE,
             alias=alias,
             takes_out=True,
             examples=(
@@ -419,16 +468,17 @@ full_like = register(
         name="full_like",
         kind=Kind.CREATION,
         arity=1,
-        kernel=lambda x, out=None, *, value, dtype=None: _fill(x, out, value, dtype),
+        kernel=lambda x, out=None, *, fill_value, dtype=None: _fill(x, out, fill_value, dtype),
         infer=_full_like_infer,
-        attrs={"value": ..., "dtype": None},
+        attrs={"fill_value": ..., "dtype": None},
+        options=DEVICE,
         takes_out=True,
         examples=(
-            example((3, 4), value=2),
-            example((3, 4), value=-0.0),
-            example((2,), value=2.5, dtype="float64"),
-            example((), value=True, dtype="bool"),
+            example((3, 4), fill_value=2),
+            example((3, 4), fill_value=-0.0),
+            example((2,), fill_value=2.5, dtype="float64"),
+            example((), fill_value=True, dtype="bool"),
         ),
-        doc="Return the shape of x filled with `value`, by default in the dtype of x.",
+        doc="Return the shape of x filled with `fill_value`, by default in the dtype of x.",
     )
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,20 +78,61 @@ def isdtype(dtype: Any, kind: Any) -> bool:
         ) from None
 
 
+class FloatLimits(NamedTuple):
+    """The limits of a floating-point dtype, as Python's numbers.
+
+    Attributes
+    ----------
+    bits : int
+        Bits of one number; of one part of a complex one.
+    eps : float
+        The distance from 1 to the next larger number.
+    max, min : float
+        The greatest number and the least, which is negative.
+    smallest_normal : float
+        The least positive number of full precision.
+    dtype : dtype
+        That of the real numbers.
+    """
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: np.dtype[Any]
+
+    @property
+    def tiny(self) -> float:
+        """The smallest normal number, as NumPy and PyTorch call it."""
+        return self.smallest_normal
+
+
+class IntegerLimits(NamedTuple):
+    """The limits of an integer dtype: its bits, the greatest and the least number."""
+
+    bits: int
+    max: int
+    min: int
+    dtype: np.dtype[Any]
+
+
 @public
-def finfo(dtype: Any) -> Any:
+def finfo(dtype: Any) -> FloatLimits:
     """Return the limits of a floating-point dtype, or of an array's.
 
     Examples
     --------
-    >>> float(finfo("float32").eps)
+    >>> finfo("float32").eps
     1.1920928955078125e-07
     """
-    return _limits(np.finfo, dtype)
+    of = _limits(np.finfo, dtype)
+    numbers = (float(x) for x in (of.eps, of.max, of.min, of.smallest_normal))
+    return FloatLimits(int(of.bits), *numbers, np.dtype(of.dtype))
 
 
 @public
-def iinfo(dtype: Any) -> Any:
+def iinfo(dtype: Any) -> IntegerLimits:
     """Return the limits of an integer dtype, or of an array's.
 
     Examples
@@ -99,7 +140,8 @@ def iinfo(dtype: Any) -> Any:
     >>> iinfo("int8").max
     127
     """
-    return _limits(np.iinfo, dtype)
+    of = _limits(np.iinfo, dtype)
+    return IntegerLimits(of.bits, of.max, of.min, np.dtype(of.dtype))
 
 
 def _limits(question: Any, dtype: Any) -> Any:

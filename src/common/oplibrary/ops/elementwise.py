@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, is_scalar, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
+from oplibrary.ops.arguments import operand_type, require_device, require_flag
 from oplibrary.ops.exponential import log
 from oplibrary.ops.kernels import float_dtype
 
@@ -384,12 +385,42 @@ cast: Op = register(
         vjp=(lambda g, _out, x_type, *, dtype: cast(g, dtype=x_type.dtype),),
         attrs={"dtype": ...},
         expr="cast({0})",
-        alias=("astype",),
         takes_out=True,
         examples=(example((3, 4), dtype="float32"), example((), dtype="float64")),
         doc="Return a copy of x converted to `dtype`; complex numbers lose their imaginary part.",
     )
 )
+
+
+@public
+def astype(x: Any, dtype: npt.DTypeLike, *, copy: bool = True, device: str | None = None) -> Any:
+    """Return `x` converted to `dtype`; complex numbers lose their imaginary part.
+
+    Parameters
+    ----------
+    x : array
+    dtype : dtype
+    copy : bool
+        Whether the result is a copy where `x` has the dtype already.
+    device : str, optional
+        ``"cpu"``, the only one.
+
+    Raises
+    ------
+    DTypeError
+        If there is no such dtype, or its elements are no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> astype(np.array([1.5, -2.5]), "int64").tolist()
+    [1, -2]
+    """
+    require_device(device)
+    if not require_flag(copy, "copy") and operand_type("astype", x).dtype == dtype:
+        return x
+    return cast(x, dtype=dtype)
+
 
 # complex numbers ----------------------------------------------------------------------------------
 #

@@ -24,6 +24,7 @@ from oplibrary.ops.arguments import Axis, normalize_shape
 from oplibrary.ops.comparison import bitwise_or, equal, not_equal
 from oplibrary.ops.elementwise import cast, where
 from oplibrary.ops.movement import broadcast_to, broadcast_to_infer, permute_dims, reshape
+from oplibrary.ops.options import DTYPE
 from oplibrary.ops.scan import exclusive_prod
 from oplibrary.ops.slicing import flip
 
@@ -124,6 +125,7 @@ sum = reduction(
     infer_dtype=_reduced_dtype("sum", np.add),
     vjp=spread_sum,
     combine="add",
+    options=DTYPE,
     examples=EXAMPLES + EMPTY,
     doc="Sum the elements over `axis`. Of no elements it is 0.",
 )
@@ -156,6 +158,7 @@ prod = reduction(
     infer_dtype=_reduced_dtype("prod", np.multiply),
     vjp=_prod_vjp,
     combine="multiply",
+    options=DTYPE,
     examples=EXAMPLES + EMPTY,
     doc="Multiply the elements over `axis`. Of no elements it is 1.",
 )

@@ -10,6 +10,7 @@ import numpy as np
 from oplibrary.core.op import Kind, Op, Rule, example, register
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis
 from oplibrary.messages.errors import DTypeError, ShapeError
+from oplibrary.ops.options import DTYPE
 from oplibrary.ops.slicing import flip, pad_op, slice_axis
 
 LOOP_WIDTH = 256
@@ -84,6 +85,7 @@ def _scan(name: str, ufunc: np.ufunc, vjp: Rule, alias: str, doc: str) -> Op:
             infer=infer,
             vjp=(vjp,),
             attrs={"axis": None, "include_initial": False},
+            options=DTYPE,
             alias=(alias,),
             takes_out=True,
             examples=(

@@ -9,7 +9,14 @@ import numpy as np
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, type_of_array
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
+from oplibrary.ops.arguments import require_flag
+from oplibrary.ops.comparison import equal, logical_not
+from oplibrary.ops.dtypes import result_type
+from oplibrary.ops.elementwise import cast, minimum
 from oplibrary.ops.gather import take
+from oplibrary.ops.movement import expand_dims, reshape
+from oplibrary.ops.reduction import any
+from oplibrary.ops.sorting import sort
 
 _SIDES = ("left", "right")
 
@@ -99,3 +106,40 @@ def searchsorted(x1: Any, x2: Any, side: str = "left", sorter: Any = None) -> An
     [1, 3]
     """
     return _SEARCH(x1 if sorter is None else take(x1, sorter, axis=0), x2, side=side)
+
+
+@public
+def isin(x1: Any, x2: Any, *, invert: bool = False) -> Any:
+    """Tell of each element of `x1` whether it is among the elements of `x2`.
+
+    Parameters
+    ----------
+    x1, x2 : array or number
+        Of any shapes. NaN is among nothing.
+    invert : bool
+        Whether to tell which are not.
+
+    Returns
+    -------
+    array of bool
+        Of the shape of `x1`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> isin(np.array([1, 2, 3]), np.array([3, 1])).tolist()
+    [True, False, True]
+    """
+    # numbers and lists keep their own width, so that 300 is in no array of int8
+    x1, x2 = (x if hasattr(x, "dtype") else np.asarray(x) for x in (x1, x2))
+    kind = result_type(x1, x2)
+    x1, x2 = cast(x1, dtype=kind), cast(x2, dtype=kind)
+    line = reshape(x2, shape=(-1,))
+    count = line.shape[0]
+    if count == 0 or kind.kind == "c":
+        found = any(equal(expand_dims(x1, axis=-1), line), axis=-1)
+    else:
+        ordered = sort(line, axis=0)
+        place = minimum(_SEARCH(ordered, x1, side="left"), count - 1)
+        found = equal(take(ordered, reshape(place, shape=(-1,)), axis=0).reshape(x1.shape), x1)
+    return logical_not(found) if require_flag(invert, "invert") else found

@@ -12,6 +12,7 @@ from oplibrary.messages.errors import ArgumentError, DataDependentShapeError, DT
 from oplibrary.ops.arguments import operand_type, require_int
 from oplibrary.ops.gather import take_along_axis
 from oplibrary.ops.joining import unstack
+from oplibrary.ops.options import STABLE
 from oplibrary.ops.slicing import slice_axis
 
 ORDER_EXAMPLES = (
@@ -72,6 +73,7 @@ sort = register(
         infer=_sort_infer,
         vjp=(_sort_vjp,),
         attrs={"axis": -1, "descending": False},
+        options=STABLE,
         takes_out=True,
         examples=ORDER_EXAMPLES,
         doc="Order the elements along `axis`. NaN counts as the greatest number.",
@@ -101,6 +103,7 @@ argsort = register(
         kernel=_argsort,
         infer=_argsort_infer,
         attrs={"axis": -1, "descending": False},
+        options=STABLE,
         examples=ORDER_EXAMPLES,
         doc="Return the indices that order the elements along `axis`; equal elements keep their "
         "order.",
