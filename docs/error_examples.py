@@ -94,6 +94,12 @@ def assertions():
     root(np.array([4.0, -1.0]))
 
 
+@example("SBS-108")
+def axes():
+    x = dg.ones((2, 3))
+    y = dg.sum(x, axis=2)
+
+
 # dynamic graph ------------------------------------------------------------------------------------
 
 

@@ -63,6 +63,7 @@ ATTRIBUTES = {
     "expand_dims.axis": "int | Sequence[int]",
     "randint.high": "int",
     "randint.low": "int",
+    "fill_value": "float",
     "value": "ArrayLike",
 }
 """The type of each attribute, in all ops or in one, to which `infer` gives none."""
@@ -209,7 +210,10 @@ def documented(doc: str | None, indent: str = "    ") -> str:
 
 def definition(name: str, function: Any, extra: str = "") -> str:
     doc = function.doc if isinstance(function, Op) else function.__doc__
-    head = f"def {name}({parameters_text(function)}{extra}) -> {result_type(name, function)}:"
+    parameters = parameters_text(function)
+    if extra:  # a parameter by name only
+        parameters += f", {extra}" if "*, " in parameters else f", *, {extra}"
+    head = f"def {name}({parameters}) -> {result_type(name, function)}:"
     return f"{head}\n{documented(doc)}\n"
 
 
@@ -427,7 +431,7 @@ def errors_stub() -> str:
 
 STUBS: dict[str, Callable[[], str]] = {
     "dyngraph/__init__.pyi": lambda: namespace_stub(
-        dyngraph, "Tensor", "int", ", *, requires_grad: _builtins.bool = False"
+        dyngraph, "Tensor", "int", "requires_grad: _builtins.bool = False"
     ),
     "staticgraph/__init__.pyi": lambda: namespace_stub(staticgraph, "Node", "int | Dim", ""),
     **{

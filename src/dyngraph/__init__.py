@@ -35,6 +35,7 @@ from dyngraph.tape.grad_mode import (
 from dyngraph.tape.hooks import saved_tensors_hooks
 from dyngraph.tensors.conversion import (
     as_tensor,
+    asarray,
     from_dlpack,
     from_numpy,
     is_tensor,
@@ -49,7 +50,6 @@ from oplibrary.messages.source import enter_package as _enter_package
 
 _enter_package(__file__)
 
-asarray = as_tensor
 globals().update(_common_names(data_dependent_shapes=True), **_NAMESPACE)
 __all__ = _public_names(globals())
 

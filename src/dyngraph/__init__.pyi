@@ -9,6 +9,8 @@ from typing import TypeAlias as _TypeAlias
 
 import numpy as _np
 import numpy.typing as _npt
+from oplibrary.ops.dtypes import FloatLimits as _FloatLimits
+from oplibrary.ops.dtypes import IntegerLimits as _IntegerLimits
 from oplibrary.ops.sorting import UniqueAll as _UniqueAll
 from oplibrary.ops.sorting import UniqueCounts as _UniqueCounts
 from oplibrary.ops.sorting import UniqueInverse as _UniqueInverse
@@ -44,6 +46,7 @@ from dyngraph.tape.grad_mode import no_grad as no_grad
 from dyngraph.tape.grad_mode import set_grad_enabled as set_grad_enabled
 from dyngraph.tape.hooks import saved_tensors_hooks as saved_tensors_hooks
 from dyngraph.tensors.conversion import as_tensor as as_tensor
+from dyngraph.tensors.conversion import asarray as asarray
 from dyngraph.tensors.conversion import from_dlpack as from_dlpack
 from dyngraph.tensors.conversion import from_numpy as from_numpy
 from dyngraph.tensors.conversion import is_tensor as is_tensor
@@ -51,7 +54,6 @@ from dyngraph.tensors.conversion import stop_gradient as stop_gradient
 from dyngraph.tensors.conversion import tensor as tensor
 from dyngraph.tensors.tensor import Tensor as Tensor
 from oplibrary.core.types import TensorType as TensorType
-asarray = as_tensor
 
 _Value: _TypeAlias = Tensor
 _Length: _TypeAlias = int
@@ -59,7 +61,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv2d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsigmoid', 'logsumexp', 'long', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'poisson_nll_loss', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'zeros', 'zeros_like']
+__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv2d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsigmoid', 'logsumexp', 'long', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'poisson_nll_loss', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -103,7 +105,7 @@ def all(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _buil
 def any(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Tell whether any element over `axis` is nonzero; of none, False."""
 
-def arange(start: _builtins.float, stop: _builtins.float | None = None, step: _builtins.float = 1, dtype: _npt.DTypeLike | None = None, *, requires_grad: _builtins.bool = False) -> _Value:
+def arange(start: _builtins.float, stop: _builtins.float | None = None, step: _builtins.float = 1, dtype: _npt.DTypeLike | None = None, *, device: str | None = None, requires_grad: _builtins.bool = False) -> _Value:
     """Return the numbers from `start` up to `stop`, which is left out, `step` apart.
 
     Parameters
@@ -112,6 +114,8 @@ def arange(start: _builtins.float, stop: _builtins.float | None = None, step: _b
         With `stop` left out, `start` is the stop and the numbers start from 0.
     dtype : dtype, optional
         By default int64 if all three are whole numbers, else float32.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -132,7 +136,7 @@ def argmax(x: _ArrayLike, axis: int | None = None, keepdims: _builtins.bool = Fa
 def argmin(x: _ArrayLike, axis: int | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return the position of the first least element along `axis`, or of the flattened operand."""
 
-def argsort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False) -> _Value:
+def argsort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> _Value:
     """Return the indices that order the elements along `axis`; equal elements keep their order."""
 
 def argwhere(x: _ArrayLike) -> _Value:
@@ -169,6 +173,30 @@ def assert_(condition: _ArrayLike, message: str = '', *values: _ArrayLike) -> _V
     >>> x = np.array([1.0, 2.0])
     >>> assert_(x > 0, "all are positive", x)
     array([ True,  True])
+    """
+
+def astype(x: _ArrayLike, dtype: _npt.DTypeLike, *, copy: _builtins.bool = True, device: str | None = None) -> _Value:
+    """Return `x` converted to `dtype`; complex numbers lose their imaginary part.
+
+    Parameters
+    ----------
+    x : array
+    dtype : dtype
+    copy : bool
+        Whether the result is a copy where `x` has the dtype already.
+    device : str, optional
+        ``"cpu"``, the only one.
+
+    Raises
+    ------
+    DTypeError
+        If there is no such dtype, or its elements are no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> astype(np.array([1.5, -2.5]), "int64").tolist()
+    [1, -2]
     """
 
 def atan(x: _ArrayLike) -> _Value:
@@ -359,6 +387,24 @@ def broadcast_arrays(*arrays: _ArrayLike) -> tuple[_Value, ...]:
     [(3, 2), (3, 2)]
     """
 
+def broadcast_shapes(*shapes: _ArrayLike) -> tuple[int, ...]:
+    """Return the shape that arrays of these shapes broadcast to.
+
+    Parameters
+    ----------
+    *shapes : int or tuple of int
+
+    Raises
+    ------
+    ShapeError
+        If two lengths of one axis differ and neither is 1.
+
+    Examples
+    --------
+    >>> broadcast_shapes((3, 1), (1, 2), 2)
+    (3, 2)
+    """
+
 def broadcast_to(x: _ArrayLike, shape: _Length | _Sequence[_Length]) -> _Value:
     """Enlarge axes of length 1, and add axes on the left, without copying. Read-only."""
 
@@ -544,10 +590,10 @@ def cross_entropy(logits: _ArrayLike, labels: _ArrayLike, reduction: str = 'mean
     1.3863
     """
 
-def cumulative_prod(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False) -> _Value:
+def cumulative_prod(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Multiply the elements up to each position of `axis`; with `include_initial`, from a leading 1 on."""
 
-def cumulative_sum(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False) -> _Value:
+def cumulative_sum(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Sum the elements up to each position of `axis`; with `include_initial`, from a leading 0 on."""
 
 def diag(x: _ArrayLike, offset: int = 0) -> _Value:
@@ -578,7 +624,7 @@ def diagonal(x: _ArrayLike, offset: int = 0) -> _Value:
 def diagonal_embed(x: _ArrayLike, shape: _Length | _Sequence[_Length], offset: int = 0) -> _Value:
     """Return zeros of `shape` with x on a diagonal: the gradient of diagonal."""
 
-def diff(x: _ArrayLike, axis: int = -1, n: int = 1) -> _Value:
+def diff(x: _ArrayLike, axis: int = -1, n: int = 1, *, prepend: _ArrayLike | None = None, append: _ArrayLike | None = None) -> _Value:
     """Return the differences of neighbours along an axis.
 
     Parameters
@@ -587,6 +633,8 @@ def diff(x: _ArrayLike, axis: int = -1, n: int = 1) -> _Value:
     axis : int
     n : int
         How often the difference is taken.
+    prepend, append : array, optional
+        What is put before and behind `x` along the axis first; a number, once.
 
     Raises
     ------
@@ -693,7 +741,7 @@ def embedding(weight: _ArrayLike, ids: _ArrayLike, padding_idx: int | None = Non
         If an id is not a row of `weight`, or `padding_idx` is none.
     """
 
-def empty(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, requires_grad: _builtins.bool = False) -> _Value:
+def empty(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, device: str | None = None, requires_grad: _builtins.bool = False) -> _Value:
     """Return an array whose elements are whatever the memory held; see `zeros`."""
 
 def equal(x: _ArrayLike, y: _ArrayLike) -> _Value:
@@ -714,7 +762,7 @@ def expand_dims(x: _ArrayLike, axis: int | _Sequence[int]) -> _Value:
 def expm1(x: _ArrayLike) -> _Value:
     """Return exp(x) - 1 without losing digits near 0."""
 
-def eye(rows: int, columns: int | None = None, k: int = 0, dtype: _npt.DTypeLike | None = None, *, requires_grad: _builtins.bool = False) -> _Value:
+def eye(rows: int, columns: int | None = None, k: int = 0, dtype: _npt.DTypeLike | None = None, *, device: str | None = None, requires_grad: _builtins.bool = False) -> _Value:
     """Return a matrix with ones on the `k`-th diagonal and zeros elsewhere.
 
     Parameters
@@ -726,6 +774,8 @@ def eye(rows: int, columns: int | None = None, k: int = 0, dtype: _npt.DTypeLike
         Columns to the right of the main diagonal.
     dtype : dtype, optional
         float32 by default.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -738,12 +788,12 @@ def eye(rows: int, columns: int | None = None, k: int = 0, dtype: _npt.DTypeLike
     [[1.0, 0.0], [0.0, 1.0]]
     """
 
-def finfo(dtype: _npt.DTypeLike) -> _Any:
+def finfo(dtype: _npt.DTypeLike) -> _FloatLimits:
     """Return the limits of a floating-point dtype, or of an array's.
 
     Examples
     --------
-    >>> float(finfo("float32").eps)
+    >>> finfo("float32").eps
     1.1920928955078125e-07
     """
 
@@ -776,20 +826,22 @@ def floor(x: _ArrayLike) -> _Value:
 def floor_divide(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the largest whole number not above x / y."""
 
-def full(shape: _Length | _Sequence[_Length], value: complex, dtype: _npt.DTypeLike | None = None, *, requires_grad: _builtins.bool = False) -> _Value:
-    """Return an array in which every element is `value`.
+def full(shape: _Length | _Sequence[_Length], fill_value: complex, dtype: _npt.DTypeLike | None = None, *, device: str | None = None, requires_grad: _builtins.bool = False) -> _Value:
+    """Return an array in which every element is `fill_value`.
 
     Parameters
     ----------
     shape : int or tuple of int
-    value : number
+    fill_value : number
     dtype : dtype, optional
-        By default that of `value`: bool, int64, float32 or complex64 for a Python number.
+        By default that of `fill_value`: bool, int64, float32 or complex64 for a Python number.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
     ArgumentError
-        If `value` is not a number or does not fit into `dtype`.
+        If `fill_value` is not a number or does not fit into `dtype`.
     OutOfMemoryError
         If it does not fit in memory.
 
@@ -799,8 +851,8 @@ def full(shape: _Length | _Sequence[_Length], value: complex, dtype: _npt.DTypeL
     array([7, 7])
     """
 
-def full_like(x: _ArrayLike, value: _ArrayLike, dtype: _npt.DTypeLike | None = None) -> _Value:
-    """Return the shape of x filled with `value`, by default in the dtype of x."""
+def full_like(x: _ArrayLike, fill_value: _builtins.float, dtype: _npt.DTypeLike | None = None, *, device: _ArrayLike | None = None) -> _Value:
+    """Return the shape of x filled with `fill_value`, by default in the dtype of x."""
 
 def gaussian_nll_loss(x: _ArrayLike, target: _ArrayLike, var: _ArrayLike, reduction: str = 'mean', full: _builtins.bool = False, eps: _builtins.float = 1e-06) -> _Value:
     """Return the mean negative log-likelihood of numbers under normal distributions.
@@ -1015,7 +1067,7 @@ def huber_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', delta
 def hypot(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return sqrt(x*x + y*y) without overflow."""
 
-def iinfo(dtype: _npt.DTypeLike) -> _Any:
+def iinfo(dtype: _npt.DTypeLike) -> _IntegerLimits:
     """Return the limits of an integer dtype, or of an array's.
 
     Examples
@@ -1065,6 +1117,28 @@ def isdtype(dtype: _npt.DTypeLike, kind: _npt.DTypeLike | str | tuple[_npt.DType
 
 def isfinite(x: _ArrayLike) -> _Value:
     """Return whether x is neither infinite nor NaN."""
+
+def isin(x1: _ArrayLike, x2: _ArrayLike, *, invert: _builtins.bool = False) -> _Value:
+    """Tell of each element of `x1` whether it is among the elements of `x2`.
+
+    Parameters
+    ----------
+    x1, x2 : array or number
+        Of any shapes. NaN is among nothing.
+    invert : bool
+        Whether to tell which are not.
+
+    Returns
+    -------
+    array of bool
+        Of the shape of `x1`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> isin(np.array([1, 2, 3]), np.array([3, 1])).tolist()
+    [True, False, True]
+    """
 
 def isinf(x: _ArrayLike) -> _Value:
     """Return whether x is infinite."""
@@ -1183,7 +1257,7 @@ def linear(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None) ->
 def linear_recurrence(a: _ArrayLike, b: _ArrayLike, axis: int = 0) -> _Value:
     """Return y with y[k] = a[k] * y[k-1] + b[k] along `axis`, starting from 0."""
 
-def linspace(start: _builtins.float, stop: _builtins.float, num: int, dtype: _npt.DTypeLike | None = None, endpoint: _builtins.bool = True, *, requires_grad: _builtins.bool = False) -> _Value:
+def linspace(start: _builtins.float, stop: _builtins.float, num: int, dtype: _npt.DTypeLike | None = None, endpoint: _builtins.bool = True, *, device: str | None = None, requires_grad: _builtins.bool = False) -> _Value:
     """Return `num` numbers at equal distances from `start` to `stop`.
 
     Parameters
@@ -1194,6 +1268,8 @@ def linspace(start: _builtins.float, stop: _builtins.float, num: int, dtype: _np
         float32 by default.
     endpoint : bool
         Whether `stop` is the last number, or the one after it.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -1556,10 +1632,10 @@ def one_hot(ids: _ArrayLike, depth: int, dtype: _npt.DTypeLike = ...) -> _Value:
         Of the shape of `ids` with ``depth`` added on the right.
     """
 
-def ones(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, requires_grad: _builtins.bool = False) -> _Value:
+def ones(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, device: str | None = None, requires_grad: _builtins.bool = False) -> _Value:
     """Return an array of ones; see `zeros`."""
 
-def ones_like(x: _ArrayLike, dtype: _npt.DTypeLike | None = None) -> _Value:
+def ones_like(x: _ArrayLike, dtype: _npt.DTypeLike | None = None, *, device: _ArrayLike | None = None) -> _Value:
     """Return ones of the shape and, by default, dtype of x."""
 
 def outer(x: _ArrayLike, y: _ArrayLike) -> _Value:
@@ -1681,7 +1757,7 @@ def prelu(x: _ArrayLike, weight: _ArrayLike) -> _Value:
 def print_(x: _ArrayLike, message: str = '') -> _Value:
     """Print x after the message each time it runs, and return x."""
 
-def prod(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+def prod(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Multiply the elements over `axis`. Of no elements it is 1."""
 
 def randint(key: _ArrayLike, shape: _Length | _Sequence[_Length], low: int, high: int) -> _Value:
@@ -1727,10 +1803,32 @@ def relu6(x: _ArrayLike) -> _Value:
 def remainder(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x - y * floor_divide(x, y), which has the sign of y."""
 
-def repeat(x: _ArrayLike, repeats: int | _Sequence[int], axis: int | _Sequence[int] | None = None) -> _Value:
-    """Repeat each element `repeats` times along `axis`, or of the flattened operand."""
+def repeat(x: _ArrayLike, repeats: int | _Sequence[int], axis: int | None = None) -> _Value:
+    """Repeat each element `repeats` times along `axis`, or of the flattened operand.
 
-def reshape(x: _ArrayLike, shape: _Length | _Sequence[_Length]) -> _Value:
+    Parameters
+    ----------
+    x : array
+    repeats : int or sequence of int or integer array
+        How often; one number for all elements, or one for each along the axis. The shape of the
+        result follows from it, so in a graph it has to be known when the graph is declared.
+    axis : int, optional
+
+    Raises
+    ------
+    ArgumentError
+        If a number is negative or no whole number.
+    ShapeError
+        If there are not as many numbers as elements along the axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> repeat(np.array([1, 2, 3]), [2, 0, 1]).tolist()
+    [1, 1, 3]
+    """
+
+def reshape(x: _ArrayLike, shape: _Length | _Sequence[_Length], *, copy: _ArrayLike | None = None) -> _Value:
     """Arrange the elements, in row-major order, in `shape`; one length may be -1. Shares memory with x where its strides allow."""
 
 def result_type(*values: _npt.DTypeLike | _ArrayLike) -> _np.dtype[_Any]:
@@ -2018,7 +2116,7 @@ def softshrink(x: _ArrayLike, lambd: _builtins.float = 0.5) -> _Value:
 def softsign(x: _ArrayLike) -> _Value:
     """Return x / (1 + abs(x))."""
 
-def sort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False) -> _Value:
+def sort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> _Value:
     """Order the elements along `axis`. NaN counts as the greatest number."""
 
 def split(x: _ArrayLike, sections: int | _Sequence[int], axis: int = 0) -> tuple[_Value, ...]:
@@ -2084,7 +2182,7 @@ def std(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _buil
 def subtract(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x - y."""
 
-def sum(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+def sum(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Sum the elements over `axis`. Of no elements it is 0."""
 
 def swapaxes(x: _ArrayLike, axis0: int, axis1: int) -> _Value:
@@ -2162,13 +2260,15 @@ def topk(x: _ArrayLike, k: int, axis: int = -1, largest: _builtins.bool = True) 
     ([5, 4], [4, 2])
     """
 
-def trace(x: _ArrayLike, offset: int = 0) -> _Value:
+def trace(x: _ArrayLike, offset: int = 0, *, dtype: _npt.DTypeLike | None = None) -> _Value:
     """Sum the diagonal of the last two axes.
 
     Parameters
     ----------
     x : array, (..., n, m)
     offset : int
+    dtype : dtype, optional
+        What the elements are converted to before they are added.
 
     Raises
     ------
@@ -2340,7 +2440,7 @@ def vector_norm(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdim
 def where(condition: _ArrayLike, x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x where the condition holds and y elsewhere."""
 
-def zeros(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, requires_grad: _builtins.bool = False) -> _Value:
+def zeros(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, device: str | None = None, requires_grad: _builtins.bool = False) -> _Value:
     """Return an array of zeros.
 
     Parameters
@@ -2348,6 +2448,8 @@ def zeros(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = No
     shape : int or tuple of int
     dtype : dtype, optional
         float32 by default.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -2360,13 +2462,12 @@ def zeros(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = No
     dtype('float32')
     """
 
-def zeros_like(x: _ArrayLike, dtype: _npt.DTypeLike | None = None) -> _Value:
+def zeros_like(x: _ArrayLike, dtype: _npt.DTypeLike | None = None, *, device: _ArrayLike | None = None) -> _Value:
     """Return zeros of the shape and, by default, dtype of x."""
 
 absolute = abs
 amax = max
 amin = min
-astype = cast
 bitwise_not = bitwise_invert
 cat = concat
 clamp = clip

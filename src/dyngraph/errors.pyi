@@ -3,6 +3,7 @@
 from oplibrary.messages.errors import AnomalyError as AnomalyError
 from oplibrary.messages.errors import ArgumentError as ArgumentError
 from oplibrary.messages.errors import AssertionFailedError as AssertionFailedError
+from oplibrary.messages.errors import AxisError as AxisError
 from oplibrary.messages.errors import BackendError as BackendError
 from oplibrary.messages.errors import BakedValueWarning as BakedValueWarning
 from oplibrary.messages.errors import BranchTypeError as BranchTypeError

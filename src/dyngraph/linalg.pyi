@@ -61,13 +61,15 @@ def tensordot(x: _ArrayLike, y: _ArrayLike, axes: int | _Sequence[int | _Sequenc
         If paired axes differ in length or do not exist.
     """
 
-def trace(x: _ArrayLike, offset: int = 0) -> _Value:
+def trace(x: _ArrayLike, offset: int = 0, *, dtype: _npt.DTypeLike | None = None) -> _Value:
     """Sum the diagonal of the last two axes.
 
     Parameters
     ----------
     x : array, (..., n, m)
     offset : int
+    dtype : dtype, optional
+        What the elements are converted to before they are added.
 
     Raises
     ------

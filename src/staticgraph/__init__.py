@@ -36,7 +36,7 @@ from staticgraph.debugging import DebugExecutable, Frame, PassCheck, check_passe
 from staticgraph.declare.autodiff import gradients
 from staticgraph.declare.build import assign, constant, group, placeholder, stop_gradient, variable
 from staticgraph.declare.lower import lower
-from staticgraph.declare.namespace import asarray
+from staticgraph.declare.namespace import asarray, from_dlpack
 from staticgraph.declare.namespace import lookup as _lookup
 from staticgraph.declare.namespace import names as _names
 from staticgraph.declare.networkx_import import import_networkx as _import_networkx

@@ -9,6 +9,8 @@ from typing import TypeAlias as _TypeAlias
 
 import numpy as _np
 import numpy.typing as _npt
+from oplibrary.ops.dtypes import FloatLimits as _FloatLimits
+from oplibrary.ops.dtypes import IntegerLimits as _IntegerLimits
 from oplibrary.ops.sorting import UniqueAll as _UniqueAll
 from oplibrary.ops.sorting import UniqueCounts as _UniqueCounts
 from oplibrary.ops.sorting import UniqueInverse as _UniqueInverse
@@ -44,6 +46,7 @@ from staticgraph.declare.build import stop_gradient as stop_gradient
 from staticgraph.declare.build import variable as variable
 from staticgraph.declare.lower import lower as lower
 from staticgraph.declare.namespace import asarray as asarray
+from staticgraph.declare.namespace import from_dlpack as from_dlpack
 from staticgraph.graph.dimension import Dim as Dim
 from staticgraph.graph.dimension import dim as dim
 from staticgraph.graph.graph import Graph as Graph
@@ -79,7 +82,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'check_passes', 'clamp', 'clip', 'clone', 'compile', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv2d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'dim', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'format_program', 'full', 'full_like', 'function', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'iinfo', 'imag', 'index_axis', 'inf', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'isdtype', 'isfinite', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'placeholder', 'poisson_nll_loss', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'randint', 'random_bits', 'random_key', 'random_split', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'variable', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'without', 'zeros', 'zeros_like']
+__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'check_passes', 'clamp', 'clip', 'clone', 'compile', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv2d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'dim', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'format_program', 'from_dlpack', 'full', 'full_like', 'function', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'iinfo', 'imag', 'index_axis', 'inf', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'placeholder', 'poisson_nll_loss', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'randint', 'random_bits', 'random_key', 'random_split', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'variable', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'without', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -123,7 +126,7 @@ def all(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _buil
 def any(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Tell whether any element over `axis` is nonzero; of none, False."""
 
-def arange(start: _builtins.float, stop: _builtins.float | None = None, step: _builtins.float = 1, dtype: _npt.DTypeLike | None = None) -> _Value:
+def arange(start: _builtins.float, stop: _builtins.float | None = None, step: _builtins.float = 1, dtype: _npt.DTypeLike | None = None, *, device: str | None = None) -> _Value:
     """Return the numbers from `start` up to `stop`, which is left out, `step` apart.
 
     Parameters
@@ -132,6 +135,8 @@ def arange(start: _builtins.float, stop: _builtins.float | None = None, step: _b
         With `stop` left out, `start` is the stop and the numbers start from 0.
     dtype : dtype, optional
         By default int64 if all three are whole numbers, else float32.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -152,7 +157,7 @@ def argmax(x: _ArrayLike, axis: int | None = None, keepdims: _builtins.bool = Fa
 def argmin(x: _ArrayLike, axis: int | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return the position of the first least element along `axis`, or of the flattened operand."""
 
-def argsort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False) -> _Value:
+def argsort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> _Value:
     """Return the indices that order the elements along `axis`; equal elements keep their order."""
 
 def argwhere(x: _ArrayLike) -> _Value:
@@ -189,6 +194,30 @@ def assert_(condition: _ArrayLike, message: str = '', *values: _ArrayLike) -> _V
     >>> x = np.array([1.0, 2.0])
     >>> assert_(x > 0, "all are positive", x)
     array([ True,  True])
+    """
+
+def astype(x: _ArrayLike, dtype: _npt.DTypeLike, *, copy: _builtins.bool = True, device: str | None = None) -> _Value:
+    """Return `x` converted to `dtype`; complex numbers lose their imaginary part.
+
+    Parameters
+    ----------
+    x : array
+    dtype : dtype
+    copy : bool
+        Whether the result is a copy where `x` has the dtype already.
+    device : str, optional
+        ``"cpu"``, the only one.
+
+    Raises
+    ------
+    DTypeError
+        If there is no such dtype, or its elements are no numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> astype(np.array([1.5, -2.5]), "int64").tolist()
+    [1, -2]
     """
 
 def atan(x: _ArrayLike) -> _Value:
@@ -379,6 +408,24 @@ def broadcast_arrays(*arrays: _ArrayLike) -> tuple[_Value, ...]:
     [(3, 2), (3, 2)]
     """
 
+def broadcast_shapes(*shapes: _ArrayLike) -> tuple[int, ...]:
+    """Return the shape that arrays of these shapes broadcast to.
+
+    Parameters
+    ----------
+    *shapes : int or tuple of int
+
+    Raises
+    ------
+    ShapeError
+        If two lengths of one axis differ and neither is 1.
+
+    Examples
+    --------
+    >>> broadcast_shapes((3, 1), (1, 2), 2)
+    (3, 2)
+    """
+
 def broadcast_to(x: _ArrayLike, shape: _Length | _Sequence[_Length]) -> _Value:
     """Enlarge axes of length 1, and add axes on the left, without copying. Read-only."""
 
@@ -564,10 +611,10 @@ def cross_entropy(logits: _ArrayLike, labels: _ArrayLike, reduction: str = 'mean
     1.3863
     """
 
-def cumulative_prod(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False) -> _Value:
+def cumulative_prod(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Multiply the elements up to each position of `axis`; with `include_initial`, from a leading 1 on."""
 
-def cumulative_sum(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False) -> _Value:
+def cumulative_sum(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Sum the elements up to each position of `axis`; with `include_initial`, from a leading 0 on."""
 
 def diag(x: _ArrayLike, offset: int = 0) -> _Value:
@@ -598,7 +645,7 @@ def diagonal(x: _ArrayLike, offset: int = 0) -> _Value:
 def diagonal_embed(x: _ArrayLike, shape: _Length | _Sequence[_Length], offset: int = 0) -> _Value:
     """Return zeros of `shape` with x on a diagonal: the gradient of diagonal."""
 
-def diff(x: _ArrayLike, axis: int = -1, n: int = 1) -> _Value:
+def diff(x: _ArrayLike, axis: int = -1, n: int = 1, *, prepend: _ArrayLike | None = None, append: _ArrayLike | None = None) -> _Value:
     """Return the differences of neighbours along an axis.
 
     Parameters
@@ -607,6 +654,8 @@ def diff(x: _ArrayLike, axis: int = -1, n: int = 1) -> _Value:
     axis : int
     n : int
         How often the difference is taken.
+    prepend, append : array, optional
+        What is put before and behind `x` along the axis first; a number, once.
 
     Raises
     ------
@@ -713,7 +762,7 @@ def embedding(weight: _ArrayLike, ids: _ArrayLike, padding_idx: int | None = Non
         If an id is not a row of `weight`, or `padding_idx` is none.
     """
 
-def empty(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None) -> _Value:
+def empty(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, device: str | None = None) -> _Value:
     """Return an array whose elements are whatever the memory held; see `zeros`."""
 
 def equal(x: _ArrayLike, y: _ArrayLike) -> _Value:
@@ -734,7 +783,7 @@ def expand_dims(x: _ArrayLike, axis: int | _Sequence[int]) -> _Value:
 def expm1(x: _ArrayLike) -> _Value:
     """Return exp(x) - 1 without losing digits near 0."""
 
-def eye(rows: int, columns: int | None = None, k: int = 0, dtype: _npt.DTypeLike | None = None) -> _Value:
+def eye(rows: int, columns: int | None = None, k: int = 0, dtype: _npt.DTypeLike | None = None, *, device: str | None = None) -> _Value:
     """Return a matrix with ones on the `k`-th diagonal and zeros elsewhere.
 
     Parameters
@@ -746,6 +795,8 @@ def eye(rows: int, columns: int | None = None, k: int = 0, dtype: _npt.DTypeLike
         Columns to the right of the main diagonal.
     dtype : dtype, optional
         float32 by default.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -758,12 +809,12 @@ def eye(rows: int, columns: int | None = None, k: int = 0, dtype: _npt.DTypeLike
     [[1.0, 0.0], [0.0, 1.0]]
     """
 
-def finfo(dtype: _npt.DTypeLike) -> _Any:
+def finfo(dtype: _npt.DTypeLike) -> _FloatLimits:
     """Return the limits of a floating-point dtype, or of an array's.
 
     Examples
     --------
-    >>> float(finfo("float32").eps)
+    >>> finfo("float32").eps
     1.1920928955078125e-07
     """
 
@@ -796,20 +847,22 @@ def floor(x: _ArrayLike) -> _Value:
 def floor_divide(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the largest whole number not above x / y."""
 
-def full(shape: _Length | _Sequence[_Length], value: complex, dtype: _npt.DTypeLike | None = None) -> _Value:
-    """Return an array in which every element is `value`.
+def full(shape: _Length | _Sequence[_Length], fill_value: complex, dtype: _npt.DTypeLike | None = None, *, device: str | None = None) -> _Value:
+    """Return an array in which every element is `fill_value`.
 
     Parameters
     ----------
     shape : int or tuple of int
-    value : number
+    fill_value : number
     dtype : dtype, optional
-        By default that of `value`: bool, int64, float32 or complex64 for a Python number.
+        By default that of `fill_value`: bool, int64, float32 or complex64 for a Python number.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
     ArgumentError
-        If `value` is not a number or does not fit into `dtype`.
+        If `fill_value` is not a number or does not fit into `dtype`.
     OutOfMemoryError
         If it does not fit in memory.
 
@@ -819,8 +872,8 @@ def full(shape: _Length | _Sequence[_Length], value: complex, dtype: _npt.DTypeL
     array([7, 7])
     """
 
-def full_like(x: _ArrayLike, value: _ArrayLike, dtype: _npt.DTypeLike | None = None) -> _Value:
-    """Return the shape of x filled with `value`, by default in the dtype of x."""
+def full_like(x: _ArrayLike, fill_value: _builtins.float, dtype: _npt.DTypeLike | None = None, *, device: _ArrayLike | None = None) -> _Value:
+    """Return the shape of x filled with `fill_value`, by default in the dtype of x."""
 
 def gaussian_nll_loss(x: _ArrayLike, target: _ArrayLike, var: _ArrayLike, reduction: str = 'mean', full: _builtins.bool = False, eps: _builtins.float = 1e-06) -> _Value:
     """Return the mean negative log-likelihood of numbers under normal distributions.
@@ -1035,7 +1088,7 @@ def huber_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', delta
 def hypot(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return sqrt(x*x + y*y) without overflow."""
 
-def iinfo(dtype: _npt.DTypeLike) -> _Any:
+def iinfo(dtype: _npt.DTypeLike) -> _IntegerLimits:
     """Return the limits of an integer dtype, or of an array's.
 
     Examples
@@ -1085,6 +1138,28 @@ def isdtype(dtype: _npt.DTypeLike, kind: _npt.DTypeLike | str | tuple[_npt.DType
 
 def isfinite(x: _ArrayLike) -> _Value:
     """Return whether x is neither infinite nor NaN."""
+
+def isin(x1: _ArrayLike, x2: _ArrayLike, *, invert: _builtins.bool = False) -> _Value:
+    """Tell of each element of `x1` whether it is among the elements of `x2`.
+
+    Parameters
+    ----------
+    x1, x2 : array or number
+        Of any shapes. NaN is among nothing.
+    invert : bool
+        Whether to tell which are not.
+
+    Returns
+    -------
+    array of bool
+        Of the shape of `x1`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> isin(np.array([1, 2, 3]), np.array([3, 1])).tolist()
+    [True, False, True]
+    """
 
 def isinf(x: _ArrayLike) -> _Value:
     """Return whether x is infinite."""
@@ -1203,7 +1278,7 @@ def linear(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None) ->
 def linear_recurrence(a: _ArrayLike, b: _ArrayLike, axis: int = 0) -> _Value:
     """Return y with y[k] = a[k] * y[k-1] + b[k] along `axis`, starting from 0."""
 
-def linspace(start: _builtins.float, stop: _builtins.float, num: int, dtype: _npt.DTypeLike | None = None, endpoint: _builtins.bool = True) -> _Value:
+def linspace(start: _builtins.float, stop: _builtins.float, num: int, dtype: _npt.DTypeLike | None = None, endpoint: _builtins.bool = True, *, device: str | None = None) -> _Value:
     """Return `num` numbers at equal distances from `start` to `stop`.
 
     Parameters
@@ -1214,6 +1289,8 @@ def linspace(start: _builtins.float, stop: _builtins.float, num: int, dtype: _np
         float32 by default.
     endpoint : bool
         Whether `stop` is the last number, or the one after it.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -1576,10 +1653,10 @@ def one_hot(ids: _ArrayLike, depth: int, dtype: _npt.DTypeLike = ...) -> _Value:
         Of the shape of `ids` with ``depth`` added on the right.
     """
 
-def ones(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None) -> _Value:
+def ones(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, device: str | None = None) -> _Value:
     """Return an array of ones; see `zeros`."""
 
-def ones_like(x: _ArrayLike, dtype: _npt.DTypeLike | None = None) -> _Value:
+def ones_like(x: _ArrayLike, dtype: _npt.DTypeLike | None = None, *, device: _ArrayLike | None = None) -> _Value:
     """Return ones of the shape and, by default, dtype of x."""
 
 def outer(x: _ArrayLike, y: _ArrayLike) -> _Value:
@@ -1701,7 +1778,7 @@ def prelu(x: _ArrayLike, weight: _ArrayLike) -> _Value:
 def print_(x: _ArrayLike, message: str = '') -> _Value:
     """Print x after the message each time it runs, and return x."""
 
-def prod(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+def prod(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Multiply the elements over `axis`. Of no elements it is 1."""
 
 def randint(key: _ArrayLike, shape: _Length | _Sequence[_Length], low: int, high: int) -> _Value:
@@ -1747,10 +1824,32 @@ def relu6(x: _ArrayLike) -> _Value:
 def remainder(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x - y * floor_divide(x, y), which has the sign of y."""
 
-def repeat(x: _ArrayLike, repeats: int | _Sequence[int], axis: int | _Sequence[int] | None = None) -> _Value:
-    """Repeat each element `repeats` times along `axis`, or of the flattened operand."""
+def repeat(x: _ArrayLike, repeats: int | _Sequence[int], axis: int | None = None) -> _Value:
+    """Repeat each element `repeats` times along `axis`, or of the flattened operand.
 
-def reshape(x: _ArrayLike, shape: _Length | _Sequence[_Length]) -> _Value:
+    Parameters
+    ----------
+    x : array
+    repeats : int or sequence of int or integer array
+        How often; one number for all elements, or one for each along the axis. The shape of the
+        result follows from it, so in a graph it has to be known when the graph is declared.
+    axis : int, optional
+
+    Raises
+    ------
+    ArgumentError
+        If a number is negative or no whole number.
+    ShapeError
+        If there are not as many numbers as elements along the axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> repeat(np.array([1, 2, 3]), [2, 0, 1]).tolist()
+    [1, 1, 3]
+    """
+
+def reshape(x: _ArrayLike, shape: _Length | _Sequence[_Length], *, copy: _ArrayLike | None = None) -> _Value:
     """Arrange the elements, in row-major order, in `shape`; one length may be -1. Shares memory with x where its strides allow."""
 
 def result_type(*values: _npt.DTypeLike | _ArrayLike) -> _np.dtype[_Any]:
@@ -2038,7 +2137,7 @@ def softshrink(x: _ArrayLike, lambd: _builtins.float = 0.5) -> _Value:
 def softsign(x: _ArrayLike) -> _Value:
     """Return x / (1 + abs(x))."""
 
-def sort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False) -> _Value:
+def sort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> _Value:
     """Order the elements along `axis`. NaN counts as the greatest number."""
 
 def split(x: _ArrayLike, sections: int | _Sequence[int], axis: int = 0) -> tuple[_Value, ...]:
@@ -2104,7 +2203,7 @@ def std(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _buil
 def subtract(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x - y."""
 
-def sum(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+def sum(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Sum the elements over `axis`. Of no elements it is 0."""
 
 def swapaxes(x: _ArrayLike, axis0: int, axis1: int) -> _Value:
@@ -2341,7 +2440,7 @@ def vector_norm(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdim
 def where(condition: _ArrayLike, x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x where the condition holds and y elsewhere."""
 
-def zeros(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None) -> _Value:
+def zeros(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, device: str | None = None) -> _Value:
     """Return an array of zeros.
 
     Parameters
@@ -2349,6 +2448,8 @@ def zeros(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = No
     shape : int or tuple of int
     dtype : dtype, optional
         float32 by default.
+    device : str, optional
+        ``"cpu"``, the only one.
 
     Raises
     ------
@@ -2361,13 +2462,12 @@ def zeros(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = No
     dtype('float32')
     """
 
-def zeros_like(x: _ArrayLike, dtype: _npt.DTypeLike | None = None) -> _Value:
+def zeros_like(x: _ArrayLike, dtype: _npt.DTypeLike | None = None, *, device: _ArrayLike | None = None) -> _Value:
     """Return zeros of the shape and, by default, dtype of x."""
 
 absolute = abs
 amax = max
 amin = min
-astype = cast
 bitwise_not = bitwise_invert
 cat = concat
 clamp = clip

@@ -169,7 +169,10 @@ def test_numbers_of_one_graph(backend):
 
 ATTRIBUTES = {
     "clip": ("min", [0, 0.0, -0.0, False, 1, 1.0, True, np.float32(0), np.int64(1)]),
-    "full_like": ("fill_value", [0, 0.0, -0.0, False, 1, 1.0, True, float("nan"), np.float32(-0.0)]),
+    "full_like": (
+        "fill_value",
+        [0, 0.0, -0.0, False, 1, 1.0, True, float("nan"), np.float32(-0.0)],
+    ),
     "pad": ("value", [0, 0.0, -0.0, 1, 1.0, np.float32(-0.0)]),
     "leaky_relu": ("negative_slope", [0, 0.0, -0.0, 1, 1.0, np.float64(-0.0)]),
 }

@@ -5,6 +5,7 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
+from oplibrary import errors
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 
 
@@ -92,3 +93,202 @@ def test_arrays_of_other_libraries_share_memory():
     assert torch.from_dlpack(ours * 2).tolist() == [10.0, 2.0, 2.0]
     with pytest.raises(ArgumentError, match="DLPack"):
         dg.from_dlpack([1.0])
+
+
+# the arguments of the standard --------------------------------------------------------------------
+
+
+def in_a_graph(f, *arrays):
+    """Return what `f` of the static namespace makes of arrays that a run is fed."""
+    return sg.function(lambda *nodes: f(sg, *nodes), backend="numpy")(*arrays)
+
+
+def in_both_modes(f, *arrays):
+    """Return what both modes make, after seeing that it is the same."""
+    found = f(dg, *map(dg.tensor, arrays)).numpy()
+    np.testing.assert_array_equal(in_a_graph(f, *arrays), found, strict=True)
+    return found
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "cumulative_sum", "cumulative_prod"])
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "float32", "float64", "complex64"])
+@pytest.mark.parametrize("given", ["bool", "int8", "int64", "float32"])
+def test_what_is_accumulated_has_the_dtype_asked_for(name, dtype, given):
+    x = np.array([1, 3, 100, 2], given)
+    found = in_both_modes(lambda xp, x: getattr(xp, name)(x, axis=0, dtype=dtype), x)
+    numpys = {"cumulative_sum": "cumsum", "cumulative_prod": "cumprod"}.get(name, name)
+    np.testing.assert_array_equal(found, getattr(np, numpys)(x, dtype=dtype), strict=True)
+    by_method = getattr(dg.tensor(x), name if name in ("sum", "prod") else numpys)
+    np.testing.assert_array_equal(by_method(0, dtype=dtype).numpy(), found, strict=True)
+
+
+def test_the_gradient_goes_through_the_dtype_of_a_sum():
+    x = dg.tensor(np.array([1.0, 2.0], "float32"), requires_grad=True)
+    total = dg.sum(x * x, dtype="float64")
+    assert total.dtype == np.float64
+    total.backward()
+    assert x.grad.dtype == np.float32
+    assert x.grad.tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("ends", [(None, 1.0), (0, None), (0.5, 2), ((1.0, 4.0), None)])
+def test_diff_with_ends_is_numpys(n, ends):
+    x = np.array([1.0, 3.0, 6.0])
+    given = {
+        name: np.array(end) if isinstance(end, tuple) else end
+        for name, end in zip(("prepend", "append"), ends)
+        if end is not None
+    }
+    found = in_both_modes(lambda xp, x: xp.diff(x, n=n, **given), x)
+    np.testing.assert_array_equal(found, np.diff(x, n, **given))
+
+
+@pytest.mark.parametrize("among", [[], [2], [3, 1, 3], [0.5, 2.0], [np.nan, 1.0], [True]])
+@pytest.mark.parametrize("dtype", ["int8", "uint64", "float32", "complex64", "bool"])
+def test_isin_is_numpys(among, dtype):
+    x = np.array([[0, 1], [2, 3]], dtype)
+    for invert in (False, True):
+        found = in_both_modes(lambda xp, x: xp.isin(x, np.array(among), invert=invert), x)  # noqa: B023
+        np.testing.assert_array_equal(found, np.isin(x, among, invert=invert))
+
+
+def test_isin_of_numbers():
+    x = dg.tensor([1, 2], dtype="int8")
+    assert dg.isin(x, 300).tolist() == [False, False]
+    assert dg.isin(2, x).item() is True
+    assert dg.isin(x, [2.0, 7.5]).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("repeats", [2, [1, 0, 3], [2], np.array([1, 2, 0], "uint8"), np.int8(3)])
+@pytest.mark.parametrize("axis", [0, -2])
+def test_each_element_has_its_own_number_of_repeats(repeats, axis):
+    x = np.arange(6.0).reshape(3, 2)
+    found = in_both_modes(lambda xp, x: xp.repeat(x, repeats, axis=axis), x)
+    np.testing.assert_array_equal(found, np.repeat(x, repeats, axis))
+    repeats = dg.tensor(repeats)
+    np.testing.assert_array_equal(dg.repeat(dg.tensor(x), repeats, axis=axis).numpy(), found)
+    assert dg.gradcheck(
+        lambda x: dg.repeat(x, repeats, axis=axis), dg.tensor(x, requires_grad=True)
+    )
+
+
+def test_repeats_that_only_a_run_knows_are_refused():
+    with pytest.raises(errors.SymbolicValueError):
+        in_a_graph(lambda xp, x, n: xp.repeat(x, n), np.ones(3), np.array([1, 0, 2]))
+
+
+def test_copies_are_made_where_they_are_asked_for():
+    x = dg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    for copied in (dg.asarray(x, copy=True), x.reshape(4, copy=True), x.astype("float32")):
+        assert not np.shares_memory(copied.detach().numpy(), x.detach().numpy())
+        (g,) = dg.grad(dg.sum(copied * copied), [x])
+        assert g.tolist() == [[2.0, 4.0], [6.0, 8.0]]
+    for kept in (dg.asarray(x, copy=False), dg.astype(x, "float32", copy=False)):
+        assert kept is x
+    flat = x.reshape(4, copy=False)
+    assert np.shares_memory(flat.detach().numpy(), x.detach().numpy())
+    array = np.ones(2)
+    assert np.shares_memory(dg.asarray(array, copy=False).numpy(), array)
+    for refused in (
+        lambda: x.T.reshape(4, copy=False),
+        lambda: dg.asarray([1.0], copy=False),
+        lambda: dg.asarray(array, "int8", copy=False),
+        lambda: dg.asarray(x, "float64", copy=False),
+    ):
+        with pytest.raises(ArgumentError, match="copy=False"):
+            refused()
+
+
+def test_a_copy_in_a_graph_may_be_written_to():
+    given = np.zeros(3)
+
+    def f(xp, x):
+        kept, copied = xp.asarray(x), xp.asarray(x, copy=True)
+        constant = xp.asarray(given, copy=True)
+        constant[1] = 5.0
+        copied[0] = 7.0
+        return kept + constant + 10 * copied
+
+    found = in_a_graph(f, np.ones(3))
+    np.testing.assert_array_equal(found, [71.0, 16.0, 11.0])
+    np.testing.assert_array_equal(f(dg, dg.ones(3, dtype="float64")).numpy(), found)
+    assert not given.any()
+
+
+@pytest.mark.parametrize("xp", [dg, sg])
+def test_there_is_one_device(xp):
+    with sg.Graph():
+        x = xp.ones((2, 3), device="cpu")
+        made = [
+            xp.zeros(2, device="cpu"),
+            xp.empty(2, device=None),
+            xp.full(2, 7, device="cpu"),
+            xp.eye(2, device="cpu"),
+            xp.arange(3, device="cpu"),
+            xp.linspace(0, 1, 3, device="cpu"),
+            xp.zeros_like(x, device="cpu"),
+            xp.ones_like(x, device="cpu"),
+            xp.full_like(x, fill_value=3, device="cpu"),
+            xp.asarray([1.0], device="cpu"),
+            xp.astype(x, "int8", device="cpu"),
+            x.to_device("cpu"),
+        ]
+        assert {each.device for each in made} == {"cpu"}
+        for refused in (
+            lambda: xp.zeros(2, device="cuda"),
+            lambda: xp.zeros_like(x, device="cuda"),
+            lambda: xp.asarray(x, device="cuda:0"),
+            lambda: x.to_device("gpu"),
+        ):
+            with pytest.raises(ArgumentError, match="there is no device"):
+                refused()
+
+
+@pytest.mark.parametrize("xp", [dg, sg])
+def test_arrays_come_and_go_by_dlpack(xp):
+    with sg.Graph():
+        array = np.arange(3.0)
+        x = xp.from_dlpack(array, device="cpu")
+        np.testing.assert_array_equal(np.from_dlpack(x), array)
+        assert x.__dlpack_device__() == (1, 0)
+        np.testing.assert_array_equal(np.from_dlpack(xp.from_dlpack(array, copy=True)), array)
+        with pytest.raises(ArgumentError, match="from_dlpack"):
+            xp.from_dlpack([1.0])
+    with sg.Graph(), pytest.raises(errors.SymbolicArrayError):
+        np.from_dlpack(sg.placeholder("x", (3,)))
+
+
+def test_a_wrong_axis_is_an_index_error():
+    for f in (dg.sum, dg.flip, dg.sort, dg.cumulative_sum, dg.concat, dg.expand_dims):
+        for axis in (3, -4):
+            with pytest.raises(errors.AxisError) as caught:
+                f([dg.ones((2, 2))] if f is dg.concat else dg.ones((2, 2)), axis=axis)
+            assert isinstance(caught.value, IndexError) and isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("xp", [dg, sg])
+def test_limits_are_pythons_numbers(xp):
+    for dtype in ("float32", "float64", "complex64"):
+        found, numpys = xp.finfo(dtype), np.finfo(dtype)
+        for name in ("eps", "max", "min", "smallest_normal", "tiny", "bits"):
+            assert getattr(found, name) == getattr(numpys, name)
+            assert type(getattr(found, name)) is (int if name == "bits" else float)
+        assert found.dtype == numpys.dtype
+    assert xp.iinfo("int8")[:3] == (8, 127, -128)
+
+
+@pytest.mark.parametrize("xp", [dg, sg])
+def test_versions(xp):
+    assert xp.__array_api_version__ == "2025.12"
+    with sg.Graph():
+        x = xp.ones(2)
+        assert x.__array_namespace__(api_version="2024.12") is xp
+        with pytest.raises(ArgumentError, match="no version"):
+            x.__array_namespace__(api_version="2019.12")
+
+
+def test_shapes_broadcast():
+    assert dg.broadcast_shapes((3, 1), (1, 2), 2, ()) == (3, 2)
+    with pytest.raises(ShapeError, match="do not broadcast"):
+        sg.broadcast_shapes((3,), (2,))

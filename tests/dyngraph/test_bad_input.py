@@ -8,6 +8,7 @@ import pytest
 import dyngraph as dg
 from oplibrary.messages.errors import (
     ArgumentError,
+    AxisError,
     DTypeError,
     GradcheckError,
     IndexingError,
@@ -168,7 +169,11 @@ DOORS = {
         (lambda: dg.cross_entropy(matrix(), 5), ArgumentError, "cross_entropy(logits, labels"),
         (lambda: dg.layer_norm(matrix(), None), ArgumentError, "normalized_shape"),
         (lambda: dg.tensordot(matrix(), "a"), ArgumentError, "tensordot(x, y"),
-        (lambda: dg.dropout(matrix(), (2,), key=dg.random_key(0)), ArgumentError, "dropout(x, p"),
+        (
+            lambda: dg.dropout(matrix(), (2,), key=dg.random_key(0)),
+            ArgumentError,
+            "p must be a number",
+        ),
     ],
     "operators": [
         (lambda: matrix() + dg.tensor([1.0, 2.0]), ShapeError, "do not broadcast"),
@@ -186,7 +191,7 @@ DOORS = {
         (lambda: dg.where(matrix(), matrix(), "a"), DTypeError, "str"),
     ],
     "methods": [
-        (lambda: matrix().sum(axis=5), ShapeError, "axis 5"),
+        (lambda: matrix().sum(axis=5), AxisError, "axis 5"),
         (lambda: matrix().sum(axis="a"), ArgumentError, "axis must be an int"),
         (lambda: matrix().sum(axis=(0, 0)), ShapeError, "twice"),
         (lambda: matrix().sum(rows=3), ArgumentError, "no argument 'rows'"),
@@ -195,11 +200,11 @@ DOORS = {
         (lambda: matrix().reshape(-1, -1), ShapeError, "-1"),
         (lambda: matrix().reshape(2.5), ArgumentError, "shape must be an int"),
         (lambda: matrix().reshape(None), ArgumentError, "shape must be an int"),
-        (lambda: matrix().permute(0, 5), ShapeError, "5"),
+        (lambda: matrix().permute(0, 5), AxisError, "5"),
         (lambda: matrix().permute(2.5), ArgumentError, "axes must be an int"),
-        (lambda: matrix().transpose(0, 5), ShapeError, "5"),
+        (lambda: matrix().transpose(0, 5), AxisError, "5"),
         (lambda: matrix().squeeze(0), ShapeError, "squeeze"),
-        (lambda: matrix().expand_dims(axis=9), ShapeError, "9"),
+        (lambda: matrix().expand_dims(axis=9), AxisError, "9"),
         (lambda: matrix().broadcast_to((5,)), ShapeError, "broadcast_to"),
         (lambda: matrix().repeat(-1), ArgumentError, "-1"),
         (lambda: matrix().clip("a", "b"), SideBySideError, "clip"),
@@ -208,7 +213,7 @@ DOORS = {
         (lambda: matrix().astype(object), DTypeError, "numbers or booleans"),
         (lambda: matrix().to("cuda"), DTypeError, '"cpu" only'),
         (lambda: matrix().to(None), DTypeError, "neither a dtype nor a place"),
-        (lambda: matrix().softmax(axis=9), ShapeError, "9"),
+        (lambda: matrix().softmax(axis=9), AxisError, "9"),
         (lambda: dg.concat([]), ArgumentError, "concat"),
         (lambda: dg.concat([matrix(), weights()]), ShapeError, "concat"),
         (lambda: dg.stack([matrix(), weights()]), ShapeError, "stack"),

@@ -1,7 +1,7 @@
 """The static mode as a namespace of arrays with values, for test suites that expect one.
 
-Each call declares a graph of its operands, compiles it and runs it: ``add(x, y)`` is a placeholder for
-`x`, one for `y`, their sum, and one run. The backend is in the environment variable
+Each call declares a graph of its operands, compiles it and runs it: ``add(x, y)`` is a placeholder
+for `x`, one for `y`, their sum, and one run. The backend is in the environment variable
 ``STATIC_NAMESPACE_BACKEND``, ``numpy`` unless set. A suite is run by naming this module:
 
     ARRAY_API_TESTS_MODULE=tests.standard.static_namespace pytest array_api_tests
@@ -9,9 +9,9 @@ Each call declares a graph of its operands, compiles it and runs it: ``add(x, y)
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
-from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 
 import staticgraph as sg
 from oplibrary.core.tree import flatten, unflatten
+from oplibrary.errors import SymbolicValueError
 
 _BACKEND = os.environ.get("STATIC_NAMESPACE_BACKEND", "numpy")
 
@@ -58,14 +59,27 @@ class Array:
     def __setitem__(self, key: Any, value: Any) -> None:
         self.held = run(_written, self, key, value).held
 
+    def to_device(self, device: str, /, *, stream: Any = None) -> Array:
+        return run(lambda x: x.to_device(device, stream=stream), self)
+
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         run(lambda x: x.__array_namespace__(api_version=api_version) and None, self)
         import tests.standard.static_namespace as namespace
 
         return namespace
 
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.held.__dlpack__(**options)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: Any = None,
+    ) -> Any:
+        with sg.Graph():
+            return sg.constant(self.held).__dlpack__(
+                stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+            )
 
     def __dlpack_device__(self) -> Any:
         return self.held.__dlpack_device__()
@@ -78,8 +92,12 @@ class _Method:
         self.array, self.name = array, name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return run(lambda x, *args, **kwargs: getattr(x, self.name)(*args, **kwargs),
-                   self.array, *args, **kwargs)
+        return run(
+            lambda x, *args, **kwargs: getattr(x, self.name)(*args, **kwargs),
+            self.array,
+            *args,
+            **kwargs,
+        )
 
 
 _PROPERTIES = {"shape", "dtype", "ndim", "size", "device", "T", "mT", "real", "imag"}
@@ -140,6 +158,18 @@ for _name in "eq ne lt le gt ge neg pos abs invert getitem".split():
     setattr(Array, f"__{_name}__", _operator(f"__{_name}__"))
 
 
+def _run_alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return run(function, *args, **kwargs)
+        except SymbolicValueError:  # a shape follows from it: it is known while declaring
+            known = [x.held if isinstance(x, Array) else x for x in args[1:]]
+            return run(function, *args[:1], *known, **kwargs)
+
+    return call
+
+
 class _Namespace:
     """A namespace of the static mode whose functions take arrays."""
 
@@ -150,7 +180,7 @@ class _Namespace:
         found = getattr(self._wrapped, name)
         if isinstance(found, ModuleType):
             return _Namespace(found)
-        return partial(run, found) if callable(found) and not isinstance(found, type) else found
+        return _run_alone(found) if callable(found) and not isinstance(found, type) else found
 
     def __dir__(self) -> list[str]:
         return dir(self._wrapped)

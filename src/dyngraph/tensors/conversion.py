@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.data import copy_of, has_dtype, narrow_dtype, to_numbers
+from oplibrary.core.data import array_from_dlpack, copy_of, has_dtype, narrow_dtype, to_numbers
 from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, LostGradientWarning, warn
+from oplibrary.ops.arguments import require_device, require_flag
 from oplibrary.ops.joining import holds_values, stack_nested
 
 
@@ -57,22 +58,73 @@ def _requires_grad(data: Any) -> bool:
     return type(data) is Tensor and data._node is not None
 
 
-def as_tensor(data: Any, dtype: npt.DTypeLike | None = None) -> Tensor:
+def asarray(
+    data: Any,
+    dtype: npt.DTypeLike | None = None,
+    device: str | None = None,
+    copy: bool | None = None,
+) -> Tensor:
     """Make a tensor that shares memory with `data` where that is possible.
 
     Tensors in nested sequences are stacked, and gradients flow to them. Changes made to the array
     behind the tensor's back are not noticed by ``backward()``.
+
+    Parameters
+    ----------
+    data : array_like
+    dtype : dtype, optional
+        Defaults to the array's own; Python floats become float32 and ints int64.
+    device : str, optional
+        ``"cpu"``, the only one.
+    copy : bool, optional
+        Whether the data is copied; by default only where it has to be. A copy of a tensor is
+        recorded, and gradients flow through it.
+
+    Raises
+    ------
+    ArgumentError
+        If `copy` is False and the data cannot be shared.
+
+    Examples
+    --------
+    >>> x = np.zeros(2, "float32")
+    >>> asarray(x)[0] = 1
+    >>> x.tolist()
+    [1.0, 0.0]
     """
+    require_device(device)
+    if copy is not None and not require_flag(copy, "copy"):
+        _require_shared(data, dtype)
     if isinstance(data, (list, tuple)) and holds_values(data):
         data = stack_nested(data)
     if type(data) is Tensor:
-        return data if dtype is None else data.to(dtype)
+        converted: Tensor = data if dtype is None else data.to(dtype)
+        return converted.clone() if copy else converted
     if dtype is None and not hasattr(data, "dtype"):
         dtype = _inferred_dtype(data)
-    return _made(data, dtype, False, False)
+    return _made(data, dtype, bool(copy), False)
 
 
-from_numpy = as_tensor
+as_tensor = from_numpy = asarray
+
+
+def _require_shared(data: Any, dtype: npt.DTypeLike | None) -> None:
+    """Refuse `data` that a tensor of `dtype` would have to copy.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    array = data._array if type(data) is Tensor else data
+    try:
+        np.asarray(array, dtype, copy=False)
+    except (ValueError, TypeError):
+        raise ArgumentError(
+            f"asarray: with copy=False this {type(data).__name__} cannot become a tensor"
+            + ("" if dtype is None else f" of {np.dtype(dtype)}"),
+            cause="its elements lie in memory in another form, and would have to be converted",
+            fix="leave copy out: asarray copies only where it has to",
+        ) from None
 
 
 def stop_gradient(x: Any) -> Tensor:
@@ -84,25 +136,26 @@ def stop_gradient(x: Any) -> Tensor:
     >>> stop_gradient(x * x).requires_grad
     False
     """
-    return as_tensor(x).detach()
+    return asarray(x).detach()
 
 
-def from_dlpack(array: Any) -> Tensor:
+def from_dlpack(array: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
     """Make a tensor that shares memory with an array of another library.
+
+    Parameters
+    ----------
+    array : object with ``__dlpack__``
+    device : str, optional
+        ``"cpu"``, the only one.
+    copy : bool, optional
+        Whether the data is copied; by default only where it has to be.
 
     Raises
     ------
     ArgumentError
         If the array cannot be shared, because it lies elsewhere or has no ``__dlpack__``.
     """
-    try:
-        return as_tensor(np.from_dlpack(array))
-    except (AttributeError, TypeError, BufferError, RuntimeError) as error:
-        raise ArgumentError(
-            f"from_dlpack: {error}",
-            cause="an array in this computer's memory that speaks DLPack is asked for",
-            fix="copy it to the CPU and detach it first, or use tensor(...)",
-        ) from None
+    return asarray(array_from_dlpack(array, device, copy))
 
 
 def _inferred_dtype(data: Any) -> np.dtype[Any]:

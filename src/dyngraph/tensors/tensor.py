@@ -71,11 +71,6 @@ class Tensor(TensorMethods):
         return self._array.dtype
 
     @property
-    def device(self) -> str:
-        """Where the elements live; always ``"cpu"``."""
-        return "cpu"
-
-    @property
     def requires_grad(self) -> bool:
         """Whether ``backward()`` reaches this tensor; settable on leaves."""
         return self._node is not None
@@ -146,8 +141,17 @@ class Tensor(TensorMethods):
 
         return call_function(function, args, kwargs)
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        return self.numpy().__dlpack__(**kwargs)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        return self.numpy().__dlpack__(
+            stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+        )
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()

@@ -10,12 +10,15 @@ import numpy as np
 
 import oplibrary.functional
 import oplibrary.ops  # noqa: F401  importing them fills the registry
+from oplibrary.core.data import array_from_dlpack
 from oplibrary.core.op import EXECUTORS, Op, explain_call, named_as, namespace
 from oplibrary.core.tree import flatten, map_tree
-from oplibrary.messages.errors import SideBySideError
+from oplibrary.messages.errors import ArgumentError, SideBySideError
+from oplibrary.ops.arguments import require_device, require_flag
 from oplibrary.ops.creation import CREATION
 from staticgraph.declare.build import constant, declare, require_graph
 from staticgraph.declare.creation import declare_creation
+from staticgraph.declare.operands import as_array
 from staticgraph.graph.dimension import has_dims
 from staticgraph.graph.graph import Graph, current_graph
 from staticgraph.graph.node import Node
@@ -106,8 +109,26 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Node]:
     return create
 
 
-def asarray(value: Any, dtype: Any = None) -> Node:
+def asarray(
+    value: Any, dtype: Any = None, device: str | None = None, copy: bool | None = None
+) -> Node:
     """Return `value` as a node: itself, or a constant.
+
+    Parameters
+    ----------
+    value : array_like
+    dtype : dtype, optional
+        Defaults to the array's own; Python floats become float32 and ints int64.
+    device : str, optional
+        ``"cpu"``, the only one.
+    copy : bool, optional
+        Whether the node is another than `value`. A constant is always a copy; one that is asked
+        for may be written to.
+
+    Raises
+    ------
+    ArgumentError
+        If `copy` is False and the data cannot be shared.
 
     Examples
     --------
@@ -115,6 +136,41 @@ def asarray(value: Any, dtype: Any = None) -> Node:
     ...     asarray([1.0, 2.0])
     Node(constant: float32[2])
     """
-    if isinstance(value, Node):
-        return value if dtype is None or np.dtype(dtype) == value.dtype else value.astype(dtype)
+    require_device(device)
+    if copy is not None and not require_flag(copy, "copy"):
+        if not isinstance(value, Node) or (dtype is not None and np.dtype(dtype) != value.dtype):
+            raise ArgumentError(
+                f"asarray: with copy=False this {type(value).__name__} cannot become a node"
+                + ("" if dtype is None else f" of {np.dtype(dtype)}"),
+                cause="a graph keeps a copy of what it is given",
+                fix="leave copy out: asarray copies only where it has to",
+            )
+        return value
+    if isinstance(value, Node) and (dtype is None or np.dtype(dtype) == value.dtype):
+        return value.clone() if copy else value
+    if copy and isinstance(value, (np.ndarray, np.generic)):
+        graph = require_graph("asarray")
+        return graph.constant_array(as_array(value, dtype), own=True)
     return constant(value, dtype)
+
+
+def from_dlpack(array: Any, /, *, device: str | None = None, copy: bool | None = None) -> Node:
+    """Return an array of another library as a constant.
+
+    Parameters
+    ----------
+    array : object with ``__dlpack__``
+    device : str, optional
+        ``"cpu"``, the only one.
+    copy : bool, optional
+        Accepted for the array API standard: a graph keeps a copy of what it is given.
+
+    Raises
+    ------
+    ArgumentError
+        If the array lies elsewhere or has no ``__dlpack__``, or `copy` is False.
+    """
+    if isinstance(array, Node):
+        return asarray(array, device=device, copy=copy)
+    found = array_from_dlpack(array, device, None if copy is False else copy)
+    return asarray(found, device=device, copy=copy)

@@ -132,11 +132,25 @@ class Node(Declaration, ArrayOperators):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         raise symbolic.no_array(self)
 
-    def __dlpack__(self, **_: Any) -> NoReturn:
-        raise symbolic.no_array(self)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        if self.op is not CONSTANT:
+            raise symbolic.no_array(self)
+        array: Array = self.attrs["value"]
+        return array.__dlpack__(
+            stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+        )
 
-    def __dlpack_device__(self) -> NoReturn:
-        raise symbolic.no_array(self)
+    def __dlpack_device__(self) -> tuple[int, int]:
+        if self.op is not CONSTANT:
+            raise symbolic.no_array(self)
+        return self.attrs["value"].__dlpack_device__()  # type: ignore[no-any-return]
 
     # what needs a number ------------------------------------------------------------------------
 

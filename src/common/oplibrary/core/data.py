@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import DEFAULT_DTYPE, Array
-from oplibrary.messages.errors import DTypeError, SideBySideError, out_of_memory
+from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError, out_of_memory
 
 
 def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
@@ -69,6 +69,36 @@ def copy_of(array: Array, what: str, dtype: npt.DTypeLike | None = None) -> Arra
         return np.array(array, dtype, order="C")
     except MemoryError as error:
         raise out_of_memory(error, what) from None
+
+
+def array_from_dlpack(source: Any, device: str | None, copy: bool | None) -> Array:
+    """Return an array that shares memory with one of another library, or is a copy of it.
+
+    Parameters
+    ----------
+    source : object with ``__dlpack__``
+    device : str, optional
+        ``"cpu"``, the only one.
+    copy : bool, optional
+        Whether the data is copied; by default only where it has to be.
+
+    Raises
+    ------
+    ArgumentError
+        If the array cannot be shared, because it lies elsewhere or has no ``__dlpack__``.
+    """
+    try:
+        if device is None and copy is None:  # what every exporter knows
+            return np.from_dlpack(source)
+        return np.from_dlpack(source, device=device, copy=copy)  # type: ignore[arg-type]
+    except SideBySideError:  # a value of an executor says best itself that it is no array
+        raise
+    except (AttributeError, TypeError, BufferError, RuntimeError, ValueError) as error:
+        raise ArgumentError(
+            f"from_dlpack: {error}",
+            cause="an array in this computer's memory that speaks DLPack is asked for",
+            fix="copy it to the CPU and detach it first, or use tensor(...)",
+        ) from None
 
 
 def masked_elements(data: Any) -> int:

@@ -68,12 +68,12 @@ class Option(NamedTuple):
     before : callable
         ``before(x, value)`` returns the first operand to run on.
     after : callable, optional
-        ``after(result, value)`` returns the result.
+        ``after(result, value, x)`` returns the result; `x` is the first operand as it was passed.
     """
 
     default: Any
-    before: Callable[[Any, Any], Any]
-    after: Callable[[Any, Any], Any] | None = None
+    before: Callable[[Any, Any], Any] | None = None
+    after: Callable[[Any, Any, Any], Any] | None = None
 
 
 class OperandRule(NamedTuple):
@@ -385,12 +385,13 @@ class Op:
     ) -> Any:
         """Return what `call`, which runs the op, does with arguments of which some are options."""
         chosen = [(self.options[name], kwargs.pop(name)) for name in self.options if name in kwargs]
-        (x, *others), attrs = self.bind(args, kwargs)
+        (passed, *others), attrs = self.bind(args, kwargs)
+        x = passed
         for option, value in chosen:
-            x = option.before(x, value)
+            x = x if option.before is None else option.before(x, value)
         result = call(x, *others, **attrs)
         for option, value in chosen:
-            result = result if option.after is None else option.after(result, value)
+            result = result if option.after is None else option.after(result, value, passed)
         return result
 
     @property
@@ -410,8 +411,7 @@ class Op:
             for name, default in self.attrs.items()
         ]
         options = [
-            Parameter(name, _NAMED, default=option.default)
-            for name, option in self.options.items()
+            Parameter(name, _NAMED, default=option.default) for name, option in self.options.items()
         ]
         return inspect.Signature([*operands, *attrs, *options])
 

@@ -176,7 +176,7 @@ class ArrayMethods:
     def argmin(self, axis: int | None = None, keepdims: _builtins.bool = False) -> Self:
         """Return the position of the first least element along `axis`, or of the flattened operand."""
 
-    def argsort(self, axis: int = -1, descending: _builtins.bool = False) -> Self:
+    def argsort(self, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> Self:
         """Return the indices that order the elements along `axis`; equal elements keep their order."""
 
     def broadcast_to(self, shape: _Length | _Sequence[_Length]) -> Self:
@@ -185,10 +185,10 @@ class ArrayMethods:
     def clip(self, min: _ArrayLike | None = None, max: _ArrayLike | None = None) -> Self:
         """Return x with values below `min` and above `max` replaced by these; None is no bound."""
 
-    def cumprod(self, axis: int | None = None, include_initial: _builtins.bool = False) -> Self:
+    def cumprod(self, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
         """Multiply the elements up to each position of `axis`; with `include_initial`, from a leading 1 on."""
 
-    def cumsum(self, axis: int | None = None, include_initial: _builtins.bool = False) -> Self:
+    def cumsum(self, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
         """Sum the elements up to each position of `axis`; with `include_initial`, from a leading 0 on."""
 
     def diagonal(self, offset: int = 0) -> Self:
@@ -260,10 +260,10 @@ class ArrayMethods:
     def ne(self, y: _ArrayLike) -> Self:
         """Return whether x differs from y, element by element."""
 
-    def prod(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> Self:
+    def prod(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
         """Multiply the elements over `axis`. Of no elements it is 1."""
 
-    def repeat(self, repeats: int | _Sequence[int], axis: int | _Sequence[int] | None = None) -> Self:
+    def repeat(self, repeats: int | _Sequence[int], axis: int | None = None) -> Self:
         """Repeat each element `repeats` times along `axis`, or of the flattened operand."""
 
     def roll(self, shift: int | _Sequence[int], axis: int | _Sequence[int] | None = None) -> Self:
@@ -272,7 +272,7 @@ class ArrayMethods:
     def softmax(self, axis: int = -1) -> Self:
         """Return exp(x) divided by its sum along `axis`."""
 
-    def sort(self, axis: int = -1, descending: _builtins.bool = False) -> Self:
+    def sort(self, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> Self:
         """Order the elements along `axis`. NaN counts as the greatest number."""
 
     def squeeze(self, axis: int | _Sequence[int] | None = None) -> Self:
@@ -284,7 +284,7 @@ class ArrayMethods:
     def sub(self, y: _ArrayLike) -> Self:
         """Return x - y."""
 
-    def sum(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> Self:
+    def sum(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
         """Sum the elements over `axis`. Of no elements it is 0."""
 
     def swapaxes(self, axis0: int, axis1: int) -> Self:
@@ -299,7 +299,7 @@ class ArrayMethods:
     def tile(self, repetitions: int | _Sequence[int]) -> Self:
         """Lay copies of x side by side, `repetitions` times along each axis."""
 
-    def trace(self, offset: int = 0) -> Self:
+    def trace(self, offset: int = 0, *, dtype: _npt.DTypeLike | None = None) -> Self:
         """Sum the diagonal of the last two axes."""
 
     def tril(self, k: int = 0) -> Self:

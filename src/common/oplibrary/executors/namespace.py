@@ -11,6 +11,7 @@ import numpy as np
 
 from oplibrary.core.op import NAMESPACES
 from oplibrary.executors.namespace_info import NamespaceInfo
+from oplibrary.executors.operators import API_VERSIONS
 
 _DTYPES = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128"
@@ -28,6 +29,7 @@ def common_names(*, data_dependent_shapes: bool) -> dict[str, Any]:
     names: dict[str, Any] = {name: np.dtype(name) for name in _DTYPES}
     names |= {"float": names["float32"], "double": names["float64"], "long": names["int64"]}
     names |= {"e": math.e, "inf": math.inf, "nan": math.nan, "newaxis": None, "pi": math.pi}
+    names["__array_api_version__"] = API_VERSIONS[-1]
     return {**names, "__array_namespace_info__": _information(data_dependent_shapes)}
 
 

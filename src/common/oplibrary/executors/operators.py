@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import oplibrary.ops  # noqa: F401  importing it fills the registry
 from oplibrary.core.op import REGISTRY, lookup
 from oplibrary.messages.errors import ArgumentError, DTypeError
-from oplibrary.ops.arguments import normalize_ints
+from oplibrary.ops.arguments import normalize_ints, require_device
 from oplibrary.ops.indexing import getitem
+
+API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
+"""The versions of the array API standard that the namespaces keep to."""
 
 BINARY_OPERATORS = {
     "__add__": "add",
@@ -142,12 +145,14 @@ class ArrayOperators(ArrayMethods):
         """The array with its last two axes exchanged."""
         return REGISTRY["matrix_transpose"](self)
 
-    def reshape(self, *shape: Any) -> Any:
+    def reshape(self, *shape: Any, copy: bool | None = None) -> Any:
         """Return the same elements in another shape; one length may be -1."""
         target = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
         if not isinstance(target, tuple):
             target = normalize_ints(target, "shape")
-        return REGISTRY["reshape"](self, shape=target)
+        if copy is None:
+            return REGISTRY["reshape"](self, shape=target)
+        return REGISTRY["reshape"](self, shape=target, copy=copy)
 
     view = reshape
 
@@ -166,9 +171,27 @@ class ArrayOperators(ArrayMethods):
         """Return the transpose of a matrix."""
         return self.T
 
-    def astype(self, dtype: Any) -> Any:
-        """Return the array converted to `dtype`."""
-        return REGISTRY["cast"](self, dtype=dtype)
+    def astype(self, dtype: Any, *, copy: bool = True, device: str | None = None) -> Any:
+        """Return the array converted to `dtype`; see the function of that name."""
+        if copy and device is None:
+            return REGISTRY["cast"](self, dtype=dtype)
+        return _function("astype")(self, dtype, copy=copy, device=device)
+
+    @property
+    def device(self) -> str:
+        """Where the elements live; always ``"cpu"``."""
+        return "cpu"
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> Any:
+        """Return the array itself: it is where arrays live.
+
+        Raises
+        ------
+        ArgumentError
+            If `device` is not ``"cpu"``.
+        """
+        require_device(device)
+        return self
 
     def float(self) -> Any:
         """Return the array as float32."""
@@ -185,6 +208,12 @@ class ArrayOperators(ArrayMethods):
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         import sys
 
+        if api_version not in (None, *API_VERSIONS):
+            raise ArgumentError(
+                f"there is no version {api_version!r} of the array API standard here",
+                cause="known are " + ", ".join(API_VERSIONS),
+                fix=f'pass api_version="{API_VERSIONS[-1]}", or leave it out',
+            )
         return sys.modules[type(self).__module__.partition(".")[0]]
 
 

@@ -136,13 +136,15 @@ def diag(x: Any, offset: int = 0) -> Any:
 
 
 @public_in("", "linalg")
-def trace(x: Any, offset: int = 0) -> Any:
+def trace(x: Any, offset: int = 0, *, dtype: Any = None) -> Any:
     """Sum the diagonal of the last two axes.
 
     Parameters
     ----------
     x : array, (..., n, m)
     offset : int
+    dtype : dtype, optional
+        What the elements are converted to before they are added.
 
     Raises
     ------
@@ -154,7 +156,7 @@ def trace(x: Any, offset: int = 0) -> Any:
     >>> int(trace(np.array([[1, 2], [3, 4]])))
     5
     """
-    return sum_over(diagonal(x, offset=offset), axis=-1)
+    return sum_over(diagonal(x, offset=offset), axis=-1, dtype=dtype)
 
 
 def _triangle(name: str, compare: np.ufunc, doc: str) -> Op:

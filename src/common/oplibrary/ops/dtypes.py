@@ -127,8 +127,8 @@ def finfo(dtype: Any) -> FloatLimits:
     1.1920928955078125e-07
     """
     of = _limits(np.finfo, dtype)
-    numbers = (float(x) for x in (of.eps, of.max, of.min, of.smallest_normal))
-    return FloatLimits(int(of.bits), *numbers, np.dtype(of.dtype))
+    eps, greatest, least, normal = map(float, (of.eps, of.max, of.min, of.smallest_normal))
+    return FloatLimits(int(of.bits), eps, greatest, least, normal, np.dtype(of.dtype))
 
 
 @public

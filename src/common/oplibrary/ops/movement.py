@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import REGISTRY, Kind, Op, example, public, register
+from oplibrary.core.op import REGISTRY, Kind, Op, Option, example, public, register
 from oplibrary.core.rules import movement
 from oplibrary.core.types import (
     Array,
@@ -20,8 +20,14 @@ from oplibrary.core.types import (
     normalize_axis,
     type_of,
 )
-from oplibrary.messages.errors import ShapeError
-from oplibrary.ops.arguments import Axis, normalize_ints, normalize_shape, operand_type
+from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.ops.arguments import (
+    Axis,
+    normalize_ints,
+    normalize_shape,
+    operand_type,
+    require_flag,
+)
 
 # reshaping ----------------------------------------------------------------------------------------
 
@@ -57,12 +63,37 @@ def _reshape(x: Array, *, shape: Any) -> Any:
     return result
 
 
+def _memory(x: Any) -> Array | None:
+    """Return the array that holds the elements of `x`; None of a node, which has none yet."""
+    if isinstance(x, np.ndarray):
+        return x
+    return x.detach().numpy() if hasattr(x, "numpy") else None
+
+
+def _copied(result: Any, copy: Any, x: Any) -> Any:
+    """Return the result of a movement of `x` as a copy, or refuse one."""
+    if copy is None:
+        return result
+    if require_flag(copy, "copy"):
+        return clone(result)
+    before, after = _memory(x), _memory(result)
+    known = before is not None and after is not None and before.size
+    if known and not np.shares_memory(before, after):
+        raise ArgumentError(
+            f"reshape: {tuple(x.shape)} cannot become {tuple(result.shape)} with copy=False",
+            cause="its elements lie in memory in another order",
+            fix="leave copy out: reshape copies only where it has to",
+        )
+    return result
+
+
 reshape = movement(
     "reshape",
     _reshape,
     infer=_reshape_infer,
     vjp=lambda g, _out, x_type, *, shape: g.reshape(x_type.shape),
     attrs={"shape": ...},
+    options={"copy": Option(None, after=lambda result, copy, x: _copied(result, copy, x))},
     view=True,
     examples=(
         example((3, 4), shape=(2, 6)),

@@ -8,6 +8,7 @@ from oplibrary.core.op import Option
 from oplibrary.ops.arguments import require_device, require_flag
 from oplibrary.ops.elementwise import cast
 
+
 def _on_device(x: Any, device: Any) -> Any:
     require_device(device)
     return x
@@ -25,7 +26,7 @@ def _stable(x: Any, stable: Any) -> Any:
 DEVICE = {"device": Option(None, _on_device)}
 """Where the result lives."""
 
-DTYPE = {"dtype": Option(None, _converted, _converted)}
+DTYPE = {"dtype": Option(None, _converted, lambda result, dtype, _: _converted(result, dtype))}
 """What elements are converted to before they are accumulated; the result has it, too."""
 
 STABLE = {"stable": Option(True, _stable)}

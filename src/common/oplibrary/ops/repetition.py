@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis
-from oplibrary.messages.errors import ArgumentError
-from oplibrary.ops.arguments import normalize_ints, require_int
-from oplibrary.ops.movement import broadcast_to
+from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.ops.arguments import normalize_ints, operand_type, require_int
+from oplibrary.ops.gather import take
+from oplibrary.ops.movement import broadcast_to, reshape
 from oplibrary.ops.reduction import sum_to
 
 
@@ -127,7 +128,7 @@ def _repeat(x: Array, out: Array | None = None, *, repeats: int, axis: int | Non
     return x.repeat(repeats, axis) if out is None else _spread(x, out, plan)
 
 
-repeat = register(
+_REPEAT = register(
     Op(
         name="repeat",
         kind=Kind.MOVEMENT,
@@ -143,7 +144,6 @@ repeat = register(
         ),
         attrs={"repeats": ..., "axis": None},
         lowering=lambda x, *, repeats, axis: _lower(x, _repeat_plan(tuple(x.shape), repeats, axis)),
-        alias=("repeat_interleave",),
         takes_out=True,
         examples=(
             example((2, 3), repeats=2),
@@ -155,3 +155,48 @@ repeat = register(
         doc="Repeat each element `repeats` times along `axis`, or of the flattened operand.",
     )
 )
+
+
+@public
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Repeat each element `repeats` times along `axis`, or of the flattened operand.
+
+    Parameters
+    ----------
+    x : array
+    repeats : int or sequence of int or integer array
+        How often; one number for all elements, or one for each along the axis. The shape of the
+        result follows from it, so in a graph it has to be known when the graph is declared.
+    axis : int, optional
+
+    Raises
+    ------
+    ArgumentError
+        If a number is negative or no whole number.
+    ShapeError
+        If there are not as many numbers as elements along the axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> repeat(np.array([1, 2, 3]), [2, 0, 1]).tolist()
+    [1, 1, 3]
+    """
+    if type(repeats) is int:
+        return _REPEAT(x, repeats=repeats, axis=axis)
+    counts = _counts(repeats, "repeats")
+    if len(counts) == 1:
+        return _REPEAT(x, repeats=counts[0], axis=axis)
+    if axis is None:
+        x, axis = reshape(x, shape=(-1,)), 0
+    length = operand_type("repeat", x).shape[normalize_axis(axis, len(x.shape))]
+    if len(counts) != length:
+        raise ShapeError(
+            f"repeat: {len(counts)} numbers for {length} elements",
+            cause="each element along the axis has a number of its own, or all have one",
+            fix="pass one number, or one for each element",
+        )
+    return take(x, np.repeat(np.arange(length), counts), axis=axis)
+
+
+FUNCTIONS["repeat_interleave"] = repeat

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.types import Array, TensorType, normalize_axis
+from oplibrary.core.types import Array, TensorType, normalize_axis, type_of_array
 from oplibrary.messages.errors import ArgumentError, DataDependentShapeError, DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_int
 from oplibrary.ops.gather import take_along_axis
@@ -82,6 +82,8 @@ sort = register(
 
 
 def _argsort(x: Array, *, axis: int = -1, descending: bool = False) -> Any:
+    if not x.ndim:
+        _check_order("argsort", type_of_array(x), axis)
     axis = normalize_axis(axis, x.ndim)
     if not descending:
         return x.argsort(axis, "stable")
