@@ -2281,6 +2281,35 @@ def trace(x: _ArrayLike, offset: int = 0, *, dtype: _npt.DTypeLike | None = None
     5
     """
 
+def transpose(x: _ArrayLike, axis0: _ArrayLike, axis1: int | None = None) -> _Value:
+    """Exchange two axes, or put all axes in the order that one tuple gives.
+
+    Parameters
+    ----------
+    x : array
+    axis0 : int or tuple of int
+        The first axis; or, where there is no second one, the order of all.
+    axis1 : int, optional
+
+    Returns
+    -------
+    array
+        A view.
+
+    Raises
+    ------
+    AxisError
+        If there is no such axis.
+    ShapeError
+        If a tuple does not name each axis once.
+
+    Examples
+    --------
+    >>> x = np.ones((2, 3, 4))
+    >>> transpose(x, 0, 2).shape, transpose(x, (2, 0, 1)).shape
+    ((4, 3, 2), (4, 2, 3))
+    """
+
 def tril(x: _ArrayLike, k: int = 0) -> _Value:
     """Keep the lower triangle, up to the `k`-th diagonal, and zero the rest."""
 
@@ -2489,7 +2518,6 @@ power = pow
 repeat_interleave = repeat
 sub = subtract
 swish = silu
-transpose = swapaxes
 true_divide = divide
 unbind = unstack
 unique = unique_values

@@ -352,7 +352,7 @@ REFUSED = [
     ("permute_dims", (X, (0, 2)), AxisError, "out of range"),
     ("transpose", (X, 0, 2), AxisError, "axis1 2 is out of range"),
     ("transpose", (X, 0.0, 1), ArgumentError, "axis0 must be an int"),
-    ("transpose", (X,), ArgumentError, "argument 'axis0' is missing"),
+    ("swapaxes", (X,), ArgumentError, "argument 'axis0' is missing"),
     ("matrix_transpose", (X[0],), ShapeError, "fewer than two axes"),
     ("moveaxis", (X, (0, 1), (0,)), ShapeError, "differ in length"),
     ("moveaxis", (X, (0, 0), (0, 1)), ShapeError, "names an axis twice"),

@@ -292,3 +292,22 @@ def test_shapes_broadcast():
     assert dg.broadcast_shapes((3, 1), (1, 2), 2, ()) == (3, 2)
     with pytest.raises(ShapeError, match="do not broadcast"):
         sg.broadcast_shapes((3,), (2,))
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_one_truth_value_writes_the_whole_array_or_nothing(truth):
+    for x, value in ((np.array(2.0), 5.0), (np.array([1.0, 2.0]), [7.0, 8.0])):
+        want = x.copy()
+        want[np.array(truth)] = value
+        found = dg.set_item(dg.tensor(x), dg.tensor(truth), np.array(value))
+        np.testing.assert_array_equal(found.numpy(), want)
+
+
+def test_transpose_takes_two_axes_or_the_order_of_all():
+    x = np.arange(24.0).reshape(2, 3, 4)
+    for axes in ((2, 0, 1), (0, 1, 2), (-1, 0, 1)):
+        found = in_both_modes(lambda xp, x: xp.transpose(x, axes), x)  # noqa: B023
+        np.testing.assert_array_equal(found, np.transpose(x, axes))
+    np.testing.assert_array_equal(
+        in_both_modes(lambda xp, x: xp.transpose(x, 0, 2), x), np.swapaxes(x, 0, 2)
+    )

@@ -466,6 +466,9 @@ def set_item(x: Any, key: Any, value: Any) -> Any:
         mask = key.reshape(tuple(key.shape) + (1,) * (x_type.ndim - len(key.shape)))
         result = where(mask, value, x)
         return result if result.dtype == x_type.dtype else cast(result, dtype=x_type.dtype)
+    if _is_mask_of(key, ()):  # as when it is read: of the whole array, along a new axis
+        changed = set_item(basic_index(x, index=(None,)), key.reshape((1,)), value)
+        return changed.reshape(tuple(x.shape))
     parts = _take_apart(key, x_type.shape)
     if is_scalar(value):
         value = fit_scalar(value, (x_type.dtype,))

@@ -271,10 +271,43 @@ swapaxes: Op = movement(
     vjp=lambda g, _out, _x, *, axis0, axis1: swapaxes(g, axis0=axis0, axis1=axis1),
     attrs={"axis0": ..., "axis1": ...},
     view=True,
-    alias=("transpose",),
     examples=(example((2, 3, 4), axis0=0, axis1=-1), example((3, 4), axis0=0, axis1=0)),
     doc="Exchange two axes.",
 )
+
+
+@public
+def transpose(x: Any, axis0: Any, axis1: int | None = None) -> Any:
+    """Exchange two axes, or put all axes in the order that one tuple gives.
+
+    Parameters
+    ----------
+    x : array
+    axis0 : int or tuple of int
+        The first axis; or, where there is no second one, the order of all.
+    axis1 : int, optional
+
+    Returns
+    -------
+    array
+        A view.
+
+    Raises
+    ------
+    AxisError
+        If there is no such axis.
+    ShapeError
+        If a tuple does not name each axis once.
+
+    Examples
+    --------
+    >>> x = np.ones((2, 3, 4))
+    >>> transpose(x, 0, 2).shape, transpose(x, (2, 0, 1)).shape
+    ((4, 3, 2), (4, 2, 3))
+    """
+    if axis1 is None:
+        return permute_dims(x, axes=normalize_ints(axis0, "axes"))
+    return swapaxes(x, axis0=axis0, axis1=axis1)
 
 
 def _matrix_transpose_infer(x: TensorType) -> TensorType:
