@@ -20,6 +20,7 @@ from oplibrary.messages.errors import BakedValueWarning as BakedValueWarning
 from oplibrary.messages.errors import RetraceWarning as RetraceWarning
 from staticgraph import errors as errors
 from staticgraph import linalg as linalg
+from staticgraph import special as special
 from staticgraph.archive import open_program as open_program
 from staticgraph.archive import save_program as save_program
 from staticgraph.backends.backend import Backend as Backend
@@ -82,7 +83,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'check_passes', 'clamp', 'clip', 'clone', 'compile', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv2d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'dim', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'format_program', 'from_dlpack', 'full', 'full_like', 'function', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'iinfo', 'imag', 'index_axis', 'inf', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'placeholder', 'poisson_nll_loss', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'randint', 'random_bits', 'random_key', 'random_split', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'variable', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'without', 'zeros', 'zeros_like']
+__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'check_passes', 'clamp', 'clip', 'clone', 'compile', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv2d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'dim', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'format_program', 'from_dlpack', 'full', 'full_like', 'function', 'gammaln', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'placeholder', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'randint', 'random_bits', 'random_key', 'random_split', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'variable', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -671,6 +672,9 @@ def diff(x: _ArrayLike, axis: int = -1, n: int = 1, *, prepend: _ArrayLike | Non
     array([2., 3.])
     """
 
+def digamma(x: _ArrayLike) -> _Value:
+    """Return the derivative of lgamma(x)."""
+
 def divide(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x / y, as floating-point numbers."""
 
@@ -770,6 +774,12 @@ def equal(x: _ArrayLike, y: _ArrayLike) -> _Value:
 
 def erf(x: _ArrayLike) -> _Value:
     """Return the error function, the integral of 2/sqrt(pi) exp(-t*t) from 0 to x."""
+
+def erfc(x: _ArrayLike) -> _Value:
+    """Return 1 - erf(x), which stays exact where erf(x) is nearly 1."""
+
+def erfinv(x: _ArrayLike) -> _Value:
+    """Return the inverse of erf; infinite at -1 and 1, NaN beyond."""
 
 def euclidean_norm(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return the root of the sum of squares over `axis`. Its gradient is 0 at the origin."""
@@ -1088,6 +1098,9 @@ def huber_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', delta
 def hypot(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return sqrt(x*x + y*y) without overflow."""
 
+def i0(x: _ArrayLike) -> _Value:
+    """Return the modified Bessel function of the first kind and order 0."""
+
 def iinfo(dtype: _npt.DTypeLike) -> _IntegerLimits:
     """Return the limits of an integer dtype, or of an array's.
 
@@ -1252,6 +1265,9 @@ def less(x: _ArrayLike, y: _ArrayLike) -> _Value:
 def less_equal(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether x is at most y."""
 
+def lgamma(x: _ArrayLike) -> _Value:
+    """Return the logarithm of the absolute value of the gamma function."""
+
 def linear(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None) -> _Value:
     """Apply an affine map, ``x @ weight.mT + bias``.
 
@@ -1360,6 +1376,20 @@ def logical_or(x: _ArrayLike, y: _ArrayLike) -> _Value:
 
 def logical_xor(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether exactly one of x and y is true; every number but 0 is."""
+
+def logit(x: _ArrayLike) -> _Value:
+    """Return ``log(x / (1 - x))``, the inverse of `sigmoid`.
+
+    Parameters
+    ----------
+    x : array
+        Probabilities; infinite at 0 and 1, NaN beyond.
+
+    Examples
+    --------
+    >>> logit(np.array([0.5, 1.0])).tolist()
+    [0.0, inf]
+    """
 
 def logsigmoid(x: _ArrayLike) -> _Value:
     """Return log(sigmoid(x)) without overflow."""
@@ -1546,6 +1576,27 @@ def multi_head_attention(query: _ArrayLike, key: _ArrayLike, value: _ArrayLike, 
 
 def multiply(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x * y."""
+
+def mvlgamma(x: _ArrayLike, p: int) -> _Value:
+    """Return the logarithm of the multivariate gamma function of dimension `p`.
+
+    Parameters
+    ----------
+    x : array
+        Above (p - 1) / 2.
+    p : int
+        1 or more.
+
+    Raises
+    ------
+    ArgumentError
+        If `p` is below 1.
+
+    Examples
+    --------
+    >>> float(np.round(mvlgamma(np.array(2.0), 2), 6))
+    0.451583
+    """
 
 def negative(x: _ArrayLike) -> _Value:
     """Return -x."""
@@ -1747,6 +1798,26 @@ def poisson_nll_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean',
         If the shapes differ, even if they broadcast.
     ArgumentError
         If `reduction` is unknown.
+    """
+
+def polygamma(n: int, x: _ArrayLike) -> _Value:
+    """Return the `n`-th derivative of ``digamma(x)``.
+
+    Parameters
+    ----------
+    n : int
+        0 or more.
+    x : array
+
+    Raises
+    ------
+    ArgumentError
+        If `n` is negative.
+
+    Examples
+    --------
+    >>> float(polygamma(1, np.array(1.0))) == pi**2 / 6
+    True
     """
 
 def positive(x: _ArrayLike) -> _Value:
@@ -2469,6 +2540,9 @@ def vector_norm(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdim
 def where(condition: _ArrayLike, x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x where the condition holds and y elsewhere."""
 
+def xlogy(x: _ArrayLike, y: _ArrayLike) -> _Value:
+    """Return x * log(y), and 0 where x is 0, unless y is NaN."""
+
 def zeros(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, device: str | None = None) -> _Value:
     """Return an array of zeros.
 
@@ -2506,6 +2580,7 @@ cumsum = cumulative_sum
 div = divide
 empty_like = zeros_like
 eq = equal
+gammaln = lgamma
 ge = greater_equal
 gt = greater
 le = less_equal
@@ -2515,6 +2590,7 @@ ne = not_equal
 neg = negative
 permute = permute_dims
 power = pow
+psi = digamma
 repeat_interleave = repeat
 sub = subtract
 swish = silu

@@ -32,6 +32,7 @@ from oplibrary.ops import (
     slicing,
     softmax,
     sorting,
+    special,
     statistics,
     trigonometry,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "slicing",
     "softmax",
     "sorting",
+    "special",
     "statistics",
     "trigonometry",
 ]

@@ -1,0 +1,20 @@
+"""Special functions: the op library's namespace of this name, bound to the static executor."""
+
+from typing import Any as _Any
+
+from staticgraph.declare.namespace import lookup as _lookup
+from staticgraph.declare.namespace import names as _names
+
+__all__ = _names("special")
+
+
+def __getattr__(name: str) -> _Any:
+    found = None if name.startswith("_") else _lookup(name, "special")
+    if found is None:
+        raise AttributeError(f"module 'staticgraph.special' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
