@@ -19,6 +19,8 @@ from oplibrary.machine.register import Register
 
 LONG_WORK = 50_000.0
 """A run of more nanoseconds releases the interpreter lock."""
+MANY_ARRAYS = 64
+"""A function that takes and gives more arrays is not optimised."""
 FORMS = ("leaf", "list", "tuple")
 """How the outputs may be arranged."""
 _FIXED = (
@@ -74,8 +76,11 @@ def write_entry(module: Module, signature: Signature, segment: str) -> None:
     """Write ``ptr entry(ptr self, ptr arguments, i64 count)``, a METH_FASTCALL function."""
     code = Code(module)
     _Entry(code, signature, segment).write()
-    # beside long work, its speed is not worth the time to optimise it
-    attributes = "noinline optnone" if signature.work > LONG_WORK else ""
+    # beside long work or many arrays, its speed is not worth the time to optimise it, which grows
+    # faster than the length of a function
+    arrays = len(signature.inputs) + len(signature.variables) + len(signature.results)
+    plain = signature.work > LONG_WORK or arrays > MANY_ARRAYS
+    attributes = "noinline optnone" if plain else ""
     parameters = ["ptr %self", "ptr %arguments", "i64 %count"]
     module.add_function("entry", code, "ptr", parameters, attributes=attributes)
 
@@ -86,13 +91,15 @@ class _Entry:
         self.signature = signature
         self.segment = segment
         self.slow = code.new_label()
-        self.words = [*_FIXED, *(f"dtype {d}" for d in signature.dtypes), "value"]
-        self.words += [f"variable {i}" for i in range(len(signature.variables))]
+        self.unwound = self.slow
+        """Where to go on after letting go of all objects that are held so far."""
+        words = [*_FIXED, *(f"dtype {d}" for d in signature.dtypes), "value"]
+        words += [f"variable {i}" for i in range(len(signature.variables))]
+        self.words = {word: number for number, word in enumerate(words)}
 
     def word(self, name: str) -> Register:
         """Return a word of the table."""
-        offset = self.words.index(name)
-        return self.code.load(self.code.address(self.table, offset, "ptr"), "ptr")
+        return self.code.load(self.code.address(self.table, self.words[name], "ptr"), "ptr")
 
     def call(self, name: str, result: str, *arguments: Register | str) -> Register | None:
         """Write a call of a function of the table; an argument may be spelled out."""
@@ -167,17 +174,17 @@ class _Entry:
                 "PyObject_GetAttr", self.word(f"variable {number}"), self.word("value")
             )
             # deleted: the slow way says so
-            self._require(~held.is_null(), self._cleanup(variables, [], self.slow, clear=True))
+            self._require(~held.is_null(), self._block(self._clear))
             variables.append(held)
-            otherwise = self._cleanup(variables, [], self.slow)
-            data.append(self._checked(held, type_, array_type, otherwise))
+            self._hold(held)
+            data.append(self._checked(held, type_, array_type, self.unwound))
         results: list[Register] = []
         for type_ in signature.results:
             made = self._new_array(type_, array_type)
             # out of memory: the slow way fails, too, and says where
-            failed = self._cleanup(variables, results, self.slow, clear=True)
-            self._require(~made.is_null(), failed)
+            self._require(~made.is_null(), self._block(self._clear))
             results.append(made)
+            self._hold(made)
         slots = self.word("slots")
         for number, address in enumerate(data):
             code.store(address, code.address(slots, number, "ptr"))
@@ -187,43 +194,50 @@ class _Entry:
         if signature.checks_status:
             status = code.load(self.word("status"), "i64")
             code.store(code.constant(0, "i64"), self.word("status"))
-            self._require(status.equals(0), self._cleanup(variables, results, self.slow))
+            self._require(status.equals(0), self.unwound)
         self._update(variables, results)
         for held in variables:
             self.call("Py_DecRef", "void", held)
         self._return(results[: len(signature.outputs)])
 
-    def _cleanup(
-        self,
-        variables: list[Register],
-        results: list[Register],
-        then: str,
-        clear: bool = False,
-    ) -> str:
-        """Write a block that lets go of objects, and goes on at `then` or returns an error.
-
-        With `clear` an exception that is set is dropped.
-        """
-        if not variables and not results and then and not clear:
-            return then
-        label, here = self.code.new_label(), self.code.block
-        # written behind a jump over it, and so never reached from above
-        over = self.code.new_label()
+    def _block(self, write: Callable[[], None]) -> str:
+        """Write a block behind a jump over it, which is never reached from above."""
+        label, over = self.code.new_label(), self.code.new_label()
         self.code.jump(over)
         mark = self.code.mark()
         self.code.begin_block(label)
-        for held in (*variables, *results):
-            self.call("Py_DecRef", "void", held)
-        if clear:
-            self.call("PyErr_Clear", "void")
-        if then:
-            self.code.jump(then)
-        else:
-            self.code.statement("ret ptr null")
+        write()
         self.code.forget(mark)
         self.code.begin_block(over)
-        assert here
         return label
+
+    def _hold(self, held: Register) -> None:
+        """Write a block that lets go of one object more and then of those before it.
+
+        One block an object: lists of them for each point that may fail would take the square.
+        """
+        then = self.unwound
+
+        def let_go() -> None:
+            self.call("Py_DecRef", "void", held)
+            self.code.jump(then)
+
+        self.unwound = self._block(let_go)
+
+    def _clear(self) -> None:
+        """Drop the exception that is set, let go of what is held, and go the slow way."""
+        self.call("PyErr_Clear", "void")
+        self.code.jump(self.unwound)
+
+    def _failure(self, held: Sequence[Register]) -> str:
+        """Write a block that lets go of objects and returns with the exception that is set."""
+
+        def fail() -> None:
+            for each in held:
+                self.call("Py_DecRef", "void", each)
+            self.code.statement("ret ptr null")
+
+        return self._block(fail)
 
     def _new_array(self, type_: TensorType, array_type: Register) -> Register:
         dtype = self.word(f"dtype {type_.dtype}")
@@ -260,6 +274,7 @@ class _Entry:
     def _update(self, variables: list[Register], results: list[Register]) -> None:
         """Write the assignments; the variables then hold the only reference to the new arrays."""
         outputs = len(self.signature.outputs)
+        failed = self._failure((*variables, *results)) if self.signature.updates else ""
         for (number, _), made in zip(self.signature.updates, results[outputs:], strict=True):
             done = self.call(
                 "PyObject_SetAttr",
@@ -269,7 +284,6 @@ class _Entry:
                 made,
             )
             assert done is not None
-            failed = self._cleanup(variables, results, "")
             self._require(done.equals(0), failed)
         for made in results[outputs:]:
             self.call("Py_DecRef", "void", made)
@@ -289,8 +303,7 @@ class _Entry:
                 code.statement(f"ret ptr {outputs[0].ref}" if outputs else "unreachable")
                 continue
             made = self.object_call(f"{kind}_New", f"i64 {len(outputs)}")
-            failed = self._cleanup([], list(outputs), "")
-            self._require(~made.is_null(), failed)
+            self._require(~made.is_null(), self._failure(outputs))
             for number, output in enumerate(outputs):
                 self.call(f"{kind}_SetItem", "i32", made, f"i64 {number}", output)
             code.statement(f"ret ptr {made.ref}")
