@@ -23,6 +23,7 @@ from staticgraph.backends.native.definitions.definition import (
     Uniform,
     View,
 )
+from staticgraph.backends.native.definitions.movement import Piece, Steps
 from staticgraph.backends.native.definitions.selections import Gathered
 
 Box = tuple[tuple[int, int], ...]
@@ -179,7 +180,7 @@ class Explorer:
                 continue
             inputs = found.inputs if isinstance(found, Elementwise) else self._indices(found)
             operands = [
-                self._resolve(operand, _broadcast(place, operand, self._length))
+                self._resolve(operand, operand_position(place, operand, self._length))
                 for operand in inputs
             ]
             stack.append((place, operands))
@@ -233,13 +234,7 @@ class Explorer:
         """Go through what only moves elements."""
         while not self.is_leaf(definition, position):
             if isinstance(definition, View):
-                start, steps = definition.steps
-                position = tuple(
-                    [
-                        combine(first, row, position, self._length)
-                        for first, row in zip(start, steps, strict=True)
-                    ]
-                )
+                position = moved(definition.steps, position, self._length)
                 definition = definition.operand
             elif isinstance(definition, Reshaped):
                 operand = definition.operand
@@ -252,7 +247,7 @@ class Explorer:
                 definition, position = self._piece(definition, position)
             else:
                 break
-        return Request(definition, _trimmed(definition.shape, position, self._length))
+        return Request(definition, trimmed(definition.shape, position, self._length))
 
     def _flat(self, definition: Definition, offset: AffineForm) -> Request:
         """Return the element at an offset of what is in memory; its position is the offset."""
@@ -266,11 +261,12 @@ class Explorer:
         """Return what a rectangle shows that holds all that the box reaches."""
         reach = [bounds(form, self.box) for form in position]
         for piece in definition.pieces:
-            inside = [
-                start <= low and high < stop
-                for (start, stop), (low, high) in zip(piece.box, reach, strict=True)
-            ]
-            if all(inside):
+            if all(
+                [
+                    start <= low and high < stop
+                    for (start, stop), (low, high) in zip(piece.box, reach, strict=True)
+                ]
+            ):
                 break
         else:
             raise self._border(definition, position, reach)
@@ -278,19 +274,8 @@ class Explorer:
             number = Uniform(definition.shape, definition.dtype, None, piece.number)
             # one number for each rectangle, whatever the position, so that it is found again
             return Request(self._numbers.setdefault((id(definition), piece.box), number), position)
-        assert piece.steps is not None
-        shifted = [
-            combine(-start, (1,), (form,), self._length)
-            for (start, _), form in zip(piece.box, position, strict=True)
-        ]
-        start, steps = piece.steps
-        moved = tuple(
-            [
-                combine(first, row, shifted, self._length)
-                for first, row in zip(start, steps, strict=True)
-            ]
-        )
-        return Request(definition.sources[piece.operand], moved)
+        inside = inside_piece(piece, position, self._length)
+        return Request(definition.sources[piece.operand], inside)
 
     def _border(
         self, definition: Pieced, position: Position, reach: Sequence[tuple[int, int]]
@@ -317,13 +302,32 @@ def _uses(form: AffineForm) -> int:
     return sum(1 << axis for axis, c in enumerate(form[1:]) if c)
 
 
-def _broadcast(place: Request, operand: Definition, length: int) -> Position:
+def operand_position(place: Request, operand: Definition, length: int) -> Position:
     """Return where an operand is needed whose result is needed at a place."""
     extra = len(place.definition.shape) - len(operand.shape)
-    return _trimmed(operand.shape, place.position[extra:], length)
+    return trimmed(operand.shape, place.position[extra:], length)
 
 
-def _trimmed(shape: Shape, position: Position, length: int) -> Position:
+def moved(steps: Steps, position: Position, length: int) -> Position:
+    """Return where the operand of a view is needed; `length` is that of a form."""
+    return tuple(
+        [
+            combine(first, row, position, length)
+            for first, row in zip(steps.start, steps.steps, strict=True)
+        ]
+    )
+
+
+def inside_piece(piece: Piece, position: Position, length: int) -> Position:
+    """Return where the source of a rectangle is needed."""
+    assert piece.steps is not None
+    shifted = tuple(
+        [(form[0] - start, *form[1:]) for (start, _), form in zip(piece.box, position, strict=True)]
+    )
+    return moved(piece.steps, shifted, length)
+
+
+def trimmed(shape: Shape, position: Position, length: int) -> Position:
     """Return a position with 0 along the axes of length 1."""
     if 1 not in shape:
         return position

@@ -13,7 +13,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from oplibrary.core.types import Shape
-from staticgraph.backends.native.definitions.affine import Position
+from staticgraph.backends.native.definitions.affine import AffineForm, Position
 from staticgraph.backends.native.definitions.definition import (
     Definition,
     Elementwise,
@@ -32,6 +32,7 @@ from staticgraph.backends.native.planning.exploration import (
     identity_of,
 )
 from staticgraph.backends.native.planning.recomputation import find_worth_storing
+from staticgraph.backends.native.planning.repetition import find_repeated
 from staticgraph.backends.native.planning.steps import (
     Call,
     Kernel,
@@ -44,7 +45,9 @@ from staticgraph.backends.native.planning.steps import (
 SMALL_SIZE = 4096
 """Kernels of at most that many elements take in whatever has the same loops."""
 MAX_NODES = 300
-"""Computed values in one kernel."""
+"""Values in one kernel."""
+LANES = 16
+"""As so many counts what is read or written one lane at a time: it takes as many instructions."""
 SEGMENT = 200
 """Computed values in one stretch of a long program; what others read of it is written to memory."""
 
@@ -78,6 +81,7 @@ def group(results: Sequence[Definition], effects: Sequence[Definition] = ()) -> 
         elif isinstance(definition, Gathered):
             wanted.add(storage_of(definition.source))
     wanted |= _between_segments(reachable)
+    wanted |= find_repeated(reachable, wanted)
     explored: dict[Any, _Explored] = {}
     for _ in range(MAX_ROUNDS):
         grouper = _Grouper(wanted, explored)
@@ -186,7 +190,7 @@ class _Grouper:
                 self._store(wanted)
         kernel = self._kernel_for(store)
         kernel.stores.append(store)
-        kernel.size += len(store.nodes)
+        kernel.size += _size(store)
         kernel.seen.update(_identities(store))
         if store.rows is not None and kernel.rows is None and store.extents == kernel.extents:
             kernel.rows = store.rows
@@ -252,7 +256,7 @@ class _Grouper:
         return found
 
     def _fits(self, kernel: Kernel, store: Store) -> bool:
-        if kernel.size + len(store.nodes) > MAX_NODES:
+        if kernel.size + _size(store) > MAX_NODES:
             return False
         if _is_passing(store) or _is_passing(kernel.stores[0]):
             return False
@@ -286,6 +290,17 @@ class _Grouper:
         if made.extents == kernel.extents and made.fold is None and store.extents != kernel.extents:
             return False
         return leaf.position == identity_of(leaf.definition.shape, len(store.extents))
+
+
+def _size(store: Store) -> int:
+    """Return how many values a kernel has to work on for a store."""
+    apart = sum([_is_apart(node.offset) for node in store.nodes])
+    return len(store.nodes) + LANES * (apart + _is_apart(store.offset(len(store.extents))))
+
+
+def _is_apart(form: AffineForm) -> bool:
+    """Tell whether neighbours in the last loop are not neighbours in memory."""
+    return len(form) > 1 and form[-1] not in (0, 1)
 
 
 def _is_passing(store: Store) -> bool:
