@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from oplibrary.core.op import Kind
+from oplibrary.core.types import Array
 from staticgraph.backends.backend import Backend
 from staticgraph.backends.registry import load_backend
 from staticgraph.compiler.building import build_runner, plan_program
@@ -15,9 +16,29 @@ from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, run_passes
 from staticgraph.program.program import Program
 
 
-def bind_region(region: Region, backend: Backend, passes: Sequence[Pass]) -> BoundRegion:
-    """Return `region` bound to a backend: as any program is compiled, without a call's checks."""
-    program = bind_regions(run_passes(region.lower(), passes), backend, passes)
+def bind_regions(program: Program, backend: Backend, passes: Sequence[Pass]) -> Program:
+    """Return the program with every region in it compiled, once each.
+
+    A region is compiled as any program is, without a call's checks. Those inside of it come first,
+    however deep they are, without a call for each level.
+    """
+    programs: dict[Region, Program] = {}
+    bound: dict[Region, BoundRegion] = {}
+    stack = _regions_in(program)
+    while stack:
+        region = stack[-1]
+        if region in bound:
+            stack.pop()
+        elif region not in programs:
+            programs[region] = run_passes(region.lower(), passes)
+            stack += _regions_in(programs[region])
+        else:
+            inner = _with_regions(programs[region], bound)
+            bound[stack.pop()] = _bind(region, inner, backend)
+    return _with_regions(program, bound)
+
+
+def _bind(region: Region, program: Program, backend: Backend) -> BoundRegion:
     bound = BoundRegion(
         region, lambda: build_runner(backend, program, plan_program(backend, program)).call, program
     )
@@ -26,26 +47,45 @@ def bind_region(region: Region, backend: Backend, passes: Sequence[Pass]) -> Bou
     return bound
 
 
-def bind_regions(program: Program, backend: Backend, passes: Sequence[Pass]) -> Program:
-    """Return the program with every region in it compiled, once each."""
-    bound: dict[Region, BoundRegion] = {}
-
-    def bind(value: Any) -> Any:
+def _regions_in(program: Program) -> list[Region]:
+    """Return the regions that the instructions of a program hold."""
+    values = [
+        v for i in program.instructions if i.op.kind is Kind.CONTROL for v in i.attrs.values()
+    ]
+    found: list[Region] = []
+    while values:
+        value = values.pop()
         if isinstance(value, Region):
-            if value not in bound:
-                bound[value] = bind_region(value, backend, passes)
+            found.append(value)
+        elif isinstance(value, tuple):
+            values += value
+    return found
+
+
+def _with_regions(program: Program, bound: Mapping[Region, BoundRegion]) -> Program:
+    """Return a program with what its regions are bound to in their place."""
+    if not bound:
+        return program
+
+    def found(value: Any) -> Any:
+        if isinstance(value, Region):
             return bound[value]
-        if isinstance(value, tuple):
-            return tuple(map(bind, value))
-        return value
+        return tuple([found(each) for each in value]) if isinstance(value, tuple) else value
 
     instructions = [
-        replace(i, attrs={name: bind(value) for name, value in i.attrs.items()})
+        replace(i, attrs={name: found(value) for name, value in i.attrs.items()})
         if i.op.kind is Kind.CONTROL
         else i
         for i in program.instructions
     ]
-    return program.with_instructions(instructions) if bound else program
+    return program.with_instructions(instructions)
 
 
-region_runner.enter(lambda region: bind_region(region, load_backend("numpy"), DEFAULT_PASSES).run)
+def _run_alone(region: Region) -> Callable[..., Sequence[Array]]:
+    """Return what runs a region by itself."""
+    backend = load_backend("numpy")
+    program = bind_regions(run_passes(region.lower(), DEFAULT_PASSES), backend, DEFAULT_PASSES)
+    return _bind(region, program, backend).run
+
+
+region_runner.enter(_run_alone)

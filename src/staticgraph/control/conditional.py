@@ -50,7 +50,7 @@ def _switch_rule(
             if (total := g.continue_total(operands[i])) is not None
         }
         wanted, started = [i - 1 for i in sorted(g.wanted)], [i - 1 for i in totals]
-        pulled = tuple(branch.pullback(given, wanted, started) for branch in branches)
+        pulled = tuple([branch.pullback(given, wanted, started) for branch in branches])
         values = declare_several(
             SWITCH, (index, *rest, *g.in_order(), *totals.values()), {"branches": pulled}
         )

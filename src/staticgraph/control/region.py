@@ -16,7 +16,7 @@ from staticgraph.declare.autodiff import gradients_onto
 from staticgraph.declare.build import placeholder, require_graph
 from staticgraph.declare.effects import has_effect, silenced
 from staticgraph.declare.lower import lower
-from staticgraph.graph.graph import Graph, leaked
+from staticgraph.graph.graph import Graph, current_graph, leaked
 from staticgraph.graph.graph_ops import CONSTANT
 from staticgraph.graph.node import Node
 from staticgraph.program.program import Program
@@ -34,6 +34,8 @@ class RegionGraph(Graph):
     def __init__(self, name: str, parent: Graph) -> None:
         super().__init__(name=name)
         self.parent = parent
+        around = current_graph()
+        self.line = around and around.line  # of the node whose gradient is being declared, if any
         self.captured: dict[Node, Node] = {}
 
     def adopt(self, node: Node) -> Node:
@@ -79,6 +81,8 @@ class Region:
         Whether it only computes, and has none of the effects that are declared in it.
     owned : int
         How many of the first inputs a run may overwrite: the caller does not read them again.
+    effect : bool
+        Whether running it does something besides computing.
     """
 
     def __init__(
@@ -96,6 +100,8 @@ class Region:
         self.source = source
         self.quiet = quiet
         self.owned = owned
+        # known of those inside, so that asking is no call for each level
+        self.effect = not quiet and any(has_effect(node.op, node.attrs) for node in graph)
         self._silent: Region | None = None
         self._pullbacks: dict[Any, Pullback] = {}
         self._default: Callable[..., Sequence[Array]] | None = None
@@ -145,11 +151,6 @@ class Region:
                 fix="carry the value through the loop, and assign the result",
             )
         return replace(program, owned=frozenset(program.inputs[: self.owned]))
-
-    @property
-    def effect(self) -> bool:
-        """Whether running it does something besides computing."""
-        return not self.quiet and any(has_effect(node.op, node.attrs) for node in self.graph)
 
     def silent(self) -> Region:
         """Return this region without its effects, for where it is computed once more."""
@@ -228,7 +229,8 @@ class Region:
         key = (tuple(given), tuple(sorted(wanted)), tuple(sorted(started)))
         known = self._pullbacks.get(key)
         if known is None:
-            known = self._pullbacks[key] = self._pull_back(*key)
+            given, wanted, started = key  # not *key: a call through C, of which Python allows fewer
+            known = self._pullbacks[key] = self._pull_back(given, wanted, started)
         return known
 
     def _pull_back(
@@ -308,6 +310,35 @@ class BoundRegion:
 
     def __repr__(self) -> str:
         return repr(self.region)
+
+
+def bound_regions(program: Program) -> list[BoundRegion]:
+    """Return the bound regions of a program, each once and behind those inside of it."""
+    finished: dict[BoundRegion, None] = {}
+    stack = [(region, False) for region in _bound_in(program)]
+    while stack:
+        region, entered = stack.pop()
+        if entered:
+            finished.setdefault(region)
+        elif region not in finished:
+            stack.append((region, True))
+            if region.program is not None:
+                stack += [(each, False) for each in _bound_in(region.program)]
+    return list(finished)
+
+
+def _bound_in(program: Program) -> list[BoundRegion]:
+    values = [
+        v for i in program.instructions if i.op.kind is Kind.CONTROL for v in i.attrs.values()
+    ]
+    found: list[BoundRegion] = []
+    while values:
+        value = values.pop()
+        if isinstance(value, BoundRegion):
+            found.append(value)
+        elif isinstance(value, tuple):
+            values += value
+    return found
 
 
 def row_major(array: Array) -> Array:

@@ -7,6 +7,7 @@ from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 from typing import Any
 
+from oplibrary.core.op import OperandRule
 from oplibrary.core.types import TensorType
 from oplibrary.executors.autodiff import complex_result, pull_back, require_policy
 from oplibrary.messages.errors import (
@@ -278,7 +279,7 @@ def _pull(
                 g.wanted = frozenset(wanted)
                 g.totals = {x: grads[x] for x in node.operands if x in grads}
             # all rules run before any sum, as in dyngraph: second derivatives see the same order
-            pulled = [(node.operands[i], _contribution(node, i, g)) for i in wanted]
+            pulled = _contributions(node, wanted, g)
             if isinstance(g, TupleGradient):
                 for operand in g.continued:  # its sum so far is part of the contribution
                     del grads[operand]
@@ -297,19 +298,28 @@ def _pull(
     return found
 
 
-def _contribution(node: Node, position: int, g: Node) -> Any:
-    """Declare what `node` with gradient `g` contributes to that of an operand."""
+def _contributions(node: Node, wanted: Sequence[int], g: Node) -> list[tuple[Node, Any]]:
+    """Declare what `node` with gradient `g` contributes to those of its operands `wanted`."""
     op, operands = node.op, node.operands
-    rule = op.operand_rule(position)
-    assert rule is not None
-    read = tuple(map(_read, operands, rule.needs(position, len(operands))))
-    try:
-        return pull_back(
-            op, position, g, _read(node, rule.out), read, node.attrs, operands[position].type
-        )
-    except SideBySideError as error:
-        error.related += ((f"{node.name} declared", node.source),)
-        raise error.with_context(f"gradient of {op.name}") from None
+    found: list[tuple[Node, Any]] = []
+    last: OperandRule | None = None
+    read: tuple[Any, ...] = ()
+    for position in wanted:
+        rule = op.operand_rule(position)
+        assert rule is not None
+        if rule is not last or rule.rest == "others":  # else all operands of many read the same
+            read = tuple(map(_read, operands, rule.needs(position, len(operands))))
+            last = rule
+        operand = operands[position]
+        try:
+            pulled = pull_back(
+                op, position, g, _read(node, rule.out), read, node.attrs, operand.type
+            )
+        except SideBySideError as error:
+            error.related += ((f"{node.name} declared", node.source),)
+            raise error.with_context(f"gradient of {op.name}") from None
+        found.append((operand, pulled))
+    return found
 
 
 def _read(node: Node, need: str) -> Any:

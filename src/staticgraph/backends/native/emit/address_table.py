@@ -1,7 +1,7 @@
 """Slots: the addresses that a run is given, and how code reads them.
 
-In order: the inputs, variables and constants of the plan, its results, the arena, what the fields
-below name, and the constants of the regions inside.
+In order: the inputs, variables and constants of the plan, its results, the arena, and what the
+fields below name.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ SAVE_THREAD = BLAS_ENTER + 3
 """Functions of the interpreter that let go of its lock, take it again, and look for signals."""
 THREAD = SAVE_THREAD + 3
 """The word that holds the thread's state while the lock is let go of."""
-SPECIAL_SLOTS = THREAD + 1
+INNER_CONSTANTS = THREAD + 1
+"""The table of the addresses of the constants of all regions inside, in the order of `plans_of`."""
+SPECIAL_SLOTS = INNER_CONSTANTS + 1
 
 FAILED, INTERRUPTED = 1, 2
 """What the status says: something that NumPy's kernels explain, or an exception that is set."""
 
 
-def first_inner_constant(plan: NativePlan) -> int:
-    """Return the slot of the first constant of a region inside of a plan."""
+def slot_count(plan: NativePlan) -> int:
+    """Return how many slots a run of a plan is given."""
     return plan.arena_slot + 1 + SPECIAL_SLOTS
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from oplibrary.machine.code import Code
 from oplibrary.machine.module import Module
@@ -10,22 +11,20 @@ from oplibrary.machine.register import Register
 from staticgraph.backends.native.definitions.definition import Definition
 from staticgraph.backends.native.emit.address_table import (
     FAILED,
+    INNER_CONSTANTS,
     INTERRUPTED,
     SAVE_THREAD,
     SPECIAL_SLOTS,
     STATUS,
     address_of,
-    first_inner_constant,
     release_lock,
-    slot,
+    slot_count,
     special_slot,
     take_lock,
 )
 from staticgraph.backends.native.planning.control import (
     Controlled,
     aligned,
-    constants_inside,
-    controls_of,
     in_place,
     plan_work,
     unkept,
@@ -35,7 +34,14 @@ from staticgraph.backends.native.planning.steps import storage_of
 from staticgraph.control.flow import Choice, Loop
 from staticgraph.program.memory import ALIGNMENT
 
-WriteRegion = Callable[[Module, NativePlan], str]
+
+class WrittenRegion(NamedTuple):
+    """The function of a region, and where its constants are in the table of all regions'."""
+
+    function: str
+    first_constant: int
+
+
 LEAST_STEP = 400.0
 """Nanoseconds of a short step with what is around it, which estimates of its work leave out."""
 LOOK_EVERY = 5e6
@@ -43,11 +49,23 @@ LOOK_EVERY = 5e6
 
 
 def write_control(
-    module: Module, plan: NativePlan, controlled: Controlled, write_region: WriteRegion
+    module: Module,
+    plan: NativePlan,
+    controlled: Controlled,
+    regions: Mapping[NativePlan, WrittenRegion],
 ) -> str:
-    """Write ``void name(ptr slots)``, which runs a loop or a branch, and return its name."""
-    names = [write_region(module, inner) for inner in controlled.plans]
-    writer = _ControlWriter(Code(module), plan, controlled, names)
+    """Write ``void name(ptr slots)``, which runs a loop or a branch, and return its name.
+
+    Parameters
+    ----------
+    module : Module
+    plan : NativePlan
+        Of what it is part of.
+    controlled : Controlled
+    regions : mapping of NativePlan to WrittenRegion
+    """
+    written = [regions[inner] for inner in controlled.plans]
+    writer = _ControlWriter(Code(module), plan, controlled, written)
     if isinstance(controlled.flow, Choice):
         writer.write_choice()
     else:
@@ -72,7 +90,7 @@ class _Frame:
         self.code = code
         self.plan = plan
         self.function = function
-        self.slots = code.allocate("ptr", first_inner_constant(plan) + len(constants_inside(plan)))
+        self.slots = code.allocate("ptr", slot_count(plan))
 
     def set(self, number: int, address: Register) -> None:
         """Write a slot."""
@@ -89,12 +107,16 @@ class _Frame:
 
 class _ControlWriter:
     def __init__(
-        self, code: Code, plan: NativePlan, controlled: Controlled, names: Sequence[str]
+        self,
+        code: Code,
+        plan: NativePlan,
+        controlled: Controlled,
+        regions: Sequence[WrittenRegion],
     ) -> None:
         self.code = code
         self.plan = plan
         self.controlled = controlled
-        self.names = names
+        self.regions = regions
         self.scratch = [address_of(code, place) for place in plan.scratch[controlled]]
         self.operands = [self._address(each) for each in controlled.operation]
         self.results = [
@@ -108,37 +130,25 @@ class _ControlWriter:
     def _frame(self, number: int) -> _Frame:
         """Return the slots of a region, with all that does not change while it is run again."""
         code, inner = self.code, self.controlled.plans[number]
-        frame = _Frame(code, inner, self.names[number])
+        region = self.regions[number]
+        frame = _Frame(code, inner, region.function)
         frame.set(inner.arena_slot, self.scratch[number])
         for special in range(SPECIAL_SLOTS):
             frame.set(inner.arena_slot + 1 + special, special_slot(code, self.plan, special))
-        outer = first_inner_constant(self.plan) + self._constants_before(number)
-        own = len(inner.program.constants)
+        constants = special_slot(code, self.plan, INNER_CONSTANTS)
         first = len(inner.program.inputs) + len(inner.program.variables)
-        for position in range(own):
-            frame.set(first + position, slot(code, outer + position))
-        for position in range(len(constants_inside(inner))):
-            frame.set(first_inner_constant(inner) + position, slot(code, outer + own + position))
+        for position in range(len(inner.program.constants)):
+            place = code.address(constants, region.first_constant + position, "ptr")
+            frame.set(first + position, code.load(place, "ptr"))
         return frame
-
-    def _constants_before(self, number: int) -> int:
-        """Return how many constants of regions come before those of one of ours."""
-        count = 0
-        for controlled in controls_of(self.plan):
-            last = number if controlled is self.controlled else len(controlled.plans)
-            for inner in controlled.plans[:last]:
-                count += len(inner.program.constants) + len(constants_inside(inner))
-            if controlled is self.controlled:
-                break
-        return count
 
     # branches -----------------------------------------------------------------------------------
 
     def write_choice(self) -> None:
         code = self.code
-        count = len(self.names)
+        count = len(self.regions)
         index = self._index()
-        labels = [code.new_label() for _ in self.names]
+        labels = [code.new_label() for _ in self.regions]
         listed = " ".join(f"i64 {i}, label %{label}" for i, label in enumerate(labels))
         code.statement(f"switch i64 {index.ref}, label %{labels[count - 1]} [{listed}]")
         mark = code.mark()
@@ -162,7 +172,7 @@ class _ControlWriter:
         if bits < 64:
             word = "sext" if operand.dtype.kind == "i" else "zext"
             found = code.cast(word, found, "i64")
-        last = len(self.names) - 1
+        last = len(self.regions) - 1
         if operand.dtype.kind == "u" and bits == 64:  # the largest look negative
             found = code.select(found.less(0), last, found)
         return code.smaller(code.larger(found, 0), last)
@@ -171,7 +181,7 @@ class _ControlWriter:
 
     def write_loop(self, flow: Loop) -> None:
         code = self.code
-        regions = len(self.names)
+        regions = len(self.regions)
         carries = self.controlled.plans[0].results[: flow.carries]
         spare = iter(self.scratch[regions:])
         # the two places of each carry, which are one where a step overwrites it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from oplibrary.machine.code import Code
@@ -25,9 +26,13 @@ from staticgraph.backends.native.emit.blas import product_bases, write_product
 from staticgraph.backends.native.emit.blas_threads import blas_threads, cuts_columns
 from staticgraph.backends.native.emit.correlations import write_correlation
 from staticgraph.backends.native.emit.kernels import write_combination, write_kernel
-from staticgraph.backends.native.emit.regions import write_control
+from staticgraph.backends.native.emit.regions import WrittenRegion, write_control
 from staticgraph.backends.native.emit.scatter import scatter_key, write_scatter
-from staticgraph.backends.native.planning.control import Controlled, plan_may_run_long
+from staticgraph.backends.native.planning.control import (
+    Controlled,
+    plan_may_run_long,
+    plans_of,
+)
 from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.shared_code import Description
@@ -88,11 +93,20 @@ def split_product(product: Product, tiling: Tiling | None) -> Split:
 
 
 class _Kernels:
-    """The functions of kernels and products, equal ones written once."""
+    """The functions of kernels and products, equal ones written once, and those of regions.
 
-    def __init__(self, module: Module, plan: NativePlan) -> None:
+    Attributes
+    ----------
+    regions : mapping of NativePlan to WrittenRegion
+        The regions inside.
+    """
+
+    def __init__(
+        self, module: Module, plan: NativePlan, regions: Mapping[NativePlan, WrittenRegion]
+    ) -> None:
         self.module = module
         self.plan = plan
+        self.regions = regions
         self._known: dict[Any, tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]] = {}
         self._scatters: dict[Any, str] = {}
         self._products: dict[Any, tuple[str, Split]] = {}
@@ -154,7 +168,13 @@ class _Kernels:
 def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Module, list[str]]:
     """Return the functions of all kernels, and the names of those that run a segment each."""
     module = Module(plan.target)
-    kernels = _Kernels(module, plan)
+    regions: dict[NativePlan, WrittenRegion] = {}
+    _, *inside = plans_of(plan)
+    behind = sum([len(inner.program.constants) for inner in inside])
+    for inner in reversed(inside):  # what is inside of a region comes before it
+        behind -= len(inner.program.constants)
+        regions[inner] = WrittenRegion(_write_region(module, inner, regions), behind)
+    kernels = _Kernels(module, plan, regions)
     names: list[str] = []
     for segment in segments:
         if isinstance(segment, Call):
@@ -202,14 +222,16 @@ def _write_segment(
     module.add_function(name, code, "void", ["ptr %slots"])
 
 
-def write_region(module: Module, plan: NativePlan) -> str:
+def _write_region(
+    module: Module, plan: NativePlan, regions: Mapping[NativePlan, WrittenRegion]
+) -> str:
     """Write ``void name(ptr slots)``, which runs a plan without NumPy, and return its name."""
     name = module.new_name("region")
     segments = segments_of(plan)
     assert len(segments) <= 1, segments
     steps = segments[0] if segments else []
     assert isinstance(steps, list)
-    _write_segment(module, plan, _Kernels(module, plan), name, steps)
+    _write_segment(module, plan, _Kernels(module, plan, regions), name, steps)
     return name
 
 
@@ -292,7 +314,7 @@ class _SegmentWriter:
         self._run(function, product_bases(product), split.chunks)
 
     def _control(self, controlled: Controlled) -> None:
-        function = write_control(self.module, self.plan, controlled, write_region)
+        function = write_control(self.module, self.plan, controlled, self.kernels.regions)
         self.code.statement(f"call void @{function}(ptr %slots)")
 
     def _scatter(self, scattered: Scattered) -> None:

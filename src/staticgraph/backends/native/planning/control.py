@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from staticgraph.backends.native.definitions.definition import Definition, Store
 from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import Call
 from staticgraph.control.flow import Choice, Loop
+from staticgraph.control.region import BoundRegion
 from staticgraph.program.lengths import current_lengths, program_at, program_is_symbolic
 from staticgraph.program.program import Instruction, Program
 
@@ -40,6 +41,10 @@ class Controlled(Stored):
         Of its regions.
     results : tuple of Result or None
         None for a stack that is not kept.
+    work : float
+        Estimated nanoseconds.
+    may_run_long : bool
+        Whether it, or a loop inside, looks for signals.
     """
 
     in_machine_code: ClassVar[bool] = True
@@ -47,6 +52,19 @@ class Controlled(Stored):
     flow: Flow = None  # type: ignore[assignment]
     plans: tuple[NativePlan, ...] = ()
     results: tuple[Result | None, ...] = ()
+    work: float = field(init=False)
+    may_run_long: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # kept, since whatever is around it asks for the same of all that is inside
+        works = [plan_work(plan) for plan in self.plans]
+        if isinstance(self.flow, Choice):
+            self.work = max(works)
+        else:
+            steps = UNKNOWN_STEPS if self.flow.length is None else self.flow.length
+            self.work = steps * sum(works)
+        inside = any(plan_may_run_long(plan) for plan in self.plans)
+        self.may_run_long = self.looks_for_signals or inside
 
     @property
     def written(self) -> tuple[Definition, ...]:
@@ -59,20 +77,6 @@ class Controlled(Stored):
         return isinstance(self.flow, Loop) and (
             self.flow.condition is not None or self.work > LONG_LOOP
         )
-
-    @property
-    def may_run_long(self) -> bool:
-        """Whether it, or a loop inside, looks for signals."""
-        return self.looks_for_signals or any(plan_may_run_long(plan) for plan in self.plans)
-
-    @property
-    def work(self) -> float:
-        """Estimated nanoseconds."""
-        works = [plan_work(plan) for plan in self.plans]
-        if isinstance(self.flow, Choice):
-            return max(works)
-        steps = UNKNOWN_STEPS if self.flow.length is None else self.flow.length
-        return steps * sum(works)
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -137,12 +141,32 @@ def aligned(controlled: Controlled) -> list[int]:
     ]
 
 
+def region_programs(program: Program, left: Collection[int] = ()) -> dict[BoundRegion, Program]:
+    """Return the regions that a program runs, each with its program, lengths of this run in it.
+
+    Those of the instructions whose numbers are `left` do not count.
+    """
+    found: dict[BoundRegion, Program] = {}
+    for number, instruction in enumerate(program.instructions):
+        if instruction.op.control is not None and number not in left:
+            flow: Flow = instruction.op.control(**instruction.attrs)
+            for region in flow.regions:
+                found[region] = _numbered(region.program)
+    return found
+
+
 def define_control(
-    make_plan: Callable[..., NativePlan],
+    plans: Mapping[BoundRegion, NativePlan],
     instruction: Instruction,
     operands: tuple[Definition, ...],
 ) -> Definition:
-    """Return what an op that runs regions is, or a result of one; `make_plan` plans the regions.
+    """Return what an op that runs regions is, or a result of one.
+
+    Parameters
+    ----------
+    plans : mapping of BoundRegion to NativePlan
+    instruction : Instruction
+    operands : tuple of Definition
 
     Raises
     ------
@@ -158,8 +182,8 @@ def define_control(
         assert kept is not None
         return kept
     flow: Flow = op.control(**instruction.attrs)
-    plans = tuple([make_plan(_numbered(region.program), is_region=True) for region in flow.regions])
-    for plan in plans:
+    own = tuple([plans[region] for region in flow.regions])
+    for plan in own:
         _require_machine_code(plan)
     stacked = flow.keep if isinstance(flow, Loop) else ()
     items: tuple[Any, ...] = type_.items  # type: ignore[attr-defined]
@@ -171,7 +195,7 @@ def define_control(
     if not operands:
         raise Unsupported("nothing to work on")
     stored = tuple([_in_memory(operand) for operand in operands])
-    controlled = Controlled(type_.shape, type_.dtype, instruction, stored, flow=flow, plans=plans)
+    controlled = Controlled(type_.shape, type_.dtype, instruction, stored, flow=flow, plans=own)
     controlled.results = tuple(
         [
             Result(item.shape, item.dtype, instruction, owner=controlled)
@@ -211,12 +235,18 @@ def controls_of(plan: NativePlan) -> Iterator[Controlled]:
             yield step.definition
 
 
-def plans_of(plan: NativePlan) -> Iterator[NativePlan]:
-    """Yield a plan and those of all regions in it."""
-    yield plan
-    for controlled in controls_of(plan):
-        for inner in controlled.plans:
-            yield from plans_of(inner)
+def plans_of(plan: NativePlan) -> list[NativePlan]:
+    """Return a plan and those of all regions in it, each once and before those inside of it."""
+    finished: dict[NativePlan, None] = {}
+    stack = [(plan, False)]
+    while stack:
+        found, entered = stack.pop()
+        if entered:
+            finished.setdefault(found)
+        elif found not in finished:
+            stack.append((found, True))
+            stack += [(i, False) for control in controls_of(found) for i in control.plans]
+    return list(reversed(finished))
 
 
 def plan_may_run_long(plan: NativePlan) -> bool:
@@ -225,12 +255,9 @@ def plan_may_run_long(plan: NativePlan) -> bool:
 
 
 def constants_inside(plan: NativePlan) -> list[np.ndarray[Any, Any]]:
-    """Return the constants of the regions of a plan, in the order of their slots."""
-    found: list[np.ndarray[Any, Any]] = []
-    for controlled in controls_of(plan):
-        for inner in controlled.plans:
-            found += [*inner.program.constants.values(), *constants_inside(inner)]
-    return found
+    """Return the constants of the regions of a plan, in the order of `plans_of`."""
+    _, *inside = plans_of(plan)
+    return [array for inner in inside for array in inner.program.constants.values()]
 
 
 def plan_work(plan: NativePlan) -> float:

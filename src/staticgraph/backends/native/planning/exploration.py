@@ -262,10 +262,8 @@ class Explorer:
         reach = [bounds(form, self.box) for form in position]
         for piece in definition.pieces:
             if all(
-                [
-                    start <= low and high < stop
-                    for (start, stop), (low, high) in zip(piece.box, reach, strict=True)
-                ]
+                start <= low and high < stop
+                for (start, stop), (low, high) in zip(piece.box, reach, strict=True)
             ):
                 break
         else:

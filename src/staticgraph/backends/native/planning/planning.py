@@ -17,7 +17,12 @@ from staticgraph.backends.native.definitions.definition import (
 )
 from staticgraph.backends.native.definitions.expansion import expand
 from staticgraph.backends.native.definitions.selections import Gathered
-from staticgraph.backends.native.planning.control import Controlled, define_control, scratch_sizes
+from staticgraph.backends.native.planning.control import (
+    Controlled,
+    define_control,
+    region_programs,
+    scratch_sizes,
+)
 from staticgraph.backends.native.planning.exploration import ValueAt
 from staticgraph.backends.native.planning.grouping import Grouping, group
 from staticgraph.backends.native.planning.loops import Nest, plan_nest
@@ -26,6 +31,7 @@ from staticgraph.backends.native.planning.plan import Location, NativePlan
 from staticgraph.backends.native.planning.reuse import find_overwritten
 from staticgraph.backends.native.planning.schedule import schedule
 from staticgraph.backends.native.planning.steps import Call, Kernel, Step, storage_of
+from staticgraph.control.region import BoundRegion
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from staticgraph.program.memory import PlannedStep
 from staticgraph.program.program import Instruction, Program, Value
@@ -39,24 +45,46 @@ def expanded_program(program: Program) -> Program:
     return eliminate_common_subexpressions(expand(program))
 
 
-def make_plan(
-    program: Program, is_region: bool = False, left: Mapping[int, str] | None = None
-) -> NativePlan:
+def make_plan(program: Program, left: Mapping[int, str] | None = None) -> NativePlan:
     """Return how `program` runs.
-
-    The results of a region may be where its inputs are. Those of a whole program are in memory of
-    their own, which is used for other values until they are written.
 
     Parameters
     ----------
     program : Program
-    is_region : bool
     left : mapping of int to str, optional
         The instructions of the `expanded_program` that are left to NumPy in any case, and why.
     """
+    left = left or {}
+    whole = expanded_program(program)
+    # what is inside of a region first, however deep, without a call for each level
+    expanded: dict[BoundRegion, Program] = {}
+    plans: dict[BoundRegion, NativePlan] = {}
+    stack = list(region_programs(whole, left).items())
+    while stack:
+        region, inner = stack[-1]
+        if region in plans:
+            stack.pop()
+        elif region not in expanded:
+            expanded[region] = expanded_program(inner)
+            stack += region_programs(expanded[region]).items()
+        else:
+            plans[region] = _plan(expanded[region], plans, True, {})
+    return _plan(whole, plans, False, left)
+
+
+def _plan(
+    expanded: Program,
+    plans: Mapping[BoundRegion, NativePlan],
+    is_region: bool,
+    left: Mapping[int, str],
+) -> NativePlan:
+    """Return how an expanded program runs whose regions have `plans`.
+
+    The results of a region may be where its inputs are. Those of a whole program are in memory of
+    their own, which is used for other values until they are written.
+    """
     target = host_target()
-    expanded = expanded_program(program)
-    definitions = define(expanded, partial(define_control, make_plan), left or {})
+    definitions = define(expanded, partial(define_control, plans), left)
     of = definitions.of
     results = _separate_results([of[value] for value in program_results(expanded)])
     grouping = schedule(group(results, definitions.effects), results)

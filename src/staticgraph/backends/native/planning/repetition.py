@@ -209,10 +209,8 @@ class _Walk:
             reach = [bounds(form, self.box) for form in position]
             for piece in definition.pieces:
                 if piece.operand is not None and all(
-                    [
-                        low < stop and start <= high
-                        for (start, stop), (low, high) in zip(piece.box, reach, strict=True)
-                    ]
+                    low < stop and start <= high
+                    for (start, stop), (low, high) in zip(piece.box, reach, strict=True)
                 ):
                     below = inside_piece(piece, position, self.length)
                     self._need(definition.sources[piece.operand], below, {definition})

@@ -22,7 +22,7 @@ from oplibrary.core.op import REGISTRY, Op
 from oplibrary.core.types import TensorType
 from oplibrary.machine.pool import thread_count
 from oplibrary.machine.target import host_target, load_llvm
-from staticgraph.control.region import BoundRegion
+from staticgraph.control.region import BoundRegion, bound_regions
 from staticgraph.program.program import Program, Value
 
 _PACKAGES = ("oplibrary", "staticgraph")
@@ -40,16 +40,25 @@ def fingerprint(program: Program) -> str | None:
     a program with something in it that cannot be compared between processes, such as an op of the
     user's own. O(instructions, and bytes of the constants).
     """
-    digest = hashlib.sha256(f"{_surroundings()} {thread_count()}".encode())
+    regions: dict[BoundRegion, str] = {}
     try:
-        for part in _parts(program):
-            digest.update(part)
+        for region in bound_regions(program):
+            if region.program is not None:
+                regions[region] = _digest(region.program, regions)
+        return _digest(program, regions)
     except _Unknown:
         return None
+
+
+def _digest(program: Program, regions: Mapping[BoundRegion, str]) -> str:
+    """Return the hash of a program, the regions in it told apart by theirs."""
+    digest = hashlib.sha256(f"{_surroundings()} {thread_count()}".encode())
+    for part in _parts(program, regions):
+        digest.update(part)
     return digest.hexdigest()
 
 
-def _parts(program: Program) -> Iterator[Any]:
+def _parts(program: Program, regions: Mapping[BoundRegion, str]) -> Iterator[Any]:
     numbers: dict[Value, int] = {}
 
     def declared(value: Value) -> bytes:
@@ -65,14 +74,11 @@ def _parts(program: Program) -> Iterator[Any]:
         yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     for each in program.instructions:
         read = [numbers[value] for value in each.inputs]
-        attrs = [(name, _text(value)) for name, value in each.attrs.items()]
+        attrs = [(name, _text(value, regions)) for name, value in each.attrs.items()]
         numbers[each.output] = len(numbers)
         yield f"{_op_text(each.op)} {read} {attrs} {_type_text(each.output.type)}\n".encode()
-    variables = list(program.variables.values())
-    updated = [
-        variables.index(variable) if variable in variables else -1
-        for variable, _ in program.updates
-    ]
+    places = {variable: number for number, variable in enumerate(program.variables.values())}
+    updated = [places.get(variable, -1) for variable, _ in program.updates]
     yield f"{[numbers[value] for value in program.results]} {updated}".encode()
 
 
@@ -90,22 +96,20 @@ def _op_text(op: Op) -> str:
     raise _Unknown
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, regions: Mapping[BoundRegion, str]) -> str:
     """Return a text that tells an attribute's value from others: 1 from 1.0, 0.0 from -0.0."""
     if isinstance(value, _PLAIN):
         return f"{type(value).__name__} {exact_key(value)!r}"
     if isinstance(value, (tuple, list)):
-        return f"{type(value).__name__} [{', '.join(map(_text, value))}]"
+        return f"{type(value).__name__} [{', '.join([_text(each, regions) for each in value])}]"
     if isinstance(value, slice):
-        return f"slice {_text((value.start, value.stop, value.step))}"
+        return f"slice {_text((value.start, value.stop, value.step), regions)}"
     if isinstance(value, Mapping):
-        return f"mapping {[(_text(name), _text(each)) for name, each in value.items()]}"
+        return f"mapping {[(_text(k, regions), _text(v, regions)) for k, v in value.items()]}"
     if isinstance(value, TensorType):
         return _type_text(value)
-    if isinstance(value, BoundRegion) and value.program is not None:
-        found = fingerprint(value.program)
-        if found is not None:
-            return f"region {found}"
+    if isinstance(value, BoundRegion) and value in regions:
+        return f"region {regions[value]}"
     raise _Unknown
 
 

@@ -14,7 +14,7 @@ from oplibrary.core.types import Array
 from oplibrary.machine.cache import cache_folder, read_entry, write_entry
 from oplibrary.machine.entry import Signature
 from staticgraph.backends.native.definitions.selections import Gathered, Scattered
-from staticgraph.backends.native.emit.address_table import first_inner_constant
+from staticgraph.backends.native.emit.address_table import slot_count
 from staticgraph.backends.native.emit.segments import is_left_to_blas, is_shared, needs_blas_alone
 from staticgraph.backends.native.planning.control import (
     constants_inside,
@@ -46,9 +46,10 @@ class Image:
     arena_bytes : int
     constants : tuple of int or numpy.ndarray
         What is in the slots of the constants: those of the program by number, or others.
-    inner_slot : int
-        The slot of the first of the constants of regions.
+    slots : int
+        How many slots there are.
     inner_constants : tuple of numpy.ndarray
+        The constants of the regions.
     work : float
         Estimated nanoseconds of a run.
     checks_status : bool
@@ -67,7 +68,7 @@ class Image:
     arena_slot: int
     arena_bytes: int
     constants: tuple[int | Array, ...]
-    inner_slot: int
+    slots: int
     inner_constants: tuple[Array, ...]
     work: float
     checks_status: bool
@@ -79,14 +80,14 @@ class Image:
 
     def signature(self, program: Program) -> Signature | None:
         """Return what the function object takes and gives; None where there cannot be one."""
-        variables = list(program.variables.values())
-        if self.may_run_long or any(variable not in variables for variable, _ in program.updates):
+        numbers = {variable: i for i, variable in enumerate(program.variables.values())}
+        if self.may_run_long or any(variable not in numbers for variable, _ in program.updates):
             return None
         return Signature(
             tuple([value.type for value in program.inputs]),
             tuple([value.type for value in program.variables]),
             tuple([value.type for value in program.outputs]),
-            tuple([(variables.index(variable), value.type) for variable, value in program.updates]),
+            tuple([(numbers[variable], value.type) for variable, value in program.updates]),
             self.sources,
             self.work,
             self.checks_status,
@@ -95,7 +96,7 @@ class Image:
 
 def make_image(program: Program, plan: NativePlan) -> Image:
     """Return what a run of `plan`, of `program`, needs to know but for the names of its code."""
-    plans = list(plans_of(plan))
+    plans = plans_of(plan)
     steps = [step for each in plans for step in each.grouping.steps]
     target = plan.target
     own = {id(array): number for number, array in enumerate(program.constants.values())}
@@ -106,7 +107,7 @@ def make_image(program: Program, plan: NativePlan) -> Image:
         arena_slot=plan.arena_slot,
         arena_bytes=plan.arena_bytes,
         constants=tuple([own.get(id(a), a) for a in plan.program.constants.values()]),
-        inner_slot=first_inner_constant(plan),
+        slots=slot_count(plan),
         inner_constants=tuple(constants_inside(plan)),
         work=plan_work(plan),
         checks_status=any(map(_checks_status, plans)),

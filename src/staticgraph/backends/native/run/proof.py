@@ -28,25 +28,26 @@ class UnprovedPlan(Exception):
     """A plan that reads what was not written, or writes where something else still is."""
 
 
-def prove(plan: NativePlan, same: Mapping[int, int] | None = None) -> None:
+def prove(plan: NativePlan) -> None:
     """Follow a plan step by step, those of its regions included.
-
-    Parameters
-    ----------
-    plan : NativePlan
-    same : mapping of int to int, optional
-        The slots whose memory is that of another slot.
 
     Raises
     ------
     UnprovedPlan
         If a step reads what is not there, or two things are to be in one place.
     """
-    _Proof(plan, same or {}).run()
-    for controlled in controls_of(plan):
-        for number, inner in enumerate(controlled.plans):
-            carried = in_place(controlled) if number == 0 and inner.overwritable else set()
-            prove(inner, {len(inner.sources) + each: each for each in carried})
+    pending: list[tuple[NativePlan, dict[int, int]]] = [(plan, {})]
+    proved = set()
+    while pending:
+        found, same = pending.pop()
+        if (found, tuple(same)) in proved:
+            continue
+        proved.add((found, tuple(same)))
+        _Proof(found, same).run()
+        for controlled in controls_of(found):
+            for number, inner in enumerate(controlled.plans):
+                carried = in_place(controlled) if number == 0 and inner.overwritable else set()
+                pending.append((inner, {len(inner.sources) + each: each for each in carried}))
 
 
 class _Span(NamedTuple):
@@ -63,12 +64,23 @@ class _Span(NamedTuple):
 
 
 class _Proof:
+    """What is in memory while the steps of a plan are followed.
+
+    Parameters
+    ----------
+    plan : NativePlan
+    same : mapping of int to int
+        The slots whose memory is that of another slot.
+    """
+
     def __init__(self, plan: NativePlan, same: Mapping[int, int]) -> None:
         self.plan = plan
         self.same = same
         self.there: list[_Span] = []  # what is in memory, by slot and start, without overlaps
         self.whole: set[Definition] = set()  # what is there to its last element
-        self.marks: dict[Definition, Array] = {}  # which elements of what is made in parts are
+        # which elements of what is made in parts are there, and how many are not
+        self.marks: dict[Definition, Array] = {}
+        self.missing: dict[Definition, int] = {}
         self.capacity = [each.nbytes for each in (*plan.sources, *plan.results)]
         self.capacity.append(plan.arena_bytes)
 
@@ -188,13 +200,17 @@ class _Proof:
         if not store.start and store.strides == row_major(storage.shape) and shape == storage.shape:
             self.whole.add(storage)
             return
-        marks = self.marks.setdefault(storage, np.zeros(storage.size, bool))
+        marks = self.marks.get(storage)
+        if marks is None:
+            marks = self.marks[storage] = np.zeros(storage.size, bool)
+            self.missing[storage] = storage.size
         last = store.start + sum([(n - 1) * s for n, s in zip(shape, store.strides, strict=True)])
         if store.start < 0 or last >= storage.size:
             raise UnprovedPlan(f"a part of {storage} is not inside of it")
         part = np.lib.stride_tricks.as_strided(marks[store.start :], shape, store.strides)
+        self.missing[storage] -= part.size - int(np.count_nonzero(part))
         part[...] = True
-        if marks.all():
+        if not self.missing[storage]:
             self.whole.add(storage)
             del self.marks[storage]
 

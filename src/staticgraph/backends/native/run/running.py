@@ -25,6 +25,7 @@ from staticgraph.backends.backend import Runner
 from staticgraph.backends.native.definitions.definition import Definition, Stored
 from staticgraph.backends.native.emit.address_table import (
     BLAS_ENTER,
+    INNER_CONSTANTS,
     POOL_RUN,
     SAVE_THREAD,
     STATUS,
@@ -145,9 +146,10 @@ class State:
         self.arena = memory[start : start + image.arena_bytes]
         special = image.arena_slot + 1
         self.inner_constants = [np.ascontiguousarray(array) for array in image.inner_constants]
-        self.slots = (ctypes.c_void_p * (image.inner_slot + len(self.inner_constants)))()
-        for number, array in enumerate(self.inner_constants, image.inner_slot):
-            self.slots[number] = _data(array)
+        self.slots = (ctypes.c_void_p * image.slots)()
+        addresses = map(_data, self.inner_constants)
+        self.inner_slots = (ctypes.c_void_p * len(self.inner_constants))(*addresses)
+        self.slots[special + INNER_CONSTANTS] = ctypes.addressof(self.inner_slots)
         if image.may_run_long:
             api: Any = ctypes.pythonapi
             for number, function in enumerate(
