@@ -126,14 +126,56 @@ def test_branches_in_branches():
     assert "sys.setrecursionlimit" in caught.value.fix
 
 
-@pytest.mark.skipif(
-    sys.version_info[:2] == (3, 12), reason="calls through C have a fixed limit of their own there"
-)
-def test_branches_in_branches_with_the_limit_raised():
+def test_gradients_of_branches_too_deep_are_refused_by_name():
+    with pytest.raises(NodeBudgetError) as caught:
+        sg.trace(sg.grad(lambda x: sg.sum(conds(x, 130))), np.ones(2))
+    assert "nested deeper" in caught.value.what
+    assert "sys.setrecursionlimit" in caught.value.fix
+
+
+@pytest.fixture
+def many_calls():
     before = sys.getrecursionlimit()
-    sys.setrecursionlimit(20_000)
-    try:
-        run = sg.function(lambda x: conds(x, 200), backend="numpy")
-        assert run(np.ones(2)).tolist() == [402, 402]
-    finally:
-        sys.setrecursionlimit(before)
+    sys.setrecursionlimit(100_000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("many_calls")
+@pytest.mark.parametrize(
+    ("backend", "depth"), [("interpret", 1000), ("numpy", 1000), ("native", 200)]
+)
+def test_branches_in_branches_with_the_limit_raised(backend, depth):
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    model = sg.value_and_grad(lambda x: sg.sum(conds(x, depth)))
+    value, gradient = sg.function(model, backend=backend)(np.ones(2))
+    assert value == 4 * (depth + 1)
+    assert gradient.tolist() == [2, 2]
+
+
+def loops(x, depth, loop):
+    return x * 2 if depth == 0 else loop(lambda c: loops(c, depth - 1, loop) - 1, x)
+
+
+LOOPS = {
+    "fori_loop": lambda body, x: sg.fori_loop(0, 1, lambda i, c: body(c), x),
+    "scan": lambda body, x: sg.scan(lambda c, each: (body(c), None), x, np.ones(1))[0],
+    "while_loop": lambda body, x: sg.while_loop(lambda c: c[0] > 0, lambda c: body(c) - 900, x),
+    "switch": lambda body, x: sg.switch(x[0].astype("int64"), [lambda: x, lambda: body(x)]),
+}
+
+
+@pytest.mark.usefixtures("many_calls")
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_loops_in_loops_with_the_limit_raised(loop, backend):
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    depth, taken = 150, 0
+    if loop == "while_loop":  # whose gradient is left to NumPy, each level of it built apart
+        depth, taken = 10 if backend == "native" else depth, 900
+    model = sg.value_and_grad(lambda x: sg.sum(loops(x, depth, LOOPS[loop])))
+    value, gradient = sg.function(model, backend=backend)(np.full(1, 2.0))
+    assert value == 4 - depth * (1 + taken)
+    assert gradient.tolist() == [2]

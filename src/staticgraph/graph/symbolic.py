@@ -88,6 +88,10 @@ def replaced_error(
     return last if traceback.tb_frame.f_code.co_filename == last.source.filename else None
 
 
+FEW_CALLS = 10
+"""A function that called itself less often is not what went too deep."""
+
+
 def endless_recursion(traceback: TracebackType | None) -> SideBySideError:
     """Return the error of a function that called itself until Python gave up, while traced."""
     frames: list[tuple[CodeType, int]] = []
@@ -100,6 +104,13 @@ def endless_recursion(traceback: TracebackType | None) -> SideBySideError:
     place = next((each for each in reversed(frames) if each[0] is code), None)
     name = "a function" if code is None else code.co_qualname
     limit = f"Python's limit of {sys.getrecursionlimit():,} calls inside of calls"
+    if times < FEW_CALLS:
+        return NodeBudgetError(
+            f"loops and branches are nested deeper than {limit} allows",
+            cause="each level takes a few calls, and its gradient a few more",
+            fix="nest fewer of them, or raise the limit first: sys.setrecursionlimit(100_000)",
+            source=None if place is None else source_of(place),
+        )
     return NodeBudgetError(
         f"{name} called itself {times:,} times while it was traced, up to {limit}",
         cause="every call declares its nodes, both branches of a cond included: only what is known "

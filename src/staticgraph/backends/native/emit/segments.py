@@ -28,6 +28,7 @@ from staticgraph.backends.native.emit.correlations import write_correlation
 from staticgraph.backends.native.emit.kernels import write_combination, write_kernel
 from staticgraph.backends.native.emit.regions import WrittenRegion, write_control
 from staticgraph.backends.native.emit.scatter import scatter_key, write_scatter
+from staticgraph.backends.native.emit.shared_code import Description
 from staticgraph.backends.native.planning.control import (
     Controlled,
     plan_may_run_long,
@@ -35,7 +36,6 @@ from staticgraph.backends.native.planning.control import (
 )
 from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.plan import NativePlan
-from staticgraph.backends.native.planning.shared_code import Description
 from staticgraph.backends.native.planning.steps import Call, Kernel, storage_of
 
 Segment = list[Kernel | Call]
