@@ -128,7 +128,7 @@ def test_branches_in_branches():
 
 def test_gradients_of_branches_too_deep_are_refused_by_name():
     with pytest.raises(NodeBudgetError) as caught:
-        sg.trace(sg.grad(lambda x: sg.sum(conds(x, 130))), np.ones(2))
+        sg.trace(sg.grad(lambda x: sg.sum(conds(x, 160))), np.ones(2))
     assert "nested deeper" in caught.value.what
     assert "sys.setrecursionlimit" in caught.value.fix
 
