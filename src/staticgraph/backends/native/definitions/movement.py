@@ -6,6 +6,7 @@ result, a copy by what it makes of an array that holds its own indices. No op is
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -184,15 +185,15 @@ def _find_pieces(request: _Request, shapes: tuple[Shape, ...]) -> tuple[Piece, .
         piece = _one_piece(part, box, shapes, firsts)
         if piece is not None:
             pieces.append(piece)
-            if len(pieces) > PIECES:
-                raise Unsupported("a copy of too many pieces")
             continue
         if part.size == 1:
             raise Unsupported("a copy that computes")
-        axis, at = _cut(part, firsts)
+        axis, cuts = _cuts(part, firsts)
+        if len(pieces) + len(pending) + len(cuts) >= PIECES:
+            raise Unsupported("a copy of too many pieces")
         start, stop = box[axis]
-        for half in ((start, start + at), (start + at, stop)):
-            pending.append((*box[:axis], half, *box[axis + 1 :]))
+        for low, high in itertools.pairwise((0, *cuts, stop - start)):
+            pending.append((*box[:axis], (start + low, start + high), *box[axis + 1 :]))
     return tuple(pieces)
 
 
@@ -233,8 +234,8 @@ def _is_index(value: float, firsts: Array) -> bool:
     return _FIRST <= value < _FIRST + float(firsts[-1])
 
 
-def _cut(part: Array, firsts: Array) -> tuple[int, int]:
-    """Return an axis and the position along it where the pattern of the first elements ends."""
+def _cuts(part: Array, firsts: Array) -> tuple[int, list[int]]:
+    """Return an axis and the positions along it where one pattern of elements follows another."""
     inside = (part >= _FIRST) & (part < _FIRST + float(firsts[-1]))
     owner = np.where(inside, np.searchsorted(firsts, part - _FIRST, "right"), 0)
     for axis, n in enumerate(part.shape):
@@ -243,14 +244,18 @@ def _cut(part: Array, firsts: Array) -> tuple[int, int]:
         moved = np.moveaxis(owner, axis, 0).reshape(n, -1)
         changes = np.nonzero((moved[1:] != moved[:-1]).any(axis=1))[0]
         if len(changes):
-            return axis, int(changes[0]) + 1
+            return axis, (changes + 1).tolist()
     for axis, n in enumerate(part.shape):
         if n < 3:
             continue
         moved = np.moveaxis(np.where(inside, part, 0.0), axis, 0).reshape(n, -1)
         steps = moved[1:] - moved[:-1]
         changes = np.nonzero((steps[1:] != steps[:-1]).any(axis=1))[0]
-        if len(changes):
-            # the step that differs starts a new pattern behind it
-            return axis, int(changes[0]) + 2
-    return next(axis for axis, n in enumerate(part.shape) if n > 1), 1
+        # the step that differs starts a new pattern behind it
+        cuts: list[int] = []
+        for change in changes.tolist():
+            if not cuts or change >= cuts[-1]:
+                cuts.append(change + 2)
+        if cuts:
+            return axis, cuts
+    return next(axis for axis, n in enumerate(part.shape) if n > 1), [1]

@@ -205,15 +205,15 @@ def _write_segment(
 ) -> None:
     """Write the function that runs a segment; a long one calls a function for each stretch."""
     alone = any(needs_blas_alone(step, plan.target) for step in segment)
-    if len(segment) <= STRETCH and not alone:
+    stretches = _stretches(segment)
+    if len(stretches) < 2 and not alone:
         _SegmentWriter(module, plan, kernels).write(name, segment)
         return
     code = Code(module)
     if alone:
         _switch_blas(code, plan, BLAS_ENTER)
-    for start in range(0, len(segment), STRETCH):
-        part = f"{name}_{start}"
-        stretch = segment[start : start + STRETCH]
+    for number, stretch in enumerate(stretches):
+        part = f"{name}_{number}"
         _SegmentWriter(module, plan, kernels).write(part, stretch, "internal", "noinline optnone")
         code.statement(f"call void @{part}(ptr %slots)")
     if alone:
@@ -241,8 +241,25 @@ def _switch_blas(code: Code, plan: NativePlan, slot: int) -> None:
     code.statement(f"call void {switch.ref}(ptr {words.ref})")
 
 
-STRETCH = 64
-"""Steps in one function: the time that LLVM takes grows faster than the length of a function."""
+STRETCH, STRETCH_ADDRESSES = 64, 1024
+"""Steps in one function, and the addresses that they are given, of which one step may need many:
+the time that LLVM takes grows faster than the length of a function."""
+
+
+def _stretches(segment: Segment) -> list[Segment]:
+    """Return the steps in parts, a function each."""
+    found: list[Segment] = []
+    addresses = 0
+    for step in segment:
+        needed = 0
+        if isinstance(step, Kernel):
+            needed = sum([1 + len(store.leaves) for store in step.stores])
+        if not found or len(found[-1]) == STRETCH or addresses + needed > STRETCH_ADDRESSES:
+            found.append([])
+            addresses = 0
+        found[-1].append(step)
+        addresses += needed
+    return found
 
 
 class _SegmentWriter:

@@ -46,6 +46,8 @@ SMALL_SIZE = 4096
 """Kernels of at most that many elements take in whatever has the same loops."""
 MAX_NODES = 300
 """Values in one kernel."""
+MAX_STORES = 64
+"""Values that one kernel writes: LLVM compares each of them with all others."""
 LANES = 16
 """As so many counts what is read or written one lane at a time: it takes as many instructions."""
 SEGMENT = 200
@@ -256,7 +258,7 @@ class _Grouper:
         return found
 
     def _fits(self, kernel: Kernel, store: Store) -> bool:
-        if kernel.size + _size(store) > MAX_NODES:
+        if kernel.size + _size(store) > MAX_NODES or len(kernel.stores) == MAX_STORES:
             return False
         if _is_passing(store) or _is_passing(kernel.stores[0]):
             return False

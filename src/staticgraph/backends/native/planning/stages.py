@@ -91,28 +91,24 @@ class Stages:
     def _find_levels(self) -> None:
         """Find the stage of every value: one more than that of a reduction that it reads."""
         fold_levels: dict[Definition, int] = {}
-        for store in self.stores:  # a reduction comes before what reads it
-            number = self.stores.index(store)
+        left = [iter(part.nodes) for part in self.nest.parts]
+        for number, store in enumerate(self.stores):  # a reduction comes before what reads it
             level = 0
-            for part in self.nest.parts:
-                self._levels_of(part, fold_levels)
-                level = max(level, self.levels[part.tops[number]])
+            for part, nodes in zip(self.nest.parts, left, strict=True):
+                top = part.tops[number]
+                while top not in self.levels:
+                    node = next(nodes)
+                    self.levels[node] = self._level_of(node, fold_levels)
+                level = max(level, self.levels[top])
             self.root_levels[store] = level
             if store.fold is not None and self.is_local(store):
                 fold_levels[store.definition] = level + 1
 
-    def _levels_of(self, part: Part, fold_levels: dict[Definition, int]) -> None:
-        for node in part.nodes:
-            if node.leaf:
-                level = fold_levels.get(node.definition, 0)
-                if node.definition in self.folds and not level:
-                    continue
-            else:
-                below = [self.levels.get(child) for child in node.children]
-                if None in below:
-                    continue
-                level = max([each for each in below if each is not None], default=0)
-            self.levels[node] = level
+    def _level_of(self, node: ValueAt, fold_levels: dict[Definition, int]) -> int:
+        if not node.leaf:
+            return max([self.levels[child] for child in node.children], default=0)
+        assert node.definition not in self.folds or node.definition in fold_levels
+        return fold_levels.get(node.definition, 0)
 
     # reductions ---------------------------------------------------------------------------------
 
