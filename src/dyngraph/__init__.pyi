@@ -62,7 +62,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool2d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv2d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool2d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -96,6 +96,120 @@ def acos(x: _ArrayLike) -> _Value:
 
 def acosh(x: _ArrayLike) -> _Value:
     """Return the inverse of cosh, not negative."""
+
+def adaptive_avg_pool1d(x: _ArrayLike, output_size: int | _Sequence[int | None] | None) -> _Value:
+    """Return the mean of each of `output_size` windows that cover `x`.
+
+    Parameters
+    ----------
+    x : array
+        Sequences, ``(images, channels, length)``.
+    output_size : int or a tuple of one
+        Number of windows along each axis; None keeps the length. Window i begins at
+        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has another number of axes, or no pixels.
+    ArgumentError
+        If a size is below 1.
+    """
+
+def adaptive_avg_pool2d(x: _ArrayLike, output_size: int | _Sequence[int | None] | None) -> _Value:
+    """Return the mean of each of `output_size` windows that cover `x`.
+
+    Parameters
+    ----------
+    x : array
+        Images, ``(images, channels, height, width)``.
+    output_size : int or pair of int
+        Number of windows along each axis; None keeps the length. Window i begins at
+        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has another number of axes, or no pixels.
+    ArgumentError
+        If a size is below 1.
+    """
+
+def adaptive_avg_pool3d(x: _ArrayLike, output_size: int | _Sequence[int | None] | None) -> _Value:
+    """Return the mean of each of `output_size` windows that cover `x`.
+
+    Parameters
+    ----------
+    x : array
+        Volumes, ``(images, channels, depth, height, width)``.
+    output_size : int or three
+        Number of windows along each axis; None keeps the length. Window i begins at
+        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has another number of axes, or no pixels.
+    ArgumentError
+        If a size is below 1.
+    """
+
+def adaptive_max_pool1d(x: _ArrayLike, output_size: int | _Sequence[int | None] | None) -> _Value:
+    """Return the largest element of each of `output_size` windows that cover `x`.
+
+    Parameters
+    ----------
+    x : array
+        Sequences, ``(images, channels, length)``.
+    output_size : int or a tuple of one
+        Number of windows along each axis; None keeps the length. Window i begins at
+        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has another number of axes, or no pixels.
+    ArgumentError
+        If a size is below 1.
+    """
+
+def adaptive_max_pool2d(x: _ArrayLike, output_size: int | _Sequence[int | None] | None) -> _Value:
+    """Return the largest element of each of `output_size` windows that cover `x`.
+
+    Parameters
+    ----------
+    x : array
+        Images, ``(images, channels, height, width)``.
+    output_size : int or pair of int
+        Number of windows along each axis; None keeps the length. Window i begins at
+        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has another number of axes, or no pixels.
+    ArgumentError
+        If a size is below 1.
+    """
+
+def adaptive_max_pool3d(x: _ArrayLike, output_size: int | _Sequence[int | None] | None) -> _Value:
+    """Return the largest element of each of `output_size` windows that cover `x`.
+
+    Parameters
+    ----------
+    x : array
+        Volumes, ``(images, channels, depth, height, width)``.
+    output_size : int or three
+        Number of windows along each axis; None keeps the length. Window i begins at
+        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has another number of axes, or no pixels.
+    ArgumentError
+        If a size is below 1.
+    """
 
 def add(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x + y."""
@@ -209,7 +323,36 @@ def atan2(x: _ArrayLike, y: _ArrayLike) -> _Value:
 def atanh(x: _ArrayLike) -> _Value:
     """Return the inverse of tanh."""
 
-def avg_pool2d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int] = 0) -> _Value:
+def avg_pool1d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, ceil_mode: _builtins.bool = False, count_include_pad: _builtins.bool = True, divisor_override: int | None = None) -> _Value:
+    """Return the mean of each window of `x`, ``(images, channels, length)``.
+
+    Parameters
+    ----------
+    x : array
+        Sequences.
+    kernel_size : int or a tuple of one
+        Size of a window, in pixels.
+    stride : int or a tuple of one, optional
+        Step between windows; by default the size of one, so that they tile the sequence.
+    padding : int, a tuple of one, of int or (int, int)
+        Zeros around the sequence: as many on both sides, or a pair (before, after).
+    ceil_mode : bool
+        Let the last window end beyond the sequence, if it begins inside; what is beyond the padding
+        does not count.
+    count_include_pad : bool
+        Whether the zeros of the padding count in the mean.
+    divisor_override : int, optional
+        What sums are divided by, in place of the number of elements.
+
+    Raises
+    ------
+    ShapeError
+        If no window fits the padded sequence.
+    ArgumentError
+        If an option has no meaning, or the padding is more than half a window.
+    """
+
+def avg_pool2d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, ceil_mode: _builtins.bool = False, count_include_pad: _builtins.bool = True, divisor_override: int | None = None) -> _Value:
     """Return the mean of each window of `x`, ``(images, channels, height, width)``.
 
     Parameters
@@ -220,13 +363,49 @@ def avg_pool2d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _
         Size of a window, in pixels.
     stride : int or pair of int, optional
         Step between windows; by default the size of one, so that they tile the image.
-    padding : int or pair of int
-        Zeros around the image; they count in the mean.
+    padding : int, pair of int, of int or (int, int)
+        Zeros around the image: as many on both sides, or a pair (before, after).
+    ceil_mode : bool
+        Let the last window end beyond the image, if it begins inside; what is beyond the padding
+        does not count.
+    count_include_pad : bool
+        Whether the zeros of the padding count in the mean.
+    divisor_override : int, optional
+        What sums are divided by, in place of the number of elements.
 
     Raises
     ------
     ShapeError
         If no window fits the padded image.
+    ArgumentError
+        If an option has no meaning, or the padding is more than half a window.
+    """
+
+def avg_pool3d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, ceil_mode: _builtins.bool = False, count_include_pad: _builtins.bool = True, divisor_override: int | None = None) -> _Value:
+    """Return the mean of each window of volumes `x`.
+
+    Parameters
+    ----------
+    x : array
+        Volumes, ``(images, channels, depth, height, width)``.
+    kernel_size : int or three
+        Size of a window, in pixels.
+    stride : int or three, optional
+        Step between windows; by default the size of one, so that they tile the volume.
+    padding : int, three, of int or (int, int)
+        Zeros around the volume: as many on both sides, or a pair (before, after).
+    ceil_mode : bool
+        Let the last window end beyond the volume, if it begins inside; what is beyond the padding
+        does not count.
+    count_include_pad : bool
+        Whether the zeros of the padding count in the mean.
+    divisor_override : int, optional
+        What sums are divided by, in place of the number of elements.
+
+    Raises
+    ------
+    ShapeError
+        If no window fits the padded volume.
     ArgumentError
         If an option has no meaning, or the padding is more than half a window.
     """
@@ -459,7 +638,41 @@ def concat(arrays: _Sequence[_ArrayLike], axis: int | None = 0) -> _Value:
 def conj(x: _ArrayLike) -> _Value:
     """Return the complex conjugate of x."""
 
-def conv2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: int | _Sequence[int] = 1, padding: int | _Sequence[int] | str = 0, dilation: int | _Sequence[int] = 1, groups: int = 1) -> _Value:
+def conv1d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding | str = 0, dilation: _Size = 1, groups: int = 1) -> _Value:
+    """Correlate each sequence with each filter.
+
+    Parameters
+    ----------
+    x : array
+        Sequences, ``(images, channels, length)``.
+    weight : array
+        Filters, ``(filters, channels / groups, kernel length)``.
+    bias : array, optional
+        Added to each filter's results, ``(filters,)``.
+    stride : int or a tuple of one
+        Step between windows, in pixels.
+    padding : int, a tuple of one, of int or (int, int), "valid" or "same"
+        Zeros around the sequence, in pixels: as many on both sides, or a pair (before, after).
+        ``"same"`` keeps the sequence's size (stride 1); where the sum is odd, the extra one is at
+        the end.
+    dilation : int or a tuple of one
+        Distance between the pixels that a filter reads.
+    groups : int
+        Split channels and filters into groups that do not see each other.
+
+    Returns
+    -------
+    array, (images, filters, out length)
+
+    Raises
+    ------
+    ShapeError
+        If the channels disagree or the kernel is larger than the padded sequence.
+    ArgumentError
+        If an option has no meaning.
+    """
+
+def conv2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding | str = 0, dilation: _Size = 1, groups: int = 1) -> _Value:
     """Correlate each image with each filter (the convolution of neural networks).
 
     Parameters
@@ -470,12 +683,13 @@ def conv2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, st
         Filters, ``(filters, channels / groups, kernel height, kernel width)``.
     bias : array, optional
         Added to each filter's results, ``(filters,)``.
-    stride : int or pair of int
+    stride : int or pair
         Step between windows, in pixels.
-    padding : int, pair of int, "valid" or "same"
-        Zeros around the image, in pixels. ``"same"`` keeps the image's size (stride 1); where the
-        sum is odd, the extra row or column is at the end.
-    dilation : int or pair of int
+    padding : int, pair, of int or (int, int), "valid" or "same"
+        Zeros around the image, in pixels: as many on both sides, or a pair (before, after).
+        ``"same"`` keeps the image's size (stride 1); where the sum is odd, the extra one is at
+        the end.
+    dilation : int or pair
         Distance between the pixels that a filter reads.
     groups : int
         Split channels and filters into groups that do not see each other.
@@ -490,6 +704,160 @@ def conv2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, st
         If the channels disagree or the kernel is larger than the padded image.
     ArgumentError
         If an option has no meaning.
+    """
+
+def conv3d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding | str = 0, dilation: _Size = 1, groups: int = 1) -> _Value:
+    """Correlate each volume with each filter.
+
+    Parameters
+    ----------
+    x : array
+        Volumes, ``(images, channels, depth, height, width)``.
+    weight : array
+        Filters, ``(filters, channels / groups, depth, height, width)``.
+    bias : array, optional
+        Added to each filter's results, ``(filters,)``.
+    stride : int or three
+        Step between windows, in pixels.
+    padding : int, three, of int or (int, int), "valid" or "same"
+        Zeros around the volume, in pixels: as many on both sides, or a pair (before, after).
+        ``"same"`` keeps the volume's size (stride 1); where the sum is odd, the extra one is at
+        the end.
+    dilation : int or three
+        Distance between the pixels that a filter reads.
+    groups : int
+        Split channels and filters into groups that do not see each other.
+
+    Returns
+    -------
+    array, (images, filters, out depth, out height, out width)
+
+    Raises
+    ------
+    ShapeError
+        If the channels disagree or the kernel is larger than the padded volume.
+    ArgumentError
+        If an option has no meaning.
+    """
+
+def conv_transpose1d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding = 0, output_padding: _Size = 0, groups: int = 1, dilation: _Size = 1) -> _Value:
+    """Return what conv1d with this weight would be the transpose of: its gradient by the sequence.
+
+    Parameters
+    ----------
+    x : array
+        Sequences, ``(images, channels, length)``.
+    weight : array
+        Filters, ``(channels, filters / groups, kernel length)``.
+    bias : array, optional
+        Added to each filter's results, ``(filters,)``.
+    stride : int or a tuple of one
+        Step between the places that neighbouring pixels are spread to.
+    padding : int, a tuple of one, of int or (int, int)
+        Pixels cut off from the result: as many on both sides, or a pair (before, after).
+    output_padding : int or a tuple of one
+        Pixels added at the end of the result; fewer than the stride or the dilation.
+    groups : int
+        Split channels and filters into groups that do not see each other.
+    dilation : int or a tuple of one
+        Distance between the pixels that one is spread to.
+
+    Returns
+    -------
+    array, (images, filters, out length)
+        Each axis is ``(n - 1) * stride - before - after + dilation * (kernel - 1) + 1`` long, and
+        `output_padding` longer.
+
+    Raises
+    ------
+    ShapeError
+        If the channels disagree, or nothing is left of the result.
+    ArgumentError
+        If an option has no meaning.
+
+    Notes
+    -----
+    Zeiler et al., "Deconvolutional networks" (2010). Options are in PyTorch's order.
+    """
+
+def conv_transpose2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding = 0, output_padding: _Size = 0, groups: int = 1, dilation: _Size = 1) -> _Value:
+    """Return what conv2d with this weight would be the transpose of: its gradient by the image.
+
+    Parameters
+    ----------
+    x : array
+        Images, ``(images, channels, height, width)``.
+    weight : array
+        Filters, ``(channels, filters / groups, kernel height, kernel width)``.
+    bias : array, optional
+        Added to each filter's results, ``(filters,)``.
+    stride : int or pair
+        Step between the places that neighbouring pixels are spread to.
+    padding : int, pair, of int or (int, int)
+        Pixels cut off from the result: as many on both sides, or a pair (before, after).
+    output_padding : int or pair
+        Pixels added at the end of the result; fewer than the stride or the dilation.
+    groups : int
+        Split channels and filters into groups that do not see each other.
+    dilation : int or pair
+        Distance between the pixels that one is spread to.
+
+    Returns
+    -------
+    array, (images, filters, out height, out width)
+        Each axis is ``(n - 1) * stride - before - after + dilation * (kernel - 1) + 1`` long, and
+        `output_padding` longer.
+
+    Raises
+    ------
+    ShapeError
+        If the channels disagree, or nothing is left of the result.
+    ArgumentError
+        If an option has no meaning.
+
+    Notes
+    -----
+    Zeiler et al., "Deconvolutional networks" (2010). Options are in PyTorch's order.
+    """
+
+def conv_transpose3d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding = 0, output_padding: _Size = 0, groups: int = 1, dilation: _Size = 1) -> _Value:
+    """Return what conv3d with this weight would be the transpose of: its gradient by the volume.
+
+    Parameters
+    ----------
+    x : array
+        Volumes, ``(images, channels, depth, height, width)``.
+    weight : array
+        Filters, ``(channels, filters / groups, depth, height, width)``.
+    bias : array, optional
+        Added to each filter's results, ``(filters,)``.
+    stride : int or three
+        Step between the places that neighbouring pixels are spread to.
+    padding : int, three, of int or (int, int)
+        Pixels cut off from the result: as many on both sides, or a pair (before, after).
+    output_padding : int or three
+        Pixels added at the end of the result; fewer than the stride or the dilation.
+    groups : int
+        Split channels and filters into groups that do not see each other.
+    dilation : int or three
+        Distance between the pixels that one is spread to.
+
+    Returns
+    -------
+    array, (images, filters, out depth, out height, out width)
+        Each axis is ``(n - 1) * stride - before - after + dilation * (kernel - 1) + 1`` long, and
+        `output_padding` longer.
+
+    Raises
+    ------
+    ShapeError
+        If the channels disagree, or nothing is left of the result.
+    ArgumentError
+        If an option has no meaning.
+
+    Notes
+    -----
+    Zeiler et al., "Deconvolutional networks" (2010). Options are in PyTorch's order.
     """
 
 def copysign(x: _ArrayLike, y: _ArrayLike) -> _Value:
@@ -1407,19 +1775,67 @@ def matrix_transpose(x: _ArrayLike) -> _Value:
 def max(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return the greatest element over `axis`, NaN if there is one. Ties share the gradient evenly."""
 
-def max_pool2d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int] = 0) -> _Value:
+def max_pool1d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, dilation: _Size = 1, ceil_mode: _builtins.bool = False, return_indices: _builtins.bool = False) -> _Value:
+    """Return the largest element of each window of `x`, ``(images, channels, length)``.
+
+    Parameters
+    ----------
+    x : array
+        Sequences of real numbers.
+    kernel_size : int or a tuple of one
+        Size of a window, in pixels.
+    stride : int or a tuple of one, optional
+        Step between windows; by default the size of one, so that they tile the sequence.
+    padding : int, a tuple of one, of int or (int, int)
+        Pixels around the sequence that are never the largest: as many on both sides, or a pair
+        (before, after).
+    dilation : int or a tuple of one
+        Distance between the pixels of a window.
+    ceil_mode : bool
+        Let the last window end beyond the sequence, if it begins inside.
+    return_indices : bool
+        Also return where in its sequence each largest element is, counted row by row.
+
+    Returns
+    -------
+    array, or (array, array of int64)
+
+    Raises
+    ------
+    ShapeError
+        If no window fits the padded sequence.
+    ArgumentError
+        If an option has no meaning, or the padding is more than half a window.
+
+    Notes
+    -----
+    The gradient goes to the first of equal elements, row by row, as in PyTorch. NaN is the largest.
+    """
+
+def max_pool2d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, dilation: _Size = 1, ceil_mode: _builtins.bool = False, return_indices: _builtins.bool = False) -> _Value:
     """Return the largest element of each window of `x`, ``(images, channels, height, width)``.
 
     Parameters
     ----------
     x : array
-        Images.
+        Images of real numbers.
     kernel_size : int or pair of int
         Size of a window, in pixels.
     stride : int or pair of int, optional
         Step between windows; by default the size of one, so that they tile the image.
-    padding : int or pair of int
-        Pixels around the image that are never the largest.
+    padding : int, pair of int, of int or (int, int)
+        Pixels around the image that are never the largest: as many on both sides, or a pair
+        (before, after).
+    dilation : int or pair of int
+        Distance between the pixels of a window.
+    ceil_mode : bool
+        Let the last window end beyond the image, if it begins inside.
+    return_indices : bool
+        Also return where in its image each largest element is, counted row by row.
+
+    Returns
+    -------
+    array, or (array, array of int64)
 
     Raises
     ------
@@ -1430,7 +1846,44 @@ def max_pool2d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _
 
     Notes
     -----
-    The gradient goes to the first of equal elements, row by row, as in PyTorch.
+    The gradient goes to the first of equal elements, row by row, as in PyTorch. NaN is the largest.
+    """
+
+def max_pool3d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, dilation: _Size = 1, ceil_mode: _builtins.bool = False, return_indices: _builtins.bool = False) -> _Value:
+    """Return the largest element of each window of volumes `x`.
+
+    Parameters
+    ----------
+    x : array
+        Volumes of real numbers, ``(images, channels, depth, height, width)``.
+    kernel_size : int or three
+        Size of a window, in pixels.
+    stride : int or three, optional
+        Step between windows; by default the size of one, so that they tile the volume.
+    padding : int, three, of int or (int, int)
+        Pixels around the volume that are never the largest: as many on both sides, or a pair
+        (before, after).
+    dilation : int or three
+        Distance between the pixels of a window.
+    ceil_mode : bool
+        Let the last window end beyond the volume, if it begins inside.
+    return_indices : bool
+        Also return where in its volume each largest element is, counted row by row.
+
+    Returns
+    -------
+    array, or (array, array of int64)
+
+    Raises
+    ------
+    ShapeError
+        If no window fits the padded volume.
+    ArgumentError
+        If an option has no meaning, or the padding is more than half a window.
+
+    Notes
+    -----
+    The gradient goes to the first of equal elements, row by row, as in PyTorch. NaN is the largest.
     """
 
 def maximum(x: _ArrayLike, y: _ArrayLike) -> _Value:

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import TensorType, type_of
 from oplibrary.executors.autodiff import pull_back
+from oplibrary.functional import avg_pool2d, conv2d, max_pool2d
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.ops.convolution import conv2d
-from oplibrary.ops.pooling import avg_pool2d, max_pool2d
 from oplibrary.ops.windows import geometry_of
 
 
@@ -67,7 +66,7 @@ def test_convolution_and_its_gradients_are_those_of_torch(image, filters, option
     np.testing.assert_allclose(result, expected.detach().numpy(), **close)
     assert result.flags.c_contiguous
     g = draw(*result.shape, dtype=dtype)
-    op, attrs = REGISTRY["conv2d"], canonical(filters, **options)
+    op, attrs = REGISTRY["convolution"], canonical(filters, **options)
     theirs = torch.autograd.grad(expected, (tx, tw), torch.tensor(g))
     for position, (operand, other) in enumerate(zip((x, w), theirs, strict=True)):
         mine = pull_back(op, position, g, None, (x, w), attrs, type_of(operand))
@@ -89,7 +88,8 @@ def test_each_derivative_of_a_gradient_is_again_one_of_the_three(image, filters,
     attrs = canonical(filters, **options)
     x, w = draw(*image), draw(*filters)
     forward, to_x, to_w = (
-        REGISTRY[name] for name in ("conv2d", "conv2d_input_gradient", "conv2d_weight_gradient")
+        REGISTRY[name]
+        for name in ("convolution", "convolution_input_gradient", "convolution_weight_gradient")
     )
     g = draw(*forward.kernel(x, w, **attrs).shape)
     form = np.sum(forward.kernel(x, w, **attrs) * g)
@@ -109,7 +109,7 @@ def test_each_derivative_of_a_gradient_is_again_one_of_the_three(image, filters,
 def test_convolution_has_the_same_bits_in_any_output(case):
     image, filters, options = case
     x, w = draw(*image, dtype="float32"), draw(*filters, dtype="float32")
-    op, attrs = REGISTRY["conv2d"], canonical(filters, **options)
+    op, attrs = REGISTRY["convolution"], canonical(filters, **options)
     result = op.kernel(x, w, **attrs)
     contiguous = np.full(result.shape, 7, "float32")
     strided = np.full((*result.shape, 2), 7, "float32")[..., 0]
@@ -132,7 +132,7 @@ def test_convolution_of_no_images():
 def test_convolution_promotes():
     x, w = draw(1, 1, 3, 3, dtype="float32"), draw(1, 1, 2, 2)
     assert conv2d(x, w).dtype == np.float64
-    inferred = REGISTRY["conv2d"].infer(type_of(x), type_of(w), **canonical(w.shape))
+    inferred = REGISTRY["convolution"].infer(type_of(x), type_of(w), **canonical(w.shape))
     assert inferred == TensorType((1, 1, 2, 2), "float64")
 
 
@@ -178,7 +178,7 @@ def test_bias_has_one_number_a_filter():
 
 def test_a_gradient_of_the_wrong_shape_is_refused():
     with pytest.raises(ShapeError, match="of a result of shape"):
-        REGISTRY["conv2d_weight_gradient"].infer(
+        REGISTRY["convolution_weight_gradient"].infer(
             TensorType((1, 1, 2, 2)),
             TensorType((1, 1, 3, 3)),
             shape=(1, 1, 3, 3),
@@ -207,7 +207,8 @@ def pooling_attrs(kernel_size, stride=None, padding=0):
     return {
         "kernel": kernel,
         "stride": kernel if stride is None else pair(stride),
-        "padding": pair(padding),
+        "padding": tuple((n, n) for n in pair(padding)),
+        "dilation": (1, 1),
     }
 
 
@@ -227,18 +228,20 @@ def test_pooling_and_its_gradient_are_those_of_torch(name, shape, options, value
     assert not np.shares_memory(result, x)
     g = draw(*result.shape, dtype="float32")
     (theirs,) = torch.autograd.grad(expected, leaf, torch.tensor(g))
-    op, attrs = REGISTRY[name], pooling_attrs(**options)
-    gradient = pull_back(op, 0, g, result, (x,), attrs, type_of(x))
+    mean = name == "avg_pool2d"
+    op, attrs = REGISTRY["sum_pool" if mean else "max_pool"], pooling_attrs(**options)
+    places = np.float32(np.prod(attrs["kernel"]) if mean else 1)
+    gradient = pull_back(op, 0, g / places, result, (x,), attrs, type_of(x))
     np.testing.assert_allclose(gradient, theirs.numpy(), rtol=1e-5, atol=1e-6)
     out = np.full(result.shape, 7, "float32")
-    assert np.array_equal(op.kernel(x, out, **attrs), result)
+    assert np.array_equal(op.kernel(x, out, **attrs) / places, result)
 
 
 @pytest.mark.parametrize(("shape", "options"), POOLINGS[:5])
 def test_the_gradient_of_max_pooling_is_linear_with_its_transpose_as_rule(shape, options):
     x, attrs = np.round(draw(*shape)), pooling_attrs(**options)
     largest = max_pool2d(x, **options)
-    scatter, gather = REGISTRY["max_pool2d_gradient"], REGISTRY["max_pool2d_select"]
+    scatter, gather = REGISTRY["max_pool_gradient"], REGISTRY["max_pool_select"]
     g, h = draw(*largest.shape), draw(*shape)
     selected = pull_back(scatter, 0, h, None, (g, x, largest), attrs, type_of(g))
     product = np.sum(scatter.kernel(g, x, largest, **attrs) * h)

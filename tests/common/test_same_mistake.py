@@ -21,13 +21,18 @@ MATRIX, VECTOR, LABELS = np.linspace(-1, 1, 12).reshape(3, 4), np.ones(3), np.ar
 POSITIVE, SIGNS = np.linspace(0.1, 0.9, 12).reshape(3, 4), np.array([1.0, -1.0, 1.0])
 
 COMPOSITIONS = {
+    "adaptive_avg_pool2d": ((IMAGE,), {"output_size": 4}),
+    "adaptive_max_pool2d": ((IMAGE,), {"output_size": (2, 4)}),
+    "avg_pool1d": ((IMAGE[0],), {"kernel_size": 2, "padding": 1, "count_include_pad": False}),
     "avg_pool2d": ((IMAGE,), {"kernel_size": 2, "stride": 1, "padding": 0}),
     "batch_norm": ((MATRIX,), {"training": True, "momentum": 0.1, "eps": 1e-5}),
     "binary_cross_entropy": ((POSITIVE, POSITIVE), {"reduction": "sum"}),
     "binary_cross_entropy_with_logits": ((MATRIX, MATRIX), {"reduction": "sum"}),
     "celu": ((MATRIX,), {"alpha": 1.0}),
     "concat": (([MATRIX, MATRIX],), {"axis": 0}),
+    "conv1d": ((IMAGE[0], KERNEL[0]), {"stride": 1, "padding": ((1, 0),), "groups": 1}),
     "conv2d": ((IMAGE, KERNEL), {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}),
+    "conv_transpose2d": ((IMAGE, KERNEL), {"stride": 2, "output_padding": 1, "groups": 1}),
     "cosine_embedding_loss": ((MATRIX, MATRIX, SIGNS), {"margin": 0.1, "reduction": "sum"}),
     "cosine_similarity": ((MATRIX, MATRIX), {"axis": 1, "eps": 1e-8}),
     "cross_entropy": ((MATRIX, LABELS), {"reduction": "mean", "axis": 1}),
@@ -56,6 +61,7 @@ COMPOSITIONS = {
     "logsigmoid": ((MATRIX,), {}),
     "margin_ranking_loss": ((MATRIX, MATRIX, MATRIX), {"margin": 0.0, "reduction": "mean"}),
     "max_pool2d": ((IMAGE,), {"kernel_size": 2, "stride": 1, "padding": 0}),
+    "max_pool3d": ((IMAGE[None],), {"kernel_size": (1, 2, 2), "ceil_mode": True, "dilation": 1}),
     "mish": ((MATRIX,), {}),
     "moveaxis": ((MATRIX,), {"source": 0, "destination": 1}),
     "mse_loss": ((MATRIX, MATRIX), {"reduction": "mean"}),

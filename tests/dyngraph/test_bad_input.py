@@ -153,7 +153,11 @@ DOORS = {
         (lambda: dg.uniform(3, (2,)), SideBySideError, "key"),
     ],
     "signatures": [
-        (lambda: dg.max_pool2d(images()[0], 2, 1, 0, 1), ArgumentError, "kernel_size, stride"),
+        (
+            lambda: dg.max_pool2d(images()[0], 2, 1, 0, 1, 0, 0, 1),
+            ArgumentError,
+            "kernel_size, stride",
+        ),
         (lambda: dg.mse_loss(matrix()), ArgumentError, "missing"),
         (
             lambda: dg.embedding(matrix(), integers(), pad=3),

@@ -172,11 +172,12 @@ def onnx_results(graph, arrays):
 
 HAVE_NO_FORM = set(
     """
-    _windows advanced_index advanced_index_gradient advanced_set argsort assert_ atan2
-    avg_pool2d_gradient basic_set bitwise_left_shift bitwise_right_shift conj conv2d_weight_gradient
-    copysign cumulative_prod cumulative_sum diagonal diagonal_embed hypot imag linear_recurrence
-    max_pool2d_select nextafter normal permutation print_ randint random_bits random_split real roll
-    searchsorted signbit sort take_along_axis take_along_axis_gradient uniform
+    _windows advanced_index advanced_index_gradient advanced_set argsort assert_ atan2 basic_set
+    bitwise_left_shift bitwise_right_shift conj convolution_weight_gradient copysign
+    cumulative_prod cumulative_sum diagonal diagonal_embed hypot imag linear_recurrence
+    max_pool_indices max_pool_select nextafter normal permutation print_ randint random_bits
+    random_split real roll searchsorted signbit sort sum_pool_gradient take_along_axis
+    take_along_axis_gradient uniform
     """.split()
 )
 """Ops of which at least one sample is refused; of those in neither list every sample must run."""

@@ -191,11 +191,11 @@ def test_gradients_of_a_convolution_are_products_too():
 
     cost = cost_of(function, (2, 4, 9, 8), (6, 4, 3, 2))
     forward = convolution(2, 4, 9, 8, 6, 3, 2)
-    assert row_of(cost, "conv2d").flops == forward
-    assert row_of(cost, "conv2d_weight_gradient").flops == forward
+    assert row_of(cost, "convolution").flops == forward
+    assert row_of(cost, "convolution_weight_gradient").flops == forward
     # the windows of the padded gradient: one an element of the image
     expected = 2 * (2 * 9 * 8) * 4 * 6 * 3 * 2
-    assert row_of(cost, "conv2d_input_gradient").flops == expected
+    assert row_of(cost, "convolution_input_gradient").flops == expected
 
 
 # a whole training step ----------------------------------------------------------------------------

@@ -98,7 +98,11 @@ def test_a_sum_is_added_up_in_place(lines, columns, in_place):
     x, w = operands((8, 4, lines, columns), (6, 4, 3, 3), "float32")
 
     def correlate(a, b):
-        return sg.einsum("ngcklij,gfckl->ngfij", windows(a, kernel=(3, 3)), b[None])
+        return sg.einsum(
+            "ngcklij,gfckl->ngfij",
+            windows(a, kernel=(3, 3), stride=(1, 1), dilation=(1, 1)),
+            b[None],
+        )
 
     with sg.Graph():
         a, b = sg.placeholder("a", x.shape), sg.placeholder("b", w.shape)

@@ -279,26 +279,29 @@ def _matmul(call: Call) -> Name:
 
 
 def _window(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what ONNX calls the geometry of a convolution or pooling."""
-    (top, bottom), (left, right) = attrs["padding"]
+    """Return what ONNX calls the geometry of a convolution."""
     return {
         "strides": list(attrs["stride"]),
-        "pads": [top, left, bottom, right],
+        "pads": _pads(attrs["padding"]),
         "dilations": list(attrs["dilation"]),
         "group": attrs["groups"],
     }
 
 
-@_writes("conv2d")
-def _conv2d(call: Call) -> Name:
+def _pads(padding: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the padding before every axis, then that after."""
+    return [*[before for before, _ in padding], *[after for _, after in padding]]
+
+
+@_writes("convolution")
+def _convolution(call: Call) -> Name:
     return call.writer.node("Conv", *call.same_dtype, **_window(call.attrs))
 
 
-@_writes("conv2d_input_gradient")
-def _conv2d_input_gradient(call: Call) -> Name:
+@_writes("convolution_input_gradient")
+def _convolution_input_gradient(call: Call) -> Name:
     geometry = _window(call.attrs)
     kernel = call.types[1].shape[2:]
-    top, left, bottom, right = geometry["pads"]
     beyond = [
         length - (stride * (given - 1) + spread * (size - 1) + 1 - margin)
         for length, given, size, stride, spread, margin in zip(
@@ -307,21 +310,22 @@ def _conv2d_input_gradient(call: Call) -> Name:
             kernel,
             geometry["strides"],
             geometry["dilations"],
-            (top + bottom, left + right),
+            map(sum, call.attrs["padding"]),
             strict=True,
         )
     ]
     return call.writer.node("ConvTranspose", *call.same_dtype, output_padding=beyond, **geometry)
 
 
-@_writes("conv2d_weight_gradient")
-def _conv2d_weight_gradient(call: Call) -> Name | None:
+@_writes("convolution_weight_gradient")
+def _convolution_weight_gradient(call: Call) -> Name | None:
     """Convolve the image with the gradient: images and channels, steps and spread change places."""
     geometry = _window(call.attrs)
     if geometry["group"] != 1:
         return None
+    axes = range(2, 2 + len(call.attrs["stride"]))
     gradient, image = (
-        call.writer.node("Transpose", name, perm=[1, 0, 2, 3]) for name in call.same_dtype
+        call.writer.node("Transpose", name, perm=[1, 0, *axes]) for name in call.same_dtype
     )
     found = call.writer.node(
         "Conv",
@@ -331,30 +335,30 @@ def _conv2d_weight_gradient(call: Call) -> Name | None:
         dilations=geometry["strides"],
         pads=geometry["pads"],
     )
-    found = call.writer.node("Transpose", found, perm=[1, 0, 2, 3])
+    found = call.writer.node("Transpose", found, perm=[1, 0, *axes])
     numbers = call.writer.integers
     # a window that does not fit at the end leaves places beyond the filter
     return call.writer.node(
-        "Slice", found, numbers((0, 0)), numbers(call.type.shape[2:]), numbers((2, 3))
+        "Slice", found, numbers((0,) * len(axes)), numbers(call.type.shape[2:]), numbers(axes)
     )
 
 
 def _pooling(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    high, wide = attrs["padding"]
     return {
         "kernel_shape": list(attrs["kernel"]),
         "strides": list(attrs["stride"]),
-        "pads": [high, wide, high, wide],
+        "pads": _pads(attrs["padding"]),
+        "dilations": list(attrs["dilation"]),
     }
 
 
-@_writes("max_pool2d")
-def _max_pool2d(call: Call) -> Name:
+@_writes("max_pool")
+def _max_pool(call: Call) -> Name:
     return call.writer.node("MaxPool", call.names[0], **_pooling(call.attrs))
 
 
-@_writes("max_pool2d_gradient")
-def _max_pool2d_gradient(call: Call) -> Name:
+@_writes("max_pool_gradient")
+def _max_pool_gradient(call: Call) -> Name:
     """Find once more where each largest element lies, and add the gradient there."""
     gradient, image, _ = call.names
     _, places = call.writer.nodes_results("MaxPool", [image], 2, **_pooling(call.attrs))

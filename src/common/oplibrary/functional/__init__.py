@@ -25,6 +25,14 @@ from oplibrary.functional.activation import (
 )
 from oplibrary.functional.attention import multi_head_attention, scaled_dot_product_attention
 from oplibrary.functional.class_losses import cross_entropy, nll_loss
+from oplibrary.functional.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from oplibrary.functional.distance_losses import (
     cosine_embedding_loss,
     cosine_similarity,
@@ -54,15 +62,44 @@ from oplibrary.functional.losses import (
     smooth_l1_loss,
 )
 from oplibrary.functional.normalization import batch_norm, layer_norm
+from oplibrary.functional.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from oplibrary.ops.gather import embedding, one_hot
 from oplibrary.ops.linalg import linear
 from oplibrary.ops.softmax import log_softmax, softmax
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
@@ -87,6 +124,9 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
     "mish",
     "mse_loss",
     "multi_head_attention",

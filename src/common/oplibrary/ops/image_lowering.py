@@ -25,39 +25,43 @@ from oplibrary.ops.joining import concat, stack
 from oplibrary.ops.movement import permute_dims, reshape
 from oplibrary.ops.padding import pad
 from oplibrary.ops.slicing import flip
-from oplibrary.ops.windows import Geometry, Pair, geometry_of
+from oplibrary.ops.windows import Geometry, Lengths, PoolWindows, geometry_of, pool_windows
 
 WINDOW_BYTES = 1 << 19
 """Windows that are copied, since BLAS cannot read them, are copied for so many images at a time."""
 MOST_PARTS = 16
 """More products than that of one convolution take longer to build than their copies are worth."""
+FEW_PLACES = 16
+"""Places in a window beyond which windows that tile the image are folds of its axes."""
+MOST_PLACES = 64
+"""Places in a window beyond which a view of the image for each is more than a loop is worth."""
 LEAST_LINE = 8
 """Pixels of a line that fill a vector, so that windows are read where they are."""
 
 
 @lru_cache(4096, typed=True)
 def _windows_shape(
-    shape: Shape, kernel: Pair, stride: Pair, dilation: Pair, groups: int
+    shape: Shape, kernel: Lengths, stride: Lengths, dilation: Lengths, groups: int
 ) -> tuple[int, ...]:
-    n, c, h, w = shape
+    n, c, *lengths = shape
     out = [
         (length - d * (k - 1) - 1) // s + 1
-        for length, k, s, d in zip((h, w), kernel, stride, dilation, strict=True)
+        for length, k, s, d in zip(lengths, kernel, stride, dilation, strict=True)
     ]
     return (n, groups, c // groups, *kernel, *out)
 
 
-def _windows_kernel(x: Array, *, kernel: Pair, stride: Pair, dilation: Pair, groups: int) -> Array:
-    n, c, i, j = x.strides
+def _windows_kernel(
+    x: Array, *, kernel: Lengths, stride: Lengths, dilation: Lengths, groups: int
+) -> Array:
+    n, c, *steps = x.strides
     shape = _windows_shape(x.shape, kernel, stride, dilation, groups)
     strides = (
         n,
         c * shape[2],
         c,
-        i * dilation[0],
-        j * dilation[1],
-        i * stride[0],
-        j * stride[1],
+        *[step * d for step, d in zip(steps, dilation, strict=True)],
+        *[step * s for step, s in zip(steps, stride, strict=True)],
     )
     return as_strided(x, shape, strides, writeable=False)
 
@@ -67,19 +71,20 @@ windows: Op = movement(
     _windows_kernel,
     infer=lambda x, **attrs: TensorType(_windows_shape(x.shape, **attrs), x.dtype),
     vjp=None,
-    attrs={"kernel": ..., "stride": (1, 1), "dilation": (1, 1), "groups": 1},
+    attrs={"kernel": ..., "stride": ..., "dilation": ..., "groups": 1},
     view=True,
     examples=(
-        example((2, 3, 5, 6), kernel=(3, 2)),
+        example((2, 3, 5, 6), kernel=(3, 2), stride=(1, 1), dilation=(1, 1)),
         example((1, 4, 6, 6), kernel=(2, 2), stride=(2, 1), dilation=(1, 2), groups=2),
+        example((2, 2, 7), kernel=(3,), stride=(2,), dilation=(1,)),
     ),
     public=False,
-    doc="View images (n, c, h, w) as their windows (n, groups, c / groups, kh, kw, oh, ow).",
+    doc="View images (n, c, ...) as their windows (n, groups, c / groups, *kernel, *out).",
 )
 
 
 def _padded(x: Any, geometry: Geometry) -> Any:
-    if geometry.padding == ((0, 0), (0, 0)):
+    if not geometry.padded:
         return x
     return pad(x, ((0, 0), (0, 0), *geometry.padding))
 
@@ -126,19 +131,26 @@ def _both(x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-def lower_conv2d(x: Any, weight: Any, **attrs: Any) -> Any:
-    """Return conv2d as a product with the windows of the image."""
+def _subscripts(geometry: Geometry) -> tuple[str, str]:
+    """Return the letters of the axes of a window and of the result."""
+    return "klm"[: geometry.axes], "ijh"[: geometry.axes]
+
+
+def lower_convolution(x: Any, weight: Any, **attrs: Any) -> Any:
+    """Return a convolution as a product with the windows of the image."""
     x, weight = _both(x, weight)
     geometry = geometry_of(tuple(x.shape), tuple(weight.shape), **attrs)
     by_group = reshape(
         weight, shape=(geometry.groups, geometry.filters, geometry.channels, *geometry.kernel)
     )
     # lines of some length can be read where they are, and no window is copied
-    copied = geometry.stride[1] > 1 or geometry.out[1] < LEAST_LINE
+    copied = geometry.stride[-1] > 1 or geometry.out[-1] < LEAST_LINE
     views = _views(x, geometry, WINDOW_BYTES if copied else None)
-    products = [einsum("ngcklij,gfckl->ngfij", view, by_group) for _, view in views]
-    product = products[0] if len(products) == 1 else concat(products, axis=0)
-    return reshape(product, shape=geometry.result_shape)
+    inside, out = _subscripts(geometry)
+    product = f"ngc{inside}{out},gfc{inside}->ngf{out}"
+    products = [einsum(product, view, by_group) for _, view in views]
+    whole = products[0] if len(products) == 1 else concat(products, axis=0)
+    return reshape(whole, shape=geometry.result_shape)
 
 
 def lower_weight_gradient(g: Any, x: Any, *, shape: Shape, **attrs: Any) -> Any:
@@ -146,26 +158,26 @@ def lower_weight_gradient(g: Any, x: Any, *, shape: Shape, **attrs: Any) -> Any:
     g, x = _both(g, x)
     geometry = geometry_of(tuple(x.shape), shape, **attrs)
     by_group = reshape(g, shape=(geometry.images, geometry.groups, geometry.filters, *geometry.out))
+    inside, out = _subscripts(geometry)
+    product = f"ngf{out},ngc{inside}{out}->gfc{inside}"
     total = None
     for images, view in _views(x, geometry, WINDOW_BYTES):
         whole = images.stop - images.start == geometry.images
-        product = einsum(
-            "ngfij,ngcklij->gfckl", by_group if whole else _some(by_group, images), view
-        )
-        total = product if total is None else total + product
+        part = einsum(product, by_group if whole else _some(by_group, images), view)
+        total = part if total is None else total + part
     return reshape(total, shape=shape)
 
 
 def lower_input_gradient(g: Any, weight: Any, *, shape: Shape, **attrs: Any) -> Any | None:
     """Return the gradient by the image as a convolution with turned filters.
 
-    Where windows are strides apart, zeros stand for those between them. None where padding is wider
-    than a window reaches.
+    Where windows are strides apart, zeros stand for those between them. Where padding is wider than
+    a window reaches, pixels of `g` are left out; None if it covers a whole axis of it.
     """
     geometry = geometry_of(shape, tuple(weight.shape), **attrs)
     margins = []
     for length, out, k, stride, d, (before, _) in zip(
-        (geometry.height, geometry.width),
+        geometry.lengths,
         geometry.out,
         geometry.kernel,
         geometry.stride,
@@ -175,61 +187,79 @@ def lower_input_gradient(g: Any, weight: Any, *, shape: Shape, **attrs: Any) -> 
         reach = d * (k - 1)
         before = reach - before
         margins.append((before, length + reach - before - (out - 1) * stride - 1))
-    if min(map(min, margins)) < 0:
-        return None
     groups, filters, channels = geometry.groups, geometry.filters, geometry.channels
     turned = reshape(weight, shape=(groups, filters, channels, *geometry.kernel))
-    turned = permute_dims(flip(turned, axis=(3, 4)), axes=(0, 2, 1, 3, 4))
+    kernel = tuple(range(3, 3 + geometry.axes))
+    turned = permute_dims(flip(turned, axis=kernel), axes=(0, 2, 1, *kernel))
     turned = reshape(turned, shape=(groups * channels, filters, *geometry.kernel))
     spread = _spread(g, geometry.stride)
-    return lower_conv2d(spread, turned, **{**attrs, "stride": (1, 1), "padding": tuple(margins)})
-
-
-def _spread(g: Any, stride: Pair) -> Any:
-    """Return images with zeros between their pixels, so that these are `stride` apart."""
-    n, f, h, w = g.shape
-    if stride == (1, 1) or not h * w:
-        return g
-    apart = pad(
-        reshape(g, shape=(n, f, h, 1, w, 1)),
-        ((0, 0), (0, 0), (0, 0), (0, stride[0] - 1), (0, 0), (0, stride[1] - 1)),
+    if min(map(min, margins)) < 0:
+        inside = [
+            (max(-before, 0), n - max(-after, 0))
+            for n, (before, after) in zip(spread.shape[2:], margins, strict=True)
+        ]
+        if any(stop <= start for start, stop in inside):
+            return None
+        kept = [Slice(start, stop, 1) for start, stop in inside]
+        spread = basic_index(spread, index=(Slice(), Slice(), *kept))
+    return lower_convolution(
+        spread,
+        turned,
+        stride=(1,) * geometry.axes,
+        padding=tuple((max(before, 0), max(after, 0)) for before, after in margins),
+        dilation=geometry.dilation,
+        groups=groups,
     )
-    wide = reshape(apart, shape=(n, f, h * stride[0], w * stride[1]))
-    lengths = ((h - 1) * stride[0] + 1, (w - 1) * stride[1] + 1)
-    return basic_index(wide, index=(Slice(), Slice(), *[Slice(0, length, 1) for length in lengths]))
+
+
+def _spread(g: Any, stride: Lengths) -> Any:
+    """Return images with zeros between their pixels, so that these are `stride` apart."""
+    n, f, *lengths = g.shape
+    if set(stride) == {1} or not prod(lengths):
+        return g
+    beside = [length for each in lengths for length in (each, 1)]
+    margins = [sides for step in stride for sides in ((0, 0), (0, step - 1))]
+    apart = pad(reshape(g, shape=(n, f, *beside)), ((0, 0), (0, 0), *margins))
+    wide = [length * step for length, step in zip(lengths, stride, strict=True)]
+    kept = [
+        Slice(0, (length - 1) * step + 1, 1) for length, step in zip(lengths, stride, strict=True)
+    ]
+    return basic_index(reshape(apart, shape=(n, f, *wide)), index=(Slice(), Slice(), *kept))
 
 
 # pooling ------------------------------------------------------------------------------------------
 
 
-def _shifted(x: Any, kernel: Pair, stride: Pair, padding: Pair, fill: Any) -> list[Any]:
+def _shifted(x: Any, windows: PoolWindows, fill: Any) -> list[Any]:
     """Return for each place in a window the elements that stand there, of all windows."""
-    if padding != (0, 0):
-        (top, left) = padding
-        x = pad(x, ((0, 0), (0, 0), (top, top), (left, left)), value=fill)
-    out = [(n - k) // s + 1 for n, k, s in zip(x.shape[2:], kernel, stride, strict=True)]
+    if windows.padded:
+        x = pad(x, ((0, 0), (0, 0), *windows.padding), value=fill)
     return [
         basic_index(
-            x,
-            index=(
-                Slice(),
-                Slice(),
-                Slice(i, i + (out[0] - 1) * stride[0] + 1, stride[0]),
-                Slice(j, j + (out[1] - 1) * stride[1] + 1, stride[1]),
-            ),
+            x, index=(Slice(), Slice(), *[Slice(at.start, at.stop, at.step) for at in place])
         )
-        for i in range(kernel[0])
-        for j in range(kernel[1])
+        for _, place in windows.offsets()
     ]
 
 
 def lower_pool(
-    combine: Callable[[Any, Any], Any], lowest: Callable[[Any], Any]
+    name: str,
+    combine: Callable[[Any, Any], Any],
+    reduce: Callable[..., Any],
+    lowest: Callable[[Any], Any],
 ) -> Callable[..., Any]:
     """Return the lowering of a pooling that combines the elements of a window."""
 
-    def lower(x: Any, *, kernel: Pair, stride: Pair, padding: Pair) -> Any:
-        first, *rest = _shifted(x, kernel, stride, padding, lowest(x.dtype))
+    def lower(x: Any, **attrs: Any) -> Any | None:
+        windows = pool_windows(name, tuple(x.shape), **attrs)
+        places = prod(windows.kernel)
+        if places > FEW_PLACES and windows.tiles:
+            inside = [n for each in zip(windows.out, windows.kernel) for n in each]
+            apart = reshape(x, shape=(*x.shape[:2], *inside))
+            return reduce(apart, axis=tuple(range(3, 3 + 2 * len(windows.out), 2)))
+        if places > MOST_PLACES:
+            return None
+        first, *rest = _shifted(x, windows, lowest(x.dtype))
         for each in rest:
             first = combine(first, each)
         return first
@@ -237,21 +267,14 @@ def lower_pool(
     return lower
 
 
-def _tiles(shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> bool:
-    """Tell whether every pixel is in one window."""
-    whole = shape[2] % kernel[0] == 0 and shape[3] % kernel[1] == 0
-    return stride == kernel and padding == (0, 0) and whole
-
-
-def lower_max_gradient(
-    g: Any, x: Any, largest: Any, *, kernel: Pair, stride: Pair, padding: Pair
-) -> Any | None:
+def lower_max_gradient(g: Any, x: Any, largest: Any, **attrs: Any) -> Any | None:
     """Return the gradient of the largest element; None where windows overlap or leave gaps."""
-    if not _tiles(tuple(x.shape), kernel, stride, padding):
+    windows = pool_windows("max_pool", tuple(x.shape), **attrs)
+    if not windows.tiles or prod(windows.kernel) > MOST_PLACES:
         return None
     shares = []
     found = None
-    for each in _shifted(x, kernel, stride, padding, 0):
+    for each in _shifted(x, windows, 0):
         here = equal(each, largest)
         if x.dtype.kind == "f":  # NaN is the largest, and equals nothing
             here = logical_or(here, not_equal(each, each))
@@ -260,17 +283,20 @@ def lower_max_gradient(
         else:
             here, found = logical_and(here, logical_not(found)), logical_or(found, here)
         shares.append(where(here, g, np.zeros((), g.dtype)))
-    width = kernel[1]
-    rows = [stack(shares[i : i + width], axis=-1) for i in range(0, len(shares), width)]
-    return reshape(stack(rows, axis=3), shape=tuple(x.shape))
+    return _tiled(shares, windows)
 
 
-def lower_mean_gradient(
-    g: Any, *, shape: Shape, kernel: Pair, stride: Pair, padding: Pair
-) -> Any | None:
-    """Return the gradient of the mean; None where windows overlap or leave gaps."""
-    if not _tiles(shape, kernel, stride, padding):
+def lower_sum_gradient(g: Any, *, shape: Shape, **attrs: Any) -> Any | None:
+    """Return the gradient of the sum; None where windows overlap or leave gaps."""
+    windows = pool_windows("avg_pool", shape, **attrs)
+    if not windows.tiles or prod(windows.kernel) > MOST_PLACES:
         return None
-    share = g / float(kernel[0] * kernel[1])
-    rows = stack([share] * kernel[1], axis=-1)
-    return reshape(stack([rows] * kernel[0], axis=3), shape=shape)
+    return _tiled([g] * prod(windows.kernel), windows)
+
+
+def _tiled(places: list[Any], windows: PoolWindows) -> Any:
+    """Return the image of which `places` has what stands at each place of all windows."""
+    for axis in reversed(range(len(windows.kernel))):
+        k = windows.kernel[axis]
+        places = [stack(places[i : i + k], axis=3 + axis) for i in range(0, len(places), k)]
+    return reshape(places[0], shape=windows.shape)

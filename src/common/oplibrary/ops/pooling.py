@@ -1,115 +1,57 @@
-"""Two-dimensional pooling: the largest, or the mean, of each window of an image."""
+"""Pooling over any number of axes: the largest, or the sum, of each window of an image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.types import Array, Shape, TensorType
-from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
-from oplibrary.ops.elementwise import add, cast, maximum
-from oplibrary.ops.image_lowering import lower_max_gradient, lower_mean_gradient, lower_pool
-from oplibrary.ops.windows import Pair, pair
+from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.types import Array, TensorType
+from oplibrary.messages.errors import DTypeError
+from oplibrary.ops.elementwise import add, maximum
+from oplibrary.ops.image_lowering import lower_max_gradient, lower_pool, lower_sum_gradient
+from oplibrary.ops.reduction import max as max_
+from oplibrary.ops.reduction import sum as sum_
+from oplibrary.ops.windows import PoolWindows, inner, pool_windows
 
-_ATTRS = {"kernel": ..., "stride": ..., "padding": (0, 0)}
-
-
-class _Windows(NamedTuple):
-    """The lengths of a pooling."""
-
-    shape: Shape
-    kernel: Pair
-    stride: Pair
-    padding: Pair
-    out: Pair
-
-    @property
-    def result_shape(self) -> Shape:
-        return (*self.shape[:2], *self.out)
-
-    @property
-    def padded_shape(self) -> Shape:
-        n, c, h, w = self.shape
-        return n, c, h + 2 * self.padding[0], w + 2 * self.padding[1]
-
-    def offsets(self) -> Iterator[tuple[slice, slice]]:
-        """Yield, for each position in a window, the slices that pick it from every window."""
-        (kh, kw), (sh, sw), (oh, ow) = self.kernel, self.stride, self.out
-        for i in range(kh):
-            for j in range(kw):
-                yield (
-                    slice(i, i + (oh - 1) * sh + 1, sh),
-                    slice(j, j + (ow - 1) * sw + 1, sw),
-                )
+_ATTRS = {"kernel": ..., "stride": ..., "padding": ..., "dilation": ...}
+"""Each has one entry for each axis; the padding has a pair, before and after."""
 
 
-@lru_cache(maxsize=4096, typed=True)
-def _windows(name: str, shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> _Windows:
-    if len(shape) != 4:
-        raise ShapeError(
-            f"{name}: image {shape} must have 4 axes",
-            cause="an image is (images, channels, height, width)",
-            fix="add the missing axis, for one image with expand_dims(x, axis=0)",
-        )
-    if any(2 * p > k for p, k in zip(padding, kernel)):
-        raise ArgumentError(
-            f"{name}: padding {padding} is more than half of the kernel {kernel}",
-            cause="a window would lie in the padding alone",
-            fix="pad less, or pool larger windows",
-        )
-    out = []
-    for axis, n, k, s, p in zip(("height", "width"), shape[2:], kernel, stride, padding):
-        if k > n + 2 * p:
-            raise ShapeError(
-                f"{name}: kernel {axis} {k} is larger than the padded image's {n + 2 * p}",
-                cause=f"image {n}, padding {p} on both sides: no window fits",
-                fix="use a smaller kernel",
-            )
-        out.append((n + 2 * p - k) // s + 1)
-    return _Windows(shape, kernel, stride, padding, (out[0], out[1]))
-
-
-def _pad(x: Array, windows: _Windows, value: Any) -> Array:
-    if windows.padding == (0, 0):
+def _pad(x: Array, windows: PoolWindows, value: Any) -> Array:
+    if not windows.padded:
         return np.ascontiguousarray(x)
-    (top, left), (_, _, h, w) = windows.padding, windows.shape
-    padded = np.full(windows.padded_shape, value, x.dtype)
-    padded[:, :, top : top + h, left : left + w] = x
+    padded = np.full((*x.shape[:2], *windows.padded_shape[2:]), value, x.dtype)
+    padded[inner(windows.padding, x.shape[2:])] = x
     return padded
 
 
-def _crop(padded: Array, windows: _Windows) -> Array:
-    if windows.padding == (0, 0):
+def _crop(padded: Array, windows: PoolWindows) -> Array:
+    if not windows.padded:
         return padded
-    (top, left), (_, _, h, w) = windows.padding, windows.shape
-    return np.ascontiguousarray(padded[:, :, top : top + h, left : left + w])
+    return np.ascontiguousarray(padded[inner(windows.padding, windows.shape[2:])])
 
 
-def _pool(x: Array, windows: _Windows, combine: np.ufunc) -> Array:
-    """Combine each window of a padded image: along its height, then along its width."""
-    (kh, kw), (sh, sw), (oh, ow) = windows.kernel, windows.stride, windows.out
-    n, c, _, width = x.shape
-    last = (oh - 1) * sh + 1
-    rows = x[:, :, 0:last:sh]
-    for i in range(1, kh):
-        into = rows if i > 1 else None
-        rows = combine(rows, x[:, :, i : i + last : sh], out=into)
-    if sw == kw and width == ow * kw:
-        # the windows tile each row: one long strided run instead of a short one a row
-        flat = rows.reshape(-1)
-        parts = [flat[j::kw] for j in range(kw)]
-    else:
-        last = (ow - 1) * sw + 1
-        parts = [rows[..., j : j + last : sw] for j in range(kw)]
-    result = parts[0]
-    for j in range(1, kw):
-        into = result if j > 1 else None
-        result = combine(result, parts[j], out=into)
-    return result.reshape(n, c, oh, ow)
+def _pool(x: Array, windows: PoolWindows, combine: np.ufunc) -> Array:
+    """Combine each window of a padded image: along one axis after the other."""
+    last = len(windows.kernel) - 1
+    sizes = zip(windows.kernel, windows.stride, windows.dilation, windows.out, strict=True)
+    for axis, (k, s, d, n) in enumerate(sizes):
+        if axis == last and s == k and d == 1 and x.shape[-1] == n * k:
+            # the windows tile each row: one long strided run instead of a short one a row
+            flat = x.reshape(-1)
+            parts = [flat[j::k] for j in range(k)]
+        else:
+            before = (slice(None),) * (2 + axis)
+            reach = (n - 1) * s + 1
+            parts = [x[(*before, slice(j * d, j * d + reach, s))] for j in range(k)]
+        x = parts[0]
+        for j in range(1, k):
+            into = x if j > 1 else None
+            x = combine(x, parts[j], out=into)
+    return x.reshape(windows.result_shape)
 
 
 def _finish(result: Array, source: Array, out: Array | None) -> Array:
@@ -127,298 +69,245 @@ def _lowest(dtype: np.dtype[Any]) -> Any:
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
-def _max_pool2d_kernel(x: Array, out: Array | None = None, **attrs: Any) -> Array:
-    windows = _windows("max_pool2d", x.shape, **attrs)
+def _max_pool_kernel(x: Array, out: Array | None = None, **attrs: Any) -> Array:
+    windows = pool_windows("max_pool", x.shape, **attrs)
     pooled = _pool(_pad(x, windows, _lowest(x.dtype)), windows, np.maximum)
     return _finish(pooled, x, out)
 
 
-def _first_largest(x: Array, largest: Array, windows: _Windows) -> Iterator[tuple[Any, Array]]:
+def _first_largest(x: Array, largest: Array, windows: PoolWindows) -> Iterator[tuple[Any, Array]]:
     """Yield each position in the windows with a mask of those whose first maximum is there.
 
     NaN is the largest where there is one. Padding is never the largest, not even of -inf.
     """
     padded = _pad(x, windows, _lowest(x.dtype))
     inside = None
-    if windows.padding != (0, 0):
-        one = windows._replace(shape=(1, 1, *x.shape[2:]))
-        inside = _pad(np.ones(one.shape, np.bool_), one, False)
+    if windows.padded:
+        inside = _pad(np.ones((1, 1, *x.shape[2:]), np.bool_), windows, False)
     undefined = bool(np.isnan(largest).any())
     found: Array | None = None
-    for rows, columns in windows.offsets():
-        element = padded[:, :, rows, columns]
+    for _, place in windows.offsets():
+        position = (slice(None), slice(None), *place)
+        element = padded[position]
         here = element == largest
         if undefined:
             here |= np.isnan(element)
         if inside is not None:
-            here &= inside[:, :, rows, columns]
+            here &= inside[position]
         if found is None:
             found = here.copy()
         else:
             # a later position counts only where no earlier one did
             np.greater(here, found, out=here)
             np.logical_or(found, here, out=found)
-        yield (slice(None), slice(None), rows, columns), here
+        yield position, here
 
 
-def _max_pool2d_gradient_kernel(g: Array, x: Array, largest: Array, **attrs: Any) -> Array:
-    windows = _windows("max_pool2d", x.shape, **attrs)
+def _max_pool_gradient_kernel(g: Array, x: Array, largest: Array, **attrs: Any) -> Array:
+    windows = pool_windows("max_pool", x.shape, **attrs)
     padded = np.zeros(windows.padded_shape, g.dtype)
-    apart = windows.stride[0] >= windows.kernel[0] and windows.stride[1] >= windows.kernel[1]
     for position, mask in _first_largest(x, largest, windows):
         # selected and not multiplied, as NaN times 0 is NaN
-        if apart:
+        if windows.apart:
             np.copyto(padded[position], g, where=mask)
         else:
             np.add(padded[position], g, out=padded[position], where=mask)
     return _crop(padded, windows)
 
 
-def _max_pool2d_select_kernel(h: Array, x: Array, largest: Array, **attrs: Any) -> Array:
-    windows = _windows("max_pool2d", x.shape, **attrs)
-    padded = _pad(h, windows, 0)
-    result = np.zeros(windows.result_shape, h.dtype)
+def _select(source: Array, x: Array, largest: Array, attrs: Any) -> Array:
+    """Return what an image, or any that broadcasts to it, has at the largest elements of `x`."""
+    windows = pool_windows("max_pool", x.shape, **attrs)
+    padded = _pad(source, windows, 0)
+    result = np.zeros(windows.result_shape, source.dtype)
     for position, mask in _first_largest(x, largest, windows):
         np.copyto(result, padded[position], where=mask)
     return result
 
 
-def _pool_infer(name: str, mean: bool) -> Callable[..., TensorType]:
-    def infer(x: TensorType, **attrs: Any) -> TensorType:
-        windows = _windows(name, x.shape, **attrs)
-        if not mean and x.dtype.kind not in "iuf":
-            raise DTypeError(
-                f"{name} is not defined for {x.dtype}",
-                cause="the largest of real numbers is sought",
-                fix="convert with astype first",
-            )
-        dtype = np.true_divide.resolve_dtypes((x.dtype, x.dtype, None))[-1] if mean else x.dtype
-        return TensorType(windows.result_shape, dtype)
+def _max_pool_indices_kernel(x: Array, largest: Array, **attrs: Any) -> Array:
+    lengths = x.shape[2:]
+    places = np.arange(np.prod(lengths, dtype=np.int64)).reshape(1, 1, *lengths)
+    return _select(places, x, largest, attrs)
 
-    return infer
+
+def _max_infer(x: TensorType, **attrs: Any) -> TensorType:
+    windows = pool_windows("max_pool", x.shape, **attrs)
+    if x.dtype.kind not in "iuf":
+        raise DTypeError(
+            f"max_pool{len(windows.kernel)}d is not defined for {x.dtype}",
+            cause="the largest of real numbers is sought",
+            fix="convert with astype first",
+        )
+    return TensorType(windows.result_shape, x.dtype)
 
 
 # distinct numbers, so that no step of a numerical derivative changes which is the largest
-_SAMPLE = (np.arange(180) * 77 % 180).reshape(2, 3, 5, 6) / 90.0
-_POOLINGS: tuple[dict[str, Any], ...] = (
-    {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)},
-    {"kernel": (2, 3), "stride": (2, 1), "padding": (1, 1)},
-    {"kernel": (3, 3), "stride": (1, 2), "padding": (0, 1)},
+def _sample(*shape: int) -> Array:
+    count = int(np.prod(shape))
+    return (np.arange(count) * 77 % count).reshape(shape) / (count / 2)
+
+
+_PLAIN: tuple[tuple[tuple[int, ...], dict[str, Any]], ...] = (
+    ((2, 3, 5, 6), {"kernel": (2, 2), "stride": (2, 2), "padding": ((0, 0), (0, 0))}),
+    ((2, 3, 5, 6), {"kernel": (2, 3), "stride": (2, 1), "padding": ((1, 1), (1, 1))}),
+    ((2, 3, 5, 6), {"kernel": (3, 3), "stride": (1, 2), "padding": ((0, 0), (1, 1))}),
+    ((2, 3, 5, 6), {"kernel": (2, 2), "stride": (1, 2), "padding": ((0, 1), (1, 0))}),
+    ((2, 2, 9), {"kernel": (3,), "stride": (3,), "padding": ((0, 0),)}),
+    (
+        (1, 2, 3, 4, 5),
+        {"kernel": (2, 1, 3), "stride": (1, 2, 2), "padding": ((1, 0), (0, 0), (1, 0))},
+    ),
+)
+_POOLINGS = tuple(
+    (_sample(*shape), {**attrs, "dilation": (2 if number == 3 else 1, *(1,) * (len(shape) - 3))})
+    for number, (shape, attrs) in enumerate(_PLAIN)
 )
 
-_max_pool2d: Op = register(
+max_pool: Op = register(
     Op(
-        name="max_pool2d",
+        name="max_pool",
+        public=False,
         kind=Kind.OPAQUE,
         arity=1,
-        kernel=_max_pool2d_kernel,
-        infer=_pool_infer("max_pool2d", False),
-        lowering=lower_pool(maximum, _lowest),
+        kernel=_max_pool_kernel,
+        infer=_max_infer,
+        lowering=lower_pool("max_pool", maximum, max_, _lowest),
         vjp=(
-            lambda g, out, x, *, kernel, stride, padding: _max_pool2d_gradient(
-                g, x, out, kernel, stride, padding
+            lambda g, out, x, *, kernel, stride, padding, dilation: max_pool_gradient(
+                g, x, out, kernel, stride, padding, dilation
             ),
         ),
         attrs=_ATTRS,
         takes_out=True,
-        examples=tuple(example(_SAMPLE, **attrs) for attrs in _POOLINGS),
-        doc="Return the largest element of each window of images (n, c, h, w).",
+        examples=tuple(example(x, **attrs) for x, attrs in _POOLINGS),
+        doc="Return the largest element of each window of images (n, c, ...).",
     )
 )
 
-_LARGEST = tuple((_max_pool2d_kernel(_SAMPLE, **attrs), attrs) for attrs in _POOLINGS)
+_LARGEST = tuple((x, _max_pool_kernel(x, **attrs), attrs) for x, attrs in _POOLINGS)
 
-_max_pool2d_gradient: Op = register(
+max_pool_gradient: Op = register(
     Op(
-        name="max_pool2d_gradient",
+        name="max_pool_gradient",
         public=False,
         kind=Kind.OPAQUE,
         arity=3,
-        kernel=_max_pool2d_gradient_kernel,
+        kernel=_max_pool_gradient_kernel,
         infer=lambda g, x, largest, **attrs: TensorType(x.shape, g.dtype),
         lowering=lower_max_gradient,
         vjp=(
-            lambda h, _out, _g, x, largest, *, kernel, stride, padding: _max_pool2d_select(
-                h, x, largest, kernel, stride, padding
+            lambda h, _out, _g, x, largest, *, kernel, stride, padding, dilation: max_pool_select(
+                h, x, largest, kernel, stride, padding, dilation
             ),
             None,
             None,
         ),
         attrs=_ATTRS,
         operand_names=("g", "x", "largest"),
-        examples=tuple(example(y.shape, _SAMPLE, y, **attrs) for y, attrs in _LARGEST),
+        examples=tuple(example(y.shape, x, y, **attrs) for x, y, attrs in _LARGEST),
         doc="Move each element of g to the first largest element of its window: the gradient of "
-        "max_pool2d.",
+        "max_pool.",
     )
 )
 
-_max_pool2d_select: Op = register(
+max_pool_select: Op = register(
     Op(
-        name="max_pool2d_select",
+        name="max_pool_select",
         public=False,
         kind=Kind.OPAQUE,
         arity=3,
-        kernel=_max_pool2d_select_kernel,
+        kernel=lambda h, x, largest, **attrs: _select(h, x, largest, attrs),
         infer=lambda h, x, largest, **attrs: TensorType(largest.shape, h.dtype),
         vjp=(
-            lambda g, _out, _h, x, largest, *, kernel, stride, padding: _max_pool2d_gradient(
-                g, x, largest, kernel, stride, padding
+            lambda g, _out, _h, x, largest, *, kernel, stride, padding, dilation: max_pool_gradient(
+                g, x, largest, kernel, stride, padding, dilation
             ),
             None,
             None,
         ),
         attrs=_ATTRS,
         operand_names=("h", "x", "largest"),
-        examples=tuple(example(_SAMPLE.shape, _SAMPLE, y, **attrs) for y, attrs in _LARGEST),
+        examples=tuple(example(x.shape, x, y, **attrs) for x, y, attrs in _LARGEST),
         doc="Take from h the element where x has the first largest of each window.",
     )
 )
 
+max_pool_indices: Op = register(
+    Op(
+        name="max_pool_indices",
+        public=False,
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=_max_pool_indices_kernel,
+        infer=lambda x, largest, **attrs: TensorType(largest.shape, np.int64),
+        attrs=_ATTRS,
+        operand_names=("x", "largest"),
+        examples=tuple(example(x, y, **attrs) for x, y, attrs in _LARGEST),
+        doc="Return where in its image, counted row by row, x has the first largest of each "
+        "window, int64.",
+    )
+)
 
-# the mean -----------------------------------------------------------------------------------------
+
+# the sum ------------------------------------------------------------------------------------------
 
 
-def _avg_pool2d_kernel(x: Array, out: Array | None = None, **attrs: Any) -> Array:
-    windows = _windows("avg_pool2d", x.shape, **attrs)
-    if x.dtype.kind in "biu":  # their sums would wrap around
-        x = x.astype(np.true_divide.resolve_dtypes((x.dtype, x.dtype, None))[-1])
-    total = _pool(_pad(x, windows, 0), windows, np.add)
-    return np.true_divide(total, windows.kernel[0] * windows.kernel[1], out)
+def _sum_pool_kernel(x: Array, out: Array | None = None, **attrs: Any) -> Array:
+    windows = pool_windows("avg_pool", x.shape, **attrs)
+    return _finish(_pool(_pad(x, windows, 0), windows, np.add), x, out)
 
 
-def _avg_pool2d_gradient_kernel(g: Array, *, shape: Shape, **attrs: Any) -> Array:
-    windows = _windows("avg_pool2d", shape, **attrs)
+def _sum_pool_gradient_kernel(g: Array, *, shape: Any, **attrs: Any) -> Array:
+    windows = pool_windows("avg_pool", shape, **attrs)
     padded = np.zeros(windows.padded_shape, g.dtype)
-    share = g / (windows.kernel[0] * windows.kernel[1])
-    for rows, columns in windows.offsets():
-        padded[:, :, rows, columns] += share
+    for _, place in windows.offsets():
+        padded[(slice(None), slice(None), *place)] += g
     return _crop(padded, windows)
 
 
-def _lower_mean(x: Any, *, kernel: Pair, stride: Pair, padding: Pair) -> Any:
-    dtype = np.true_divide.resolve_dtypes((x.dtype, x.dtype, None))[-1]
-    x = x if x.dtype == dtype else cast(x, dtype=dtype)
-    total = lower_pool(add, lambda _: 0)(x, kernel=kernel, stride=stride, padding=padding)
-    return total / float(kernel[0] * kernel[1])
+def _sum_infer(x: TensorType, **attrs: Any) -> TensorType:
+    return TensorType(pool_windows("avg_pool", x.shape, **attrs).result_shape, x.dtype)
 
 
-_avg_pool2d: Op = register(
+sum_pool: Op = register(
     Op(
-        name="avg_pool2d",
+        name="sum_pool",
+        public=False,
         kind=Kind.OPAQUE,
         arity=1,
-        kernel=_avg_pool2d_kernel,
-        infer=_pool_infer("avg_pool2d", True),
-        lowering=_lower_mean,
+        kernel=_sum_pool_kernel,
+        infer=_sum_infer,
+        lowering=lower_pool("avg_pool", add, sum_, lambda _: 0),
         vjp=(
-            lambda g, _out, x_type, *, kernel, stride, padding: _avg_pool2d_gradient(
-                g, x_type.shape, kernel, stride, padding
+            lambda g, _out, x_type, *, kernel, stride, padding, dilation: sum_pool_gradient(
+                g, x_type.shape, kernel, stride, padding, dilation
             ),
         ),
         attrs=_ATTRS,
         takes_out=True,
-        examples=tuple(example((2, 3, 5, 6), **attrs) for attrs in _POOLINGS),
-        doc="Return the mean of each window of images (n, c, h, w); padding counts as zeros.",
+        examples=tuple(example(x.shape, **attrs) for x, attrs in _POOLINGS),
+        doc="Return the sum of each window of images (n, c, ...), in their dtype.",
     )
 )
 
-_avg_pool2d_gradient: Op = register(
+sum_pool_gradient: Op = register(
     Op(
-        name="avg_pool2d_gradient",
+        name="sum_pool_gradient",
         public=False,
         kind=Kind.OPAQUE,
         arity=1,
-        kernel=_avg_pool2d_gradient_kernel,
+        kernel=_sum_pool_gradient_kernel,
         infer=lambda g, *, shape, **_: TensorType(shape, g.dtype),
-        lowering=lower_mean_gradient,
+        lowering=lower_sum_gradient,
         vjp=(
-            lambda h, _out, _g, *, shape, kernel, stride, padding: _avg_pool2d(
-                h, kernel, stride, padding
+            lambda h, _out, _g, *, shape, kernel, stride, padding, dilation: sum_pool(
+                h, kernel, stride, padding, dilation
             ),
         ),
         attrs={"shape": ..., **_ATTRS},
         operand_names=("g",),
-        examples=tuple(example(y.shape, shape=_SAMPLE.shape, **attrs) for y, attrs in _LARGEST),
-        doc="Share each element of g among its window: the gradient of avg_pool2d.",
+        examples=tuple(example(y.shape, shape=x.shape, **attrs) for x, y, attrs in _LARGEST),
+        doc="Add each element of g to every element of its window: the gradient of sum_pool.",
     )
 )
-
-
-# the public functions -----------------------------------------------------------------------------
-
-
-def _options(
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None,
-    padding: int | Sequence[int],
-) -> dict[str, Pair]:
-    kernel = pair(kernel_size, "kernel_size", 1)
-    return {
-        "kernel": kernel,
-        "stride": kernel if stride is None else pair(stride, "stride", 1),
-        "padding": pair(padding, "padding", 0),
-    }
-
-
-@public
-def max_pool2d(
-    x: Any,
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    padding: int | Sequence[int] = 0,
-) -> Any:
-    """Return the largest element of each window of `x`, ``(images, channels, height, width)``.
-
-    Parameters
-    ----------
-    x : array
-        Images.
-    kernel_size : int or pair of int
-        Size of a window, in pixels.
-    stride : int or pair of int, optional
-        Step between windows; by default the size of one, so that they tile the image.
-    padding : int or pair of int
-        Pixels around the image that are never the largest.
-
-    Raises
-    ------
-    ShapeError
-        If no window fits the padded image.
-    ArgumentError
-        If an option has no meaning, or the padding is more than half a window.
-
-    Notes
-    -----
-    The gradient goes to the first of equal elements, row by row, as in PyTorch.
-    """
-    return _max_pool2d(x, **_options(kernel_size, stride, padding))
-
-
-@public
-def avg_pool2d(
-    x: Any,
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    padding: int | Sequence[int] = 0,
-) -> Any:
-    """Return the mean of each window of `x`, ``(images, channels, height, width)``.
-
-    Parameters
-    ----------
-    x : array
-        Images.
-    kernel_size : int or pair of int
-        Size of a window, in pixels.
-    stride : int or pair of int, optional
-        Step between windows; by default the size of one, so that they tile the image.
-    padding : int or pair of int
-        Zeros around the image; they count in the mean.
-
-    Raises
-    ------
-    ShapeError
-        If no window fits the padded image.
-    ArgumentError
-        If an option has no meaning, or the padding is more than half a window.
-    """
-    return _avg_pool2d(x, **_options(kernel_size, stride, padding))
