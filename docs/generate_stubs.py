@@ -80,6 +80,8 @@ PARAMETERS = {
 
 ALIASES = {
     "Axis": "int | Sequence[int] | None",
+    "_Padding": "int | Sequence[int | Sequence[int]]",
+    "_Size": "int | Sequence[int]",
     "Shape": "tuple[int, ...]",
     "Index": "Any",
     "Array": "Value",

@@ -323,7 +323,7 @@ def atan2(x: _ArrayLike, y: _ArrayLike) -> _Value:
 def atanh(x: _ArrayLike) -> _Value:
     """Return the inverse of tanh."""
 
-def avg_pool1d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, ceil_mode: _builtins.bool = False, count_include_pad: _builtins.bool = True, divisor_override: int | None = None) -> _Value:
+def avg_pool1d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int | _Sequence[int]] = 0, ceil_mode: _builtins.bool = False, count_include_pad: _builtins.bool = True, divisor_override: int | None = None) -> _Value:
     """Return the mean of each window of `x`, ``(images, channels, length)``.
 
     Parameters
@@ -352,7 +352,7 @@ def avg_pool1d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, p
         If an option has no meaning, or the padding is more than half a window.
     """
 
-def avg_pool2d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, ceil_mode: _builtins.bool = False, count_include_pad: _builtins.bool = True, divisor_override: int | None = None) -> _Value:
+def avg_pool2d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int | _Sequence[int]] = 0, ceil_mode: _builtins.bool = False, count_include_pad: _builtins.bool = True, divisor_override: int | None = None) -> _Value:
     """Return the mean of each window of `x`, ``(images, channels, height, width)``.
 
     Parameters
@@ -381,7 +381,7 @@ def avg_pool2d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, p
         If an option has no meaning, or the padding is more than half a window.
     """
 
-def avg_pool3d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, ceil_mode: _builtins.bool = False, count_include_pad: _builtins.bool = True, divisor_override: int | None = None) -> _Value:
+def avg_pool3d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int | _Sequence[int]] = 0, ceil_mode: _builtins.bool = False, count_include_pad: _builtins.bool = True, divisor_override: int | None = None) -> _Value:
     """Return the mean of each window of volumes `x`.
 
     Parameters
@@ -638,7 +638,7 @@ def concat(arrays: _Sequence[_ArrayLike], axis: int | None = 0) -> _Value:
 def conj(x: _ArrayLike) -> _Value:
     """Return the complex conjugate of x."""
 
-def conv1d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding | str = 0, dilation: _Size = 1, groups: int = 1) -> _Value:
+def conv1d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: int | _Sequence[int] = 1, padding: int | _Sequence[int | _Sequence[int]] | str = 0, dilation: int | _Sequence[int] = 1, groups: int = 1) -> _Value:
     """Correlate each sequence with each filter.
 
     Parameters
@@ -672,7 +672,7 @@ def conv1d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, st
         If an option has no meaning.
     """
 
-def conv2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding | str = 0, dilation: _Size = 1, groups: int = 1) -> _Value:
+def conv2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: int | _Sequence[int] = 1, padding: int | _Sequence[int | _Sequence[int]] | str = 0, dilation: int | _Sequence[int] = 1, groups: int = 1) -> _Value:
     """Correlate each image with each filter (the convolution of neural networks).
 
     Parameters
@@ -706,7 +706,7 @@ def conv2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, st
         If an option has no meaning.
     """
 
-def conv3d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding | str = 0, dilation: _Size = 1, groups: int = 1) -> _Value:
+def conv3d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: int | _Sequence[int] = 1, padding: int | _Sequence[int | _Sequence[int]] | str = 0, dilation: int | _Sequence[int] = 1, groups: int = 1) -> _Value:
     """Correlate each volume with each filter.
 
     Parameters
@@ -740,7 +740,7 @@ def conv3d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, st
         If an option has no meaning.
     """
 
-def conv_transpose1d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding = 0, output_padding: _Size = 0, groups: int = 1, dilation: _Size = 1) -> _Value:
+def conv_transpose1d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: int | _Sequence[int] = 1, padding: int | _Sequence[int | _Sequence[int]] = 0, output_padding: int | _Sequence[int] = 0, groups: int = 1, dilation: int | _Sequence[int] = 1) -> _Value:
     """Return what conv1d with this weight would be the transpose of: its gradient by the sequence.
 
     Parameters
@@ -780,7 +780,7 @@ def conv_transpose1d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None 
     Zeiler et al., "Deconvolutional networks" (2010). Options are in PyTorch's order.
     """
 
-def conv_transpose2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding = 0, output_padding: _Size = 0, groups: int = 1, dilation: _Size = 1) -> _Value:
+def conv_transpose2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: int | _Sequence[int] = 1, padding: int | _Sequence[int | _Sequence[int]] = 0, output_padding: int | _Sequence[int] = 0, groups: int = 1, dilation: int | _Sequence[int] = 1) -> _Value:
     """Return what conv2d with this weight would be the transpose of: its gradient by the image.
 
     Parameters
@@ -820,7 +820,7 @@ def conv_transpose2d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None 
     Zeiler et al., "Deconvolutional networks" (2010). Options are in PyTorch's order.
     """
 
-def conv_transpose3d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: _Size = 1, padding: _Padding = 0, output_padding: _Size = 0, groups: int = 1, dilation: _Size = 1) -> _Value:
+def conv_transpose3d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None, stride: int | _Sequence[int] = 1, padding: int | _Sequence[int | _Sequence[int]] = 0, output_padding: int | _Sequence[int] = 0, groups: int = 1, dilation: int | _Sequence[int] = 1) -> _Value:
     """Return what conv3d with this weight would be the transpose of: its gradient by the volume.
 
     Parameters
@@ -1775,7 +1775,7 @@ def matrix_transpose(x: _ArrayLike) -> _Value:
 def max(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return the greatest element over `axis`, NaN if there is one. Ties share the gradient evenly."""
 
-def max_pool1d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, dilation: _Size = 1, ceil_mode: _builtins.bool = False, return_indices: _builtins.bool = False) -> _Value:
+def max_pool1d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int | _Sequence[int]] = 0, dilation: int | _Sequence[int] = 1, ceil_mode: _builtins.bool = False, return_indices: _builtins.bool = False) -> _Value:
     """Return the largest element of each window of `x`, ``(images, channels, length)``.
 
     Parameters
@@ -1812,7 +1812,7 @@ def max_pool1d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, p
     The gradient goes to the first of equal elements, row by row, as in PyTorch. NaN is the largest.
     """
 
-def max_pool2d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, dilation: _Size = 1, ceil_mode: _builtins.bool = False, return_indices: _builtins.bool = False) -> _Value:
+def max_pool2d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int | _Sequence[int]] = 0, dilation: int | _Sequence[int] = 1, ceil_mode: _builtins.bool = False, return_indices: _builtins.bool = False) -> _Value:
     """Return the largest element of each window of `x`, ``(images, channels, height, width)``.
 
     Parameters
@@ -1849,7 +1849,7 @@ def max_pool2d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, p
     The gradient goes to the first of equal elements, row by row, as in PyTorch. NaN is the largest.
     """
 
-def max_pool3d(x: _ArrayLike, kernel_size: _Size, stride: _Size | None = None, padding: _Padding = 0, dilation: _Size = 1, ceil_mode: _builtins.bool = False, return_indices: _builtins.bool = False) -> _Value:
+def max_pool3d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int | _Sequence[int]] = 0, dilation: int | _Sequence[int] = 1, ceil_mode: _builtins.bool = False, return_indices: _builtins.bool = False) -> _Value:
     """Return the largest element of each window of volumes `x`.
 
     Parameters
