@@ -100,6 +100,18 @@ def axes():
     y = dg.sum(x, axis=2)
 
 
+@example("SBS-109")
+def matrix_shapes():
+    x = dg.ones((2, 3))
+    y = dg.linalg.inv(x)
+
+
+@example("SBS-110")
+def singular_matrices():
+    x = dg.ones((2, 2))
+    y = dg.linalg.solve(x, dg.ones(2))
+
+
 # dynamic graph ------------------------------------------------------------------------------------
 
 

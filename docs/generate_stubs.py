@@ -321,6 +321,7 @@ def stub_below(package: Any, below: str, value: str, length: str) -> str:
     lines = head(module, functions)
     needed = {value, *length.split(" | ")}
     lines += [f"{own.rpartition(' ')[0]} _{n}" for n, own in own_names(package) if n in needed]
+    lines += [own for name, own in own_names(module) if name in module.__all__]
     lines += types(f"_{value}", length.replace("Dim", "_Dim"))
     lines.append(f"\n__all__ = {list(module.__all__)!r}\n")
     return "\n".join([*lines, *definitions(functions)])

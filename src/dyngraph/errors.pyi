@@ -20,8 +20,10 @@ from oplibrary.messages.errors import GraphError as GraphError
 from oplibrary.messages.errors import InPlaceError as InPlaceError
 from oplibrary.messages.errors import IndexingError as IndexingError
 from oplibrary.messages.errors import LeakedNodeError as LeakedNodeError
+from oplibrary.messages.errors import LinAlgError as LinAlgError
 from oplibrary.messages.errors import LoopBoundError as LoopBoundError
 from oplibrary.messages.errors import LostGradientWarning as LostGradientWarning
+from oplibrary.messages.errors import MatrixShapeError as MatrixShapeError
 from oplibrary.messages.errors import MissingPackageError as MissingPackageError
 from oplibrary.messages.errors import MixedModesError as MixedModesError
 from oplibrary.messages.errors import NoGraphError as NoGraphError

@@ -5,7 +5,7 @@ from typing import Any as _Any
 from staticgraph.declare.namespace import lookup as _lookup
 from staticgraph.declare.namespace import names as _names
 
-__all__ = _names("linalg")
+__all__ = sorted(["LinAlgError", *_names("linalg")])
 
 
 def __getattr__(name: str) -> _Any:

@@ -9,6 +9,12 @@ from typing import TypeAlias as _TypeAlias
 
 import numpy as _np
 import numpy.typing as _npt
+from oplibrary.ops.determinants import SlogdetResult as _SlogdetResult
+from oplibrary.ops.eigenvalues import EigResult as _EigResult
+from oplibrary.ops.eigenvalues import EighResult as _EighResult
+from oplibrary.ops.least_squares import LstsqResult as _LstsqResult
+from oplibrary.ops.orthogonalization import QRResult as _QRResult
+from oplibrary.ops.singular_values import SVDResult as _SVDResult
 from staticgraph.graph.dimension import Dim as _Dim
 from staticgraph.graph.node import Node as _Node
 
@@ -19,16 +25,323 @@ _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
 
-__all__ = ['diagonal', 'matmul', 'matrix_transpose', 'outer', 'tensordot', 'trace', 'vecdot', 'vector_norm']
+__all__ = ['LinAlgError', 'cholesky', 'cond', 'cross', 'det', 'diagonal', 'eig', 'eigh', 'eigvals', 'eigvalsh', 'expm', 'inv', 'lstsq', 'matmul', 'matrix_exp', 'matrix_norm', 'matrix_power', 'matrix_rank', 'matrix_transpose', 'multi_dot', 'norm', 'outer', 'pinv', 'qr', 'slogdet', 'solve', 'solve_triangular', 'svd', 'svdvals', 'tensordot', 'tensorinv', 'tensorsolve', 'trace', 'vecdot', 'vector_norm']
+
+def cholesky(x: _ArrayLike, upper: _builtins.bool = False) -> _Value:
+    """Return the triangular matrices L of x = L @ L^H, or with `upper` U of x = U^H @ U.
+
+    Of symmetric (Hermitian) matrices the lower triangle is read, with `upper` the upper one; the gradient is symmetric, as the matrices are. One that is not positive definite is refused.
+    """
+
+def cond(x: _ArrayLike, p: _builtins.float | str | None = None) -> _Value:
+    """Return the condition numbers of matrices: how much an inverse magnifies errors.
+
+    Parameters
+    ----------
+    x : array, (..., n, m)
+    p : {None, "fro", "nuc", 1, -1, 2, -2, inf, -inf}
+        The norm; None is 2, the ratio of the greatest to the least singular value, which
+        matrices have that are not square, too.
+
+    Returns
+    -------
+    array, (...)
+        Infinite for singular matrices.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such norm.
+    MatrixShapeError
+        If `x` holds no matrices, or for other norms than 2 and -2 no square ones.
+    ShapeError
+        If the matrices are empty.
+
+    Examples
+    --------
+    >>> float(cond(np.array([[2.0, 0.0], [0.0, 0.5]])))
+    4.0
+    """
+
+def cross(x1: _ArrayLike, x2: _ArrayLike, axis: int = -1) -> _Value:
+    """Return the vector products of vectors of length 3.
+
+    Parameters
+    ----------
+    x1, x2 : array
+        They broadcast against each other.
+    axis : int
+        The axis of the vectors, in both.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    AxisError
+        If there is no such axis.
+    ShapeError
+        If its length is not 3.
+
+    Examples
+    --------
+    >>> cross(np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])).tolist()
+    [0.0, 0.0, 1.0]
+    """
+
+def det(x: _ArrayLike) -> _Value:
+    """Return the determinants of square matrices."""
 
 def diagonal(x: _ArrayLike, offset: int = 0) -> _Value:
     """Return the diagonal of the last two axes, `offset` columns to the right. Read-only."""
 
+def eig(x: _ArrayLike) -> _EigResult:
+    """Return the eigenvalues and eigenvectors of square matrices, which are complex.
+
+    Parameters
+    ----------
+    x : array, (..., n, n)
+
+    Returns
+    -------
+    eigenvalues : array, (..., n)
+        Complex, in no order.
+    eigenvectors : array, (..., n, n)
+        Complex, one a column, each of length 1.
+
+    Raises
+    ------
+    LinAlgError
+        If a matrix holds NaN or infinities.
+    MatrixShapeError
+        If `x` holds no square matrices.
+
+    Examples
+    --------
+    >>> eig(np.array([[0.0, -1.0], [1.0, 0.0]])).eigenvalues.tolist()
+    [1j, -1j]
+    """
+
+def eigh(x: _ArrayLike) -> _EighResult:
+    """Return the eigenvalues and eigenvectors of symmetric (Hermitian) matrices.
+
+    The lower triangle is read. The gradient is symmetric, as the matrices are; it is that of
+    eigenvectors up to signs (phases), and infinite or NaN where eigenvalues are equal and the
+    result depends on which vectors were chosen.
+
+    Parameters
+    ----------
+    x : array, (..., n, n)
+
+    Returns
+    -------
+    eigenvalues : array, (..., n)
+        Real, in ascending order.
+    eigenvectors : array, (..., n, n)
+        One a column.
+
+    Raises
+    ------
+    LinAlgError
+        If the iteration does not converge.
+    MatrixShapeError
+        If `x` holds no square matrices.
+
+    Examples
+    --------
+    >>> eigh(np.array([[2.0, 0.0], [0.0, 1.0]])).eigenvalues.tolist()
+    [1.0, 2.0]
+    """
+
+def eigvals(x: _ArrayLike) -> _Value:
+    """Return the eigenvalues of square matrices, which are complex, in no order."""
+
+def eigvalsh(x: _ArrayLike) -> _Value:
+    """Return the eigenvalues of symmetric (Hermitian) matrices, in ascending order.
+
+    The lower triangle is read; the gradient is symmetric, as the matrices are.
+    """
+
+def expm(x: _ArrayLike) -> _Value:
+    """Return the exponentials of square matrices."""
+
+def inv(x: _ArrayLike) -> _Value:
+    """Return the inverses of square matrices. One that is singular is refused."""
+
+def lstsq(a: _ArrayLike, b: _ArrayLike, rtol: _builtins.float | None = None) -> _LstsqResult:
+    """Return the shortest x for which ``a @ x`` is nearest to `b`.
+
+    Parameters
+    ----------
+    a : array, (..., n, m)
+    b : array, (n,) or (..., n, k)
+    rtol : float, optional
+        Singular values up to this part of the greatest count as 0; by default the greater length
+        times the dtype's eps.
+
+    Returns
+    -------
+    solution : array, (m,) or (..., m, k)
+    residuals : array, (1,) or (..., k)
+        The sum of the squares of ``b - a @ x`` for each column of `b`; of length 0 where there are
+        no more equations than unknowns.
+    rank : array, (...)
+        How many singular values do not count as 0.
+    singular_values : array, (..., min(n, m))
+
+    Raises
+    ------
+    LinAlgError
+        If a matrix holds NaN or infinities.
+    ShapeError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> a = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+    >>> lstsq(a, np.array([1.0, 3.0, 5.0])).solution.round(9).tolist()
+    [1.0, 2.0]
+    """
+
 def matmul(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the matrix product, broadcasting the axes before the last two."""
 
+def matrix_norm(x: _ArrayLike, keepdims: _builtins.bool = False, ord: _builtins.float | str | None = 'fro') -> _Value:
+    """Return the norms of matrices.
+
+    Parameters
+    ----------
+    x : array, (..., n, m)
+    keepdims : bool
+        Keep the last two axes, with length 1.
+    ord : {"fro", "nuc", 1, -1, 2, -2, inf, -inf}
+        ``"fro"`` is the root of the sum of squares, 2 and -2 the greatest and the least singular
+        value and ``"nuc"`` the sum of them, 1 and -1 the greatest and the least sum of the
+        absolute values of a column, inf and -inf of a row. None is ``"fro"``.
+
+    Returns
+    -------
+    array, (...)
+        Real.
+
+    Raises
+    ------
+    ArgumentError
+        If `ord` is another one.
+    MatrixShapeError
+        If `x` has fewer than two axes.
+
+    Examples
+    --------
+    >>> x = np.array([[3.0, 0.0], [4.0, 0.0]])
+    >>> [float(matrix_norm(x, ord=each)) for each in ("fro", 1, inf)]
+    [5.0, 7.0, 4.0]
+    """
+
+def matrix_power(x: _ArrayLike, n: int) -> _Value:
+    """Return square matrices to the power of a whole number, by repeated squaring.
+
+    Parameters
+    ----------
+    x : array, (..., m, m)
+    n : int
+        0 gives identity matrices, a negative power that of the inverses.
+
+    Raises
+    ------
+    LinAlgError
+        If a matrix without an inverse is raised to a negative power.
+    MatrixShapeError
+        If `x` holds no square matrices.
+    ArgumentError
+        If `n` is no int.
+
+    Examples
+    --------
+    >>> matrix_power(np.array([[1, 1], [0, 1]]), 5).tolist()
+    [[1, 5], [0, 1]]
+    """
+
+def matrix_rank(x: _ArrayLike, rtol: _ArrayLike | None = None) -> _Value:
+    """Return how many singular values of each matrix do not count as 0.
+
+    Parameters
+    ----------
+    x : array, (..., n, m)
+    rtol : float or array, (...), optional
+        Singular values up to this part of the greatest count as 0; by default the greater length
+        times the dtype's eps.
+
+    Returns
+    -------
+    array, (...)
+        Whole numbers.
+
+    Raises
+    ------
+    MatrixShapeError
+        If `x` has fewer than two axes.
+
+    Examples
+    --------
+    >>> int(matrix_rank(np.array([[1.0, 2.0], [2.0, 4.0]])))
+    1
+    """
+
 def matrix_transpose(x: _ArrayLike) -> _Value:
     """Exchange the last two axes."""
+
+def multi_dot(arrays: _Sequence[_ArrayLike]) -> _Value:
+    """Return the product of two matrices or more, multiplied in the cheapest order.
+
+    The order is found by dynamic programming (T. Cormen et al., "Introduction to algorithms",
+    section 15.2).
+
+    Parameters
+    ----------
+    arrays : sequence of array, (n, m)
+        The first and the last one may be vectors.
+
+    Raises
+    ------
+    ArgumentError
+        If there are fewer than two.
+    ShapeError
+        If one is no matrix, or neighbours do not fit.
+
+    Examples
+    --------
+    >>> multi_dot([np.ones((2, 3)), np.ones((3, 4)), np.ones(4)]).tolist()
+    [12.0, 12.0]
+    """
+
+def norm(x: _ArrayLike, ord: _builtins.float | str | None = None, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return the norm of vectors or matrices, as NumPy's ``linalg.norm``.
+
+    Parameters
+    ----------
+    x : array
+    ord : float or str, optional
+        See `vector_norm` and `matrix_norm`; None is the root of the sum of squares, of all
+        elements where there is no `axis` either.
+    axis : int or (int, int), optional
+        The axis of the vectors, or those of the rows and columns of matrices. None takes `x`
+        whole, as a vector or a matrix.
+    keepdims : bool
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such norm.
+    ShapeError
+        If `x` has more than two axes, with an `ord` and no `axis`.
+
+    Examples
+    --------
+    >>> float(norm(np.array([3.0, 4.0])))
+    5.0
+    """
 
 def outer(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the products of every element of `x`, ``(n,)``, with every one of `y`, ``(m,)``.
@@ -38,6 +351,171 @@ def outer(x: _ArrayLike, y: _ArrayLike) -> _Value:
     ShapeError
         If an operand is not one-dimensional.
     """
+
+def pinv(x: _ArrayLike, rtol: _builtins.float | None = None) -> _Value:
+    """Return the Moore-Penrose pseudoinverses of matrices.
+
+    Singular values up to `rtol` times the greatest count as 0; by default `rtol` is the greater length times the dtype's eps. The gradient is that at constant rank.
+    """
+
+def qr(x: _ArrayLike, mode: str = 'reduced') -> _QRResult:
+    """Return the decompositions ``x = Q @ R`` into orthonormal columns and a triangular matrix.
+
+    Gradients need linearly independent columns, the first min(n, m) of them. The columns that
+    ``"complete"`` adds have none; a gradient of them is refused.
+
+    Parameters
+    ----------
+    x : array, (..., n, m)
+    mode : {"reduced", "complete"}
+        ``"complete"`` gives Q n columns, and R n rows.
+
+    Returns
+    -------
+    Q : array, (..., n, k)
+        With k = min(n, m), or n.
+    R : array, (..., k, m)
+
+    Raises
+    ------
+    ArgumentError
+        If `mode` is another one.
+    MatrixShapeError
+        If `x` has fewer than two axes.
+
+    Examples
+    --------
+    >>> q, r = qr(np.array([[0.0, 2.0], [1.0, 3.0]]))
+    >>> (q @ r).tolist()
+    [[0.0, 2.0], [1.0, 3.0]]
+    """
+
+def slogdet(x: _ArrayLike) -> _SlogdetResult:
+    """Return the signs of determinants and the logarithms of their absolute values.
+
+    The gradient of the logarithm of a singular matrix is NaN.
+
+    Parameters
+    ----------
+    x : array, (..., n, n)
+
+    Returns
+    -------
+    sign : array, (...)
+        1, -1 or 0; of complex matrices a number of absolute value 1, or 0.
+    logabsdet : array, (...)
+        Real, -inf for a singular matrix.
+
+    Raises
+    ------
+    MatrixShapeError
+        If `x` holds no square matrices.
+
+    Examples
+    --------
+    >>> sign, logarithm = slogdet(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    >>> float(sign), float(logarithm)
+    (-1.0, 0.0)
+    """
+
+def solve(a: _ArrayLike, b: _ArrayLike) -> _Value:
+    """Return the solutions x of the linear systems ``a @ x = b``.
+
+    Parameters
+    ----------
+    a : array, (..., n, n)
+    b : array, (n,) or (..., n, k)
+        A vector, or matrices whose columns are right sides. Axes before the last two broadcast.
+
+    Returns
+    -------
+    array, (..., n) or (..., n, k)
+
+    Raises
+    ------
+    LinAlgError
+        If a matrix is singular.
+    MatrixShapeError
+        If `a` holds no square matrices.
+    ShapeError
+        If `b` does not fit.
+
+    Examples
+    --------
+    >>> solve(np.array([[2.0, 0.0], [0.0, 4.0]]), np.array([2.0, 2.0])).tolist()
+    [1.0, 0.5]
+    """
+
+def solve_triangular(a: _ArrayLike, b: _ArrayLike, trans: int | str = 0, lower: _builtins.bool = False, unit_diagonal: _builtins.bool = False) -> _Value:
+    """Return the solutions x of ``a @ x = b``, where `a` is triangular.
+
+    Parameters
+    ----------
+    a : array, (..., n, n)
+        One triangle of it is read.
+    b : array, (n,) or (..., n, k)
+        A vector, or matrices whose columns are right sides. Axes before the last two broadcast.
+    trans : {0, 1, 2} or {"N", "T", "C"}
+        1 solves with the transpose of `a`, 2 with the conjugate transpose.
+    lower : bool
+        Read the lower triangle of `a` in place of the upper one.
+    unit_diagonal : bool
+        Read ones in place of the diagonal of `a`.
+
+    Returns
+    -------
+    array, (..., n) or (..., n, k)
+
+    Raises
+    ------
+    LinAlgError
+        If a number on the diagonal is 0.
+    MatrixShapeError, ShapeError
+        If the shapes do not fit.
+    ArgumentError
+        If `trans` is something else.
+
+    Examples
+    --------
+    >>> solve_triangular(np.array([[2.0, 2.0], [0.0, 4.0]]), np.array([3.0, 2.0])).tolist()
+    [1.0, 0.5]
+    """
+
+def svd(x: _ArrayLike, full_matrices: _builtins.bool = True) -> _SVDResult:
+    """Return the singular value decompositions ``x = U @ diag(S) @ Vh``.
+
+    Gradients are those of singular vectors up to signs (phases), and infinite or NaN where singular
+    values are equal or, of matrices that are not square, 0. The columns that `full_matrices` adds
+    have none; a gradient of them is refused.
+
+    Parameters
+    ----------
+    x : array, (..., n, m)
+    full_matrices : bool
+        Complete U and Vh to square matrices; otherwise they have min(n, m) columns and rows.
+
+    Returns
+    -------
+    U : array, (..., n, n) or (..., n, min(n, m))
+    S : array, (..., min(n, m))
+        Real, in descending order.
+    Vh : array, (..., m, m) or (..., min(n, m), m)
+
+    Raises
+    ------
+    LinAlgError
+        If a matrix holds NaN or infinities.
+    MatrixShapeError
+        If `x` has fewer than two axes.
+
+    Examples
+    --------
+    >>> svd(np.array([[3.0, 0.0], [0.0, -4.0]])).S.tolist()
+    [4.0, 3.0]
+    """
+
+def svdvals(x: _ArrayLike) -> _Value:
+    """Return the singular values of matrices, in descending order."""
 
 def tensordot(x: _ArrayLike, y: _ArrayLike, axes: int | _Sequence[int | _Sequence[int]] = 2) -> _Value:
     """Sum the products over the listed axes of `x` and `y`.
@@ -60,6 +538,55 @@ def tensordot(x: _ArrayLike, y: _ArrayLike, axes: int | _Sequence[int | _Sequenc
     ------
     ShapeError
         If paired axes differ in length or do not exist.
+    """
+
+def tensorinv(a: _ArrayLike, ind: int = 2) -> _Value:
+    """Return the inverse of `a`, read as a matrix whose rows are its first `ind` axes.
+
+    Parameters
+    ----------
+    a : array
+        With as many elements along the first `ind` axes as along the others.
+    ind : int
+        1 or more.
+
+    Raises
+    ------
+    LinAlgError
+        If `a` as a matrix is singular.
+    ShapeError
+        If it is not square.
+    ArgumentError
+        If `ind` is not positive.
+
+    Examples
+    --------
+    >>> tensorinv(2 * np.eye(4).reshape(4, 2, 2), ind=1).shape
+    (2, 2, 4)
+    """
+
+def tensorsolve(a: _ArrayLike, b: _ArrayLike, axes: _Sequence[int] | None = None) -> _Value:
+    """Return the x whose product with `a`, summed over all axes of x, is `b`.
+
+    Parameters
+    ----------
+    a : array
+        Of shape ``b.shape + x.shape``, as many elements in one as in the other.
+    b : array
+    axes : sequence of int, optional
+        Axes of `a` that are moved to the end first.
+
+    Raises
+    ------
+    LinAlgError
+        If `a` as a matrix is singular.
+    ShapeError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> tensorsolve(np.eye(4).reshape(2, 2, 2, 2), np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
     """
 
 def trace(x: _ArrayLike, offset: int = 0, *, dtype: _npt.DTypeLike | None = None) -> _Value:
@@ -121,3 +648,4 @@ def vector_norm(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdim
     5.0
     """
 
+matrix_exp = expm

@@ -9,7 +9,7 @@ import pytest
 import oplibrary.ops  # noqa: F401  fills the registry
 from oplibrary.core.expression import OPERAND
 from oplibrary.core.op import REGISTRY, Example, Kind, Op
-from oplibrary.core.samples import draw
+from oplibrary.core.samples import draw, symmetric_part
 from oplibrary.core.types import TensorType, type_of
 from oplibrary.executors.autodiff import pull_back
 from oplibrary.messages.errors import DataDependentShapeError
@@ -196,11 +196,15 @@ def test_gradient_is_that_of_central_differences(op, example, position):
     out = np.asarray(op.kernel(*operands, **attrs))
     if x.dtype.kind not in "fc" or out.dtype.kind not in "fc":
         return
+    if x.dtype.kind == "f" and out.dtype.kind == "c":  # refused: see test_lost_gradients.py
+        return
     g = random_like(out, rng).astype(out.dtype)
     analytic = gradient(op, position, g, operands, attrs)
     assert type_of(analytic) == type_of(x)
 
     direction = random_like(x, rng)
+    if op.symmetric and position == 0:
+        direction = symmetric_part(direction)
     # a cast to float32 rounds the difference
     step, tolerance = (1e-6, 1e-6) if out.dtype.itemsize >= 8 else (1e-2, 1e-4)
 

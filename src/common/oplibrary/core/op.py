@@ -204,6 +204,9 @@ class Op:
         that makes loops and branches of its own in place of the kernel.
     projection : bool
         The op takes the result that the attribute ``index`` names out of those of another op.
+    symmetric : bool
+        The first operand is read as symmetric (Hermitian) matrices, from one triangle; its gradient
+        is that among such matrices, and symmetric itself.
     domain : tuple of float
         Open interval that sample operands are drawn from.
     kinks : tuple of float
@@ -238,6 +241,7 @@ class Op:
     effect: bool = False
     control: Callable[..., Any] | None = None
     projection: bool = False
+    symmetric: bool = False
     domain: tuple[float, float] = (-2.0, 2.0)
     kinks: tuple[float, ...] = ()
     examples: tuple[Example, ...] = ()

@@ -25,8 +25,8 @@ def draw(
     op : Op
     example : Example
         One of ``op.examples``. An operand given as a shape is drawn from the op's domain, away from
-        its kinks; one given as an array is used as it is, floating-point and complex numbers in
-        the precision of `dtype`.
+        its kinks, and symmetric where the op reads it so; one given as an array is used as it is,
+        floating-point and complex numbers in the precision of `dtype`.
     dtype : numpy dtype
         Of the operands that are drawn.
     rng : numpy.random.Generator
@@ -47,9 +47,22 @@ def draw(
     return tuple(
         _given(operand, wanted)
         if isinstance(operand, np.ndarray)
-        else uniform(operand, op.domain, op.kinks, wanted, rng)
-        for operand in example.operands
+        else _drawn(op, position, operand, wanted, rng)
+        for position, operand in enumerate(example.operands)
     )
+
+
+def _drawn(
+    op: Op, position: int, shape: Shape, dtype: np.dtype[Any], rng: np.random.Generator
+) -> Array:
+    x = uniform(shape, op.domain, op.kinks, dtype, rng)
+    return symmetric_part(x) if op.symmetric and not position else x
+
+
+def symmetric_part(x: Array) -> Array:
+    """Return the symmetric (Hermitian) parts of square matrices."""
+    result: Array = (x + x.swapaxes(-1, -2).conj()) / 2
+    return result
 
 
 def uniform(

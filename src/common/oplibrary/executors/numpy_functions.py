@@ -17,6 +17,12 @@ import numpy as np
 from oplibrary.core.data import to_numbers
 from oplibrary.core.op import lookup
 from oplibrary.core.types import normalize_axis
+from oplibrary.executors.numpy_linalg import (
+    read_eigh,
+    read_eigvalsh,
+    solved_by_least_squares,
+    svd_or_values,
+)
 from oplibrary.executors.numpy_protocols import unsupported, unusable
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.arguments import normalize_ints
@@ -358,6 +364,29 @@ _FUNCTIONS: dict[str, tuple[frozenset[str], Call]] = {
     "numpy.vstack": _written(_vstack),
     "numpy.where": _written(_where),
     "numpy.zeros_like": _call("zeros_like", "a", dtype="dtype"),
+    "numpy.cross": _call("cross", "a", "b", axis="axis"),
+    **{
+        f"numpy.linalg.{name}": _call(f"linalg.{name}", "a")
+        for name in ("det", "eig", "eigvals", "inv", "slogdet")
+    },
+    "numpy.linalg.cholesky": _call("linalg.cholesky", "a", upper="upper"),
+    "numpy.linalg.cond": _call("linalg.cond", "x", p="p"),
+    "numpy.linalg.cross": _call("cross", "x1", "x2", axis="axis"),
+    "numpy.linalg.eigh": _written(read_eigh),
+    "numpy.linalg.eigvalsh": _written(read_eigvalsh),
+    "numpy.linalg.lstsq": _written(solved_by_least_squares),
+    "numpy.linalg.matrix_norm": _call("linalg.matrix_norm", "x", keepdims="keepdims", ord="ord"),
+    "numpy.linalg.matrix_power": _call("linalg.matrix_power", "a", "n"),
+    "numpy.linalg.matrix_rank": _call("linalg.matrix_rank", "A", rtol="rtol"),
+    "numpy.linalg.multi_dot": _call("linalg.multi_dot", "arrays"),
+    "numpy.linalg.norm": _call("linalg.norm", "x", ord="ord", axis="axis", keepdims="keepdims"),
+    "numpy.linalg.pinv": _call("linalg.pinv", "a", rtol="rtol"),
+    "numpy.linalg.qr": _call("linalg.qr", "a", mode="mode"),
+    "numpy.linalg.solve": _call("linalg.solve", "a", "b"),
+    "numpy.linalg.svd": _written(svd_or_values),
+    "numpy.linalg.svdvals": _call("linalg.svdvals", "x"),
+    "numpy.linalg.tensorinv": _call("linalg.tensorinv", "a", ind="ind"),
+    "numpy.linalg.tensorsolve": _call("linalg.tensorsolve", "a", "b", axes="axes"),
     "numpy.linalg.diagonal": _call("diagonal", "x", offset="offset"),
     "numpy.linalg.matmul": _call("matmul", "x1", "x2"),
     "numpy.linalg.matrix_transpose": _call("matrix_transpose", "x"),

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import pickle
 
+from numpy import linalg as _linalg
+
 from oplibrary.messages.message import Message as Message
 from oplibrary.messages.message import SideBySideError as SideBySideError
 from oplibrary.messages.message import SideBySideWarning as SideBySideWarning
@@ -101,6 +103,24 @@ class AxisError(ShapeError, IndexError):
     title = "no such axis"
     explanation = "an array of n axes has axes -n to n - 1"
     remedy = "choose one of those axes, or add one with expand_dims"
+
+
+class MatrixShapeError(ShapeError, _linalg.LinAlgError):
+    """No matrix, or one that is not square; a ``numpy.linalg.LinAlgError``, too."""
+
+    id = "SBS-109"
+    title = "not a matrix, or not a square one"
+    explanation = "linear algebra takes the last two axes as matrices"
+    remedy = "reshape the operand so that its last two axes are the rows and columns"
+
+
+class LinAlgError(SideBySideError, _linalg.LinAlgError):
+    """A matrix without the inverse or decomposition asked for; a ``numpy.linalg.LinAlgError``."""
+
+    id = "SBS-110"
+    title = "the matrix has no such inverse or decomposition"
+    explanation = "the numbers of the matrix do not allow it"
+    remedy = "use lstsq or pinv, which take any matrix, or add a small multiple of eye"
 
 
 # 2xx: dynamic graph -------------------------------------------------------------------------------
