@@ -28,6 +28,7 @@ ROOMS = {
     "oplibrary.machine": "machine code for scalar expressions, its threads and its cache",
     "oplibrary.ops": "the ops, one family a file",
     "oplibrary.functional": "compositions of ops",
+    "oplibrary.optimizers": "optimisers as functions of a state",
     "oplibrary.executors": "what every executor is made with",
     "oplibrary": "",
     "dyngraph.tape": "what operations leave behind, and whether they do",

@@ -43,6 +43,7 @@ from dyngraph.tensors.conversion import (
     tensor,
 )
 from dyngraph.tensors.tensor import Tensor
+from oplibrary import optimizers
 from oplibrary.core.types import TensorType
 from oplibrary.executors.einops_backend import enter as _enter_einops
 from oplibrary.executors.namespace import common_names as _common_names

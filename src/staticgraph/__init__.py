@@ -19,6 +19,7 @@ Every function of the op library is here too, and declares nodes of the graph th
 from typing import Any as _Any
 
 import staticgraph.declare.in_place
+from oplibrary import optimizers
 from oplibrary.core.types import TensorType
 from oplibrary.executors.einops_backend import enter as _enter_einops
 from oplibrary.executors.namespace import common_names as _common_names

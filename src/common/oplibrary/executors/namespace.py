@@ -43,7 +43,7 @@ def _information(data_dependent_shapes: bool) -> Callable[[], NamespaceInfo]:
 
 def public_names(names: Mapping[str, Any]) -> list[str]:
     """Return which names of a namespace are its API: neither private ones nor its rooms."""
-    modules = {"errors", *NAMESPACES}
+    modules = {"errors", "optimizers", *NAMESPACES}
     return sorted(
         name
         for name, value in names.items()
