@@ -38,7 +38,7 @@ def test_what_an_error_is_called_when_it_ends_a_program_can_be_imported(error):
 def test_a_namespace_shows_its_api_and_nothing_else(package):
     assert dir(package) == sorted(package.__all__)
     rooms = [name for name in dir(package) if inspect.ismodule(getattr(package, name))]
-    assert rooms == sorted(["errors", *BELOW])
+    assert rooms == sorted(["errors", "optimizers", *BELOW])
     assert not [name for name in dir(package) if name.startswith("_")]
 
 
