@@ -63,7 +63,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -1370,6 +1370,59 @@ def group_norm(x: _ArrayLike, num_groups: int, weight: _ArrayLike | None = None,
     Wu and He, "Group normalization" (2018). The variance divides by the number of elements.
     """
 
+def gru(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None, reverse: _builtins.bool = False) -> tuple[_Value, _Value]:
+    """Run `gru_cell` along axis 0 of `x`.
+
+    Parameters
+    ----------
+    x : array
+        ``(steps, n, features)``, or ``(steps, features)`` for one sequence.
+    state : array or None
+        ``(n, hidden)``; None is zeros.
+    weight_ih, weight_hh, bias_ih, bias_hh
+        See `gru_cell`.
+    reverse : bool
+        Run from the last step to the first; outputs stay in the order of `x`.
+
+    Returns
+    -------
+    outputs : array
+        ``(steps, n, hidden)``.
+    state : array
+        The last one.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    """
+
+def gru_cell(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None) -> _Value:
+    """Return the next state of a gated recurrent unit (Cho et al., 2014).
+
+    Parameters
+    ----------
+    x : array
+        ``(n, features)`` or ``(features,)``.
+    state : array
+        ``(n, hidden)`` or ``(hidden,)``.
+    weight_ih, weight_hh : array
+        ``(3 hidden, features)`` and ``(3 hidden, hidden)``: the gates that reset and update, and
+        the new content, below each other.
+    bias_ih, bias_hh : array, optional
+        ``(3 hidden,)``.
+
+    Returns
+    -------
+    array
+        Of the shape of `state`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    """
+
 def gumbel_softmax(logits: _ArrayLike, key: _ArrayLike, tau: _builtins.float = 1.0, hard: _builtins.bool = False, axis: int = -1) -> _Value:
     """Draw from the classes of `logits` so that the draw has a gradient.
 
@@ -1771,6 +1824,68 @@ def logsigmoid(x: _ArrayLike) -> _Value:
 
 def logsumexp(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return log(sum(exp(x))) over `axis` without overflow; of no elements, -inf."""
+
+def lstm(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None, reverse: _builtins.bool = False) -> tuple[_Value, _Value]:
+    """Run `lstm_cell` along axis 0 of `x`.
+
+    Parameters
+    ----------
+    x : array
+        ``(steps, n, features)``, or ``(steps, features)`` for one sequence.
+    state : (array, array) or None
+        Each ``(n, hidden)``; None is zeros.
+    weight_ih, weight_hh, bias_ih, bias_hh
+        See `lstm_cell`.
+    reverse : bool
+        Run from the last step to the first; outputs stay in the order of `x`.
+
+    Returns
+    -------
+    outputs : array
+        ``(steps, n, hidden)``.
+    state : (array, array)
+        The last one.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    ArgumentError
+        If the state is no pair.
+    """
+
+def lstm_cell(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None) -> _Value:
+    """Return the next state of a cell with long short-term memory.
+
+    Parameters
+    ----------
+    x : array
+        ``(n, features)`` or ``(features,)``.
+    state : (array, array)
+        What the cell gave, and what it keeps: each ``(n, hidden)`` or ``(hidden,)``.
+    weight_ih, weight_hh : array
+        ``(4 hidden, features)`` and ``(4 hidden, hidden)``: the gates that let in, keep, make new
+        content and let out, below each other.
+    bias_ih, bias_hh : array, optional
+        ``(4 hidden,)``.
+
+    Returns
+    -------
+    (array, array)
+        The next state.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    ArgumentError
+        If the state is no pair.
+
+    Notes
+    -----
+    Hochreiter and Schmidhuber, "Long short-term memory" (1997), with the gate that keeps of
+    Gers, Schmidhuber and Cummins (2000).
+    """
 
 def margin_ranking_loss(x: _ArrayLike, y: _ArrayLike, target: _ArrayLike, margin: _builtins.float = 0.0, reduction: str = 'mean') -> _Value:
     """Return the mean of ``max(0, -target * (x - y) + margin)``.
@@ -2416,6 +2531,61 @@ def rms_norm(x: _ArrayLike, normalized_shape: int | _Sequence[int], weight: _Arr
     Notes
     -----
     Zhang and Sennrich, "Root mean square layer normalization" (2019).
+    """
+
+def rnn(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None, nonlinearity: str = 'tanh', reverse: _builtins.bool = False) -> tuple[_Value, _Value]:
+    """Run `rnn_cell` along axis 0 of `x`.
+
+    Parameters
+    ----------
+    x : array
+        ``(steps, n, features)``, or ``(steps, features)`` for one sequence.
+    state : array or None
+        ``(n, hidden)``; None is zeros.
+    weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity
+        See `rnn_cell`.
+    reverse : bool
+        Run from the last step to the first; outputs stay in the order of `x`.
+
+    Returns
+    -------
+    outputs : array
+        ``(steps, n, hidden)``.
+    state : array
+        The last one.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    """
+
+def rnn_cell(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None, nonlinearity: str = 'tanh') -> _Value:
+    """Return the next state of a plain recurrent cell (Elman, 1990).
+
+    Parameters
+    ----------
+    x : array
+        ``(n, features)`` or ``(features,)``.
+    state : array
+        ``(n, hidden)`` or ``(hidden,)``.
+    weight_ih, weight_hh : array
+        ``(hidden, features)`` and ``(hidden, hidden)``.
+    bias_ih, bias_hh : array, optional
+        ``(hidden,)``.
+    nonlinearity : {"tanh", "relu"}
+
+    Returns
+    -------
+    array
+        Of the shape of `state`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    ArgumentError
+        If `nonlinearity` is neither.
     """
 
 def roll(x: _ArrayLike, shift: int | _Sequence[int], axis: int | _Sequence[int] | None = None) -> _Value:

@@ -84,7 +84,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'check_passes', 'clamp', 'clip', 'clone', 'compile', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'dim', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'format_program', 'from_dlpack', 'full', 'full_like', 'function', 'gammaln', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'group_norm', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'placeholder', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'randint', 'random_bits', 'random_key', 'random_split', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'roll', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'variable', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'amax', 'amin', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'check_passes', 'clamp', 'clip', 'clone', 'compile', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'dim', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'format_program', 'from_dlpack', 'full', 'full_like', 'function', 'gammaln', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lstm', 'lstm_cell', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'placeholder', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'randint', 'random_bits', 'random_key', 'random_split', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'variable', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -1391,6 +1391,59 @@ def group_norm(x: _ArrayLike, num_groups: int, weight: _ArrayLike | None = None,
     Wu and He, "Group normalization" (2018). The variance divides by the number of elements.
     """
 
+def gru(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None, reverse: _builtins.bool = False) -> tuple[_Value, _Value]:
+    """Run `gru_cell` along axis 0 of `x`.
+
+    Parameters
+    ----------
+    x : array
+        ``(steps, n, features)``, or ``(steps, features)`` for one sequence.
+    state : array or None
+        ``(n, hidden)``; None is zeros.
+    weight_ih, weight_hh, bias_ih, bias_hh
+        See `gru_cell`.
+    reverse : bool
+        Run from the last step to the first; outputs stay in the order of `x`.
+
+    Returns
+    -------
+    outputs : array
+        ``(steps, n, hidden)``.
+    state : array
+        The last one.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    """
+
+def gru_cell(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None) -> _Value:
+    """Return the next state of a gated recurrent unit (Cho et al., 2014).
+
+    Parameters
+    ----------
+    x : array
+        ``(n, features)`` or ``(features,)``.
+    state : array
+        ``(n, hidden)`` or ``(hidden,)``.
+    weight_ih, weight_hh : array
+        ``(3 hidden, features)`` and ``(3 hidden, hidden)``: the gates that reset and update, and
+        the new content, below each other.
+    bias_ih, bias_hh : array, optional
+        ``(3 hidden,)``.
+
+    Returns
+    -------
+    array
+        Of the shape of `state`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    """
+
 def gumbel_softmax(logits: _ArrayLike, key: _ArrayLike, tau: _builtins.float = 1.0, hard: _builtins.bool = False, axis: int = -1) -> _Value:
     """Draw from the classes of `logits` so that the draw has a gradient.
 
@@ -1792,6 +1845,68 @@ def logsigmoid(x: _ArrayLike) -> _Value:
 
 def logsumexp(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return log(sum(exp(x))) over `axis` without overflow; of no elements, -inf."""
+
+def lstm(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None, reverse: _builtins.bool = False) -> tuple[_Value, _Value]:
+    """Run `lstm_cell` along axis 0 of `x`.
+
+    Parameters
+    ----------
+    x : array
+        ``(steps, n, features)``, or ``(steps, features)`` for one sequence.
+    state : (array, array) or None
+        Each ``(n, hidden)``; None is zeros.
+    weight_ih, weight_hh, bias_ih, bias_hh
+        See `lstm_cell`.
+    reverse : bool
+        Run from the last step to the first; outputs stay in the order of `x`.
+
+    Returns
+    -------
+    outputs : array
+        ``(steps, n, hidden)``.
+    state : (array, array)
+        The last one.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    ArgumentError
+        If the state is no pair.
+    """
+
+def lstm_cell(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None) -> _Value:
+    """Return the next state of a cell with long short-term memory.
+
+    Parameters
+    ----------
+    x : array
+        ``(n, features)`` or ``(features,)``.
+    state : (array, array)
+        What the cell gave, and what it keeps: each ``(n, hidden)`` or ``(hidden,)``.
+    weight_ih, weight_hh : array
+        ``(4 hidden, features)`` and ``(4 hidden, hidden)``: the gates that let in, keep, make new
+        content and let out, below each other.
+    bias_ih, bias_hh : array, optional
+        ``(4 hidden,)``.
+
+    Returns
+    -------
+    (array, array)
+        The next state.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    ArgumentError
+        If the state is no pair.
+
+    Notes
+    -----
+    Hochreiter and Schmidhuber, "Long short-term memory" (1997), with the gate that keeps of
+    Gers, Schmidhuber and Cummins (2000).
+    """
 
 def margin_ranking_loss(x: _ArrayLike, y: _ArrayLike, target: _ArrayLike, margin: _builtins.float = 0.0, reduction: str = 'mean') -> _Value:
     """Return the mean of ``max(0, -target * (x - y) + margin)``.
@@ -2437,6 +2552,61 @@ def rms_norm(x: _ArrayLike, normalized_shape: int | _Sequence[int], weight: _Arr
     Notes
     -----
     Zhang and Sennrich, "Root mean square layer normalization" (2019).
+    """
+
+def rnn(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None, nonlinearity: str = 'tanh', reverse: _builtins.bool = False) -> tuple[_Value, _Value]:
+    """Run `rnn_cell` along axis 0 of `x`.
+
+    Parameters
+    ----------
+    x : array
+        ``(steps, n, features)``, or ``(steps, features)`` for one sequence.
+    state : array or None
+        ``(n, hidden)``; None is zeros.
+    weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity
+        See `rnn_cell`.
+    reverse : bool
+        Run from the last step to the first; outputs stay in the order of `x`.
+
+    Returns
+    -------
+    outputs : array
+        ``(steps, n, hidden)``.
+    state : array
+        The last one.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    """
+
+def rnn_cell(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None, nonlinearity: str = 'tanh') -> _Value:
+    """Return the next state of a plain recurrent cell (Elman, 1990).
+
+    Parameters
+    ----------
+    x : array
+        ``(n, features)`` or ``(features,)``.
+    state : array
+        ``(n, hidden)`` or ``(hidden,)``.
+    weight_ih, weight_hh : array
+        ``(hidden, features)`` and ``(hidden, hidden)``.
+    bias_ih, bias_hh : array, optional
+        ``(hidden,)``.
+    nonlinearity : {"tanh", "relu"}
+
+    Returns
+    -------
+    array
+        Of the shape of `state`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    ArgumentError
+        If `nonlinearity` is neither.
     """
 
 def roll(x: _ArrayLike, shift: int | _Sequence[int], axis: int | _Sequence[int] | None = None) -> _Value:

@@ -17,6 +17,7 @@ from dyngraph.tape.grad_mode import no_grad
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.loops import SCANS
 from oplibrary.core.parameters import (
     reads_its_parameters,
     require_callable,
@@ -128,6 +129,9 @@ def scan(
         rows.reverse()
     stacked = [NAMESPACE["stack"](list(column)) for column in zip(*rows, strict=True)]
     return carry, unflatten(y_structure, stacked)
+
+
+SCANS[Tensor] = scan
 
 
 def _begun(init: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.loops import SCANS
 from oplibrary.core.op import Kind, Op
 from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import flatten, unflatten
@@ -27,6 +28,7 @@ from staticgraph.control.region import Region, row_major
 from staticgraph.control.scan_gradient import scan_backwards
 from staticgraph.control.while_loop import own_copies
 from staticgraph.declare.build import require_graph, to_node
+from staticgraph.graph.node import Node
 from staticgraph.program.lengths import current_shape
 from staticgraph.program.polynomial import named
 from staticgraph.program.tuple_values import TupleGradient, TupleType
@@ -186,6 +188,9 @@ def scan(
     mark_shared(values[:carries], shared_outputs([body], carries))
     last = unflatten(structure, values[:carries])
     return last, unflatten(y_structure, values[2 * carries :])
+
+
+SCANS[Node] = scan
 
 
 def _length(sequences: Sequence[Any], length: int | None) -> int:

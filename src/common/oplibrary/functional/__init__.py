@@ -76,6 +76,7 @@ from oplibrary.functional.pooling import (
     max_pool2d,
     max_pool3d,
 )
+from oplibrary.functional.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from oplibrary.ops.gather import embedding, one_hot
 from oplibrary.ops.linalg import linear
 from oplibrary.ops.softmax import log_softmax, softmax
@@ -108,6 +109,8 @@ __all__ = [
     "gaussian_nll_loss",
     "glu",
     "group_norm",
+    "gru",
+    "gru_cell",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -123,6 +126,8 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "lstm",
+    "lstm_cell",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
@@ -138,6 +143,8 @@ __all__ = [
     "prelu",
     "relu6",
     "rms_norm",
+    "rnn",
+    "rnn_cell",
     "scaled_dot_product_attention",
     "selu",
     "smooth_l1_loss",
