@@ -452,6 +452,22 @@ MISTAKES = {
         "SBS-205",
         lambda m: (lambda x: m.gradients(x.sum().astype("int64"), [x]))(m.parameter(3)),
     ),
+    "complex result": (
+        "SBS-205",
+        lambda m: (lambda x: m.gradients((x * 1j).sum(), [x]))(m.parameter(3)),
+    ),
+    "complex value of a function": (
+        "SBS-205",
+        lambda m: m.transformed(m.xp.value_and_grad(lambda x: (x * 1j).sum()), (3,)),
+    ),
+    "complex jacobian": (
+        "SBS-205",
+        lambda m: m.transformed(lambda x: m.xp.jacobian(lambda x: x * 1j, x), (3,)),
+    ),
+    "real part written to": (
+        "SBS-202",
+        lambda m: setattr(m.parameter(3) * 1j, "real", 1.0),
+    ),
     "cotangent": (
         "SBS-101",
         lambda m: (lambda x: m.gradients(x * 2, [x], np.ones(2)))(m.parameter(3)),

@@ -315,3 +315,69 @@ def test_what_numpy_takes_and_we_do_not_is_refused_by_name():
     ):
         with pytest.raises((TypeError, ValueError)):
             call()
+
+
+# complex matrices --------------------------------------------------------------------------------
+
+Z = RNG.normal(size=(4, 3)) + 1j * RNG.normal(size=(4, 3))
+SQUARE = RNG.normal(size=(3, 3)) + 1j * RNG.normal(size=(3, 3)) + 2 * np.eye(3)
+WEIGHT = RNG.normal(size=(3, 3)) + 1j * RNG.normal(size=(3, 3))
+
+
+def with_adjoint(x):
+    return (x + x.mT.conj()) * 0.5
+
+
+WITHOUT_PHASES = {
+    "det": (lambda xp, x: xp.linalg.det(x), SQUARE),
+    "slogdet": (lambda xp, x: xp.linalg.slogdet(x)[0] * 2 + xp.linalg.slogdet(x)[1], SQUARE),
+    "inv": (lambda xp, x: xp.linalg.inv(x), SQUARE),
+    "cholesky": (lambda xp, x: xp.linalg.cholesky(x @ x.mT.conj()), SQUARE),
+    "eigh": (lambda xp, x: abs(xp.linalg.eigh(with_adjoint(x))[1]) ** 2, SQUARE),
+    "eigvalsh": (lambda xp, x: xp.linalg.eigvalsh(with_adjoint(x)), SQUARE),
+    "eig": (lambda xp, x: abs(xp.linalg.eig(x)[1]) ** 2, SQUARE),
+    "eigvals": (lambda xp, x: xp.linalg.eigvals(x), SQUARE),
+    "svd": (lambda xp, x: abs(xp.linalg.svd(x, full_matrices=False)[0]) ** 2, Z),
+    "svd of both": (
+        lambda xp, x: (lambda u, s, vh: (u * (s * s)) @ vh)(*xp.linalg.svd(x, full_matrices=False)),
+        Z,
+    ),
+    "svdvals": (lambda xp, x: xp.linalg.svdvals(x), Z),
+    "qr": (lambda xp, x: abs(xp.linalg.qr(x)[0]) ** 2, Z),
+    "pinv": (lambda xp, x: xp.linalg.pinv(x), Z),
+    "lstsq": (lambda xp, x: xp.linalg.solve(x.mT.conj() @ x, x.mT.conj()), Z),
+}
+
+
+def as_number(xp, x):
+    """Return a real number in which every part counts otherwise."""
+    weights = np.random.default_rng(3).normal(size=(2, *x.shape))
+    return xp.sum(xp.real(x) * weights[0]) + (
+        xp.sum(xp.imag(x) * weights[1]) if x.dtype in (np.complex128, "torch") else 0
+    )
+
+
+@pytest.mark.parametrize("name", WITHOUT_PHASES)
+def test_gradients_of_complex_matrices_are_pytorchs(name):
+    torch = pytest.importorskip("torch")
+    call, z = WITHOUT_PHASES[name]
+    there = torch.tensor(z, requires_grad=True)
+    theirs = call(torch, there)
+    weights = np.random.default_rng(3).normal(size=(2, *theirs.shape))
+    number = (theirs.real * torch.tensor(weights[0])).sum()
+    if theirs.is_complex():
+        number = number + (theirs.imag * torch.tensor(weights[1])).sum()
+    (wanted,) = torch.autograd.grad(number, there)
+    here = dg.tensor(z, requires_grad=True)
+    (found,) = dg.grad(as_number(dg, call(dg, here)), [here])
+    np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-8, atol=1e-9)
+    run = sg.function(sg.grad(lambda x: as_number(sg, call(sg, x))), backend="numpy")
+    np.testing.assert_array_equal(run(z), found.numpy())
+
+
+@pytest.mark.parametrize("name", WITHOUT_PHASES)
+def test_second_gradients_of_complex_matrices_are_those_of_differences(name):
+    call, z = WITHOUT_PHASES[name]
+    assert dg.gradgradcheck(
+        lambda x: as_number(dg, call(dg, x)), dg.tensor(z, requires_grad=True), atol=1e-4
+    )

@@ -196,7 +196,7 @@ def test_gradient_is_that_of_central_differences(op, example, position):
     out = np.asarray(op.kernel(*operands, **attrs))
     if x.dtype.kind not in "fc" or out.dtype.kind not in "fc":
         return
-    if x.dtype.kind == "f" and out.dtype.kind == "c":  # refused: see test_lost_gradients.py
+    if op.name == "eig":  # its vectors are fixed up to phases only: see test_decompositions.py
         return
     g = random_like(out, rng).astype(out.dtype)
     analytic = gradient(op, position, g, operands, attrs)

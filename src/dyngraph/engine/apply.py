@@ -40,7 +40,6 @@ from oplibrary.core.op import (
     named_as,
 )
 from oplibrary.core.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
-from oplibrary.executors.autodiff import complex_result
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
 from oplibrary.messages.source import user_source
 from oplibrary.ops.joining import holds_values, stack_nested
@@ -109,7 +108,7 @@ def make_unary(op: Op) -> Callable[[Any], Any]:
     differentiable = rule is not None
     saves_x = rule is not None and rule.operands[0] == "value"
     saves_out = rule is not None and rule.out == "value"
-    assert rule is None or "type" not in (rule.out, *rule.operands), op.name
+    assert rule is None or {rule.out, *rule.operands} <= {"", "value"}, op.name
     node_type = grad_fn_type(op, UnaryGradFn)
     nothing = (None,)
 
@@ -217,8 +216,6 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
         if weak or (x_array.shape == y_array.shape and x_array.dtype is y_array.dtype):
             node.types = None
         else:
-            if result.dtype.kind != "f":
-                raise complex_result(op.name)
             node.types = (type_of_array(x_array), type_of_array(y_array))
         node.extra = None
         node.sequence = tick()
@@ -283,11 +280,12 @@ def make_attributed(op: Op) -> Callable[..., Any]:
         out = Tensor()
         out._array = result
         edge = x._node
-        if edge is None or rule is None or (special.count and not is_grad_enabled()):
-            out._node = None
-        elif result.dtype.kind != "f":
-            if result.dtype.kind == "c":
-                raise complex_result(op.name)
+        if (
+            edge is None
+            or rule is None
+            or result.dtype.kind not in "fc"
+            or (special.count and not is_grad_enabled())
+        ):
             out._node = None
         else:
             node: Any = node_type()
@@ -334,8 +332,6 @@ def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
     out._array = result
     out._node = None
     if tracked and op.rules and is_grad_enabled() and result.dtype.kind in "fc":
-        if result.dtype.kind == "c":
-            raise complex_result(op.name)
         out._node = record(op, arrays, edges, attrs, result)
     if op.view and type(operands[0]) is Tensor and _shares(result, operands[0]._array):
         out._parent = (operands[0], op, attrs)
@@ -393,8 +389,10 @@ def _plan(op: Op, tracked: tuple[bool, ...]) -> tuple[tuple[bool, ...], str, tup
 
 
 def _keep(array: Array, need: str) -> Array | TensorType | None:
-    if need == "value":
+    if need == "value" or (need == "complex" and array.dtype.kind == "c"):
         return array
+    if need == "complex":
+        return None
     return type_of_array(array) if need else None
 
 

@@ -22,7 +22,7 @@ from dyngraph.tensors.arguments import listed_tensors
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.types import TensorType
-from oplibrary.executors.autodiff import require_policy
+from oplibrary.executors.autodiff import complex_value, conjugated, require_policy
 from oplibrary.messages.errors import (
     ArgumentError,
     FreedGraphError,
@@ -168,6 +168,8 @@ def _roots(
         array = x._array
         g: Any
         if cotangent is None:
+            if array.dtype.kind == "c":
+                raise complex_value(f"a tensor {TensorType(array.shape, array.dtype)}")
             if array.size != 1:
                 raise NonScalarError(f"the result has shape {array.shape}")
             g = np.ones(array.shape, array.dtype)
@@ -180,6 +182,8 @@ def _roots(
                     cause="a cotangent holds one number for each element of the result",
                     fix="pass gradient= of the result's shape",
                 )
+            with grad_mode.enable_grad() if create_graph else grad_mode.no_grad():
+                g = conjugated(g)
         roots.append((node, tensor_of(g) if create_graph and not isinstance(g, Tensor) else g))
     return roots
 
@@ -249,7 +253,7 @@ def _run(
             if node.extra is not None:
                 g = _run_extra(node, g)
             if targets and node in targets:
-                found[node] = g
+                found[node] = conjugated(g)
             operands = node.operands
             if operands is None:
                 _recompute(node)
@@ -280,6 +284,8 @@ def _run(
             g = pending.pop(node)
             if node.extra is not None:
                 g = run_before(node, _run_extra(node, g))
+            if g.dtype.kind == "c":
+                g = conjugated(g)
             if node in targets:
                 found[node] = g
             if wanted is None:
@@ -335,6 +341,9 @@ def _run_extra(node: TapeNode, g: Any) -> Any:
     """Run the hooks of `node` and keep its gradient if asked to."""
     extra = node.extra
     assert extra is not None
+    if not extra.hooks and not extra.retained:
+        return g
+    g = conjugated(g)
     for hook in tuple(extra.hooks):
         given = _tensor(g)
         result = hook(given)
@@ -349,7 +358,7 @@ def _run_extra(node: TapeNode, g: Any) -> Any:
             g = result if isinstance(g, Tensor) else result._array
     if extra.retained:
         _accumulate(node, g)
-    return g
+    return conjugated(g)
 
 
 def _recompute(node: GradFn) -> None:

@@ -18,6 +18,7 @@ from dyngraph.tape.hooks import Removable, SavedHooks
 from dyngraph.tape.nodes import AccumulateGrad, Dropped, GradFn, TapeNode, extra_of
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.types import Array, type_of
+from oplibrary.executors.autodiff import conjugated
 from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
 
 Gradients = tuple[Tensor | None, ...]
@@ -37,7 +38,7 @@ def _tensor(g: Any) -> Tensor:
 
 
 def _tensors(gradients: Sequence[Any]) -> Gradients:
-    return tuple([None if g is None else _tensor(g) for g in gradients])
+    return tuple([None if g is None else conjugated(_tensor(g)) for g in gradients])
 
 
 def _replaced(name: str, given: Gradients, result: Any, symbolic: bool) -> list[Any]:
@@ -54,7 +55,8 @@ def _replaced(name: str, given: Gradients, result: Any, symbolic: bool) -> list[
             cause="a hook returns None, or a tuple of tensors like the gradients it got",
             fix="return one tensor a gradient, of its shape, and None where there is none",
         )
-    return [x if x is None or symbolic else x._array for x in listed]
+    inner = [x if x is None else conjugated(x) for x in listed]
+    return [x if x is None or symbolic else x._array for x in inner]
 
 
 def _fits(new: Any, old: Tensor | None) -> bool:

@@ -93,8 +93,8 @@ def _make_quick_entry(op: Op) -> None:
     """Make the entry of fixed arity of `op`, unless only the general one fits."""
     if op.arity == 1:
         plain = op.kind is Kind.ELEMENTWISE and not op.attrs and not op.view
-        reads_types = any("type" in (rule.out, *rule.operands) for rule in op.rules if rule)
-        FAST[op] = make_unary(op) if plain and not reads_types else make_attributed(op)
+        reads = {need for rule in op.rules if rule for need in (rule.out, *rule.operands)}
+        FAST[op] = make_unary(op) if plain and reads <= {"", "value"} else make_attributed(op)
     elif op.arity == 2 and not op.attrs and not op.view:
         FAST[op] = make_binary(op)
 

@@ -114,11 +114,15 @@ def _leaves(tree: Any) -> list[Any]:
 
 def _fingerprint(x: Any) -> tuple[float, float]:
     """Return two numbers that tell whether a result has changed, up to rounding."""
-    if not isinstance(x, Tensor) or x.dtype.kind == "c":
+    if not isinstance(x, Tensor):
         return 0.0, 0.0
+    array = x._array
+    parts = (array.real, array.imag) if array.dtype.kind == "c" else (array,)
     with np.errstate(all="ignore"):
-        array = x._array.astype(np.float64)
-        return float(array.sum()), float(np.abs(array).sum())
+        wide = [part.astype(np.float64) for part in parts]
+        # the parts weigh differently, so that one cannot make up for the other
+        total = sum(weight * float(part.sum()) for weight, part in enumerate(wide, 1))
+        return total, sum(weight * float(np.abs(part).sum()) for weight, part in enumerate(wide, 1))
 
 
 def _same(found: list[tuple[float, float]], wanted: list[tuple[float, float]]) -> bool:

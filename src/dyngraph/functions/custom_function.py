@@ -17,13 +17,15 @@ from dyngraph.tape.hooks import saved_hooks
 from dyngraph.tape.nodes import AccumulateGrad, Freed, GradFn, TapeNode, tick
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.types import Array
+from oplibrary.core.types import Array, TensorType
+from oplibrary.executors.autodiff import conjugated
 from oplibrary.messages.errors import (
     ArgumentError,
     InPlaceError,
     NotDifferentiableError,
     ShapeError,
 )
+from oplibrary.ops.elementwise import cast
 
 _Kept = Array | Callable[[], Array] | None
 """A saved array, or what unpacks it: see `dyngraph.saved_tensors_hooks`."""
@@ -139,7 +141,7 @@ class FunctionGradFn(GradFn):
                 continue
             if part is None:
                 part = np.zeros(shape, dtype)
-            cotangents.append(part if isinstance(part, Tensor) else tensor_of(part))
+            cotangents.append(conjugated(part if isinstance(part, Tensor) else tensor_of(part)))
         result = self.function.backward(self.context, *cotangents)
         grads = list(result) if isinstance(result, tuple) else [result]
         if len(grads) != len(self.edges):
@@ -156,13 +158,17 @@ class FunctionGradFn(GradFn):
                 continue
             grad = grad if isinstance(grad, Tensor) else tensor_of(np.asarray(grad))
             assert self.operands is not None
-            if grad.shape != self.operands[position]:
+            wanted = self.operands[position]
+            if grad.shape != wanted.shape:
                 raise ShapeError(
                     f"{self.function.__name__}.backward returned shape {grad.shape} for argument "
-                    f"{position} of shape {self.operands[position]}",
+                    f"{position} of shape {wanted.shape}",
                     cause="a gradient has the shape of its argument",
                     fix="sum over the axes that broadcasting added",
                 )
+            if grad.dtype != wanted.dtype:
+                grad = cast(grad, dtype=wanted.dtype)
+            grad = conjugated(grad)
             checked.append(grad if symbolic else grad._array)
         return checked
 
@@ -265,7 +271,9 @@ class Function:
             fresh = tuple(_fresh(output, args, context) for output in outputs)
             node = cls._node_type()
             node.edges = edges
-            node.operands = tuple(getattr(x, "shape", None) for x in args)
+            node.operands = tuple(
+                TensorType(x.shape, x.dtype) if isinstance(x, Tensor) else None for x in args
+            )
             node.out = None
             node.extra = None
             node.context = context
@@ -276,7 +284,7 @@ class Function:
             context._arrays = _saved(context._saved, args, outputs)
             context._owner = weakref.ref(node)
             for index, (output, out) in enumerate(zip(outputs, fresh, strict=True)):
-                if out.dtype.kind == "f" and id(output) not in context._not_differentiable:
+                if out.dtype.kind in "fc" and id(output) not in context._not_differentiable:
                     continue_from(out, _output_node(node, index))
         else:
             fresh = tuple(tensor_of(output._array) for output in outputs)

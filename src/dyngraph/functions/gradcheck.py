@@ -31,7 +31,8 @@ def gradcheck(
     function : callable
         Returns a tensor or a tuple of tensors.
     inputs : Tensor or sequence of Tensor
-        Those that require a gradient must be float64: differences of float32 are too rough.
+        Those that require a gradient must be float64 or complex128: differences of float32 are
+        too rough.
     eps : float
         Step of the differences.
     atol, rtol : float
@@ -43,6 +44,11 @@ def gradcheck(
     ------
     GradcheckError
         Naming the element of the Jacobian with the largest difference.
+
+    Notes
+    -----
+    Complex numbers count as two elements each, the real and the imaginary part: every part of the
+    result is differentiated by every part of the inputs.
 
     Examples
     --------
@@ -61,16 +67,16 @@ def gradcheck(
             fix="create the inputs with requires_grad=True",
         )
     for x in wanted:
-        if x.dtype != np.float64:
+        if x.dtype not in (np.float64, np.complex128):
             raise ArgumentError(
                 f"an input has dtype {x.dtype}",
-                cause="numerical differences need float64",
+                cause="numerical differences need float64 or complex128",
                 fix='create the inputs with dtype="float64"',
             )
     with enable_grad():
         outputs = _outputs(function(*xs))
     for number, output in enumerate(outputs):
-        if output.dtype.kind != "f":
+        if output.dtype.kind not in "fc":
             continue
         analytic = _analytic(output, wanted)
         for position, x in enumerate(wanted):
@@ -109,9 +115,7 @@ def gradgradcheck(
     with enable_grad():
         outputs = [o for o in _outputs(function(*given)) if o._node is not None]
     # random cotangents, inputs like the others: the vjp must be right as a function of both
-    cotangents = [
-        tensor_of(rng.standard_normal(output.shape)).requires_grad_() for output in outputs
-    ]
+    cotangents = [tensor_of(_normal(rng, output)).requires_grad_() for output in outputs]
     count = len(given)
 
     def gradients(*args: Any) -> Any:
@@ -145,36 +149,52 @@ def _outputs(result: Any) -> Sequence[Tensor]:
     return tuple(result) if isinstance(result, (tuple, list)) else (as_tensor(result),)
 
 
+def _normal(rng: np.random.Generator, like: Tensor) -> Array:
+    values = rng.standard_normal(like.shape)
+    if like.dtype.kind == "c":
+        return values + 1j * rng.standard_normal(like.shape)
+    return values
+
+
+def _parts(array: Array) -> Array:
+    """Return the elements in a row, real and imaginary parts of complex ones side by side."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.view(flat.real.dtype)
+
+
 def _analytic(output: Tensor, wanted: list[Tensor]) -> list[Array]:
     """Return the Jacobian by each input, a row an output element."""
     rows: list[list[Array]] = [[] for _ in wanted]
-    for index in np.ndindex(output.shape):
+    for index in range(_parts(output._array).size):
         cotangent = np.zeros(output.shape, output.dtype)
-        cotangent[index] = 1
+        _parts(cotangent)[index] = 1
         if output._node is None:
             found: Sequence[Any] = [None] * len(wanted)
         else:
             found = engine.grad(output, wanted, [cotangent], retain_graph=True, unused="none")
         for row, x, g in zip(rows, wanted, found, strict=True):
-            row.append(np.zeros(x.size) if g is None else g._array.reshape(-1))
-    return [np.array(row).reshape(output.size, x.size) for row, x in zip(rows, wanted, strict=True)]
+            row.append(_parts(np.zeros(x.shape, x.dtype) if g is None else g._array))
+    return [
+        np.array(row).reshape(len(row), _parts(x._array).size)
+        for row, x in zip(rows, wanted, strict=True)
+    ]
 
 
 def _numeric(
     function: Callable[..., Any], xs: Sequence[Any], x: Tensor, number: int, eps: float
 ) -> Array:
     columns = []
-    flat = x._array.reshape(-1)
+    flat = _parts(x._array)
     for position in range(flat.size):
         value = flat[position]
         sides = []
         for step in (eps, -eps):
             flat[position] = value + step
             with enable_grad():  # the function may itself take gradients
-                sides.append(_outputs(function(*xs))[number]._array.reshape(-1).copy())
+                sides.append(_parts(_outputs(function(*xs))[number]._array).copy())
         flat[position] = value
         columns.append((sides[0] - sides[1]) / (2 * eps))
     if not columns:
         with enable_grad():
-            return np.zeros((_outputs(function(*xs))[number].size, 0))
+            return np.zeros((_parts(_outputs(function(*xs))[number]._array).size, 0))
     return np.stack(columns, axis=1)

@@ -264,7 +264,8 @@ def grad_fn_type(op: Op, base: type[GradFn]) -> type[GradFn]:
     spelling = op.alias[0] if op.alias else op.name
     name = "".join(part.capitalize() for part in spelling.split("_")) + "Backward0"
     saves = any(
-        rule is not None and bool({"value", "others"} & {rule.out, *rule.operands, rule.rest})
+        rule is not None
+        and bool({"value", "complex", "others"} & {rule.out, *rule.operands, rule.rest})
         for rule in op.rules
     )
     members: dict[str, Any] = {"__slots__": (), "op": op, "saves": saves, "__module__": __name__}

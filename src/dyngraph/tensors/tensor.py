@@ -263,16 +263,16 @@ class Tensor(TensorMethods):
         Raises
         ------
         NotDifferentiableError
-            If the dtype is not a real floating-point one.
+            If the dtype is neither a floating-point nor a complex one.
         ArgumentError
             If the tensor is not a leaf and `flag` is False.
         """
         if flag:
             if self._node is None:
-                if self._array.dtype.kind != "f":
+                if self._array.dtype.kind not in "fc":
                     raise NotDifferentiableError(
                         f"a tensor of dtype {self._array.dtype} cannot require a gradient",
-                        cause="only real floating-point values have gradients",
+                        cause="only floating-point and complex values have gradients",
                         fix='make it floating-point first, for example dtype="float32"',
                     )
                 self._node = AccumulateGrad(TensorType(self._array.shape, self._array.dtype))
@@ -337,6 +337,10 @@ class Tensor(TensorMethods):
                 fix='write x.to("float32"), or leave the device out',
             )
         return self if wanted == self.dtype else self.astype(wanted)
+
+    def _part(self, copy: Tensor) -> Tensor:
+        copy._array.flags.writeable = False
+        return copy
 
     def cpu(self) -> Tensor:
         """Return this tensor: it is on the CPU already."""

@@ -29,7 +29,7 @@ def scan_backwards(g: TupleGradient, out: Node, operands: tuple[Node, ...]) -> d
     Returns
     -------
     dict of int to Node
-        The gradient of each floating-point operand, by its position.
+        The gradient of each floating-point or complex operand, by its position.
 
     Notes
     -----
@@ -42,14 +42,14 @@ def scan_backwards(g: TupleGradient, out: Node, operands: tuple[Node, ...]) -> d
     carries, sequences = out.attrs["carries"], out.attrs["sequences"]
     length, reverse = out.attrs["length"], out.attrs["reverse"]
     captures = carries + sequences
-    of_carry = [i for i in range(carries) if _is_float(operands[i])]
+    of_carry = [i for i in range(carries) if _has_gradient(operands[i])]
     of_xs = [i for i in sorted(g.wanted) if carries <= i < captures]
     of_outer = [i for i in sorted(g.wanted) if i >= captures]
     # results are the last carry, then the stacks of the body's outputs: carries and further values
     given_ys = [
         i
         for i in range(carries, len(body.outputs))
-        if carries + i in g.items and _is_float(body.outputs[i])
+        if carries + i in g.items and _has_gradient(body.outputs[i])
     ]
     # a gradient comes to the carries of each step from a second derivative
     given_saved = [i for i in of_carry if carries + i in g.items]
@@ -135,8 +135,8 @@ def scan_backwards(g: TupleGradient, out: Node, operands: tuple[Node, ...]) -> d
     return found
 
 
-def _is_float(node: Node) -> bool:
-    return node.dtype.kind == "f"
+def _has_gradient(node: Node) -> bool:
+    return node.dtype.kind in "fc"
 
 
 def _total(graph: Graph, g: TupleGradient, operand: Node, length: int) -> Node:

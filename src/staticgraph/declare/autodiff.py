@@ -9,7 +9,12 @@ from typing import Any
 
 from oplibrary.core.op import OperandRule
 from oplibrary.core.types import TensorType
-from oplibrary.executors.autodiff import complex_result, pull_back, require_policy
+from oplibrary.executors.autodiff import (
+    complex_value,
+    conjugated,
+    pull_back,
+    require_policy,
+)
 from oplibrary.messages.errors import (
     ArgumentError,
     GraphError,
@@ -43,7 +48,7 @@ def gradients(
     ys : Node or sequence of Node
         What is differentiated.
     xs : Node or sequence of Node
-        Any floating-point nodes: inputs, variables or intermediate results.
+        Any floating-point or complex nodes: inputs, variables or intermediate results.
     grad_ys : array or sequence of array, optional
         A cotangent for each of `ys`, of its shape; not needed for those of one element.
     unused : {"raise", "warn", "zero", "none"}
@@ -60,7 +65,8 @@ def gradients(
     NonScalarError
         If one of `ys` has several elements and no cotangent.
     NotDifferentiableError
-        If a dtype is not a floating-point one.
+        If a dtype is neither a floating-point nor a complex one, or one of `ys` is complex and has
+        no cotangent.
     UnusedInputError
         If `unused` is ``"raise"`` and no differentiable path leads from `ys` to one of `xs`.
 
@@ -83,14 +89,14 @@ def gradients(
     graph = _graph_of(targets + sources)
     targets, sources = [graph.adopt(y) for y in targets], [graph.adopt(x) for x in sources]
     for x in sources:
-        if x.dtype.kind != "f":
+        if x.dtype.kind not in "fc":
             raise NotDifferentiableError(
                 f"the gradient with respect to {x!r}",
                 related=((f"{x.name} declared", x.source),),
             )
     graph.require_open("gradients")
     with graph:
-        roots = _roots(graph, targets, grad_ys)
+        roots = list(map(conjugated, _roots(graph, targets, grad_ys)))
         known = graph.next_sequence
         found = _pull(graph, targets, roots, sources)
         results = [_result(graph, found.get(x), x, targets, unused) for x in sources]
@@ -171,9 +177,13 @@ def _roots(graph: Graph, ys: list[Node], grad_ys: Any) -> list[Node]:
 
 def _root(graph: Graph, y: Node, g: Any) -> Node:
     related = ((f"{y.name} declared", y.source),)
-    if y.dtype.kind != "f":
+    if y.dtype.kind not in "fc":
         raise NotDifferentiableError(f"the gradient of {y!r}", related=related)
     if g is None:
+        if y.dtype.kind == "c":
+            error = complex_value(repr(y))
+            error.related = related
+            raise error
         if y.type.size != 1:
             raise NonScalarError(
                 f"the gradient of {y!r}, which has {y.type.size} elements",
@@ -208,34 +218,17 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
 def _passes(node: Node, position: int) -> bool:
     """Tell whether a gradient flows from `node` to its operand at `position`."""
     # the type of an op with several results is a tuple of types, of dtype object
-    return node.type.dtype.kind in "fO" and node.op.operand_rule(position) is not None
-
-
-def _refuse_complex(node: Node, position: int) -> None:
-    """Refuse a path that goes on through complex numbers: its gradient would be left out."""
-    if node.type.dtype.kind == "c" and node.op.operand_rule(position) is not None:
-        error = complex_result(node.op.name)
-        error.related = ((f"{node.name} declared", node.source),)
-        raise error
+    return node.type.dtype.kind in "fcO" and node.op.operand_rule(position) is not None
 
 
 def _path(ys: list[Node], xs: list[Node]) -> set[Node]:
-    """Return the nodes between `xs` and `ys` that a gradient passes, both included.
-
-    Raises
-    ------
-    NotDifferentiableError
-        If one on the way is complex.
-    """
+    """Return the nodes between `xs` and `ys` that a gradient passes, both included."""
     path: set[Node] = set()
     wanted = set(xs)
     for node in sorted(ancestors(ys), key=lambda node: node.sequence):
         for position, operand in enumerate(node.operands):
-            if operand in path:
-                if _passes(node, position):
-                    path.add(node)
-                else:
-                    _refuse_complex(node, position)
+            if operand in path and _passes(node, position):
+                path.add(node)
         if node in wanted:
             path.add(node)
     return path
@@ -323,14 +316,16 @@ def _contributions(node: Node, wanted: Sequence[int], g: Node) -> list[tuple[Nod
 
 
 def _read(node: Node, need: str) -> Any:
-    if need == "value":
+    if need == "value" or (need == "complex" and node.dtype.kind == "c"):
         return node
+    if need == "complex":
+        return None
     return node.type if need else None
 
 
 def _result(graph: Graph, g: Node | None, x: Node, ys: list[Node], unused: str) -> Any:
     if g is not None:
-        return g
+        return conjugated(g)
     if unused == "none":
         return None
     if unused != "zero":
@@ -378,6 +373,6 @@ def _first_break(x: Node, between: set[Node]) -> Node:
 def _reason(node: Node) -> str:
     if node.op is STOP_GRADIENT:
         return "stop_gradient cuts it on purpose"
-    if node.type.dtype.kind != "f":
+    if node.type.dtype.kind not in "fc":
         return f"its dtype is {node.type.dtype}, and only floating-point values have gradients"
     return f"{node.op.name} has no gradient for that operand"

@@ -93,6 +93,10 @@ class Node(Declaration, ArrayOperators):
         node: Node = clone(self)
         return node
 
+    def _part(self, copy: Node) -> Node:
+        copy.graph.shared[copy] = "it is a copy of a part of numbers that would not change"
+        return copy
+
     def __len__(self) -> int:
         if not self.type.shape or is_symbolic(self.type.shape[0]):
             raise symbolic.no_length(self)

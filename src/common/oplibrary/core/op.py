@@ -85,7 +85,8 @@ class OperandRule(NamedTuple):
         ``rule(g, out, *operands, **attrs)`` returns the gradient of that operand, in the shape of
         the result where broadcasting enlarged the operand; the engine sums it back.
     out : str
-        ``"value"``, ``"type"`` or ``""``: what the rule reads of the result.
+        What the rule reads of the result: ``"value"``, ``"type"``, ``""`` or ``"complex"``, the
+        value if it is complex.
     operands : tuple of str
         The same for each operand; for a variadic op, for those that the rule names.
     rest : str
@@ -113,6 +114,8 @@ class OperandRule(NamedTuple):
 def _need(name: str) -> str:
     if name.startswith("_"):
         return ""
+    if name.endswith("_if_complex"):
+        return "complex"
     return "type" if name.endswith(("_type", "_types")) else "value"
 
 
@@ -160,7 +163,8 @@ class Op:
         One rule an operand (None where not differentiable), ``rule(g, out, *operands, **attrs)``;
         a variadic op has a single ``rule(position, g, out, *operands, **attrs)``. The parameter
         names say what the rule reads: a plain name reads the value, ``x_type`` only its
-        `TensorType`, ``_x`` nothing (None is passed). Executors keep no more than that. The
+        `TensorType`, ``x_if_complex`` the value where it is complex, ``_x`` nothing (else None is
+        passed). Executors keep no more than that. The
         variadic rule may end in ``*xs``, which follows the same convention; ``*others`` reads the
         values of the other operands and the type of the one whose gradient it gives.
         Rules call ops and operators only, so they run on arrays, Tensors and Nodes alike.

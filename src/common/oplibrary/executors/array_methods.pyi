@@ -161,14 +161,17 @@ class ArrayMethods:
     def all(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> Self:
         """Tell whether all elements over `axis` are nonzero; of none, True."""
 
-    def any(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> Self:
-        """Tell whether any element over `axis` is nonzero; of none, False."""
-
     def amax(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> Self:
         """Return the greatest element over `axis`, NaN if there is one. Ties share the gradient evenly."""
 
     def amin(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> Self:
         """Return the least element over `axis`, NaN if there is one. Ties share the gradient evenly."""
+
+    def angle(self) -> Self:
+        """Return the angle in [-pi, pi] of a complex number; its gradient at 0 is 0."""
+
+    def any(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> Self:
+        """Tell whether any element over `axis` is nonzero; of none, False."""
 
     def argmax(self, axis: int | None = None, keepdims: _builtins.bool = False) -> Self:
         """Return the position of the first greatest element along `axis`, or of the flattened operand."""
@@ -184,6 +187,9 @@ class ArrayMethods:
 
     def clip(self, min: _ArrayLike | None = None, max: _ArrayLike | None = None) -> Self:
         """Return x with values below `min` and above `max` replaced by these; None is no bound."""
+
+    def conj(self) -> Self:
+        """Return the complex conjugate of x."""
 
     def cumprod(self, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
         """Multiply the elements up to each position of `axis`; with `include_initial`, from a leading 1 on."""

@@ -10,7 +10,7 @@ from numpy import ndarray
 from oplibrary.core.op import Op
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
-from oplibrary.ops.elementwise import cast
+from oplibrary.ops.elementwise import cast, conj
 from oplibrary.ops.reduction import sum_to
 
 
@@ -58,12 +58,24 @@ def fit(g: Any, operand_type: TensorType) -> Any:
     return g
 
 
-def complex_result(name: str) -> NotDifferentiableError:
-    """Return the error of the op called `name` on the way of a gradient, with a complex result."""
+def conjugated(g: Any) -> Any:
+    """Return the complex conjugate of `g`; `g` itself where it is real.
+
+    Users see the gradient of a real L by z = x + iy as dL/dx + i dL/dy. Rules pass on its
+    conjugate, with which the rule of a holomorphic function is that of real numbers: g * f'(z). An
+    executor calls this where a gradient comes from a user, and where one goes to a user.
+    """
+    return conj(g) if g.dtype.kind == "c" else g
+
+
+def complex_value(what: str) -> NotDifferentiableError:
+    """Return the error of a gradient that is asked for of `what`, a complex value."""
     return NotDifferentiableError(
-        f"{name} of a value that a gradient is asked for gives complex numbers",
-        cause="gradients are defined here for real floating-point results only",
-        fix="detach() the value, or compute the real and imaginary parts apart",
+        f"the gradient of {what}, which is complex",
+        cause="a gradient says in which direction a real number grows fastest, and complex numbers "
+        "have no order",
+        fix="make a real number of it, such as real(sum(y)) or sum(abs(y)), or pass a cotangent: "
+        "backward(gradient=v), vjp",
     )
 
 

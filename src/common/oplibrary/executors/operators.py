@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import oplibrary.ops  # noqa: F401  importing it fills the registry
 from oplibrary.core.op import REGISTRY, lookup
-from oplibrary.messages.errors import ArgumentError, DTypeError
+from oplibrary.messages.errors import ArgumentError, DTypeError, InPlaceError
 from oplibrary.ops.arguments import normalize_ints, require_device
 from oplibrary.ops.indexing import getitem
 
@@ -49,7 +49,8 @@ UNARY_METHODS = (
 """Elementwise functions of one operand that are also methods, as in PyTorch."""
 
 METHODS = (
-    "add all any amax amin argmax argmin argsort broadcast_to clip cumprod cumsum diagonal div dot "
+    "add all amax amin angle any argmax argmin argsort broadcast_to clip conj cumprod cumsum "
+    "diagonal div dot "
     "eq expand_dims flatten flip gelu ge gt le log_softmax logsumexp lt matmul max maximum mean "
     "min minimum moveaxis mul ne prod repeat roll softmax sort squeeze std sub sum swapaxes take "
     "take_along_axis tile trace tril triu unsqueeze var"
@@ -145,6 +146,31 @@ class ArrayOperators(ArrayMethods):
         """The array with its last two axes exchanged."""
         return REGISTRY["matrix_transpose"](self)
 
+    @property
+    def real(self) -> Any:
+        """The real part, a copy that refuses to be written to; of real numbers, the array itself.
+
+        NumPy's is a view, through which `x` changes: here ``x[...] = real + 1j * x.imag``.
+        """
+        return self._part(REGISTRY["real"](self)) if self.dtype.kind == "c" else self
+
+    @real.setter
+    def real(self, value: Any) -> None:
+        raise _writes_to_part("real", "x[...] = value + 1j * x.imag")
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part, a copy that refuses to be written to; of real numbers, zeros."""
+        return self._part(REGISTRY["imag"](self))
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        raise _writes_to_part("imag", "x[...] = x.real + 1j * value")
+
+    def _part(self, copy: Any) -> Any:
+        """Return `copy`, of a part of the elements, as one that refuses to be written to."""
+        raise NotImplementedError
+
     def reshape(self, *shape: Any, copy: bool | None = None) -> Any:
         """Return the same elements in another shape; one length may be -1."""
         target = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
@@ -215,6 +241,14 @@ class ArrayOperators(ArrayMethods):
                 fix=f'pass api_version="{API_VERSIONS[-1]}", or leave it out',
             )
         return sys.modules[type(self).__module__.partition(".")[0]]
+
+
+def _writes_to_part(part: str, fix: str) -> InPlaceError:
+    return InPlaceError(
+        f"x.{part} = value",
+        cause=f"x.{part} is a copy: the array would not change",
+        fix=f"overwrite the whole number: {fix}",
+    )
 
 
 def _method(name: str) -> Any:

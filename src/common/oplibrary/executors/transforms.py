@@ -17,7 +17,7 @@ import numpy as np
 from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import LEAF, Structure, flatten, leaf_paths, unflatten
 from oplibrary.core.types import Array, TensorType, type_of
-from oplibrary.executors.autodiff import require_policy
+from oplibrary.executors.autodiff import complex_value, conjugated, require_policy
 from oplibrary.messages.errors import (
     ArgumentError,
     NonScalarError,
@@ -164,9 +164,14 @@ class Transforms(ABC):
         NonScalarError
             If the value has several elements; raised by the new function, as the others are.
         NotDifferentiableError
-            If one of the arguments is not made of floating-point numbers.
+            If one of the arguments is made of integers or booleans, or the value is complex.
         ArgumentError
             If there is no argument at one of `argnums`, or none of its values.
+
+        Notes
+        -----
+        The gradient by complex numbers z = x + iy is dL/dx + i dL/dy, as in PyTorch: the direction
+        of steepest ascent, so that z - rate * gradient descends. JAX's is its conjugate.
 
         Examples
         --------
@@ -244,7 +249,9 @@ class Transforms(ABC):
         value
         pull : callable
             ``pull(cotangent)`` gives a gradient for each of the primals, in a tuple; the cotangent
-            is an array like the value, or a tree of them.
+            is an array like the value, or a tree of them. With complex numbers it is the gradient
+            of the real part of ``sum(conj(cotangent) * value)``, as in PyTorch: of a holomorphic
+            function, the cotangent times the conjugate of the derivative. JAX conjugates neither.
 
         Examples
         --------
@@ -296,7 +303,7 @@ class Transforms(ABC):
         function : callable
             Its result is one array.
         primals, tangents : sequence of array
-            The arguments, and a direction of the same shape for each.
+            The arguments, and a direction of the same shape for each; complex for complex ones.
 
         References
         ----------
@@ -336,7 +343,11 @@ class Transforms(ABC):
         return value if deep else self.detach(value), tangent
 
     def jacobian(
-        self, function: Callable[..., Any], inputs: Any, create_graph: bool = False
+        self,
+        function: Callable[..., Any],
+        inputs: Any,
+        create_graph: bool = False,
+        holomorphic: bool = False,
     ) -> Any:
         """Return the derivative of every element of the value by every element of the inputs.
 
@@ -351,11 +362,21 @@ class Transforms(ABC):
             What it is called with: one argument, or several.
         create_graph : bool
             Make the result differentiable, as in `value_and_grad`.
+        holomorphic : bool
+            Say that the function is holomorphic: inputs and value are complex, and the result is
+            the complex derivative. Without it the value must be real; the derivative of a real
+            value by a complex input is its gradient, as that of `value_and_grad`.
 
         Returns
         -------
         array or tuple of array
             Of shape ``value.shape + input.shape``, one an input.
+
+        Raises
+        ------
+        NotDifferentiableError
+            If the value is complex and the function is not said to be holomorphic, or is and has
+            real inputs or a real value.
 
         Examples
         --------
@@ -367,7 +388,10 @@ class Transforms(ABC):
         require_callable("jacobian", function)
         single = not isinstance(inputs, (tuple, list))
         (blocks,) = self._jacobians(
-            lambda *xs: (self._result(function(*xs), "jacobian"),), _listed(inputs), create_graph
+            lambda *xs: (self._result(function(*xs), "jacobian"),),
+            _listed(inputs),
+            create_graph,
+            holomorphic,
         )
         return blocks[0] if single else blocks
 
@@ -406,6 +430,7 @@ class Transforms(ABC):
         function: Callable[..., tuple[Any, ...]],
         args: tuple[Any, ...],
         create_graph: bool,
+        holomorphic: bool = False,
     ) -> tuple[tuple[Any, ...], ...]:
         """Return for each of the function's values its derivative by each argument."""
         positions = range(len(args))
@@ -420,7 +445,12 @@ class Transforms(ABC):
         deep = create_graph or any(tracked)
         with self.recording(args):
             xs = self._inputs(args, positions, tracked).leaves
-            return tuple([self._blocks(value, xs, deep) for value in function(*xs)])
+            values = function(*xs)
+            _require_holomorphic([*xs, *values] if holomorphic else values, holomorphic)
+            found = tuple([self._blocks(value, xs, deep) for value in values])
+            if holomorphic:
+                found = tuple([tuple(map(conjugated, blocks)) for blocks in found])
+            return found
 
     def _blocks(self, value: Any, xs: Sequence[Any], deep: bool) -> tuple[Any, ...]:
         """Return the derivative of `value` by each of `xs`."""
@@ -463,7 +493,7 @@ class Transforms(ABC):
             fresh = []
             for value, path in zip(values, leaf_paths(structure), strict=True):
                 x = self.array(value)
-                if x.dtype.kind != "f":
+                if x.dtype.kind not in "fc":
                     raise NotDifferentiableError(
                         f"argument {position}{path} has the type {type_of(x)}",
                         fix="cast it to float32 first, or leave it out of argnums",
@@ -486,7 +516,10 @@ class Transforms(ABC):
 
     def _scalar(self, value: Any) -> Any:
         if isinstance(value, self.kind) and type_of(value).size == 1:
-            return self._result(value, "value_and_grad")
+            self._result(value, "value_and_grad")
+            if type_of(value).dtype.kind == "c":
+                raise self._complex(value)
+            return value
         raise NonScalarError(
             f"the function returned {self._shown(value)}",
             cause="a gradient is defined for a function that returns one number",
@@ -502,12 +535,17 @@ class Transforms(ABC):
                 cause="its result is differentiated, so it must be an array that it computed",
                 fix="return an array, computed with the functions of the namespace",
             )
-        if type_of(value).dtype.kind != "f":
+        if type_of(value).dtype.kind not in "fc":
             raise NotDifferentiableError(
                 f"{name}: the function returned {self._shown(value)}",
                 related=self._declared(value),
             )
         return value
+
+    def _complex(self, value: Any) -> NotDifferentiableError:
+        error = complex_value(self._shown(value))
+        error.related = self._declared(value)
+        return error
 
     def _shown(self, value: Any) -> str:
         found = type_of(value) if isinstance(value, self.kind) else type(value).__name__
@@ -524,6 +562,28 @@ def _basis(type: TensorType) -> Iterator[Array]:
         array = np.zeros(type.shape, type.dtype)
         array[index] = 1
         yield array
+
+
+def _require_holomorphic(arrays: Sequence[Any], holomorphic: bool) -> None:
+    """Refuse complex values of a function that is not said to be holomorphic, and real ones else.
+
+    Raises
+    ------
+    NotDifferentiableError
+    """
+    for x in arrays:
+        if (x.dtype.kind == "c") != holomorphic:
+            raise NotDifferentiableError(
+                f"the jacobian of a function with a {'real' if holomorphic else 'complex'} array "
+                f"{type_of(x)}",
+                cause="a holomorphic function takes and gives complex numbers"
+                if holomorphic
+                else "a function of complex numbers has one derivative only if it is holomorphic",
+                fix="leave holomorphic=True out, or convert with astype first"
+                if holomorphic
+                else "pass holomorphic=True if it is, or differentiate its real and imaginary "
+                "parts: jacobian(lambda z: real(f(z)), z)",
+            )
 
 
 def _listed(values: Any) -> tuple[Any, ...]:

@@ -172,7 +172,7 @@ class NotDifferentiableError(SideBySideError, TypeError):
 
     id = "SBS-205"
     title = "not differentiable"
-    explanation = "only floating-point values have gradients"
+    explanation = "only floating-point and complex values have gradients"
     remedy = "cast to float32 or float64 before the computation"
 
 

@@ -19,6 +19,7 @@ from oplibrary.ops.elementwise import conj, imag, real
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.matrices import (
     NOT_CONVERGED,
+    Conjugating,
     adjoint,
     attempted,
     computed,
@@ -58,7 +59,7 @@ det: Op = register(
         arity=1,
         kernel=lambda x, out=None: computed("det", np.linalg.det, x, out, refusal=NOT_CONVERGED),
         infer=_det_infer,
-        vjp=(lambda g, _out, x: _scaled(g, _conjugate(cofactors(x))),),
+        vjp=(Conjugating(lambda g, _out, x: _scaled(g, _conjugate(cofactors(x)))),),
         takes_out=True,
         namespaces=("linalg",),
         examples=(*SQUARE_EXAMPLES, SINGULAR_MATRIX),
@@ -112,7 +113,7 @@ cofactors: Op = register(
         arity=1,
         kernel=_cofactors,
         infer=_cofactors_infer,
-        vjp=(_cofactors_rule,),
+        vjp=(Conjugating(_cofactors_rule),),
         takes_out=True,
         public=False,
         examples=SQUARE_EXAMPLES,
@@ -198,7 +199,7 @@ slogdet_parts: Op = register(
             "slogdet", _slogdet_parts, x, out, refusal=NOT_CONVERGED
         ),
         infer=_slogdet_infer,
-        vjp=(_slogdet_rule,),
+        vjp=(Conjugating(_slogdet_rule),),
         takes_out=True,
         public=False,
         namespaces=("linalg",),

@@ -13,6 +13,7 @@ from oplibrary.ops.elementwise import conj, real
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.matrices import (
     NOT_CONVERGED,
+    Conjugating,
     adjoint,
     computed,
     matrix_dtype,
@@ -95,7 +96,7 @@ eigh_joined: Op = register(
             "eigh", lambda each: _joined(np.linalg.eigh(each)), x, out, refusal=NOT_CONVERGED
         ),
         infer=_joined_infer("eigh", lambda dtype: dtype),
-        vjp=(_eigh_rule,),
+        vjp=(Conjugating(_eigh_rule),),
         takes_out=True,
         symmetric=True,
         public=False,
@@ -155,7 +156,7 @@ eigvalsh: Op = register(
             "eigvalsh", np.linalg.eigvalsh, x, out, refusal=NOT_CONVERGED
         ),
         infer=_values_infer("eigvalsh", real_dtype),
-        vjp=(_eigvalsh_rule,),
+        vjp=(Conjugating(_eigvalsh_rule),),
         takes_out=True,
         symmetric=True,
         namespaces=("linalg",),
@@ -216,7 +217,7 @@ eig_joined: Op = register(
         arity=1,
         kernel=lambda x, out=None: computed("eig", _eig, x, out, refusal=NOT_CONVERGED),
         infer=_joined_infer("eig", _complex_dtype),
-        vjp=(_eig_rule,),
+        vjp=(Conjugating(_eig_rule),),
         takes_out=True,
         public=False,
         namespaces=("linalg",),
@@ -269,7 +270,7 @@ eigvals: Op = register(
         arity=1,
         kernel=lambda x, out=None: computed("eigvals", _eigvals, x, out, refusal=NOT_CONVERGED),
         infer=_values_infer("eigvals", _complex_dtype),
-        vjp=(_eigvals_rule,),
+        vjp=(Conjugating(_eigvals_rule),),
         takes_out=True,
         namespaces=("linalg",),
         examples=EXAMPLES,

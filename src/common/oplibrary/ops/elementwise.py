@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import Any
 
@@ -112,7 +113,12 @@ def _pow_vjp_base(g: Any, _out: Any, x: Any, y: Any) -> Any:
 
 
 def _pow_vjp_exponent(g: Any, out: Any, x: Any, _y: Any) -> Any:
-    # 0**y is flat where it is finite; a negative base has powers at whole exponents only
+    # 0**y is flat where it is finite; a negative base has real powers at whole exponents only
+    if g.dtype.kind == "c":
+        if is_scalar(x):
+            return g * (out * cmath.log(x or 1.0))
+        base = where(x == 0, 1.0, x)
+        return g * (out * log(base if base.dtype == g.dtype else cast(base, dtype=g.dtype)))
     if is_scalar(x):
         return g * (out * (math.log(x) if x > 0 else 0.0 if x == 0 else math.nan))
     return g * (out * log(where(x == 0, 1.0, where(x > 0, x, math.nan))))
@@ -130,9 +136,7 @@ pow = binary(
 
 
 def _abs_vjp(g: Any, _out: Any, x: Any) -> Any:
-    if x.dtype.kind == "c":
-        return g * (conj(x) / abs(x))
-    return g * sign(x)
+    return g * (conj(sign(x)) if x.dtype.kind == "c" else sign(x))
 
 
 abs = unary(
@@ -153,11 +157,20 @@ def flat(g: Any, _out: Any, _x: Any) -> Any:
     return where(_NEVER, g, 0.0)  # g * 0 would let inf and NaN through
 
 
+def _sign_vjp(g: Any, out_if_complex: Any, x_if_complex: Any) -> Any:
+    if g.dtype.kind != "c":
+        return flat(g, None, None)
+    # a complex number turns its sign only across its own direction; 0 at 0, as for real numbers
+    size = abs(x_if_complex)
+    turn = imag(g * out_if_complex) * 1j * conj(out_if_complex)
+    return where(size == 0, 0.0, turn / where(size == 0, 1.0, size))
+
+
 sign = unary(
     "sign",
     np.sign,
     expr="1 if {0} > 0 else -1 if {0} < 0 else 0 if {0} == 0 else {0}",
-    vjp=flat,
+    vjp=_sign_vjp,
     kinks=(0.0,),
     doc="Return -1, 0 or 1 as x is negative, zero or positive; x / |x| for complex numbers.",
 )
@@ -425,7 +438,8 @@ def astype(x: Any, dtype: npt.DTypeLike, *, copy: bool = True, device: str | Non
 # complex numbers ----------------------------------------------------------------------------------
 #
 # Cotangents are transposed, not conjugated: the gradient g of y stands for dL = Re(g dy). A rule of
-# a holomorphic function is then the same for real and for complex numbers.
+# a holomorphic function is then the same for real and for complex numbers. What users see is the
+# conjugate, see `oplibrary.executors.autodiff.conjugated`.
 
 _COMPLEX_EXAMPLES = (*UNARY_EXAMPLES, example(np.array([1 + 2j, -0.5j, 3.0, -1 - 1j])))
 
@@ -450,7 +464,9 @@ real = register(
         arity=1,
         kernel=_real,
         infer=_part_infer,
-        vjp=(lambda g, _out, _x: g,),
+        vjp=(
+            lambda g, _out, x_type: cast(g, dtype=x_type.dtype) if x_type.dtype.kind == "c" else g,
+        ),
         expr="real({0})",
         takes_out=True,
         examples=_COMPLEX_EXAMPLES,
@@ -464,6 +480,7 @@ imag = register(
         arity=1,
         kernel=_imag,
         infer=_part_infer,
+        vjp=(lambda g, out, x_type: g * -1j if x_type.dtype.kind == "c" else flat(g, out, x_type),),
         expr="imag({0})",
         takes_out=True,
         examples=_COMPLEX_EXAMPLES,
@@ -477,7 +494,7 @@ conj: Op = register(
         arity=1,
         kernel=np.conjugate,
         infer=elementwise_infer("conj", np.conjugate),
-        vjp=(lambda g, _out, _x: conj(g),),
+        vjp=(lambda g, _out, _x: conj(g) if g.dtype.kind == "c" else g,),
         expr="conj({0})",
         takes_out=True,
         examples=_COMPLEX_EXAMPLES,

@@ -16,11 +16,17 @@ from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import movement
 from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import Array, Shape, TensorType, fit_scalar, is_scalar
-from oplibrary.messages.errors import ArgumentError, DTypeError, IndexingError, SideBySideError
+from oplibrary.messages.errors import ArgumentError, IndexingError, SideBySideError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.elementwise import cast, where
 from oplibrary.ops.gather import require_integers, take
-from oplibrary.ops.selection import advanced_index, advanced_set, align_value, check_value
+from oplibrary.ops.selection import (
+    advanced_index,
+    advanced_set,
+    align_value,
+    check_kind,
+    check_value,
+)
 
 
 class Slice(NamedTuple):
@@ -137,6 +143,8 @@ basic_index_gradient: Op = register(
 
 
 def _basic_set_kernel(x: Array, value: Any, out: Array | None = None, *, index: Index) -> Array:
+    if x.dtype.kind != "c":
+        check_kind("basic_set", x, np.asarray(value))
     if out is None:
         out = np.array(x)
     else:
@@ -146,6 +154,7 @@ def _basic_set_kernel(x: Array, value: Any, out: Array | None = None, *, index: 
 
 
 def _basic_set_infer(x: TensorType, value: TensorType, *, index: Index) -> TensorType:
+    check_kind("basic_set", x, value)
     check_value("basic_set", value.shape, _indexed_shape(x.shape, index))
     return x
 
@@ -456,12 +465,7 @@ def set_item(x: Any, key: Any, value: Any) -> Any:
     array([0., 5., 5., 0.])
     """
     x_type, value_type = operand_type("set_item", x), operand_type("set_item", value)
-    if value_type.dtype.kind == "c" and x_type.dtype.kind != "c":
-        raise DTypeError(
-            f"set_item: a value of {value_type.dtype} in an array of {x_type.dtype}",
-            cause="the imaginary part would be lost",
-            fix="convert x first, or take real(value)",
-        )
+    check_kind("set_item", x_type, value_type)
     if not value_type.ndim and _is_mask_of(key, x_type.shape):
         mask = key.reshape(tuple(key.shape) + (1,) * (x_type.ndim - len(key.shape)))
         result = where(mask, value, x)

@@ -21,6 +21,7 @@ from oplibrary.ops.elementwise import square
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.matrices import (
     NOT_CONVERGED,
+    Conjugating,
     adjoint,
     attempted,
     computed,
@@ -78,7 +79,7 @@ pinv: Op = register(
         arity=1,
         kernel=_pinv,
         infer=_pinv_infer,
-        vjp=(_pinv_rule,),
+        vjp=(Conjugating(_pinv_rule),),
         attrs={"rtol": None},
         takes_out=True,
         namespaces=NAMESPACES,
@@ -166,7 +167,7 @@ lstsq_matrix: Op = register(
         arity=2,
         kernel=_lstsq,
         infer=_lstsq_infer,
-        vjp=(_lstsq_a_rule, _lstsq_b_rule),
+        vjp=(Conjugating(_lstsq_a_rule), Conjugating(_lstsq_b_rule)),
         attrs={"rtol": None},
         takes_out=True,
         operand_names=("a", "b"),

@@ -9,6 +9,7 @@ Gradients are PyTorch's, for complex numbers too: they are written with conjugat
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -160,9 +161,35 @@ NOT_CONVERGED = "the iteration did not converge: the matrix holds NaN or infinit
 # what rules are made of ---------------------------------------------------------------------------
 
 
+class Conjugating:
+    """A gradient rule as it is written with conjugate transposes.
+
+    The gradient of a real L by ``z = x + iy`` is then dL/dx + i dL/dy, as in the literature and for
+    users; executors pass on its conjugate (`oplibrary.executors.autodiff.conjugated`).
+
+    Parameters
+    ----------
+    rule : callable
+        See `vjp` of an op.
+    """
+
+    def __init__(self, rule: Callable[..., Any]) -> None:
+        self._rule = rule
+        self.__signature__ = inspect.signature(rule)  # it says what the rule reads
+
+    def __call__(self, g: Any, *saved: Any, **attrs: Any) -> Any:
+        """Return the conjugate of the gradient that the rule gives for the conjugate of `g`."""
+        result = self._rule(_conjugated(g), *saved, **attrs)
+        return _conjugated(result)
+
+
+def _conjugated(x: Any) -> Any:
+    return conj(x) if x.dtype.kind == "c" else x
+
+
 def adjoint(x: Any) -> Any:
     """Return the conjugate transposes of matrices."""
-    return matrix_transpose(conj(x) if x.dtype.kind == "c" else x)
+    return matrix_transpose(_conjugated(x))
 
 
 def part(x: Any, rows: tuple[int, int], columns: tuple[int, int]) -> Any:

@@ -17,6 +17,7 @@ from oplibrary.ops.diagonal import diagonal
 from oplibrary.ops.joining import concat
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.matrices import (
+    Conjugating,
     adjoint,
     given,
     matrix_dtype,
@@ -192,7 +193,7 @@ expm: Op = register(
         arity=1,
         kernel=_expm,
         infer=_expm_infer,
-        vjp=(_expm_rule,),
+        vjp=(Conjugating(_expm_rule),),
         takes_out=True,
         alias=("matrix_exp",),
         namespaces=("linalg",),

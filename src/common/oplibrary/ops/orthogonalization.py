@@ -15,6 +15,7 @@ from oplibrary.ops.joining import concat
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.matrices import (
     NOT_CONVERGED,
+    Conjugating,
     adjoint,
     computed,
     matrix_dtype,
@@ -99,7 +100,7 @@ qr_joined: Op = register(
             square=False,
         ),
         infer=_qr_infer,
-        vjp=(_qr_rule,),
+        vjp=(Conjugating(_qr_rule),),
         attrs={"complete": False},
         takes_out=True,
         public=False,

@@ -11,7 +11,7 @@ import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes
-from oplibrary.messages.errors import DataDependentShapeError, IndexingError, ShapeError
+from oplibrary.messages.errors import DataDependentShapeError, DTypeError, IndexingError, ShapeError
 from oplibrary.ops.elementwise import where
 from oplibrary.ops.gather import from_start, raise_out_of_range, require_integers, scatter_rows
 
@@ -216,6 +216,7 @@ advanced_index_gradient: Op = register(
 def _advanced_set_kernel(
     x: Array, value: Any, *indices: Array, axes: tuple[int, ...], position: int
 ) -> Array:
+    check_kind("advanced_set", x, np.asarray(value))
     arrays, positions = _selectors("advanced_set", x.shape, indices, axes)
     result = np.array(x)
     natural = _natural_position(positions)
@@ -239,6 +240,7 @@ def _advanced_set_infer(
     axes: tuple[int, ...],
     position: int,
 ) -> TensorType:
+    check_kind("advanced_set", x, value)
     if all(t.dtype != np.bool_ for t in indices):
         target = _advanced_shape("advanced_set", x.shape, indices, axes, position)
         check_value("advanced_set", value.shape, target)
@@ -247,6 +249,27 @@ def _advanced_set_infer(
             if selector.dtype == np.bool_:
                 _check_mask("advanced_set", x.shape, selector.shape, axis)
     return x
+
+
+def check_kind(name: str, x: Any, value: Any) -> None:
+    """Refuse complex numbers that are assigned to elements of a real array.
+
+    Parameters
+    ----------
+    name : str
+        What the user called.
+    x, value : array or TensorType
+
+    Raises
+    ------
+    DTypeError
+    """
+    if value.dtype.kind == "c" and x.dtype.kind != "c":
+        raise DTypeError(
+            f"{name}: a value of {value.dtype} in an array of {x.dtype}",
+            cause="the imaginary part would be lost",
+            fix="convert x first, or take real(value)",
+        )
 
 
 def check_value(name: str, value: Shape, target: Shape) -> None:

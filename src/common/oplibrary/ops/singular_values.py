@@ -16,6 +16,7 @@ from oplibrary.ops.joining import concat
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.matrices import (
     NOT_CONVERGED,
+    Conjugating,
     adjoint,
     computed,
     matrix_dtype,
@@ -166,7 +167,7 @@ svd_joined: Op = register(
             square=False,
         ),
         infer=_svd_infer,
-        vjp=(_svd_rule,),
+        vjp=(Conjugating(_svd_rule),),
         attrs={"full_matrices": True},
         takes_out=True,
         public=False,
@@ -253,7 +254,7 @@ svdvals: Op = register(
             square=False,
         ),
         infer=_svdvals_infer,
-        vjp=(_svdvals_rule,),
+        vjp=(Conjugating(_svdvals_rule),),
         takes_out=True,
         namespaces=("linalg",),
         examples=(

@@ -15,7 +15,7 @@ from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import Axis, operand_type
 from oplibrary.ops.comparison import equal, isfinite
 from oplibrary.ops.elementwise import abs as magnitude
-from oplibrary.ops.elementwise import cast, where
+from oplibrary.ops.elementwise import cast, conj, where
 from oplibrary.ops.exponential import exp, log, sqrt
 from oplibrary.ops.reduction import (
     EXAMPLES,
@@ -126,7 +126,15 @@ def _var(
 def _var_vjp(g: Any, _out: Any, x: Any, *, axis: Axis, keepdims: bool, correction: float) -> Any:
     free = _free(x.shape, axis, correction)
     g = expand_reduced(g * (2.0 / free if free else math.nan), x, axis, keepdims)
-    return g * (x - mean(x, axis=axis, keepdims=True))
+    return g * _conjugated(x - mean(x, axis=axis, keepdims=True))
+
+
+def _conjugated(x: Any) -> Any:
+    return conj(x) if x.dtype.kind == "c" else x
+
+
+def _magnitude(x: Any) -> Any:
+    return magnitude(x) if x.dtype.kind == "c" else x
 
 
 def _nonzero(out: Any) -> Any:
@@ -138,7 +146,7 @@ def _std_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool, correction
     # 0 where all elements are equal, as in PyTorch; the limit does not exist
     free = _free(x.shape, axis, correction)
     g = expand_reduced(g / (_nonzero(out) * (free or math.nan)), x, axis, keepdims)
-    return g * (x - mean(x, axis=axis, keepdims=True))
+    return g * _conjugated(x - mean(x, axis=axis, keepdims=True))
 
 
 def _std(
@@ -154,7 +162,7 @@ def _std(
 
 
 def _lower_var(x: Any, *, axis: Axis, keepdims: bool, correction: float) -> Any:
-    deviation = x - _lower_mean(x, axis=axis, keepdims=True)
+    deviation = _magnitude(x - _lower_mean(x, axis=axis, keepdims=True))
     total = sum_over(deviation * deviation, axis=axis, keepdims=keepdims)
     return total / float(_free(tuple(x.shape), axis, correction))
 
@@ -287,12 +295,13 @@ def _euclidean_norm(
 
 def _euclidean_norm_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
     # 0 at the origin, where the norm has no gradient, as in PyTorch
-    return x * expand_reduced(g / _nonzero(out), x, axis, keepdims)
+    return _conjugated(x) * expand_reduced(g / _nonzero(out), x, axis, keepdims)
 
 
 def _lower_euclidean_norm(x: Any, *, axis: Axis, keepdims: bool) -> Any:
     if x.dtype.kind not in "fc":
         x = cast(x, dtype=FLOAT64)
+    x = _magnitude(x)
     return sqrt(sum_over(x * x, axis=axis, keepdims=keepdims))
 
 

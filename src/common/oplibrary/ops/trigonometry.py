@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from oplibrary.core.op import Op
-from oplibrary.core.rules import binary, unary
+from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.rules import UNARY_EXAMPLES, binary, resolve_dtype, unary
+from oplibrary.core.types import Array, TensorType
+from oplibrary.ops.elementwise import flat, where
 from oplibrary.ops.exponential import sqrt
 
 # Rules prefer `g + g * out * out` to `g * (1 + out * out)`: beside a small array a Python scalar
@@ -58,6 +62,41 @@ atan2 = binary(
     ),
     doc="Return the angle in [-pi, pi] of the point whose height is x and whose abscissa is y.",
 )
+
+
+def _angle(x: Any, out: Array | None = None) -> Any:
+    x = np.asarray(x)
+    return np.arctan2(x.imag, x.real, out)
+
+
+def _angle_infer(x: TensorType) -> TensorType:
+    if x.dtype.kind == "c":
+        return TensorType(x.shape, np.absolute.resolve_dtypes((x.dtype, None))[-1])
+    return TensorType(x.shape, resolve_dtype("angle", np.arctan2, (x, x)))
+
+
+def _angle_vjp(g: Any, _out: Any, x: Any) -> Any:
+    if x.dtype.kind != "c":
+        return flat(g, None, None)
+    zero = x == 0
+    return where(zero, 0.0, g * -1j / where(zero, 1.0, x))
+
+
+angle = register(
+    Op(
+        name="angle",
+        kind=Kind.ELEMENTWISE,
+        arity=1,
+        kernel=_angle,
+        infer=_angle_infer,
+        vjp=(_angle_vjp,),
+        expr="atan2(imag({0}), real({0}))",
+        takes_out=True,
+        kinks=(0.0,),
+        examples=(*UNARY_EXAMPLES, example(np.array([1 + 2j, -0.5j, 3.0, -1 - 1j]))),
+        doc="Return the angle in [-pi, pi] of a complex number; its gradient at 0 is 0.",
+    )
+)
 hypot = binary(
     "hypot",
     np.hypot,
@@ -94,11 +133,19 @@ asinh = unary(
     vjp=lambda g, _out, x: g / sqrt(x * x + 1),
     doc="Return the inverse of sinh.",
 )
+
+
+def _acosh_vjp(g: Any, _out: Any, x: Any) -> Any:
+    if x.dtype.kind == "c":  # the root of a product would be on the wrong side left of 0
+        return g / (sqrt(x + 1) * sqrt(x - 1))
+    return g / sqrt(x * x - 1)
+
+
 acosh = unary(
     "acosh",
     np.arccosh,
     expr="acosh({0})",
-    vjp=lambda g, _out, x: g / sqrt(x * x - 1),
+    vjp=_acosh_vjp,
     domain=(1.1, 4.0),
     doc="Return the inverse of cosh, not negative.",
 )
