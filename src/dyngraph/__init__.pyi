@@ -63,7 +63,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'amax', 'amin', 'angle', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'amax', 'amin', 'angle', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fold', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interpolate', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'pixel_shuffle', 'pixel_unshuffle', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -1235,6 +1235,31 @@ def floor(x: _ArrayLike) -> _Value:
 def floor_divide(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the largest whole number not above x / y."""
 
+def fold(x: _ArrayLike, output_size: int | _Sequence[int], kernel_size: int | _Sequence[int], dilation: int | _Sequence[int] = 1, padding: int | _Sequence[int | _Sequence[int]] = 0, stride: int | _Sequence[int] = 1) -> _Value:
+    """Add windows, given as columns, into images: what `unfold` takes apart, summed up.
+
+    Parameters
+    ----------
+    x : array
+        ``(images, channels * pixels of a window, windows)``.
+    output_size : int or pair of int
+        Height and width of the result.
+    kernel_size, dilation, padding, stride
+        Those of the `unfold` that gives columns of this shape.
+
+    Returns
+    -------
+    array
+        ``(images, channels, *output_size)``.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has not the columns of such images.
+    ArgumentError
+        If an option has no meaning.
+    """
+
 def full(shape: _Length | _Sequence[_Length], fill_value: complex, dtype: _npt.DTypeLike | None = None, *, device: str | None = None, requires_grad: _builtins.bool = False) -> _Value:
     """Return an array in which every element is `fill_value`.
 
@@ -1569,6 +1594,55 @@ def instance_norm(x: _ArrayLike, weight: _ArrayLike | None = None, bias: _ArrayL
     Notes
     -----
     Ulyanov, Vedaldi and Lempitsky, "Instance normalization" (2016).
+    """
+
+def interpolate(x: _ArrayLike, size: int | _Sequence[int] | None = None, scale_factor: _builtins.float | _Sequence[_builtins.float] | None = None, mode: str = 'nearest', align_corners: _builtins.bool | None = None, antialias: _builtins.bool = False) -> _Value:
+    """Return images of another size.
+
+    Parameters
+    ----------
+    x : array
+        ``(images, channels, ...)`` with one, two or three axes more.
+    size : int or one for each axis, optional
+        Lengths of the result.
+    scale_factor : float or one for each axis, optional
+        How many times as long the result is, rounded down; either this or `size`.
+    mode : str
+        ``"nearest"``, ``"nearest-exact"`` (of the centre, as other libraries do it), ``"linear"``
+        (one axis), ``"bilinear"``, ``"bicubic"`` (two), ``"trilinear"`` (three), or ``"area"``, the
+        mean of what a pixel covers.
+    align_corners : bool, optional
+        Let the centres of the outermost pixels stay where they are, in place of the edges. Only for
+        modes that weigh pixels.
+    antialias : bool
+        Not offered: True is refused.
+
+    Returns
+    -------
+    array
+        ``(images, channels, *size)``.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has another number of axes than the mode, or no pixels.
+    ArgumentError
+        If neither or both of `size` and `scale_factor` are given, or an option has no meaning.
+    DTypeError
+        If pixels are weighed that are not floating-point.
+    SymbolicValueError
+        If a length that changes has a symbolic dimension.
+
+    Notes
+    -----
+    Values are PyTorch's, without ``recompute_scale_factor``. The cubic kernel is that of Keys,
+    "Cubic convolution interpolation for digital image processing" (1981), with the parameter -0.75.
+
+    Examples
+    --------
+    >>> x = np.array([[[0.0, 1.0, 2.0]]])
+    >>> interpolate(x, size=5, mode="linear", align_corners=True)
+    array([[[0. , 0.5, 1. , 1.5, 2. ]]])
     """
 
 def isdtype(dtype: _npt.DTypeLike, kind: _npt.DTypeLike | str | tuple[_npt.DTypeLike | str, ...]) -> _builtins.bool:
@@ -2352,6 +2426,41 @@ def permutation(key: _ArrayLike, n: _Length) -> _Value:
 def permute_dims(x: _ArrayLike, axes: int | _Sequence[int] | None = None) -> _Value:
     """Put the axes in the order `axes`; without it, reverse them."""
 
+def pixel_shuffle(x: _ArrayLike, upscale_factor: int) -> _Value:
+    """Turn channels into pixels: ``(..., c * r * r, h, w)`` becomes ``(..., c, h * r, w * r)``.
+
+    Parameters
+    ----------
+    x : array
+    upscale_factor : int
+        r.
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer than three axes, or r * r does not divide the channels.
+
+    Notes
+    -----
+    Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel
+    convolutional neural network" (2016).
+    """
+
+def pixel_unshuffle(x: _ArrayLike, downscale_factor: int) -> _Value:
+    """Turn pixels into channels: ``(..., c, h * r, w * r)`` becomes ``(..., c * r * r, h, w)``.
+
+    Parameters
+    ----------
+    x : array
+    downscale_factor : int
+        r.
+
+    Raises
+    ------
+    ShapeError
+        If there are fewer than three axes, or r does not divide the last two.
+    """
+
 def poisson_nll_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', log_input: _builtins.bool = True, full: _builtins.bool = False, eps: _builtins.float = 1e-08) -> _Value:
     """Return the mean negative log-likelihood of counts under Poisson distributions.
 
@@ -3072,6 +3181,29 @@ def triu(x: _ArrayLike, k: int = 0) -> _Value:
 
 def trunc(x: _ArrayLike) -> _Value:
     """Return x without its fraction."""
+
+def unfold(x: _ArrayLike, kernel_size: int | _Sequence[int], dilation: int | _Sequence[int] = 1, padding: int | _Sequence[int | _Sequence[int]] = 0, stride: int | _Sequence[int] = 1) -> _Value:
+    """Return the windows of images as columns.
+
+    Parameters
+    ----------
+    x : array
+        Images, ``(images, channels, height, width)``.
+    kernel_size, dilation, padding, stride
+        See `max_pool2d`; padding is zeros.
+
+    Returns
+    -------
+    array
+        ``(images, channels * pixels of a window, windows)``, as in PyTorch.
+
+    Raises
+    ------
+    ShapeError
+        If no window fits the padded image.
+    ArgumentError
+        If an option has no meaning.
+    """
 
 def uniform(key: _ArrayLike, shape: _Length | _Sequence[_Length], low: _builtins.float = 0.0, high: _builtins.float = 1.0, dtype: _npt.DTypeLike = 'float32') -> _Value:
     """Return numbers uniformly distributed in [low, high), float32 or float64."""

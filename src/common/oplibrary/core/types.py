@@ -72,6 +72,11 @@ LENGTH_TEXTS: list[Callable[[int], str]] = [str]
 """How a length is shown; an executor with lengths that are not known yet enters its own first."""
 
 
+def is_known(n: int) -> bool:
+    """Tell whether a length is a number, and not one that only a run will know."""
+    return _length_text(n) == str(n)
+
+
 PICKLED_LENGTHS: list[Callable[[Shape], tuple[Any, ...]]] = [tuple]
 """What stands for lengths in a pickle; an executor whose lengths mean something in one process
 only enters its own first."""

@@ -77,6 +77,13 @@ from oplibrary.functional.pooling import (
     max_pool3d,
 )
 from oplibrary.functional.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
+from oplibrary.functional.resampling import (
+    fold,
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+    unfold,
+)
 from oplibrary.ops.gather import embedding, one_hot
 from oplibrary.ops.linalg import linear
 from oplibrary.ops.softmax import log_softmax, softmax
@@ -106,6 +113,7 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "embedding",
+    "fold",
     "gaussian_nll_loss",
     "glu",
     "group_norm",
@@ -119,6 +127,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -139,6 +148,8 @@ __all__ = [
     "normalize",
     "one_hot",
     "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu6",
@@ -157,4 +168,5 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "triplet_margin_loss",
+    "unfold",
 ]

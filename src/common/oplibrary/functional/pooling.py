@@ -69,7 +69,7 @@ def _pooling(
     if require_flag(ceil_mode, "ceil_mode"):
         lengths = zip(shape[2:], kernel, steps, spread, margins)
         whole = tuple((sides[0], _end(n, k, s, d, sides)) for n, k, s, d, sides in lengths)
-    pool_windows(name[:-2], shape, kernel, steps, whole, spread)  # or refuses
+    pool_windows(name, shape, kernel, steps, whole, spread)  # or refuses
     return _Pooling(shape, kernel, steps, spread, margins, whole)
 
 

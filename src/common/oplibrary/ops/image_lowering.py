@@ -251,7 +251,7 @@ def lower_pool(
     """Return the lowering of a pooling that combines the elements of a window."""
 
     def lower(x: Any, **attrs: Any) -> Any | None:
-        windows = pool_windows(name, tuple(x.shape), **attrs)
+        windows = pool_windows(f"{name}{len(attrs['kernel'])}d", tuple(x.shape), **attrs)
         places = prod(windows.kernel)
         if places > FEW_PLACES and windows.tiles:
             inside = [n for each in zip(windows.out, windows.kernel) for n in each]
@@ -269,7 +269,7 @@ def lower_pool(
 
 def lower_max_gradient(g: Any, x: Any, largest: Any, **attrs: Any) -> Any | None:
     """Return the gradient of the largest element; None where windows overlap or leave gaps."""
-    windows = pool_windows("max_pool", tuple(x.shape), **attrs)
+    windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", tuple(x.shape), **attrs)
     if not windows.tiles or prod(windows.kernel) > MOST_PLACES:
         return None
     shares = []
@@ -288,7 +288,7 @@ def lower_max_gradient(g: Any, x: Any, largest: Any, **attrs: Any) -> Any | None
 
 def lower_sum_gradient(g: Any, *, shape: Shape, **attrs: Any) -> Any | None:
     """Return the gradient of the sum; None where windows overlap or leave gaps."""
-    windows = pool_windows("avg_pool", shape, **attrs)
+    windows = pool_windows(f"avg_pool{len(attrs['kernel'])}d", shape, **attrs)
     if not windows.tiles or prod(windows.kernel) > MOST_PLACES:
         return None
     return _tiled([g] * prod(windows.kernel), windows)

@@ -70,7 +70,7 @@ def _lowest(dtype: np.dtype[Any]) -> Any:
 
 
 def _max_pool_kernel(x: Array, out: Array | None = None, **attrs: Any) -> Array:
-    windows = pool_windows("max_pool", x.shape, **attrs)
+    windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", x.shape, **attrs)
     pooled = _pool(_pad(x, windows, _lowest(x.dtype)), windows, np.maximum)
     return _finish(pooled, x, out)
 
@@ -104,7 +104,7 @@ def _first_largest(x: Array, largest: Array, windows: PoolWindows) -> Iterator[t
 
 
 def _max_pool_gradient_kernel(g: Array, x: Array, largest: Array, **attrs: Any) -> Array:
-    windows = pool_windows("max_pool", x.shape, **attrs)
+    windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", x.shape, **attrs)
     padded = np.zeros(windows.padded_shape, g.dtype)
     for position, mask in _first_largest(x, largest, windows):
         # selected and not multiplied, as NaN times 0 is NaN
@@ -117,7 +117,7 @@ def _max_pool_gradient_kernel(g: Array, x: Array, largest: Array, **attrs: Any) 
 
 def _select(source: Array, x: Array, largest: Array, attrs: Any) -> Array:
     """Return what an image, or any that broadcasts to it, has at the largest elements of `x`."""
-    windows = pool_windows("max_pool", x.shape, **attrs)
+    windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", x.shape, **attrs)
     padded = _pad(source, windows, 0)
     result = np.zeros(windows.result_shape, source.dtype)
     for position, mask in _first_largest(x, largest, windows):
@@ -132,7 +132,7 @@ def _max_pool_indices_kernel(x: Array, largest: Array, **attrs: Any) -> Array:
 
 
 def _max_infer(x: TensorType, **attrs: Any) -> TensorType:
-    windows = pool_windows("max_pool", x.shape, **attrs)
+    windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", x.shape, **attrs)
     if x.dtype.kind not in "iuf":
         raise DTypeError(
             f"max_pool{len(windows.kernel)}d is not defined for {x.dtype}",
@@ -254,12 +254,12 @@ max_pool_indices: Op = register(
 
 
 def _sum_pool_kernel(x: Array, out: Array | None = None, **attrs: Any) -> Array:
-    windows = pool_windows("avg_pool", x.shape, **attrs)
+    windows = pool_windows(f"avg_pool{len(attrs['kernel'])}d", x.shape, **attrs)
     return _finish(_pool(_pad(x, windows, 0), windows, np.add), x, out)
 
 
 def _sum_pool_gradient_kernel(g: Array, *, shape: Any, **attrs: Any) -> Array:
-    windows = pool_windows("avg_pool", shape, **attrs)
+    windows = pool_windows(f"avg_pool{len(attrs['kernel'])}d", shape, **attrs)
     padded = np.zeros(windows.padded_shape, g.dtype)
     for _, place in windows.offsets():
         padded[(slice(None), slice(None), *place)] += g
@@ -267,7 +267,9 @@ def _sum_pool_gradient_kernel(g: Array, *, shape: Any, **attrs: Any) -> Array:
 
 
 def _sum_infer(x: TensorType, **attrs: Any) -> TensorType:
-    return TensorType(pool_windows("avg_pool", x.shape, **attrs).result_shape, x.dtype)
+    return TensorType(
+        pool_windows(f"avg_pool{len(attrs['kernel'])}d", x.shape, **attrs).result_shape, x.dtype
+    )
 
 
 sum_pool: Op = register(

@@ -299,7 +299,7 @@ def pool_windows(
 ) -> PoolWindows:
     """Check the shapes of a pooling and return its lengths."""
     axes = len(kernel)
-    require_axes(f"{name}{axes}d", shape, axes)
+    require_axes(name, shape, axes)
     out = []
     for axis, n, k, s, d, (before, after) in zip(
         AXES[axes], shape[2:], kernel, stride, dilation, padding
@@ -307,7 +307,7 @@ def pool_windows(
         padded, reach = n + before + after, d * (k - 1) + 1
         if reach > padded:
             raise ShapeError(
-                f"{name}{axes}d: kernel {axis} {reach} is larger than the padded image's {padded}",
+                f"{name}: kernel {axis} {reach} is larger than the padded image's {padded}",
                 cause=f"image {n}, padding {before} + {after}, kernel {k}, dilation {d}: "
                 "no window fits",
                 fix="use a smaller kernel",
