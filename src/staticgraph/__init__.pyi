@@ -2532,7 +2532,7 @@ def positive(x: _ArrayLike) -> _Value:
     """Return a copy of x."""
 
 def pow(x: _ArrayLike, y: _ArrayLike) -> _Value:
-    """Return x to the power of y; y has gradient 0 where x is 0, and NaN where x is negative."""
+    """Return x to the power of y; y has gradient 0 where x is 0 and y is not negative, and NaN where x is negative."""
 
 def prelu(x: _ArrayLike, weight: _ArrayLike) -> _Value:
     """Return x where it is positive and `weight` times x elsewhere.

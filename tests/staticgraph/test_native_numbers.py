@@ -79,6 +79,16 @@ def test_long_sums_are_about_as_near_as_numpys(shape, axis, value, flip):
     np.testing.assert_allclose(squares, (seen.astype("f8") ** 2).sum(axis=axis), rtol=3e-7)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("shape", [(300, 200, 150), (3, 1000, 2000), (2000, 1000, 3)])
+def test_sums_by_several_loops_are_about_as_near_as_numpys(shape, axis):
+    x = np.random.default_rng(0).random(shape, "float32")
+    wanted = x.sum(dtype="float64")
+    found = run(lambda a: sg.sum(sg.flip(a, axis=axis)), x)
+    numpys = abs(np.flip(x, axis).sum() - wanted)
+    assert abs(found - wanted) <= max(2 * numpys, 2 * np.spacing(np.float32(wanted)))
+
+
 def test_long_reductions_of_other_kinds_are_exact():
     x = np.random.default_rng(0).integers(-9, 9, 1_000_003)
     for dtype in ("int64", "int32", "float32", "float64"):

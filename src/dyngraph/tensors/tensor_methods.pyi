@@ -82,7 +82,7 @@ class TensorMethods(ArrayOperators):
         """Return x / y, as floating-point numbers."""
 
     def pow_(self, y: _ArrayLike) -> Self:
-        """Return x to the power of y; y has gradient 0 where x is 0, and NaN where x is negative."""
+        """Return x to the power of y; y has gradient 0 where x is 0 and y is not negative, and NaN where x is negative."""
 
     def floor_divide_(self, y: _ArrayLike) -> Self:
         """Return the largest whole number not above x / y."""

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.expression import BINARY, COMPARISONS, Expression
+from oplibrary.core.expression import BINARY, COMPARISONS, CONSTANT, OPERAND, Expression
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import (
     BOOL,
     FLOAT16,
     FLOAT32,
+    FLOAT64,
     DType,
     Unsupported,
     convert,
@@ -35,6 +36,9 @@ from oplibrary.machine.mathematics import FUNCTIONS, call
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import BITS, Register
 from oplibrary.machine.target import host_target
+
+POWER_OF_ONE_NUMBER = "power of one number"
+"""The operator of powers whose exponent is one number for all elements; no text can spell it."""
 
 
 class Scalar(NamedTuple):
@@ -109,6 +113,7 @@ _COSTS = {
     **dict.fromkeys(("divide", "floor_divide", "remainder", "sqrt"), 4),
     "max": 2,
     "power": 25,
+    POWER_OF_ONE_NUMBER: 30,
 }
 
 
@@ -120,6 +125,36 @@ def expression_cost(expression: Expression) -> int:
         return _COSTS.get(operator, 12) + sum(operands)
 
     return expression.fold(lambda _: 0, lambda _: 0, cost)
+
+
+def with_roots(expression: Expression, numbers: frozenset[int]) -> Expression:
+    """Return `expression` with powers that are roots where their exponent is 0.5.
+
+    NumPy takes the root where one exponent serves all elements, and the C library's power where
+    each element has its own: of -0.0 the root is -0.0 and the power 0.0, of -inf the root is NaN
+    and the power inf.
+
+    Parameters
+    ----------
+    expression : Expression
+        Without attributes.
+    numbers : frozenset of int
+        The positions of the operands that are one number for all elements.
+    """
+
+    def operation(operator: str, operands: Sequence[Expression]) -> Expression:
+        if operator == "power" and operands[1].operator in (OPERAND, CONSTANT):
+            exponent = operands[1]
+            if exponent.operator is CONSTANT or exponent.value in numbers:
+                operator = POWER_OF_ONE_NUMBER
+        return Expression(operator, tuple(operands))
+
+    def leaf(operator: str) -> Callable[[Any], Expression]:
+        return lambda value: Expression(operator, value=value)
+
+    if "power" not in expression.operators():
+        return expression
+    return expression.fold(leaf(OPERAND), leaf(CONSTANT), operation)
 
 
 _ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
@@ -277,6 +312,17 @@ class _Writer:
             return Scalar(a, dtype)
         return Scalar(self._rounded(lambda v, w: call(code, "pow", *code.pair(v, w)), a, b), dtype)
 
+    def _power_of_one_number(self, x: Scalar, y: Scalar) -> Scalar:
+        dtype, (a, b) = self._loop(np.power, x, y)
+        known = not isinstance(y.value, Register)
+        if dtype not in (FLOAT32, FLOAT64) or (known and y.value != 0.5):
+            return self._power(x, y)
+        root = self._rounded(lambda v: self.code.call_intrinsic("sqrt", v), a)
+        if known:
+            return Scalar(root, dtype)
+        power = self._power(x, y).value
+        return Scalar(self.code.select(b.equals(0.5), root, power), dtype)
+
     def _compare(self, name: str, x: Scalar, y: Scalar) -> Scalar:
         ufunc: np.ufunc = getattr(np, name)
         *inputs, _ = _resolve(ufunc, (self._kind(x), self._kind(y)))
@@ -404,4 +450,5 @@ _OPERATIONS: dict[str, Callable[..., Scalar]] = {
     "imag": _Writer._imaginary,
     "abs": _Writer._absolute,
     "sqrt": _Writer._square_root,
+    POWER_OF_ONE_NUMBER: _Writer._power_of_one_number,
 }

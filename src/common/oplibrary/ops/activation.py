@@ -122,6 +122,12 @@ def _elu(x: Array, out: Array, *, alpha: float) -> None:
     np.add(out, negative, out)
 
 
+def _elu_vjp(g: Any, out: Any, x: Any, *, alpha: float) -> Any:
+    # the second derivative at 0 is that from above, 0, as in PyTorch
+    above = g if alpha == 1 else where(x <= 0, g * alpha, g)
+    return where(x < 0, g * (out + alpha), above)
+
+
 elu = register(
     Op(
         name="elu",
@@ -129,7 +135,7 @@ elu = register(
         arity=1,
         kernel=_elu,
         infer=_with_number("elu", "alpha"),
-        vjp=(lambda g, out, x, *, alpha: where(x > 0, g, g * (out + alpha)),),
+        vjp=(_elu_vjp,),
         attrs={"alpha": 1.0},
         expr="{0} if {0} > 0 else {alpha} * expm1({0})",
         takes_out=True,

@@ -108,11 +108,14 @@ reciprocal = unary(
 
 
 def _pow_vjp_base(g: Any, _out: Any, x: Any, y: Any) -> Any:
-    # y - 1, but 0 where y is 0: there x**(y - 1) would be 0 * inf at x = 0
-    return g * (y * x ** (y - (y != 0)))
+    # 0 where y is 0, although x**(y - 1) is infinite at x = 0
+    if is_scalar(y):
+        return g * (y * x ** (y - (y != 0)))
+    flat = (x == 0) & (y == 0)
+    return g * (where(flat, 0.0, y) * where(flat, 1.0, x) ** (y - 1))
 
 
-def _pow_vjp_exponent(g: Any, out: Any, x: Any, _y: Any) -> Any:
+def _pow_vjp_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
     # 0**y is flat where it is finite; a negative base has real powers at whole exponents only
     if g.dtype.kind == "c":
         if is_scalar(x):
@@ -120,8 +123,11 @@ def _pow_vjp_exponent(g: Any, out: Any, x: Any, _y: Any) -> Any:
         base = where(x == 0, 1.0, x)
         return g * (out * log(base if base.dtype == g.dtype else cast(base, dtype=g.dtype)))
     if is_scalar(x):
-        return g * (out * (math.log(x) if x > 0 else 0.0 if x == 0 else math.nan))
-    return g * (out * log(where(x == 0, 1.0, where(x > 0, x, math.nan))))
+        if x == 0:
+            return g * (out * where(y < 0, -math.inf, 0.0))
+        return g * (out * (math.log(x) if x > 0 else math.nan))
+    flat = (x == 0) & (y >= 0)
+    return g * (out * log(where(flat, 1.0, where(x < 0, math.nan, x))))
 
 
 pow = binary(
@@ -131,7 +137,8 @@ pow = binary(
     vjp=(_pow_vjp_base, _pow_vjp_exponent),
     alias=("power",),
     domain=(0.2, 2.0),
-    doc="Return x to the power of y; y has gradient 0 where x is 0, and NaN where x is negative.",
+    doc="Return x to the power of y; y has gradient 0 where x is 0 and y is not negative, and NaN "
+    "where x is negative.",
 )
 
 

@@ -137,15 +137,16 @@ def _magnitude(x: Any) -> Any:
     return magnitude(x) if x.dtype.kind == "c" else x
 
 
-def _nonzero(out: Any) -> Any:
-    """Return `out` with 1 in place of 0, for divisions whose dividend is 0 there too."""
-    return where(equal(out, 0.0), 1.0, out)
+def _divided(g: Any, out: Any) -> Any:
+    """Return ``g / out``, and 0 of every order where `out` is 0."""
+    zero = equal(out, 0.0)
+    return where(zero, 0.0, g) / where(zero, 1.0, out)
 
 
 def _std_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool, correction: float) -> Any:
-    # 0 where all elements are equal, as in PyTorch; the limit does not exist
+    # 0 of every order where all elements are equal, as in PyTorch; the limit does not exist
     free = _free(x.shape, axis, correction)
-    g = expand_reduced(g / (_nonzero(out) * (free or math.nan)), x, axis, keepdims)
+    g = expand_reduced(_divided(g / (free or math.nan), out), x, axis, keepdims)
     return g * _conjugated(x - mean(x, axis=axis, keepdims=True))
 
 
@@ -294,8 +295,8 @@ def _euclidean_norm(
 
 
 def _euclidean_norm_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
-    # 0 at the origin, where the norm has no gradient, as in PyTorch
-    return _conjugated(x) * expand_reduced(g / _nonzero(out), x, axis, keepdims)
+    # 0 of every order at the origin, where the norm has no gradient; the first is PyTorch's
+    return _conjugated(x) * expand_reduced(_divided(g, out), x, axis, keepdims)
 
 
 def _lower_euclidean_norm(x: Any, *, axis: Axis, keepdims: bool) -> Any:

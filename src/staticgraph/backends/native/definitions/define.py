@@ -13,7 +13,7 @@ from oplibrary.core.expression import parse_expression
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array, normalize_axes
 from oplibrary.machine.elements import FLOAT16, FLOAT32, Unsupported, element_of
-from oplibrary.machine.scalars import check_expression
+from oplibrary.machine.scalars import check_expression, with_roots
 from staticgraph.backends.native.definitions.contractions import define_contraction
 from staticgraph.backends.native.definitions.definition import (
     Definition,
@@ -174,11 +174,21 @@ class _Maker:
 def _elementwise(instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:
     op, type_ = instruction.op, instruction.output.type
     assert op.expression is not None
-    expression = op.expression.bind(instruction.attrs)
+    numbers = [i for i, x in enumerate(operands) if _is_one_number(x, type_.size)]
+    expression = with_roots(op.expression.bind(instruction.attrs), frozenset(numbers))
     reason = check_expression(expression, tuple([x.dtype for x in operands]), type_.dtype)
     if reason:
         raise Unsupported(reason)
     return Elementwise(type_.shape, type_.dtype, instruction, expression, operands)
+
+
+def _is_one_number(definition: Definition, elements: int) -> bool:
+    """Tell whether one number serves all `elements` of a result, as NumPy's loops see it."""
+    if not definition.shape:
+        return True
+    while isinstance(definition, (View, Reshaped)) and definition.size > 1:
+        definition = definition.operand
+    return definition.size == 1 and elements > 1
 
 
 def _fold(instruction: Instruction, operand: Definition) -> Definition:

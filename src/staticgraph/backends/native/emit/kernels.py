@@ -11,7 +11,13 @@ from math import prod
 from typing import NamedTuple
 
 from oplibrary.machine.code import Code
-from oplibrary.machine.elements import FLOAT32, FLOAT64, DType, convert, number, stored_element
+from oplibrary.machine.elements import (
+    DType,
+    convert,
+    element_of,
+    number,
+    stored_element,
+)
 from oplibrary.machine.folds import fold_lanes, fold_two, neutral, neutral_register
 from oplibrary.machine.memory_access import Index, fill, load_lanes, store_lanes
 from oplibrary.machine.module import Module
@@ -23,6 +29,17 @@ from staticgraph.backends.native.definitions.definition import (
     Fold,
 )
 from staticgraph.backends.native.emit.addresses import Base, BaseAddresses
+from staticgraph.backends.native.emit.long_sums import (
+    BLOCK,
+    LONG,
+    MANY,
+    SHORT,
+    add_up,
+    is_rounded,
+    narrowed,
+    wide_dtype,
+    widened,
+)
 from staticgraph.backends.native.emit.values import ValueWriter
 from staticgraph.backends.native.planning.exploration import Part, ValueAt
 from staticgraph.backends.native.planning.loops import Nest
@@ -60,68 +77,6 @@ def write_kernel(module: Module, symbol: str, nest: Nest, unread: set[Definition
     return bases.order
 
 
-def write_combination(module: Module, symbol: str, nest: Nest) -> list[Base]:
-    """Write ``void symbol(ptr bases)``, which combines the results of the chunks, in order."""
-    code = Code(module)
-    bases = BaseAddresses(code)
-    for store in nest.partial_roots:
-        fold = store.fold
-        assert fold is not None
-        source = bases.address("partial", fold)
-        target = bases.address("value", store.storage)
-        lanes = 1
-        while lanes * 2 <= min(fold.size, nest.lanes):
-            lanes *= 2
-        starts = fold.size // lanes + (fold.size % lanes > 0)
-        outer = code.begin_loop(0, starts, 1, [])
-        at = outer.index * lanes
-        if fold.size % lanes:
-            last = fold.size - lanes
-            at = code.select(at.less(last), at, last)
-        total = _widened(code, fold, neutral_register(code, fold.combine, fold.dtype, lanes))
-        inner = code.begin_loop(0, nest.chunks, 1, [total])
-        offset = inner.index * fold.size + at
-        value = _widened(code, fold, load_lanes(code, source, fold.dtype, offset, 1, lanes))
-        folded = fold_two(code, fold.combine, _wide_dtype(fold), inner.carried[0], value)
-        (total,) = code.end_loop(inner, [folded])
-        store_lanes(code, target, fold.dtype, at, 1, _narrowed(code, fold, total))
-        code.end_loop(outer, [])
-    code.statement("ret void")
-    module.add_function(symbol, code, "void", ["ptr %bases"], "internal", attributes="noinline")
-    return bases.order
-
-
-BLOCK = 16
-"""Sums of more rounds than some of these are added up in blocks of so many, as an error of rounding
-grows with the number of additions one after the other; what the blocks give is summed in double."""
-LONG = 4
-"""How many blocks are worth it."""
-SHORT = 8
-"""Of fewer rounds a block would take longer to be added up than to be summed."""
-
-
-def _wide_dtype(fold: Fold) -> DType:
-    """Return the dtype that the sums of blocks and chunks are added up in."""
-    return FLOAT64 if fold.combine == "add" and fold.dtype == FLOAT32 else fold.dtype
-
-
-def _is_rounded(fold: Fold | None) -> bool:
-    return fold is not None and fold.combine == "add" and fold.dtype.kind == "f"
-
-
-def _add_up(stores: Sequence[Store]) -> bool:
-    """Tell whether any of some reductions is a sum that is rounded."""
-    return any(_is_rounded(store.fold) for store in stores)
-
-
-def _widened(code: Code, fold: Fold, value: Register) -> Register:
-    return convert(code, value, fold.dtype, _wide_dtype(fold))
-
-
-def _narrowed(code: Code, fold: Fold, value: Register) -> Register:
-    return convert(code, value, _wide_dtype(fold), fold.dtype)
-
-
 class _Pass(NamedTuple):
     """One pass over the loops inside a row.
 
@@ -153,6 +108,8 @@ class _Writer:
         self.stages = values.stages
         self.nest = values.nest
         self.depths = values.stages.depths
+        self.sums: dict[Store, Register] = {}
+        """Memory of long sums of one element at a time, which are added up in double."""
 
     # rows ---------------------------------------------------------------------------------------
 
@@ -190,10 +147,18 @@ class _Writer:
                 bounds[0] = span
             self.values.keep(parts)
             self._outer(0, bounds, parts, span)
+        if len(boxes) > 1:
+            self._end_sums(0, all_folds=True)
 
     def _outer(self, depth: int, bounds: list[Span], parts: list[Part], span: Span | None) -> None:
         if len(self.stages.boxes) == 1:
             self._clear(depth)
+            self._rounds(depth, bounds, parts, span)
+            self._end_sums(depth)
+        else:
+            self._rounds(depth, bounds, parts, span)
+
+    def _rounds(self, depth: int, bounds: list[Span], parts: list[Part], span: Span | None) -> None:
         if depth == self.nest.outer:
             self.values.scope(lambda: self._row(parts, None if depth else span))
             return
@@ -311,12 +276,16 @@ class _Writer:
 
     # accumulators in memory ---------------------------------------------------------------------
 
+    def _starting(self, depth: int, all_folds: bool) -> list[Store]:
+        """Return the reductions whose accumulators start anew at `depth` loops."""
+        stages = self.stages
+        starts = [(store, stages.clears_at(store)) for store in stages.folds.values()]
+        return [store for store, at in starts if at == depth or (all_folds and at >= 0)]
+
     def _clear(self, depth: int, all_folds: bool = False) -> None:
         """Write what starts the accumulators anew that start at `depth` loops."""
-        for store in self.stages.folds.values():
-            at = self.stages.clears_at(store)
-            if at == depth or (all_folds and at >= 0):
-                self._clear_one(store, depth)
+        for store in self._starting(depth, all_folds):
+            self._clear_one(store, depth)
 
     def _clear_one(self, store: Store, depth: int) -> None:
         fold = store.fold
@@ -325,21 +294,45 @@ class _Writer:
         full = store.extents == self.nest.kernel.extents
         loops = self.depths if full else self.nest.outer
         extents = enumerate(self.nest.extents[:loops])
-        kept = [n for i, n in extents if i >= depth and i not in reduced]
+        size = prod([n for i, n in extents if i >= depth and i not in reduced])
+        empty = neutral(fold.combine, fold.dtype)
+        if size == 1 and is_rounded(fold) and prod(self._repeated(store)) >= LONG * BLOCK:
+            self.sums[store] = self.code.allocate(element_of(wide_dtype(fold)), 1)
+            fill(self.code, self.sums[store], empty, wide_dtype(fold), 1, 1)
+            return
         offset, _ = self.values.root_offset(store, depth)
         start = self.code.address(self.values.target(store), offset, stored_element(fold.dtype))
-        empty = neutral(fold.combine, fold.dtype)
-        fill(self.code, start, empty, fold.dtype, prod(kept), self.nest.lanes)
+        fill(self.code, start, empty, fold.dtype, size, self.nest.lanes)
+
+    def _repeated(self, store: Store) -> list[int]:
+        """Return the rounds of the loops that a reduction goes over in memory."""
+        full = store.extents == self.nest.kernel.extents
+        until = self.stages.gathers_from(store) if full else self.nest.outer
+        return [self.nest.extents[i] for i in self.nest.reduced(store) if i < until]
+
+    def _end_sums(self, depth: int, all_folds: bool = False) -> None:
+        """Write the sums that were added up apart and started at `depth` loops to their places."""
+        for store in self._starting(depth, all_folds):
+            fold, memory = store.fold, self.sums.pop(store, None)
+            if fold is None or memory is None:
+                continue
+            total = load_lanes(self.code, memory, wide_dtype(fold), 0, 1, 1)
+            offset, _ = self.values.root_offset(store, depth)
+            target = self.values.target(store)
+            store_lanes(self.code, target, fold.dtype, offset, 1, narrowed(self.code, fold, total))
 
     def _accumulate(self, store: Store, value: Register, depth: int) -> None:
         """Combine what is in memory with a value, at `depth` loops."""
         fold = store.fold
         assert fold is not None
         offset, lane = self.values.root_offset(store, depth)
-        target = self.values.target(store)
-        old = load_lanes(self.code, target, fold.dtype, offset, lane, value.lanes)
-        new = fold_two(self.code, fold.combine, fold.dtype, old, value)
-        store_lanes(self.code, target, fold.dtype, offset, lane, new)
+        target, dtype = self.values.target(store), fold.dtype
+        if store in self.sums:
+            target, dtype, offset = self.sums[store], wide_dtype(fold), 0
+            value = widened(self.code, fold, value)
+        old = load_lanes(self.code, target, dtype, offset, lane, value.lanes)
+        new = fold_two(self.code, fold.combine, dtype, old, value)
+        store_lanes(self.code, target, dtype, offset, lane, new)
 
     # stages -------------------------------------------------------------------------------------
 
@@ -388,25 +381,32 @@ class _Writer:
     def _loop(self, depth: int, each: _Pass, needed: list[ValueAt], gathered: Gathered) -> Gathered:
         stores = list(gathered)
 
-        def rounds(first: Index, _: Index, begun: list[Register]) -> list[Register]:
+        def one(at: Index, begun: list[Register]) -> list[Register]:
             inside: Gathered = {}
 
             def body() -> None:
                 given = dict(zip(stores, begun, strict=True))
                 inside.update(self._inner(depth + 1, each, needed, given))
 
-            self.values.enter(first, body)
+            self.values.enter(at, body)
             return [inside[store] for store in stores]
+
+        def rounds(first: Index, behind: Index, begun: list[Register]) -> list[Register]:
+            if step == 1:
+                return one(first, begun)
+            loop = self.code.begin_loop(first, behind, 1, begun)
+            return self.code.end_loop(loop, one(loop.index, loop.carried))
 
         start, stop = each.ranges[depth]
         registers = list(gathered.values())
-        inner = prod(self.nest.extents[depth + 1 :]) // self.nest.lanes
-        few = inner * self.nest.extents[depth] < LONG * BLOCK
-        if few or inner < SHORT or not _add_up(stores):
+        inner = max(1, prod(self.nest.extents[depth + 1 :]) // self.nest.lanes)
+        step = 1 if inner >= SHORT else BLOCK // inner
+        total = inner * self.nest.extents[depth]
+        if total < LONG * BLOCK or not add_up(stores):
             loop = self.code.begin_loop(start, stop, 1, registers)
-            ended = self.code.end_loop(loop, rounds(loop.index, loop.index, loop.carried))
+            ended = self.code.end_loop(loop, one(loop.index, loop.carried))
         else:
-            ended = self._blocks(start, stop, 1, rounds, registers, stores)
+            ended = self._blocks(start, stop, step, rounds, registers, stores, total)
         return dict(zip(stores, ended, strict=True))
 
     def _finish(self, store: Store, value: Register, depth: int) -> None:
@@ -476,9 +476,10 @@ class _Writer:
                 mask = code.constants(range(lanes), "i32").greater_equal(fresh)
             return code.end_loop(loop, body(index, mask, loop.carried))
 
-        if self.nest.chunk < LONG * BLOCK * lanes or not _add_up(stores):
+        total = self.nest.chunk // lanes
+        if total < LONG * BLOCK or not add_up(stores):
             return rounds(start, stop, carried)
-        return self._blocks(start, stop, BLOCK * lanes, rounds, carried, stores)
+        return self._blocks(start, stop, BLOCK * lanes, rounds, carried, stores, total)
 
     def _blocks(
         self,
@@ -488,14 +489,21 @@ class _Writer:
         rounds: _Rounds,
         carried: list[Register],
         stores: Sequence[Store],
+        total: int,
     ) -> list[Register]:
-        """Write a loop over blocks of rounds, each of which sums up what it has alone."""
+        """Write a loop over blocks of `total` rounds, each of which sums up what it has alone."""
         code = self.code
-        folds = [store.fold for store in stores]
-        sums = [each if _is_rounded(each) else None for each in folds]
-        pairs = list(zip(sums, carried, strict=True))
+        sums = [store.fold if is_rounded(store.fold) else None for store in stores]
+
+        def up(fold: Fold, value: Register) -> Register:
+            return widened(code, fold, value) if total >= MANY * BLOCK else value
+
+        def down(fold: Fold, value: Register) -> Register:
+            return narrowed(code, fold, value) if total >= MANY * BLOCK else value
+
+        pairs = zip(sums, carried, strict=True)
         loop = code.begin_loop(
-            start, stop, step, [x if fold is None else _widened(code, fold, x) for fold, x in pairs]
+            start, stop, step, [x if fold is None else up(fold, x) for fold, x in pairs]
         )
         begun = [
             old
@@ -505,16 +513,13 @@ class _Writer:
         ]
         behind = loop.index + step
         behind = code.select(behind.less(stop), behind, stop)
+        found = rounds(loop.index, behind, begun)
         ended = [
-            new
-            if fold is None
-            else fold_two(code, fold.combine, _wide_dtype(fold), old, _widened(code, fold, new))
-            for fold, old, new in zip(
-                sums, loop.carried, rounds(loop.index, behind, begun), strict=True
-            )
+            new if fold is None else old + up(fold, new)
+            for fold, old, new in zip(sums, loop.carried, found, strict=True)
         ]
-        totals = zip(sums, code.end_loop(loop, ended), strict=True)
-        return [x if fold is None else _narrowed(code, fold, x) for fold, x in totals]
+        pairs = zip(sums, code.end_loop(loop, ended), strict=True)
+        return [x if fold is None else down(fold, x) for fold, x in pairs]
 
     def _static_lanes(
         self,
@@ -541,10 +546,11 @@ class _Writer:
                 return code.end_loop(loop, body(loop.index, None, loop.carried))
 
             end = start + full * lanes
-            if full < LONG * BLOCK or not _add_up(stores):
+            if full < LONG * BLOCK or not add_up(stores):
                 carried = rounds(start, end, carried)
             else:
-                carried = self._blocks(start, end, BLOCK * lanes, rounds, carried, stores)
+                step = BLOCK * lanes
+                carried = self._blocks(start, end, step, rounds, carried, stores, full)
         if rest:
             mask = code.constants([lane >= lanes - rest for lane in range(lanes)], "i1")
             carried = body(stop - lanes, mask, carried)

@@ -25,7 +25,8 @@ from staticgraph.backends.native.emit.addresses import Base
 from staticgraph.backends.native.emit.blas import product_bases, write_product
 from staticgraph.backends.native.emit.blas_threads import blas_threads, cuts_columns
 from staticgraph.backends.native.emit.correlations import write_correlation
-from staticgraph.backends.native.emit.kernels import write_combination, write_kernel
+from staticgraph.backends.native.emit.kernels import write_kernel
+from staticgraph.backends.native.emit.long_sums import write_combination
 from staticgraph.backends.native.emit.regions import WrittenRegion, write_control
 from staticgraph.backends.native.emit.scatter import scatter_key, write_scatter
 from staticgraph.backends.native.emit.shared_code import Description

@@ -112,7 +112,7 @@ def plan_nest(kernel: Kernel, index: Mapping[Definition, int], target: Target) -
     lanes = _lanes(kernel, parts, target, _shortest(kernel, parts, bands[outer:]))
     cut = any(part.box[0] != (0, kernel.extents[0]) for part in parts) if ndim else False
     if work > SPLIT_WORK and extents and not cut and (outer or kernel.rows is None):
-        if len(extents) > 1:
+        if len(extents) > 1 and not _goes_through(kernel):
             outer = max(outer, 1)
         chunks, chunk = _split(work, extents, lanes if len(extents) == 1 else 1)
         chunks, chunk = _fewer_partials(kernel, chunks, chunk, extents[0])
@@ -144,6 +144,16 @@ def _bands(kernel: Kernel, parts: list[Part]) -> list[tuple[int, int]]:
         else:
             bands.append((axis, axis))
     return bands
+
+
+def _goes_through(kernel: Kernel) -> bool:
+    """Tell whether reductions go over all loops: then what they gather stays in registers."""
+    folds = [store for store in kernel.stores if store.fold is not None]
+    return (
+        kernel.rows is None
+        and bool(folds)
+        and all(len(store.reduced()) == len(kernel.extents) for store in folds)
+    )
 
 
 def _shortest(kernel: Kernel, parts: list[Part], bands: list[tuple[int, int]]) -> int:
