@@ -260,6 +260,9 @@ def test_poolings_of_integers_and_of_no_images():
         (lambda xp, x: xp.adaptive_avg_pool2d(x, 0), "output_size=0, the least is 1"),
         (lambda xp, x: xp.adaptive_max_pool2d(x, (1, 2, 3)), "neither an int nor a pair"),
         (lambda xp, x: xp.adaptive_max_pool2d(x[:, :, :0], 2), "has no pixels"),
+        (lambda xp, x: xp.adaptive_max_pool2d(x, 10**9), "(1, 1, 1000000000, 1000000000)"),
+        (lambda xp, x: xp.avg_pool2d(x, None), "kernel_size=None is neither"),
+        (lambda xp, x: xp.avg_pool2d(x, 2, padding=0.5), "padding=0.5 is neither"),
     ],
 )
 def test_poolings_say_what_does_not_fit(function, what):

@@ -265,6 +265,7 @@ def test_a_loop_of_steps_is_one_program():
         (lambda: O.adamw(0.1).update(X, O.adamw(0.1).init(X)), "the parameters are missing"),
         (lambda: O.adam(0.1).init({"n": np.arange(3)}), "a parameter is int64[3]"),
         (lambda: O.adam(0.1).init(X * 1j), "a parameter is complex128[8,3]"),
+        (lambda: O.sgd(0.1).update(X, O.sgd(0.1, 0.9).init(X)), "a state of another form"),
         (lambda: O.adam(0.1).update([X], O.adam(0.1).init({"w": X})), "the trees differ"),
         (lambda: O.apply_updates({"w": X}, {"v": X}), "the trees differ"),
         (lambda: O.linear_schedule(0.1, 0.0, 0), "transition_steps is 0"),

@@ -12,6 +12,7 @@ from oplibrary.core.op import public
 from oplibrary.core.types import Array, Shape
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag, require_int
+from oplibrary.ops.creation import empty
 from oplibrary.ops.elementwise import cast, divide, where
 from oplibrary.ops.gather import take
 from oplibrary.ops.pooling import max_pool, max_pool_indices, sum_pool
@@ -185,6 +186,7 @@ def _divide_axes(name: str, x: Any, output_size: Any) -> list[_Division]:
             cause=f"each of {prod(wanted)} windows needs one",
             fix=f"check {', '.join(AXES[axes])}",
         )
+    empty((1, 1, *wanted), np.bool_)  # refuses what no memory can hold
     found = []
     for n, out in zip(lengths, wanted):
         places = np.arange(out)

@@ -39,7 +39,7 @@ def per_axis(value: int | Sequence[int], name: str, least: int, count: int) -> L
     if isinstance(value, (int, np.integer)):
         values: tuple[Any, ...] = (value,) * count
     else:
-        values = tuple(value)
+        values = _listed(value)
     if len(values) != count or not all(isinstance(v, (int, np.integer)) for v in values):
         raise ArgumentError(
             f"{name}={value!r} is neither an int nor {_counted(count)}",
@@ -48,6 +48,11 @@ def per_axis(value: int | Sequence[int], name: str, least: int, count: int) -> L
         )
     _require_least(value, values, name, least)
     return tuple(map(int, values))
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    """Return the entries of a sequence; none of anything else, which has too few of them."""
+    return tuple(value) if hasattr(value, "__iter__") and not hasattr(value, "detach") else ()
 
 
 def _counted(count: int) -> str:
@@ -79,7 +84,8 @@ def margins_of(padding: Any, count: int) -> Margins:
     """
     listed = (padding,) * count if isinstance(padding, (int, np.integer)) else padding
     sides = [
-        (each, each) if isinstance(each, (int, np.integer)) else tuple(each) for each in listed
+        (each, each) if isinstance(each, (int, np.integer)) else _listed(each)
+        for each in _listed(listed)
     ]
     if len(sides) != count or any(
         len(each) != 2 or not all(isinstance(n, (int, np.integer)) for n in each) for each in sides

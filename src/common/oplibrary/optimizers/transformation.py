@@ -160,6 +160,12 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
         return tuple([each.init(parameters) for each in transformations])
 
     def update(gradients: Any, state: Any, parameters: Any = None) -> tuple[Any, Any]:
+        if not isinstance(state, (tuple, list)) or len(state) != len(transformations):
+            raise ArgumentError(
+                f"chain: a state of another form than the {len(transformations)} that are chained",
+                cause="each transformation has a state of its own, in the order of the chain",
+                fix="pass what init, or the last update, of this optimiser returned",
+            )
         states = []
         for each, own in zip(transformations, state, strict=True):
             gradients, own = each.update(gradients, own, parameters)
