@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+import dyngraph as dg
+import staticgraph as sg
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import TensorType, type_of
 from oplibrary.executors.autodiff import pull_back
@@ -271,3 +273,22 @@ def test_linear_is_that_of_torch(shape):
     expected = torch.nn.functional.linear(*map(torch.tensor, (x, w, b)))
     np.testing.assert_allclose(linear(x, w, b), expected.numpy())
     np.testing.assert_allclose(linear(x, w), x @ w.T)
+
+
+def test_a_constant_lies_as_its_array_does():
+    """A product of a transposed array may round otherwise than that of a copy in rows."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        weight, x = rng.normal(size=(16, 4)), rng.normal(size=4)
+
+        def loss(xp, x, weight=weight):
+            return xp.sum(xp.tanh(xp.linear(x, weight)) * np.arange(16.0))
+
+        eager = dg.grad(lambda x: loss(dg, x))(dg.tensor(x)).numpy()
+        compiled = sg.function(sg.grad(lambda x: loss(sg, x)), backend="numpy")(x)
+        np.testing.assert_array_equal(compiled, eager)
+    with sg.Graph():
+        rows = sg.constant(np.arange(4.0).reshape(2, 2))
+        columns = sg.constant(np.arange(4.0).reshape(2, 2).T)
+        assert rows is not columns
+        assert sg.constant(np.arange(4.0).reshape(2, 2).T.copy()) is not columns

@@ -21,10 +21,6 @@ def weights(name, biased=True):
     ]
 
 
-def values(xp, parameters):
-    return [None if each is None else xp.asarray(each) for each in parameters]
-
-
 def load(module, parameters, suffix=""):
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     for name, value in zip(names, parameters, strict=True):
@@ -44,7 +40,7 @@ def test_cells_are_those_of_torch(name, biased, shape):
     if name == "lstm":
         for which in (0, 1):
             against_torch(
-                lambda xp, x, h, c, which=which: xp.lstm_cell(x, (h, c), *values(xp, own))[which],
+                lambda xp, x, h, c, which=which: xp.lstm_cell(x, (h, c), *own)[which],
                 lambda x, h, c, which=which: theirs(x, (h, c))[which],
                 x,
                 h,
@@ -52,7 +48,7 @@ def test_cells_are_those_of_torch(name, biased, shape):
             )
     else:
         against_torch(
-            lambda xp, x, h: getattr(xp, f"{name}_cell")(x, h, *values(xp, own)),
+            lambda xp, x, h: getattr(xp, f"{name}_cell")(x, h, *own),
             theirs,
             x,
             h,
@@ -71,11 +67,9 @@ def test_layers_are_those_of_torch(name, shape):
     tensors = (torch.tensor(h)[None], 2 * torch.tensor(h)[None]) if name == "lstm" else None
     if tensors is None:
         tensors = torch.tensor(h)[None]
+    against_torch(lambda xp, x: getattr(xp, name)(x, None, *own)[0], lambda x: theirs(x)[0], x)
     against_torch(
-        lambda xp, x: getattr(xp, name)(x, None, *values(xp, own))[0], lambda x: theirs(x)[0], x
-    )
-    against_torch(
-        lambda xp, x: getattr(xp, name)(x, begin, *values(xp, own))[0],
+        lambda xp, x: getattr(xp, name)(x, begin, *own)[0],
         lambda x: theirs(x, tensors)[0],
         x,
     )
@@ -85,9 +79,7 @@ def test_layers_are_those_of_torch(name, shape):
     for mine, other in zip(last, expected if name == "lstm" else (expected,), strict=True):
         np.testing.assert_allclose(mine.numpy(), other.detach().numpy()[0], rtol=1e-10)
     turned = getattr(dg, name)(dg.tensor(x[::-1].copy()), None, *own)[0].numpy()[::-1]
-    backwards = in_every_mode(
-        lambda xp, x: getattr(xp, name)(x, None, *values(xp, own), reverse=True)[0], x
-    )
+    backwards = in_every_mode(lambda xp, x: getattr(xp, name)(x, None, *own, reverse=True)[0], x)
     np.testing.assert_allclose(backwards[0], turned, rtol=1e-12)
 
 

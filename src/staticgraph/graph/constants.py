@@ -47,7 +47,9 @@ class Constants:
         With `own` it is a node that is never returned again.
         """
         small = value.nbytes <= _SMALL
-        key = (value.dtype.str, value.shape, value.tobytes()) if small else None
+        # what lies otherwise in memory is another constant: a product of it may round otherwise
+        lies = () if value.flags.c_contiguous else value.strides
+        key = (value.dtype.str, value.shape, lies, value.tobytes()) if small else None
         known = None if name or own else self._known(key, value)
         if known is not None:
             return known
@@ -64,7 +66,7 @@ class Constants:
                 cause="elements are numbers or booleans",
                 fix="encode the data as numbers first",
             )
-        stored = np.array(value, order="C") if copy else value
+        stored = np.array(value, order="K") if copy else value
         stored.flags.writeable = False
         type = TensorType(stored.shape, stored.dtype)
         node = self._add_op(CONSTANT, (), {"value": stored}, type=type, name=name)
