@@ -482,7 +482,7 @@ MISTAKES = {
     ),
     "assigned element": ("SBS-202", lambda m: m.parameter(3).__setitem__(0, 1.0)),
     "numpy": ("SBS-303", lambda m: np.histogram(m.value(3))),
-    "numpy method": ("SBS-303", lambda m: np.add.accumulate(m.value(3))),
+    "numpy method": ("SBS-303", lambda m: np.arctan2.accumulate(m.value(3))),
     "loop without end": (
         "SBS-316",
         lambda m: m.run(

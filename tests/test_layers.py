@@ -134,12 +134,20 @@ def room_of(module: str) -> str:
 LATE: dict[tuple[str, str], str] = {
     (
         "dyngraph.tensors.tensor",
-        "oplibrary.executors.numpy_functions",
+        "oplibrary.executors.numpy.functions",
     ): "few programs call NumPy's functions on tensors",
     (
         "staticgraph.graph.node",
-        "oplibrary.executors.numpy_functions",
+        "oplibrary.executors.numpy.functions",
     ): "few programs call NumPy's functions on nodes",
+    (
+        "dyngraph.tensors.tensor",
+        "oplibrary.executors.numpy.ufuncs",
+    ): "few programs call NumPy's functions with more than operands",
+    (
+        "staticgraph.graph.node",
+        "oplibrary.executors.numpy.ufuncs",
+    ): "few programs call NumPy's functions with more than operands",
     (
         "dyngraph.engine.failures",
         "dyngraph.engine.lineage",

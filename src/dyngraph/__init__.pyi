@@ -63,7 +63,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'amax', 'amin', 'angle', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'ceil', 'celu', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'div', 'divide', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'expand_dims', 'expm1', 'eye', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'floor', 'floor_divide', 'fold', 'fori_loop', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interpolate', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'pixel_shuffle', 'pixel_unshuffle', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'amax', 'amin', 'angle', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'cbrt', 'ceil', 'celu', 'checkpoint', 'clamp', 'clip', 'clone', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'detect_anomaly', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'eye', 'fabs', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'frexp', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'greater', 'greater_equal', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interpolate', 'is_grad_enabled', 'is_tensor', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'pixel_shuffle', 'pixel_unshuffle', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'rad2deg', 'radians', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_grad_enabled', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'vecdot', 'vector_norm', 'vjp', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -532,6 +532,9 @@ def binary_cross_entropy_with_logits(x: _ArrayLike, target: _ArrayLike, reductio
 def bitwise_and(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the bits that integers x and y both have."""
 
+def bitwise_count(x: _ArrayLike) -> _Value:
+    """Return how many bits of the magnitude of x are 1, as uint8."""
+
 def bitwise_invert(x: _ArrayLike) -> _Value:
     """Return integer x with every bit flipped."""
 
@@ -603,6 +606,9 @@ def can_cast(source: _npt.DTypeLike | _ArrayLike, to: _npt.DTypeLike) -> _builti
 
 def cast(x: _ArrayLike, dtype: _npt.DTypeLike) -> _Value:
     """Return a copy of x converted to `dtype`; complex numbers lose their imaginary part."""
+
+def cbrt(x: _ArrayLike) -> _Value:
+    """Return the cube root, which is negative where x is."""
 
 def ceil(x: _ArrayLike) -> _Value:
     """Return the smallest whole number not below x."""
@@ -996,6 +1002,9 @@ def cumulative_prod(x: _ArrayLike, axis: int | None = None, include_initial: _bu
 def cumulative_sum(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Sum the elements up to each position of `axis`; with `include_initial`, from a leading 0 on."""
 
+def deg2rad(x: _ArrayLike) -> _Value:
+    """Return the angle in radians of one in degrees."""
+
 def diag(x: _ArrayLike, offset: int = 0) -> _Value:
     """Make a matrix with `x` on its diagonal, or take the diagonal of a matrix.
 
@@ -1055,6 +1064,15 @@ def digamma(x: _ArrayLike) -> _Value:
 
 def divide(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x / y, as floating-point numbers."""
+
+def divmod(x: _ArrayLike, y: _ArrayLike) -> tuple[_Value, _Value]:
+    """Return ``floor_divide(x, y)`` and ``remainder(x, y)``.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in divmod(np.array([7, -7]), 3)]
+    [[2, -3], [1, 2]]
+    """
 
 def dot(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Sum the products over the last axis of `x` and the second-to-last of `y`, as NumPy's ``dot``.
@@ -1165,6 +1183,9 @@ def euclidean_norm(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keep
 def exp(x: _ArrayLike) -> _Value:
     """Return e to the x."""
 
+def exp2(x: _ArrayLike) -> _Value:
+    """Return 2 to the x."""
+
 def expand_dims(x: _ArrayLike, axis: int | _Sequence[int]) -> _Value:
     """Add an axis of length 1 that stands at `axis` in the result."""
 
@@ -1196,6 +1217,9 @@ def eye(rows: int, columns: int | None = None, k: int = 0, dtype: _npt.DTypeLike
     >>> eye(2).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
+
+def fabs(x: _ArrayLike) -> _Value:
+    """Return |x| as floating-point numbers; the gradient at 0 is 0."""
 
 def finfo(dtype: _npt.DTypeLike) -> _FloatLimits:
     """Return the limits of a floating-point dtype, or of an array's.
@@ -1229,11 +1253,29 @@ def flatten(x: _ArrayLike, start_axis: int = 0, end_axis: int = -1) -> _Value:
 def flip(x: _ArrayLike, axis: int | _Sequence[int] | None = None) -> _Value:
     """Reverse the order along `axis`, or along every axis."""
 
+def float_power(x: _ArrayLike, y: _ArrayLike) -> _Value:
+    """Return x to the power of y in double precision, whatever the dtypes of x and y.
+
+    Examples
+    --------
+    >>> float_power(np.array([2, 4]), -1).tolist()
+    [0.5, 0.25]
+    """
+
 def floor(x: _ArrayLike) -> _Value:
     """Return the largest whole number not above x."""
 
 def floor_divide(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the largest whole number not above x / y."""
+
+def fmax(x: _ArrayLike, y: _ArrayLike) -> _Value:
+    """Return the larger of x and y, leaving out NaN; of equal operands x has the gradient."""
+
+def fmin(x: _ArrayLike, y: _ArrayLike) -> _Value:
+    """Return the smaller of x and y, leaving out NaN; of equal operands x has the gradient."""
+
+def fmod(x: _ArrayLike, y: _ArrayLike) -> _Value:
+    """Return x - y * trunc(x / y), which has the sign of x."""
 
 def fold(x: _ArrayLike, output_size: int | _Sequence[int], kernel_size: int | _Sequence[int], dilation: int | _Sequence[int] = 1, padding: int | _Sequence[int | _Sequence[int]] = 0, stride: int | _Sequence[int] = 1) -> _Value:
     """Add windows, given as columns, into images: what `unfold` takes apart, summed up.
@@ -1258,6 +1300,27 @@ def fold(x: _ArrayLike, output_size: int | _Sequence[int], kernel_size: int | _S
         If `x` has not the columns of such images.
     ArgumentError
         If an option has no meaning.
+    """
+
+def frexp(x: _ArrayLike) -> tuple[_Value, _Value]:
+    """Take floating-point numbers apart, into a mantissa and a power of two.
+
+    Parameters
+    ----------
+    x : array
+        Whole numbers become floating-point ones.
+
+    Returns
+    -------
+    mantissa : array
+        From 0.5 up to 1 in magnitude, or 0.
+    exponent : array of int32
+        ``ldexp(mantissa, exponent)`` is `x`.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in frexp(np.array([6.0, -0.25]))]
+    [[0.75, -0.5], [3, -1]]
     """
 
 def full(shape: _Length | _Sequence[_Length], fill_value: complex, dtype: _npt.DTypeLike | None = None, *, device: str | None = None, requires_grad: _builtins.bool = False) -> _Value:
@@ -1319,6 +1382,9 @@ def gaussian_nll_loss(x: _ArrayLike, target: _ArrayLike, var: _ArrayLike, reduct
     Nix and Weigend, "Estimating the mean and variance of the target probability distribution"
     (1994).
     """
+
+def gcd(x: _ArrayLike, y: _ArrayLike) -> _Value:
+    """Return the greatest common divisor, which is not negative."""
 
 def gelu(x: _ArrayLike, approximate: str = 'none') -> _Value:
     """Return x times the normal distribution function of x.
@@ -1506,6 +1572,9 @@ def hardtanh(x: _ArrayLike, min_val: _builtins.float = -1.0, max_val: _builtins.
     ArgumentError
         If a bound is no number, or `min_val` is above `max_val`.
     """
+
+def heaviside(x: _ArrayLike, y: _ArrayLike) -> _Value:
+    """Return 0 where x is negative, 1 where it is positive, and y where it is 0."""
 
 def hinge_embedding_loss(x: _ArrayLike, target: _ArrayLike, margin: _builtins.float = 1.0, reduction: str = 'mean') -> _Value:
     """Return the mean of `x`, a distance, for like pairs and ``max(0, margin - x)`` for others.
@@ -1761,6 +1830,12 @@ def layer_norm(x: _ArrayLike, normalized_shape: int | _Sequence[int], weight: _A
     elements.
     """
 
+def lcm(x: _ArrayLike, y: _ArrayLike) -> _Value:
+    """Return the least common multiple, which is not negative."""
+
+def ldexp(x: _ArrayLike, y: _ArrayLike) -> _Value:
+    """Return x * 2**y, for whole numbers y."""
+
 def leaky_relu(x: _ArrayLike, negative_slope: _builtins.float = 0.01) -> _Value:
     """Return x where it is positive and `negative_slope` times x elsewhere."""
 
@@ -1869,6 +1944,9 @@ def log_softmax(x: _ArrayLike, axis: int = -1) -> _Value:
 
 def logaddexp(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return log(exp(x) + exp(y)) without overflow."""
+
+def logaddexp2(x: _ArrayLike, y: _ArrayLike) -> _Value:
+    """Return log2(2**x + 2**y) without overflow."""
 
 def logical_and(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether both x and y are true; every number but 0 is."""
@@ -2149,6 +2227,25 @@ def minimum(x: _ArrayLike, y: _ArrayLike) -> _Value:
 
 def mish(x: _ArrayLike) -> _Value:
     """Return x times tanh(softplus(x)) (Misra, "Mish", 2019)."""
+
+def modf(x: _ArrayLike) -> tuple[_Value, _Value]:
+    """Take numbers apart, into their fractions and their whole parts.
+
+    Parameters
+    ----------
+    x : array
+        Whole numbers become floating-point ones.
+
+    Returns
+    -------
+    fraction, whole : array
+        Both with the sign of `x`.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in modf(np.array([2.5, -0.25]))]
+    [[0.5, -0.25], [2.0, -0.0]]
+    """
 
 def moveaxis(x: _ArrayLike, source: int | _Sequence[int], destination: int | _Sequence[int]) -> _Value:
     """Move axes to new positions; the others keep their order.
@@ -2538,6 +2635,9 @@ def print_(x: _ArrayLike, message: str = '') -> _Value:
 
 def prod(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Multiply the elements over `axis`. Of no elements it is 1."""
+
+def rad2deg(x: _ArrayLike) -> _Value:
+    """Return the angle in degrees of one in radians."""
 
 def randint(key: _ArrayLike, shape: _Length | _Sequence[_Length], low: int, high: int) -> _Value:
     """Return integers uniformly distributed in [low, high), int64."""
@@ -2953,6 +3053,9 @@ def softsign(x: _ArrayLike) -> _Value:
 def sort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> _Value:
     """Order the elements along `axis`. NaN counts as the greatest number."""
 
+def spacing(x: _ArrayLike) -> _Value:
+    """Return the distance from x to the next number of its dtype, away from 0."""
+
 def split(x: _ArrayLike, sections: int | _Sequence[int], axis: int = 0) -> tuple[_Value, ...]:
     """Cut an array into parts along an axis.
 
@@ -3363,6 +3466,7 @@ clamp = clip
 concatenate = concat
 cumprod = cumulative_prod
 cumsum = cumulative_sum
+degrees = rad2deg
 div = divide
 empty_like = zeros_like
 eq = equal
@@ -3377,6 +3481,7 @@ neg = negative
 permute = permute_dims
 power = pow
 psi = digamma
+radians = deg2rad
 repeat_interleave = repeat
 sub = subtract
 swish = silu

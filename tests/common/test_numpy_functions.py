@@ -5,20 +5,13 @@ import warnings
 
 import numpy as np
 import pytest
+from tests.common.numpy_calls import COMPLEX, INTS, MODES, NANS, TRUTH, M, T, V, assert_same, static
 from tests.common.test_decompositions import BY_NUMPY
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.executors import numpy_functions
+from oplibrary.executors.numpy import functions as numpy_functions
 from oplibrary.messages.errors import SideBySideError, SymbolicArrayError
-
-V = np.array([3.0, -1.0, 2.0, 5.0, 2.0, 0.5])
-M = np.arange(12.0).reshape(3, 4) * np.array([1.0, -1.0, 0.5, 2.0])
-T = np.arange(24.0).reshape(2, 3, 4) % 7.0
-INTS = np.array([[5, 0, 2], [1, 7, 3]], "int8")
-TRUTH = np.array([[True, False], [True, True]])
-COMPLEX = np.array([1.0 + 2.0j, -1.0j, 3.0])
-NANS = np.array([1.0, np.nan, 0.0, np.nan])
 
 CALLS = {
     "all": [lambda f: f(TRUTH, 1), lambda f: f(TRUTH), lambda f: f(TRUTH, keepdims=True)],
@@ -204,54 +197,6 @@ def _numpy_function(name):
     return getattr(owner, name.removeprefix("linalg."))
 
 
-class _Mode:
-    """Calls a NumPy function with every array in its arguments as a value of a mode."""
-
-    def __init__(self, function, wrap):
-        self.function, self.wrap = function, wrap
-
-    def __call__(self, *args, **kwargs):
-        return self.function(*self._mapped(args), **{k: self._mapped(v) for k, v in kwargs.items()})
-
-    def _mapped(self, x):
-        if isinstance(x, (list, tuple)):
-            return type(x)(map(self._mapped, x))
-        return self.wrap(x) if isinstance(x, np.ndarray) and x.dtype.kind != "O" else x
-
-
-def _flat(result):
-    if isinstance(result, (list, tuple)) and any(hasattr(x, "shape") for x in result):
-        return [leaf for each in result for leaf in _flat(each)]
-    return [result]
-
-
-def _dynamic(call, function):
-    found = call(_Mode(function, dg.asarray))
-    return [x.detach().numpy() if isinstance(x, dg.Tensor) else x for x in _flat(found)]
-
-
-def _static(call, function):
-    with sg.Graph():
-        found = _flat(call(_Mode(function, lambda x: sg.asarray(x) * np.ones((), x.dtype))))
-        nodes = [x for x in found if isinstance(x, sg.Node)]
-        values = iter(sg.compile(nodes, [], backend="numpy")() if nodes else ())
-    return [np.asarray(next(values)) if isinstance(x, sg.Node) else x for x in found]
-
-
-MODES = {"dynamic": _dynamic, "static": _static}
-
-
-def _assert_same(found, expected, exact=False):
-    expected = _flat(expected)
-    assert len(found) == len(expected)
-    for got, right in zip(found, expected, strict=True):
-        if not hasattr(right, "dtype"):
-            assert got == right
-            continue
-        assert (got.shape, got.dtype) == (right.shape, right.dtype)
-        np.testing.assert_allclose(got, right, rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", CALLS)
 def test_the_calls_that_are_answered_give_what_numpy_gives(name, mode):
@@ -259,9 +204,9 @@ def test_the_calls_that_are_answered_give_what_numpy_gives(name, mode):
     for call in CALLS[name]:
         if mode == "static" and (name.startswith("unique") or name in DATA_DEPENDENT):
             with pytest.raises(SideBySideError):
-                _static(call, function)
+                static(call, function)
         elif not (mode == "static" and name == "where" and call is CALLS[name][1]):
-            _assert_same(MODES[mode](call, function), call(function))
+            assert_same(MODES[mode](call, function), call(function))
 
 
 def test_every_function_of_the_table_has_calls():
@@ -317,6 +262,12 @@ ARRAYS = {
     "scalar": np.array(2.5),
     "empty": np.zeros((0, 3)),
 }
+
+
+def thrice(f, x):
+    return f(x, x, x)
+
+
 ARGUMENTS = [
     lambda f, x: f(x),
     lambda f, x: f(x, x),
@@ -333,7 +284,7 @@ ARGUMENTS = [
     lambda f, x: f(x, 0, "stable"),
     lambda f, x: f(x, 1.5),
     lambda f, x: f(x, x, 0),
-    lambda f, x: f(x, x, x),
+    thrice,
     lambda f, x: f(x, 0, 2),
     lambda f, x: f([x, x]),
     lambda f, x: f([x, x], 0),
@@ -371,6 +322,8 @@ def test_every_call_gives_what_numpy_gives_or_is_refused(name, mode):
         warnings.simplefilter("ignore")
         for shown, x in ARRAYS.items():
             for number, call in enumerate(ARGUMENTS):
+                if call is thrice and getattr(function, "nout", 1) > 1:
+                    continue  # two results in one memory: NumPy does not say which one stays
                 try:
                     expected = call(function, x.copy())
                 except Exception:  # NumPy refuses it; ours may, and may not, as axis=-1 of a sum
@@ -382,7 +335,7 @@ def test_every_call_gives_what_numpy_gives_or_is_refused(name, mode):
                 # NumPy's product with 0 leaves out NaN
                 if name not in UNSPECIFIED and (name, shown) != ("dot", "NaN"):
                     try:
-                        _assert_same(found, expected)
+                        assert_same(found, expected)
                     except AssertionError as error:
                         raise AssertionError(f"call {number} of {name} with {shown}") from error
 
@@ -395,12 +348,11 @@ def test_every_call_gives_what_numpy_gives_or_is_refused(name, mode):
         (lambda x: np.sum(x, out=np.zeros(())), "numpy.sum: argument 'out'"),
         (lambda x: np.mean(x, where=x > 0.0), "numpy.mean: argument 'where'"),
         (lambda x: np.add(x, x, where=[True]), "numpy.add: argument 'where'"),
-        (lambda x: np.add.reduce(x, initial=1.0), "numpy.add.reduce: argument 'initial'"),
         (lambda x: np.round(x, 2), "numpy.round: argument 'decimals'"),
         (lambda x: np.diff(x, prepend=0.0), "numpy.diff: argument 'prepend'"),
         (lambda x: np.reshape(x, (-1,), order="F"), "numpy.reshape: argument 'order'"),
         (lambda x: np.histogram(x), "numpy.histogram has no counterpart"),
-        (lambda x: np.add.accumulate(x), "numpy.add.accumulate has no counterpart"),
+        (lambda x: np.arctan2.accumulate(x), "a fold with numpy.arctan2 has no counterpart"),
         (lambda x: np.einsum("i->", x, dtype="float32"), "numpy.einsum: argument 'dtype'"),
         (lambda x: np.pad(x, 1, end_values=1.0), "numpy.pad: argument 'end_values'"),
     ],

@@ -489,8 +489,8 @@ def test_arrays(x, request_):
 def test_numpy_functions_without_a_counterpart(x):
     error = caught(SymbolicArrayError, lambda: np.histogram(x))
     assert "histogram" in error.what and "numpy.histogram" in error.fix
-    error = caught(SymbolicArrayError, lambda: np.spacing(x))
-    assert "spacing" in error.what
+    error = caught(SymbolicArrayError, lambda: np.isnat(x))
+    assert "isnat" in error.what
 
 
 def test_arrays_that_would_be_written_to(x):
@@ -548,8 +548,7 @@ def test_attributes_of_other_libraries(x):
         (np.poly, "numpy.poly"),
         (np.fft.fft, "numpy.fft.fft"),
         (np.histogram, "numpy.histogram"),
-        (np.spacing, "numpy.spacing"),
-        (np.add.accumulate, "numpy.add.accumulate"),
+        (np.isnat, "numpy.isnat"),
     ],
 )
 def test_numpys_functions_have_their_whole_names(x, function, name):

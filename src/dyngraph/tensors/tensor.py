@@ -17,7 +17,7 @@ from dyngraph.tensors.lost_numbers import announce_number_taken
 from oplibrary.core.data import copy_of
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
-from oplibrary.executors.numpy_protocols import call_ufunc, require_out
+from oplibrary.executors.numpy.protocols import call_ufunc
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -128,16 +128,14 @@ class Tensor(TensorMethods):
         return np.array(array, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        out = kwargs.get("out")
-        if out is None or not all(isinstance(x, Tensor) for x in out):
-            return call_ufunc(ufunc, method, inputs, kwargs)
-        del kwargs["out"]
-        result = call_ufunc(ufunc, method, inputs, kwargs)
-        require_out(ufunc, result, out[0])
-        return out[0].copy_(result)
+        if method == "__call__" and not kwargs:
+            return call_ufunc(ufunc, inputs)
+        from oplibrary.executors.numpy.ufuncs import call_ufunc_with
+
+        return call_ufunc_with(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from oplibrary.executors.numpy_functions import call_function
+        from oplibrary.executors.numpy.functions import call_function
 
         return call_function(function, args, kwargs)
 

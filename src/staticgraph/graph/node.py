@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from oplibrary.core.types import Array
-from oplibrary.executors.numpy_protocols import call_ufunc, require_out
+from oplibrary.executors.numpy.protocols import call_ufunc
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.ops.movement import clone
 from staticgraph.graph import symbolic
@@ -119,17 +119,17 @@ class Node(Declaration, ArrayOperators):
     # NumPy's functions --------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        out = kwargs.pop("out", None)
-        if out is not None and not all(isinstance(x, Node) for x in out):
-            raise symbolic.no_out(self, f"numpy.{ufunc.__name__}")
-        result = call_ufunc(ufunc, method, inputs, kwargs)
-        if out is None:
-            return result
-        require_out(ufunc, result, out[0])
-        return out[0].copy_(result)
+        if method == "__call__" and not kwargs:
+            return call_ufunc(ufunc, inputs)
+        from oplibrary.executors.numpy.ufuncs import call_ufunc_with
+
+        for out in kwargs.get("out", ()):
+            if isinstance(out, np.ndarray):
+                raise symbolic.no_out(self, f"numpy.{ufunc.__name__}")
+        return call_ufunc_with(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        from oplibrary.executors.numpy_functions import call_function
+        from oplibrary.executors.numpy.functions import call_function
 
         return call_function(function, args, kwargs)
 

@@ -3,6 +3,7 @@
 from oplibrary.ops import (
     activation,
     binary_cross_entropy,
+    binary_powers,
     comparison,
     convolution,
     creation,
@@ -45,12 +46,14 @@ from oplibrary.ops import (
     statistics,
     trigonometry,
     vector_products,
+    whole_numbers,
 )
 from oplibrary.ops import broadcasting as grids
 
 __all__ = [
     "activation",
     "binary_cross_entropy",
+    "binary_powers",
     "comparison",
     "convolution",
     "creation",
@@ -94,4 +97,5 @@ __all__ = [
     "statistics",
     "trigonometry",
     "vector_products",
+    "whole_numbers",
 ]

@@ -303,6 +303,26 @@ minimum = binary(
     commutative=True,
     doc="Return the smaller of x and y, or NaN if one is; equal operands share the gradient.",
 )
+fmax = binary(
+    "fmax",
+    np.fmax,
+    expr="{0} if {1} != {1} else {1} if {0} != {0} else max({0}, {1})",
+    vjp=(
+        lambda g, _out, x, y: where((x >= y) | (y != y), g, 0.0),
+        lambda g, _out, x, y: where((x >= y) | (y != y), 0.0, g),
+    ),
+    doc="Return the larger of x and y, leaving out NaN; of equal operands x has the gradient.",
+)
+fmin = binary(
+    "fmin",
+    np.fmin,
+    expr="{0} if {1} != {1} else {1} if {0} != {0} else min({0}, {1})",
+    vjp=(
+        lambda g, _out, x, y: where((x <= y) | (y != y), g, 0.0),
+        lambda g, _out, x, y: where((x <= y) | (y != y), 0.0, g),
+    ),
+    doc="Return the smaller of x and y, leaving out NaN; of equal operands x has the gradient.",
+)
 
 
 def _bound(name: str, value: Any) -> Any:

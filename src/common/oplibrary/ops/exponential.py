@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op, register
-from oplibrary.core.rules import UNARY_EXAMPLES, binary, unary
+from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, unary
 from oplibrary.core.types import Array
 from oplibrary.ops.kernels import Constant, blockwise, float_infer
 
@@ -65,6 +65,21 @@ sqrt = unary(
     vjp=lambda g, out, _x: g / (out + out),
     domain=_POSITIVE,
     doc="Return the square root.",
+)
+cbrt = register(
+    Op(
+        name="cbrt",
+        # a power of 1/3 would be as far off as 1/3 is, times the logarithm
+        kind=Kind.OPAQUE,
+        arity=1,
+        kernel=np.cbrt,
+        infer=elementwise_infer("cbrt", np.cbrt),
+        vjp=(lambda g, out, _x: g / (out * out * 3),),
+        takes_out=True,
+        kinks=(0.0,),
+        examples=UNARY_EXAMPLES,
+        doc="Return the cube root, which is negative where x is.",
+    )
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import pi
 from typing import Any
 
 import numpy as np
@@ -156,4 +157,32 @@ atanh = unary(
     vjp=lambda g, _out, x: g / (1 - x * x),
     domain=(-0.9, 0.9),
     doc="Return the inverse of tanh.",
+)
+
+# angles -------------------------------------------------------------------------------------------
+
+deg2rad = unary(
+    "deg2rad",
+    np.deg2rad,
+    expr="{0} * 0.017453292519943295",
+    vjp=lambda g, _out, _x: g * (pi / 180),
+    alias=("radians",),
+    doc="Return the angle in radians of one in degrees.",
+)
+
+
+def _rad2deg(x: Any, out: Array | None = None) -> Any:
+    # NumPy's own constant is off by one unit in the last place of float32
+    dtype = np.rad2deg.resolve_dtypes((np.asarray(x).dtype, None))[-1]
+    return np.multiply(x, dtype.type(180 / pi), out, dtype=dtype)
+
+
+rad2deg = unary(
+    "rad2deg",
+    _rad2deg,
+    dtypes=np.rad2deg,
+    expr="{0} * 57.29577951308232",
+    vjp=lambda g, _out, _x: g * (180 / pi),
+    alias=("degrees",),
+    doc="Return the angle in degrees of one in radians.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,18 +30,6 @@ _SPELLINGS = {
 }
 """NumPy's names of functions that the array API standard spells otherwise."""
 
-_REDUCTIONS = {
-    "add": "sum",
-    "multiply": "prod",
-    "maximum": "max",
-    "minimum": "min",
-    "logical_and": "all",
-    "logical_or": "any",
-}
-
-_OTHER_FOR_INTEGERS = frozenset({"reciprocal", "rint"})
-"""Functions whose result of whole numbers has another dtype in NumPy: 1 / 2 is 0 there."""
-
 
 def unsupported(what: str) -> SymbolicArrayError:
     """Return the error of a NumPy function, or an argument of one, that there is no op for."""
@@ -61,45 +50,52 @@ def unusable(what: str, error: Exception) -> ArgumentError:
     )
 
 
-def require_out(ufunc: np.ufunc, result: Any, out: Any) -> None:
-    """Refuse an ``out`` that a function of whole vectors or matrices would fill several times.
+def _rint(x: Any) -> Any:
+    kind = type_of(x)
+    if kind.dtype.kind in "biu":
+        x = REGISTRY["cast"](x, dtype=np.rint.resolve_dtypes((kind.dtype, None))[-1])
+    return REGISTRY["round"](x)
 
-    NumPy computes into it then while it may still be read.
+
+def _reciprocal(x: Any) -> Any:
+    if type_of(x).dtype.kind in "biu":  # 1 / 2 is 0 there
+        raise unsupported("numpy.reciprocal of whole numbers")
+    return REGISTRY["reciprocal"](x)
+
+
+_OTHER_FOR_INTEGERS: dict[np.ufunc, Callable[..., Any]] = {
+    np.rint: _rint,
+    np.reciprocal: _reciprocal,
+}
+"""Functions whose result of whole numbers has another dtype in NumPy."""
+
+
+def counterpart(ufunc: np.ufunc) -> Callable[..., Any]:
+    """Return our function of the meaning of `ufunc`.
 
     Raises
     ------
     SymbolicArrayError
-    """
-    if ufunc.signature is not None and result.shape != out.shape:
-        raise unsupported(f"numpy.{ufunc.__name__}: argument 'out' of another shape")
-
-
-def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) -> Any:
-    """Run the op of `ufunc`; the body of ``__array_ufunc__``.
-
-    Raises
-    ------
-    SymbolicArrayError
-        If there is no such op, or `method` or an argument has no counterpart.
+        If there is none.
     """
     name = ufunc.__name__
-    shown = f"numpy.{name}" if method == "__call__" else f"numpy.{name}.{method}"
-    taken = {}
-    for argument, value in kwargs.items():
-        if method == "reduce" and argument in ("axis", "keepdims"):
-            taken[argument] = value
-        elif value is not None:
-            raise unsupported(f"{shown}: argument {argument!r}")
-    if method == "reduce" and name in _REDUCTIONS:
-        return REGISTRY[_REDUCTIONS[name]](*inputs, **{"axis": 0, **taken})
-    ours = lookup(_SPELLINGS.get(name, name))
-    if ours is None or method != "__call__":
-        raise unsupported(shown)
-    if name in _OTHER_FOR_INTEGERS and type_of(inputs[0]).dtype.kind in "biu":
-        raise unsupported(f"{shown} of whole numbers")
+    ours = _OTHER_FOR_INTEGERS.get(ufunc) or lookup(_SPELLINGS.get(name, name))
+    if ours is None:
+        raise unsupported(f"numpy.{name}")
+    return ours
+
+
+def call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
+    """Run the op of `ufunc`; the body of ``__array_ufunc__`` for a call with operands alone.
+
+    Raises
+    ------
+    SymbolicArrayError
+        If there is no such op.
+    """
     try:
-        return ours(*inputs)
+        return counterpart(ufunc)(*inputs)
     except SideBySideError:
         raise
     except (TypeError, AttributeError, ValueError, IndexError) as error:
-        raise unusable(shown, error) from error
+        raise unusable(f"numpy.{ufunc.__name__}", error) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.executors.numpy_protocols import unsupported
+from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.ops.eigenvalues import eigh, eigvalsh
 from oplibrary.ops.elementwise import conj
 from oplibrary.ops.least_squares import lstsq

@@ -17,13 +17,13 @@ import numpy as np
 from oplibrary.core.data import to_numbers
 from oplibrary.core.op import lookup
 from oplibrary.core.types import normalize_axis
-from oplibrary.executors.numpy_linalg import (
+from oplibrary.executors.numpy.linalg import (
     read_eigh,
     read_eigvalsh,
     solved_by_least_squares,
     svd_or_values,
 )
-from oplibrary.executors.numpy_protocols import unsupported, unusable
+from oplibrary.executors.numpy.protocols import unsupported, unusable
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.arguments import normalize_ints
 

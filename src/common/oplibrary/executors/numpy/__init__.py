@@ -1,0 +1,1 @@
+"""What NumPy's functions do with values of an executor."""
