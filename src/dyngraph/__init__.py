@@ -13,7 +13,7 @@ tensor([6.], grad_fn=<MulBackward0>)
 (tensor([5.]), tensor([2.]))
 """
 
-from dyngraph import errors, linalg, special
+from dyngraph import errors, fft, linalg, special
 from dyngraph import methods as _methods
 from dyngraph.engine.backward import backward
 from dyngraph.engine.generator import manual_seed

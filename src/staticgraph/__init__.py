@@ -26,7 +26,7 @@ from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
 from oplibrary.messages.source import enter_package as _enter_package
-from staticgraph import errors, linalg, special
+from staticgraph import errors, fft, linalg, special
 from staticgraph.archive import open_program, save_program
 from staticgraph.backends.backend import Backend
 from staticgraph.compiler.compile import compile

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tests.common.numpy_calls import COMPLEX, INTS, MODES, NANS, TRUTH, M, T, V, assert_same, static
 from tests.common.test_decompositions import BY_NUMPY
+from tests.common.test_fourier import ALONG_ONE, ALONG_SOME
 
 import dyngraph as dg
 import staticgraph as sg
@@ -193,8 +194,8 @@ DATA_DEPENDENT = {"argwhere", "nonzero", "unique"}
 
 
 def _numpy_function(name):
-    owner = np.linalg if name.startswith("linalg.") else np
-    return getattr(owner, name.removeprefix("linalg."))
+    below, _, plain = name.rpartition(".")
+    return getattr(getattr(np, below) if below else np, plain)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -212,7 +213,8 @@ def test_the_calls_that_are_answered_give_what_numpy_gives(name, mode):
 def test_every_function_of_the_table_has_calls():
     table = {name.removeprefix("numpy.") for name in numpy_functions._FUNCTIONS}
     linalg = {"cross", "linalg.eig", "linalg.eigvals", *[f"linalg.{name}" for name in BY_NUMPY]}
-    assert table == {*CALLS, *linalg}
+    fourier = {f"fft.{name}" for name in (*ALONG_ONE, *ALONG_SOME, "fftshift", "ifftshift")}
+    assert table == {*CALLS, *linalg, *fourier}
     for name in table:
         taken, _ = numpy_functions._FUNCTIONS[f"numpy.{name}"]
         assert taken <= set(inspect.signature(_numpy_function(name)).parameters) | {

@@ -466,7 +466,12 @@ REGISTRY: dict[str, Op] = {}
 ALIASES: dict[str, Op] = {}
 """Every op by its other spellings."""
 
-NAMESPACES: dict[str, dict[str, Callable[..., Any]]] = {"": {}, "linalg": {}, "special": {}}
+NAMESPACES: dict[str, dict[str, Callable[..., Any]]] = {
+    "": {},
+    "linalg": {},
+    "special": {},
+    "fft": {},
+}
 """Of each namespace, the functions that are compositions of ops, or an op's friendlier signature.
 
 The main one is called ``""``; an executor has a module for each of the others, such as

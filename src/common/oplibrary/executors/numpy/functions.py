@@ -387,6 +387,16 @@ _FUNCTIONS: dict[str, tuple[frozenset[str], Call]] = {
     "numpy.linalg.svdvals": _call("linalg.svdvals", "x"),
     "numpy.linalg.tensorinv": _call("linalg.tensorinv", "a", ind="ind"),
     "numpy.linalg.tensorsolve": _call("linalg.tensorsolve", "a", "b", axes="axes"),
+    **{
+        f"numpy.fft.{name}": _call(f"fft.{name}", "a", n="n", axis="axis", norm="norm")
+        for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
+    },
+    **{
+        f"numpy.fft.{name}": _call(f"fft.{name}", "a", s="s", axes="axes", norm="norm")
+        for name in ("fft2", "ifft2", "fftn", "ifftn", "rfft2", "irfft2", "rfftn", "irfftn")
+    },
+    "numpy.fft.fftshift": _call("fft.fftshift", "x", axes="axes"),
+    "numpy.fft.ifftshift": _call("fft.ifftshift", "x", axes="axes"),
     "numpy.linalg.diagonal": _call("diagonal", "x", offset="offset"),
     "numpy.linalg.matmul": _call("matmul", "x1", "x2"),
     "numpy.linalg.matrix_transpose": _call("matrix_transpose", "x"),

@@ -1,0 +1,20 @@
+"""Fourier transforms: the op library's namespace of this name, bound to the static executor."""
+
+from typing import Any as _Any
+
+from staticgraph.declare.namespace import lookup as _lookup
+from staticgraph.declare.namespace import names as _names
+
+__all__ = _names("fft")
+
+
+def __getattr__(name: str) -> _Any:
+    found = None if name.startswith("_") else _lookup(name, "fft")
+    if found is None:
+        raise AttributeError(f"module 'staticgraph.fft' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
