@@ -39,6 +39,12 @@ def norm(order):
 KINKS = {
     "abs": (of_one("abs"), SIGNED),
     "angle": (of_one("angle"), SIGNED),
+    "fabs": (lambda xp, x: (xp.fabs if hasattr(xp, "fabs") else xp.abs)(x), SIGNED),
+    "cbrt": (
+        lambda xp, x: xp.cbrt(x) if hasattr(xp, "cbrt") else xp.sign(x) * xp.abs(x) ** (1 / 3),
+        [1.0, 8.0, -8.0],
+    ),
+    "mantissa": (lambda xp, x: xp.frexp(x)[0], [0.5, 1.0, -3.0]),
     "relu": (of_one("relu"), SIGNED),
     "leaky_relu": (of_one("leaky_relu"), SIGNED),
     "elu": (of_one("elu"), SIGNED),

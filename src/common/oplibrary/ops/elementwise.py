@@ -124,7 +124,8 @@ def _pow_vjp_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
         return g * (out * log(base if base.dtype == g.dtype else cast(base, dtype=g.dtype)))
     if is_scalar(x):
         if x == 0:
-            return g * (out * where(y < 0, -math.inf, 0.0))
+            steep, level = (np.asarray(slope, g.dtype) for slope in (-math.inf, 0.0))
+            return g * (out * where(y < 0, steep, level))
         return g * (out * (math.log(x) if x > 0 else math.nan))
     flat = (x == 0) & (y >= 0)
     return g * (out * log(where(flat, 1.0, where(x < 0, math.nan, x))))

@@ -138,7 +138,8 @@ def _inverse_real_dft_rule(
     if n % 2 == 0:
         weights[-1] = 1
     weights = weights.reshape((-1,) + (1,) * (x_type.ndim - 1 - axis % x_type.ndim))
-    return conj(real_dft(g, axis=axis, norm=_OTHER_WAY[norm])) * weights
+    result = conj(real_dft(g, axis=axis, norm=_OTHER_WAY[norm])) * weights
+    return result if x_type.dtype.kind == "c" else real(result)
 
 
 inverse_real_dft: Op = register(
@@ -153,6 +154,7 @@ inverse_real_dft: Op = register(
         public=False,
         examples=(
             example(_COMPLEX, n=4, axis=1),
+            example((2, 3), n=4, axis=1),
             example(_COMPLEX, n=5, axis=1, norm="forward"),
             example(_COMPLEX, n=2, axis=0, norm="ortho"),
         ),
