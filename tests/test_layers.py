@@ -30,6 +30,7 @@ ROOMS = {
     "oplibrary.functional": "compositions of ops",
     "oplibrary.optimizers": "optimisers as functions of a state",
     "oplibrary.executors": "what every executor is made with",
+    "oplibrary.transforms": "functions on functions, for every executor",
     "oplibrary": "",
     "dyngraph.tape": "what operations leave behind, and whether they do",
     "dyngraph.tensors": "the dynamic value",
@@ -132,6 +133,11 @@ def room_of(module: str) -> str:
 
 
 LATE: dict[tuple[str, str], str] = {
+    (
+        "oplibrary.transforms.batched",
+        "oplibrary.executors.numpy.functions",
+    ): "few programs call NumPy's functions on rows",
+    ("oplibrary.transforms.batched", "oplibrary.executors.numpy.ufuncs"): "likewise",
     (
         "dyngraph.tensors.tensor",
         "oplibrary.executors.numpy.functions",

@@ -1,19 +1,20 @@
-"""Derivatives of functions, declared: `oplibrary.executors.transforms` for nodes."""
+"""Derivatives of functions, declared: `oplibrary.transforms.derivatives` for nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 
 from oplibrary.core.types import TensorType
-from oplibrary.executors.transforms import Transforms
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.messages.source import Source
 from oplibrary.ops.comparison import equal
 from oplibrary.ops.elementwise import cast
+from oplibrary.transforms.derivatives import Transforms
+from oplibrary.transforms.lifting import LiftedTransforms
 from staticgraph.control import map
 from staticgraph.declare.autodiff import ancestors, gradients
 from staticgraph.declare.build import declare, full, require_graph, stop_gradient, to_node
@@ -48,6 +49,11 @@ class NodeTransforms(Transforms):
                 yield
         finally:
             graph.differentiated_from = outer
+
+    def opened(self, leaves: Sequence[Any]) -> AbstractContextManager[Any]:
+        """Open the graph that is being declared, or that of a node among the arguments."""
+        nodes = [x for x in leaves if isinstance(x, Node)]
+        return current_graph() or (nodes[0].graph if nodes else require_graph("vmap"))
 
     def array(self, x: Any) -> Node:
         """Return data as a node: itself, or a constant."""
@@ -130,7 +136,8 @@ def _again(nodes: Sequence[Node], changed: Node, value: Node) -> tuple[Node, ...
     return tuple([new[node] if node in new else graph.adopt(node) for node in nodes])
 
 
-_transforms = NodeTransforms()
+_transforms = LiftedTransforms(NodeTransforms())
 value_and_grad, grad = _transforms.value_and_grad, _transforms.grad
 vjp, jvp = _transforms.vjp, _transforms.jvp
 jacobian, hessian = _transforms.jacobian, _transforms.hessian
+vmap = _transforms.vmap

@@ -23,9 +23,14 @@ from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode, extra_of
 from dyngraph.tape.versions import changed, storage_of
 from dyngraph.tensors.tensor import Tensor
-from oplibrary.core.op import Kind, Op, register
+from oplibrary.core.op import LIFTED, Kind, Op, register
 from oplibrary.core.types import Array, TensorType, type_of_array
-from oplibrary.executors.in_place import read_only, require_fit, writes_to_leaf
+from oplibrary.executors.in_place import (
+    one_for_all_examples,
+    read_only,
+    require_fit,
+    writes_to_leaf,
+)
 from oplibrary.messages.errors import InPlaceError
 from oplibrary.ops.creation import zeros_like
 
@@ -102,6 +107,8 @@ def write(target: Tensor, result: Tensor, operation: str, replaces: bool = False
     ShapeError, DTypeError
         If the result does not fit into the target.
     """
+    if type(result) in LIFTED:
+        raise one_for_all_examples(operation)
     array = target._array
     if result.shape != array.shape or result.dtype != array.dtype:
         require_fit(operation, type_of_array(result._array), type_of_array(array))

@@ -18,6 +18,7 @@ from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.loops import SCANS
+from oplibrary.core.op import LIFTED
 from oplibrary.core.parameters import (
     reads_its_parameters,
     require_callable,
@@ -25,9 +26,16 @@ from oplibrary.core.parameters import (
     unread_carry,
 )
 from oplibrary.core.tree import flatten, map_tree, unflatten
-from oplibrary.messages.errors import ArgumentError, LoopBoundError, SideBySideError
+from oplibrary.core.types import type_of
+from oplibrary.messages.errors import (
+    ArgumentError,
+    BranchTypeError,
+    LoopBoundError,
+    SideBySideError,
+)
 from oplibrary.ops.arguments import normalize_shape
 from oplibrary.ops.effects import no_effects
+from oplibrary.transforms.batched import any_holds
 
 
 def cond(
@@ -35,6 +43,9 @@ def cond(
 ) -> Any:
     """Return ``true_fn(*operands) if pred else false_fn(*operands)``."""
     require_callable("cond", true_fn, false_fn)
+    if type(pred) in LIFTED:  # each example has its own
+        sides = [_call("cond", function, *operands) for function in (true_fn, false_fn)]
+        return _chosen("cond", pred, *sides)
     return _call("cond", true_fn if pred else false_fn, *operands)
 
 
@@ -48,6 +59,11 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
             fix="pass one function or more",
         )
     require_callable("switch", *branches)
+    if type(index) in LIFTED:  # each example has its own
+        *others, result = [_call("switch", branch, *operands) for branch in branches]
+        for number in range(len(others) - 1, -1, -1):
+            result = _chosen("switch", index <= number, others[number], result)
+        return result
     chosen = min(max(operator.index(as_tensor(index)), 0), len(branches) - 1)
     return _call("switch", branches[chosen], *operands)
 
@@ -73,12 +89,40 @@ def while_loop(
         require_parameters("while_loop", cond_fn, [flatten(carry)[1]], "a tensor")
         raise unread_carry(cond_fn)
     steps = 0
-    while _call("while_loop", cond_fn, carry):
+    going = _call("while_loop", cond_fn, carry)
+    while any_holds(going):
         if steps == max_steps:
             raise LoopBoundError(f"while_loop ran {steps:,} steps and its condition still holds")
-        carry = _call("while_loop", body_fn, carry)
+        following = _call("while_loop", body_fn, carry)
+        if type(going) in LIFTED:  # an example that is done stays as it is
+            following = _chosen("while_loop", going, following, carry)
+        carry = following
+        going = _call("while_loop", cond_fn, carry)
         steps += 1
     return carry
+
+
+def _chosen(name: str, condition: Any, one: Any, other: Any) -> Any:
+    """Return for each example what `one` or `other` holds, as its condition is.
+
+    Raises
+    ------
+    BranchTypeError
+        If they are of different types.
+    """
+    leaves, structure = flatten(one)
+    others, other_structure = flatten(other)
+    types = [type_of(as_tensor(x)) for x in leaves]
+    if structure != other_structure or types != [type_of(as_tensor(x)) for x in others]:
+        raise BranchTypeError(
+            f"{name}: one side gives {types} and the other "
+            f"{[type_of(as_tensor(x)) for x in others]}",
+            cause="under vmap both sides run, and each example takes its value from one of them",
+        )
+    where = NAMESPACE["where"]
+    return unflatten(
+        structure, [where(condition, x, y) for x, y in zip(leaves, others, strict=True)]
+    )
 
 
 def scan(
@@ -143,7 +187,7 @@ def _begun(init: Any) -> Any:
     """
     leaves, structure = flatten(init)
     for position, leaf in enumerate(leaves):
-        if type(leaf) is Tensor:
+        if type(leaf) is Tensor or type(leaf) in LIFTED:
             leaves[position] = leaf.clone()
         elif isinstance(leaf, np.ndarray):
             leaves[position] = leaf.copy()

@@ -1,4 +1,4 @@
-"""Derivatives of functions: `oplibrary.executors.transforms` for tensors."""
+"""Derivatives of functions: `oplibrary.transforms.derivatives` for tensors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from dyngraph.tape.grad_mode import enable_grad, is_grad_enabled
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.types import TensorType
-from oplibrary.executors.transforms import Transforms
 from oplibrary.messages.errors import (
     ArgumentError,
     NotDifferentiableError,
     UnusedInputError,
     warn,
 )
+from oplibrary.transforms.derivatives import Transforms
+from oplibrary.transforms.lifting import LiftedTransforms
 
 
 class TensorTransforms(Transforms):
@@ -105,9 +106,10 @@ class TensorTransforms(Transforms):
         return False
 
 
-_transforms = TensorTransforms()
+_transforms = LiftedTransforms(TensorTransforms())
 value_and_grad, vjp, jvp = _transforms.value_and_grad, _transforms.vjp, _transforms.jvp
 jacobian, hessian = _transforms.jacobian, _transforms.hessian
+vmap = _transforms.vmap
 
 
 def grad(*args: Any, **kwargs: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.data import array_from_dlpack, copy_of, has_dtype, narrow_dtype, to_numbers
+from oplibrary.core.op import LIFTED
 from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, LostGradientWarning, warn
@@ -100,6 +101,9 @@ def asarray(
     if type(data) is Tensor:
         converted: Tensor = data if dtype is None else data.to(dtype)
         return converted.clone() if copy else converted
+    if type(data) in LIFTED:  # rows of tensors
+        data = data if dtype is None or data.dtype == np.dtype(dtype) else data.astype(dtype)
+        return data.clone() if copy else data  # type: ignore[no-any-return]
     if dtype is None and not hasattr(data, "dtype"):
         dtype = _inferred_dtype(data)
     return _made(data, dtype, bool(copy), False)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oplibrary.core.data import copy_of
-from oplibrary.core.op import EXECUTORS, Op
+from oplibrary.core.op import EXECUTORS, Op, lifted_executor
 from oplibrary.core.tree import flatten
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import (
@@ -318,6 +318,9 @@ def declare(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:
             plain = False
     if plain and not graph.weak:  # type: ignore[union-attr]
         return graph.add_op(op, operands, attrs)  # type: ignore[union-attr]
+    lifted = lifted_executor(operands)
+    if lifted is not None:
+        return lifted(op, operands, attrs)  # type: ignore[no-any-return]
     return declare_mixed(owner(operands, op.name), op, operands, attrs)
 
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.keys import exact_key
-from oplibrary.core.op import Op
+from oplibrary.core.op import LIFTED, Op
 from oplibrary.core.types import Array, Shape, is_scalar
 from oplibrary.executors.in_place import (
     install_in_place,
+    one_for_all_examples,
     read_only,
     require_fit,
     writes_to_leaf,
@@ -213,6 +214,8 @@ def write(target: Node, result: Node, operation: str, replaces: bool = False) ->
     ShapeError, DTypeError
         If the result does not fit into the target.
     """
+    if type(result) in LIFTED:
+        raise one_for_all_examples(operation)
     graph = current_graph() or target.graph
     if target.graph is not graph:
         graph.adopt(target)  # refuses what belongs to no graph around this one

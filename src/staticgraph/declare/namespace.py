@@ -11,11 +11,12 @@ import numpy as np
 import oplibrary.functional
 import oplibrary.ops  # noqa: F401  importing them fills the registry
 from oplibrary.core.data import array_from_dlpack
-from oplibrary.core.op import EXECUTORS, Op, explain_call, named_as, namespace
+from oplibrary.core.op import EXECUTORS, LIFTED, Op, explain_call, named_as, namespace
 from oplibrary.core.tree import flatten, map_tree
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
 from oplibrary.ops.creation import CREATION
+from oplibrary.ops.joining import holds_values, stack_nested
 from staticgraph.declare.build import constant, declare, require_graph
 from staticgraph.declare.creation import declare_creation
 from staticgraph.declare.operands import as_array
@@ -148,6 +149,11 @@ def asarray(
         return value
     if isinstance(value, Node) and (dtype is None or np.dtype(dtype) == value.dtype):
         return value.clone() if copy else value
+    if isinstance(value, (list, tuple)) and holds_values(value):
+        value = stack_nested(value)
+    if type(value) in LIFTED:  # rows of nodes
+        value = value if dtype is None or value.dtype == np.dtype(dtype) else value.astype(dtype)
+        return value.clone() if copy else value  # type: ignore[no-any-return]
     if copy and isinstance(value, (np.ndarray, np.generic)):
         graph = require_graph("asarray")
         return graph.constant_array(as_array(value, dtype), own=True)

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
-from oplibrary.core.op import EXECUTORS, Kind, Op, kind_of
+from oplibrary.core.op import EXECUTORS, LIFTED, Kind, Op, kind_of
 from oplibrary.core.types import Array, TensorType, is_scalar, resolve_scalar, type_of
-from oplibrary.messages.errors import DTypeError, MixedModesError, SideBySideError
+from oplibrary.messages.errors import DTypeError, GraphError, MixedModesError, SideBySideError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.joining import holds_values, stack_nested
 from staticgraph.declare.length_op import LENGTH, is_made_of_lengths, length_attrs
@@ -42,6 +42,14 @@ def as_array(value: Any, dtype: npt.DTypeLike | None = None) -> Array:
     if type(value) in EXECUTORS:
         if isinstance(value, Node):
             value.__array__()
+        if type(value) in LIFTED:
+            raise GraphError(
+                f"{value!r} was passed where one value for all examples is needed",
+                cause="under vmap, branches, loops and assignments of staticgraph are not made for "
+                "each example",
+                fix="call vmap inside of the loop's or the branch's function, choose with "
+                "where(condition, a, b), or run the program in dyngraph",
+            )
         raise MixedModesError(f"a {type(value).__name__} was passed to staticgraph")
     array = to_numbers(value, dtype, "constant")
     if dtype is None and not has_dtype(value):

@@ -206,6 +206,10 @@ class Op:
     control : callable, optional
         Of an op that runs regions: ``control(**attrs)`` describes in which order, for a backend
         that makes loops and branches of its own in place of the kernel.
+    batch : callable, optional
+        ``batch(rows)`` runs the op on a row for each of many examples, given a
+        `oplibrary.core.batching.Rows`; None where its kind says how, or where it is run row by
+        row.
     projection : bool
         The op takes the result that the attribute ``index`` names out of those of another op.
     symmetric : bool
@@ -244,6 +248,7 @@ class Op:
     view: bool = False
     effect: bool = False
     control: Callable[..., Any] | None = None
+    batch: Callable[..., Any] | None = None
     projection: bool = False
     symmetric: bool = False
     domain: tuple[float, float] = (-2.0, 2.0)
@@ -485,6 +490,9 @@ Apply = Callable[[Op, tuple[Any, ...], dict[str, Any]], Any]
 EXECUTORS: dict[type, Apply] = {}
 """The executor of each value type, entered by the executors when they are imported."""
 
+LIFTED: dict[type, Apply] = {}
+"""Those of the executors whose values hold values of others, and which go first where both meet."""
+
 ENTRIES: dict[type, Mapping[Op, Callable[..., Any]]] = {}
 """For a value type, the ops whose calls its executor takes directly, where that saves time."""
 
@@ -566,12 +574,31 @@ def executor_of(operands: Iterable[Any]) -> Apply | None:
         apply = EXECUTORS.get(type(operand))
         if apply is not None and apply is not found:
             if found is not None:
-                kinds = " and a ".join(
-                    sorted({type(x).__name__ for x in operands if type(x) in EXECUTORS})
-                )
-                raise MixedModesError(f"one operation got a {kinds}")
+                return _outermost({type(x) for x in operands if type(x) in EXECUTORS})
             found = apply
     return found
+
+
+def _outermost(kinds: set[type]) -> Apply:
+    """Return the executor of values that may hold the others among values of these types.
+
+    Raises
+    ------
+    MixedModesError
+        If none may.
+    """
+    for kind in kinds:
+        if kind in LIFTED:
+            return LIFTED[kind]
+    shown = " and a ".join(sorted(kind.__name__ for kind in kinds))
+    raise MixedModesError(f"one operation got a {shown}")
+
+
+def lifted_executor(operands: Iterable[Any]) -> Apply | None:
+    """Return the executor of values among `operands` that hold values of others, or None."""
+    if not LIFTED:
+        return None
+    return next((LIFTED[type(x)] for x in operands if type(x) in LIFTED), None)
 
 
 def explain(

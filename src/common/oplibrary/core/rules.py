@@ -229,6 +229,7 @@ def movement(
     alias: tuple[str, ...] = (),
     public: bool = True,
     namespaces: tuple[str, ...] = ("",),
+    batch: Rule | None = None,
     doc: str,
 ) -> Op:
     """Register an op of one operand that moves elements and computes nothing."""
@@ -247,6 +248,7 @@ def movement(
             examples=examples,
             public=public,
             namespaces=namespaces,
+            batch=batch,
             doc=doc,
         )
     )

@@ -102,6 +102,15 @@ def read_only(operation: str) -> InPlaceError:
     )
 
 
+def one_for_all_examples(operation: str) -> InPlaceError:
+    """Return the error of writing values of `vmap`, one an example, to what has one for all."""
+    return InPlaceError(
+        f"{operation}: the new values are one for each example of vmap, the target has one for all",
+        cause="an array that was not computed from the examples has no row for each of them",
+        fix="use the out-of-place form, x = x + y, or x = set_item(x, key, value)",
+    )
+
+
 def writes_to_leaf(operation: str, through_view: bool) -> InPlaceError:
     """Return the error of writing to what a gradient is taken with respect to."""
     return InPlaceError(

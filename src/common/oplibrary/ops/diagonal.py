@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import trailing
 from oplibrary.core.op import Kind, Op, example, public, public_in, register
 from oplibrary.core.rules import movement
 from oplibrary.core.types import Array, Shape, TensorType
@@ -51,6 +52,7 @@ diagonal: Op = movement(
         example((2, 2), offset=5),
     ),
     namespaces=("", "linalg"),
+    batch=trailing,
     doc="Return the diagonal of the last two axes, `offset` columns to the right. Read-only.",
 )
 
@@ -200,6 +202,7 @@ def _triangle(name: str, compare: np.ufunc, doc: str) -> Op:
                 example((2, 4, 3), k=-2),
                 example((0, 2)),
             ),
+            batch=trailing,
             doc=doc,
         )
     )

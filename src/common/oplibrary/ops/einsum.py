@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.batching import Rows
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import ArgumentError, ShapeError
@@ -256,6 +257,15 @@ def _explicit(*types: TensorType, subscripts: str) -> str:
     return f"{','.join(contraction.inputs)}->{contraction.output}"
 
 
+def _einsum_rows(rows: Rows) -> Any:
+    inputs, output, lengths = _parse(rows.attrs["subscripts"], tuple(t.shape for t in rows.types))
+    letter = next(each for each in ascii_letters if each not in lengths)
+    parts = [
+        letter + labels if own else labels for labels, own in zip(inputs, rows.batched, strict=True)
+    ]
+    return _einsum(*rows.operands, subscripts=f"{','.join(parts)}->{letter}{output}")
+
+
 _einsum: Op = register(
     Op(
         name="einsum",
@@ -277,6 +287,7 @@ _einsum: Op = register(
             example((2, 3, 4), (1, 4, 2), subscripts="...ij,...jk->...ik"),
             example((5, 3, 4), (4, 2), subscripts="...j,jk"),
         ),
+        batch=_einsum_rows,
         doc="Sum products over the labels that `subscripts` leaves out of the result.",
     )
 )

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.batching import Rows, move_axis
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import (
     Array,
@@ -176,6 +177,19 @@ def _take_gradient_subscripts(
     return f"{given},{selected}->{target}"
 
 
+def _take_rows(rows: Rows) -> Any:
+    rows.result()
+    x, indices = rows.operands
+    x_type, index_type = rows.types
+    axis = _take_axis(x_type.shape, rows.attrs["axis"])
+    if not rows.batched[1]:
+        return take(x, indices, axis=axis + 1)
+    if not rows.batched[0]:
+        ndim = x_type.ndim + index_type.ndim
+        return move_axis(take(x, indices, axis=axis), ndim, axis, 0)
+    return NotImplemented
+
+
 take: Op = register(
     Op(
         name="take",
@@ -199,6 +213,7 @@ take: Op = register(
             example((3, 4), np.array(2), axis=-1),
             example((3, 4), np.zeros((0,), np.int64), axis=0),
         ),
+        batch=_take_rows,
         doc="Take the elements at `indices` along `axis`, which may be left out for one axis.",
     )
 )

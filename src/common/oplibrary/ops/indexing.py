@@ -102,6 +102,7 @@ basic_index: Op = movement(
         example((), index=(None,)),
         example((3, 4), index=(Slice(3, 1),)),
     ),
+    batch=lambda rows: basic_index(rows.operands[0], index=(_WHOLE, *rows.attrs["index"])),
     doc="Move along axes with ints, slices and None, without copying.",
 )
 
@@ -133,6 +134,11 @@ basic_index_gradient: Op = register(
             example((4,), shape=(3, 4), index=(1,)),
             example((2,), shape=(3, 4), index=(-1, Slice(0, 4, 2))),
             example((3, 1, 4), shape=(3, 4, 2), index=(Slice(), None, Slice(None, None, -1), 0)),
+        ),
+        batch=lambda rows: basic_index_gradient(
+            rows.operands[0],
+            shape=(rows.size, *rows.attrs["shape"]),
+            index=(_WHOLE, *rows.attrs["index"]),
         ),
         doc="Put g into zeros of `shape` at `index`: the gradient of basic_index.",
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import Rows
 from oplibrary.core.op import EXECUTORS, FUNCTIONS, Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, normalize_axis
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
@@ -75,7 +76,16 @@ def _concat_vjp(
     return slice_axis(g, start=start, stop=start + own.shape[at], axis=at)
 
 
-_concat = register(
+def _concat_rows(rows: Rows) -> Any:
+    rows.result()
+    whole = [rows.whole(i) for i in range(len(rows.operands))]
+    if rows.attrs["axis"] is None:
+        flat = [x.reshape((rows.size, t.size)) for x, t in zip(whole, rows.types, strict=True)]
+        return _concat(*flat, axis=1)
+    return _concat(*whole, axis=normalize_axis(rows.attrs["axis"], rows.types[0].ndim) + 1)
+
+
+_concat: Op = register(
     Op(
         name="concat",
         kind=Kind.MOVEMENT,
@@ -92,6 +102,7 @@ _concat = register(
             example((0, 3), (2, 3)),
             example((3,)),
         ),
+        batch=_concat_rows,
         doc="Join arrays along an axis that they have.",
     )
 )
@@ -155,7 +166,12 @@ def _stack_infer(*types: TensorType, axis: int = 0) -> TensorType:
     return TensorType((*first[:at], len(types), *first[at:]), _common_dtype(types))
 
 
-_stack = register(
+def _stack_rows(rows: Rows) -> Any:
+    axis = normalize_axis(rows.attrs["axis"], rows.result().ndim) + 1
+    return _stack(*[rows.whole(i) for i in range(len(rows.operands))], axis=axis)
+
+
+_stack: Op = register(
     Op(
         name="stack",
         kind=Kind.MOVEMENT,
@@ -171,6 +187,7 @@ _stack = register(
             example((), ()),
             example((0, 2), (0, 2), axis=1),
         ),
+        batch=_stack_rows,
         doc="Join arrays of one shape along a new axis.",
     )
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import Rows
 from oplibrary.core.op import Kind, Op, example, public, public_in, register
 from oplibrary.core.rules import resolve_dtype
 from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes, normalize_axis
@@ -117,6 +118,24 @@ def _matmul_subscripts(x: TensorType, y: TensorType) -> str:
     return f"{x_batch}{left}k,{y_batch}k{right}->{letters}{left}{right}"
 
 
+def _matmul_rows(rows: Rows) -> Any:
+    rows.result()
+    (x_batched, _), (x_type, y_type) = rows.batched, rows.types
+    if x_batched and not rows.batched[1] and y_type.ndim == 2 and x_type.ndim < 3:
+        return matmul(*rows.operands)  # one product for all
+    ndim = max(x_type.ndim, y_type.ndim, 2)
+    x, y = rows.operands
+    if x_type.ndim == 1:
+        x = expand_dims(x, axis=-2)
+    if y_type.ndim == 1:
+        y = expand_dims(y, axis=-1)
+    x, y = (
+        z.reshape((rows.size, *(1,) * (ndim - len(z.shape) + 1), *z.shape[1:])) if own else z
+        for z, own in zip((x, y), rows.batched, strict=True)
+    )
+    return matmul(x, y).reshape((rows.size, *rows.result().shape))
+
+
 matmul: Op = register(
     Op(
         name="matmul",
@@ -141,6 +160,7 @@ matmul: Op = register(
             example((3, 0), (0, 2)),
         ),
         namespaces=("", "linalg"),
+        batch=_matmul_rows,
         doc="Return the matrix product, broadcasting the axes before the last two.",
     )
 )

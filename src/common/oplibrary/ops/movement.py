@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import Rows, rearranged, trailing, unchanged
 from oplibrary.core.op import REGISTRY, Kind, Op, Option, example, public, register
 from oplibrary.core.rules import movement
 from oplibrary.core.types import (
@@ -102,6 +103,7 @@ reshape = movement(
         example((0, 3), shape=(3, 0)),
         example((2, 3), shape=6),
     ),
+    batch=rearranged,
     doc="Arrange the elements, in row-major order, in `shape`; one length may be -1. "
     "Shares memory with x where its strides allow.",
 )
@@ -135,6 +137,7 @@ expand_dims = movement(
         example((3,), axis=(0, 2)),
         example((), axis=0),
     ),
+    batch=rearranged,
     doc="Add an axis of length 1 that stands at `axis` in the result.",
 )
 
@@ -172,6 +175,7 @@ squeeze = movement(
         example((1, 3, 1), axis=(0, -1)),
         example(()),
     ),
+    batch=rearranged,
     doc="Drop axes of length 1: those named by `axis`, or all.",
 )
 
@@ -233,7 +237,12 @@ def _permute_dims_vjp(g: Any, _out: Any, x_type: TensorType, *, axes: Any) -> An
     return permute_dims(g, axes=tuple(order.index(i) for i in range(x_type.ndim)))
 
 
-permute_dims = movement(
+def _permute_rows(rows: Rows) -> Any:
+    order = _order(rows.attrs["axes"], rows.types[0].ndim)
+    return permute_dims(rows.operands[0], axes=(0, *[axis + 1 for axis in order]))
+
+
+permute_dims: Op = movement(
     "permute_dims",
     lambda x, *, axes=None: x.transpose(axes),
     infer=lambda x, *, axes=None: TensorType((x.shape[a] for a in _order(axes, x.ndim)), x.dtype),
@@ -247,6 +256,7 @@ permute_dims = movement(
         example((2, 3), axes=(-1, 0)),
         example((), axes=()),
     ),
+    batch=_permute_rows,
     doc="Put the axes in the order `axes`; without it, reverse them.",
 )
 
@@ -264,6 +274,14 @@ def _swapaxes(x: Array, *, axis0: int, axis1: int) -> Any:
     return x.swapaxes(axis0, axis1)
 
 
+def _swap_rows(rows: Rows) -> Any:
+    first, second = (
+        normalize_axis(rows.attrs[name], rows.types[0].ndim, name) + 1
+        for name in ("axis0", "axis1")
+    )
+    return swapaxes(rows.operands[0], axis0=first, axis1=second)
+
+
 swapaxes: Op = movement(
     "swapaxes",
     _swapaxes,
@@ -272,6 +290,7 @@ swapaxes: Op = movement(
     attrs={"axis0": ..., "axis1": ...},
     view=True,
     examples=(example((2, 3, 4), axis0=0, axis1=-1), example((3, 4), axis0=0, axis1=0)),
+    batch=_swap_rows,
     doc="Exchange two axes.",
 )
 
@@ -329,6 +348,7 @@ matrix_transpose: Op = movement(
     view=True,
     examples=(example((3, 4)), example((2, 3, 4)), example((0, 2))),
     namespaces=("", "linalg"),
+    batch=trailing,
     doc="Exchange the last two axes.",
 )
 
@@ -410,7 +430,12 @@ def _broadcast_to(x: Array, *, shape: Any) -> Any:
     return np.broadcast_to(x, shape)
 
 
-broadcast_to = movement(
+def _broadcast_rows(rows: Rows) -> Any:
+    shape = rows.result().shape
+    return broadcast_to(rows.padded(0, len(shape)), shape=(rows.size, *shape))
+
+
+broadcast_to: Op = movement(
     "broadcast_to",
     _broadcast_to,
     infer=broadcast_to_infer,
@@ -424,6 +449,7 @@ broadcast_to = movement(
         example((1, 3), shape=(0, 3)),
         example((1,), shape=4),
     ),
+    batch=_broadcast_rows,
     doc="Enlarge axes of length 1, and add axes on the left, without copying. Read-only.",
 )
 
@@ -437,6 +463,7 @@ clone = register(
         infer=lambda x: TensorType(x.shape, x.dtype),
         vjp=(lambda g, _out, _x: g,),
         examples=(example((2, 3)), example(())),
+        batch=unchanged,
         doc="Return a copy of x.",
     )
 )

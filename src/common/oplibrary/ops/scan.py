@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import along_axis
 from oplibrary.core.op import Kind, Op, Rule, example, register
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis
 from oplibrary.messages.errors import DTypeError, ShapeError
@@ -95,6 +96,7 @@ def _scan(name: str, ufunc: np.ufunc, vjp: Rule, alias: str, doc: str) -> Op:
                 example((0, 3), axis=0),
                 example((2, 3, 2), axis=1),
             ),
+            batch=along_axis,
             doc=doc,
         )
     )
@@ -191,6 +193,7 @@ linear_recurrence = register(
             example((3, 256), (3, 256)),
             example((0, 2), (0, 2)),
         ),
+        batch=along_axis,
         doc="Return y with y[k] = a[k] * y[k-1] + b[k] along `axis`, starting from 0.",
     )
 )

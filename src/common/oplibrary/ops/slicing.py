@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import along_axis
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.rules import movement
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axes, normalize_axis
@@ -61,6 +62,7 @@ slice_axis = movement(
         example((2, 5), start=0, stop=2, axis=-1),
         example((4,), start=2, stop=2),
     ),
+    batch=along_axis,
     doc="Take the positions from `start` up to `stop` of one axis.",
 )
 
@@ -103,6 +105,7 @@ index_axis = movement(
         example((3, 4), index=-1, axis=1),
         example((3,), index=0),
     ),
+    batch=along_axis,
     doc="Take one position of an axis, which disappears.",
 )
 
@@ -298,6 +301,11 @@ pad_op: Op = register(
             example((2, 3), pad_width=((0, 0), (2, 0)), value=3),
             example((0,), pad_width=((1, 1),)),
             example((), pad_width=()),
+        ),
+        batch=lambda rows: pad_op(
+            rows.operands[0],
+            pad_width=((0, 0), *normalize_widths(rows.attrs["pad_width"], rows.types[0].ndim)),
+            value=rows.attrs["value"],
         ),
         doc="Put `before` and `after` elements of `value` around each axis.",
     )

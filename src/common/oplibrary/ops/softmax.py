@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import along_axis
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, TensorType, normalize_axis
 from oplibrary.ops.elementwise import cast
@@ -91,6 +92,7 @@ softmax: Op = register(
         lowering=_lower_softmax,
         takes_out=True,
         examples=_EXAMPLES,
+        batch=along_axis,
         doc="Return exp(x) divided by its sum along `axis`.",
     )
 )
@@ -106,6 +108,7 @@ log_softmax: Op = register(
         lowering=_lower_log_softmax,
         takes_out=True,
         examples=_EXAMPLES,
+        batch=along_axis,
         doc="Return the logarithm of softmax, x - logsumexp(x), along `axis`.",
     )
 )

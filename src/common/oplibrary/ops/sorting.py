@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.batching import along_axis
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, normalize_axis, type_of_array
 from oplibrary.messages.errors import ArgumentError, DataDependentShapeError, DTypeError, ShapeError
@@ -76,6 +77,7 @@ sort = register(
         options=STABLE,
         takes_out=True,
         examples=ORDER_EXAMPLES,
+        batch=along_axis,
         doc="Order the elements along `axis`. NaN counts as the greatest number.",
     )
 )
@@ -107,6 +109,7 @@ argsort = register(
         attrs={"axis": -1, "descending": False},
         options=STABLE,
         examples=ORDER_EXAMPLES,
+        batch=along_axis,
         doc="Return the indices that order the elements along `axis`; equal elements keep their "
         "order.",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ from oplibrary.messages.errors import (
 from oplibrary.messages.source import Source
 from oplibrary.ops.arguments import normalize_ints
 from oplibrary.ops.joining import stack
+from oplibrary.transforms.vmap import vectorized
 
 
 class _Inputs(NamedTuple):
@@ -114,6 +115,10 @@ class Transforms(ABC):
     def depends(self, gradient: Any) -> bool:
         """Tell whether `gradient`, made with ``create_graph``, depends on its cotangent."""
         return gradient is not None
+
+    def opened(self, leaves: Sequence[Any]) -> AbstractContextManager[Any]:
+        """Return a block in which operations on `leaves` can run."""
+        return nullcontext()
 
     def declared_at(self, x: Any) -> Source | None:
         """Return the user's line that made an array, where the executor knows it."""
@@ -422,6 +427,63 @@ class Transforms(ABC):
         gradient = self.grad(function, tuple(range(len(xs))), create_graph=True)
         blocks = self._jacobians(gradient, xs, False)
         return blocks[0][0] if single else blocks
+
+    # many examples ------------------------------------------------------------------------------
+
+    def vmap(
+        self,
+        function: Callable[..., Any],
+        in_axes: Any = 0,
+        out_axes: Any = 0,
+        axis_size: int | None = None,
+    ) -> Callable[..., Any]:
+        """Return a function that runs `function`, written for one example, for many at once.
+
+        Parameters
+        ----------
+        function : callable
+            Its arguments and results are arrays, or trees of them. It runs once; each of its
+            operations works on all examples.
+        in_axes : int, None, or a container of them
+            Along which axis the examples are: one for all arguments, or one for each; for an
+            argument that is a tree, one, or a container like it. None is for what all examples
+            share. Arrays that are passed by name go along axis 0.
+        out_axes : int, None, or a container of them
+            Along which axis of the results the examples are to be; likewise.
+        axis_size : int, optional
+            How many examples there are, where no argument says so.
+
+        Returns
+        -------
+        callable
+            Calls of it can be nested, differentiated, and differentiate: ``vmap(grad(f))`` gives
+            the gradient of each example.
+
+        Raises
+        ------
+        ShapeError
+            If the arguments have several numbers of examples; raised by the new function, as the
+            others are.
+        ArgumentError
+            If the axes do not fit the arguments or the results.
+        SymbolicBoolError
+            If the function asks for the truth of a value, which each example has its own.
+
+        Notes
+        -----
+        An operation that has no rule for many examples runs for one after the other: it is as
+        right, and no faster than a loop.
+
+        Examples
+        --------
+        >>> import dyngraph as dg
+        >>> dot = dg.vmap(lambda x, y: dg.sum(x * y), in_axes=(0, None))
+        >>> dot(dg.tensor([[1.0, 2.0], [3.0, 4.0]]), dg.tensor([1.0, 10.0]))
+        tensor([21., 43.])
+        >>> dg.vmap(dg.grad(lambda x: x * x))(dg.tensor([1.0, 2.0]))
+        tensor([2., 4.])
+        """
+        return vectorized(function, in_axes, out_axes, axis_size, self.array, self.opened)
 
     # steps --------------------------------------------------------------------------------------
 
