@@ -12,6 +12,7 @@ import random
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from io import StringIO
@@ -22,7 +23,6 @@ from tests.staticgraph.fences import FencedNumpy, fenced
 from tests.staticgraph.random_programs import Generator
 from tests.staticgraph.shrinking import describe, shrink
 
-import dyngraph as dg
 from oplibrary.core.tree import flatten
 from staticgraph.backends.native.run import running
 from staticgraph.backends.native.run.checked import VARIABLE
@@ -66,8 +66,9 @@ def find_difference(made, backend="native", samples=SAMPLES):
     loaded = load_backend(backend)
     program, arrays = made.program, made.arrays
     feeds = [Feed(f"x{i}", value.type) for i, value in enumerate(program.inputs)]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), redirect_stdout(StringIO()) as printed:
         expected = bounds(program, arrays, samples if backend == "native" else 0)
+        text = printed_by(evaluate, program, arrays)[1] if printed.getvalue() else ""
         try:
             final = run_passes(program, DEFAULT_PASSES) if made.optimized else program
             final = bind_regions(final, loaded, DEFAULT_PASSES if made.optimized else ())
@@ -80,16 +81,21 @@ def find_difference(made, backend="native", samples=SAMPLES):
             def converted(*given):
                 return runner.call(*convert_feeds(feeds, given, {}))
 
-            first = converted(*[awkward(array, choice) for array in arrays])
             call = converted
             if runner.quicken is not None:
                 call = runner.quicken(call, flatten(list(program.outputs))[1])
-            second = call(*[awkward(array, choice) for array in arrays])
-            third = call(*arrays)
-            others = called_at_once(call, arrays) if backend == "native" else []
+            first = printed_by(converted, *[awkward(array, choice) for array in arrays])
+            second = printed_by(call, *[awkward(array, choice) for array in arrays])
+            third = printed_by(call, *arrays)
+            others, written = printed_by(called_at_once, call, arrays)
         except Exception as error:
             return f"{backend}: {type(error).__name__}: {str(error)[:1000]}"
-    runs = (first, second, third, *others)
+    # what two threads print may be mixed
+    if any(other != text for _, other in (first, second, third)) or (
+        sorted(written) != sorted(text * 2)
+    ):
+        return f"{backend}: another text is printed: {first[1]}{second[1]}{third[1]}{written}"
+    runs = (first[0], second[0], third[0], *others)
     for number, (a, *results) in enumerate(zip(expected, *runs, strict=True)):
         problem = compare(a, results[0])
         if not problem and any(
@@ -102,6 +108,13 @@ def find_difference(made, backend="native", samples=SAMPLES):
     return ""
 
 
+def printed_by(function, *arguments):
+    """Return what a function returns, and what it prints."""
+    with redirect_stdout(StringIO()) as printed:
+        result = function(*arguments)
+    return result, printed.getvalue()
+
+
 def called_at_once(call, arrays):
     """Return the results of two threads that call at one time."""
     with ThreadPoolExecutor(2) as pool:
@@ -111,29 +124,22 @@ def called_at_once(call, arrays):
 
 def find_dynamic_difference(made):
     """Return how dyngraph's results and gradients differ from those of NumPy's kernels."""
-    if made.forward is None:
+    if made.dynamic is None:
         return ""
-    forward = made.forward
+    samples = 10 * SAMPLES if made.dynamic.regroups else 0
     with np.errstate(all="ignore"):
-        values = evaluate(made.program, made.arrays)
-        tensors = {
-            value: dg.tensor(array, requires_grad=number in made.sources)
-            for number, (value, array) in enumerate(zip(forward.inputs, made.arrays, strict=True))
-        }
-        sources = [tensors[forward.inputs[number]] for number in made.sources]
-        tensors |= {value: dg.tensor(array) for value, array in forward.constants.items()}
-        for each in forward.instructions:
-            operands = [tensors[value] for value in each.inputs]
-            tensors[each.output] = each.op(*operands, **each.attrs)
-        *outputs, total = [tensors[value] for value in forward.outputs]
-        if total.requires_grad:
-            outputs += dg.grad(total, sources, unused="zero")
-        for number, (value, tensor) in enumerate(zip(made.program.outputs, outputs, strict=False)):
-            wanted, found = np.asarray(values[value]), tensor.detach().numpy()
-            if (wanted.dtype, wanted.shape) != (found.dtype, found.shape):
-                return f"dynamic: output {number} is {found.dtype}{found.shape}"
-            if not np.array_equal(wanted, found, equal_nan=wanted.dtype.kind == "f"):
-                return f"dynamic: output {number} is another"
+        _, text = printed_by(evaluate, made.program, made.arrays)
+        expected, _ = printed_by(bounds, made.program, made.arrays, samples)
+        try:
+            results, other = printed_by(made.dynamic)
+        except Exception as error:
+            return f"dynamic: {type(error).__name__}: {str(error)[:1000]}"
+    if other != text:
+        return f"dynamic: another text is printed: {other}"
+    for number, (wanted, found) in enumerate(zip(expected, results, strict=False)):
+        problem = compare(wanted if made.dynamic.regroups else wanted.exactly(), found)
+        if problem:
+            return f"dynamic: output {number}: {problem}"
     return ""
 
 
@@ -159,6 +165,7 @@ def run_seeds(first, stop, failures):
     """Run the programs of some seeds in this process; return how many fail."""
     os.environ.setdefault("SIDEBYSIDE_CACHE", "off")
     os.environ[VARIABLE] = "1"
+    warnings.simplefilter("ignore")  # what NumPy says in other threads
     faulthandler.enable()
     running.np = fences = FencedNumpy()
     found, started = 0, time.perf_counter()

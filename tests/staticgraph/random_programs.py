@@ -7,27 +7,24 @@ length 1 and 2, constants that are equal and not the same, and attributes at the
 """
 
 import random
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
+from tests.staticgraph.evaluation import evaluate, is_exact
+from tests.staticgraph.random_attributes import ATTRIBUTES, LARGEST, OPERANDS
 
+import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.expression import BINARY
 from oplibrary.core.op import REGISTRY, Kind
 from oplibrary.core.samples import draw, uniform
 from oplibrary.messages.errors import SideBySideError
 from staticgraph.declare.lower import lower
 
-LARGEST = 20_000
-"""Elements of a value."""
 DTYPES = ["float32"] * 8 + ["float64"] * 2 + ["int32", "int64", "bool"]
 DTYPES += ["float16", "int8", "uint8", "int16", "uint16", "uint32", "uint64"]
 """Of inputs, those that are met more often several times."""
 
-EXACT_OPERATORS = {
-    *(BINARY - {"power"}),
-    *"negative bitwise_invert where max min abs sqrt floor ceil trunc round".split(),
-    *"cast real imag conj".split(),
-}
 JUMPS = set("floor ceil trunc round sign floor_divide remainder sort round prod".split())
 WHOLE_NUMBERS = ["int32", "int64", "bool", "int8", "uint8", "int16", "uint16", "uint32", "uint64"]
 """The dtypes of the inputs of a program without floating-point numbers."""
@@ -37,22 +34,6 @@ STANDALONE = 0.12
 OPS = [
     op for op in REGISTRY.values() if op.examples and not op.effect and op.kind is not Kind.CONTROL
 ]
-
-
-def is_exact(op, dtype):
-    """Tell whether IEEE 754 or the op's meaning leaves no choice of its result, of a dtype.
-
-    In half precision nobody says in which precision a formula is computed.
-    """
-    if op.kind is Kind.ELEMENTWISE:
-        if dtype == np.float16:
-            return op.name == "cast"
-        return op.expression.operators() <= EXACT_OPERATORS
-    if op.kind in (Kind.MOVEMENT, Kind.CREATION):
-        return True
-    if op.kind is Kind.INDEXING:
-        return "gradient" not in op.name
-    return op.name in ("max", "min", "argmax", "argmin", "all", "any", "count_nonzero", "sort")
 
 
 def jumps(op, operands, result):
@@ -76,18 +57,82 @@ class Made:
         Its inputs.
     optimized : bool
         Whether the passes are run.
-    forward : Program or None
-        What gradients are taken of: its last output, of the inputs at `sources`. They are the last
-        outputs of `program`, whose others are the other ones of `forward`.
-    sources : list of int
+    dynamic : callable or None
+        What runs it in dyngraph: it returns arrays, which must be the first results of `program`,
+        bit for bit if not its attribute `regroups` says that sums are made in another order.
+    text : str
+        How it was written, if the program alone does not tell.
     """
 
-    def __init__(self, program, arrays, optimized, forward=None, sources=()):
+    def __init__(self, program, arrays, optimized, dynamic=None, text=""):
         self.program = program
         self.arrays = arrays
         self.optimized = optimized
-        self.forward = forward
+        self.dynamic = dynamic
+        self.text = text
+
+
+class Eager:
+    """Runs in dyngraph what a generator has declared.
+
+    Parameters
+    ----------
+    arrays : list of ndarray
+    inputs : list of Node
+    steps : list of (Node, callable, sequence)
+        What was declared, how (of the namespace of a mode and the operands), and of what.
+    outputs : list of Node
+    sources : list of int
+        The inputs with respect to which gradients are taken, if there are any.
+    order : int
+        Of the gradients, 1 or 2.
+    regroups : bool
+        Whether sums are made in another order than in staticgraph, which may round otherwise.
+    """
+
+    def __init__(self, arrays, inputs, steps, outputs, sources, order, regroups):
+        self.arrays = arrays
+        self.inputs = inputs
+        self.steps = steps
+        self.outputs = outputs
         self.sources = sources
+        self.order = order
+        self.regroups = regroups
+
+    def __call__(self):
+        """Return the outputs, then the gradients."""
+        values = {
+            node: dg.tensor(array, requires_grad=number in self.sources)
+            for number, (node, array) in enumerate(zip(self.inputs, self.arrays, strict=True))
+        }
+        sources = [values[self.inputs[number]] for number in self.sources]
+        for node, function, operands in self.steps:
+            values[node] = function(
+                dg, *[each if isinstance(each, np.ndarray) else values[each] for each in operands]
+            )
+        outputs = [values[node] for node in self.outputs]
+        if sources:
+            outputs += gradients(dg, outputs, sources, self.order)
+        return [each.detach().numpy() for each in outputs]
+
+
+def gradients(m, values, sources, order):
+    """Return the gradients of a number that all values have a part in, in the mode `m`."""
+    total = None
+    for value in values:
+        if value.dtype.kind == "f":
+            term = m.sum(value * value)
+            total = term if total is None else total + m.cast(term, total.dtype)
+    for left in range(order, 0, -1):
+        if m is sg:
+            found = sg.gradients(total, sources, unused="zero")
+        elif total.requires_grad:
+            found = dg.grad(total, sources, unused="zero", create_graph=left > 1)
+        else:
+            found = [dg.zeros_like(each) for each in sources]
+        if left > 1:
+            total = m.sum(m.stack([m.cast(m.sum(each * each), "float64") for each in found]))
+    return list(found)
 
 
 class Generator:
@@ -98,7 +143,7 @@ class Generator:
         self.rng = np.random.default_rng(seed)
         self.pool = []  # (node, array, exact)
         self.shown = []  # nodes that are outputs in any case
-        self.has_control = False
+        self.steps = []  # what `Eager` runs
         self.inputs = []
         self.arrays = []
 
@@ -124,12 +169,19 @@ class Generator:
                     special.pop(choice.randrange(len(special)))()
             for step in special:
                 step()
-            outputs, total, sources = self.outputs()
-            program = lower(graph, outputs, self.inputs)
-            forward = None
-            if sources and not self.has_control:
-                forward = lower(graph, [*outputs[: -len(sources)], total], self.inputs)
-        return Made(program, self.arrays, choice.random() < 0.5, forward, sources)
+            outputs = self.outputs()
+            found, sources, order = self.gradients(outputs)
+            program = lower(graph, [*outputs, *found], self.inputs)
+        # what the gradient of a loop's gradient adds up is one value for all steps, or one for each
+        regroups = order > 1 and any(e.op.kind is Kind.CONTROL for e in program.instructions)
+        dynamic = Eager(self.arrays, self.inputs, self.steps, outputs, sources, order, regroups)
+        return Made(program, self.arrays, choice.random() < 0.5, dynamic)
+
+    def record(self, function, *operands):
+        """Return what a function declares of operands, and remember how."""
+        node = function(sg, *operands)
+        self.steps.append((node, function, operands))
+        return node
 
     def drawn(self, shape, dtype):
         """Return an array, now and then of large integers or with numbers of a special kind."""
@@ -163,23 +215,21 @@ class Generator:
         nodes += [self.choice.choice(self.pool)[0]]
         if self.choice.random() < 0.3:
             nodes += [self.choice.choice(self.pool)[0] for _ in range(self.choice.randrange(1, 6))]
-        nodes += self.shown
+        return nodes + self.shown
+
+    def gradients(self, outputs):
+        """Return gradients of the outputs, the inputs they are taken of, and of which order."""
         sources = [i for i, node in enumerate(self.inputs) if node.dtype.kind == "f"]
-        scalars = [sg.sum(node * node) for node in nodes if node.dtype.kind == "f"]
-        if not scalars or not sources or self.choice.random() < 0.4:
-            return nodes, None, []
-        total = scalars[0]
-        for other in scalars[1:]:
-            total = total + sg.cast(other, total.dtype)
-        try:
-            gradients = sg.gradients(total, [self.inputs[i] for i in sources], unused="zero")
-            if self.choice.random() < 0.15:  # of second order
-                total = sg.sum(sg.stack([sg.cast(sg.sum(g * g), "float64") for g in gradients]))
-                further = [self.inputs[i] for i in sources]
-                gradients = sg.gradients(total, further, unused="zero")
-        except SideBySideError:  # not differentiable
-            return nodes, None, []
-        return [*nodes, *gradients], total, sources
+        smooth = any(node.dtype.kind == "f" for node in outputs)
+        if not smooth or not sources or self.choice.random() < 0.4:
+            return [], [], 0
+        wanted = [self.inputs[i] for i in sources]
+        for order in (2, 1) if self.choice.random() < 0.3 else (1,):
+            try:
+                return gradients(sg, outputs, wanted, order), sources, order
+            except SideBySideError:  # not differentiable, or not so often
+                continue
+        return [], [], 0
 
     def step(self):
         choice = self.choice
@@ -237,6 +287,8 @@ class Generator:
             self.loop,
             self.branch,
             self.watch,
+            self.show,
+            self.show,
         ]
 
     def any_of(self, kinds, ranks=range(4)):
@@ -306,22 +358,35 @@ class Generator:
         if not np.isfinite(array).all() or array.dtype == np.float16:
             return
         choice, rounds = self.choice, self.choice.randrange(0, 5)
-        body = choice.choice(BODIES)
+        body, added, loud = choice.choice(BODIES), choice.random() < 0.5, choice.random() < 0.2
         kind = choice.randrange(3)
-        if kind == 0:
-            made = sg.fori_loop(0, rounds, lambda i, v: body(v, node), node * 0.5)
-        elif kind == 1:
-            last, stacked = sg.scan(lambda v, each: (body(v, each), v * each), node[0] * 0.5, node)
-            made = sg.sum(stacked, axis=0) + last if choice.random() < 0.5 else stacked
-        else:
-            zero = sg.sum(node * 0.0)
-            made, _ = sg.while_loop(
+
+        def counted(m, x):
+            def step(i, v):
+                if loud:
+                    m.print_(i, "round")
+                return body(m, v, x)
+
+            return m.fori_loop(0, rounds, step, x * 0.5)
+
+        def scanned(m, x):
+            def step(v, each):
+                each = m.print_(each, "row") if loud else each
+                return body(m, v, each), v * each
+
+            last, stacked = m.scan(step, x[0] * 0.5, x)
+            return m.sum(stacked, axis=0) + last if added else stacked
+
+        def repeated(m, x):
+            last, _ = m.while_loop(
                 lambda carry: carry[1] < rounds,
-                lambda carry: (body(carry[0], node), carry[1] + 1.0),
-                (node, zero),
+                lambda carry: (body(m, carry[0], x), carry[1] + 1.0),
+                (x, m.sum(x * 0.0)),
                 max_steps=8,
             )
-        self._control(made)
+            return last
+
+        self._control((counted, scanned, repeated)[kind], node)
 
     def branch(self):
         """Take one of several branches."""
@@ -332,29 +397,48 @@ class Generator:
         if not np.isfinite(array).all() or array.dtype == np.float16:
             return
         choice = self.choice
-        branches = [lambda v: v * 2.0, lambda v: sg.tanh(v) - node, lambda v: v]
+        limit, loud = choice.choice((-3.0, 0.0)), choice.random() < 0.2
+
+        def branches(m, x):
+            return [
+                lambda v: (m.print_(v, "first") if loud else v) * 2.0,
+                lambda v: m.tanh(v) - x,
+                lambda v: v,
+            ]
+
         if choice.random() < 0.5:
-            made = sg.cond(sg.max(node) > choice.choice((-3.0, 0.0)), *branches[:2], node)
+            self._control(lambda m, x: m.cond(m.max(x) > limit, *branches(m, x)[:2], x), node)
         else:
             index, _, _ = self.declare(np.array(choice.randrange(-1, 4), "int64"))
-            made = sg.switch(index, branches, node)
-        self._control(made)
+            self._control(lambda m, i, x: m.switch(i, branches(m, x), x), index, node)
 
-    def _control(self, made):
+    def _control(self, function, *operands):
         """Put what a loop or a branch gives into the pool: a value that is rounded."""
-        self.has_control = True
-        program = lower(made.graph, [made], self.inputs)
-        values = reference(program, self.arrays)
+        made = self.record(function, *operands)
+        with redirect_stdout(StringIO()):
+            program = lower(made.graph, [made], self.inputs)
+            values = evaluate(program, self.arrays)
         self.pool.append((made, np.asarray(values[program.outputs[0]]), False))
         self.shown.append(made)
 
     def watch(self):
         """Assert something that holds."""
-        node, array, exact = self.choice.choice(self.pool)
-        self.has_control = True  # the dynamic mode is not tried: it asserts at once
-        checked = sg.assert_(sg.equal(sg.sum(sg.cast(node == node, "int64")) * 0, 0), "holds", node)
-        self.pool.append((node, array, exact))
-        self.shown.append(checked)
+        node, _, _ = self.choice.choice(self.pool)
+
+        def checked(m, x):
+            return m.assert_(m.equal(m.sum(m.cast(x == x, "int64")) * 0, 0), "holds", x)
+
+        self.shown.append(self.record(checked, node))
+
+    def show(self):
+        """Print a value that no rounding changes."""
+        known = [each for each in self.pool if each[2]]
+        node, array, exact = self.choice.choice(known)
+        label = f"value {len(self.steps)}"
+        printed = self.record(lambda m, x: m.print_(x, label), node)
+        self.pool.append((printed, array, exact))
+        if self.choice.random() < 0.5:
+            self.shown.append(printed)
 
     def fit(self, op, first, other):
         if first[1].dtype != other[1].dtype and self.choice.random() < 0.9:
@@ -399,7 +483,9 @@ class Generator:
         if result.size > LARGEST or (not exact and jumps(op, arrays, result)):
             return
         try:
-            node = op(*[node for node, _, _ in operands], **attrs)
+            node = self.record(
+                lambda _, *given: op(*given, **attrs), *[node for node, _, _ in operands]
+            )
         except SideBySideError:  # a kernel may take more than is declared
             return
         self.pool.append(
@@ -410,7 +496,7 @@ class Generator:
         """Return the operand, mapped into the domain of the op if it leaves it."""
         node, array, exact = operand
         low, high = op.domain
-        if array.dtype.kind != "f" or self.choice.random() < 0.05:
+        if array.dtype.kind != "f" or self.choice.random() < 0.05 or node is array:
             return operand
         if not array.size or (array.min() >= low * 2 and array.max() <= high * 2 and low < -1):
             return operand
@@ -423,139 +509,14 @@ class Generator:
 
         with np.errstate(all="ignore"):
             array = np.asarray(mapped(array), array.dtype)
-        return mapped(node), array, exact
+        return self.record(lambda _, x: mapped(x), node), array, exact
 
 
 BODIES = [
-    lambda v, x: sg.tanh(v) * 0.5 + x * 0.25,
-    lambda v, x: sg.maximum(v * 0.5, x),
-    lambda v, x: sg.where(v > x, v, x) * 0.5,
-    lambda v, x: v * 0.5,
-    lambda v, x: x,
+    lambda m, v, x: m.tanh(v) * 0.5 + x * 0.25,
+    lambda m, v, x: m.maximum(v * 0.5, x),
+    lambda m, v, x: m.where(v > x, v, x) * 0.5,
+    lambda m, v, x: v * 0.5,
+    lambda m, v, x: x,
 ]
-"""Steps of loops, of a carry and something that stays or is one of a sequence."""
-
-
-def reference(program, arrays):
-    """Return every value of a program, as the ops' kernels compute it."""
-    values = dict(zip(program.inputs, arrays, strict=True)) | dict(program.constants)
-    for each in program.instructions:
-        operands = [values[value] for value in each.inputs]
-        values[each.output] = each.op.kernel(*operands, **each.attrs)
-    return values
-
-
-def _shape_of_equal_size(choice, x):
-    sizes = list(x.shape) or [1]
-    choice.shuffle(sizes)
-    if len(sizes) > 1 and choice.random() < 0.5:
-        sizes[:2] = [sizes[0] * sizes[1]]
-    return {"shape": tuple(sizes)}
-
-
-def _axis(choice, x):
-    return choice.randrange(x.ndim) if x.ndim else 0
-
-
-def _slice(choice, x):
-    axis = _axis(choice, x)
-    size = x.shape[axis] if x.ndim else 0
-    start = choice.choice((0, size, choice.randrange(size + 1)))
-    stop = choice.choice((start, size, choice.randrange(start, size + 1)))
-    return {"start": start, "stop": stop, "axis": axis}
-
-
-def _index(choice, x):
-    index = []
-    for size in x.shape[: choice.randrange(x.ndim + 1)]:
-        if size and choice.random() < 0.3:
-            index.append(choice.randrange(-size, size))
-        else:
-            step = choice.choice((None, 1, 2, 3, -1, -2))
-            index.append(slice(choice.choice((None, 0, 1, -2)), None, step))
-    return {"index": tuple(index)}
-
-
-ATTRIBUTES = {
-    "reshape": _shape_of_equal_size,
-    "expand_dims": lambda choice, x: {"axis": choice.randrange(x.ndim + 1)},
-    "squeeze": lambda choice, x: {},
-    "permute_dims": lambda choice, x: {"axes": tuple(choice.sample(range(x.ndim), x.ndim))},
-    "swapaxes": lambda choice, x: {"axis0": _axis(choice, x), "axis1": _axis(choice, x)},
-    "matrix_transpose": lambda choice, x: {},
-    "broadcast_to": lambda choice, x: {"shape": (choice.choice((1, 2, 3)), *x.shape)},
-    "sum_to": lambda choice, x: {"shape": tuple(choice.choice((1, n)) for n in x.shape)},
-    "clone": lambda choice, x: {},
-    "slice_axis": _slice,
-    "index_axis": lambda choice, x: {"index": 0, "axis": _axis(choice, x)},
-    "basic_index": _index,
-    "flip": lambda choice, x: {"axis": _axis(choice, x)},
-    "roll": lambda choice, x: {
-        "shift": choice.choice((choice.randrange(-4, 5), 0, *x.shape[:1], 1000)),
-        "axis": _axis(choice, x),
-    },
-    "pad": lambda choice, x: {
-        "pad_width": tuple((choice.randrange(3), choice.randrange(3)) for _ in x.shape)
-    },
-    "tril": lambda choice, x: {"k": choice.choice((choice.randrange(-2, 3), -999, 999))},
-    "triu": lambda choice, x: {"k": choice.choice((choice.randrange(-2, 3), -999, 999))},
-    "diagonal": lambda choice, x: {"offset": choice.choice((choice.randrange(-1, 2), -7, 7))},
-    "tile": lambda choice, x: {"repetitions": tuple(choice.choice((1, 2)) for _ in x.shape)},
-    "repeat": lambda choice, x: {"repeats": choice.choice((0, 1, 2, 3)), "axis": _axis(choice, x)},
-    "softmax": lambda choice, x: {"axis": _axis(choice, x)},
-    "log_softmax": lambda choice, x: {"axis": _axis(choice, x)},
-    "cumulative_sum": lambda choice, x: {"axis": _axis(choice, x)},
-    "sort": lambda choice, x: {"axis": _axis(choice, x)},
-    "zeros_like": lambda choice, x: {},
-    "ones_like": lambda choice, x: {},
-    "cast": lambda choice, x: {
-        "dtype": choice.choice(("float32", "float64", "int32", "int64", "bool", "float16"))
-    },
-}
-
-
-def _take(generator, first):
-    choice, x = generator.choice, first[1]
-    if not x.size or not x.ndim:
-        return None
-    axis = choice.randrange(x.ndim)
-    shape = choice.choice(((), (1,), (5,), (2, 3), (x.shape[axis],)))
-    indices = generator.rng.integers(-x.shape[axis], x.shape[axis], shape)
-    indices = indices.astype(choice.choice(("int64", "int32")))
-    return [first, generator.declare(indices)], {"axis": axis}
-
-
-def _take_along_axis(generator, first):
-    choice, x = generator.choice, first[1]
-    if not x.size or not x.ndim:
-        return None
-    axis = choice.randrange(x.ndim)
-    shape = [*x.shape]
-    shape[axis] = choice.choice((1, 2, x.shape[axis]))
-    indices = generator.rng.integers(-x.shape[axis], x.shape[axis], shape)
-    return [first, generator.declare(indices)], {"axis": axis}
-
-
-def _einsum(generator, first):
-    """Return two operands some of whose axes have a label in common."""
-    choice = generator.choice
-    other = choice.choice([each for each in generator.pool if each[1].dtype == first[1].dtype])
-    if first[1].dtype.kind != "f" or first[1].ndim + other[1].ndim > 6:
-        return None
-    left = "abcdef"[: first[1].ndim]
-    sizes = dict(zip(left, first[1].shape, strict=True))
-    right = ""
-    for n, new in zip(other[1].shape, "uvwxyz", strict=False):
-        same = [c for c in left if sizes[c] == n and c not in right]
-        label = choice.choice(same) if same and choice.random() < 0.7 else new
-        sizes[label] = n
-        right += label
-    result = [c for c in dict.fromkeys(left + right) if choice.random() < 0.7]
-    choice.shuffle(result)
-    if np.prod(list(sizes.values()), dtype=float) > 50 * LARGEST:
-        return None
-    return [first, other], {"subscripts": f"{left},{right}->{''.join(result)}"}
-
-
-OPERANDS = {"take": _take, "take_along_axis": _take_along_axis, "einsum": _einsum}
-"""How operands and attributes are drawn that must fit each other."""
+"""Steps of loops in the mode `m`, of a carry and something that stays or is one of a sequence."""

@@ -7,6 +7,7 @@ functions one program runs in both modes.
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tape.grad_mode import no_grad
+from dyngraph.tape.nodes import tick
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
@@ -46,7 +48,7 @@ def cond(
     if type(pred) in LIFTED:  # each example has its own
         sides = [_call("cond", function, *operands) for function in (true_fn, false_fn)]
         return _chosen("cond", pred, *sides)
-    return _call("cond", true_fn if pred else false_fn, *operands)
+    return _region("cond", true_fn if pred else false_fn, *operands)
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
@@ -65,7 +67,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
             result = _chosen("switch", index <= number, others[number], result)
         return result
     chosen = min(max(operator.index(as_tensor(index)), 0), len(branches) - 1)
-    return _call("switch", branches[chosen], *operands)
+    return _region("switch", branches[chosen], *operands)
 
 
 def while_loop(
@@ -93,7 +95,7 @@ def while_loop(
     while any_holds(going):
         if steps == max_steps:
             raise LoopBoundError(f"while_loop ran {steps:,} steps and its condition still holds")
-        following = _call("while_loop", body_fn, carry)
+        following = _region("while_loop", body_fn, carry)
         if type(going) in LIFTED:  # an example that is done stays as it is
             following = _chosen("while_loop", going, following, carry)
         carry = following
@@ -166,7 +168,7 @@ def scan(
         return carry, _empty_stacks(body_fn, init, unflatten(structure, zeros))
     for step in range(count - 1, -1, -1) if reverse else range(count):
         x = unflatten(structure, [x[step] for x in sequences])
-        carry, y = _pair(_call("scan", body_fn, carry, x))
+        carry, y = _pair(_region("scan", body_fn, carry, x))
         row, y_structure = flatten(y)
         rows.append(_apart(row, carry))
     if reverse:
@@ -247,12 +249,35 @@ def _call(name: str, function: Callable[..., Any], *args: Any) -> Any:
         raise
 
 
+def _region(name: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Call `function` and return what it gives, each value as one of its own.
+
+    A value from outside, or one that is given twice, is seen through a view: what comes back to
+    each is summed up before it goes on, as in staticgraph. The first view is made last, as in
+    `_begun`.
+    """
+    begun = tick()
+    result = _call(name, function, *args)
+    leaves, structure = flatten(result)
+    count = Counter([id(leaf) for leaf in leaves])
+    others = [
+        position
+        for position, leaf in enumerate(leaves)
+        if type(leaf) is Tensor
+        and leaf._node is not None
+        and (leaf._node.sequence < begun or count[id(leaf)] > 1)
+    ]
+    for position in reversed(others):
+        leaves[position] = leaves[position][...]
+    return unflatten(structure, leaves) if others else result
+
+
 def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:
     """Run ``carry = body_fn(i, carry)`` for each `i` from `lower` up to `upper`, excluded."""
     require_callable("fori_loop", body_fn)
     carry = _begun(init)
     for i in range(operator.index(as_tensor(lower)), operator.index(as_tensor(upper))):
-        carry = _call("fori_loop", body_fn, i, carry)
+        carry = _region("fori_loop", body_fn, i, carry)
     return carry
 
 
