@@ -285,7 +285,7 @@ BY_NUMPY = {
     "multi_dot": lambda x: np.linalg.multi_dot([x, x, x[0]]),
     "norm": lambda x: np.linalg.norm(x) + np.linalg.norm(x, axis=1) + np.linalg.norm(x, "nuc"),
     "pinv": lambda x: np.linalg.pinv(x[:2]),
-    "qr": lambda x: np.linalg.qr(x)[1] ** 2,
+    "qr": lambda x: np.linalg.qr(x)[1] ** 2 + np.linalg.qr(x, "r"),
     "svd": lambda x: np.linalg.svd(x, compute_uv=False) + np.linalg.svd(x, False)[1],
     "svdvals": lambda x: np.linalg.svdvals(x),
     "tensorinv": lambda x: np.linalg.tensorinv(x, ind=1),
@@ -312,9 +312,16 @@ def test_what_numpy_takes_and_we_do_not_is_refused_by_name():
         lambda: np.linalg.matrix_rank(x, tol=1.0),
         lambda: np.cross(x, x, axisa=0),
         lambda: np.linalg.eigh(x, UPLO="X"),
+        lambda: np.linalg.qr(x, mode="raw"),
+        lambda: np.linalg.eig(x),
+        lambda: np.linalg.eigvals(x),
     ):
         with pytest.raises((TypeError, ValueError)):
             call()
+    z = ANY[0].astype("complex128")
+    np.testing.assert_allclose(np.linalg.eigvals(dg.tensor(z)).numpy(), np.linalg.eigvals(z))
+    vectors = np.linalg.eig(dg.tensor(z)).eigenvectors
+    np.testing.assert_allclose(vectors.numpy(), np.linalg.eig(z).eigenvectors)
 
 
 # complex matrices --------------------------------------------------------------------------------

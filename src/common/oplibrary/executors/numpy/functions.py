@@ -18,6 +18,9 @@ from oplibrary.core.data import to_numbers
 from oplibrary.core.op import lookup
 from oplibrary.core.types import normalize_axis
 from oplibrary.executors.numpy.linalg import (
+    complex_eig,
+    complex_eigvals,
+    qr_or_triangle,
     read_eigh,
     read_eigvalsh,
     solved_by_least_squares,
@@ -365,10 +368,9 @@ _FUNCTIONS: dict[str, tuple[frozenset[str], Call]] = {
     "numpy.where": _written(_where),
     "numpy.zeros_like": _call("zeros_like", "a", dtype="dtype"),
     "numpy.cross": _call("cross", "a", "b", axis="axis"),
-    **{
-        f"numpy.linalg.{name}": _call(f"linalg.{name}", "a")
-        for name in ("det", "eig", "eigvals", "inv", "slogdet")
-    },
+    **{f"numpy.linalg.{name}": _call(f"linalg.{name}", "a") for name in ("det", "inv", "slogdet")},
+    "numpy.linalg.eig": _written(complex_eig),
+    "numpy.linalg.eigvals": _written(complex_eigvals),
     "numpy.linalg.cholesky": _call("linalg.cholesky", "a", upper="upper"),
     "numpy.linalg.cond": _call("linalg.cond", "x", p="p"),
     "numpy.linalg.cross": _call("cross", "x1", "x2", axis="axis"),
@@ -381,7 +383,7 @@ _FUNCTIONS: dict[str, tuple[frozenset[str], Call]] = {
     "numpy.linalg.multi_dot": _call("linalg.multi_dot", "arrays"),
     "numpy.linalg.norm": _call("linalg.norm", "x", ord="ord", axis="axis", keepdims="keepdims"),
     "numpy.linalg.pinv": _call("linalg.pinv", "a", rtol="rtol"),
-    "numpy.linalg.qr": _call("linalg.qr", "a", mode="mode"),
+    "numpy.linalg.qr": _written(qr_or_triangle),
     "numpy.linalg.solve": _call("linalg.solve", "a", "b"),
     "numpy.linalg.svd": _written(svd_or_values),
     "numpy.linalg.svdvals": _call("linalg.svdvals", "x"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from oplibrary.executors.numpy.protocols import unsupported
-from oplibrary.ops.eigenvalues import eigh, eigvalsh
+from oplibrary.ops.eigenvalues import eig, eigh, eigvals, eigvalsh
 from oplibrary.ops.elementwise import conj
 from oplibrary.ops.least_squares import lstsq
 from oplibrary.ops.movement import matrix_transpose
+from oplibrary.ops.orthogonalization import qr
 from oplibrary.ops.singular_values import svd, svdvals
 
 
@@ -17,6 +18,24 @@ def _lower(a: Any, triangle: Any) -> Any:
     if triangle not in ("L", "U", "l", "u"):
         raise ValueError("UPLO argument must be 'L' or 'U'")
     return a if triangle in ("L", "l") else matrix_transpose(conj(a))
+
+
+def _require_complex(name: str, a: Any) -> None:
+    """Refuse real numbers, whose eigenvalues are real in NumPy where they happen to be."""
+    if a.dtype.kind != "c":
+        raise unsupported(f"numpy.linalg.{name} of {a.dtype}, of which the values choose a dtype,")
+
+
+def complex_eig(a: Any) -> Any:
+    """Return the eigenvalues and eigenvectors of complex matrices."""
+    _require_complex("eig", a)
+    return eig(a)
+
+
+def complex_eigvals(a: Any) -> Any:
+    """Return the eigenvalues of complex matrices."""
+    _require_complex("eigvals", a)
+    return eigvals(a)
 
 
 def read_eigh(a: Any, UPLO: Any = "L") -> Any:
@@ -34,6 +53,13 @@ def solved_by_least_squares(a: Any, b: Any, rcond: Any = None) -> Any:
     if rcond is not None and rcond < 0:
         raise unsupported("numpy.linalg.lstsq with a negative rcond")
     return tuple(lstsq(a, b, rtol=rcond))
+
+
+def qr_or_triangle(a: Any, mode: Any = "reduced") -> Any:
+    """Return the decomposition, or its triangular part alone."""
+    if mode == "raw":
+        raise unsupported('numpy.linalg.qr with mode="raw"')
+    return qr(a).R if mode == "r" else qr(a, mode=mode)
 
 
 def svd_or_values(a: Any, full_matrices: Any = True, compute_uv: Any = True) -> Any:
