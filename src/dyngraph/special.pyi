@@ -45,6 +45,19 @@ def erfc(x: _ArrayLike) -> _Value:
 def erfinv(x: _ArrayLike) -> _Value:
     """Return the inverse of erf; infinite at -1 and 1, NaN beyond."""
 
+def expit(x: _ArrayLike) -> _Value:
+    """Return ``1 / (1 + exp(-x))``; another name of `sigmoid`.
+
+    Parameters
+    ----------
+    x : array
+
+    Examples
+    --------
+    >>> float(expit(np.array(0.0)))
+    0.5
+    """
+
 def i0(x: _ArrayLike) -> _Value:
     """Return the modified Bessel function of the first kind and order 0."""
 
@@ -129,9 +142,6 @@ def xlog1py(x: _ArrayLike, y: _ArrayLike) -> _Value:
 
 def xlogy(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x * log(y), and 0 where x is 0, unless y is NaN."""
-
-def expit(x: _ArrayLike) -> _Value:
-    """Return the logistic function 1 / (1 + exp(-x))."""
 
 gammaln = lgamma
 psi = digamma

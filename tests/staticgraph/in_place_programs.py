@@ -217,6 +217,8 @@ class _Writer:
 
 def write(x: Any, method: str, *others: Any) -> None:
     """Write to `x` by one of its methods in place, or to an array what that method would."""
+    if isinstance(x, np.generic):
+        raise TypeError("NumPy has a number where both modes have an array")
     if not isinstance(x, np.ndarray):
         getattr(x, method)(*others)
     elif method in ("copy_", "fill_"):

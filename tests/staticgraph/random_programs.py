@@ -62,14 +62,17 @@ class Made:
         bit for bit if not its attribute `regroups` says that sums are made in another order.
     text : str
         How it was written, if the program alone does not tell.
+    expected : sequence of ndarray
+        What NumPy gives for the first results, if it ran the same text.
     """
 
-    def __init__(self, program, arrays, optimized, dynamic=None, text=""):
+    def __init__(self, program, arrays, optimized, dynamic=None, text="", expected=()):
         self.program = program
         self.arrays = arrays
         self.optimized = optimized
         self.dynamic = dynamic
         self.text = text
+        self.expected = expected
 
 
 class Eager:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import NAMESPACES, Example, Kind, Op, Rule, example, public_in, register
+from oplibrary.core.op import Example, Kind, Op, Rule, example, public_in, register
 from oplibrary.core.rules import UNARY_EXAMPLES
 from oplibrary.core.types import Array, TensorType, broadcast_shapes
 from oplibrary.messages.errors import ArgumentError
@@ -358,4 +358,17 @@ def logit(x: Any) -> Any:
     return log(x) - log1p(-x)
 
 
-NAMESPACES["special"]["expit"] = sigmoid
+@public_in("special")
+def expit(x: Any) -> Any:
+    """Return ``1 / (1 + exp(-x))``; another name of `sigmoid`.
+
+    Parameters
+    ----------
+    x : array
+
+    Examples
+    --------
+    >>> float(expit(np.array(0.0)))
+    0.5
+    """
+    return sigmoid(x)
