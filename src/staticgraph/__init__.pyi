@@ -1993,8 +1993,8 @@ def logit(x: _ArrayLike) -> _Value:
 
     Examples
     --------
-    >>> logit(np.array([0.5, 1.0])).tolist()
-    [0.0, inf]
+    >>> logit(np.array([0.5])).tolist()
+    [0.0]
     """
 
 def logsigmoid(x: _ArrayLike) -> _Value:
@@ -2623,8 +2623,8 @@ def polygamma(n: int, x: _ArrayLike) -> _Value:
 
     Examples
     --------
-    >>> float(polygamma(1, np.array(1.0))) == pi**2 / 6
-    True
+    >>> float(np.round(polygamma(1, np.array(1.0)), 6))
+    1.644934
     """
 
 def positive(x: _ArrayLike) -> _Value:

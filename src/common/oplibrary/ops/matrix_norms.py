@@ -68,7 +68,7 @@ def matrix_norm(x: Any, keepdims: bool = False, ord: float | str | None = "fro")
     Examples
     --------
     >>> x = np.array([[3.0, 0.0], [4.0, 0.0]])
-    >>> [float(matrix_norm(x, ord=each)) for each in ("fro", 1, inf)]
+    >>> [float(matrix_norm(x, ord=each)) for each in ("fro", 1, np.inf)]
     [5.0, 7.0, 4.0]
     """
     given = operand_type("matrix_norm", x)
