@@ -43,6 +43,14 @@ def test_einops():
         np.testing.assert_allclose(in_both_modes(call), call(X), rtol=1e-14)
 
 
+def test_einops_inside_of_vmap():
+    einops = pytest.importorskip("einops")
+    for xp, x in ((dg, dg.tensor(X)), (sg, X)):
+        f = xp.vmap(lambda x: einops.rearrange(x, "a b -> (b a)"))
+        found = f(x).numpy() if xp is dg else sg.function(f)(x)
+        np.testing.assert_array_equal(found, einops.rearrange(X, "n a b -> n (b a)"))
+
+
 def run_alone(program, **environment):
     """Run a program in a process of its own, for what is chosen when libraries are imported."""
     import os

@@ -45,13 +45,11 @@ from dyngraph.tensors.conversion import (
 from dyngraph.tensors.tensor import Tensor
 from oplibrary import optimizers
 from oplibrary.core.types import TensorType
-from oplibrary.executors.einops_backend import enter as _enter_einops
 from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.messages.source import enter_package as _enter_package
 
 _enter_package(__file__)
-_enter_einops("dyngraph", Tensor)
 
 globals().update(_common_names(data_dependent_shapes=True), **_NAMESPACE)
 __all__ = _public_names(globals())

@@ -619,7 +619,25 @@ def celu(x: _ArrayLike, alpha: _builtins.float = 1.0) -> _Value:
     """Return x where it is positive and `alpha` (exp(x / alpha) - 1) elsewhere (Barron, 2017)."""
 
 def clip(x: _ArrayLike, min: _ArrayLike | None = None, max: _ArrayLike | None = None) -> _Value:
-    """Return x with values below `min` and above `max` replaced by these; None is no bound."""
+    """Return `x` with values below `min` and above `max` replaced by these.
+
+    Parameters
+    ----------
+    x : array
+    min, max : number or array, optional
+        Arrays broadcast against `x`, and get the gradient of what they replace; where `x` equals
+        a bound it keeps it, as in PyTorch. None is no bound.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> clip(np.array([1.0, 5.0]), 2.0, np.array([3.0, 4.0])).tolist()
+    [2.0, 4.0]
+    """
 
 def clone(x: _ArrayLike) -> _Value:
     """Return a copy of x."""

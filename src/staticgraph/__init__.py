@@ -21,7 +21,6 @@ from typing import Any as _Any
 import staticgraph.declare.in_place
 from oplibrary import optimizers
 from oplibrary.core.types import TensorType
-from oplibrary.executors.einops_backend import enter as _enter_einops
 from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
@@ -55,7 +54,6 @@ from staticgraph.tracing.trace import trace
 from staticgraph.transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp, vmap
 
 _enter_package(__file__)
-_enter_einops("staticgraph", Node)
 
 globals().update(_common_names(data_dependent_shapes=False))
 __all__ = sorted({*_public_names(globals()), *_names()})

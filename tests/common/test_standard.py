@@ -186,6 +186,7 @@ def test_copies_are_made_where_they_are_asked_for():
         assert g.tolist() == [[2.0, 4.0], [6.0, 8.0]]
     for kept in (dg.asarray(x, copy=False), dg.astype(x, "float32", copy=False)):
         assert kept is x
+    in_a_graph(lambda xp, x: xp.reshape(x, (4,), copy=False), np.ones((2, 2)))
     flat = x.reshape(4, copy=False)
     assert np.shares_memory(flat.detach().numpy(), x.detach().numpy())
     array = np.ones(2)
@@ -311,3 +312,27 @@ def test_transpose_takes_two_axes_or_the_order_of_all():
     np.testing.assert_array_equal(
         in_both_modes(lambda xp, x: xp.transpose(x, 0, 2), x), np.swapaxes(x, 0, 2)
     )
+
+
+LOW, HIGH = np.array([0.0, 2.0, 2.0, np.nan, 1.5]), np.array([0.0, 5.0, 2.0, 2.0, 1.0])
+
+
+@pytest.mark.parametrize("bounds", [(LOW, None), (None, HIGH), (LOW, HIGH), (1.0, HIGH), (LOW, 2)])
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+def test_clip_takes_arrays_for_bounds(bounds, dtype):
+    x = np.array([0, 1, 2, 3, 1], dtype)
+    found = in_both_modes(lambda xp, x: xp.clip(x, *bounds), x)
+    np.testing.assert_array_equal(found, np.clip(x, *bounds))
+    given = [dg.tensor(b) if isinstance(b, np.ndarray) else b for b in bounds]
+    assert dg.tensor(x).clip(*given).dtype == found.dtype
+    np.testing.assert_array_equal(np.clip(dg.tensor(x), *bounds).numpy(), found)
+
+
+def test_gradients_of_clip_with_arrays_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    arrays = [np.array([0.0, 1.0, 2.0, 3.0, 1.0]), np.nan_to_num(LOW, nan=1.0), HIGH]
+    there = [torch.tensor(a, requires_grad=True) for a in arrays]
+    wanted = torch.autograd.grad(torch.clamp(*there).sum(), there)
+    here = [dg.tensor(a, requires_grad=True) for a in arrays]
+    for one, other in zip(dg.grad(dg.sum(dg.clip(*here)), here), wanted, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())

@@ -347,3 +347,30 @@ def test_a_result_does_not_outlive_its_call():
 def test_refusals(call, kind, part):
     with pytest.raises(kind, match=part):
         call()
+
+
+Z = np.random.default_rng(0).normal(size=(3, 4)) + 1j
+
+
+@pytest.mark.parametrize("part", ["real", "imag"])
+def test_parts_of_complex_rows(part):
+    def f(x):
+        return getattr(x, part) * 2.0
+
+    want = getattr(Z, part) * 2.0
+    np.testing.assert_array_equal(dg.vmap(f)(dg.tensor(Z)).numpy(), want)
+    np.testing.assert_array_equal(sg.function(sg.vmap(f))(Z), want)
+
+
+def test_rows_know_their_namespace():
+    seen = []
+    dg.vmap(lambda x: seen.append(x.__array_namespace__()) or x)(dg.ones((2, 3)))
+    sg.function(sg.vmap(lambda x: seen.append(x.__array_namespace__()) or x))(np.ones((2, 3)))
+    assert seen == [dg, sg]
+
+
+def test_a_reshape_of_rows_that_may_not_copy():
+    x = dg.tensor(np.arange(12.0).reshape(2, 2, 3))
+    assert dg.vmap(lambda x: x.reshape(6, copy=False))(x).tolist() == x.reshape(2, 6).tolist()
+    with pytest.raises(ArgumentError, match="copy=False"):
+        dg.vmap(lambda x: x.mT.reshape(6, copy=False))(x)

@@ -336,6 +336,9 @@ class Tensor(TensorMethods):
             )
         return self if wanted == self.dtype else self.astype(wanted)
 
+    def _memory(self) -> Array:
+        return self._array
+
     def _part(self, copy: Tensor) -> Tensor:
         copy._array.flags.writeable = False
         return copy

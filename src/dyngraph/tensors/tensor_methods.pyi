@@ -97,7 +97,7 @@ class TensorMethods(ArrayOperators):
         """Return the smaller of x and y, or NaN if one is; equal operands share the gradient."""
 
     def clip_(self, min: _ArrayLike | None = None, max: _ArrayLike | None = None) -> Self:
-        """Return x with values below `min` and above `max` replaced by these; None is no bound."""
+        """Return `x` with values below `min` and above `max` replaced by these."""
 
     def bitwise_and_(self, y: _ArrayLike) -> Self:
         """Return the bits that integers x and y both have."""
@@ -217,7 +217,7 @@ class TensorMethods(ArrayOperators):
         """Return x without its fraction."""
 
     def clamp_(self, min: _ArrayLike | None = None, max: _ArrayLike | None = None) -> Self:
-        """Return x with values below `min` and above `max` replaced by these; None is no bound."""
+        """Return `x` with values below `min` and above `max` replaced by these."""
 
     def fill_(self, value: _ArrayLike) -> Self:
         """Overwrite every element with `value`."""

@@ -11,7 +11,14 @@ from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError, ShapeError, SideBySideError, SymbolicValueError
 from staticgraph.graph.node import Node
 from staticgraph.program.lengths import named_type
-from staticgraph.program.polynomial import evaluated, is_symbolic, named_text, samples, symbols_in
+from staticgraph.program.polynomial import (
+    evaluated,
+    is_quotient,
+    is_symbolic,
+    named_text,
+    samples,
+    symbols_in,
+)
 
 
 def infer(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> TensorType:
@@ -61,11 +68,33 @@ class TypeTable:
             for name, value in attrs.items():
                 _check_attribute(op, name, value)
             types = tuple([x.type for x in operands])
+            if any(is_symbolic(t.shape) for t in types):
+                _refuse_quotients(op, types, attrs)
             known = self.intern(infer(op, types, attrs))
             _require_for_all_lengths(op, types, attrs, known)
             if key is not None:
                 self._inferred[key] = known
         return known
+
+
+def _refuse_quotients(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> None:
+    """Refuse an attribute that a division of a length has left: it stands for no length.
+
+    Raises
+    ------
+    SymbolicValueError
+    """
+    for name, value in attrs.items():
+        for each in value if isinstance(value, tuple) else (value,):
+            if type(each) is int and is_quotient(each):
+                listing = ", ".join(map(repr, map(named_type, types)))
+                raise SymbolicValueError(
+                    f"{op.name}({listing}): {name} follows from a length by a division",
+                    cause="one program is compiled for all lengths, and the quotient is no "
+                    "polynomial in them",
+                    fix="declare the axis as a multiple, 2 * dim('half'), where it is divided; or "
+                    "let sg.function trace each length",
+                )
 
 
 def _require_for_all_lengths(

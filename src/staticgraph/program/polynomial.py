@@ -203,6 +203,22 @@ def is_symbolic(value: Any) -> bool:
     return isinstance(value, slice) and is_symbolic((value.start, value.stop, value.step))
 
 
+_LARGEST_DIVISOR = 16
+
+
+def is_quotient(number: int) -> bool:
+    """Tell whether `number` is what a division by a small number left of an unknown length.
+
+    It is then no length: half a stand-in is not the stand-in of half a length.
+    """
+    if not _symbols or -_SMALLEST < number < _SMALLEST or polynomial_of(number) is not None:
+        return False
+    return any(
+        next(_linear(number * divisor, divisor), None) is not None
+        for divisor in range(2, _LARGEST_DIVISOR + 1)
+    )
+
+
 def symbols_in(value: Any) -> Iterator[Symbol]:
     """Yield the symbols that occur in `value`."""
     if isinstance(value, int):

@@ -186,7 +186,7 @@ class ArrayMethods:
         """Enlarge axes of length 1, and add axes on the left, without copying. Read-only."""
 
     def clip(self, min: _ArrayLike | None = None, max: _ArrayLike | None = None) -> Self:
-        """Return x with values below `min` and above `max` replaced by these; None is no bound."""
+        """Return `x` with values below `min` and above `max` replaced by these."""
 
     def conj(self) -> Self:
         """Return the complex conjugate of x."""

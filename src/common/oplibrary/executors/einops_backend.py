@@ -7,7 +7,6 @@ einops is imported, whichever of both comes first; without einops nothing is.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,29 +16,30 @@ if TYPE_CHECKING:
 _MODULE = "einops._backends"
 """The module that has einops's base class of backends."""
 
-_ENTERED: list[tuple[str, type]] = []
-"""For each namespace, its name and the type of its arrays."""
+_MADE: list[type] = []
+"""Keeps our class: einops finds it as a subclass, which is known for as long as it lives."""
 
 
-def enter(namespace: str, arrays: type) -> None:
-    """Let einops take the arrays of a namespace, now or when it is imported.
+def offer(arrays: type) -> None:
+    """Let einops take arrays, now or when it is imported.
 
     Parameters
     ----------
-    namespace : str
-        The name of its module, such as ``"dyngraph"``.
     arrays : type
+        Of all of them; each knows its namespace by ``__array_namespace__``.
     """
-    _ENTERED.append((namespace, arrays))
     loaded = sys.modules.get(_MODULE)
     if loaded is not None:
-        _make_backend(loaded, namespace, arrays)
-    elif len(_ENTERED) == 1:
-        sys.meta_path.insert(0, _Watch())
+        _make_backend(loaded, arrays)
+    else:
+        sys.meta_path.insert(0, _Watch(arrays))
 
 
 class _Watch:
-    """Make our backends as soon as the module of einops has run."""
+    """Make our backend as soon as the module of einops has run."""
+
+    def __init__(self, arrays: type) -> None:
+        self._arrays = arrays
 
     def find_spec(
         self, fullname: str, path: Any = None, target: ModuleType | None = None
@@ -51,15 +51,16 @@ class _Watch:
         sys.meta_path.remove(self)
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+            spec.loader = _Loader(spec.loader, self._arrays)  # type: ignore[assignment]
         return spec
 
 
 class _Loader:
-    """Run a module by its own loader, then make our backends."""
+    """Run a module by its own loader, then make our backend."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, arrays: type) -> None:
         self._loader = loader
+        self._arrays = arrays
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self._loader.create_module(spec)
@@ -67,51 +68,40 @@ class _Loader:
 
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
-        for namespace, arrays in _ENTERED:
-            _make_backend(module, namespace, arrays)
+        _make_backend(module, self._arrays)
 
 
-_BACKENDS: list[type] = []
-"""Keeps the classes: einops finds them as subclasses, which are known for as long as they live."""
-
-
-def _make_backend(einops: ModuleType, namespace: str, arrays: type) -> None:
-    """Make einops's backend for the arrays of a namespace."""
-
-    def function(name: str) -> Callable[..., Any]:
-        return getattr(sys.modules[namespace], name)  # type: ignore[no-any-return]
+def _make_backend(einops: ModuleType, arrays: type) -> None:
+    """Make einops's backend for our arrays, whose functions are those of their namespace."""
 
     class Backend(einops.AbstractBackend):  # type: ignore[name-defined, misc]
-        framework_name = namespace
+        framework_name = "oplibrary"  # einops asks whether a module of that name is loaded
 
         def is_appropriate_type(self, tensor: Any) -> bool:
             return isinstance(tensor, arrays)
 
-        def arange(self, start: int, stop: int) -> Any:
-            return function("arange")(start, stop)
-
         def transpose(self, x: Any, axes: Any) -> Any:
-            return function("permute_dims")(x, axes=tuple(axes))
+            return x.__array_namespace__().permute_dims(x, axes=tuple(axes))
 
         def reduce(self, x: Any, operation: str, axes: Any) -> Any:
-            return function(operation)(x, axis=tuple(axes))
+            return getattr(x.__array_namespace__(), operation)(x, axis=tuple(axes))
 
         def stack_on_zeroth_dimension(self, tensors: list[Any]) -> Any:
-            return function("stack")(tensors, axis=0)
+            return tensors[0].__array_namespace__().stack(tensors, axis=0)
 
         def add_axis(self, x: Any, new_position: int) -> Any:
-            return function("expand_dims")(x, axis=new_position)
+            return x.__array_namespace__().expand_dims(x, axis=new_position)
 
         def tile(self, x: Any, repeats: Any) -> Any:
-            return function("tile")(x, repeats)
+            return x.__array_namespace__().tile(x, repeats)
 
         def concat(self, tensors: list[Any], axis: int) -> Any:
-            return function("concat")(tensors, axis=axis)
+            return tensors[0].__array_namespace__().concat(tensors, axis=axis)
 
         def is_float_type(self, x: Any) -> bool:
             return bool(x.dtype.kind == "f")
 
         def einsum(self, pattern: str, *operands: Any) -> Any:
-            return function("einsum")(pattern, *operands)
+            return operands[0].__array_namespace__().einsum(pattern, *operands)
 
-    _BACKENDS.append(Backend)
+    _MADE.append(Backend)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import oplibrary.ops  # noqa: F401  importing it fills the registry
 from oplibrary.core.op import REGISTRY, lookup
+from oplibrary.executors.einops_backend import offer
 from oplibrary.messages.errors import ArgumentError, DTypeError, InPlaceError
 from oplibrary.ops.arguments import normalize_ints, require_device
 from oplibrary.ops.indexing import getitem
@@ -167,6 +168,10 @@ class ArrayOperators(ArrayMethods):
     def imag(self, value: Any) -> None:
         raise _writes_to_part("imag", "x[...] = x.real + 1j * value")
 
+    def _memory(self) -> Any:
+        """Return the ndarray that holds the elements, or None where there is none yet."""
+        return None
+
     def _part(self, copy: Any) -> Any:
         """Return `copy`, of a part of the elements, as one that refuses to be written to."""
         raise NotImplementedError
@@ -282,3 +287,4 @@ def _install() -> None:
 
 
 _install()
+offer(ArrayOperators)

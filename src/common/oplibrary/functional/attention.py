@@ -13,19 +13,35 @@ from oplibrary.core.types import Array
 from oplibrary.functional.dropout import dropout
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag, require_int, require_number
-from oplibrary.ops.comparison import equal, logical_not
+from oplibrary.ops.comparison import equal, greater_equal, logical_not
+from oplibrary.ops.creation import ones_like
 from oplibrary.ops.elementwise import add, multiply, where
 from oplibrary.ops.joining import split
 from oplibrary.ops.linalg import linear, matmul
-from oplibrary.ops.movement import matrix_transpose, swapaxes
+from oplibrary.ops.movement import expand_dims, matrix_transpose, swapaxes
 from oplibrary.ops.reduction import all as all_
 from oplibrary.ops.reduction import any as any_
 from oplibrary.ops.repetition import repeat
+from oplibrary.ops.scan import cumulative_sum
+from oplibrary.ops.slicing import index_axis
 from oplibrary.ops.softmax import softmax
 
 
+def _causal_mask(query: Any, key: Any) -> Any:
+    """Return which keys each query sees: those up to its own position."""
+    lengths = query.shape[-2], key.shape[-2]
+    if all(isinstance(n, int) for n in lengths):
+        return _known_causal_mask(*lengths)
+    # of lengths that are not known yet, by counting
+    rows, columns = (
+        cumulative_sum(ones_like(index_axis(x, index=0, axis=-1), dtype="int64"), axis=-1)
+        for x in (query, key)
+    )
+    return greater_equal(expand_dims(rows, axis=-1), expand_dims(columns, axis=-2))
+
+
 @lru_cache(maxsize=64)
-def _causal_mask(queries: int, keys: int) -> Array:
+def _known_causal_mask(queries: int, keys: int) -> Array:
     mask = np.tri(queries, keys, dtype=np.bool_)
     mask.flags.writeable = False
     return mask
@@ -110,11 +126,15 @@ def scaled_dot_product_attention(
     if require_flag(enable_gqa, "enable_gqa"):
         key, value = _shared(query, key, shapes), _shared(query, value, shapes)
     if scale is None:
-        scale = 1.0 / sqrt(query.shape[-1]) if query.shape[-1] else 1.0
-    require_number(scale, "scale")
+        features = query.shape[-1]
+        # a length that is not known yet has powers, and its root is a value of the graph
+        root = sqrt(features) if isinstance(features, int) else features**0.5
+        scale = 1.0 / root if features != 0 else 1.0
+    else:
+        require_number(scale, "scale")
     scores = matmul(multiply(query, scale), matrix_transpose(key))
     if is_causal:
-        attn_mask = _causal_mask(query.shape[-2], key.shape[-2])
+        attn_mask = _causal_mask(query, key)
     weights = _masked_softmax(scores, attn_mask)
     if dropout_p:
         weights = dropout(weights, dropout_p, _require_key(dropout_key))

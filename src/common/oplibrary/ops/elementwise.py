@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, is_scalar, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import operand_type, require_device, require_flag
+from oplibrary.ops.comparison import greater_equal, less_equal
 from oplibrary.ops.exponential import log
 from oplibrary.ops.kernels import float_dtype
 
@@ -340,8 +341,8 @@ def _bound(name: str, value: Any) -> Any:
         return value.item() if isinstance(value, np.number) else +value
     raise ArgumentError(
         f"{name} must be a number or None, not {type(value).__name__}",
-        cause="the bounds of clip are fixed numbers, not operands",
-        fix="use minimum(maximum(x, low), high) for bounds that are arrays",
+        cause="a bound is a number or an array of numbers",
+        fix="pass a float, an array, or None for no bound",
     )
 
 
@@ -360,7 +361,7 @@ def _clip_infer(x: TensorType, *, min: Any = None, max: Any = None) -> TensorTyp
     return TensorType(x.shape, dtype)
 
 
-clip = register(
+_CLIP = register(
     Op(
         name="clip",
         kind=Kind.ELEMENTWISE,
@@ -371,7 +372,6 @@ clip = register(
         vjp=(lambda g, out, x, *, min, max: where(x == out, g, 0.0),),
         attrs={"min": None, "max": None},
         expr="min(max({0}, {min}), {max})",
-        alias=("clamp",),
         takes_out=True,
         kinks=(-1.0, 0.5),
         examples=(
@@ -383,6 +383,39 @@ clip = register(
         doc="Return x with values below `min` and above `max` replaced by these; None is no bound.",
     )
 )
+
+_NUMBERS = (type(None), int, float, np.number, np.bool_)
+
+
+@public
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """Return `x` with values below `min` and above `max` replaced by these.
+
+    Parameters
+    ----------
+    x : array
+    min, max : number or array, optional
+        Arrays broadcast against `x`, and get the gradient of what they replace; where `x` equals
+        a bound it keeps it, as in PyTorch. None is no bound.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not broadcast together.
+
+    Examples
+    --------
+    >>> clip(np.array([1.0, 5.0]), 2.0, np.array([3.0, 4.0])).tolist()
+    [2.0, 4.0]
+    """
+    if isinstance(min, _NUMBERS) and isinstance(max, _NUMBERS):
+        return _CLIP(x, min=min, max=max)
+    if min is not None:
+        x = where(greater_equal(x, min), x, maximum(x, min))
+    return x if max is None else where(less_equal(x, max), x, minimum(x, max))
+
+
+FUNCTIONS["clamp"] = clip
 
 # conversion ---------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from oplibrary.messages.errors import ShapeError
 from oplibrary.ops.arguments import operand_type, require_number
 from oplibrary.ops.comparison import greater
 from oplibrary.ops.elementwise import abs as magnitude
-from oplibrary.ops.elementwise import square
+from oplibrary.ops.elementwise import maximum, square
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.matrices import (
     NOT_CONVERGED,
@@ -39,7 +39,7 @@ NAMESPACES = ("linalg",)
 Number = float | None
 
 
-def _tolerance(x: Any, rtol: Number) -> Any:
+def _tolerance(x: Array, rtol: Number) -> Any:
     """Return the part of the greatest singular value below which others count as 0."""
     if rtol is not None:
         return rtol
@@ -227,7 +227,7 @@ def lstsq(a: Any, b: Any, rtol: float | None = None) -> LstsqResult:
     if rows <= columns:
         residuals = residuals[..., :0]
     values = svdvals(a)
-    rank = _rank(values, _tolerance(a, rtol))
+    rank = _rank(values, a, rtol)
     return LstsqResult(
         squeeze(solution, axis=-1) if is_vector else solution, residuals, rank, values
     )
@@ -236,10 +236,18 @@ def lstsq(a: Any, b: Any, rtol: float | None = None) -> LstsqResult:
 # the rank -----------------------------------------------------------------------------------------
 
 
-def _rank(values: Any, rtol: Any) -> Any:
+def _rank(values: Any, x: Any, rtol: Any) -> Any:
+    """Return how many singular values of `x` are above `rtol` times the greatest."""
     if values.shape[-1] == 0:
         return count_nonzero(values, axis=-1)
-    bound = greatest(values, axis=-1, keepdims=True) * rtol
+    most = greatest(values, axis=-1, keepdims=True)
+    if rtol is None:
+        eps = float(np.finfo(matrix_dtype("matrix_rank", type_of(x))).eps)
+        # each length by itself, since it may be one that only a run knows
+        rows, columns = operand_type("matrix_rank", x).shape[-2:]
+        bound = maximum(most * eps * float(rows), most * eps * float(columns))
+    else:
+        bound = most * rtol
     return count_nonzero(greater(values, bound), axis=-1)
 
 
@@ -270,8 +278,6 @@ def matrix_rank(x: Any, rtol: Any = None) -> Any:
     1
     """
     require_matrix("matrix_rank", operand_type("matrix_rank", x))
-    if rtol is None:
-        rtol = _tolerance(x, None)
-    elif getattr(rtol, "shape", ()):
+    if getattr(rtol, "shape", ()):
         rtol = expand_dims(rtol, axis=-1)
-    return _rank(svdvals(x), rtol)
+    return _rank(svdvals(x), x, rtol)

@@ -66,9 +66,7 @@ def _reshape(x: Array, *, shape: Any) -> Any:
 
 def _memory(x: Any) -> Array | None:
     """Return the array that holds the elements of `x`; None of a node, which has none yet."""
-    if isinstance(x, np.ndarray):
-        return x
-    return x.detach().numpy() if hasattr(x, "numpy") else None
+    return x if isinstance(x, np.ndarray) else x._memory()
 
 
 def _copied(result: Any, copy: Any, x: Any) -> Any:

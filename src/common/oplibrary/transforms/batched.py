@@ -99,11 +99,6 @@ class Batched(ArrayOperators):
         """The NumPy dtype of the elements."""
         return self._value.dtype
 
-    @property
-    def device(self) -> str:
-        """Where the elements live; always ``"cpu"``."""
-        return "cpu"
-
     def dim(self) -> int:
         """Return the number of axes of one row."""
         return len(self.shape)
@@ -124,6 +119,15 @@ class Batched(ArrayOperators):
 
     def __len__(self) -> int:
         return len(self._value[0])
+
+    def _memory(self) -> Any:
+        return self._value._memory()
+
+    def _part(self, copy: Batched) -> Batched:
+        return Batched(self._value._part(copy._value), self._level)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return self._value.__array_namespace__(api_version=api_version)
 
     def __repr__(self) -> str:
         return f"Batched({type_of(self)}, {self._level.size} examples)"
