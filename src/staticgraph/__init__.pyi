@@ -651,6 +651,8 @@ def clip(x: _ArrayLike, min: _ArrayLike | None = None, max: _ArrayLike | None = 
 
     Raises
     ------
+    DTypeError
+        If a bound is no array or number.
     ShapeError
         If the shapes do not broadcast together.
 

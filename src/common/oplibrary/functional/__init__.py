@@ -23,6 +23,14 @@ from oplibrary.functional.activation import (
     tanhshrink,
     threshold,
 )
+from oplibrary.functional.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
 from oplibrary.functional.attention import multi_head_attention, scaled_dot_product_attention
 from oplibrary.functional.class_losses import cross_entropy, nll_loss
 from oplibrary.functional.convolution import (
@@ -43,6 +51,26 @@ from oplibrary.functional.distance_losses import (
     triplet_margin_loss,
 )
 from oplibrary.functional.dropout import dropout
+from oplibrary.functional.fourier import (
+    fft,
+    fft2,
+    fftfreq,
+    fftn,
+    fftshift,
+    hfft,
+    ifft,
+    ifft2,
+    ifftn,
+    ifftshift,
+    ihfft,
+    irfft,
+    irfft2,
+    irfftn,
+    rfft,
+    rfft2,
+    rfftfreq,
+    rfftn,
+)
 from oplibrary.functional.group_normalization import (
     group_norm,
     instance_norm,
@@ -63,12 +91,6 @@ from oplibrary.functional.losses import (
 )
 from oplibrary.functional.normalization import batch_norm, layer_norm
 from oplibrary.functional.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,

@@ -1,4 +1,4 @@
-"""Pooling over one, two and three axes, by windows of one size or into a number of windows."""
+"""Pooling over one, two and three axes, by windows of one size."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ import numpy as np
 
 from oplibrary.core.op import public
 from oplibrary.core.types import Array, Shape
-from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.arguments import operand_type, require_flag, require_int
-from oplibrary.ops.creation import empty
-from oplibrary.ops.elementwise import cast, divide, where
-from oplibrary.ops.gather import take
+from oplibrary.ops.elementwise import cast, divide
 from oplibrary.ops.pooling import max_pool, max_pool_indices, sum_pool
 from oplibrary.ops.windows import (
-    AXES,
     Lengths,
     Margins,
     margins_of,
@@ -51,9 +48,15 @@ class _Pooling(NamedTuple):
 
 
 def _pooling(
-    name: str, x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any
+    name: str,
+    axes: int,
+    x: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
 ) -> _Pooling:
-    axes = int(name[-2])
     shape = operand_type(name, x).shape
     require_axes(name, shape, axes)
     kernel = per_axis(kernel_size, "kernel_size", 1, axes)
@@ -88,7 +91,7 @@ def _end(n: int, k: int, s: int, d: int, sides: tuple[int, int]) -> int:
 
 
 def _largest(
-    name: str,
+    axes: int,
     x: Any,
     kernel_size: Any,
     stride: Any,
@@ -97,7 +100,8 @@ def _largest(
     ceil_mode: Any,
     return_indices: Any,
 ) -> Any:
-    attrs = _pooling(name, x, kernel_size, stride, padding, dilation, ceil_mode).attrs
+    name = f"max_pool{axes}d"
+    attrs = _pooling(name, axes, x, kernel_size, stride, padding, dilation, ceil_mode).attrs
     found = max_pool(x, **attrs)
     if require_flag(return_indices, "return_indices"):
         return found, max_pool_indices(x, found, **attrs)
@@ -105,7 +109,7 @@ def _largest(
 
 
 def _averages(
-    name: str,
+    axes: int,
     x: Any,
     kernel_size: Any,
     stride: Any,
@@ -114,9 +118,10 @@ def _averages(
     count_include_pad: Any,
     divisor_override: Any,
 ) -> Any:
-    pooling = _pooling(name, x, kernel_size, stride, padding, 1, ceil_mode)
+    name = f"avg_pool{axes}d"
+    pooling = _pooling(name, axes, x, kernel_size, stride, padding, 1, ceil_mode)
     with_padding = require_flag(count_include_pad, "count_include_pad")
-    x = _divisible(x)
+    x = divisible(x)
     total = sum_pool(x, **pooling.attrs)
     if divisor_override is not None:
         divisor = require_int(divisor_override, "divisor_override")
@@ -133,7 +138,7 @@ def _averages(
     return divide(total, _counts(pooling, total, with_padding))
 
 
-def _divisible(x: Any) -> Any:
+def divisible(x: Any) -> Any:
     """Return `x` in the dtype of its mean: sums of integers would wrap around."""
     dtype = np.true_divide.resolve_dtypes((x.dtype, x.dtype, None))[-1]
     return x if x.dtype == dtype else cast(x, dtype=dtype)
@@ -149,95 +154,6 @@ def _counts(pooling: _Pooling, total: Any, with_padding: bool) -> Array:
         inside = ends - (starts if with_padding else np.maximum(starts, 0))
         counts = np.multiply.outer(counts, inside.astype(total.dtype))
     return counts.reshape((1, 1, *counts.shape))
-
-
-# into a number of windows -------------------------------------------------------------------------
-
-
-class _Division(NamedTuple):
-    """An axis divided into windows, which overlap or differ in size where it does not divide."""
-
-    starts: Array
-    ends: Array
-
-    @property
-    def width(self) -> int:
-        return int((self.ends - self.starts).max())
-
-    @property
-    def even(self) -> bool:
-        return bool(np.all(self.ends - self.starts == self.width)) and bool(
-            np.all(self.starts[1:] == self.ends[:-1])
-        )
-
-
-def _divide_axes(name: str, x: Any, output_size: Any) -> list[_Division]:
-    axes = int(name[-2])
-    shape = operand_type(name, x).shape
-    require_axes(name, shape, axes)
-    lengths = shape[2:]
-    if not isinstance(output_size, (int, np.integer)) and output_size is not None:
-        sizes = [n if size is None else size for n, size in zip(lengths, output_size)]
-        output_size = (*sizes, *tuple(output_size)[axes:])
-    wanted = per_axis(lengths if output_size is None else output_size, "output_size", 1, axes)
-    if not all(lengths):
-        raise ShapeError(
-            f"{name}: image {shape} has no pixels",
-            cause=f"each of {prod(wanted)} windows needs one",
-            fix=f"check {', '.join(AXES[axes])}",
-        )
-    empty((1, 1, *wanted), np.bool_)  # refuses what no memory can hold
-    found = []
-    for n, out in zip(lengths, wanted):
-        places = np.arange(out)
-        found.append(_Division(places * n // out, -((places + 1) * n // -out)))
-    return found
-
-
-def _tiled(x: Any, divisions: list[_Division], fill: float | None) -> Any:
-    """Return `x` with windows of one size side by side.
-
-    The places beyond a smaller window are filled, with its last element if `fill` is None.
-    """
-    for axis, each in enumerate(divisions, 2):
-        if each.even:
-            continue
-        places = each.starts[:, None] + np.arange(each.width)
-        beyond = places >= each.ends[:, None]
-        places = np.where(beyond, each.ends[:, None] - 1, places)
-        x = take(x, places.reshape(-1), axis=axis)
-        if fill is not None:
-            mask = beyond.reshape((-1,) + (1,) * (len(x.shape) - axis - 1))
-            x = where(mask, fill, x)
-    return x
-
-
-def _attrs_of(divisions: list[_Division]) -> dict[str, Any]:
-    kernel = tuple(each.width for each in divisions)
-    axes = len(divisions)
-    return {
-        "kernel": kernel,
-        "stride": kernel,
-        "padding": ((0, 0),) * axes,
-        "dilation": (1,) * axes,
-    }
-
-
-def _adaptive_average(name: str, x: Any, output_size: Any) -> Any:
-    divisions = _divide_axes(name, x, output_size)
-    x = _divisible(x)
-    total = sum_pool(_tiled(x, divisions, 0.0), **_attrs_of(divisions))
-    if all(each.even for each in divisions):
-        return divide(total, float(prod(each.width for each in divisions)))
-    counts = np.ones((), total.dtype)
-    for each in divisions:
-        counts = np.multiply.outer(counts, (each.ends - each.starts).astype(total.dtype))
-    return divide(total, counts.reshape((1, 1, *counts.shape)))
-
-
-def _adaptive_largest(name: str, x: Any, output_size: Any) -> Any:
-    divisions = _divide_axes(name, x, output_size)
-    return max_pool(_tiled(x, divisions, None), **_attrs_of(divisions))
 
 
 # the public functions -----------------------------------------------------------------------------
@@ -288,9 +204,7 @@ def max_pool1d(
     -----
     The gradient goes to the first of equal elements, row by row, as in PyTorch. NaN is the largest.
     """
-    return _largest(
-        "max_pool1d", x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _largest(1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @public
@@ -338,9 +252,7 @@ def max_pool2d(
     -----
     The gradient goes to the first of equal elements, row by row, as in PyTorch. NaN is the largest.
     """
-    return _largest(
-        "max_pool2d", x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _largest(2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @public
@@ -388,9 +300,7 @@ def max_pool3d(
     -----
     The gradient goes to the first of equal elements, row by row, as in PyTorch. NaN is the largest.
     """
-    return _largest(
-        "max_pool3d", x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _largest(3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @public
@@ -431,7 +341,7 @@ def avg_pool1d(
         If an option has no meaning, or the padding is more than half a window.
     """
     return _averages(
-        "avg_pool1d",
+        1,
         x,
         kernel_size,
         stride,
@@ -480,7 +390,7 @@ def avg_pool2d(
         If an option has no meaning, or the padding is more than half a window.
     """
     return _averages(
-        "avg_pool2d",
+        2,
         x,
         kernel_size,
         stride,
@@ -529,7 +439,7 @@ def avg_pool3d(
         If an option has no meaning, or the padding is more than half a window.
     """
     return _averages(
-        "avg_pool3d",
+        3,
         x,
         kernel_size,
         stride,
@@ -538,135 +448,3 @@ def avg_pool3d(
         count_include_pad,
         divisor_override,
     )
-
-
-@public
-def adaptive_avg_pool1d(x: Any, output_size: int | Sequence[int | None] | None) -> Any:
-    """Return the mean of each of `output_size` windows that cover `x`.
-
-    Parameters
-    ----------
-    x : array
-        Sequences, ``(images, channels, length)``.
-    output_size : int or a tuple of one
-        Number of windows along each axis; None keeps the length. Window i begins at
-        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
-
-    Raises
-    ------
-    ShapeError
-        If `x` has another number of axes, or no pixels.
-    ArgumentError
-        If a size is below 1.
-    """
-    return _adaptive_average("adaptive_avg_pool1d", x, output_size)
-
-
-@public
-def adaptive_avg_pool2d(x: Any, output_size: int | Sequence[int | None] | None) -> Any:
-    """Return the mean of each of `output_size` windows that cover `x`.
-
-    Parameters
-    ----------
-    x : array
-        Images, ``(images, channels, height, width)``.
-    output_size : int or pair of int
-        Number of windows along each axis; None keeps the length. Window i begins at
-        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
-
-    Raises
-    ------
-    ShapeError
-        If `x` has another number of axes, or no pixels.
-    ArgumentError
-        If a size is below 1.
-    """
-    return _adaptive_average("adaptive_avg_pool2d", x, output_size)
-
-
-@public
-def adaptive_avg_pool3d(x: Any, output_size: int | Sequence[int | None] | None) -> Any:
-    """Return the mean of each of `output_size` windows that cover `x`.
-
-    Parameters
-    ----------
-    x : array
-        Volumes, ``(images, channels, depth, height, width)``.
-    output_size : int or three
-        Number of windows along each axis; None keeps the length. Window i begins at
-        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
-
-    Raises
-    ------
-    ShapeError
-        If `x` has another number of axes, or no pixels.
-    ArgumentError
-        If a size is below 1.
-    """
-    return _adaptive_average("adaptive_avg_pool3d", x, output_size)
-
-
-@public
-def adaptive_max_pool1d(x: Any, output_size: int | Sequence[int | None] | None) -> Any:
-    """Return the largest element of each of `output_size` windows that cover `x`.
-
-    Parameters
-    ----------
-    x : array
-        Sequences, ``(images, channels, length)``.
-    output_size : int or a tuple of one
-        Number of windows along each axis; None keeps the length. Window i begins at
-        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
-
-    Raises
-    ------
-    ShapeError
-        If `x` has another number of axes, or no pixels.
-    ArgumentError
-        If a size is below 1.
-    """
-    return _adaptive_largest("adaptive_max_pool1d", x, output_size)
-
-
-@public
-def adaptive_max_pool2d(x: Any, output_size: int | Sequence[int | None] | None) -> Any:
-    """Return the largest element of each of `output_size` windows that cover `x`.
-
-    Parameters
-    ----------
-    x : array
-        Images, ``(images, channels, height, width)``.
-    output_size : int or pair of int
-        Number of windows along each axis; None keeps the length. Window i begins at
-        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
-
-    Raises
-    ------
-    ShapeError
-        If `x` has another number of axes, or no pixels.
-    ArgumentError
-        If a size is below 1.
-    """
-    return _adaptive_largest("adaptive_max_pool2d", x, output_size)
-
-
-@public
-def adaptive_max_pool3d(x: Any, output_size: int | Sequence[int | None] | None) -> Any:
-    """Return the largest element of each of `output_size` windows that cover `x`.
-
-    Parameters
-    ----------
-    x : array
-        Volumes, ``(images, channels, depth, height, width)``.
-    output_size : int or three
-        Number of windows along each axis; None keeps the length. Window i begins at
-        ``floor(i * n / size)`` and ends at ``ceil((i + 1) * n / size)``, as in PyTorch.
-
-    Raises
-    ------
-    ShapeError
-        If `x` has another number of axes, or no pixels.
-    ArgumentError
-        If a size is below 1.
-    """
-    return _adaptive_largest("adaptive_max_pool3d", x, output_size)

@@ -10,7 +10,7 @@ import numpy as np
 
 from oplibrary.core.op import public
 from oplibrary.core.types import Array, is_known
-from oplibrary.functional.pooling import (
+from oplibrary.functional.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,

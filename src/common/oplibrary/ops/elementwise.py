@@ -400,6 +400,8 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
 
     Raises
     ------
+    DTypeError
+        If a bound is no array or number.
     ShapeError
         If the shapes do not broadcast together.
 
@@ -410,6 +412,9 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """
     if isinstance(min, _NUMBERS) and isinstance(max, _NUMBERS):
         return _CLIP(x, min=min, max=max)
+    for bound in (min, max):
+        if bound is not None:
+            operand_type("clip", bound)
     if min is not None:
         x = where(greater_equal(x, min), x, maximum(x, min))
     return x if max is None else where(less_equal(x, max), x, minimum(x, max))
