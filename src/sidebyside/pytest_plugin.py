@@ -1,0 +1,246 @@
+"""A pytest plugin: one test is a group of pytest-benchmark, with an entry for each mode.
+
+::
+
+    def test_step(side_by_side):
+        side_by_side(step, x, w, wrt=(1,))        # step(xp, x, w)
+
+The test runs once in each mode. Every time the results are held against those of the first mode
+before anything is timed; a mode that cannot run the program, or computes something else, fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oplibrary.messages.errors import SideBySideError
+from sidebyside.measuring.agreement import check_agreement
+from sidebyside.measuring.clock import time_once
+from sidebyside.measuring.statistics import break_even, median_estimate
+from sidebyside.modes import find_mode
+from sidebyside.modes.mode import Mode, Prepared
+from sidebyside.modes.registry import mode_names
+from sidebyside.results.cell import Failure
+from sidebyside.workloads.workload import Workload
+
+STARTS = 9
+"""Fresh builds behind an entry of first results, and at most behind the figures of a steady one."""
+
+START_SECONDS = 1.0
+"""Seconds after which no further fresh build is made for the figures of a steady entry."""
+
+MARKER = (
+    "side_by_side(modes=..., refused=..., starts=False): in which modes a test with the fixture "
+    "side_by_side runs; which of them are expected to refuse it; whether first results are entries "
+    "of a group of their own"
+)
+
+Medians = dict[str, tuple[float, float]]
+"""For each mode the seconds of the first result and of a steady call."""
+
+_MEDIANS = pytest.StashKey[dict[str, Medians]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--side-by-side-modes``."""
+    group = parser.getgroup("sidebyside")
+    group.addoption(
+        "--side-by-side-modes",
+        default="dynamic,static",
+        metavar="A,B",
+        help="modes of tests with the fixture side_by_side; the first is the reference "
+        "(default: %(default)s)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the marker means."""
+    config.addinivalue_line("markers", MARKER)
+    config.stash[_MEDIANS] = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test with the fixture once in each mode."""
+    if "side_by_side" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("side_by_side")
+    options = marker.kwargs if marker is not None else {}
+    unknown = set(options) - {"modes", "refused", "starts"}
+    if unknown or (marker is not None and marker.args):
+        raise pytest.UsageError(f"{metafunc.definition.nodeid}: the marker is {MARKER}")
+    try:
+        modes = mode_names(options.get("modes") or metafunc.config.option.side_by_side_modes)
+        for name in modes:
+            find_mode(name)
+    except SideBySideError as error:
+        raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from None
+    entries = [(name, modes[0], False) for name in modes]
+    if options.get("starts", False):
+        entries += [(name, modes[0], True) for name in modes]
+    names = [f"{name}-start" if start else name for name, _, start in entries]
+    metafunc.parametrize("side_by_side", entries, indirect=True, ids=names)
+
+
+class SideBySide:
+    """Check one program in one mode against the reference, and time it.
+
+    Attributes
+    ----------
+    mode, reference : str
+        That of this run of the test, and the first one.
+    start : bool
+        Whether first results are timed, in place of calls in the steady state.
+    """
+
+    def __init__(
+        self,
+        entry: tuple[str, str, bool],
+        benchmark: Callable[[], Any],
+        group: str,
+        medians: Medians,
+        refused: Sequence[str],
+    ) -> None:
+        self.mode, self.reference, self.start = entry
+        self._make_benchmark = benchmark
+        self._group = group
+        self._medians = medians
+        self._refused = refused
+        self.called = False
+
+    def __call__(
+        self,
+        function: Callable[..., Any],
+        *inputs: Any,
+        wrt: tuple[int, ...] = (),
+        learning_rate: float | None = None,
+        tolerance: float = 1e-4,
+    ) -> list[np.ndarray[Any, Any]]:
+        """Check the program and time it in the mode of this run of the test.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(xp, *inputs)``, where `xp` is the namespace of the mode.
+        *inputs : array or tree of arrays
+        wrt : tuple of int
+            Inputs whose gradients are part of a call, by position, from 0.
+        learning_rate : float, optional
+            With it a call is a training step.
+        tolerance : float
+            Largest difference from the reference, relative to the largest element of a result.
+            Between dynamic and static every bit must be the same, whatever this says.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            What the program computes in this mode, gradients or new parameters last.
+        """
+        self.called = True
+        workload = Workload(
+            function,
+            lambda rng, size: inputs,
+            wrt,
+            learning_rate=learning_rate,
+            tolerance=tolerance,
+        )
+        given = workload.make_inputs(None)
+        mode = find_mode(self.mode)
+        try:
+            prepared = mode.prepare_anew(workload, given)
+            results = self._checked(mode, prepared, workload, given)
+        except Exception as error:
+            if self.mode in self._refused:
+                pytest.xfail(Failure(type(error).__name__, str(error)).first_line)
+            if isinstance(error, SideBySideError):  # it names the user's line; ours say nothing
+                raise pytest.fail.Exception(str(error), pytrace=False) from None
+            raise
+        if self.mode in self._refused:
+            pytest.fail(f"{self.mode} is marked as refusing this program, and runs it")
+        benchmark = self._make_benchmark()
+        benchmark.group = f"{self._group} (first result)" if self.start else self._group
+        if self.start:
+            benchmark.pedantic(
+                lambda: mode.prepare_anew(workload, given).run(), rounds=STARTS, warmup_rounds=1
+            )
+        else:
+            benchmark(prepared.run)
+        self._describe(benchmark, mode, prepared, workload, given)
+        return results
+
+    def _checked(
+        self, mode: Mode, prepared: Prepared, workload: Workload, given: tuple[Any, ...]
+    ) -> list[np.ndarray[Any, Any]]:
+        """Return what the mode computes, once it is known to be what the reference does."""
+        results = [np.asarray(result) for result in prepared.arrays(prepared.run())]
+        if self.mode != self.reference:
+            other = find_mode(self.reference)
+            ready = other.prepare(workload, given)
+            check_agreement(
+                results,
+                [np.asarray(result) for result in ready.arrays(ready.run())],
+                pair=f"{self.mode} and {self.reference}",
+                tolerance=None if mode.exact and other.exact else workload.tolerance,
+            )
+        return results
+
+    def _describe(
+        self,
+        benchmark: Any,
+        mode: Mode,
+        prepared: Prepared,
+        workload: Workload,
+        given: tuple[Any, ...],
+    ) -> None:
+        """Add to the entry what the mode can say about the program."""
+        about = benchmark.extra_info
+        about["mode"] = self.mode
+        about["build"] = dict(prepared.build)
+        if prepared.work is not None:
+            about["nodes"] = prepared.work.operations
+            about["bytes"] = prepared.work.bytes
+        if prepared.plan_memory is not None:
+            about["planned_bytes"] = prepared.plan_memory()
+        if self.start or benchmark.stats is None:  # --benchmark-disable
+            return
+        starts: list[float] = []
+        while not starts or (len(starts) < STARTS and sum(starts) < START_SECONDS):
+            starts.append(time_once(lambda: mode.prepare_anew(workload, given).run())[0])
+        first = float(np.median(starts))
+        steady = float(benchmark.stats.stats.median)
+        about["first_result"] = first
+        self._medians[self.mode] = first, steady
+        reference = self._medians.get(self.reference)
+        if reference is not None and self.mode != self.reference:
+            even = break_even(
+                median_estimate([first]),
+                median_estimate([reference[0]]),
+                median_estimate([reference[1] - steady]),
+            )
+            about["break_even"] = None if np.isinf(even.calls) else even.calls
+
+
+@pytest.fixture
+def side_by_side(request: pytest.FixtureRequest) -> Iterator[SideBySide]:
+    """Time a program in one mode after the other, checked against the first: see `SideBySide`."""
+    if not request.config.pluginmanager.has_plugin("benchmark"):
+        pytest.fail(
+            "side_by_side needs pytest-benchmark: pip install pytest-benchmark", pytrace=False
+        )
+    marker = request.node.get_closest_marker("side_by_side")
+    refused = mode_names(marker.kwargs.get("refused", ())) if marker is not None else ()
+    test = request.node
+    group = test.nodeid.partition("[")[0]
+    others = {n: v for n, v in test.callspec.params.items() if n != "side_by_side"}
+    if others:
+        group += f"[{', '.join(f'{name}={value}' for name, value in others.items())}]"
+    medians = request.config.stash[_MEDIANS].setdefault(group, {})
+    found = SideBySide(
+        request.param, lambda: request.getfixturevalue("benchmark"), group, medians, refused
+    )
+    yield found
+    if not found.called:
+        pytest.fail("the test never called side_by_side", pytrace=False)
