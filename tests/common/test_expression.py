@@ -100,7 +100,8 @@ SPELLINGS = {
     "where": "(({1})if({0})else({2}))",
     "sigmoid": "1/(1+exp((-{0})))",
     "relu": "max( ({0}),(0) )",
-    "clip": "min(max({0},{min}),{max})",
+    "clip": "(max({0},{min})if {max}==None else (min({0},{max})if {min}==None else "
+    "({0} if max({min},{0})==min({max},{0}) else min({max},max({min},{0})))))",
     "cast": "cast(({0}))",
 }
 

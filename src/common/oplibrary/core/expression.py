@@ -127,11 +127,19 @@ def _constant(value: Any) -> Expression:
     return Expression(CONSTANT, value=value.item() if isinstance(value, np.generic) else value)
 
 
+def _is_constant(expression: Expression) -> bool:
+    return expression.operator is CONSTANT
+
+
 def _operation(operator: str, operands: Sequence[Expression]) -> Expression:
     if operator in ("min", "max"):  # None is a bound that is absent
         operands = [each for each in operands if each != _ABSENT] or operands
         if len(operands) == 1:
             return operands[0]
+    if operator == "equal" and _ABSENT in operands and all(map(_is_constant, operands)):
+        return _constant(operands[0] == operands[1])
+    if operator == "where" and type(operands[0].value) is bool:
+        return operands[1 if operands[0].value else 2]
     if operator == "negative" and operands[0].operator is CONSTANT:
         number = operands[0].value
         if isinstance(number, (int, float)):

@@ -395,11 +395,14 @@ class _Writer:
             # a bound beyond what the dtype holds bounds nothing
             y = Scalar(max(min(y.value, highest(x.dtype)), lowest(x.dtype)), None)
         dtype, (a, b) = self._loop(ufunc, x, y)
-        if dtype.kind == "f" and y.weak and not math.isnan(y.value):  # type: ignore[arg-type]
-            # one instruction, and NaN stays
-            plain = self.code.smaller if name == "min" else self.code.larger
-            return Scalar(self._rounded(plain, a, b), dtype)
+        # of equal zeros NumPy gives the second, and the first where it computes in halves
+        if dtype.kind == "f" and not isinstance(y.value, Register) and not math.isnan(y.value):
+            if y.value != 0 or dtype == FLOAT16:  # one instruction, and NaN stays
+                plain = self.code.smaller if name == "min" else self.code.larger
+                return Scalar(self._rounded(plain, a, b), dtype)
         write = minimum if name == "min" else maximum
+        if dtype == FLOAT16:
+            a, b = b, a
         wide = FLOAT32 if dtype == FLOAT16 else dtype
         return Scalar(
             self._rounded(lambda v, w: write(self.code, *self.code.pair(v, w), wide), a, b), dtype

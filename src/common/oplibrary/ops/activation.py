@@ -114,11 +114,12 @@ leaky_relu = register(
 
 @blockwise("elu")
 def _elu(x: Array, out: Array, *, alpha: float) -> None:
-    negative = np.minimum(x, _ZERO[x.dtype], out=np.empty_like(x))
+    # of equal zeros NumPy gives the second, so -0.0 stays what it is
+    negative = np.minimum(_ZERO[x.dtype], x, out=np.empty_like(x))
     np.expm1(negative, negative)
     if alpha != 1:
         np.multiply(negative, alpha, negative)
-    np.maximum(x, _ZERO[x.dtype], out=out)
+    np.maximum(_ZERO[x.dtype], x, out=out)
     np.add(out, negative, out)
 
 

@@ -371,7 +371,9 @@ _CLIP = register(
         # within the bounds, and nowhere else, the result is the operand
         vjp=(lambda g, out, x, *, min, max: where(x == out, g, 0.0),),
         attrs={"min": None, "max": None},
-        expr="min(max({0}, {min}), {max})",
+        # of equal zeros NumPy gives the bound where there is one, and the operand between two
+        expr="max({0}, {min}) if {max} == None else min({0}, {max}) if {min} == None else "
+        "{0} if max({min}, {0}) == min({max}, {0}) else min({max}, max({min}, {0}))",
         takes_out=True,
         kinks=(-1.0, 0.5),
         examples=(
