@@ -396,12 +396,14 @@ class _Writer:
             y = Scalar(max(min(y.value, highest(x.dtype)), lowest(x.dtype)), None)
         dtype, (a, b) = self._loop(ufunc, x, y)
         # of equal zeros NumPy gives the second, and the first where it computes in halves
-        if dtype.kind == "f" and not isinstance(y.value, Register) and not math.isnan(y.value):
-            if y.value != 0 or dtype == FLOAT16:  # one instruction, and NaN stays
-                plain = self.code.smaller if name == "min" else self.code.larger
-                return Scalar(self._rounded(plain, a, b), dtype)
+        first = dtype == FLOAT16
+        known = dtype.kind == "f" and not isinstance(y.value, Register)
+        if known and (first or y.value != 0) and not math.isnan(y.value):  # type: ignore[arg-type]
+            # one instruction, and NaN stays
+            plain = self.code.smaller if name == "min" else self.code.larger
+            return Scalar(self._rounded(plain, a, b), dtype)
         write = minimum if name == "min" else maximum
-        if dtype == FLOAT16:
+        if first:
             a, b = b, a
         wide = FLOAT32 if dtype == FLOAT16 else dtype
         return Scalar(
