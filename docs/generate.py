@@ -24,7 +24,7 @@ import oplibrary.ops  # noqa: F401  fills the registry
 import sidebyside
 import sidebyside.workloads.datasets
 import staticgraph
-from oplibrary.core.op import NAMESPACES, REGISTRY, Kind
+from oplibrary.core.op import NAMESPACES, REGISTRY, Kind, namespace
 from oplibrary.messages.message import Message
 from oplibrary.ops.creation import CREATION
 from sidebyside.errors import catalogue
@@ -60,6 +60,7 @@ def parameters(function: Callable[..., Any]) -> str:
 
 
 def op_page() -> str:
+    namespace()  # loads what is loaded when it is first asked for
     ops = [op for op in REGISTRY.values() if not op.name.startswith("_")]
     lines = [
         "# Ops\n",

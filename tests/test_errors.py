@@ -481,7 +481,7 @@ MISTAKES = {
         lambda m: (lambda x: m.gradients([x.sum()], [x], [1.0, 2.0]))(m.parameter(3)),
     ),
     "assigned element": ("SBS-202", lambda m: m.parameter(3).__setitem__(0, 1.0)),
-    "numpy": ("SBS-303", lambda m: np.histogram(m.value(3))),
+    "numpy": ("SBS-303", lambda m: np.roots(m.value(3))),
     "numpy method": ("SBS-303", lambda m: np.arctan2.accumulate(m.value(3))),
     "loop without end": (
         "SBS-316",

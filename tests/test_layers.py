@@ -28,6 +28,7 @@ ROOMS = {
     "oplibrary.machine": "machine code for scalar expressions, its threads and its cache",
     "oplibrary.ops": "the ops, one family a file",
     "oplibrary.functional": "compositions of ops",
+    "oplibrary.numerical": "NumPy's functions as compositions of ops, loaded once they are used",
     "oplibrary.optimizers": "optimisers as functions of a state",
     "oplibrary.executors": "what every executor is made with",
     "oplibrary.transforms": "functions on functions, for every executor",

@@ -13,11 +13,14 @@ tensor([6.], grad_fn=<MulBackward0>)
 (tensor([5.]), tensor([2.]))
 """
 
+from typing import Any as _Any
+
 from dyngraph import errors, fft, linalg, special
 from dyngraph import methods as _methods
 from dyngraph.engine.backward import backward
 from dyngraph.engine.generator import manual_seed
 from dyngraph.engine.namespace import NAMESPACE as _NAMESPACE
+from dyngraph.engine.namespace import late_function as _late_function
 from dyngraph.functions.checkpoint import checkpoint
 from dyngraph.functions.control_flow import cond, fori_loop, map, scan, switch, while_loop
 from dyngraph.functions.custom_function import Function
@@ -44,6 +47,7 @@ from dyngraph.tensors.conversion import (
 )
 from dyngraph.tensors.tensor import Tensor
 from oplibrary import optimizers
+from oplibrary.core.op import LATE as _LATE
 from oplibrary.core.types import TensorType
 from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import public_names as _public_names
@@ -52,7 +56,15 @@ from oplibrary.messages.source import enter_package as _enter_package
 _enter_package(__file__)
 
 globals().update(_common_names(data_dependent_shapes=True), **_NAMESPACE)
-__all__ = _public_names(globals())
+__all__ = sorted({*_public_names(globals()), *_LATE})
+
+
+def __getattr__(name: str) -> _Any:
+    found = _late_function(name)
+    if found is None:
+        raise AttributeError(f"module 'dyngraph' has no attribute {name!r}")
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

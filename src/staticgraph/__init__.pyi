@@ -86,7 +86,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'amax', 'amin', 'angle', 'any', 'arange', 'argmax', 'argmin', 'argsort', 'argwhere', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'astype', 'atan', 'atan2', 'atanh', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'cbrt', 'ceil', 'celu', 'check_passes', 'clamp', 'clip', 'clone', 'compile', 'complex128', 'complex64', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'copysign', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'deg2rad', 'degrees', 'diag', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'dim', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'e', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'eye', 'fabs', 'fft', 'finfo', 'flatten', 'flip', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'format_program', 'frexp', 'from_dlpack', 'full', 'full_like', 'function', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interpolate', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'jacobian', 'jvp', 'kl_div', 'l1_loss', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lstm', 'lstm_cell', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'permutation', 'permute', 'permute_dims', 'pi', 'pixel_shuffle', 'pixel_unshuffle', 'placeholder', 'poisson_nll_loss', 'polygamma', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'rad2deg', 'radians', 'randint', 'random_bits', 'random_key', 'random_split', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'selu', 'set_item', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'tril', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unsqueeze', 'unstack', 'value_and_grad', 'var', 'variable', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'allclose', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'cbrt', 'ceil', 'celu', 'check_passes', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'compile', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'dim', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'format_program', 'frexp', 'from_dlpack', 'full', 'full_like', 'function', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradient', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lstm', 'lstm_cell', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'placeholder', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'randint', 'random_bits', 'random_key', 'random_split', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'select', 'selu', 'set_item', 'setdiff1d', 'setxor1d', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'variable', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -241,11 +241,17 @@ def add(x: _ArrayLike, y: _ArrayLike) -> _Value:
 def all(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Tell whether all elements over `axis` are nonzero; of none, True."""
 
+def allclose(a: _ArrayLike, b: _ArrayLike, rtol: _builtins.float = 1e-05, atol: _builtins.float = 1e-08, equal_nan: _builtins.bool = False) -> _Value:
+    """Tell whether all elements are close; see `isclose`. In a graph it is a bool of the graph."""
+
 def angle(x: _ArrayLike) -> _Value:
     """Return the angle in [-pi, pi] of a complex number; its gradient at 0 is 0."""
 
 def any(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Tell whether any element over `axis` is nonzero; of none, False."""
+
+def append(arr: _ArrayLike, values: _ArrayLike, axis: int | None = None) -> _Value:
+    """Return `arr` with `values` behind it along an axis; without one, both in one line."""
 
 def arange(start: _builtins.float, stop: _builtins.float | None = None, step: _builtins.float = 1, dtype: _npt.DTypeLike | None = None, *, device: str | None = None) -> _Value:
     """Return the numbers from `start` up to `stop`, which is left out, `step` apart.
@@ -278,11 +284,35 @@ def argmax(x: _ArrayLike, axis: int | None = None, keepdims: _builtins.bool = Fa
 def argmin(x: _ArrayLike, axis: int | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return the position of the first least element along `axis`, or of the flattened operand."""
 
+def argpartition(a: _ArrayLike, kth: _ArrayLike, axis: int | None = -1) -> _Value:
+    """Return the indices that partition the array along an axis; see `partition`."""
+
 def argsort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> _Value:
     """Return the indices that order the elements along `axis`; equal elements keep their order."""
 
 def argwhere(x: _ArrayLike) -> _Value:
     """Return the indices of the nonzero elements, one row an element, in row-major order."""
+
+def array_equal(a1: _ArrayLike, a2: _ArrayLike, equal_nan: _builtins.bool = False) -> _Value:
+    """Tell whether two arrays have one shape and equal elements; in a graph, a bool of the graph.
+
+    Examples
+    --------
+    >>> bool(array_equal(np.array([1, 2]), np.array([1, 3])))
+    False
+    """
+
+def array_equiv(a1: _ArrayLike, a2: _ArrayLike) -> _Value:
+    """Tell whether two arrays have equal elements once they are broadcast."""
+
+def array_split(ary: _ArrayLike, indices_or_sections: _ArrayLike, axis: int = 0) -> list[_Any]:
+    """Return the parts of an array: as many as an int says, about equal, or cut at places.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in array_split(np.arange(5), 2)]
+    [[0, 1, 2], [3, 4]]
+    """
 
 def asin(x: _ArrayLike) -> _Value:
     """Return the angle in [-pi/2, pi/2] whose sine is x."""
@@ -349,6 +379,39 @@ def atan2(x: _ArrayLike, y: _ArrayLike) -> _Value:
 
 def atanh(x: _ArrayLike) -> _Value:
     """Return the inverse of tanh."""
+
+def atleast_1d(*arys: _ArrayLike) -> _Value:
+    """Return each array, a scalar with one axis; one alone, several as a tuple."""
+
+def atleast_2d(*arys: _ArrayLike) -> _Value:
+    """Return each array with two axes or more, new ones in front; several as a tuple."""
+
+def atleast_3d(*arys: _ArrayLike) -> _Value:
+    """Return each array with three axes or more, ``(n,)`` as (1, n, 1), ``(m, n)`` as (m, n, 1)."""
+
+def average(a: _ArrayLike, axis: int | _Sequence[int] | None = None, weights: _ArrayLike | None = None, returned: _builtins.bool = False, *, keepdims: _builtins.bool = False) -> _Value:
+    """Return the mean over `axis`, in which each element counts as much as its weight.
+
+    Parameters
+    ----------
+    a : array
+    axis : int, tuple of int or None
+    weights : array, optional
+        Of the shape of `a`, or of its axes `axis`.
+    returned : bool
+        Whether to return the sum of the weights, too.
+    keepdims : bool
+
+    Raises
+    ------
+    AssertionFailedError
+        If the weights add up to 0.
+
+    Examples
+    --------
+    >>> float(average(np.array([1.0, 4.0]), weights=np.array([2.0, 1.0])))
+    2.0
+    """
 
 def avg_pool1d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int | _Sequence[int]] = 0, ceil_mode: _builtins.bool = False, count_include_pad: _builtins.bool = True, divisor_override: int | None = None) -> _Value:
     """Return the mean of each window of `x`, ``(images, channels, length)``.
@@ -552,6 +615,29 @@ def binary_cross_entropy_with_logits(x: _ArrayLike, target: _ArrayLike, reductio
     Computed as ``softplus(x) - x * target``, which no logit makes overflow.
     """
 
+def bincount(x: _ArrayLike, weights: _ArrayLike | None = None, minlength: int = 0) -> _Value:
+    """Return how often each whole number from 0 on occurs, or the sum of its weights.
+
+    Parameters
+    ----------
+    x : array of integers, (n,)
+        None negative.
+    weights : array, (n,), optional
+        Gradients go to them.
+    minlength : int
+        The least length of the result.
+
+    Raises
+    ------
+    DataDependentShapeError
+        If `x` is a static value: the length of the result is ``max(x) + 1``.
+
+    Examples
+    --------
+    >>> bincount(np.array([0, 2, 2])).tolist()
+    [1, 0, 2]
+    """
+
 def bitwise_and(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the bits that integers x and y both have."""
 
@@ -572,6 +658,15 @@ def bitwise_right_shift(x: _ArrayLike, y: _ArrayLike) -> _Value:
 
 def bitwise_xor(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return the bits that exactly one of the integers x and y has."""
+
+def block(arrays: _ArrayLike) -> _Value:
+    """Join nested lists of arrays: the innermost along the last axis, those around along others.
+
+    Examples
+    --------
+    >>> block([[np.eye(1), np.zeros((1, 1))], [np.zeros((1, 1)), np.eye(1)]]).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
 
 def broadcast_arrays(*arrays: _ArrayLike) -> tuple[_Value, ...]:
     """Broadcast arrays against one another.
@@ -639,6 +734,23 @@ def ceil(x: _ArrayLike) -> _Value:
 def celu(x: _ArrayLike, alpha: _builtins.float = 1.0) -> _Value:
     """Return x where it is positive and `alpha` (exp(x / alpha) - 1) elsewhere (Barron, 2017)."""
 
+def choose(a: _ArrayLike, choices: _ArrayLike, mode: str = 'raise') -> _Value:
+    """Return each element of the choice whose number stands in `a`.
+
+    Parameters
+    ----------
+    a : array of integers
+    choices : sequence of array
+        They broadcast against each other and `a`.
+    mode : {"raise", "wrap", "clip"}
+        What happens to numbers of no choice.
+
+    Examples
+    --------
+    >>> choose(np.array([1, 0]), [np.array([1, 2]), np.array([10, 20])]).tolist()
+    [10, 2]
+    """
+
 def clip(x: _ArrayLike, min: _ArrayLike | None = None, max: _ArrayLike | None = None) -> _Value:
     """Return `x` with values below `min` and above `max` replaced by these.
 
@@ -664,6 +776,23 @@ def clip(x: _ArrayLike, min: _ArrayLike | None = None, max: _ArrayLike | None = 
 
 def clone(x: _ArrayLike) -> _Value:
     """Return a copy of x."""
+
+def column_stack(tup: _Sequence[_ArrayLike]) -> _Value:
+    """Join vectors as the columns of a matrix, beside matrices as they are."""
+
+def compress(condition: _ArrayLike, a: _ArrayLike, axis: int | None = None) -> _Value:
+    """Return what stands along an axis, or in one line, where a vector of conditions is true.
+
+    Raises
+    ------
+    DataDependentShapeError
+        If the condition is a static value.
+
+    Examples
+    --------
+    >>> compress([True, False, True], np.array([1, 2, 3])).tolist()
+    [1, 3]
+    """
 
 def concat(arrays: _Sequence[_ArrayLike], axis: int | None = 0) -> _Value:
     """Join arrays along an axis that they have.
@@ -913,8 +1042,38 @@ def conv_transpose3d(x: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None 
     Zeiler et al., "Deconvolutional networks" (2010). Options are in PyTorch's order.
     """
 
+def convolve(a: _ArrayLike, v: _ArrayLike, mode: str = 'full') -> _Value:
+    """Return the convolution of two vectors.
+
+    Parameters
+    ----------
+    a, v : array, (n,) and (m,)
+    mode : {"full", "same", "valid"}
+        Wherever they overlap, as long as the longer one, or where they overlap wholly.
+
+    Examples
+    --------
+    >>> convolve(np.array([1, 2]), np.array([1, 10])).tolist()
+    [1, 12, 20]
+    """
+
 def copysign(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x with the sign of y; the gradient at 0 is 0, and that of y."""
+
+def corrcoef(x: _ArrayLike, y: _ArrayLike | None = None, rowvar: _builtins.bool = True, *, dtype: _npt.DTypeLike | None = None) -> _Value:
+    """Return the correlations of variables, which are from -1 to 1; see `cov`.
+
+    Examples
+    --------
+    >>> corrcoef(np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+
+def correlate(a: _ArrayLike, v: _ArrayLike, mode: str = 'valid') -> _Value:
+    """Return the correlation of two vectors: sums of ``a[k + i] * conj(v[i])`` for each k.
+
+    The parameters are those of `convolve`.
+    """
 
 def cos(x: _ArrayLike) -> _Value:
     """Return the cosine."""
@@ -970,6 +1129,37 @@ def cosine_similarity(x: _ArrayLike, y: _ArrayLike, axis: int = 1, eps: _builtin
 
 def count_nonzero(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Count the elements over `axis` that are not zero."""
+
+def cov(m: _ArrayLike, y: _ArrayLike | None = None, rowvar: _builtins.bool = True, bias: _builtins.bool = False, ddof: int | None = None, fweights: _ArrayLike | None = None, aweights: _ArrayLike | None = None, *, dtype: _npt.DTypeLike | None = None) -> _Value:
+    """Return the covariances of variables.
+
+    Parameters
+    ----------
+    m : array, (n, k) or (k,)
+        k observations of n variables, a variable a row.
+    y : array, optional
+        More variables.
+    rowvar : bool
+        False if a variable is a column.
+    bias : bool
+        Divide by the number of observations, in place of one less.
+    ddof : int, optional
+        What the number is lessened by, in place of what `bias` says.
+    fweights, aweights : array, (k,), optional
+        How often each observation counts, and how much it is worth.
+    dtype : dtype, optional
+        float64 or wider by default.
+
+    Returns
+    -------
+    array, (n, n)
+        Of one variable, its variance.
+
+    Examples
+    --------
+    >>> cov(np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
 
 def cross(x1: _ArrayLike, x2: _ArrayLike, axis: int = -1) -> _Value:
     """Return the vector products of vectors of length 3.
@@ -1048,6 +1238,22 @@ def cumulative_sum(x: _ArrayLike, axis: int | None = None, include_initial: _bui
 def deg2rad(x: _ArrayLike) -> _Value:
     """Return the angle in radians of one in degrees."""
 
+def delete(arr: _ArrayLike, obj: _ArrayLike, axis: int | None = None) -> _Value:
+    """Return `arr` without what stands at the positions `obj` of an axis, or of its one line.
+
+    Parameters
+    ----------
+    arr : array
+    obj : int, slice, sequence of int or mask
+        Known where a graph is declared.
+    axis : int, optional
+
+    Examples
+    --------
+    >>> delete(np.array([1, 2, 3, 4]), [0, 2]).tolist()
+    [2, 4]
+    """
+
 def diag(x: _ArrayLike, offset: int = 0) -> _Value:
     """Make a matrix with `x` on its diagonal, or take the diagonal of a matrix.
 
@@ -1069,6 +1275,9 @@ def diag(x: _ArrayLike, offset: int = 0) -> _Value:
     >>> diag(np.array([[1, 2], [3, 4]]), 1).tolist()
     [2]
     """
+
+def diagflat(v: _ArrayLike, k: int = 0) -> _Value:
+    """Return a matrix with the elements of `v`, in one line, on its `k`-th diagonal."""
 
 def diagonal(x: _ArrayLike, offset: int = 0) -> _Value:
     """Return the diagonal of the last two axes, `offset` columns to the right. Read-only."""
@@ -1104,6 +1313,23 @@ def diff(x: _ArrayLike, axis: int = -1, n: int = 1, *, prepend: _ArrayLike | Non
 
 def digamma(x: _ArrayLike) -> _Value:
     """Return the derivative of lgamma(x)."""
+
+def digitize(x: _ArrayLike, bins: _ArrayLike, right: _builtins.bool = False) -> _Value:
+    """Return the number of the bin of each element: bin i is from ``bins[i-1]`` to ``bins[i]``.
+
+    Parameters
+    ----------
+    x : array
+    bins : array, (n,)
+        In ascending or descending order.
+    right : bool
+        Whether the right end of a bin belongs to it, in place of the left one.
+
+    Examples
+    --------
+    >>> digitize(np.array([0.5, 2.5]), np.array([0.0, 1.0, 2.0])).tolist()
+    [1, 3]
+    """
 
 def divide(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x / y, as floating-point numbers."""
@@ -1143,6 +1369,21 @@ def dropout(x: _ArrayLike, p: _builtins.float, key: _ArrayLike, training: _built
     ------
     ArgumentError
         If `p` is not a probability.
+    """
+
+def dsplit(ary: _ArrayLike, indices_or_sections: _ArrayLike) -> list[_Any]:
+    """Return the parts of an array, cut along its third axis; see `array_split`."""
+
+def dstack(tup: _Sequence[_ArrayLike]) -> _Value:
+    """Join arrays along the third axis, which matrices and vectors get first."""
+
+def ediff1d(ary: _ArrayLike, to_end: _ArrayLike | None = None, to_begin: _ArrayLike | None = None) -> _Value:
+    """Return the differences of neighbours of one line, with elements before and behind them.
+
+    Examples
+    --------
+    >>> ediff1d(np.array([1, 4, 9]), to_begin=0).tolist()
+    [0, 3, 5]
     """
 
 def einsum(subscripts: str, *operands: _ArrayLike) -> _Value:
@@ -1235,6 +1476,15 @@ def expand_dims(x: _ArrayLike, axis: int | _Sequence[int]) -> _Value:
 def expm1(x: _ArrayLike) -> _Value:
     """Return exp(x) - 1 without losing digits near 0."""
 
+def extract(condition: _ArrayLike, arr: _ArrayLike) -> _Value:
+    """Return the elements of `arr`, in one line, where the condition is true.
+
+    Raises
+    ------
+    DataDependentShapeError
+        If the condition is a static value.
+    """
+
 def eye(rows: int, columns: int | None = None, k: int = 0, dtype: _npt.DTypeLike | None = None, *, device: str | None = None) -> _Value:
     """Return a matrix with ones on the `k`-th diagonal and zeros elsewhere.
 
@@ -1273,6 +1523,12 @@ def finfo(dtype: _npt.DTypeLike) -> _FloatLimits:
     1.1920928955078125e-07
     """
 
+def fix(x: _ArrayLike) -> _Value:
+    """Return the whole numbers next to x towards 0."""
+
+def flatnonzero(a: _ArrayLike) -> _Value:
+    """Return where in its one line the elements of an array are not 0."""
+
 def flatten(x: _ArrayLike, start_axis: int = 0, end_axis: int = -1) -> _Value:
     """Merge the axes from `start_axis` to `end_axis` (inclusive) into one.
 
@@ -1295,6 +1551,12 @@ def flatten(x: _ArrayLike, start_axis: int = 0, end_axis: int = -1) -> _Value:
 
 def flip(x: _ArrayLike, axis: int | _Sequence[int] | None = None) -> _Value:
     """Reverse the order along `axis`, or along every axis."""
+
+def fliplr(m: _ArrayLike) -> _Value:
+    """Return the array with its second axis reversed."""
+
+def flipud(m: _ArrayLike) -> _Value:
+    """Return the array with its first axis reversed."""
 
 def float_power(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x to the power of y in double precision, whatever the dtypes of x and y.
@@ -1474,6 +1736,31 @@ def glu(x: _ArrayLike, axis: int = -1) -> _Value:
     Dauphin et al., "Language modeling with gated convolutional networks" (2017).
     """
 
+def gradient(f: _ArrayLike, *varargs: _ArrayLike, axis: int | _Sequence[int] | None = None, edge_order: int = 1) -> _Value:
+    """Return the slopes of `f` along axes: central differences inside, one-sided at the ends.
+
+    Parameters
+    ----------
+    f : array
+    *varargs : number or array
+        The distance of neighbours, or their coordinates, one for all axes or one for each.
+    axis : int or tuple of int, optional
+        All by default.
+    edge_order : {1, 2}
+        The order of accuracy at the ends (Fornberg, Generation of Finite Difference Formulas on
+        Arbitrarily Spaced Grids, 1988).
+
+    Returns
+    -------
+    array or tuple of array
+        One for each axis.
+
+    Examples
+    --------
+    >>> gradient(np.array([1.0, 4.0, 9.0])).tolist()
+    [3.0, 4.0, 5.0]
+    """
+
 def greater(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether x is greater than y."""
 
@@ -1641,6 +1928,49 @@ def hinge_embedding_loss(x: _ArrayLike, target: _ArrayLike, margin: _builtins.fl
         If `reduction` is unknown, or `margin` is no number.
     """
 
+def histogram(a: _ArrayLike, bins: _ArrayLike = 10, range: _ArrayLike | None = None, density: _builtins.bool = False, weights: _ArrayLike | None = None) -> tuple[_Value, _Value]:
+    """Return how many elements lie in each bin, and the edges of the bins.
+
+    Parameters
+    ----------
+    a : array
+    bins : int or array
+        How many of one width, or the edges in order.
+    range : (float, float), optional
+        From where to where bins of one width reach; by default the least and greatest element.
+    density : bool
+        Whether the counts are divided so that the area is 1.
+    weights : array, optional
+        What each element counts. Gradients go to them.
+
+    Returns
+    -------
+    counts : array, (n,)
+    edges : array, (n + 1,)
+        The last bin has both of its ends, the others the left one.
+
+    Examples
+    --------
+    >>> counts, edges = histogram(np.array([1.0, 2.0, 2.0, 4.0]), bins=2)
+    >>> counts.tolist(), edges.tolist()
+    ([1, 3], [1.0, 2.5, 4.0])
+    """
+
+def histogram_bin_edges(a: _ArrayLike, bins: _ArrayLike = 10, range: _ArrayLike | None = None) -> _Value:
+    """Return the edges of the bins that `histogram` would count in."""
+
+def hsplit(ary: _ArrayLike, indices_or_sections: _ArrayLike) -> list[_Any]:
+    """Return the parts of an array, cut along its second axis, a vector along its only one."""
+
+def hstack(tup: _Sequence[_ArrayLike]) -> _Value:
+    """Join arrays along the second axis, vectors along their only one.
+
+    Examples
+    --------
+    >>> hstack([np.array([1, 2]), np.array([3])]).tolist()
+    [1, 2, 3]
+    """
+
 def huber_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', delta: _builtins.float = 1.0) -> _Value:
     """Return the mean of the squared differences / 2, growing linearly beyond `delta`.
 
@@ -1684,6 +2014,33 @@ def imag(x: _ArrayLike) -> _Value:
 def index_axis(x: _ArrayLike, index: int, axis: int = 0) -> _Value:
     """Take one position of an axis, which disappears."""
 
+def inner(a: _ArrayLike, b: _ArrayLike) -> _Value:
+    """Return the sums of products over the last axes of both; of a scalar, the product.
+
+    Examples
+    --------
+    >>> float(inner(np.array([1.0, 2.0]), np.array([3.0, 4.0])))
+    11.0
+    """
+
+def insert(arr: _ArrayLike, obj: _ArrayLike, values: _ArrayLike, axis: int | None = None) -> _Value:
+    """Return `arr` with `values` before the positions `obj` of an axis, or of its one line.
+
+    Parameters
+    ----------
+    arr : array
+    obj : int, slice, sequence of int or mask
+        Known where a graph is declared.
+    values : array or number
+        Converted to the dtype of `arr`; they broadcast.
+    axis : int, optional
+
+    Examples
+    --------
+    >>> insert(np.array([1, 2, 3]), 1, 9).tolist()
+    [1, 9, 2, 3]
+    """
+
 def instance_norm(x: _ArrayLike, weight: _ArrayLike | None = None, bias: _ArrayLike | None = None, eps: _builtins.float = 1e-05) -> _Value:
     """Normalise each channel of each instance, then scale by `weight` and shift by `bias`.
 
@@ -1706,6 +2063,31 @@ def instance_norm(x: _ArrayLike, weight: _ArrayLike | None = None, bias: _ArrayL
     Notes
     -----
     Ulyanov, Vedaldi and Lempitsky, "Instance normalization" (2016).
+    """
+
+def interp(x: _ArrayLike, xp: _ArrayLike, fp: _ArrayLike, left: _ArrayLike | None = None, right: _ArrayLike | None = None, period: _builtins.float | None = None) -> _Value:
+    """Return the values at `x` of the straight lines between the points ``(xp, fp)``.
+
+    Parameters
+    ----------
+    x : array
+    xp : array, (n,)
+        In ascending order, unless there is a period.
+    fp : array, (n,)
+    left, right : number, optional
+        Values below ``xp[0]`` and above ``xp[-1]``; by default those at the ends.
+    period : float, optional
+        Of the coordinates.
+
+    Returns
+    -------
+    array
+        float64, or complex128 where `fp` is complex.
+
+    Examples
+    --------
+    >>> interp(np.array([0.5, 3.0]), np.array([0.0, 1.0]), np.array([10.0, 20.0])).tolist()
+    [15.0, 20.0]
     """
 
 def interpolate(x: _ArrayLike, size: int | _Sequence[int] | None = None, scale_factor: _builtins.float | _Sequence[_builtins.float] | None = None, mode: str = 'nearest', align_corners: _builtins.bool | None = None, antialias: _builtins.bool = False) -> _Value:
@@ -1757,6 +2139,26 @@ def interpolate(x: _ArrayLike, size: int | _Sequence[int] | None = None, scale_f
     array([[[0. , 0.5, 1. , 1.5, 2. ]]])
     """
 
+def intersect1d(ar1: _ArrayLike, ar2: _ArrayLike, assume_unique: _builtins.bool = False) -> _Value:
+    """Return the distinct elements that are in both arrays, in order; see `union1d`."""
+
+def isclose(a: _ArrayLike, b: _ArrayLike, rtol: _builtins.float = 1e-05, atol: _builtins.float = 1e-08, equal_nan: _builtins.bool = False) -> _Value:
+    """Tell of each element whether it differs from that of `b` by at most ``atol + rtol * abs(b)``.
+
+    Infinities are close where they are equal, NaN to itself if `equal_nan` says so.
+
+    Examples
+    --------
+    >>> isclose(np.array([1.0, 2.0]), np.array([1.0 + 1e-9, 2.1])).tolist()
+    [True, False]
+    """
+
+def iscomplex(x: _ArrayLike) -> _Value:
+    """Tell of each element whether its imaginary part is not 0."""
+
+def iscomplexobj(x: _ArrayLike) -> _builtins.bool:
+    """Tell whether the elements are complex numbers, whatever their values."""
+
 def isdtype(dtype: _npt.DTypeLike, kind: _npt.DTypeLike | str | tuple[_npt.DTypeLike | str, ...]) -> _builtins.bool:
     """Tell whether a dtype is of a kind, such as ``"real floating"``, or another dtype.
 
@@ -1797,6 +2199,27 @@ def isinf(x: _ArrayLike) -> _Value:
 def isnan(x: _ArrayLike) -> _Value:
     """Return whether x is NaN."""
 
+def isneginf(x: _ArrayLike) -> _Value:
+    """Tell of each element whether it is negative infinity."""
+
+def isposinf(x: _ArrayLike) -> _Value:
+    """Tell of each element whether it is positive infinity."""
+
+def isreal(x: _ArrayLike) -> _Value:
+    """Tell of each element whether its imaginary part is 0."""
+
+def isrealobj(x: _ArrayLike) -> _builtins.bool:
+    """Tell whether the elements are no complex numbers."""
+
+def ix_(*indices: _ArrayLike) -> tuple[_Value, ...]:
+    """Return index arrays that select all combinations of the indices of each axis.
+
+    Examples
+    --------
+    >>> np.arange(6).reshape(2, 3)[ix_(np.array([1]), np.array([0, 2]))].tolist()
+    [[3, 5]]
+    """
+
 def kl_div(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', log_target: _builtins.bool = False) -> _Value:
     """Return the mean of ``target * (log(target) - x)``: the divergence of exp(x) from `target`.
 
@@ -1822,6 +2245,15 @@ def kl_div(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', log_targe
     Notes
     -----
     Kullback and Leibler, "On information and sufficiency" (1951).
+    """
+
+def kron(a: _ArrayLike, b: _ArrayLike) -> _Value:
+    """Return the Kronecker product: `b` in place of each element of `a`, times that element.
+
+    Examples
+    --------
+    >>> kron(np.array([1, 10]), np.array([1, 2])).tolist()
+    [1, 2, 10, 20]
     """
 
 def l1_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean') -> _Value:
@@ -1887,6 +2319,15 @@ def less(x: _ArrayLike, y: _ArrayLike) -> _Value:
 
 def less_equal(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether x is at most y."""
+
+def lexsort(keys: _ArrayLike, axis: int = -1) -> _Value:
+    """Return the indices that order by several keys, the last of which comes first.
+
+    Examples
+    --------
+    >>> lexsort([np.array([3, 1, 2]), np.array([1, 1, 0])]).tolist()
+    [2, 1, 0]
+    """
 
 def lgamma(x: _ArrayLike) -> _Value:
     """Return the logarithm of the absolute value of the gamma function."""
@@ -2233,6 +2674,17 @@ def maximum(x: _ArrayLike, y: _ArrayLike) -> _Value:
 def mean(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return the arithmetic mean over `axis`; of whole numbers, as float64."""
 
+def median(a: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return the median over `axis`: of an even number of elements, the mean of the middle two.
+
+    Whole numbers have one of float64. Where an element is NaN, it is.
+
+    Examples
+    --------
+    >>> float(median(np.array([3.0, 1.0, 2.0, 10.0])))
+    2.5
+    """
+
 def meshgrid(*arrays: _ArrayLike, indexing: str = 'xy') -> tuple[_Value, ...]:
     """Return the coordinates of every point of a grid, an array a coordinate.
 
@@ -2388,6 +2840,91 @@ def mvlgamma(x: _ArrayLike, p: int) -> _Value:
     --------
     >>> float(np.round(mvlgamma(np.array(2.0), 2), 6))
     0.451583
+    """
+
+def nan_to_num(x: _ArrayLike, nan: _ArrayLike = 0.0, posinf: _ArrayLike | None = None, neginf: _ArrayLike | None = None) -> _Value:
+    """Return the array with numbers in place of NaN and of both infinities.
+
+    Parameters
+    ----------
+    x : array
+    nan : number
+    posinf, neginf : number, optional
+        By default the greatest and the least number of the dtype.
+
+    Examples
+    --------
+    >>> nan_to_num(np.array([1.0, np.nan])).tolist()
+    [1.0, 0.0]
+    """
+
+def nanargmax(a: _ArrayLike, axis: int | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return where along `axis` the greatest element stands that is not NaN.
+
+    Raises
+    ------
+    AssertionFailedError
+        If there is nothing but NaN.
+    """
+
+def nanargmin(a: _ArrayLike, axis: int | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return where along `axis` the least element stands that is not NaN; see `nanargmax`."""
+
+def nancumprod(a: _ArrayLike, axis: int | None = None, dtype: _npt.DTypeLike | None = None) -> _Value:
+    """Return the running product along `axis`, or of one line, in which NaN counts as 1."""
+
+def nancumsum(a: _ArrayLike, axis: int | None = None, dtype: _npt.DTypeLike | None = None) -> _Value:
+    """Return the running sum along `axis`, or of one line, in which NaN counts as 0."""
+
+def nanmax(a: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return the greatest element over `axis` that is not NaN; NaN where there is none."""
+
+def nanmean(a: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return the mean over `axis` of the elements that are not NaN; NaN where there is none.
+
+    Examples
+    --------
+    >>> float(nanmean(np.array([1.0, np.nan, 2.0])))
+    1.5
+    """
+
+def nanmedian(a: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return the median over `axis` of the elements that are not NaN; of none, NaN."""
+
+def nanmin(a: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return the least element over `axis` that is not NaN; NaN where there is none."""
+
+def nanpercentile(a: _ArrayLike, q: _ArrayLike, axis: int | _Sequence[int] | None = None, method: str = 'linear', keepdims: _builtins.bool = False) -> _Value:
+    """Return the quantiles at `q` hundredths of the elements that are not NaN; of none, NaN."""
+
+def nanprod(a: _ArrayLike, axis: int | _Sequence[int] | None = None, dtype: _npt.DTypeLike | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return the product over `axis` of the elements that are not NaN."""
+
+def nanquantile(a: _ArrayLike, q: _ArrayLike, axis: int | _Sequence[int] | None = None, method: str = 'linear', keepdims: _builtins.bool = False) -> _Value:
+    """Return the quantiles over `axis` of the elements that are not NaN; of none, NaN.
+
+    The parameters are those of `quantile`; the only method is ``"linear"``.
+    """
+
+def nanstd(a: _ArrayLike, axis: int | _Sequence[int] | None = None, ddof: _builtins.float = 0, keepdims: _builtins.bool = False) -> _Value:
+    """Return the standard deviation over `axis` of the elements that are not NaN; see `nanvar`.
+
+    Its gradient is 0 where all of them are equal, as that of `std`.
+    """
+
+def nansum(a: _ArrayLike, axis: int | _Sequence[int] | None = None, dtype: _npt.DTypeLike | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return the sum over `axis` of the elements that are not NaN.
+
+    Examples
+    --------
+    >>> float(nansum(np.array([1.0, np.nan, 2.0])))
+    3.0
+    """
+
+def nanvar(a: _ArrayLike, axis: int | _Sequence[int] | None = None, ddof: _builtins.float = 0, keepdims: _builtins.bool = False) -> _Value:
+    """Return the variance over `axis` of the elements that are not NaN.
+
+    The squares are divided by their number less `ddof`; where that is not positive, it is NaN.
     """
 
 def negative(x: _ArrayLike) -> _Value:
@@ -2560,11 +3097,49 @@ def pairwise_distance(x: _ArrayLike, y: _ArrayLike, p: _builtins.float = 2.0, ep
         Keep the last axis, with length 1.
     """
 
+def partition(a: _ArrayLike, kth: _ArrayLike, axis: int | None = -1) -> _Value:
+    """Return the array with the `kth` element along an axis where it stands in order.
+
+    What is less stands before it, what is greater behind it; here all of it is in order.
+    """
+
+def percentile(a: _ArrayLike, q: _ArrayLike, axis: int | _Sequence[int] | None = None, method: str = 'linear', keepdims: _builtins.bool = False) -> _Value:
+    """Return the quantiles over `axis` at `q` hundredths; see `quantile`.
+
+    Examples
+    --------
+    >>> float(percentile(np.array([0.0, 10.0]), 25))
+    2.5
+    """
+
 def permutation(key: _ArrayLike, n: _Length) -> _Value:
     """Return 0 to n - 1 in random order, int64."""
 
 def permute_dims(x: _ArrayLike, axes: int | _Sequence[int] | None = None) -> _Value:
     """Put the axes in the order `axes`; without it, reverse them."""
+
+def piecewise(x: _ArrayLike, condlist: _ArrayLike, funclist: _Sequence[_ArrayLike]) -> _Value:
+    """Return a function that is given in parts: of each element, that of the last true condition.
+
+    Parameters
+    ----------
+    x : array
+    condlist : sequence of bool array
+    funclist : sequence of function or number
+        One for each condition; one more is for where none is true. A function is called with the
+        elements of its part, in one line.
+
+    Raises
+    ------
+    DataDependentShapeError
+        If a condition of a function is a static value; see `select`.
+
+    Examples
+    --------
+    >>> x = np.array([-1.0, 2.0])
+    >>> piecewise(x, [x < 0], [0.0, lambda part: part * 10]).tolist()
+    [0.0, 20.0]
+    """
 
 def pixel_shuffle(x: _ArrayLike, upscale_factor: int) -> _Value:
     """Turn channels into pixels: ``(..., c * r * r, h, w)`` becomes ``(..., c, h * r, w * r)``.
@@ -2627,6 +3202,36 @@ def poisson_nll_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean',
         If `reduction` is unknown.
     """
 
+def polyadd(a1: _ArrayLike, a2: _ArrayLike) -> _Value:
+    """Return the coefficients of the sum of two polynomials, the highest power first."""
+
+def polyder(p: _ArrayLike, m: int = 1) -> _Value:
+    """Return the coefficients of the `m`-th derivative of a polynomial."""
+
+def polyfit(x: _ArrayLike, y: _ArrayLike, deg: int, rcond: _builtins.float | None = None, w: _ArrayLike | None = None) -> _Value:
+    """Return the coefficients of the polynomial of degree `deg` that is nearest to points.
+
+    Parameters
+    ----------
+    x : array, (n,)
+    y : array, (n,) or (n, k)
+    deg : int
+    rcond : float, optional
+        Singular values below it, relative to the greatest, count as 0.
+    w : array, (n,), optional
+        Weights of the distances.
+
+    Returns
+    -------
+    array, (deg + 1,) or (deg + 1, k)
+        The highest power first.
+
+    Examples
+    --------
+    >>> bool(np.allclose(polyfit(np.arange(3.0), np.arange(3.0) * 2 + 1, 1), [2, 1]))
+    True
+    """
+
 def polygamma(n: int, x: _ArrayLike) -> _Value:
     """Return the `n`-th derivative of ``digamma(x)``.
 
@@ -2645,6 +3250,30 @@ def polygamma(n: int, x: _ArrayLike) -> _Value:
     --------
     >>> float(np.round(polygamma(1, np.array(1.0)), 6))
     1.644934
+    """
+
+def polyint(p: _ArrayLike, m: int = 1, k: _ArrayLike | None = None) -> _Value:
+    """Return the coefficients of the `m`-th integral of a polynomial, with the constants `k`."""
+
+def polymul(a1: _ArrayLike, a2: _ArrayLike) -> _Value:
+    """Return the coefficients of the product of two polynomials, without zeros in front.
+
+    Raises
+    ------
+    DataDependentShapeError
+        If one is a static value: how many zeros stand in front is not known; see `convolve`.
+    """
+
+def polysub(a1: _ArrayLike, a2: _ArrayLike) -> _Value:
+    """Return the coefficients of the difference of two polynomials, the highest power first."""
+
+def polyval(p: _ArrayLike, x: _ArrayLike) -> _Value:
+    """Return the values at `x` of the polynomial with coefficients `p`, the highest power first.
+
+    Examples
+    --------
+    >>> polyval(np.array([1.0, 0.0, 2.0]), np.array([3.0])).tolist()
+    [11.0]
     """
 
 def positive(x: _ArrayLike) -> _Value:
@@ -2679,6 +3308,41 @@ def print_(x: _ArrayLike, message: str = '') -> _Value:
 def prod(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Multiply the elements over `axis`. Of no elements it is 1."""
 
+def ptp(a: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
+    """Return the distance from the least to the greatest element over `axis`.
+
+    Examples
+    --------
+    >>> float(ptp(np.array([3.0, -1.0, 2.0])))
+    4.0
+    """
+
+def quantile(a: _ArrayLike, q: _ArrayLike, axis: int | _Sequence[int] | None = None, method: str = 'linear', keepdims: _builtins.bool = False) -> _Value:
+    """Return the quantiles over `axis` at the fractions `q`, whose axes come first.
+
+    Parameters
+    ----------
+    a : array
+        Real numbers.
+    q : float or sequence of float
+        From 0 to 1.
+    axis : int, tuple of int or None
+    method : str
+        One of NumPy's ways of reading between two neighbours (Hyndman and Fan, Sample Quantiles
+        in Statistical Packages, 1996).
+    keepdims : bool
+
+    Raises
+    ------
+    ArgumentError
+        If a fraction lies outside, or there is no such method.
+
+    Examples
+    --------
+    >>> quantile(np.array([0.0, 10.0]), [0.25, 0.5]).tolist()
+    [2.5, 5.0]
+    """
+
 def rad2deg(x: _ArrayLike) -> _Value:
     """Return the angle in degrees of one in radians."""
 
@@ -2709,6 +3373,32 @@ def random_key(seed: int) -> _Value:
 
 def random_split(key: _ArrayLike, n: _Length = 2) -> _Value:
     """Return n new keys, (n, 2), whose streams are independent of the key's own."""
+
+def ravel(a: _ArrayLike) -> _Value:
+    """Return the elements in one line, in row-major order.
+
+    Examples
+    --------
+    >>> ravel(np.array([[1, 2], [3, 4]])).tolist()
+    [1, 2, 3, 4]
+    """
+
+def ravel_multi_index(multi_index: _ArrayLike, dims: _ArrayLike, mode: str | _Sequence[str] = 'raise') -> _Value:
+    """Return where in one line stands what has these indices along each axis.
+
+    Parameters
+    ----------
+    multi_index : sequence of integer array
+    dims : tuple of int
+        Lengths of the axes.
+    mode : {"raise", "wrap", "clip"}
+        What happens to indices outside.
+
+    Examples
+    --------
+    >>> ravel_multi_index((np.array([1]), np.array([2])), (2, 3)).tolist()
+    [5]
+    """
 
 def real(x: _ArrayLike) -> _Value:
     """Return a copy of the real part of x."""
@@ -2752,6 +3442,15 @@ def repeat(x: _ArrayLike, repeats: int | _Sequence[int], axis: int | None = None
 
 def reshape(x: _ArrayLike, shape: _Length | _Sequence[_Length], *, copy: _ArrayLike | None = None) -> _Value:
     """Arrange the elements, in row-major order, in `shape`; one length may be -1. Shares memory with x where its strides allow."""
+
+def resize(a: _ArrayLike, new_shape: _ArrayLike) -> _Value:
+    """Return an array of another size, with the elements repeated as often as they are needed.
+
+    Examples
+    --------
+    >>> resize(np.array([1, 2, 3]), (2, 2)).tolist()
+    [[1, 2], [3, 1]]
+    """
 
 def result_type(*values: _npt.DTypeLike | _ArrayLike) -> _np.dtype[_Any]:
     """Return the dtype that an operation on these arrays, numbers or dtypes has.
@@ -2845,6 +3544,18 @@ def rnn_cell(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh:
 
 def roll(x: _ArrayLike, shift: int | _Sequence[int], axis: int | _Sequence[int] | None = None) -> _Value:
     """Rotate the elements by `shift` along `axis`, or in row-major order without it."""
+
+def rollaxis(a: _ArrayLike, axis: int, start: int = 0) -> _Value:
+    """Return the array with an axis moved to stand before the axis `start`."""
+
+def rot90(m: _ArrayLike, k: int = 1, axes: _Sequence[int] = (0, 1)) -> _Value:
+    """Return the array turned by `k` quarters of a circle, from the first axis to the second.
+
+    Examples
+    --------
+    >>> rot90(np.array([[1, 2], [3, 4]])).tolist()
+    [[2, 4], [1, 3]]
+    """
 
 def round(x: _ArrayLike) -> _Value:
     """Return the nearest whole number, the even one of two."""
@@ -2955,6 +3666,16 @@ def searchsorted(x1: _ArrayLike, x2: _ArrayLike, side: str = 'left', sorter: _Ar
     [1, 3]
     """
 
+def select(condlist: _Sequence[_ArrayLike], choicelist: _Sequence[_ArrayLike], default: _ArrayLike = 0) -> _Value:
+    """Return each element of the first choice whose condition is true there, else the default.
+
+    Examples
+    --------
+    >>> x = np.arange(4)
+    >>> select([x < 1, x > 2], [x - 10, x + 10], default=0).tolist()
+    [-10, 0, 0, 13]
+    """
+
 def selu(x: _ArrayLike) -> _Value:
     """Return elu(x), scaled so that mean 0 and variance 1 are kept (Klambauer et al., 2017)."""
 
@@ -2992,6 +3713,12 @@ def set_item(x: _ArrayLike, key: _Any, value: _ArrayLike) -> _Value:
     array([0., 5., 5., 0.])
     """
 
+def setdiff1d(ar1: _ArrayLike, ar2: _ArrayLike, assume_unique: _builtins.bool = False) -> _Value:
+    """Return the distinct elements of one array that are not in another, in order."""
+
+def setxor1d(ar1: _ArrayLike, ar2: _ArrayLike, assume_unique: _builtins.bool = False) -> _Value:
+    """Return the distinct elements that are in one of two arrays only, in order."""
+
 def sigmoid(x: _ArrayLike) -> _Value:
     """Return the logistic function 1 / (1 + exp(-x))."""
 
@@ -3006,6 +3733,15 @@ def silu(x: _ArrayLike) -> _Value:
 
 def sin(x: _ArrayLike) -> _Value:
     """Return the sine."""
+
+def sinc(x: _ArrayLike) -> _Value:
+    """Return ``sin(pi * x) / (pi * x)``, which is 1 at 0, with its derivatives.
+
+    Examples
+    --------
+    >>> float(sinc(np.array(0.0)))
+    1.0
+    """
 
 def sinh(x: _ArrayLike) -> _Value:
     """Return the hyperbolic sine."""
@@ -3095,6 +3831,9 @@ def softsign(x: _ArrayLike) -> _Value:
 
 def sort(x: _ArrayLike, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> _Value:
     """Order the elements along `axis`. NaN counts as the greatest number."""
+
+def sort_complex(a: _ArrayLike) -> _Value:
+    """Return the elements in order along the last axis, as complex numbers."""
 
 def spacing(x: _ArrayLike) -> _Value:
     """Return the distance from x to the next number of its dtype, away from 0."""
@@ -3269,8 +4008,34 @@ def transpose(x: _ArrayLike, axis0: _ArrayLike, axis1: int | None = None) -> _Va
     ((4, 3, 2), (4, 2, 3))
     """
 
+def trapezoid(y: _ArrayLike, x: _ArrayLike | None = None, dx: _builtins.float = 1.0, axis: int = -1) -> _Value:
+    """Return the area under `y` along `axis`, with straight lines between the points.
+
+    Parameters
+    ----------
+    y : array
+    x : array, optional
+        Where the points lie; by default `dx` apart.
+    dx : float
+    axis : int
+
+    Examples
+    --------
+    >>> float(trapezoid(np.array([1.0, 2.0, 3.0])))
+    4.0
+    """
+
 def tril(x: _ArrayLike, k: int = 0) -> _Value:
     """Keep the lower triangle, up to the `k`-th diagonal, and zero the rest."""
+
+def trim_zeros(filt: _ArrayLike, trim: str = 'fb') -> _Value:
+    """Return a vector without the zeros at its front (``"f"``) and its back (``"b"``).
+
+    Raises
+    ------
+    DataDependentShapeError
+        If it is a static value.
+    """
 
 def triplet_margin_loss(anchor: _ArrayLike, positive: _ArrayLike, negative: _ArrayLike, margin: _builtins.float = 1.0, p: _builtins.float = 2.0, eps: _builtins.float = 1e-06, swap: _builtins.bool = False, reduction: str = 'mean') -> _Value:
     """Return the mean of ``max(0, |anchor - positive| - |anchor - negative| + margin)``.
@@ -3333,6 +4098,15 @@ def unfold(x: _ArrayLike, kernel_size: int | _Sequence[int], dilation: int | _Se
 def uniform(key: _ArrayLike, shape: _Length | _Sequence[_Length], low: _builtins.float = 0.0, high: _builtins.float = 1.0, dtype: _npt.DTypeLike = 'float32') -> _Value:
     """Return numbers uniformly distributed in [low, high), float32 or float64."""
 
+def union1d(ar1: _ArrayLike, ar2: _ArrayLike) -> _Value:
+    """Return the distinct elements of two arrays in order.
+
+    Raises
+    ------
+    DataDependentShapeError
+        If an array is a static value.
+    """
+
 def unique_all(x: _ArrayLike) -> _UniqueAll:
     """Return the distinct elements in ascending order, with where they stand.
 
@@ -3384,6 +4158,15 @@ def unique_inverse(x: _ArrayLike) -> _UniqueInverse:
 def unique_values(x: _ArrayLike) -> _Value:
     """Return the distinct elements in ascending order; NaN is distinct from itself."""
 
+def unravel_index(indices: _ArrayLike, shape: _Length | _Sequence[_Length]) -> tuple[_Value, ...]:
+    """Return the indices along each axis of what stands at `indices` in one line.
+
+    Examples
+    --------
+    >>> [each.tolist() for each in unravel_index(np.array([5]), (2, 3))]
+    [[1], [2]]
+    """
+
 def unstack(x: _ArrayLike, axis: int = 0) -> tuple[_Value, ...]:
     """Cut an array into its positions along an axis, which disappears.
 
@@ -3407,8 +4190,29 @@ def unstack(x: _ArrayLike, axis: int = 0) -> tuple[_Value, ...]:
     [[1, 2], [3, 4]]
     """
 
+def unwrap(p: _ArrayLike, discont: _builtins.float | None = None, axis: int = -1, period: _builtins.float = 6.283185307179586) -> _Value:
+    """Return angles without jumps: each step of more than half a period is made a smaller one.
+
+    Examples
+    --------
+    >>> unwrap(np.array([0, 3, 1, 4]), period=4).tolist()
+    [0, -1, 1, 0]
+    """
+
+def vander(x: _ArrayLike, N: int | None = None, increasing: _builtins.bool = False) -> _Value:
+    """Return the powers of each element of a vector as the columns of a matrix.
+
+    Examples
+    --------
+    >>> vander(np.array([2, 3]), 3).tolist()
+    [[4, 2, 1], [9, 3, 1]]
+    """
+
 def var(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, correction: _builtins.float = 0.0) -> _Value:
     """Return the variance over `axis`: the squared deviations from the mean, summed and divided by their number less `correction`."""
+
+def vdot(a: _ArrayLike, b: _ArrayLike) -> _Value:
+    """Return the dot product of two arrays in one line, of the first's complex conjugate."""
 
 def vecdot(x: _ArrayLike, y: _ArrayLike, axis: int = -1) -> _Value:
     """Return the dot products of the vectors along `axis`; the other axes broadcast.
@@ -3446,6 +4250,18 @@ def vector_norm(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdim
     --------
     >>> float(vector_norm(np.array([3.0, 4.0])))
     5.0
+    """
+
+def vsplit(ary: _ArrayLike, indices_or_sections: _ArrayLike) -> list[_Any]:
+    """Return the parts of an array, cut along its first axis; see `array_split`."""
+
+def vstack(tup: _Sequence[_ArrayLike]) -> _Value:
+    """Join arrays along the first axis; vectors are rows.
+
+    Examples
+    --------
+    >>> vstack([np.array([1, 2]), np.array([3, 4])]).tolist()
+    [[1, 2], [3, 4]]
     """
 
 def where(condition: _ArrayLike, x: _ArrayLike, y: _ArrayLike) -> _Value:

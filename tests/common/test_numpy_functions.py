@@ -6,8 +6,6 @@ import warnings
 import numpy as np
 import pytest
 from tests.common.numpy_calls import COMPLEX, INTS, MODES, NANS, TRUTH, M, T, V, assert_same, static
-from tests.common.test_decompositions import BY_NUMPY
-from tests.common.test_fourier import ALONG_ONE, ALONG_SOME
 
 import dyngraph as dg
 import staticgraph as sg
@@ -210,14 +208,10 @@ def test_the_calls_that_are_answered_give_what_numpy_gives(name, mode):
             assert_same(MODES[mode](call, function), call(function))
 
 
-def test_every_function_of_the_table_has_calls():
-    table = {name.removeprefix("numpy.") for name in numpy_functions._FUNCTIONS}
-    linalg = {"cross", "linalg.eig", "linalg.eigvals", *[f"linalg.{name}" for name in BY_NUMPY]}
-    fourier = {f"fft.{name}" for name in (*ALONG_ONE, *ALONG_SOME, "fftshift", "ifftshift")}
-    assert table == {*CALLS, *linalg, *fourier}
-    for name in table:
-        taken, _ = numpy_functions._FUNCTIONS[f"numpy.{name}"]
-        assert taken <= set(inspect.signature(_numpy_function(name)).parameters) | {
+def test_the_table_names_arguments_that_numpy_has():
+    for name, (taken, _) in numpy_functions._FUNCTIONS.items():
+        plain = name.removeprefix("numpy.")
+        assert taken <= set(inspect.signature(_numpy_function(plain)).parameters) | {
             "constant_values",
             "xi",
             "operands",
@@ -311,9 +305,19 @@ ARGUMENTS = [
 ]
 
 
-UNSPECIFIED = {"argsort", "empty_like", "unique_all", "unique_counts", "unique_inverse"}
+UNSPECIFIED = {
+    "argpartition",
+    "argsort",
+    "empty_like",
+    "partition",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+}
 UNSPECIFIED |= {"unique_values"}
 """Functions of which NumPy itself does not say which of several results it gives."""
+UNSPECIFIED_FOR = {("dot", "NaN"), ("inner", "NaN"), ("interp", "NaN")}
+"""Products with 0 that leave out NaN, and points that are in no order."""
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -334,8 +338,7 @@ def test_every_call_gives_what_numpy_gives_or_is_refused(name, mode):
                     found = MODES[mode](lambda f, call=call, x=x: call(f, x.copy()), function)
                 except SideBySideError:
                     continue
-                # NumPy's product with 0 leaves out NaN
-                if name not in UNSPECIFIED and (name, shown) != ("dot", "NaN"):
+                if name not in UNSPECIFIED and (name, shown) not in UNSPECIFIED_FOR:
                     try:
                         assert_same(found, expected)
                     except AssertionError as error:
@@ -346,14 +349,10 @@ def test_every_call_gives_what_numpy_gives_or_is_refused(name, mode):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda x: np.sum(x, initial=1.0), "numpy.sum: argument 'initial'"),
         (lambda x: np.sum(x, out=np.zeros(())), "numpy.sum: argument 'out'"),
-        (lambda x: np.mean(x, where=x > 0.0), "numpy.mean: argument 'where'"),
+        (lambda x: np.var(x, where=x > 0.0), "numpy.var: argument 'where'"),
         (lambda x: np.add(x, x, where=[True]), "numpy.add: argument 'where'"),
-        (lambda x: np.round(x, 2), "numpy.round: argument 'decimals'"),
-        (lambda x: np.diff(x, prepend=0.0), "numpy.diff: argument 'prepend'"),
-        (lambda x: np.reshape(x, (-1,), order="F"), "numpy.reshape: argument 'order'"),
-        (lambda x: np.histogram(x), "numpy.histogram has no counterpart"),
+        (lambda x: np.reshape(x, (-1,), order="A"), "numpy.reshape: argument 'order'"),
         (lambda x: np.arctan2.accumulate(x), "a fold with numpy.arctan2 has no counterpart"),
         (lambda x: np.einsum("i->", x, dtype="float32"), "numpy.einsum: argument 'dtype'"),
         (lambda x: np.pad(x, 1, end_values=1.0), "numpy.pad: argument 'end_values'"),

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-import oplibrary.functional  # noqa: F401  enters the compositions into the namespace
+import oplibrary.functional
+import oplibrary.numerical  # noqa: F401  both enter compositions into the namespace
 from dyngraph.engine.apply import FAST, lift, make_attributed, make_binary, make_unary
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import REGISTRY, Kind, Op, explain_call, named_as, namespace
+from oplibrary.core.op import REGISTRY, Kind, Op, explain_call, late, named_as, namespace
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.creation import CREATION
 
@@ -74,10 +75,16 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
 def functions_of(below: str) -> dict[str, Callable[..., Any]]:
     """Return the functions of a namespace: the main one is ``""``, one below it ``"linalg"``."""
     names: dict[str, Callable[..., Any]] = {}
-    for name, function in namespace(below).items():
+    for name, function in namespace(below, loaded=True).items():
         entry = FAST.get(function) if isinstance(function, Op) else None
         names[name] = entry or _lifted(function, name)
     return names
+
+
+def late_function(name: str) -> Callable[..., Any] | None:
+    """Return the function called `name` that is loaded when it is first asked for, or None."""
+    function = late(name)
+    return None if function is None else _lifted(function, name)
 
 
 def _build() -> dict[str, Callable[..., Any]]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 import oplibrary.functional
+import oplibrary.numerical
 import oplibrary.ops  # noqa: F401  importing them fills the registry
 from oplibrary.core.data import array_from_dlpack
-from oplibrary.core.op import EXECUTORS, LIFTED, Op, explain_call, named_as, namespace
+from oplibrary.core.op import EXECUTORS, LATE, LIFTED, Op, explain_call, late, named_as, namespace
 from oplibrary.core.tree import flatten, map_tree
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
@@ -37,7 +38,9 @@ def lookup(name: str, below: str = "") -> Callable[..., Any] | None:
     """
     if name in CREATION and not below:
         return _creation(CREATION[name])
-    found = namespace(below).get(name)
+    found = namespace(below, loaded=True).get(name)
+    if found is None and not below:
+        found = late(name)
     if found is None:
         return None
     return _op(found) if isinstance(found, Op) else _composition(found)
@@ -45,7 +48,7 @@ def lookup(name: str, below: str = "") -> Callable[..., Any] | None:
 
 def names(below: str = "") -> list[str]:
     """Return every name that `lookup` knows."""
-    return sorted({*namespace(below), *(() if below else CREATION)})
+    return sorted({*namespace(below, loaded=True), *(() if below else (*CREATION, *LATE))})
 
 
 def _op(op: Op) -> Callable[..., Node]:

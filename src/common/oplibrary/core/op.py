@@ -9,6 +9,7 @@ import enum
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from inspect import Parameter
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -486,6 +487,9 @@ The main one is called ``""``; an executor has a module for each of the others, 
 FUNCTIONS = NAMESPACES[""]
 """Those of the main namespace."""
 
+LATE: dict[str, str] = {}
+"""The module of each function of the main namespace that is loaded when it is first asked for."""
+
 Apply = Callable[[Op, tuple[Any, ...], dict[str, Any]], Any]
 EXECUTORS: dict[type, Apply] = {}
 """The executor of each value type, entered by the executors when they are imported."""
@@ -515,8 +519,23 @@ def lookup(name: str) -> Callable[..., Any] | None:
     function = NAMESPACES.get(below, {}).get(plain)
     if function is not None:
         return function
+    if name in LATE:
+        return late(name)
     op = REGISTRY.get(plain) or ALIASES.get(plain)
     return op if op is not None and below in op.namespaces else None
+
+
+def enter_late(module: str, names: str) -> None:
+    """Say that `module`, once it is imported, enters functions of these `names`."""
+    LATE.update(dict.fromkeys(names.split(), module))
+
+
+def late(name: str) -> Callable[..., Any] | None:
+    """Return the function of the main namespace called `name` that is loaded now, or None."""
+    if name not in LATE:
+        return None
+    import_module(LATE[name])
+    return FUNCTIONS[name]
 
 
 def named_as(op: Op, function: Any) -> Any:
@@ -544,15 +563,20 @@ def public_in(*namespaces: str) -> Callable[[Callable[..., Any]], Callable[..., 
     return enter
 
 
-def namespace(below: str = "") -> dict[str, Callable[..., Any]]:
+def namespace(below: str = "", *, loaded: bool = False) -> dict[str, Callable[..., Any]]:
     """Return every public name of the op library with what it calls.
 
     Parameters
     ----------
     below : str
         The namespace below the main one, such as ``"linalg"``.
+    loaded : bool
+        Leave out what is loaded when it is first asked for.
     """
     names: dict[str, Callable[..., Any]] = {}
+    if not below and not loaded:
+        for module in set(LATE.values()):
+            import_module(module)
     for op in REGISTRY.values():
         if op.public and below in op.namespaces:
             names[op.name] = op

@@ -1,0 +1,292 @@
+"""What NumPy's functions are called here, where they need more than other names."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.types import normalize_axis
+from oplibrary.executors.numpy.adapters import Call, averaged_in, flat, ours, summed_in
+from oplibrary.executors.numpy.protocols import unsupported
+from oplibrary.executors.numpy.values import put_into
+from oplibrary.numerical.arrangement import cut
+from oplibrary.numerical.counting import distinct
+from oplibrary.numerical.operands import as_array, as_dtype
+from oplibrary.ops.arguments import normalize_ints, require_int
+
+
+def transpose(a: Any, axes: Any = None) -> Any:
+    """Return the array with its axes in the order given, or reversed."""
+    order = tuple(range(a.ndim))[::-1] if axes is None else tuple(axes)
+    return ours("permute_dims")(a, axes=order)
+
+
+def take(a: Any, indices: Any, axis: Any = None) -> Any:
+    """Return the elements at `indices`, of one line where there is no axis."""
+    if isinstance(indices, (int, list, tuple)):
+        indices = np.asarray(indices)
+    return (
+        ours("take")(flat(a), indices, axis=0)
+        if axis is None
+        else ours("take")(a, indices, axis=axis)
+    )
+
+
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Return equal parts, or parts cut at places."""
+    return cut(ary, indices_or_sections, axis, equal=True)
+
+
+def two_last(x: Any, axis1: int, axis2: int) -> Any:
+    """Return `x` with two axes at its end."""
+    first, second = (normalize_axis(axis, len(x.shape)) for axis in (axis1, axis2))
+    return ours("moveaxis")(x, (first, second), (-2, -1))
+
+
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """Return the diagonals in the plane of two axes."""
+    return ours("diagonal")(two_last(a, axis1, axis2), offset=offset)
+
+
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
+    """Return the sums of the diagonals in the plane of two axes."""
+    _, summed = summed_in("sum", axis="axis")
+    return summed(diagonal(a, offset, axis1, axis2), dtype, axis=-1)
+
+
+def trace_of_last(x: Any, offset: int = 0, dtype: Any = None) -> Any:
+    """Return the sums of the diagonals of matrices."""
+    return trace(x, offset, -2, -1, dtype)
+
+
+def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:
+    """Return the elements within bounds, by either name of these."""
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    return ours("clip")(a, low, high)
+
+
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """Return elements of one array or the other, or where the condition is true."""
+    if x is None and y is None:
+        return ours("nonzero")(condition)
+    condition = as_array(condition)
+    if condition.dtype != np.bool_:
+        condition = ours("not_equal")(condition, 0)
+    if not (hasattr(x, "shape") or hasattr(y, "shape")):
+        x, y = as_array(x), as_array(y)
+    return ours("where")(condition, x, y)
+
+
+def pad(array: Any, pad_width: Any, mode: Any = "constant", constant_values: Any = 0) -> Any:
+    """Return the array with margins."""
+    if isinstance(pad_width, dict) or np.ndim(constant_values):
+        raise unsupported("numpy.pad with widths or values that are not the same for each axis")
+    return ours("pad")(array, pad_width, value=constant_values, mode=mode)
+
+
+def einsum(*operands: Any, optimize: Any = False) -> Any:
+    """Return the sums of products that the subscripts say."""
+    if not isinstance(operands[0], str):
+        raise unsupported("numpy.einsum with subscripts that are lists")
+    return ours("einsum")(*operands)
+
+
+def outer(a: Any, b: Any) -> Any:
+    """Return all products of an element of each."""
+    return ours("outer")(flat(as_array(a)), flat(as_array(b)))
+
+
+def dot(a: Any, b: Any) -> Any:
+    """Return the product, of numbers, too."""
+    return ours("dot")(as_array(a), as_array(b))
+
+
+def meshgrid(*xi: Any, indexing: str = "xy") -> Any:
+    """Return the coordinates of a grid."""
+    return ours("meshgrid")(*xi, indexing=indexing)
+
+
+def broadcast_arrays(*args: Any) -> Any:
+    """Return the arrays in one shape."""
+    return ours("broadcast_arrays")(*args)
+
+
+def result_type(*arrays_and_dtypes: Any) -> Any:
+    """Return the dtype that the operands share."""
+    return ours("result_type")(*arrays_and_dtypes)
+
+
+def size(a: Any, axis: Any = None) -> Any:
+    """Return the number of elements, or of those along an axis."""
+    return a.size if axis is None else a.shape[normalize_axis(axis, len(a.shape))]
+
+
+def reversed_reshape(a: Any, shape: Any) -> Any:
+    """Return the elements in another shape, the first index changing quickest in both."""
+    lengths = normalize_ints(shape, "shape")
+    return transpose(ours("reshape")(transpose(a), lengths[::-1]))
+
+
+def reshape(a: Any, shape: Any, order: str = "C") -> Any:
+    """Return the elements in another shape, in row-major or column-major order."""
+    if order == "F":
+        return reversed_reshape(a, shape)
+    if order != "C":
+        raise unsupported(f"numpy.reshape: argument 'order', {order!r},")
+    return ours("reshape")(a, shape)
+
+
+def ravel(a: Any, order: str = "C") -> Any:
+    """Return the elements in one line, in row-major or column-major order."""
+    if order not in ("C", "F"):
+        raise unsupported(f"numpy.ravel: argument 'order', {order!r},")
+    return flat(transpose(a) if order == "F" else a)
+
+
+def unique(
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    equal_nan: bool = True,
+) -> Any:
+    """Return the distinct elements in order, with where they stand and how often."""
+    if not (return_index or return_inverse or return_counts):
+        return distinct(ar) if equal_nan else ours("unique_values")(ar)
+    found = ours("unique_all")(ar)
+    if equal_nan and found.values.dtype.kind in "fc" and (found.values != found.values).any():
+        raise unsupported("numpy.unique of NaN with more than the values")
+    flags = (True, return_index, return_inverse, return_counts)
+    return tuple(part for part, wanted in zip(found, flags, strict=True) if wanted)
+
+
+def angle(z: Any, deg: bool = False) -> Any:
+    """Return the angles of complex numbers, in radians or degrees."""
+    z = as_array(z)
+    kind = np.angle(np.ones(1, z.dtype)).dtype
+    found = as_dtype(ours("angle")(as_dtype(z, np.float64) if z.dtype.kind in "biu" else z), kind)
+    return found * (180.0 / math.pi) if deg else found
+
+
+def i0(x: Any) -> Any:
+    """Return the modified Bessel function of order 0; of whole numbers, as float64."""
+    x = as_array(x)
+    return ours("i0")(x if x.dtype.kind == "f" else as_dtype(x, np.float64))
+
+
+def rounded(a: Any, decimals: int = 0) -> Any:
+    """Return the numbers rounded to decimals, as NumPy does: scaled, rounded, scaled back."""
+    places = require_int(decimals, "decimals")
+    if not places:
+        return ours("round")(a)
+    if a.dtype.kind not in "fc":
+        if places < 0 or a.dtype == np.bool_:
+            raise unsupported(f"numpy.round of {a.dtype} to {places} decimals")
+        return a
+    scale = 10.0 ** abs(places)
+    if places > 0:
+        return as_dtype(ours("round")(a * scale) / scale, a.dtype)
+    return as_dtype(ours("round")(a / scale) * scale, a.dtype)
+
+
+def nan_to_num(
+    x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
+) -> Any:
+    """Return the array with numbers in place of NaN and infinities, or put them into it."""
+    found = ours("nan_to_num")(x, nan=nan, posinf=posinf, neginf=neginf)
+    return found if copy else put_into(x, found, "numpy.nan_to_num")
+
+
+def isin(element: Any, test_elements: Any, invert: bool = False) -> Any:
+    """Tell of each element whether it is among others."""
+    return ours("isin")(element, test_elements, invert=bool(invert))
+
+
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """Return differences of neighbours, with elements before and behind them."""
+    ends = []
+    for end in (prepend, append):
+        if end is not None:
+            end = as_array(end)
+            if not len(end.shape):
+                shape = list(a.shape)
+                shape[normalize_axis(axis, len(shape))] = 1
+                end = ours("broadcast_to")(end, tuple(shape))
+        ends.append(end)
+    if n == 0:
+        return a
+    parts = [x for x in (ends[0], a, ends[1]) if x is not None]
+    a = ours("concat")(parts, axis=axis) if len(parts) > 1 else a
+    return ours("diff")(a, axis=axis, n=n)
+
+
+def mean(a: Any, where: Any = None, **given: Any) -> Any:
+    """Return the mean, of the elements that take part."""
+    if where is None:
+        return _MEAN(a=a, **given)
+    if given.get("dtype") is not None:
+        raise unsupported("numpy.mean: argument 'where' with 'dtype'")
+    dtype = np.mean(np.ones(1, a.dtype)).dtype
+    where = ours("broadcast_to")(as_array(where), tuple(a.shape))
+    kept = ours("where")(where, as_dtype(a, dtype), np.asarray(0, dtype))
+    shape = {name: value for name, value in given.items() if name != "dtype"}
+    counts = ours("count_nonzero")(where, **shape)
+    return ours("sum")(kept, **shape) / as_dtype(counts, np.empty(0, dtype).real.dtype)
+
+
+_TAKEN, _MEAN = averaged_in("mean", axis="axis", keepdims="keepdims")
+MEAN = (_TAKEN | {"where"}, mean)
+"""The arguments of the mean that are taken, and its call."""
+
+
+# functions that call functions --------------------------------------------------------------------
+
+
+def apply_along_axis(func1d: Any, axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return what `func1d` gives for each line along an axis, which its results take the place of.
+
+    The lines are taken one after the other, in a graph, too.
+    """
+    x = as_array(arr)
+    at = normalize_axis(axis, len(x.shape))
+    rest = tuple(n for i, n in enumerate(x.shape) if i != at)
+    lines = ours("reshape")(ours("moveaxis")(x, at, -1), (math.prod(rest), x.shape[at]))
+    if not lines.shape[0]:
+        raise unsupported("numpy.apply_along_axis of no lines")
+    results = [as_array(func1d(lines[i], *args, **kwargs)) for i in range(lines.shape[0])]
+    shape = tuple(results[0].shape)
+    found = ours("reshape")(ours("stack")(results), (*rest, *shape))
+    places = tuple(range(len(rest), len(rest) + len(shape)))
+    return ours("moveaxis")(found, places, tuple(range(at, at + len(shape)))) if shape else found
+
+
+def apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
+    """Return what `func` gives along one axis after the other."""
+    x = as_array(a)
+    ndim = len(x.shape)
+    for axis in normalize_ints(axes, "axes"):
+        at = normalize_axis(axis, ndim)
+        found = func(x, at)
+        x = found if len(found.shape) == ndim else ours("expand_dims")(found, axis=at)
+    return x
+
+
+# of shapes and dtypes alone -----------------------------------------------------------------------
+
+
+def _sample(x: Any) -> Any:
+    return np.broadcast_to(np.empty((), x.dtype), tuple(x.shape)) if hasattr(x, "shape") else x
+
+
+def on_samples(function: Call) -> tuple[frozenset[str], Call]:
+    """Return a call of NumPy's own function of arrays without their elements."""
+    taken = frozenset(inspect.signature(function).parameters)
+
+    def call(*operands: Any, **given: Any) -> Any:
+        shown = {name: _sample(value) for name, value in given.items()}
+        return function(*map(_sample, operands), **shown)
+
+    return taken, call

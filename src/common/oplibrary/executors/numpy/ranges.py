@@ -1,0 +1,61 @@
+"""Numbers at equal distances between ends that are values: ``np.linspace(x, y, 5)``."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from oplibrary.executors.numpy.adapters import ours
+from oplibrary.messages.errors import ArgumentError
+from oplibrary.numerical.operands import as_dtype, together
+
+
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """Return numbers at equal distances from `start` to `stop`, along a new axis."""
+    count = operator.index(num)
+    if count < 0:
+        raise ArgumentError(f"numpy.linspace: num is {num}", cause="it counts", fix="pass 50")
+    start, stop = together(start, stop)
+    kind = np.linspace(np.ones(1, start.dtype), np.ones(1, stop.dtype), 2).dtype
+    start, stop = ours("broadcast_arrays")(as_dtype(start, kind), as_dtype(stop, kind))
+    shape = tuple(start.shape)
+    gaps = count - 1 if endpoint else count
+    places = np.arange(count, dtype=kind).reshape((-1, *(1,) * len(shape)))
+    distance = stop - start
+    step = distance / gaps if gaps > 0 else distance * np.nan
+    found = start + (places * step if gaps > 0 else places * distance)
+    if endpoint and count > 1:
+        found = ours("concat")([found[:-1], stop[None]], axis=0)
+    found = ours("moveaxis")(found, 0, axis) if axis else found
+    if dtype is not None:
+        whole = np.dtype(dtype).kind in "iu"
+        found = as_dtype(ours("floor")(found) if whole else found, np.dtype(dtype))
+    return (found, step) if retstep else found
+
+
+def logspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Any = 10.0,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """Return the powers of `base` at equal distances of their exponents."""
+    exponents = linspace(start, stop, num, endpoint, axis=axis)
+    base = together(base, exponents)[0]
+    if len(base.shape):
+        base = ours("expand_dims")(base, axis=axis)
+    found = ours("pow")(base, exponents)
+    return found if dtype is None else as_dtype(found, np.dtype(dtype))

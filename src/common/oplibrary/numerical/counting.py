@@ -1,0 +1,327 @@
+"""How often values occur: histograms, bins, distinct values of several arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.op import public
+from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
+from oplibrary.numerical.operands import (
+    as_array,
+    as_dtype,
+    at_hand,
+    flat,
+    is_value,
+    known,
+    shape_from_values,
+    together,
+)
+from oplibrary.ops.arguments import require_int
+from oplibrary.ops.broadcasting import diff
+from oplibrary.ops.comparison import equal, less_equal
+from oplibrary.ops.effects import assert_
+from oplibrary.ops.elementwise import cast, where
+from oplibrary.ops.gather import scatter_add, take
+from oplibrary.ops.joining import concat
+from oplibrary.ops.reduction import all as all_
+from oplibrary.ops.reduction import max as greatest
+from oplibrary.ops.reduction import min as least
+from oplibrary.ops.reduction import sum as sum_
+from oplibrary.ops.scan import cumulative_sum
+from oplibrary.ops.searching import isin, searchsorted
+from oplibrary.ops.sorting import argsort, sort, unique_values
+
+FLOAT64 = np.dtype(np.float64)
+
+
+# bins ---------------------------------------------------------------------------------------------
+
+
+@public
+def digitize(x: Any, bins: Any, right: bool = False) -> Any:
+    """Return the number of the bin of each element: bin i is from ``bins[i-1]`` to ``bins[i]``.
+
+    Parameters
+    ----------
+    x : array
+    bins : array, (n,)
+        In ascending or descending order.
+    right : bool
+        Whether the right end of a bin belongs to it, in place of the left one.
+
+    Examples
+    --------
+    >>> digitize(np.array([0.5, 2.5]), np.array([0.0, 1.0, 2.0])).tolist()
+    [1, 3]
+    """
+    x, bins = as_array(x), as_array(bins)
+    if len(bins.shape) != 1:
+        raise ShapeError(
+            f"digitize: bins of shape {tuple(bins.shape)}",
+            cause="the ends of the bins stand in one row",
+            fix="flatten them first",
+        )
+    side = "left" if right else "right"
+    upward = searchsorted(bins, x, side=side)
+    steps = diff(bins, axis=0)
+    rising, falling = all_(steps >= 0), all_(less_equal(steps, 0))
+    if known(bins) is not None:
+        if rising:
+            return upward
+        if not falling:
+            raise ArgumentError(
+                "digitize: the bins are in no order",
+                cause="each bin ends where the next one begins",
+                fix="pass sort(bins)",
+            )
+    else:
+        assert_(rising | falling, "digitize: the bins are in no order")
+    downward = bins.shape[0] - searchsorted(bins[::-1], x, side=side)
+    return where(rising, upward, downward)
+
+
+def _length(function: str, x: Any, minlength: int) -> int:
+    if not x.shape[0]:
+        return minlength
+    numbers = at_hand(x)
+    if numbers is None:
+        raise shape_from_values(
+            function,
+            "how many bins there are, the greatest element and one more,",
+            "choose n, at least the greatest element and one more, and write "
+            "sg.scatter_add(sg.zeros(n), x, sg.ones(x.shape))",
+        )
+    if numbers.min() < 0:
+        raise ArgumentError(
+            f"{function}: an element is {int(numbers.min())}",
+            cause="each element is the number of its bin, counted from 0",
+            fix="shift them: x - min(x)",
+        )
+    return max(int(numbers.max()) + 1, minlength)
+
+
+@public
+def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """Return how often each whole number from 0 on occurs, or the sum of its weights.
+
+    Parameters
+    ----------
+    x : array of integers, (n,)
+        None negative.
+    weights : array, (n,), optional
+        Gradients go to them.
+    minlength : int
+        The least length of the result.
+
+    Raises
+    ------
+    DataDependentShapeError
+        If `x` is a static value: the length of the result is ``max(x) + 1``.
+
+    Examples
+    --------
+    >>> bincount(np.array([0, 2, 2])).tolist()
+    [1, 0, 2]
+    """
+    x = as_array(x)
+    if len(x.shape) != 1 or (x.dtype.kind not in "biu" and x.shape[0]) or x.dtype == np.uint64:
+        raise DTypeError(
+            f"bincount of {x.dtype} of shape {tuple(x.shape)}",
+            cause="each element of a vector is the number of its bin",
+            fix='flatten and convert it: x.flatten().astype("int64")',
+        )
+    if require_int(minlength, "minlength") < 0:
+        raise ArgumentError(
+            f"bincount: minlength is {minlength}", cause="it is a length", fix="pass 0 or more"
+        )
+    x = as_dtype(x, np.dtype(np.int64))
+    length = _length("bincount", x, int(minlength))
+    if weights is None:
+        return scatter_add(np.zeros(length, np.int64), x, np.ones(tuple(x.shape), np.int64))
+    weights = as_array(weights)
+    if weights.dtype.kind == "c":
+        raise DTypeError(
+            "bincount: complex weights", cause="NumPy adds real ones", fix="count both parts"
+        )
+    if tuple(weights.shape) != tuple(x.shape):
+        raise ShapeError(
+            f"bincount: weights of shape {tuple(weights.shape)} for {tuple(x.shape)}",
+            cause="each element has a weight",
+            fix="give both one shape",
+        )
+    return scatter_add(np.zeros(length), x, as_dtype(weights, FLOAT64))
+
+
+def _edges(name: str, a: Any, bins: Any, range: Any) -> Any:
+    if isinstance(bins, str):
+        raise ArgumentError(
+            f"{name}: bins is {bins!r}",
+            cause="the number of bins would follow from the elements",
+            fix="pass a number of bins, or their edges",
+        )
+    if is_value(bins) or np.ndim(bins):
+        edges = as_array(bins)
+        if len(edges.shape) != 1:
+            raise ShapeError(
+                f"{name}: edges of shape {tuple(edges.shape)}",
+                cause="the edges of the bins stand in one row",
+                fix="flatten them first",
+            )
+        given = known(edges)
+        if given is None:
+            assert_(all_(diff(edges, axis=0) >= 0), f"{name}: the edges are not in order")
+        elif np.any(given[:-1] > given[1:]):
+            raise ArgumentError(
+                f"{name}: the edges are not in order",
+                cause="each bin ends where the next one begins",
+                fix="pass sort(bins)",
+            )
+        return edges
+    count = require_int(bins, "bins")
+    if count < 1:
+        raise ArgumentError(f"{name}: {count} bins", cause="there is one or more", fix="pass 10")
+    dtype = np.result_type(a.dtype, np.float64) if a.dtype.kind in "biu" else a.dtype
+    if range is not None or not a.shape[0]:
+        first, last = (0.0, 1.0) if range is None else range
+        if not np.isfinite(first) or not np.isfinite(last) or first > last:
+            raise ArgumentError(
+                f"{name}: range is {range!r}",
+                cause="it reaches from a number to a greater one",
+                fix="pass range=(0.0, 1.0)",
+            )
+        if first == last:
+            first, last = first - 0.5, last + 0.5
+        dtype = np.result_type(first, last, np.empty(0, a.dtype))
+        dtype = dtype if dtype.kind == "f" else FLOAT64
+        return np.linspace(first, last, count + 1, dtype=dtype)
+    low, high = as_dtype(least(a), dtype), as_dtype(greatest(a), dtype)
+    alone = equal(low, high)
+    low, high = where(alone, low - 0.5, low), where(alone, high + 0.5, high)
+    places = np.arange(count, dtype=dtype)
+    inner = places * ((high - low) / count) + low
+    return as_dtype(concat([inner, high.reshape((1,))], axis=0), dtype)
+
+
+@public
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None) -> Any:
+    """Return the edges of the bins that `histogram` would count in."""
+    return _edges("histogram_bin_edges", flat(a), bins, range)
+
+
+@public
+def histogram(
+    a: Any, bins: Any = 10, range: Any = None, density: bool = False, weights: Any = None
+) -> tuple[Any, Any]:
+    """Return how many elements lie in each bin, and the edges of the bins.
+
+    Parameters
+    ----------
+    a : array
+    bins : int or array
+        How many of one width, or the edges in order.
+    range : (float, float), optional
+        From where to where bins of one width reach; by default the least and greatest element.
+    density : bool
+        Whether the counts are divided so that the area is 1.
+    weights : array, optional
+        What each element counts. Gradients go to them.
+
+    Returns
+    -------
+    counts : array, (n,)
+    edges : array, (n + 1,)
+        The last bin has both of its ends, the others the left one.
+
+    Examples
+    --------
+    >>> counts, edges = histogram(np.array([1.0, 2.0, 2.0, 4.0]), bins=2)
+    >>> counts.tolist(), edges.tolist()
+    ([1, 3], [1.0, 2.5, 4.0])
+    """
+    given = as_array(a)
+    line = flat(given)
+    edges = _edges("histogram", line, bins, range)
+    if line.dtype == np.bool_:
+        line = as_dtype(line, np.dtype(np.uint8))
+    if weights is None:
+        ordered, running = sort(line, axis=0) if line.shape[0] else line, None
+    else:
+        weights = as_array(weights)
+        if tuple(weights.shape) != tuple(given.shape):
+            raise ShapeError(
+                f"histogram: weights of shape {tuple(weights.shape)} for {tuple(given.shape)}",
+                cause="each element has a weight",
+                fix="give both one shape",
+            )
+        order = argsort(line, axis=0)
+        ordered = take(line, order, axis=0)
+        weights = take(flat(weights), order, axis=0)
+        start = np.zeros(1, weights.dtype)
+        running = concat([start, cumulative_sum(weights, axis=0)], axis=0)
+    places = concat(
+        [searchsorted(ordered, edges[:-1]), searchsorted(ordered, edges[-1:], side="right")], axis=0
+    )
+    if running is None:
+        counts = diff(places, axis=0)
+    else:
+        counts = diff(take(running, places, axis=0), axis=0)
+        counts = as_dtype(counts, weights.dtype)
+    if density:
+        shares = counts / as_dtype(diff(edges, axis=0), np.dtype(np.float64))
+        counts = shares / sum_(counts)
+    return counts, edges
+
+
+# sets ---------------------------------------------------------------------------------------------
+
+
+def distinct(x: Any) -> Any:
+    """Return the distinct elements in order, in which NaN counts as one."""
+    values = unique_values(flat(x))
+    if values.dtype.kind not in "fc":
+        return values
+    surplus = int(sum_(cast(values != values, dtype=np.dtype(np.int64)))) - 1
+    return values[: values.shape[0] - surplus] if surplus > 0 else values
+
+
+@public
+def union1d(ar1: Any, ar2: Any) -> Any:
+    """Return the distinct elements of two arrays in order.
+
+    Raises
+    ------
+    DataDependentShapeError
+        If an array is a static value.
+    """
+    return distinct(concat([flat(x) for x in together(ar1, ar2)], axis=0))
+
+
+@public
+def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
+    """Return the distinct elements that are in both arrays, in order; see `union1d`."""
+    both = [flat(x) if assume_unique else distinct(x) for x in (ar1, ar2)]
+    joint = sort(concat(both, axis=0), axis=0)
+    return joint[:-1][equal(joint[1:], joint[:-1])]
+
+
+@public
+def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
+    """Return the distinct elements of one array that are not in another, in order."""
+    first = flat(ar1) if assume_unique else distinct(ar1)
+    return first[isin(first, flat(ar2), invert=True)]
+
+
+@public
+def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
+    """Return the distinct elements that are in one of two arrays only, in order."""
+    both = [distinct(x) for x in (ar1, ar2)]
+    if assume_unique:
+        both = [flat(x) for x in together(ar1, ar2)]
+    joint = sort(concat(both, axis=0), axis=0)
+    if not joint.shape[0]:
+        return joint
+    edge = np.array([True])
+    new = concat([edge, joint[1:] != joint[:-1], edge], axis=0)
+    return joint[new[1:] & new[:-1]]

@@ -1,0 +1,107 @@
+"""Operands of NumPy's functions: arrays, numbers, and lists of either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.data import to_numbers
+from oplibrary.core.op import EXECUTORS
+from oplibrary.core.rules import reduced_shape
+from oplibrary.core.types import Shape, normalize_axes, normalize_axis
+from oplibrary.messages.errors import DataDependentShapeError
+from oplibrary.ops.elementwise import cast
+from oplibrary.ops.joining import holds_values, stack_nested
+from oplibrary.ops.movement import permute_dims, reshape
+
+
+def as_array(x: Any) -> Any:
+    """Return an operand that may be a number or a list; those have the dtype that NumPy gives."""
+    if hasattr(x, "shape"):
+        return x
+    return stack_nested(x) if holds_values(x) else to_numbers(x, None, "operand")
+
+
+def together(*operands: Any) -> list[Any]:
+    """Return operands as arrays, in which Python numbers take the dtype of what they meet."""
+    weak = [type(x) in (bool, int, float, complex) for x in operands]
+    found = [x if each else as_array(x) for x, each in zip(operands, weak, strict=True)]
+    if all(weak):
+        return [as_array(x) for x in found]
+    kinds = [x if each else np.empty(0, x.dtype) for x, each in zip(found, weak, strict=True)]
+    dtype = np.result_type(*kinds)
+    return [np.asarray(x, dtype) if each else x for x, each in zip(found, weak, strict=True)]
+
+
+def as_dtype(x: Any, dtype: Any) -> Any:
+    """Return `x` as `dtype`: itself where it has it."""
+    return x if x.dtype == dtype else cast(x, dtype=np.dtype(dtype))
+
+
+def dtype_in_numpy(function: Callable[..., Any], *operands: Any) -> np.dtype[Any]:
+    """Return the dtype of what `function`, one of NumPy's, gives for arrays like the operands."""
+    with np.errstate(all="ignore"):
+        samples = [np.ones(2, x.dtype) if hasattr(x, "dtype") else x for x in operands]
+        return np.asarray(function(*samples)).dtype
+
+
+def known(x: Any) -> Any:
+    """Return `x` as plain numbers, or None where it is a value of an executor."""
+    return None if holds_values(x) else np.asarray(x)
+
+
+def at_hand(x: Any) -> Any:
+    """Return `x` as plain numbers, those of a dynamic value, too, or None where there are none."""
+    return x._memory() if is_value(x) else known(x)
+
+
+def is_value(x: Any) -> bool:
+    """Tell whether `x` is a value of an executor, such as a tensor."""
+    return type(x) in EXECUTORS
+
+
+def shape_from_values(function: str, what: str, fix: str) -> DataDependentShapeError:
+    """Return the error of a result whose shape the values of a graph would choose."""
+    return DataDependentShapeError(f"{function}: {what} depends on the data", fix=fix)
+
+
+def flat(x: Any) -> Any:
+    """Return the elements of an array in one line, in row-major order."""
+    x = as_array(x)
+    return x if len(x.shape) == 1 else reshape(x, shape=(-1,))
+
+
+def along(x: Any, axis: int, index: slice | int | None) -> Any:
+    """Return ``x[..., index, ...]`` with `index` at `axis`."""
+    return x[(*(slice(None),) * normalize_axis(axis, len(x.shape)), index)]
+
+
+def in_line(x: Any, axis: Any) -> tuple[Any, Shape]:
+    """Return `x` with the axes that are reduced as one at the end, and the shape of ``keepdims``.
+
+    Parameters
+    ----------
+    x : array
+    axis : int, tuple of int or None
+        None stands for all.
+    """
+    shape = tuple(x.shape)
+    axes = normalize_axes(axis, len(shape))
+    kept = [each for each in range(len(shape)) if each not in axes]
+    if shape and axes != (len(shape) - 1,):
+        order = (*kept, *sorted(axes))
+        if order != tuple(range(len(shape))):
+            x = permute_dims(x, axes=order)
+    if len(axes) != 1:
+        length = 1
+        for each in axes:
+            length *= shape[each]
+        x = reshape(x, shape=(*(shape[each] for each in kept), length))
+    return x, reduced_shape(shape, axis, True)
+
+
+def keeping(result: Any, shape: Shape, keepdims: Any) -> Any:
+    """Return the result of a reduction, of `shape` where its axes are kept."""
+    return reshape(result, shape=shape) if keepdims else result
