@@ -65,7 +65,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'allclose', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'cbrt', 'ceil', 'celu', 'checkpoint', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'cumprod', 'cumsum', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'detect_anomaly', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'frexp', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'gradient', 'greater', 'greater_equal', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'is_grad_enabled', 'is_tensor', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'searchsorted', 'select', 'selu', 'set_grad_enabled', 'set_item', 'setdiff1d', 'setxor1d', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'allclose', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'cbrt', 'ceil', 'celu', 'checkpoint', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'detect_anomaly', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'frexp', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'gradient', 'greater', 'greater_equal', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'is_grad_enabled', 'is_tensor', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_grad_enabled', 'set_item', 'setdiff1d', 'setxor1d', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -1207,6 +1207,15 @@ def cross_entropy(logits: _ArrayLike, labels: _ArrayLike, reduction: str = 'mean
     >>> round(float(cross_entropy(np.zeros((2, 4)), np.array([0, 3]))), 4)
     1.3863
     """
+
+def cumulative_logsumexp(x: _ArrayLike, axis: int | None = None) -> _Value:
+    """Return the logarithm of the sum of the exponentials of the elements up to each position of `axis`, without overflow."""
+
+def cumulative_max(x: _ArrayLike, axis: int | None = None) -> _Value:
+    """Return the largest element up to each position of `axis`, NaN from the first NaN on. Of equal elements the last has the gradient."""
+
+def cumulative_min(x: _ArrayLike, axis: int | None = None) -> _Value:
+    """Return the smallest element up to each position of `axis`, NaN from the first NaN on. Of equal elements the last has the gradient."""
 
 def cumulative_prod(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
     """Multiply the elements up to each position of `axis`; with `include_initial`, from a leading 1 on."""
@@ -3588,28 +3597,84 @@ def scaled_dot_product_attention(query: _ArrayLike, key: _ArrayLike, value: _Arr
     "GQA" (2023), for heads that share keys. A query that sees no key gets zeros, as in PyTorch.
     """
 
-def scatter_add(x: _ArrayLike, indices: _ArrayLike, updates: _ArrayLike, axis: int = 0) -> _Value:
-    """Return `x` with each slice of `updates` added at its index; repeated indices accumulate.
-
-    The same as PyTorch's ``index_add(x, axis, indices, updates)``.
+def scatter_add(x: _ArrayLike, indices: _ArrayLike, updates: _ArrayLike, axis: int = 0, include_self: _builtins.bool = True) -> _Value:
+    """Return `x` with each slice or element of `updates` added at its index.
 
     Parameters
     ----------
     x : array
         What the updates are added to.
     indices : integer array
-        Positions along `axis`, ``(k,)``.
+        Positions along `axis`: ``(k,)``, each of which places one slice; or as many axes as `x`,
+        each of which places one element. Along other axes they may then be shorter than `x`.
     updates : array
-        The shape of `x`, with length ``k`` along `axis`.
+        The shape of `x`, with length ``k`` along `axis`; or that of the indices.
     axis : int
         The axis that the indices count along.
+    include_self : bool
+        Whether what gets updates keeps its own element, too. What gets none always does.
 
     Raises
     ------
     ShapeError
         If the shapes do not fit.
+    DTypeError
+        If the indices are no whole numbers.
     IndexingError
         If an index is outside the axis.
+
+    Notes
+    -----
+    Slices are placed as by PyTorch's ``index_add``, elements as by its ``scatter_add``.
+
+    Examples
+    --------
+    >>> scatter_add(np.ones(3), np.array([0, 2, 2]), np.array([1.0, 2.0, 3.0])).tolist()
+    [2.0, 1.0, 6.0]
+    """
+
+def scatter_max(x: _ArrayLike, indices: _ArrayLike, updates: _ArrayLike, axis: int = 0, include_self: _builtins.bool = True) -> _Value:
+    """Return `x` with the largest of itself and all updates of each index.
+
+    The arguments are those of `scatter_add`. Of equal ones each has the same share of the gradient.
+
+    Examples
+    --------
+    >>> scatter_max(np.ones(3), np.array([0, 2, 2]), np.array([0.0, 2.0, 3.0])).tolist()
+    [1.0, 1.0, 3.0]
+    """
+
+def scatter_mean(x: _ArrayLike, indices: _ArrayLike, updates: _ArrayLike, axis: int = 0, include_self: _builtins.bool = True) -> _Value:
+    """Return `x` with the mean of itself and all updates of each index.
+
+    The arguments are those of `scatter_add`. Whole numbers become floating-point ones.
+
+    Examples
+    --------
+    >>> scatter_mean(np.ones(3), np.array([0, 2, 2]), np.array([1.0, 2.0, 3.0])).tolist()
+    [1.0, 1.0, 2.0]
+    """
+
+def scatter_min(x: _ArrayLike, indices: _ArrayLike, updates: _ArrayLike, axis: int = 0, include_self: _builtins.bool = True) -> _Value:
+    """Return `x` with the smallest of itself and all updates of each index.
+
+    The arguments are those of `scatter_add`. Of equal ones each has the same share of the gradient.
+
+    Examples
+    --------
+    >>> scatter_min(np.ones(3), np.array([0, 2, 2]), np.array([0.0, 2.0, 3.0])).tolist()
+    [0.0, 1.0, 1.0]
+    """
+
+def scatter_prod(x: _ArrayLike, indices: _ArrayLike, updates: _ArrayLike, axis: int = 0, include_self: _builtins.bool = True) -> _Value:
+    """Return `x` multiplied by all updates of each index.
+
+    The arguments are those of `scatter_add`. The gradient holds where elements are 0, too.
+
+    Examples
+    --------
+    >>> scatter_prod(np.full(3, 5.0), np.array([0, 2, 2]), np.array([1.0, 2.0, 3.0])).tolist()
+    [5.0, 5.0, 30.0]
     """
 
 def searchsorted(x1: _ArrayLike, x2: _ArrayLike, side: str = 'left', sorter: _ArrayLike | None = None) -> _Value:
@@ -3643,6 +3708,87 @@ def searchsorted(x1: _ArrayLike, x2: _ArrayLike, side: str = 'left', sorter: _Ar
     >>> import numpy as np
     >>> searchsorted(np.array([1.0, 2.0, 4.0]), np.array([2.0, 5.0])).tolist()
     [1, 3]
+    """
+
+def segment_max(x: _ArrayLike, segment_ids: _ArrayLike, num_segments: int) -> _Value:
+    """Return the largest elements of the slices along axis 0 that have the same id.
+
+    The arguments are those of `segment_sum`. Where there are no slices it is the least value of the
+    dtype, ``-inf`` of floating-point numbers. Of equal elements each has the same share of the
+    gradient.
+
+    Examples
+    --------
+    >>> segment_max(np.array([1.0, 2.0, 3.0]), np.array([0, 2, 0]), 3).tolist()
+    [3.0, -inf, 2.0]
+    """
+
+def segment_mean(x: _ArrayLike, segment_ids: _ArrayLike, num_segments: int) -> _Value:
+    """Return the mean of the slices along axis 0 that have the same id, 0 where there are none.
+
+    The arguments are those of `segment_sum`.
+
+    Examples
+    --------
+    >>> segment_mean(np.array([1.0, 2.0, 3.0]), np.array([0, 2, 0]), 3).tolist()
+    [2.0, 0.0, 2.0]
+    """
+
+def segment_min(x: _ArrayLike, segment_ids: _ArrayLike, num_segments: int) -> _Value:
+    """Return the smallest elements of the slices along axis 0 that have the same id.
+
+    The arguments are those of `segment_sum`. Where there are no slices it is the greatest value of
+    the dtype, ``inf`` of floating-point numbers. Of equal elements each has the same share of the
+    gradient.
+
+    Examples
+    --------
+    >>> segment_min(np.array([1.0, 2.0, 3.0]), np.array([0, 2, 0]), 3).tolist()
+    [1.0, inf, 2.0]
+    """
+
+def segment_prod(x: _ArrayLike, segment_ids: _ArrayLike, num_segments: int) -> _Value:
+    """Multiply the slices along axis 0 that have the same id; 1 where there are none.
+
+    The arguments are those of `segment_sum`.
+
+    Examples
+    --------
+    >>> segment_prod(np.array([1.0, 2.0, 3.0]), np.array([0, 2, 0]), 3).tolist()
+    [3.0, 1.0, 2.0]
+    """
+
+def segment_sum(x: _ArrayLike, segment_ids: _ArrayLike, num_segments: int) -> _Value:
+    """Add up the slices along axis 0 that have the same id.
+
+    Parameters
+    ----------
+    x : array
+        ``(n, ...)``.
+    segment_ids : integer array
+        Which segment each slice belongs to, ``(n,)``, in any order. A negative one counts from the
+        last segment.
+    num_segments : int
+        How many segments the result has.
+
+    Returns
+    -------
+    array
+        ``(num_segments, ...)``; 0 for a segment without slices.
+
+    Raises
+    ------
+    ShapeError
+        If the ids do not have the length of axis 0.
+    DTypeError
+        If the ids are no whole numbers.
+    IndexingError
+        If an id is none of the segments.
+
+    Examples
+    --------
+    >>> segment_sum(np.array([1.0, 2.0, 3.0]), np.array([0, 2, 0]), 3).tolist()
+    [4.0, 0.0, 2.0]
     """
 
 def select(condlist: _Sequence[_ArrayLike], choicelist: _Sequence[_ArrayLike], default: _ArrayLike = 0) -> _Value:
@@ -4302,6 +4448,8 @@ bitwise_not = bitwise_invert
 cat = concat
 clamp = clip
 concatenate = concat
+cummax = cumulative_max
+cummin = cumulative_min
 cumprod = cumulative_prod
 cumsum = cumulative_sum
 degrees = rad2deg
@@ -4312,6 +4460,7 @@ gammaln = lgamma
 ge = greater_equal
 gt = greater
 le = less_equal
+logcumsumexp = cumulative_logsumexp
 lt = less
 mul = multiply
 ne = not_equal

@@ -23,13 +23,14 @@ from oplibrary.ops.broadcasting import diff
 from oplibrary.ops.comparison import equal, less_equal
 from oplibrary.ops.effects import assert_
 from oplibrary.ops.elementwise import cast, where
-from oplibrary.ops.gather import scatter_add, take
+from oplibrary.ops.gather import take
 from oplibrary.ops.joining import concat
 from oplibrary.ops.reduction import all as all_
 from oplibrary.ops.reduction import max as greatest
 from oplibrary.ops.reduction import min as least
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.scan import cumulative_sum
+from oplibrary.ops.scatter import scatter_add
 from oplibrary.ops.searching import isin, searchsorted
 from oplibrary.ops.sorting import argsort, sort, unique_values
 

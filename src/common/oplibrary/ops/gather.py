@@ -28,7 +28,7 @@ from oplibrary.core.types import (
 from oplibrary.messages.errors import DTypeError, IndexingError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_int
 from oplibrary.ops.comparison import equal, logical_or
-from oplibrary.ops.elementwise import add, cast, where
+from oplibrary.ops.elementwise import cast, where
 from oplibrary.ops.movement import expand_dims
 
 # checks -------------------------------------------------------------------------------------------
@@ -430,46 +430,3 @@ def one_hot(ids: Any, depth: int, dtype: npt.DTypeLike = np.float32) -> Any:
     require_integers("one_hot", operand_type("one_hot", ids))
     hits = equal(expand_dims(ids, axis=-1), np.arange(require_int(depth, "depth")))
     return cast(hits, dtype=np.dtype(dtype))
-
-
-@public
-def scatter_add(x: Any, indices: Any, updates: Any, axis: int = 0) -> Any:
-    """Return `x` with each slice of `updates` added at its index; repeated indices accumulate.
-
-    The same as PyTorch's ``index_add(x, axis, indices, updates)``.
-
-    Parameters
-    ----------
-    x : array
-        What the updates are added to.
-    indices : integer array
-        Positions along `axis`, ``(k,)``.
-    updates : array
-        The shape of `x`, with length ``k`` along `axis`.
-    axis : int
-        The axis that the indices count along.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes do not fit.
-    IndexingError
-        If an index is outside the axis.
-    """
-    position = normalize_axis(axis, len(x.shape))
-    require_integers("scatter_add", operand_type("scatter_add", indices))
-    if len(indices.shape) != 1:
-        raise ShapeError(
-            f"scatter_add: indices of shape {indices.shape} must have one axis",
-            cause="each index places one slice of the updates",
-            fix="flatten the indices, and the updates' axes with them",
-        )
-    expected = (*x.shape[:position], indices.shape[0], *x.shape[position + 1 :])
-    if tuple(updates.shape) != expected:
-        raise ShapeError(
-            f"scatter_add: updates of shape {updates.shape} for {indices.shape[0]} indices along "
-            f"axis {position} of {x.shape}",
-            cause=f"each index places one slice of the updates, so they have shape {expected}",
-            fix="give the updates that shape",
-        )
-    return add(x, take_gradient(updates, indices, shape=tuple(x.shape), axis=position))

@@ -26,7 +26,14 @@ def shift_axis(x: Any, by: int, axis: int, length: int) -> Any:
 
 
 @lru_cache(1024, typed=True)
-def _scan_axis(name: str, ndim: int, axis: int | None) -> int:
+def scan_axis(name: str, ndim: int, axis: int | None) -> int:
+    """Return the axis that `name` goes along, counted from the left.
+
+    Raises
+    ------
+    ShapeError
+        If there is none, or it was left out where there are several.
+    """
     if ndim == 0:
         raise ShapeError(
             f"{name} of a scalar",
@@ -54,7 +61,7 @@ def _scan(name: str, ufunc: np.ufunc, vjp: Rule, alias: str, doc: str) -> Op:
         axis: int | None = None,
         include_initial: bool = False,
     ) -> Any:
-        at = _scan_axis(name, x.ndim, axis)
+        at = scan_axis(name, x.ndim, axis)
         if not include_initial:
             return ufunc.accumulate(x, at, None, out)
         if out is None:
@@ -68,7 +75,7 @@ def _scan(name: str, ufunc: np.ufunc, vjp: Rule, alias: str, doc: str) -> Op:
     def infer(
         x: TensorType, *, axis: int | None = None, include_initial: bool = False
     ) -> TensorType:
-        at = _scan_axis(name, x.ndim, axis)
+        at = scan_axis(name, x.ndim, axis)
         try:
             dtype = ufunc.accumulate(np.zeros(0, x.dtype)).dtype
         except TypeError:
@@ -105,7 +112,7 @@ def _scan(name: str, ufunc: np.ufunc, vjp: Rule, alias: str, doc: str) -> Op:
 def _cumulative_sum_vjp(
     g: Any, _out: Any, x_type: TensorType, *, axis: int | None, include_initial: bool
 ) -> Any:
-    at = _scan_axis("cumulative_sum", x_type.ndim, axis)
+    at = scan_axis("cumulative_sum", x_type.ndim, axis)
     if include_initial:
         g = slice_axis(g, start=1, stop=x_type.shape[at] + 1, axis=at)
     return flip(cumulative_sum(flip(g, axis=at), axis=at), axis=at)
@@ -210,7 +217,7 @@ def _cumulative_prod_vjp(
 ) -> Any:
     # d out[i] / d x[k] is the product before k times that between k and i: no division, so zeros
     # are no special case
-    at = _scan_axis("cumulative_prod", x.ndim, axis)
+    at = scan_axis("cumulative_prod", x.ndim, axis)
     if include_initial:
         g = slice_axis(g, start=1, stop=x.shape[at] + 1, axis=at)
     if not x.shape[at]:

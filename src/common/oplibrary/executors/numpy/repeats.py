@@ -9,8 +9,8 @@ import numpy as np
 from oplibrary.core.op import REGISTRY
 from oplibrary.executors.numpy.protocols import counterpart, unsupported
 from oplibrary.executors.numpy.values import as_operand, fitting, is_value, numbers
-from oplibrary.ops.gather import scatter_add
 from oplibrary.ops.indexing import getitem, set_item
+from oplibrary.ops.scatter import scatter_add
 
 
 def at(ufunc: np.ufunc, x: Any, indices: Any, *operands: Any) -> None:
