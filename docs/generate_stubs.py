@@ -26,9 +26,12 @@ from oplibrary.core.op import NAMESPACES, Op, lookup, namespace
 from oplibrary.executors.operators import (
     BINARY_OPERATORS,
     COMPARISONS,
+    LATE_METHODS,
     METHODS,
+    NUMPY_METHODS,
     UNARY_METHODS,
     UNARY_OPERATORS,
+    WRITTEN_METHODS,
 )
 from oplibrary.messages import errors
 from oplibrary.ops.creation import CREATION
@@ -379,7 +382,13 @@ def array_methods() -> str:
         if dunder in BINARY_OPERATORS and dunder not in COMPARISONS:
             lines.append(f"    def __r{dunder[2:]}(self, other: _Any) -> Self: ...")
     lines += ["    def __hash__(self) -> int: ...\n"]
-    lines += [method(name, found(name)) for name in (*UNARY_METHODS, *METHODS)]
+    own = [name for name in (*UNARY_METHODS, *METHODS) if name not in WRITTEN_METHODS]
+    lines += [method(name, found(name)) for name in (*own, *LATE_METHODS)]
+    for name in NUMPY_METHODS:
+        lines.append(
+            f"    def {name}(self, *args: _Any, **kwargs: _Any) -> Self:\n"
+            f'        """Apply ``numpy.{name}`` to this array."""\n'
+        )
     return "\n".join(lines)
 
 

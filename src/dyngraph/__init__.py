@@ -51,6 +51,7 @@ from oplibrary.core.op import LATE as _LATE
 from oplibrary.core.types import TensorType
 from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import public_names as _public_names
+from oplibrary.executors.spellings import MissingName as _MissingName
 from oplibrary.messages.source import enter_package as _enter_package
 
 _enter_package(__file__)
@@ -62,7 +63,7 @@ __all__ = sorted({*_public_names(globals()), *_LATE})
 def __getattr__(name: str) -> _Any:
     found = _late_function(name)
     if found is None:
-        raise AttributeError(f"module 'dyngraph' has no attribute {name!r}")
+        raise _MissingName("dyngraph", name, __all__)
     globals()[name] = found
     return found
 

@@ -1,10 +1,17 @@
 """Fourier transforms: the op library's namespace of this name, bound to the dynamic executor."""
 
+from typing import Any as _Any
+
 from dyngraph.engine.namespace import functions_of as _functions_of
+from oplibrary.executors.spellings import MissingName as _MissingName
 
 _FUNCTIONS = _functions_of("fft")
 globals().update(_FUNCTIONS)
 __all__ = sorted(_FUNCTIONS)
+
+
+def __getattr__(name: str) -> _Any:
+    raise _MissingName("dyngraph", name, __all__, "fft")
 
 
 def __dir__() -> list[str]:

@@ -30,7 +30,10 @@ from oplibrary.executors.operators import (
     METHODS,
     UNARY_METHODS,
     UNARY_OPERATORS,
+    WRITTEN_METHODS,
 )
+from oplibrary.executors.spellings import METHODS as METHODS_ELSEWHERE
+from oplibrary.executors.spellings import call_for
 from oplibrary.messages.errors import ArgumentError, warn
 from oplibrary.ops.indexing import set_item
 
@@ -139,7 +142,8 @@ def _install_operators() -> None:
             if dunder in BINARY_OPERATORS and dunder not in COMPARISONS:
                 setattr(Tensor, f"__r{dunder[2:]}", _reflected(function))
     for name in (*UNARY_METHODS, *METHODS):
-        setattr(Tensor, name, NAMESPACE[name])
+        if name not in WRITTEN_METHODS:
+            setattr(Tensor, name, NAMESPACE[name])
     Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
@@ -231,23 +235,6 @@ def _install_in_place() -> None:
 
 # names of other libraries -------------------------------------------------------------------------
 
-_ELSEWHERE = {
-    "bmm": "write x @ y",
-    "copy": "write x.clone()",
-    "cuda": "leave it out: elements live on the CPU",
-    "expand": "write x.broadcast_to(shape)",
-    "gather": "write take_along_axis(x, indices, axis)",
-    "index_select": "write x.take(indices, axis)",
-    "int": 'write x.astype("int32"), or x.long()',
-    "masked_fill": "write where(mask, value, x)",
-    "mm": "write x @ y",
-    "nonzero": "write nonzero(x)",
-    "norm": "write vector_norm(x)",
-    "ravel": "write x.flatten()",
-    "type": "write x.astype(dtype)",
-}
-"""NumPy's and PyTorch's methods that are spelled otherwise here."""
-
 
 class _Elsewhere:
     """Says how a method of another library is written, and is no attribute to ``hasattr``."""
@@ -256,13 +243,14 @@ class _Elsewhere:
         self._name, self._fix = name, fix
 
     def __get__(self, x: Any, owner: Any = None) -> Any:
-        raise AttributeError(f"Tensor has no attribute {self._name!r}: {self._fix}")
+        raise AttributeError(f"Tensor has no attribute {self._name!r}; did you mean {self._fix}?")
 
 
 def _install_hints() -> None:
-    for name, fix in _ELSEWHERE.items():
+    for name in METHODS_ELSEWHERE:
         if not hasattr(Tensor, name):
-            setattr(Tensor, name, _Elsewhere(name, fix))
+            fix = call_for(name, "dyngraph", METHODS_ELSEWHERE)
+            setattr(Tensor, name, _Elsewhere(name, fix or ""))
 
 
 _install_gradients()

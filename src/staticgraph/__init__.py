@@ -23,6 +23,7 @@ from oplibrary import optimizers
 from oplibrary.core.types import TensorType
 from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import public_names as _public_names
+from oplibrary.executors.spellings import MissingName as _MissingName
 from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
 from oplibrary.messages.source import enter_package as _enter_package
 from staticgraph import errors, fft, linalg, special
@@ -62,7 +63,7 @@ __all__ = sorted({*_public_names(globals()), *_names()})
 def __getattr__(name: str) -> _Any:
     found = None if name.startswith("_") else _lookup(name)
     if found is None:
-        raise AttributeError(f"module 'staticgraph' has no attribute {name!r}")
+        raise _MissingName("staticgraph", name, __all__)
     globals()[name] = found
     return found
 

@@ -2,6 +2,7 @@
 
 from typing import Any as _Any
 
+from oplibrary.executors.spellings import MissingName as _MissingName
 from staticgraph.declare.namespace import lookup as _lookup
 from staticgraph.declare.namespace import names as _names
 
@@ -11,7 +12,7 @@ __all__ = sorted(["LinAlgError", *_names("linalg")])
 def __getattr__(name: str) -> _Any:
     found = None if name.startswith("_") else _lookup(name, "linalg")
     if found is None:
-        raise AttributeError(f"module 'staticgraph.linalg' has no attribute {name!r}")
+        raise _MissingName("staticgraph", name, __all__, "linalg")
     globals()[name] = found
     return found
 

@@ -13,7 +13,16 @@ import oplibrary.functional
 import oplibrary.numerical  # noqa: F401  both enter compositions into the namespace
 from dyngraph.engine.apply import FAST, lift, make_attributed, make_binary, make_unary
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import REGISTRY, Kind, Op, explain_call, late, named_as, namespace
+from oplibrary.core.op import (
+    REGISTRY,
+    Kind,
+    Op,
+    explain_call,
+    explain_creation,
+    late,
+    named_as,
+    namespace,
+)
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.creation import CREATION
 
@@ -63,7 +72,7 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
         except SideBySideError:
             raise
         except TypeError as error:
-            raise explain_call(function.__name__, function, error) from error
+            raise explain_creation(function, args, error) from error
         return out.requires_grad_() if requires_grad else out
 
     plain = inspect.signature(function)

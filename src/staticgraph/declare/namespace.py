@@ -12,7 +12,17 @@ import oplibrary.functional
 import oplibrary.numerical
 import oplibrary.ops  # noqa: F401  importing them fills the registry
 from oplibrary.core.data import array_from_dlpack
-from oplibrary.core.op import EXECUTORS, LATE, LIFTED, Op, explain_call, late, named_as, namespace
+from oplibrary.core.op import (
+    EXECUTORS,
+    LATE,
+    LIFTED,
+    Op,
+    explain_call,
+    explain_creation,
+    late,
+    named_as,
+    namespace,
+)
 from oplibrary.core.tree import flatten, map_tree
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
@@ -108,7 +118,13 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Node]:
         graph = require_graph(function.__name__)
         if has_dims((args, kwargs)):
             return declare_creation(graph, function, args, kwargs)
-        return graph.constant_array(_called(function, args, kwargs), copy=False, own=True)
+        try:
+            made = function(*args, **kwargs)
+        except SideBySideError:
+            raise
+        except (TypeError, AttributeError) as error:
+            raise explain_creation(function, args, error) from error
+        return graph.constant_array(made, copy=False, own=True)
 
     return create
 

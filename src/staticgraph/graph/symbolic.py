@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
 from typing import Concatenate, ParamSpec, cast
 
+from oplibrary.executors.spellings import METHODS, call_for
 from oplibrary.messages.errors import (
     DTypeError,
     GraphError,
@@ -377,4 +378,6 @@ def no_attribute(node: Declaration, name: str) -> AttributeError:
     message = f"Node has no attribute {name!r}"
     if name in _ATTRIBUTES:
         message += f": {_ATTRIBUTES[name]}"
+    elif (call := call_for(name, "staticgraph", METHODS)) is not None:
+        message += f"; did you mean {call}?"
     return AttributeError(message, name=name, obj=node)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -25,6 +26,7 @@ from oplibrary.messages.errors import (
     SideBySideError,
     out_of_memory,
 )
+from oplibrary.messages.suggestion import argument_meant
 
 Rule = Callable[..., Any]
 
@@ -375,7 +377,10 @@ class Op:
         bound = dict(zip(self.attrs, positional, strict=False))
         for name, value in attrs.items():
             if name not in self.attrs:
-                raise self._call_error(f"there is no argument {name!r}")
+                meant = argument_meant(name, (*self.operand_names, *self.attrs, *self.options))
+                raise self._call_error(
+                    f"there is no argument {name!r}", written(name, value, meant)
+                )
             if name in bound:
                 raise self._call_error(f"argument {name!r} was passed twice")
             bound[name] = value
@@ -387,11 +392,11 @@ class Op:
             complete[name] = tuple(value) if type(value) is list else value
         return complete
 
-    def _call_error(self, what: str) -> ArgumentError:
+    def _call_error(self, what: str, fix: str = "") -> ArgumentError:
         return ArgumentError(
             f"{self.name}: {what}",
             cause=f"the signature is {self.name}{self.signature}",
-            fix="pass the operands in order and the rest by name",
+            fix=fix or "pass the operands in order and the rest by name",
         )
 
     def call_with_options(
@@ -460,6 +465,17 @@ class Op:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
         return _lookup, (self.name,)
+
+
+def written(name: str, value: Any, meant: str | None) -> str:
+    """Return the advice to write one argument in place of another, or "" where none is meant."""
+    if meant is None:
+        return ""
+    if not isinstance(value, (bool, int, float, str, tuple, type(None))):
+        return f"write {meant}= in place of {name}="
+    # unbiased is divided by one less than the number of elements
+    same = int(value) if name == "unbiased" and isinstance(value, bool) else value
+    return f"write {meant}={same!r} in place of {name}={value!r}"
 
 
 def _lookup(name: str) -> Op:
@@ -717,12 +733,32 @@ def explain_call(name: str, function: Callable[..., Any], error: Exception) -> A
     error : TypeError or AttributeError
         What calling it raised.
     """
-    parameters = [
-        p.replace(annotation=Parameter.empty)
-        for p in inspect.signature(function).parameters.values()
-    ]
+    signature = inspect.signature(function)
+    parameters = [p.replace(annotation=Parameter.empty) for p in signature.parameters.values()]
+    unknown = _UNEXPECTED.search(str(error))
+    meant = unknown and argument_meant(unknown[1], signature.parameters)
+    advice = f"write {meant}= in place of {unknown[1]}=; " if unknown and meant else ""
     return ArgumentError(
         f"{name}: {error}",
         cause="an argument is missing, unknown, or of a kind that the function cannot use",
-        fix=f"the signature is {name}{inspect.Signature(parameters)}",
+        fix=f"{advice}the signature is {name}{inspect.Signature(parameters)}",
     )
+
+
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+def explain_creation(
+    function: Callable[..., Any], args: tuple[Any, ...], error: Exception
+) -> ArgumentError:
+    """Return `explain_call` of a function that makes an array; lengths may be no tuple, too."""
+    name = function.__name__
+    first = next(iter(inspect.signature(function).parameters), "")
+    if first == "shape" and len(args) > 2 and all(isinstance(n, (int, np.integer)) for n in args):
+        shown = ", ".join(map(repr, args))
+        return ArgumentError(
+            f"{name}: {error}",
+            cause="the lengths of all axes are one argument",
+            fix=f"write {name}(({shown}))",
+        )
+    return explain_call(name, function, error)

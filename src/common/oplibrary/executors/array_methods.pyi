@@ -116,9 +116,6 @@ class ArrayMethods:
     def relu(self) -> Self:
         """Return max(x, 0); the gradient at 0 is 0."""
 
-    def round(self) -> Self:
-        """Return the nearest whole number, the even one of two."""
-
     def rsqrt(self) -> Self:
         """Return 1 / sqrt(x)."""
 
@@ -182,8 +179,14 @@ class ArrayMethods:
     def argsort(self, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> Self:
         """Return the indices that order the elements along `axis`; equal elements keep their order."""
 
+    def atan2(self, y: _ArrayLike) -> Self:
+        """Return the angle in [-pi, pi] of the point whose height is x and whose abscissa is y."""
+
     def broadcast_to(self, shape: _Length | _Sequence[_Length]) -> Self:
         """Enlarge axes of length 1, and add axes on the left, without copying. Read-only."""
+
+    def clamp(self, min: _ArrayLike | None = None, max: _ArrayLike | None = None) -> Self:
+        """Return `x` with values below `min` and above `max` replaced by these."""
 
     def clip(self, min: _ArrayLike | None = None, max: _ArrayLike | None = None) -> Self:
         """Return `x` with values below `min` and above `max` replaced by these."""
@@ -191,16 +194,28 @@ class ArrayMethods:
     def conj(self) -> Self:
         """Return the complex conjugate of x."""
 
+    def count_nonzero(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> Self:
+        """Count the elements over `axis` that are not zero."""
+
+    def cross(self, x2: _ArrayLike, axis: int = -1) -> Self:
+        """Return the vector products of vectors of length 3."""
+
     def cumprod(self, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
         """Multiply the elements up to each position of `axis`; with `include_initial`, from a leading 1 on."""
 
     def cumsum(self, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
         """Sum the elements up to each position of `axis`; with `include_initial`, from a leading 0 on."""
 
-    def diagonal(self, offset: int = 0) -> Self:
-        """Return the diagonal of the last two axes, `offset` columns to the right. Read-only."""
+    def diag(self, offset: int = 0) -> Self:
+        """Make a matrix with `x` on its diagonal, or take the diagonal of a matrix."""
+
+    def diff(self, axis: int = -1, n: int = 1, *, prepend: _ArrayLike | None = None, append: _ArrayLike | None = None) -> Self:
+        """Return the differences of neighbours along an axis."""
 
     def div(self, y: _ArrayLike) -> Self:
+        """Return x / y, as floating-point numbers."""
+
+    def divide(self, y: _ArrayLike) -> Self:
         """Return x / y, as floating-point numbers."""
 
     def dot(self, y: _ArrayLike) -> Self:
@@ -218,20 +233,59 @@ class ArrayMethods:
     def flip(self, axis: int | _Sequence[int] | None = None) -> Self:
         """Reverse the order along `axis`, or along every axis."""
 
+    def floor_divide(self, y: _ArrayLike) -> Self:
+        """Return the largest whole number not above x / y."""
+
+    def fmod(self, y: _ArrayLike) -> Self:
+        """Return x - y * trunc(x / y), which has the sign of x."""
+
     def gelu(self, approximate: str = 'none') -> Self:
         """Return x times the normal distribution function of x."""
 
     def ge(self, y: _ArrayLike) -> Self:
         """Return whether x is at least y."""
 
+    def greater(self, y: _ArrayLike) -> Self:
+        """Return whether x is greater than y."""
+
+    def greater_equal(self, y: _ArrayLike) -> Self:
+        """Return whether x is at least y."""
+
     def gt(self, y: _ArrayLike) -> Self:
         """Return whether x is greater than y."""
+
+    def isfinite(self) -> Self:
+        """Return whether x is neither infinite nor NaN."""
+
+    def isinf(self) -> Self:
+        """Return whether x is infinite."""
+
+    def isnan(self) -> Self:
+        """Return whether x is NaN."""
 
     def le(self, y: _ArrayLike) -> Self:
         """Return whether x is at most y."""
 
+    def less(self, y: _ArrayLike) -> Self:
+        """Return whether x is less than y."""
+
+    def less_equal(self, y: _ArrayLike) -> Self:
+        """Return whether x is at most y."""
+
     def log_softmax(self, axis: int = -1) -> Self:
         """Return the logarithm of softmax, x - logsumexp(x), along `axis`."""
+
+    def logical_and(self, y: _ArrayLike) -> Self:
+        """Return whether both x and y are true; every number but 0 is."""
+
+    def logical_not(self) -> Self:
+        """Return whether x is false; only 0 is."""
+
+    def logical_or(self, y: _ArrayLike) -> Self:
+        """Return whether x or y is true; every number but 0 is."""
+
+    def logical_xor(self, y: _ArrayLike) -> Self:
+        """Return whether exactly one of x and y is true; every number but 0 is."""
 
     def logsumexp(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> Self:
         """Return log(sum(exp(x))) over `axis` without overflow; of no elements, -inf."""
@@ -263,11 +317,29 @@ class ArrayMethods:
     def mul(self, y: _ArrayLike) -> Self:
         """Return x * y."""
 
+    def multiply(self, y: _ArrayLike) -> Self:
+        """Return x * y."""
+
     def ne(self, y: _ArrayLike) -> Self:
         """Return whether x differs from y, element by element."""
 
+    def negative(self) -> Self:
+        """Return -x."""
+
+    def nonzero(self) -> Self:
+        """Return the indices of the nonzero elements, in row-major order."""
+
+    def not_equal(self, y: _ArrayLike) -> Self:
+        """Return whether x differs from y, element by element."""
+
+    def outer(self, y: _ArrayLike) -> Self:
+        """Return the products of every element of `x`, ``(n,)``, with every one of `y`, ``(m,)``."""
+
     def prod(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
         """Multiply the elements over `axis`. Of no elements it is 1."""
+
+    def remainder(self, y: _ArrayLike) -> Self:
+        """Return x - y * floor_divide(x, y), which has the sign of y."""
 
     def repeat(self, repeats: int | _Sequence[int], axis: int | None = None) -> Self:
         """Repeat each element `repeats` times along `axis`, or of the flattened operand."""
@@ -278,9 +350,6 @@ class ArrayMethods:
     def softmax(self, axis: int = -1) -> Self:
         """Return exp(x) divided by its sum along `axis`."""
 
-    def sort(self, axis: int = -1, descending: _builtins.bool = False, *, stable: _ArrayLike = True) -> Self:
-        """Order the elements along `axis`. NaN counts as the greatest number."""
-
     def squeeze(self, axis: int | _Sequence[int] | None = None) -> Self:
         """Drop axes of length 1: those named by `axis`, or all."""
 
@@ -288,6 +357,9 @@ class ArrayMethods:
         """Return the standard deviation over `axis`, the root of the variance. Its gradient is 0 where all elements are equal."""
 
     def sub(self, y: _ArrayLike) -> Self:
+        """Return x - y."""
+
+    def subtract(self, y: _ArrayLike) -> Self:
         """Return x - y."""
 
     def sum(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
@@ -305,8 +377,8 @@ class ArrayMethods:
     def tile(self, repetitions: int | _Sequence[int]) -> Self:
         """Lay copies of x side by side, `repetitions` times along each axis."""
 
-    def trace(self, offset: int = 0, *, dtype: _npt.DTypeLike | None = None) -> Self:
-        """Sum the diagonal of the last two axes."""
+    def topk(self, k: int, axis: int = -1, largest: _builtins.bool = True) -> Self:
+        """Return the `k` greatest elements along an axis, in order, and their indices."""
 
     def tril(self, k: int = 0) -> Self:
         """Keep the lower triangle, up to the `k`-th diagonal, and zero the rest."""
@@ -314,8 +386,59 @@ class ArrayMethods:
     def triu(self, k: int = 0) -> Self:
         """Keep the upper triangle, from the `k`-th diagonal on, and zero the rest."""
 
+    def true_divide(self, y: _ArrayLike) -> Self:
+        """Return x / y, as floating-point numbers."""
+
+    def unbind(self, axis: int = 0) -> Self:
+        """Cut an array into its positions along an axis, which disappears."""
+
     def unsqueeze(self, axis: int | _Sequence[int]) -> Self:
         """Add an axis of length 1 that stands at `axis` in the result."""
 
     def var(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, correction: _builtins.float = 0.0) -> Self:
         """Return the variance over `axis`: the squared deviations from the mean, summed and divided by their number less `correction`."""
+
+    def allclose(self, b: _ArrayLike, rtol: _builtins.float = 1e-05, atol: _builtins.float = 1e-08, equal_nan: _builtins.bool = False) -> Self:
+        """Tell whether all elements are close; see `isclose`. In a graph it is a bool of the graph."""
+
+    def inner(self, b: _ArrayLike) -> Self:
+        """Return the sums of products over the last axes of both; of a scalar, the product."""
+
+    def isclose(self, b: _ArrayLike, rtol: _builtins.float = 1e-05, atol: _builtins.float = 1e-08, equal_nan: _builtins.bool = False) -> Self:
+        """Tell of each element whether it differs from that of `b` by at most ``atol + rtol * abs(b)``."""
+
+    def kron(self, b: _ArrayLike) -> Self:
+        """Return the Kronecker product: `b` in place of each element of `a`, times that element."""
+
+    def nan_to_num(self, nan: _ArrayLike = 0.0, posinf: _ArrayLike | None = None, neginf: _ArrayLike | None = None) -> Self:
+        """Return the array with numbers in place of NaN and of both infinities."""
+
+    def nanmean(self, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> Self:
+        """Return the mean over `axis` of the elements that are not NaN; NaN where there is none."""
+
+    def nansum(self, axis: int | _Sequence[int] | None = None, dtype: _npt.DTypeLike | None = None, keepdims: _builtins.bool = False) -> Self:
+        """Return the sum over `axis` of the elements that are not NaN."""
+
+    def ravel(self) -> Self:
+        """Return the elements in one line, in row-major order."""
+
+    def vdot(self, b: _ArrayLike) -> Self:
+        """Return the dot product of two arrays in one line, of the first's complex conjugate."""
+
+    def argpartition(self, *args: _Any, **kwargs: _Any) -> Self:
+        """Apply ``numpy.argpartition`` to this array."""
+
+    def choose(self, *args: _Any, **kwargs: _Any) -> Self:
+        """Apply ``numpy.choose`` to this array."""
+
+    def diagonal(self, *args: _Any, **kwargs: _Any) -> Self:
+        """Apply ``numpy.diagonal`` to this array."""
+
+    def put(self, *args: _Any, **kwargs: _Any) -> Self:
+        """Apply ``numpy.put`` to this array."""
+
+    def searchsorted(self, *args: _Any, **kwargs: _Any) -> Self:
+        """Apply ``numpy.searchsorted`` to this array."""
+
+    def trace(self, *args: _Any, **kwargs: _Any) -> Self:
+        """Apply ``numpy.trace`` to this array."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import oplibrary.ops  # noqa: F401  importing it fills the registry
 from oplibrary.core.op import REGISTRY, lookup
 from oplibrary.executors.einops_backend import offer
@@ -50,13 +52,24 @@ UNARY_METHODS = (
 """Elementwise functions of one operand that are also methods, as in PyTorch."""
 
 METHODS = (
-    "add all amax amin angle any argmax argmin argsort broadcast_to clip conj cumprod cumsum "
-    "diagonal div dot "
-    "eq expand_dims flatten flip gelu ge gt le log_softmax logsumexp lt matmul max maximum mean "
-    "min minimum moveaxis mul ne prod repeat roll softmax sort squeeze std sub sum swapaxes take "
-    "take_along_axis tile trace tril triu unsqueeze var"
+    "add all amax amin angle any argmax argmin argsort atan2 broadcast_to clamp clip conj "
+    "count_nonzero cross cumprod cumsum diag diff div divide dot "
+    "eq expand_dims flatten flip floor_divide fmod gelu ge greater greater_equal gt isfinite isinf "
+    "isnan le less less_equal log_softmax logical_and logical_not logical_or logical_xor logsumexp "
+    "lt matmul max maximum mean min minimum moveaxis mul multiply ne negative nonzero not_equal "
+    "outer prod remainder repeat roll softmax squeeze std sub subtract sum swapaxes take "
+    "take_along_axis tile topk tril triu true_divide unbind unsqueeze var"
 ).split()
 """Other functions that are also methods; the array is the first operand."""
+
+WRITTEN_METHODS = frozenset({"round"})
+"""Those of them that take more than the functions do, and are written below."""
+
+NUMPY_METHODS = "argpartition choose diagonal put searchsorted trace".split()
+"""Methods of ndarrays with NumPy's parameters: they run as NumPy's functions of these names do."""
+
+LATE_METHODS = "allclose inner isclose kron nan_to_num nanmean nansum ravel vdot".split()
+"""Methods whose functions are loaded when one is first called."""
 
 
 def _function(name: str) -> Any:
@@ -81,6 +94,8 @@ class ArrayOperators(ArrayMethods):
 
     shape: Any
     dtype: Any
+    conj: Any
+    fill_: Any
 
     @property
     def ndim(self) -> int:
@@ -117,13 +132,7 @@ class ArrayOperators(ArrayMethods):
         return self
 
     def __round__(self, ndigits: Any = None) -> Any:
-        if ndigits is not None:
-            raise ArgumentError(
-                f"round() of an array to {ndigits!r} digits",
-                cause="the elements are rounded to whole numbers, halves to the even one",
-                fix="scale them: round(x * 100) / 100 keeps two digits",
-            )
-        return REGISTRY["round"](self)
+        return self.round(0 if ndigits is None else ndigits)
 
     def __getitem__(self, key: Any) -> Any:
         return getitem(self, key)
@@ -136,6 +145,16 @@ class ArrayOperators(ArrayMethods):
                 fix="use the value itself, or x.reshape(1)",
             )
         return (self[i] for i in range(self.shape[0]))
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes that the elements take."""
+        return self.size * int(self.dtype.itemsize)
+
+    @property
+    def itemsize(self) -> int:
+        """Number of bytes that one element takes."""
+        return int(self.dtype.itemsize)
 
     @property
     def T(self) -> Any:
@@ -194,9 +213,17 @@ class ArrayOperators(ArrayMethods):
             order = normalize_ints(order, "axes")
         return REGISTRY["permute_dims"](self, axes=order)
 
-    def transpose(self, axis0: int = -2, axis1: int = -1) -> Any:
-        """Return the array with two axes exchanged."""
-        return _function("transpose")(self, axis0, axis1)
+    def transpose(self, *axes: Any) -> Any:
+        """Return the array with two axes exchanged, with all in the order given, or reversed.
+
+        Two numbers exchange those axes, as in PyTorch; a tuple, or more numbers, is the order of
+        all axes, as in NumPy; nothing reverses them.
+        """
+        if not axes:
+            return self.T
+        if len(axes) == 2:
+            return _function("transpose")(self, *axes)
+        return self.permute(*axes)
 
     def t(self) -> Any:
         """Return the transpose of a matrix."""
@@ -223,6 +250,39 @@ class ArrayOperators(ArrayMethods):
         """
         require_device(device)
         return self
+
+    def copy(self, order: str = "C") -> Any:
+        """Return a copy, through which gradients flow; elements lie in row-major order."""
+        if order != "C":
+            raise ArgumentError(
+                f"copy with order={order!r}",
+                cause="a copy lies in row-major order here; no function gives another value for it",
+                fix="write x.copy()",
+            )
+        return _function("clone")(self)
+
+    def fill(self, value: Any) -> None:
+        """Overwrite every element with `value`."""
+        self.fill_(value)
+
+    def compress(self, condition: Any, axis: int | None = None) -> Any:
+        """Return what stands along an axis, or in one line, where a vector of conditions is true.
+
+        Raises
+        ------
+        DataDependentShapeError
+            If the condition is a static value.
+        """
+        return _function("compress")(condition, self, axis)
+
+    def round(self, decimals: int = 0) -> Any:
+        """Return the numbers rounded to decimals, halves to the even number."""
+        numpy: Any = np  # which finds our function
+        return numpy.round(self, decimals) if decimals else REGISTRY["round"](self)
+
+    def conjugate(self) -> Any:
+        """Return the complex conjugates, of real numbers the array itself."""
+        return self.conj()
 
     def float(self) -> Any:
         """Return the array as float32."""
@@ -267,6 +327,26 @@ def _method(name: str) -> Any:
     return method
 
 
+def _numpy_method(name: str) -> Any:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(np, name)(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__qualname__ = f"ArrayOperators.{name}"
+    method.__doc__ = f"Apply ``numpy.{name}`` to this array; see the function of that name."
+    return method
+
+
+def _late_method(name: str) -> Any:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.__array_namespace__(), name)(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__qualname__ = f"ArrayOperators.{name}"
+    method.__doc__ = f"Apply ``{name}`` to this array; see the function of that name."
+    return method
+
+
 def _reflected(name: str) -> Any:
     def method(self: Any, other: Any) -> Any:
         return REGISTRY[name](other, self)
@@ -281,7 +361,12 @@ def _install() -> None:
         if dunder not in COMPARISONS:
             setattr(ArrayOperators, f"__r{dunder[2:]}", _reflected(name))
     for name in (*UNARY_METHODS, *METHODS):
-        setattr(ArrayOperators, name, _method(name))
+        if name not in WRITTEN_METHODS:
+            setattr(ArrayOperators, name, _method(name))
+    for name in NUMPY_METHODS:
+        setattr(ArrayOperators, name, _numpy_method(name))
+    for name in LATE_METHODS:
+        setattr(ArrayOperators, name, _late_method(name))
     # equality is elementwise, identity is what dictionaries need
     ArrayOperators.__hash__ = object.__hash__  # type: ignore[method-assign]
 

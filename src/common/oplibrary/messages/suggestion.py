@@ -16,3 +16,50 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+ARGUMENTS = {
+    "axes": ("axis",),
+    "axis": ("axes", "start_axis"),
+    "a_max": ("max",),
+    "a_min": ("min",),
+    "ddof": ("correction",),
+    "dim": ("axis", "axes"),
+    "dim0": ("axis0",),
+    "dim1": ("axis1",),
+    "dims": ("axis", "axes", "shape"),
+    "end_dim": ("end_axis",),
+    "eps": ("epsilon", "eps"),
+    "input": ("x",),
+    "indices_or_sections": ("sections",),
+    "k": ("offset", "k"),
+    "keepdim": ("keepdims",),
+    "keep_dims": ("keepdims",),
+    "kernel_size": ("kernel_size", "window"),
+    "n": ("num", "n"),
+    "newshape": ("shape",),
+    "num_classes": ("depth",),
+    "other": ("y", "x2"),
+    "repeats": ("repetitions", "repeats"),
+    "reps": ("repetitions",),
+    "size": ("shape",),
+    "start_dim": ("start_axis",),
+    "unbiased": ("correction",),
+}
+"""Arguments of NumPy, PyTorch and JAX, and what they are called here, likeliest first."""
+
+
+def argument_meant(name: str, known: Iterable[str]) -> str | None:
+    """Return the argument among `known` that `name`, which is none, may have meant, or None.
+
+    Examples
+    --------
+    >>> argument_meant("keepdim", ("axis", "keepdims"))
+    'keepdims'
+    """
+    names = list(known)
+    for each in ARGUMENTS.get(name, ()):
+        if each in names:
+            return each
+    close = difflib.get_close_matches(name, names, n=1)
+    return close[0] if close else None
