@@ -65,7 +65,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'allclose', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'cbrt', 'ceil', 'celu', 'checkpoint', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'detect_anomaly', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'frexp', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'gradient', 'greater', 'greater_equal', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'is_grad_enabled', 'is_tensor', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multiply', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_grad_enabled', 'set_item', 'setdiff1d', 'setxor1d', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'allclose', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'beta', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'binomial', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'categorical', 'cauchy', 'cbrt', 'ceil', 'celu', 'checkpoint', 'choice', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'detect_anomaly', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'dirichlet', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'exponential', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'frexp', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'gradient', 'greater', 'greater_equal', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'is_grad_enabled', 'is_tensor', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'laplace', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logistic', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multinomial', 'multiply', 'multivariate_normal', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'poisson', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_grad_enabled', 'set_item', 'setdiff1d', 'setxor1d', 'shuffle', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'student_t', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'truncated_normal', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -538,6 +538,22 @@ def bernoulli(key: _ArrayLike, p: _ArrayLike, shape: _Length | _Sequence[_Length
     array of bool
     """
 
+def beta(key: _ArrayLike, a: _ArrayLike, b: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None, dtype: _npt.DTypeLike | None = None) -> _Value:
+    """Return numbers of the beta distribution, ``x ** (a - 1) * (1 - x) ** (b - 1)``.
+
+    Parameters
+    ----------
+    key, shape, dtype
+        As for `gamma`.
+    a, b : float or array
+        Positive. The draws are differentiable by both, once.
+
+    Raises
+    ------
+    ArgumentError, DTypeError, ShapeError
+        As by `gamma`.
+    """
+
 def binary_cross_entropy(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', weight: _ArrayLike | None = None) -> _Value:
     """Return the mean cross entropy of probabilities `x` with `target`.
 
@@ -615,6 +631,26 @@ def bincount(x: _ArrayLike, weights: _ArrayLike | None = None, minlength: int = 
     --------
     >>> bincount(np.array([0, 2, 2])).tolist()
     [1, 0, 2]
+    """
+
+def binomial(key: _ArrayLike, n: _Length, p: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None) -> _Value:
+    """Return how many of `n` trials succeed, each with probability `p`, int64.
+
+    Parameters
+    ----------
+    key, shape
+        As for `poisson`.
+    n : int or array
+        Whole numbers, not negative.
+    p : float or array
+        From 0 to 1.
+
+    Raises
+    ------
+    ArgumentError
+        If a number or a probability is none.
+    DTypeError, ShapeError
+        As by `poisson`.
     """
 
 def bitwise_and(x: _ArrayLike, y: _ArrayLike) -> _Value:
@@ -704,6 +740,41 @@ def can_cast(source: _npt.DTypeLike | _ArrayLike, to: _npt.DTypeLike) -> _builti
 def cast(x: _ArrayLike, dtype: _npt.DTypeLike) -> _Value:
     """Return a copy of x converted to `dtype`; complex numbers lose their imaginary part."""
 
+def categorical(key: _ArrayLike, logits: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None, axis: int = -1) -> _Value:
+    """Return categories, each with a probability in proportion to the exponential of its logit.
+
+    Parameters
+    ----------
+    key : array, (2,) of uint64
+    logits : array
+        Logarithms of probabilities, up to a constant; ``-inf`` is never drawn.
+    shape : tuple of int, optional
+        Of the draws, to which the shape of `logits` without `axis` broadcasts.
+    axis : int
+        The axis of the categories.
+
+    Returns
+    -------
+    array of int64
+
+    Raises
+    ------
+    ShapeError
+        If there is no category, or `logits` does not broadcast to `shape`.
+    DTypeError
+        If the key is none, or the logits are not floating-point.
+
+    Notes
+    -----
+    By the largest of the logits with Gumbel noise added (Gumbel, 1954).
+    """
+
+def cauchy(key: _ArrayLike, shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike = ...) -> _Value:
+    """Return numbers of the standard Cauchy distribution, ``1 / (pi * (1 + x**2))``.
+
+    The arguments are those of `exponential`.
+    """
+
 def cbrt(x: _ArrayLike) -> _Value:
     """Return the cube root, which is negative where x is."""
 
@@ -712,6 +783,43 @@ def ceil(x: _ArrayLike) -> _Value:
 
 def celu(x: _ArrayLike, alpha: _builtins.float = 1.0) -> _Value:
     """Return x where it is positive and `alpha` (exp(x / alpha) - 1) elsewhere (Barron, 2017)."""
+
+def choice(key: _ArrayLike, a: _ArrayLike, shape: _Length | _Sequence[_Length] = (), replace: _builtins.bool = True, p: _ArrayLike | None = None, axis: int = 0) -> _Value:
+    """Return elements, or slices, chosen at random.
+
+    Parameters
+    ----------
+    key : array, (2,) of uint64
+    a : int or array
+        What is chosen from: the numbers below an int, or the slices of an array along `axis`.
+    shape : tuple of int
+        How many are chosen, and how they are arranged.
+    replace : bool
+        Whether one may be chosen more than once.
+    p : array, optional
+        The probability of each, ``(n,)``, in proportion to which it is chosen; by default all are
+        equally likely. They are not checked.
+    axis : int
+
+    Returns
+    -------
+    array
+        `a` with `shape` in the place of `axis`; int64 of `shape` for an int.
+
+    Raises
+    ------
+    ArgumentError
+        If there are fewer than are chosen.
+    ShapeError
+        If `p` has another length.
+    DTypeError
+        If the key is none.
+
+    Notes
+    -----
+    Without replacement by the order of the logarithms with Gumbel noise added (Kool, van Hoof and
+    Welling, "Stochastic beams and where to find them", 2019).
+    """
 
 def choose(a: _ArrayLike, choices: _ArrayLike, mode: str = 'raise') -> _Value:
     """Return each element of the choice whose number stands in `a`.
@@ -1319,6 +1427,24 @@ def digitize(x: _ArrayLike, bins: _ArrayLike, right: _builtins.bool = False) -> 
     [1, 3]
     """
 
+def dirichlet(key: _ArrayLike, concentration: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None, dtype: _npt.DTypeLike | None = None) -> _Value:
+    """Return vectors of the Dirichlet distribution, whose elements add up to 1.
+
+    Parameters
+    ----------
+    key, dtype
+        As for `gamma`.
+    concentration : array
+        Positive, ``(..., k)``. The draws are differentiable by it, once.
+    shape : tuple of int, optional
+        Of the draws without their last axis, to which ``...`` broadcasts.
+
+    Raises
+    ------
+    ArgumentError, DTypeError, ShapeError
+        As by `gamma`; also if the concentration has no axis.
+    """
+
 def divide(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x / y, as floating-point numbers."""
 
@@ -1463,6 +1589,23 @@ def expand_dims(x: _ArrayLike, axis: int | _Sequence[int]) -> _Value:
 
 def expm1(x: _ArrayLike) -> _Value:
     """Return exp(x) - 1 without losing digits near 0."""
+
+def exponential(key: _ArrayLike, shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike = ...) -> _Value:
+    """Return numbers of the exponential distribution of mean 1.
+
+    Parameters
+    ----------
+    key : array, (2,) of uint64
+        Made by `random_key` or `random_split`.
+    shape : tuple of int
+    dtype : dtype
+        float32 or float64.
+
+    Raises
+    ------
+    DTypeError
+        If the key is none, or for another dtype.
+    """
 
 def extract(condition: _ArrayLike, arr: _ArrayLike) -> _Value:
     """Return the elements of `arr`, in one line, where the condition is true.
@@ -1643,6 +1786,36 @@ def full(shape: _Length | _Sequence[_Length], fill_value: complex, dtype: _npt.D
 
 def full_like(x: _ArrayLike, fill_value: _builtins.float, dtype: _npt.DTypeLike | None = None, *, device: _ArrayLike | None = None) -> _Value:
     """Return the shape of x filled with `fill_value`, by default in the dtype of x."""
+
+def gamma(key: _ArrayLike, concentration: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None, dtype: _npt.DTypeLike | None = None) -> _Value:
+    """Return numbers of the gamma distribution of scale 1.
+
+    Parameters
+    ----------
+    key : array, (2,) of uint64
+        Made by `random_key` or `random_split`.
+    concentration : float or array
+        Not negative. Multiply the draws by a scale, or divide them by a rate.
+    shape : tuple of int, optional
+        Of the draws, to which the parameters broadcast; by default the shape of these.
+    dtype : dtype, optional
+        float32 or float64; by default that of the parameters, float32 for Python numbers.
+
+    Returns
+    -------
+    array
+        Differentiable by the concentration, once: Figurnov, Mohamed and Mnih, "Implicit
+        reparameterization gradients" (2018).
+
+    Raises
+    ------
+    ArgumentError
+        If a concentration is negative or NaN.
+    DTypeError
+        If the key is none, or the parameters are no real numbers.
+    ShapeError
+        If the parameters do not broadcast to `shape`.
+    """
 
 def gaussian_nll_loss(x: _ArrayLike, target: _ArrayLike, var: _ArrayLike, reduction: str = 'mean', full: _builtins.bool = False, eps: _builtins.float = 1e-06) -> _Value:
     """Return the mean negative log-likelihood of numbers under normal distributions.
@@ -1833,6 +2006,12 @@ def gru_cell(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh:
     ------
     ShapeError
         If the shapes do not fit.
+    """
+
+def gumbel(key: _ArrayLike, shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike = ...) -> _Value:
+    """Return numbers of the standard Gumbel distribution, ``exp(-exp(-x))``.
+
+    The arguments are those of `exponential`.
     """
 
 def gumbel_softmax(logits: _ArrayLike, key: _ArrayLike, tau: _builtins.float = 1.0, hard: _builtins.bool = False, axis: int = -1) -> _Value:
@@ -2264,6 +2443,12 @@ def l1_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean') -> _Valu
         If `reduction` is unknown.
     """
 
+def laplace(key: _ArrayLike, shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike = ...) -> _Value:
+    """Return numbers of the standard Laplace distribution, ``exp(-|x|) / 2``.
+
+    The arguments are those of `exponential`.
+    """
+
 def layer_norm(x: _ArrayLike, normalized_shape: int | _Sequence[int], weight: _ArrayLike | None = None, bias: _ArrayLike | None = None, eps: _builtins.float = 1e-05) -> _Value:
     """Normalise over the last axes, then scale by `weight` and shift by `bias`.
 
@@ -2431,6 +2616,12 @@ def logical_or(x: _ArrayLike, y: _ArrayLike) -> _Value:
 
 def logical_xor(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether exactly one of x and y is true; every number but 0 is."""
+
+def logistic(key: _ArrayLike, shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike = ...) -> _Value:
+    """Return numbers of the standard logistic distribution, ``sigmoid(x)``.
+
+    The arguments are those of `exponential`.
+    """
 
 def logit(x: _ArrayLike) -> _Value:
     """Return ``log(x / (1 - x))``, the inverse of `sigmoid`.
@@ -2806,8 +2997,56 @@ def multi_head_attention(query: _ArrayLike, key: _ArrayLike, value: _ArrayLike, 
     Vaswani et al., "Attention is all you need" (2017), section 3.2.2.
     """
 
+def multinomial(key: _ArrayLike, n: _Length, p: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None) -> _Value:
+    """Return how often each category comes up in `n` draws, int64.
+
+    Parameters
+    ----------
+    key : array, (2,) of uint64
+    n : int or array
+        Whole numbers, not negative.
+    p : array
+        Of each category, ``(..., k)``; they are divided by their sum.
+    shape : tuple of int, optional
+        Of the draws without their last axis, to which ``...`` and the shape of `n` broadcast.
+
+    Returns
+    -------
+    array
+        ``(*shape, k)``, of which each row adds up to `n`.
+
+    Raises
+    ------
+    ArgumentError
+        If a probability is negative or NaN, or all are 0, or `n` does not count.
+    DTypeError, ShapeError
+        As by `poisson`.
+    """
+
 def multiply(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x * y."""
+
+def multivariate_normal(key: _ArrayLike, mean: _ArrayLike, covariance: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None, dtype: _npt.DTypeLike | None = None) -> _Value:
+    """Return normal vectors of a mean and a covariance.
+
+    Parameters
+    ----------
+    key, dtype
+        As for `gamma`.
+    mean : array
+        ``(..., d)``.
+    covariance : array
+        ``(..., d, d)``, positive definite. The draws are differentiable by both, to any order.
+    shape : tuple of int, optional
+        Of the draws without their last axis, to which ``...`` broadcasts.
+
+    Raises
+    ------
+    LinAlgError
+        If a covariance is not positive definite.
+    DTypeError, ShapeError
+        As by `gamma`; also if the covariance is no stack of matrices that fit the mean.
+    """
 
 def mvlgamma(x: _ArrayLike, p: int) -> _Value:
     """Return the logarithm of the multivariate gamma function of dimension `p`.
@@ -3162,6 +3401,28 @@ def pixel_unshuffle(x: _ArrayLike, downscale_factor: int) -> _Value:
     ------
     ShapeError
         If there are fewer than three axes, or r does not divide the last two.
+    """
+
+def poisson(key: _ArrayLike, rate: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None) -> _Value:
+    """Return numbers of the Poisson distribution, int64.
+
+    Parameters
+    ----------
+    key : array, (2,) of uint64
+        Made by `random_key` or `random_split`.
+    rate : float or array
+        Not negative.
+    shape : tuple of int, optional
+        Of the draws, to which the parameters broadcast; by default the shape of these.
+
+    Raises
+    ------
+    ArgumentError
+        If a rate is negative, NaN, or more than int64 holds.
+    DTypeError
+        If the key is none, or the rate no real number.
+    ShapeError
+        If the parameters do not broadcast to `shape`.
     """
 
 def poisson_nll_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', log_input: _builtins.bool = True, full: _builtins.bool = False, eps: _builtins.float = 1e-08) -> _Value:
@@ -3844,6 +4105,23 @@ def setdiff1d(ar1: _ArrayLike, ar2: _ArrayLike, assume_unique: _builtins.bool = 
 def setxor1d(ar1: _ArrayLike, ar2: _ArrayLike, assume_unique: _builtins.bool = False) -> _Value:
     """Return the distinct elements that are in one of two arrays only, in order."""
 
+def shuffle(key: _ArrayLike, x: _ArrayLike, axis: int = 0) -> _Value:
+    """Return `x` with its slices along `axis` in random order.
+
+    Parameters
+    ----------
+    key : array, (2,) of uint64
+    x : array
+    axis : int
+
+    Raises
+    ------
+    AxisError
+        If there is no such axis.
+    DTypeError
+        If the key is none.
+    """
+
 def sigmoid(x: _ArrayLike) -> _Value:
     """Return the logistic function 1 / (1 + exp(-x))."""
 
@@ -4022,6 +4300,22 @@ def stack(arrays: _Sequence[_ArrayLike], axis: int = 0) -> _Value:
 
 def std(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False, correction: _builtins.float = 0.0) -> _Value:
     """Return the standard deviation over `axis`, the root of the variance. Its gradient is 0 where all elements are equal."""
+
+def student_t(key: _ArrayLike, df: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None, dtype: _npt.DTypeLike | None = None) -> _Value:
+    """Return numbers of Student's t distribution with `df` degrees of freedom.
+
+    Parameters
+    ----------
+    key, shape, dtype
+        As for `gamma`.
+    df : float or array
+        Positive. The draws are differentiable by it, once.
+
+    Raises
+    ------
+    ArgumentError, DTypeError, ShapeError
+        As by `gamma`.
+    """
 
 def subtract(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x - y."""
@@ -4217,6 +4511,28 @@ def triu(x: _ArrayLike, k: int = 0) -> _Value:
 
 def trunc(x: _ArrayLike) -> _Value:
     """Return x without its fraction."""
+
+def truncated_normal(key: _ArrayLike, lower: _ArrayLike, upper: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None, dtype: _npt.DTypeLike | None = None) -> _Value:
+    """Return standard normal numbers between two bounds.
+
+    Parameters
+    ----------
+    key, shape, dtype
+        As for `gamma`.
+    lower, upper : float or array
+        The draws are differentiable by both, to any order. Where they are not in this order the
+        draws are NaN.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        As by `gamma`.
+
+    Notes
+    -----
+    By the quantile, in the tail that is known to its last digits. Bounds beyond about 13 standard
+    deviations in float32, 37 in float64, give what is nearest of the bounds.
+    """
 
 def unfold(x: _ArrayLike, kernel_size: int | _Sequence[int], dilation: int | _Sequence[int] = 1, padding: int | _Sequence[int | _Sequence[int]] = 0, stride: int | _Sequence[int] = 1) -> _Value:
     """Return the windows of images as columns.

@@ -35,10 +35,10 @@ _SPLIT_COUNTER = 1 << 63
 _thread = threading.local()
 
 
-def _at_start(key: Array, counter: int = 0) -> np.random.Generator:
+def generator_at(key: Array, counter: int = 0) -> np.random.Generator:
     """Return this thread's generator, set to the start of the stream that `key` selects."""
     if key.shape != (2,) or key.dtype != np.uint64:
-        _check_key("random", TensorType(key.shape, key.dtype))
+        check_key("random", TensorType(key.shape, key.dtype))
     generator: np.random.Generator | None = getattr(_thread, "generator", None)
     if generator is None:
         generator = _thread.generator = np.random.Generator(np.random.Philox(key=0))
@@ -54,10 +54,16 @@ def _at_start(key: Array, counter: int = 0) -> np.random.Generator:
 
 
 def _raw(key: Array, count: int, counter: int = 0) -> Array:
-    return _at_start(key, counter).bit_generator.random_raw(count)
+    return generator_at(key, counter).bit_generator.random_raw(count)
 
 
-def _check_key(name: str, key: TensorType) -> None:
+def check_key(name: str, key: TensorType) -> None:
+    """Refuse what is no key.
+
+    Raises
+    ------
+    DTypeError
+    """
     if key.shape != (2,) or key.dtype != np.uint64:
         raise DTypeError(
             f"{name}: {key} is not a key",
@@ -105,7 +111,7 @@ def _random_op(
     """Register an op of one operand, the key."""
 
     def checked(key: TensorType, **values: Any) -> TensorType:
-        _check_key(name, key)
+        check_key(name, key)
         result: TensorType = infer(**values)
         return result
 
@@ -179,7 +185,7 @@ def _uniform_kernel(
 ) -> Array:
     resolved = _uniform_infer(shape=shape, low=low, high=high, dtype=dtype).dtype
     lengths = normalize_shape(shape)
-    result = np.asarray(_at_start(key).random(lengths, resolved))
+    result = np.asarray(generator_at(key).random(lengths, resolved))
     if low != 0.0 or high != 1.0:
         result *= high - low
         result += low
@@ -216,7 +222,7 @@ uniform = _random_op(
 normal = _random_op(
     "normal",
     lambda key, *, shape, dtype="float32": np.asarray(
-        _at_start(key).standard_normal(normalize_shape(shape), _float_dtype("normal", dtype))
+        generator_at(key).standard_normal(normalize_shape(shape), _float_dtype("normal", dtype))
     ),
     lambda *, shape, dtype="float32": TensorType(
         normalize_shape(shape), _float_dtype("normal", dtype)
@@ -243,7 +249,7 @@ def _randint_infer(*, shape: Shape, low: int, high: int) -> TensorType:
 
 def _randint_kernel(key: Array, *, shape: Shape, low: int, high: int) -> Array:
     lengths = _randint_infer(shape=shape, low=low, high=high).shape
-    return np.asarray(_at_start(key).integers(low, high, lengths))
+    return np.asarray(generator_at(key).integers(low, high, lengths))
 
 
 randint = _random_op(
@@ -256,7 +262,7 @@ randint = _random_op(
 )
 permutation = _random_op(
     "permutation",
-    lambda key, *, n: _at_start(key).permutation(_count("permutation", n, 0)),
+    lambda key, *, n: generator_at(key).permutation(_count("permutation", n, 0)),
     lambda *, n: TensorType((_count("permutation", n, 0),), np.int64),
     {"n": ...},
     ({"n": 6}, {"n": 0}),
