@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import functools
+import linecache
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
 from typing import Concatenate, ParamSpec, cast
+
+import numpy as np
 
 from oplibrary.executors.spellings import METHODS, call_for
 from oplibrary.messages.errors import (
@@ -228,10 +231,48 @@ def _truth_fix(construct: str, rewrite: str, frame: FrameType | None, node: Decl
     return f"select elements with where, or a branch with cond; or {dynamic}"
 
 
+def _written_to(frame: FrameType | None) -> str | None:
+    """Return the name of the ndarray whose elements the running line assigns, or None."""
+    if frame is None:
+        return None
+    try:
+        tree = ast.parse(linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip())
+    except SyntaxError:  # a part of a statement
+        return None
+    for statement in tree.body:
+        targets = (
+            statement.targets
+            if isinstance(statement, ast.Assign)
+            else [statement.target]
+            if isinstance(statement, ast.AugAssign)
+            else []
+        )
+        for target in targets:
+            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+                name = target.value.id
+                held = frame.f_locals.get(name, frame.f_globals.get(name))
+                if isinstance(held, np.ndarray):
+                    return name
+    return None
+
+
+def _into_ndarray(node: Declaration, frame: FrameType | None, name: str) -> SideBySideError:
+    sg = "sg" if frame is None else module_name(frame)
+    return SymbolicArrayError(
+        f"{node!r} was to be written into the ndarray {name!r}",
+        cause="the graph is being declared: " + _origin(node),
+        fix=f"make it an array of the graph, which can be written to, before this line and before "
+        f"any loop around it: {name} = {sg}.asarray({name}, copy=True)",
+        related=_related(node, frame),
+    )
+
+
 @_remembered
 def no_number(node: Declaration, kind: str) -> SideBySideError:
     """Return the error of ``int(node)``, ``float(node)`` and of its use as an index."""
     frame, asked = _asking()
+    if kind == "float" and (name := _written_to(frame)) is not None:
+        return _into_ndarray(node, frame, name)
     by = f" by `{asked.construct}`" if asked is not None and asked.construct else ""
     wanted = {"int": "an int", "float": "a float", "complex": "a complex"}.get(kind, "an index")
     what = f"{wanted} was asked of {node!r}{by}"
@@ -280,6 +321,8 @@ def no_value(node: Declaration, request: str) -> SideBySideError:
 def no_array(node: Declaration) -> SideBySideError:
     """Return the error of ``np.asarray(node)``."""
     frame, asked = _asking()
+    if (name := _written_to(frame)) is not None:
+        return _into_ndarray(node, frame, name)
     by = f" by `{asked.construct}`" if asked is not None and asked.construct else ""
     return SymbolicArrayError(
         f"an ndarray was asked of {node!r}{by}",
