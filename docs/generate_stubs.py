@@ -74,6 +74,8 @@ ATTRIBUTES = {
 PARAMETERS = {
     "kind": "npt.DTypeLike | str | tuple[npt.DTypeLike | str, ...]",
     "to": "npt.DTypeLike",
+    "associative_scan.function": "Any",
+    "associative_scan.xs": "Any",
     "can_cast.source": "npt.DTypeLike | ArrayLike",
     "result_type.values": "npt.DTypeLike | ArrayLike",
     "set_item.key": "Any",

@@ -23,9 +23,11 @@ def scan_of(values: Iterable[Any]) -> Callable[..., Any]:
 def _scan_arrays(
     body: Callable[..., Any], init: Any, xs: Any, reverse: bool = False
 ) -> tuple[Any, Any]:
-    """Run ``carry, y = body(carry, x)`` for each row of an array, and stack the ys, arrays too."""
+    """Run ``carry, y = body(carry, x)`` for each row of an array, and stack the ys, if any."""
     carry, rows = init, []
     for x in reversed(xs) if reverse else xs:
         carry, y = body(carry, x)
         rows.append(y)
+    if all(row is None for row in rows):
+        return carry, None
     return carry, np.stack(rows[::-1] if reverse else rows)

@@ -31,6 +31,7 @@ from oplibrary.functional.adaptive_pooling import (
     adaptive_max_pool2d,
     adaptive_max_pool3d,
 )
+from oplibrary.functional.associative_scan import associative_scan
 from oplibrary.functional.attention import multi_head_attention, scaled_dot_product_attention
 from oplibrary.functional.class_losses import cross_entropy, nll_loss
 from oplibrary.functional.continuous_distributions import (
@@ -138,6 +139,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "associative_scan",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",

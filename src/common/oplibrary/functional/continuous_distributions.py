@@ -39,18 +39,16 @@ from oplibrary.ops.solving import cholesky
 from oplibrary.ops.special import ndtr, ndtri
 from oplibrary.ops.trigonometry import tan
 
-Lengths = int | Sequence[int]
-
 # one distribution ---------------------------------------------------------------------------------
 
 
-def _open_uniform(key: Any, shape: Lengths, dtype: npt.DTypeLike) -> Any:
+def _open_uniform(key: Any, shape: int | Sequence[int], dtype: npt.DTypeLike) -> Any:
     """Return numbers between 0 and 1, neither of which is drawn."""
     return uniform(key, shape=shape, low=float(np.finfo(np.dtype(dtype)).tiny), dtype=dtype)
 
 
 @public
-def exponential(key: Any, shape: Lengths, dtype: npt.DTypeLike = np.float32) -> Any:
+def exponential(key: Any, shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32) -> Any:
     """Return numbers of the exponential distribution of mean 1.
 
     Parameters
@@ -70,7 +68,7 @@ def exponential(key: Any, shape: Lengths, dtype: npt.DTypeLike = np.float32) -> 
 
 
 @public
-def gumbel(key: Any, shape: Lengths, dtype: npt.DTypeLike = np.float32) -> Any:
+def gumbel(key: Any, shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32) -> Any:
     """Return numbers of the standard Gumbel distribution, ``exp(-exp(-x))``.
 
     The arguments are those of `exponential`.
@@ -79,7 +77,7 @@ def gumbel(key: Any, shape: Lengths, dtype: npt.DTypeLike = np.float32) -> Any:
 
 
 @public
-def laplace(key: Any, shape: Lengths, dtype: npt.DTypeLike = np.float32) -> Any:
+def laplace(key: Any, shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32) -> Any:
     """Return numbers of the standard Laplace distribution, ``exp(-|x|) / 2``.
 
     The arguments are those of `exponential`.
@@ -91,7 +89,7 @@ def laplace(key: Any, shape: Lengths, dtype: npt.DTypeLike = np.float32) -> Any:
 
 
 @public
-def logistic(key: Any, shape: Lengths, dtype: npt.DTypeLike = np.float32) -> Any:
+def logistic(key: Any, shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32) -> Any:
     """Return numbers of the standard logistic distribution, ``sigmoid(x)``.
 
     The arguments are those of `exponential`.
@@ -101,7 +99,7 @@ def logistic(key: Any, shape: Lengths, dtype: npt.DTypeLike = np.float32) -> Any
 
 
 @public
-def cauchy(key: Any, shape: Lengths, dtype: npt.DTypeLike = np.float32) -> Any:
+def cauchy(key: Any, shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32) -> Any:
     """Return numbers of the standard Cauchy distribution, ``1 / (pi * (1 + x**2))``.
 
     The arguments are those of `exponential`.
@@ -144,7 +142,12 @@ def _halves(key: Any) -> tuple[Any, Any]:
 
 
 @public
-def gamma(key: Any, concentration: Any, shape: Any = None, dtype: Any = None) -> Any:
+def gamma(
+    key: Any,
+    concentration: Any,
+    shape: int | Sequence[int] | None = None,
+    dtype: npt.DTypeLike | None = None,
+) -> Any:
     """Return numbers of the gamma distribution of scale 1.
 
     Parameters
@@ -189,7 +192,13 @@ def _log_gamma(key: Any, concentration: Any, shape: Shape, kind: np.dtype[Any]) 
 
 
 @public
-def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None) -> Any:
+def beta(
+    key: Any,
+    a: Any,
+    b: Any,
+    shape: int | Sequence[int] | None = None,
+    dtype: npt.DTypeLike | None = None,
+) -> Any:
     """Return numbers of the beta distribution, ``x ** (a - 1) * (1 - x) ** (b - 1)``.
 
     Parameters
@@ -212,7 +221,12 @@ def beta(key: Any, a: Any, b: Any, shape: Any = None, dtype: Any = None) -> Any:
 
 
 @public
-def dirichlet(key: Any, concentration: Any, shape: Any = None, dtype: Any = None) -> Any:
+def dirichlet(
+    key: Any,
+    concentration: Any,
+    shape: int | Sequence[int] | None = None,
+    dtype: npt.DTypeLike | None = None,
+) -> Any:
     """Return vectors of the Dirichlet distribution, whose elements add up to 1.
 
     Parameters
@@ -241,7 +255,9 @@ def dirichlet(key: Any, concentration: Any, shape: Any = None, dtype: Any = None
 
 
 @public
-def student_t(key: Any, df: Any, shape: Any = None, dtype: Any = None) -> Any:
+def student_t(
+    key: Any, df: Any, shape: int | Sequence[int] | None = None, dtype: npt.DTypeLike | None = None
+) -> Any:
     """Return numbers of Student's t distribution with `df` degrees of freedom.
 
     Parameters
@@ -266,7 +282,13 @@ def student_t(key: Any, df: Any, shape: Any = None, dtype: Any = None) -> Any:
 
 
 @public
-def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype: Any = None) -> Any:
+def truncated_normal(
+    key: Any,
+    lower: Any,
+    upper: Any,
+    shape: int | Sequence[int] | None = None,
+    dtype: npt.DTypeLike | None = None,
+) -> Any:
     """Return standard normal numbers between two bounds.
 
     Parameters
@@ -302,7 +324,11 @@ def truncated_normal(key: Any, lower: Any, upper: Any, shape: Any = None, dtype:
 
 @public
 def multivariate_normal(
-    key: Any, mean: Any, covariance: Any, shape: Any = None, dtype: Any = None
+    key: Any,
+    mean: Any,
+    covariance: Any,
+    shape: int | Sequence[int] | None = None,
+    dtype: npt.DTypeLike | None = None,
 ) -> Any:
     """Return normal vectors of a mean and a covariance.
 

@@ -5,6 +5,7 @@ Each draws from the start of its key's stream: the same key gives the same numbe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -40,7 +41,7 @@ def _array(name: str, value: Any, dtype: Any) -> Any:
 
 
 @public
-def poisson(key: Any, rate: Any, shape: Any = None) -> Any:
+def poisson(key: Any, rate: Any, shape: int | Sequence[int] | None = None) -> Any:
     """Return numbers of the Poisson distribution, int64.
 
     Parameters
@@ -66,7 +67,7 @@ def poisson(key: Any, rate: Any, shape: Any = None) -> Any:
 
 
 @public
-def binomial(key: Any, n: Any, p: Any, shape: Any = None) -> Any:
+def binomial(key: Any, n: Any, p: Any, shape: int | Sequence[int] | None = None) -> Any:
     """Return how many of `n` trials succeed, each with probability `p`, int64.
 
     Parameters
@@ -90,7 +91,7 @@ def binomial(key: Any, n: Any, p: Any, shape: Any = None) -> Any:
 
 
 @public
-def multinomial(key: Any, n: Any, p: Any, shape: Any = None) -> Any:
+def multinomial(key: Any, n: Any, p: Any, shape: int | Sequence[int] | None = None) -> Any:
     """Return how often each category comes up in `n` draws, int64.
 
     Parameters
@@ -123,7 +124,9 @@ def multinomial(key: Any, n: Any, p: Any, shape: Any = None) -> Any:
 
 
 @public
-def categorical(key: Any, logits: Any, shape: Any = None, axis: int = -1) -> Any:
+def categorical(
+    key: Any, logits: Any, shape: int | Sequence[int] | None = None, axis: int = -1
+) -> Any:
     """Return categories, each with a probability in proportion to the exponential of its logit.
 
     Parameters
@@ -174,7 +177,12 @@ def categorical(key: Any, logits: Any, shape: Any = None, axis: int = -1) -> Any
 
 @public
 def choice(
-    key: Any, a: Any, shape: Any = (), replace: bool = True, p: Any = None, axis: int = 0
+    key: Any,
+    a: Any,
+    shape: int | Sequence[int] = (),
+    replace: bool = True,
+    p: Any = None,
+    axis: int = 0,
 ) -> Any:
     """Return elements, or slices, chosen at random.
 
