@@ -128,6 +128,7 @@ from oplibrary.functional.resampling import (
     pixel_unshuffle,
     unfold,
 )
+from oplibrary.functional.sequence_losses import ctc_loss
 from oplibrary.ops.gather import embedding, one_hot
 from oplibrary.ops.linalg import linear
 from oplibrary.ops.softmax import log_softmax, softmax
@@ -161,6 +162,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dirichlet",
     "dropout",
     "embedding",
