@@ -123,16 +123,18 @@ def eig(x: _ArrayLike) -> _EigResult:
     [1j, -1j]
     """
 
-def eigh(x: _ArrayLike) -> _EighResult:
+def eigh(x: _ArrayLike, upper: _builtins.bool = False) -> _EighResult:
     """Return the eigenvalues and eigenvectors of symmetric (Hermitian) matrices.
 
-    The lower triangle is read. The gradient is symmetric, as the matrices are; it is that of
+    One triangle is read. The gradient is symmetric, as the matrices are; it is that of
     eigenvectors up to signs (phases), and infinite or NaN where eigenvalues are equal and the
     result depends on which vectors were chosen.
 
     Parameters
     ----------
     x : array, (..., n, n)
+    upper : bool
+        Whether the upper triangle is read, and not the lower one.
 
     Returns
     -------
@@ -157,10 +159,10 @@ def eigh(x: _ArrayLike) -> _EighResult:
 def eigvals(x: _ArrayLike) -> _Value:
     """Return the eigenvalues of square matrices, which are complex, in no order."""
 
-def eigvalsh(x: _ArrayLike) -> _Value:
+def eigvalsh(x: _ArrayLike, upper: _builtins.bool = False) -> _Value:
     """Return the eigenvalues of symmetric (Hermitian) matrices, in ascending order.
 
-    The lower triangle is read; the gradient is symmetric, as the matrices are.
+    The lower triangle is read, or with `upper` the upper one; the gradient is symmetric, as the matrices are.
     """
 
 def expm(x: _ArrayLike) -> _Value:
@@ -185,7 +187,8 @@ def lstsq(a: _ArrayLike, b: _ArrayLike, rtol: _builtins.float | None = None) -> 
     solution : array, (m,) or (..., m, k)
     residuals : array, (1,) or (..., k)
         The sum of the squares of ``b - a @ x`` for each column of `b`; of length 0 where there are
-        no more equations than unknowns.
+        no more equations than unknowns, or where the rank of a single matrix is lower, as in NumPy.
+        Where only a run knows the rank, residuals that are read are refused then.
     rank : array, (...)
         How many singular values do not count as 0.
     singular_values : array, (..., min(n, m))

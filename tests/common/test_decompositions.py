@@ -180,6 +180,48 @@ def test_least_squares():
             assert dg.gradcheck(lambda a, b: dg.linalg.lstsq(a, b).solution, tensors)
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+def test_residuals_of_a_matrix_that_has_not_full_rank(columns):
+    a = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
+    b = RNG.normal(size=(3, columns))
+    for found in (
+        dg.linalg.lstsq(dg.tensor(a), dg.tensor(b)),
+        np.linalg.lstsq(dg.tensor(a), dg.tensor(b)),
+    ):
+        for mine, theirs in zip(found, np.linalg.lstsq(a, b), strict=True):
+            assert mine.shape == np.shape(theirs)
+            np.testing.assert_allclose(mine.numpy(), theirs, atol=1e-12)
+    for backend in ("numpy", "native"):
+        solution = sg.function(lambda a, b: sg.linalg.lstsq(a, b).solution, backend=backend)
+        np.testing.assert_allclose(solution(a, b), np.linalg.lstsq(a, b)[0])
+        residuals = sg.function(lambda a, b: sg.linalg.lstsq(a, b).residuals, backend=backend)
+        full = a + np.eye(3)[:, :2]
+        np.testing.assert_allclose(residuals(full, b), np.linalg.lstsq(full, b)[1])
+        with pytest.raises(dg.errors.LinAlgError, match="the residuals for a matrix of rank 1"):
+            residuals(a, b)
+
+
+@pytest.mark.parametrize("triangle", ["L", "U"])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_eigenvectors_have_the_signs_of_lapack(dtype, triangle):
+    x = RNG.normal(size=(2, 4, 4)).astype(dtype)
+    x = x + 1j * RNG.normal(size=x.shape) if dtype[0] == "c" else x
+    wanted = np.linalg.eigh(x, triangle)
+    upper = triangle == "U"
+    for found in (np.linalg.eigh(dg.tensor(x), triangle), dg.linalg.eigh(dg.tensor(x), upper)):
+        for mine, theirs in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(mine.numpy(), theirs)
+    values = np.linalg.eigvalsh(dg.tensor(x), triangle)
+    np.testing.assert_array_equal(values.numpy(), np.linalg.eigvalsh(x, triangle))
+    static = sg.function(lambda x: np.linalg.eigh(x, triangle), backend="numpy")(x)
+    np.testing.assert_array_equal(static[1], wanted.eigenvectors)
+    torch = pytest.importorskip("torch")
+    leaf = torch.tensor(x, requires_grad=True)
+    (torch.linalg.eigvalsh(leaf, UPLO=triangle) ** 2).sum().backward()
+    slope = dg.grad(lambda x: dg.sum(dg.linalg.eigvalsh(x, upper) ** 2))(dg.tensor(x))
+    np.testing.assert_allclose(slope.numpy(), leaf.grad.numpy(), rtol=1e-8, atol=1e-10)
+
+
 def test_ranks_products_and_functions():
     x = np.stack([np.outer(VECTOR, VECTOR), ANY[0]])
     assert dg.linalg.matrix_rank(dg.tensor(x)).tolist() == [1, 3]

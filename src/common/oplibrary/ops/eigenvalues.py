@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType
+from oplibrary.ops.arguments import require_flag
 from oplibrary.ops.diagonal import diagonal
 from oplibrary.ops.elementwise import conj, real
 from oplibrary.ops.linalg import matmul
@@ -44,7 +45,7 @@ def _parts(joined: Any) -> tuple[Any, Any]:
 
 
 def _joined_infer(name: str, dtype_of: Any) -> Any:
-    def infer(x: TensorType) -> TensorType:
+    def infer(x: TensorType, **_: Any) -> TensorType:
         n = require_square(name, x)
         return TensorType((*x.shape[:-2], n + 1, n), dtype_of(matrix_dtype(name, x)))
 
@@ -52,7 +53,7 @@ def _joined_infer(name: str, dtype_of: Any) -> Any:
 
 
 def _values_infer(name: str, dtype_of: Any) -> Any:
-    def infer(x: TensorType) -> TensorType:
+    def infer(x: TensorType, upper: bool = False) -> TensorType:
         require_square(name, x)
         return TensorType(x.shape[:-1], dtype_of(matrix_dtype(name, x)))
 
@@ -74,7 +75,11 @@ class EighResult(NamedTuple):
     eigenvectors: Any
 
 
-def _eigh_rule(g: Any, out: Any, _x: Any) -> Any:
+def _triangle(upper: bool) -> Literal["L", "U"]:
+    return "U" if upper else "L"
+
+
+def _eigh_rule(g: Any, out: Any, _x: Any, *, upper: bool) -> Any:
     """Return the gradient; M. Giles, "Collected matrix derivative results" (2008), section 3.1."""
     values, vectors = _parts(out)
     g_values, g_vectors = _parts(g)
@@ -92,32 +97,39 @@ eigh_joined: Op = register(
         name="eigh",
         kind=Kind.OPAQUE,
         arity=1,
-        kernel=lambda x, out=None: computed(
-            "eigh", lambda each: _joined(np.linalg.eigh(each)), x, out, refusal=NOT_CONVERGED
+        kernel=lambda x, out=None, *, upper=False: computed(
+            "eigh",
+            lambda each: _joined(np.linalg.eigh(each, _triangle(upper))),
+            x,
+            out,
+            refusal=NOT_CONVERGED,
         ),
         infer=_joined_infer("eigh", lambda dtype: dtype),
         vjp=(Conjugating(_eigh_rule),),
+        attrs={"upper": False},
         takes_out=True,
         symmetric=True,
         public=False,
         namespaces=("linalg",),
-        examples=EXAMPLES,
+        examples=(*EXAMPLES, example((3, 3), upper=True)),
         doc="Return the eigenvalues and eigenvectors of symmetric matrices, joined.",
     )
 )
 
 
 @public_in("linalg")
-def eigh(x: Any) -> EighResult:
+def eigh(x: Any, upper: bool = False) -> EighResult:
     """Return the eigenvalues and eigenvectors of symmetric (Hermitian) matrices.
 
-    The lower triangle is read. The gradient is symmetric, as the matrices are; it is that of
+    One triangle is read. The gradient is symmetric, as the matrices are; it is that of
     eigenvectors up to signs (phases), and infinite or NaN where eigenvalues are equal and the
     result depends on which vectors were chosen.
 
     Parameters
     ----------
     x : array, (..., n, n)
+    upper : bool
+        Whether the upper triangle is read, and not the lower one.
 
     Returns
     -------
@@ -138,12 +150,12 @@ def eigh(x: Any) -> EighResult:
     >>> eigh(np.array([[2.0, 0.0], [0.0, 1.0]])).eigenvalues.tolist()
     [1.0, 2.0]
     """
-    values, vectors = _parts(eigh_joined(x))
+    values, vectors = _parts(eigh_joined(x, upper=require_flag(upper, "upper")))
     return EighResult(real(values) if values.dtype.kind == "c" else values, vectors)
 
 
-def _eigvalsh_rule(g: Any, _out: Any, x: Any) -> Any:
-    _, vectors = _parts(eigh_joined(x))
+def _eigvalsh_rule(g: Any, _out: Any, x: Any, *, upper: bool) -> Any:
+    _, vectors = _parts(eigh_joined(x, upper=upper))
     return matmul(vectors * expand_dims(g, axis=-2), adjoint(vectors))
 
 
@@ -152,17 +164,23 @@ eigvalsh: Op = register(
         name="eigvalsh",
         kind=Kind.OPAQUE,
         arity=1,
-        kernel=lambda x, out=None: computed(
-            "eigvalsh", np.linalg.eigvalsh, x, out, refusal=NOT_CONVERGED
+        kernel=lambda x, out=None, *, upper=False: computed(
+            "eigvalsh",
+            lambda each: np.linalg.eigvalsh(each, _triangle(upper)),
+            x,
+            out,
+            refusal=NOT_CONVERGED,
         ),
         infer=_values_infer("eigvalsh", real_dtype),
         vjp=(Conjugating(_eigvalsh_rule),),
+        attrs={"upper": False},
         takes_out=True,
         symmetric=True,
         namespaces=("linalg",),
         examples=EXAMPLES,
         doc="Return the eigenvalues of symmetric (Hermitian) matrices, in ascending order.\n\n"
-        "The lower triangle is read; the gradient is symmetric, as the matrices are.",
+        "The lower triangle is read, or with `upper` the upper one; the gradient is symmetric, as "
+        "the matrices are.",
     )
 )
 

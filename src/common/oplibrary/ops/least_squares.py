@@ -13,7 +13,7 @@ import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
-from oplibrary.messages.errors import ShapeError
+from oplibrary.messages.errors import LinAlgError, ShapeError, SideBySideError
 from oplibrary.ops.arguments import operand_type, require_number
 from oplibrary.ops.comparison import greater
 from oplibrary.ops.elementwise import abs as magnitude
@@ -184,6 +184,43 @@ lstsq_matrix: Op = register(
 )
 
 
+def _require_full_rank(residuals: Array, rank: Array, *, columns: int) -> Array:
+    if rank < columns:
+        raise LinAlgError(
+            f"lstsq: the residuals for a matrix of rank {rank} with {columns} columns",
+            cause="there are none where the rank is lower, and the length of a result is fixed",
+            fix="compute them, as sum((b - a @ x) ** 2, axis=0)",
+        )
+    return np.array(residuals)
+
+
+full_rank_residuals: Op = register(
+    Op(
+        name="full_rank_residuals",
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=_require_full_rank,
+        infer=lambda residuals, _rank, *, columns: residuals,
+        vjp=(lambda g, _out, _residuals, _rank, *, columns: g, None),
+        attrs={"columns": ...},
+        operand_names=("residuals", "rank"),
+        public=False,
+        namespaces=NAMESPACES,
+        examples=(example((2,), np.array(3), columns=3),),
+        doc="Return the residuals; a rank below the number of columns is refused.",
+    )
+)
+
+
+def _of_full_rank(residuals: Any, rank: Any, columns: int) -> Any:
+    """Return the residuals, or none where the rank is below the number of columns."""
+    try:
+        known = int(rank)
+    except SideBySideError:  # a value that only a run knows
+        return full_rank_residuals(residuals, rank, columns=columns)
+    return residuals if known == columns else residuals[:0]
+
+
 @public_in("linalg")
 def lstsq(a: Any, b: Any, rtol: float | None = None) -> LstsqResult:
     """Return the shortest x for which ``a @ x`` is nearest to `b`.
@@ -201,7 +238,8 @@ def lstsq(a: Any, b: Any, rtol: float | None = None) -> LstsqResult:
     solution : array, (m,) or (..., m, k)
     residuals : array, (1,) or (..., k)
         The sum of the squares of ``b - a @ x`` for each column of `b`; of length 0 where there are
-        no more equations than unknowns.
+        no more equations than unknowns, or where the rank of a single matrix is lower, as in NumPy.
+        Where only a run knows the rank, residuals that are read are refused then.
     rank : array, (...)
         How many singular values do not count as 0.
     singular_values : array, (..., min(n, m))
@@ -224,10 +262,12 @@ def lstsq(a: Any, b: Any, rtol: float | None = None) -> LstsqResult:
     right = expand_dims(b, axis=-1) if is_vector else b
     solution = lstsq_matrix(a, right, rtol=rtol)
     residuals = sum_over(square(magnitude(right - matmul(a, solution))), axis=-2)
-    if rows <= columns:
-        residuals = residuals[..., :0]
     values = svdvals(a)
     rank = _rank(values, a, rtol)
+    if rows <= columns:
+        residuals = residuals[..., :0]
+    elif len(a.shape) == 2:
+        residuals = _of_full_rank(residuals, rank, columns)
     return LstsqResult(
         squeeze(solution, axis=-1) if is_vector else solution, residuals, rank, values
     )

@@ -6,18 +6,16 @@ from typing import Any
 
 from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.ops.eigenvalues import eig, eigh, eigvals, eigvalsh
-from oplibrary.ops.elementwise import conj
 from oplibrary.ops.least_squares import lstsq
-from oplibrary.ops.movement import matrix_transpose
 from oplibrary.ops.orthogonalization import qr
 from oplibrary.ops.singular_values import svd, svdvals
 
 
-def _lower(a: Any, triangle: Any) -> Any:
-    """Return `a` with the triangle that is to be read as the lower one."""
+def _upper(triangle: Any) -> bool:
+    """Return whether the triangle that NumPy is told to read is the upper one."""
     if triangle not in ("L", "U", "l", "u"):
         raise ValueError("UPLO argument must be 'L' or 'U'")
-    return a if triangle in ("L", "l") else matrix_transpose(conj(a))
+    return triangle in ("U", "u")
 
 
 def _require_complex(name: str, a: Any) -> None:
@@ -40,12 +38,12 @@ def complex_eigvals(a: Any) -> Any:
 
 def read_eigh(a: Any, UPLO: Any = "L") -> Any:
     """Return eigenvalues and eigenvectors, from the triangle that NumPy is told to read."""
-    return eigh(_lower(a, UPLO))
+    return eigh(a, upper=_upper(UPLO))
 
 
 def read_eigvalsh(a: Any, UPLO: Any = "L") -> Any:
     """Return eigenvalues, from the triangle that NumPy is told to read."""
-    return eigvalsh(_lower(a, UPLO))
+    return eigvalsh(a, upper=_upper(UPLO))
 
 
 def solved_by_least_squares(a: Any, b: Any, rcond: Any = None) -> Any:
