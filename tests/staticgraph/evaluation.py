@@ -159,6 +159,16 @@ def bounds(program, arrays, samples):
     return result
 
 
+def _alike(array, result, signs):
+    """Tell which elements are equal, two NaN included; with `signs` zeros must have one sign."""
+    if array.dtype.kind != "f":
+        return array == result
+    same = array == result
+    if signs:
+        same &= np.signbit(array) == np.signbit(result)
+    return same | (np.isnan(array) & np.isnan(result))
+
+
 def compare(expected, result):
     """Return how `result` differs from what is expected; empty if it is near enough."""
     array, bound, free = expected
@@ -166,11 +176,13 @@ def compare(expected, result):
         return f"a {type(result).__name__}"
     if (result.shape, result.dtype) != (array.shape, array.dtype):
         return f"{result.dtype}{result.shape} instead of {array.dtype}{array.shape}"
-    same = (array == result) | free
-    if bound is None and array.dtype.kind == "f":
-        same &= (np.signbit(array) == np.signbit(result)) | free
-    if array.dtype.kind == "f":
-        same |= np.isnan(array) & np.isnan(result)
+    if array.dtype.kind == "c":
+        same = free | (
+            _alike(array.real, result.real, bound is None)
+            & _alike(array.imag, result.imag, bound is None)
+        )
+    else:
+        same = free | _alike(array, result, bound is None)
     worst = ""
     if bound is not None:
         with np.errstate(invalid="ignore"):

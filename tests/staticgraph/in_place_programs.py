@@ -222,11 +222,12 @@ def write(x: Any, method: str, *others: Any) -> None:
     if not isinstance(x, np.ndarray):
         getattr(x, method)(*others)
     elif method in ("copy_", "fill_"):
-        x[...] = others[0]
+        x[...] = np.broadcast_to(others[0], x.shape)  # an assignment drops axes of length 1 as well
     elif method == "zero_":
         x[...] = 0
     else:
-        _UFUNCS[method](x, *others, out=x, casting="same_kind")
+        # not by out=x: np.negative (NumPy 2.4) reads the wrong numbers with some strides of both
+        np.copyto(x, _UFUNCS[method](x, *others), casting="same_kind")
 
 
 _UFUNCS = {
@@ -242,19 +243,22 @@ _UFUNCS = {
 class _Numpy:
     """NumPy under the names of both modes."""
 
-    sin, cos, reshape, flip, zeros, zeros_like, sum, stack, asarray = (
+    sin, cos, reshape, flip, zeros, sum, stack, asarray = (
         np.sin,
         np.cos,
         np.reshape,
         np.flip,
         np.zeros,
-        np.zeros_like,
         np.sum,
         np.stack,
         np.asarray,
     )
     permute_dims = staticmethod(np.transpose)
     expand_dims = staticmethod(np.expand_dims)
+
+    @staticmethod
+    def zeros_like(x: np.ndarray) -> np.ndarray:
+        return np.zeros(x.shape, x.dtype)  # row-major in both modes, whatever x is
 
     @staticmethod
     def cond(pred: Any, true_fn: Any, false_fn: Any, *operands: Any) -> Any:

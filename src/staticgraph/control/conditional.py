@@ -126,15 +126,19 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
 
 def _declare(
-    what: str, index: Node, branches: Mapping[str, Callable[..., Any]], operands: tuple[Any, ...]
+    what: str, index: Node, branches: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]
 ) -> Any:
     """Declare the choice between `branches`, each with what errors call it."""
     graph = require_graph(what)
     require_callable(what, *branches.values())
-    leaves, structure = flatten(operands)
-    nodes = [to_node(graph, leaf) for leaf in leaves]
+    leaves, structure = flatten(arguments)
+    operands = [to_node(graph, leaf) for leaf in leaves]
+    nodes = list(dict.fromkeys(operands))
     types = [node.type for node in nodes]
-    traced = [region_from(what, branch, types, structure) for branch in branches.values()]
+    traced = [
+        region_from(what, branch, types, structure, operands=operands)
+        for branch in branches.values()
+    ]
     sides = [
         (name, region.output_types, found, region.source)
         for name, (region, found, _) in zip(branches, traced, strict=True)

@@ -33,10 +33,13 @@ def region_from(
     types: Sequence[TensorType],
     structure: Structure,
     carries: int = 0,
+    operands: Sequence[Node] = (),
 ) -> tuple[Region, Structure, dict[Node, Node]]:
     """Trace `function` on inputs of `types`, arranged as its arguments.
 
-    The first `carries` inputs are its own, and may be written to in place.
+    The first `carries` inputs are its own, and may be written to in place. Where each argument
+    always is one of `operands`, the inputs are these, each once, though it be passed twice or
+    captured, too: what comes back to it is then summed in the order of its uses.
 
     Returns
     -------
@@ -53,7 +56,10 @@ def region_from(
     with graph:
         inputs = [graph.add_input(f"x{i}", type) for i, type in enumerate(types)]
         graph.writable.update(inputs[:carries])
-        result = function(*unflatten(structure, inputs))
+        given = dict(zip(dict.fromkeys(operands), inputs, strict=bool(operands)))
+        graph.captured.update(given)
+        leaves = [given[x] for x in operands] if operands else inputs
+        result = function(*unflatten(structure, leaves))
         leaves, found = flatten(result)
         for leaf in leaves:
             if callable(leaf) or isinstance(leaf, str):
@@ -74,7 +80,8 @@ def region_from(
             fix="return copies: x.clone()",
             related=(("the body declared", region.source),),
         )
-    return region, found, graph.captured
+    captured = {node: inner for node, inner in graph.captured.items() if node not in given}
+    return region, found, captured
 
 
 def shared_outputs(regions: Sequence[Region], carries: int | None = None) -> set[int]:
@@ -171,14 +178,11 @@ def share_captures(
         What the further inputs stand for, in the graph around the regions.
     """
     parent = require_graph("control flow")
-    outer: dict[Node, Node] = {}  # what was captured, with what stands for it here
-    for each in captured:
-        for node, inner in each.items():
-            if inner.op is not CONSTANT:
-                outer.setdefault(node, parent.adopt(node))
+    inside = [{parent.adopt(x): inner for x, inner in each.items()} for each in captured]
+    outer = list(dict.fromkeys(x for each in inside for x in each if each[x].op is not CONSTANT))
     shared = []
     counts = owned or [0] * len(regions)
-    for region, known, count in zip(regions, captured, counts, strict=True):
+    for region, known, count in zip(regions, inside, counts, strict=True):
         graph = region.graph
         assert isinstance(graph, RegionGraph)
         more = [
@@ -187,7 +191,7 @@ def share_captures(
         ]
         inputs = (*region.inputs, *more)
         shared.append(Region(graph, inputs, region.outputs, region.source, owned=count))
-    return shared, list(outer.values())
+    return shared, outer
 
 
 def require_same_types(

@@ -54,10 +54,13 @@ class RegionGraph(Graph):
             if node.graph is not self.parent and self.parent.parent is None:
                 raise leaked(node, self)
             outer = self.parent.adopt(node)
-            if outer.op is CONSTANT:
-                known = self.constant_array(outer.attrs["value"])
-            else:
-                known = self.add_input(outer.name, outer.type)
+            known = self.captured.get(outer)
+            if known is None:
+                if outer.op is CONSTANT:
+                    known = self.constant_array(outer.attrs["value"])
+                else:
+                    known = self.add_input(outer.name, outer.type)
+                self.captured[outer] = known
             self.captured[node] = known
         return known
 
