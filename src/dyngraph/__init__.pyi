@@ -903,7 +903,7 @@ def clip(x: _ArrayLike, min: _ArrayLike | None = None, max: _ArrayLike | None = 
     """
 
 def clone(x: _ArrayLike) -> _Value:
-    """Return a copy of x."""
+    """Return a copy of x, in row-major order."""
 
 def column_stack(tup: _Sequence[_ArrayLike]) -> _Value:
     """Join vectors as the columns of a matrix, beside matrices as they are."""

@@ -128,3 +128,71 @@ def test_symbolic_lengths_are_shown_by_name():
     with sg.Graph():
         x = sg.placeholder("x", (n, 3))
         assert repr(sg.TensorType((x.shape[0] * 2,), "int64")) == "int64[2*rows_shown]"
+
+
+# where elements lie -------------------------------------------------------------------------------
+
+TURNED = {
+    "cond": lambda xp, x: xp.cond(xp.sum(x) > 0, lambda c: c.T * 1.0, lambda c: c.T * 2.0, x),
+    "cond, as it is": lambda xp, x: xp.cond(xp.sum(x) > 0, lambda c: c, lambda c: c * 2.0, x.T),
+    "switch": lambda xp, x: xp.switch(1, [lambda: x.T * 3.0, lambda: x.T * 1.0]),
+    "scan": lambda xp, x: xp.scan(lambda c, e: (c * 1.0, e), x.T, xp.asarray([1, 2]))[0],
+    "stacked": lambda xp, x: xp.scan(lambda c, e: (c, e * 1.0), 0.0, xp.stack([x.T, x.T]))[1][0],
+    "while_loop": lambda xp, x: xp.while_loop(
+        lambda s: s[0] < 2, lambda s: (s[0] + 1, (s[1].T * 1.0).T), (xp.asarray(0), x.T)
+    )[1],
+    "fori_loop": lambda xp, x: xp.fori_loop(0, 2, lambda i, c: c * 1.0, x.T),
+    "none": lambda xp, x: x.T * 1.0,
+}
+
+
+@pytest.mark.parametrize("name", TURNED)
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0)])
+def test_a_reshape_behind_control_flow_is_a_view_or_a_copy_in_both_modes(name, axes):
+    def program(xp, x):
+        y = TURNED[name](xp, x).clone() if name == "cond, as it is" else TURNED[name](xp, x)
+        flat = xp.reshape(xp.permute_dims(y, axes), (-1,))
+        flat[1:4] = 7.0
+        return y, flat
+
+    (ys, _), (zs, _) = (run(program, XS) for run in (eager, declared))
+    for y, z in zip(ys, zs, strict=True):
+        assert np.array_equal(y.numpy(), z)
+
+
+INSIDE = {
+    "captured": lambda xp, x, write: xp.cond(xp.sum(x) > 0, lambda: write(x.T), lambda: x.T),
+    "operand": lambda xp, x, write: xp.cond(xp.sum(x) > 0, write, lambda c: c, x.T),
+    "in a branch of a branch": lambda xp, x, write: xp.cond(
+        xp.sum(x) > 0,
+        lambda c: xp.cond(xp.sum(c) > 0, lambda: write(c), lambda: c),
+        lambda c: c,
+        x.T,
+    ),
+    "row": lambda xp, x, write: xp.scan(
+        lambda c, e: (c, write(e)), 0.0, xp.stack([x.T, x.T * 2.0])
+    )[1],
+    "carry": lambda xp, x, write: xp.fori_loop(0, 2, lambda i, c: write(c), x.T),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_reshape_inside_of_control_flow_is_a_view_or_a_copy_in_both_modes(name):
+    def program(xp, x):
+        def write(value):
+            own = value * 1.0  # lies as the value does
+            flat = xp.reshape(own, (-1,))
+            flat[1:4] = 7.0
+            return own
+
+        return INSIDE[name](xp, x, write)
+
+    (ys, _), (zs, _) = (run(program, XS) for run in (eager, declared))
+    for y, z in zip(ys, zs, strict=True):
+        assert np.array_equal(y.numpy(), z)
+
+
+def test_what_control_flow_gives_is_row_major():
+    for function in TURNED.values():
+        found = function(dg, dg.tensor(XS)).numpy()
+        assert found.flags.c_contiguous or function is TURNED["none"]

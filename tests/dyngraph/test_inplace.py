@@ -209,3 +209,24 @@ def test_version_counts_every_view_of_the_storage():
     x[0].add_(1.0)
     x.mul_(2.0)
     assert x._version == x[0]._version == 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8"])
+@pytest.mark.parametrize("step", [2, 3, 4, 8])
+@pytest.mark.parametrize("name", ["neg_", "abs_", "square_", "add_", "mul_", "zero_"])
+def test_in_place_on_every_so_many_elements(name, step, dtype):
+    """NumPy's negative (2.4) reads the wrong ones where it reads and writes with some strides."""
+    array = (np.arange(96) % 7 + 1).astype(dtype)
+    others = (2,) if name in ("add_", "mul_") else ()
+    part, whole = dg.tensor(array[::step].copy()), dg.tensor(array)
+    getattr(part, name)(*others)
+    getattr(whole[::step], name)(*others)
+    expected = array.copy()
+    expected[::step] = part.numpy()
+    assert np.array_equal(whole.numpy(), expected)
+
+
+def test_contiguous_is_row_major():
+    turned = dg.permute_dims(dg.tensor(np.ones((3, 4))), (1, 0))
+    for found in (turned.contiguous(), turned.clone(), dg.clone(turned)):
+        assert found.numpy().flags.c_contiguous

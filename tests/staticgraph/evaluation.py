@@ -1,11 +1,13 @@
 """What a program is expected to compute, and how far rounding may carry a result from it."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from oplibrary.core.expression import BINARY
 from oplibrary.core.op import Kind
+from staticgraph.control.region import Region
 
 ROUNDING = 4
 """Units in the last place by which a perturbed run changes what an inexact instruction computes."""
@@ -15,10 +17,12 @@ EXACT_OPERATORS = {
     *"cast real imag conj".split(),
 }
 """Of expressions that IEEE 754 leaves no choice."""
-CANCELLING = set("gelu gelu_tanh softplus logaddexp".split())
+CANCELLING = set("gelu gelu_tanh softplus logaddexp logaddexp2".split())
 """Ops whose formula subtracts: where their result is small, its error is one of the operands."""
 LOGARITHMS_OF_SUMS = set("log_softmax logsumexp cross_entropy".split())
 """Ops that take the logarithm of a sum that may be rounded to 1: their error is one of 1."""
+EITHER_ZERO = {"fmin", "fmax"}
+"""Ops of which NumPy's result for two zeros is one or the other, by where the operands lie."""
 UNDERFLOWING = {"sigmoid": 128, "silu": 1024}
 """Ops that are 0 in NumPy where an intermediate number overflows, though the result is a small one:
 up to how many times the smallest normal number."""
@@ -59,6 +63,9 @@ def evaluate(program, arrays, rng=None):
             operands = [changed(x, rng) for x in operands]
         result = np.asarray(each.op.kernel(*operands, **each.attrs))
         values[each.output] = changed(result, rng) if inexact else result
+        if rng is not None and each.op.name in EITHER_ZERO:
+            either = np.copysign(result, rng.choice([-1.0, 1.0], result.shape))
+            values[each.output] = np.where(result == 0, either, result).astype(result.dtype)
         if inexact and each.op.name in CANCELLING:
             size = np.nan_to_num(
                 np.max([np.abs(x) for x in np.broadcast_arrays(*operands)], axis=0)
@@ -78,8 +85,36 @@ def controlled(instruction, operands, rng):
     op, attrs = instruction.op, instruction.attrs
     if rng is None or op.projection:
         return op.kernel(*operands, **attrs)
+    attrs = {name: perturbed(value, rng) for name, value in attrs.items()}
     results = op.kernel(*[changed(np.asarray(x), rng) for x in operands], **attrs)
     return tuple(changed(np.asarray(x), rng) for x in results)
+
+
+def perturbed(value, rng):
+    """Return an attribute with regions that change a little what they compute."""
+    if isinstance(value, tuple):
+        return tuple(perturbed(each, rng) for each in value)
+    return Perturbed(value, rng) if isinstance(value, Region) else value
+
+
+class Perturbed:
+    """A region that is evaluated, with what is inexact in it changed a little."""
+
+    def __init__(self, region, rng):
+        self.region = region
+        self.input_types, self.output_types = region.input_types, region.output_types
+        self.rng = rng
+
+    def run(self, *arrays):
+        program = lowered(self.region)
+        values = evaluate(program, arrays, self.rng)
+        return [np.asarray(values[value]) for value in program.outputs]
+
+
+@lru_cache(64)
+def lowered(region):
+    """Return the program of a region."""
+    return region.lower()
 
 
 def changed(x, rng):
@@ -102,7 +137,7 @@ def inexact_values(program):
     for each in program.instructions:
         dtype = each.output.type.dtype
         rounded = each.op.kind is Kind.CONTROL or (
-            dtype.kind == "f" and not is_exact(each.op, dtype)
+            dtype.kind == "f" and (each.op.name in EITHER_ZERO or not is_exact(each.op, dtype))
         )
         if rounded or found.intersection(each.inputs):
             found.add(each.output)

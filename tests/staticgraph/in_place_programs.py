@@ -262,20 +262,20 @@ class _Numpy:
 
     @staticmethod
     def cond(pred: Any, true_fn: Any, false_fn: Any, *operands: Any) -> Any:
-        return (true_fn if pred else false_fn)(*operands)
+        return _row_major((true_fn if pred else false_fn)(*operands))
 
     @staticmethod
     def fori_loop(lower: int, upper: int, body: Any, init: Any) -> Any:
         carry = init.copy()
         for i in range(lower, upper):
-            carry = body(i, carry)
+            carry = _row_major(body(i, carry))
         return carry
 
     @staticmethod
     def scan(body: Any, init: Any, xs: Any) -> Any:
         carry, rows = init.copy(), []
-        for x in xs:
-            carry, row = body(carry, x)
+        for x in _row_major(xs):
+            carry, row = map(_row_major, body(carry, x))
             rows.append(row.copy())
         return carry, np.stack(rows)
 
@@ -283,8 +283,13 @@ class _Numpy:
     def while_loop(test: Any, body: Any, init: Any) -> Any:
         carry = tuple(x.copy() for x in init)
         while test(carry):
-            carry = body(carry)
+            carry = tuple(map(_row_major, body(carry)))
         return carry
+
+
+def _row_major(x: np.ndarray) -> np.ndarray:
+    """Return `x` as branches and loops give it: itself, or a copy in row-major order."""
+    return np.asarray(x, order="C")
 
 
 class Program:

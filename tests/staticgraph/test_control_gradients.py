@@ -281,3 +281,75 @@ def test_what_is_carried_and_read_elsewhere_has_dyngraphs_gradient(loop, same, s
         found = sg.function(gradient, backend=backend)(*arrays)
         for one, tensor in zip(found, tensors, strict=True):
             np.testing.assert_array_equal(one, tensor.grad.numpy())
+
+
+SHARED = {
+    "an operand twice": lambda xp, x, w: xp.cond(
+        xp.sum(x) > 0, lambda a, b: xp.tanh(a) * b - a * w + b, lambda a, b: a * b, x, x
+    ),
+    "an operand and captured": lambda xp, x, w: xp.cond(
+        xp.sum(x) > 0, lambda a: xp.tanh(a) * x - a * w + x, lambda a: a * x + w, x
+    ),
+    "captured by one branch": lambda xp, x, w: xp.cond(
+        xp.sum(x) > 0, lambda a: a * w + xp.sin(a), lambda a: x * x - a * x * w, x
+    ),
+    "a switch": lambda xp, x, w: xp.switch(
+        2, [lambda a, b: a, lambda a, b: b * w, lambda a, b: a * x + xp.exp(b) * w - b], x, x
+    ),
+    "nested": lambda xp, x, w: xp.cond(
+        xp.sum(x) > 0,
+        lambda a: xp.cond(
+            xp.sum(a) > 0, lambda b: b * x + xp.sin(a) * b - w * x, lambda b: b * a * x * w, a
+        ),
+        lambda a: xp.cond(
+            xp.sum(a) > -1,
+            lambda: x * a + a * w,
+            lambda: xp.tanh(a) * x,
+        ),
+        x,
+    ),
+    "in a loop": lambda xp, x, w: xp.scan(
+        lambda c, i: (
+            xp.cond(i > 1, lambda a: a * c + x * a * w, lambda a: xp.sin(a) + c, c),
+            None,
+        ),
+        x * 0.5,
+        xp.asarray(np.arange(4)),
+    )[0],
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_value_that_comes_in_twice_has_dyngraphs_gradient(name, seed):
+    """What comes back to it is summed in the order of its uses, from wherever it was read."""
+
+    def program(xp, x, w):
+        return xp.sum(SHARED[name](xp, x, w) * w) + xp.sum(x * w)
+
+    rng = np.random.default_rng(seed)
+    arrays = [rng.standard_normal(7).astype("float32") for _ in range(2)]
+    tensors = [dg.tensor(array, requires_grad=True) for array in arrays]
+    program(dg, *tensors).backward()
+    gradient = sg.grad(lambda *args: program(sg, *args), argnums=(0, 1))
+    for backend in BACKENDS:
+        found = sg.function(gradient, backend=backend)(*arrays)
+        for one, tensor in zip(found, tensors, strict=True):
+            assert one.tobytes() == tensor.grad.numpy().tobytes()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_loop_adds_nothing_to_what_it_does_not_read(backend):
+    """A zero that were added would turn -0.0 into 0.0."""
+
+    def program(xp, x):
+        last, _ = xp.scan(lambda c, i: (x, i), x * 0.5, xp.asarray(np.arange(2)))
+        chosen = xp.cond(xp.sum(x) > -9, lambda a, b: b * 1, lambda a, b: b, x * 0.25, x)
+        return xp.sum(last * -0.0) + xp.sum(chosen * -0.0)
+
+    x = np.array([1.0, -2.0], "float32")
+    tensor = dg.tensor(x, requires_grad=True)
+    program(dg, tensor).backward()
+    found = sg.function(sg.grad(lambda x: program(sg, x)), backend=backend)(x)
+    assert np.signbit(found).all()
+    assert found.tobytes() == tensor.grad.numpy().tobytes()

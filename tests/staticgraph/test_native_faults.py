@@ -216,3 +216,14 @@ def test_without_the_variable_no_run_is_checked(monkeypatch):
     for value in ("", "0", "off", "no", "false"):
         monkeypatch.setenv("SIDEBYSIDE_CHECKED", value)
         assert not running.is_checked()
+
+
+@pytest.mark.parametrize("fold", [sg.sum, sg.softmax, sg.log_softmax, sg.cumulative_sum])
+def test_no_elements_of_what_reads_nothing_are_machine_code(fold):
+    """A function that stores nothing and reads no memory is given no addresses."""
+    with sg.Graph():
+        x = sg.placeholder("x", (2, 8))
+        value = fold(sg.ones_like(x), axis=1)
+        executable = sg.compile([value[..., :0], sg.abs(value)[..., 3:3]], [x], backend="native")
+    assert not left(executable)
+    assert all(found.shape[-1] == 0 for found in executable(np.ones((2, 8), "float32")))

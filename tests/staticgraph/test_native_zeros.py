@@ -61,3 +61,14 @@ def test_arrays_of_zeros_meet(name):
     found = sg.function(lambda *xs: program(sg, *xs), backend="native")(*pairs)
     for mine, theirs in zip(found, expected, strict=True):
         assert mine.tobytes() == theirs.numpy().tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_bound_that_is_zero_meets_integers(name, dtype):
+    bounds = BOUNDS[name]
+    x = (np.arange(88) % 3).astype(dtype).reshape(11, 8)
+    for array in (x, x.T, x[::2]):
+        expected = dg.clip(dg.from_numpy(array), **bounds).numpy()
+        found = sg.function(lambda x: sg.clip(x, **bounds), backend="native")(array)
+        assert found.dtype == expected.dtype and found.tobytes() == expected.tobytes()

@@ -149,7 +149,7 @@ def scan(
     """
     require_callable("scan", body_fn)
     leaves, structure = flatten(xs)
-    sequences = [as_tensor(x) for x in leaves]
+    sequences = [as_tensor(x).contiguous() for x in leaves]
     lengths = {len(x) for x in sequences}
     if length is not None:
         lengths.update(normalize_shape(length, "length"))
@@ -254,7 +254,7 @@ def _region(name: str, function: Callable[..., Any], *args: Any) -> Any:
 
     A value from outside, or one that is given twice, is seen through a view: what comes back to
     each is summed up before it goes on, as in staticgraph. The first view is made last, as in
-    `_begun`.
+    `_begun`. One that is not row-major is copied, since the results of regions are row-major.
     """
     begun = tick()
     result = _call(name, function, *args)
@@ -264,11 +264,14 @@ def _region(name: str, function: Callable[..., Any], *args: Any) -> Any:
         position
         for position, leaf in enumerate(leaves)
         if type(leaf) is Tensor
-        and leaf._node is not None
-        and (leaf._node.sequence < begun or count[id(leaf)] > 1)
+        and (
+            not leaf._array.flags.c_contiguous
+            or (leaf._node is not None and (leaf._node.sequence < begun or count[id(leaf)] > 1))
+        )
     ]
     for position in reversed(others):
-        leaves[position] = leaves[position][...]
+        leaf = leaves[position]
+        leaves[position] = leaf[...] if leaf._array.flags.c_contiguous else leaf.clone()
     return unflatten(structure, leaves) if others else result
 
 

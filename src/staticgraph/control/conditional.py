@@ -21,10 +21,10 @@ from staticgraph.control.declaring import (
     shared_outputs,
 )
 from staticgraph.control.flow import Choice
-from staticgraph.control.region import Region, row_major
+from staticgraph.control.region import Region
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.node import Node
-from staticgraph.program.tuple_values import ITEM, TupleGradient, TupleType
+from staticgraph.program.tuple_values import ITEM, TupleGradient, TupleType, row_major
 
 
 def _switch(index: Any, *operands: Array, branches: Sequence[Region]) -> Sequence[Array]:
@@ -51,6 +51,8 @@ def _switch_rule(
         }
         wanted, started = [i - 1 for i in sorted(g.wanted)], [i - 1 for i in totals]
         pulled = tuple([branch.pullback(given, wanted, started) for branch in branches])
+        absent = set.intersection(*[each.absent for each in pulled])
+        g.absent.update(i + 1 for i in absent)
         values = declare_several(
             SWITCH, (index, *rest, *g.in_order(), *totals.values()), {"branches": pulled}
         )

@@ -58,6 +58,8 @@ def region_from(
         graph.writable.update(inputs[:carries])
         given = dict(zip(dict.fromkeys(operands), inputs, strict=bool(operands)))
         graph.captured.update(given)
+        for outer, inner in given.items():
+            graph.lay_out_as(outer, inner)
         leaves = [given[x] for x in operands] if operands else inputs
         result = function(*unflatten(structure, leaves))
         leaves, found = flatten(result)
@@ -80,7 +82,8 @@ def region_from(
             fix="return copies: x.clone()",
             related=(("the body declared", region.source),),
         )
-    captured = {node: inner for node, inner in graph.captured.items() if node not in given}
+    known = set(given.values())
+    captured = {node: inner for node, inner in graph.captured.items() if inner not in known}
     return region, found, captured
 
 

@@ -6,20 +6,19 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import FeedError
 from oplibrary.messages.source import Source
 from staticgraph.declare.autodiff import gradients_onto
-from staticgraph.declare.build import placeholder, require_graph
+from staticgraph.declare.build import full, placeholder, require_graph
 from staticgraph.declare.effects import has_effect, silenced
 from staticgraph.declare.lower import lower
+from staticgraph.declare.node_layouts import layout_of
 from staticgraph.graph.graph import Graph, current_graph, leaked
 from staticgraph.graph.graph_ops import CONSTANT
 from staticgraph.graph.node import Node
-from staticgraph.program.program import Program
+from staticgraph.program.program import Program, Value
 from staticgraph.program.upcall import Upcall
 
 region_runner: Upcall[[Region], Callable[..., Sequence[Array]]] = Upcall(
@@ -60,9 +59,16 @@ class RegionGraph(Graph):
                     known = self.constant_array(outer.attrs["value"])
                 else:
                     known = self.add_input(outer.name, outer.type)
+                    self.lay_out_as(outer, known)
                 self.captured[outer] = known
             self.captured[node] = known
         return known
+
+    def lay_out_as(self, outer: Node, node: Node) -> None:
+        """Note that an input lies in memory as `outer` does, the value it always is."""
+        value = Value(node.type, node.name)
+        layout = replace(layout_of(outer), base=value, offset=0)
+        self.layouts[node.sequence] = layout
 
     def add_input(self, name: str, type: TensorType) -> Node:
         """Declare a further input."""
@@ -209,7 +215,11 @@ class Region:
         return seen
 
     def pullback(
-        self, given: Sequence[bool], wanted: Collection[int], started: Collection[int] = ()
+        self,
+        given: Sequence[bool],
+        wanted: Collection[int],
+        started: Collection[int] = (),
+        absent: float = 0.0,
     ) -> Pullback:
         """Return the region that computes the gradients of this one.
 
@@ -222,22 +232,30 @@ class Region:
         started : collection of int, optional
             Those of the inputs to whose gradients others have contributed before. Each contribution
             is added to that sum by itself, as in dyngraph, so that the bits are the same.
+        absent : float
+            The zero that stands for a gradient where there is none. In a loop other steps are added
+            to it, and -0.0 and x make x, also where x is -0.0.
 
         Returns
         -------
         Pullback
             Its inputs are this region's, the given gradients and the sums; its outputs are the
-            gradients of the wanted inputs, in order, zeros where there is none.
+            gradients of the wanted inputs, in order.
         """
-        key = (tuple(given), tuple(sorted(wanted)), tuple(sorted(started)))
+        key = (tuple(given), tuple(sorted(wanted)), tuple(sorted(started)), str(absent))
         known = self._pullbacks.get(key)
         if known is None:
-            given, wanted, started = key  # not *key: a call through C, of which Python allows fewer
-            known = self._pullbacks[key] = self._pull_back(given, wanted, started)
+            given, wanted, started, _ = key  # not *key: a call through C, and Python allows fewer
+            known = self._pull_back(given, wanted, started, absent)
+            self._pullbacks[key] = known
         return known
 
     def _pull_back(
-        self, given: tuple[bool, ...], wanted: tuple[int, ...], started: tuple[int, ...]
+        self,
+        given: tuple[bool, ...],
+        wanted: tuple[int, ...],
+        started: tuple[int, ...],
+        absent: float,
     ) -> Pullback:
         graph = RegionGraph(f"gradient of {self.graph.name}", self.graph)
         with graph:
@@ -248,10 +266,15 @@ class Region:
             here = self._declare_again(inputs)
             ys = [here[y] for y in targets]
             xs = [inputs[i] for i in wanted]
-            found = gradients_onto(ys, xs, cotangents, totals)
+            pulled = gradients_onto(ys, xs, cotangents, totals)
+            found = [
+                full(graph, x.type, absent) if g is None else g
+                for x, g in zip(xs, pulled, strict=True)
+            ]
         primal = {copy: node for node, copy in reversed(here.items())}
         known = Pullback(graph, (*inputs, *cotangents, *totals.values()), found, self.source)
         known.primal = primal
+        known.absent = {i for i, g in zip(wanted, pulled, strict=True) if g is None}
         return known
 
 
@@ -262,9 +285,12 @@ class Pullback(Region):
     ----------
     primal : dict of Node to Node
         The nodes that only repeat what the other region computes, with the node they repeat.
+    absent : set of int
+        The positions of the inputs that no given gradient comes back to.
     """
 
     primal: dict[Node, Node]
+    absent: set[int]
 
 
 class BoundRegion:
@@ -342,8 +368,3 @@ def _bound_in(program: Program) -> list[BoundRegion]:
         elif isinstance(value, tuple):
             values += value
     return found
-
-
-def row_major(array: Array) -> Array:
-    """Return `array` with its elements in row-major order, as regions expect them."""
-    return array if array.flags.c_contiguous else np.array(array, order="C")

@@ -24,14 +24,14 @@ from staticgraph.control.declaring import (
     shared_outputs,
 )
 from staticgraph.control.flow import Loop
-from staticgraph.control.region import Region, row_major
+from staticgraph.control.region import Region
 from staticgraph.control.scan_gradient import scan_backwards
 from staticgraph.control.while_loop import own_copies
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.node import Node
 from staticgraph.program.lengths import current_shape
 from staticgraph.program.polynomial import named
-from staticgraph.program.tuple_values import TupleGradient, TupleType
+from staticgraph.program.tuple_values import TupleGradient, TupleType, row_major
 
 
 def _scan(

@@ -58,7 +58,10 @@ def scan_backwards(g: TupleGradient, out: Node, operands: tuple[Node, ...]) -> d
         [i in of_carry or i in given_ys for i in range(len(body.outputs))],
         [*of_carry, *of_xs, *of_outer],
         of_outer,
+        absent=-0.0,
     )
+    if length:
+        g.absent.update(i for i in of_carry if i in pullback.absent and i not in given_saved)
     residuals = find_residuals(body, pullback)
     stacked = _stack_more(out, list(residuals))
 

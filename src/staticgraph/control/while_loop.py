@@ -22,11 +22,11 @@ from staticgraph.control.declaring import (
     shared_outputs,
 )
 from staticgraph.control.flow import Loop
-from staticgraph.control.region import Region, row_major
+from staticgraph.control.region import Region
 from staticgraph.control.residuals import split_pullback
 from staticgraph.declare.autodiff import zeros_of
-from staticgraph.declare.build import require_graph, to_node
-from staticgraph.program.tuple_values import TupleGradient, TupleType
+from staticgraph.declare.build import full, require_graph, to_node
+from staticgraph.program.tuple_values import TupleGradient, TupleType, row_major
 
 
 def own_copies(arrays: Sequence[Array]) -> list[Array]:
@@ -77,11 +77,11 @@ def _while_rule(
         ]
         totals = [g.continue_total(operands[i]) for i in of_outer]
         sums = [
-            zeros_of(graph, operands[i].type) if total is None else total
+            full(graph, operands[i].type, -0.0) if total is None else total
             for i, total in zip(of_outer, totals, strict=True)
         ]
         given = [t.dtype.kind in "fc" for t in body.output_types]
-        pullback = body.pullback(given, [*of_carry, *of_outer], of_outer)
+        pullback = body.pullback(given, [*of_carry, *of_outer], of_outer, absent=-0.0)
         saving, pulling = split_pullback(body.silent(), pullback)
         attrs = {
             "condition": condition.silent(),

@@ -116,7 +116,7 @@ def _mark_shared(graph: Graph, results: Sequence[Node | None], known: int) -> No
 
 def gradients_onto(
     ys: Sequence[Node], xs: Sequence[Node], grad_ys: Sequence[Node], totals: Mapping[Node, Node]
-) -> list[Node]:
+) -> list[Node | None]:
     """Declare the gradients of `ys`, in the graph that is being declared, on top of `totals`.
 
     Parameters
@@ -128,15 +128,11 @@ def gradients_onto(
 
     Returns
     -------
-    list of Node
-        A gradient for each of `xs`, zeros where there is none.
+    list of Node or None
+        A gradient for each of `xs`, None where there is none.
     """
-    graph = require_graph("gradients")
-    found = _pull(graph, list(ys), list(grad_ys), list(xs), totals)
-    return [
-        found[x] if x in found else totals[x] if x in totals else zeros_of(graph, x.type)
-        for x in xs
-    ]
+    found = _pull(require_graph("gradients"), list(ys), list(grad_ys), list(xs), totals)
+    return [found.get(x, totals.get(x)) for x in xs]
 
 
 def zeros_of(graph: Graph, type: TensorType) -> Node:
@@ -278,6 +274,8 @@ def _pull(
                     del grads[operand]
                 # as dyngraph's tape has it: captured values first, the first carry last
                 pulled.reverse()
+                absent = {node.operands[position] for position in g.absent}
+                pulled = [each for each in pulled if each[0] not in absent]
             for operand, contribution in pulled:
                 if operand in grads:
                     grads[operand] = grads[operand] + contribution

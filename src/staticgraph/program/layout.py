@@ -215,6 +215,8 @@ def find_layouts(program: Program) -> dict[Value, Layout]:
 def result_layout(instruction: Instruction, operands: list[Layout]) -> Layout:
     """Return the layout of what `instruction` makes of operands that lie like `operands`."""
     op, output = instruction.op, instruction.output
+    if op.projection:  # what branches and loops give is row-major
+        return row_major_layout(output)
     if not op.view:
         if op.kind is Kind.ELEMENTWISE and all(in_order(x) for x in operands):
             return row_major_layout(output)

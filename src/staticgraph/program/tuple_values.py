@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.types import TensorType
+from oplibrary.core.types import Array, TensorType
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -49,9 +49,11 @@ class TupleGradient:
         The positions of the operands whose gradients are asked for.
     continued : set of Node
         The operands whose sum the rule has gone on from, so that its own result contains it.
+    absent : set of int
+        The positions of operands to which nothing comes back, so that nothing is to be added.
     """
 
-    __slots__ = ("continued", "dtype", "items", "memo", "shape", "totals", "wanted")
+    __slots__ = ("absent", "continued", "dtype", "items", "memo", "shape", "totals", "wanted")
 
     def __init__(self, type: TensorType, items: dict[int, Any]) -> None:
         self.shape = type.shape
@@ -61,6 +63,7 @@ class TupleGradient:
         self.totals: dict[Any, Any] = {}
         self.wanted: frozenset[int] = frozenset()
         self.continued: set[Any] = set()
+        self.absent: set[int] = set()
 
     def __add__(self, other: TupleGradient) -> TupleGradient:
         merged = dict(self.items)
@@ -84,11 +87,16 @@ class TupleGradient:
         return [self.items[index] for index in sorted(self.items)]
 
 
+def row_major(array: Array) -> Array:
+    """Return `array` with its elements in row-major order, as regions take and give them."""
+    return array if array.flags.c_contiguous else np.array(array, order="C")
+
+
 ITEM = Op(
     name="item",
     kind=Kind.CONTROL,
     arity=1,
-    kernel=lambda values, *, index: values[index],
+    kernel=lambda values, *, index: row_major(values[index]),
     infer=lambda values, *, index: values.items[index],
     vjp=(lambda g, _out, values_type, *, index: TupleGradient(values_type, {index: g}),),
     attrs={"index": ...},

@@ -348,8 +348,10 @@ def _bound(name: str, value: Any) -> Any:
 
 def _clip(x: Any, out: Array | None = None, *, min: Any = None, max: Any = None) -> Any:
     x = np.asarray(x)
-    if x.dtype.char == "?":  # NumPy makes numbers of them, of a dtype that the bounds choose
-        _clip_infer(type_of(x))
+    if x.dtype.kind not in "fc":
+        # NumPy makes numbers of truth values, of a dtype that the bounds choose; and what it casts
+        # by itself it treats another way where it is equal to a bound
+        x = x.astype(_clip_infer(type_of(x), min=min, max=max).dtype, copy=False)
     return x.clip(_bound("min", min), _bound("max", max), out=out)
 
 

@@ -452,16 +452,20 @@ broadcast_to: Op = movement(
 )
 
 
+def _clone(x: Array) -> Array:
+    return np.array(x, order="C")
+
+
 clone = register(
     Op(
         name="clone",
         kind=Kind.MOVEMENT,
         arity=1,
-        kernel=np.copy,
+        kernel=_clone,
         infer=lambda x: TensorType(x.shape, x.dtype),
         vjp=(lambda g, _out, _x: g,),
         examples=(example((2, 3)), example(())),
         batch=unchanged,
-        doc="Return a copy of x.",
+        doc="Return a copy of x, in row-major order.",
     )
 )

@@ -271,7 +271,7 @@ class _SegmentWriter:
         self.plan = plan
         self.kernels = kernels
         self.code = Code(module)
-        self.widest = 0
+        self.widest: int | None = None  # addresses that a function is given; no elements need none
 
     def write(self, name: str, segment: Segment, linkage: str = "", attributes: str = "") -> None:
         for step in segment:
@@ -284,7 +284,7 @@ class _SegmentWriter:
             else:
                 assert isinstance(step.definition, Product)
                 self._product(step.definition)
-        if self.widest:
+        if self.widest is not None:
             self.code.allocations.append(f"  %bases = alloca [{self.widest} x ptr], align 8")
         self.code.statement("ret void")
         self.module.add_function(
@@ -293,7 +293,7 @@ class _SegmentWriter:
 
     def _fill(self, bases: list[Base]) -> None:
         """Write the addresses that a function is given."""
-        self.widest = max(self.widest, len(bases))
+        self.widest = max(self.widest or 0, len(bases))
         given = self.code.parameter("%bases", "ptr")
         for number, (kind, definition, start) in enumerate(bases):
             if kind == "status":
