@@ -86,7 +86,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'all', 'allclose', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'associative_scan', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'batch_norm', 'bernoulli', 'beta', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'binomial', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'categorical', 'cauchy', 'cbrt', 'ceil', 'celu', 'check_passes', 'choice', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'compile', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'ctc_loss', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'dim', 'dirichlet', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'exponential', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'format_program', 'frexp', 'from_dlpack', 'full', 'full_like', 'function', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradient', 'gradients', 'graph_text', 'greater', 'greater_equal', 'group', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'laplace', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logistic', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lstm', 'lstm_cell', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multinomial', 'multiply', 'multivariate_normal', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'placeholder', 'poisson', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'randint', 'random_bits', 'random_key', 'random_split', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_item', 'setdiff1d', 'setxor1d', 'shuffle', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'student_t', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'truncated_normal', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'variable', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'affine_grid', 'all', 'allclose', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'associative_scan', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'batch_norm', 'bernoulli', 'beta', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'binomial', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'categorical', 'cauchy', 'cbrt', 'ceil', 'celu', 'check_passes', 'choice', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'compile', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'ctc_loss', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'dim', 'dirichlet', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'exponential', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'format_program', 'frexp', 'from_dlpack', 'full', 'full_like', 'function', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradient', 'gradients', 'graph_text', 'greater', 'greater_equal', 'grid_sample', 'group', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'laplace', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logistic', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lstm', 'lstm_cell', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multinomial', 'multiply', 'multivariate_normal', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'placeholder', 'poisson', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'randint', 'random_bits', 'random_key', 'random_split', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_item', 'setdiff1d', 'setxor1d', 'shuffle', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'student_t', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'truncated_normal', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'variable', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -237,6 +237,37 @@ def adaptive_max_pool3d(x: _ArrayLike, output_size: int | _Sequence[int | None] 
 
 def add(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return x + y."""
+
+def affine_grid(theta: _ArrayLike, size: _Sequence[int], align_corners: _builtins.bool = False) -> _Value:
+    """Return the places at which an affine map of each image looks for its pixels.
+
+    Parameters
+    ----------
+    theta : array
+        ``(n, 2, 3)`` or ``(n, 3, 4)``, a matrix and a shift for each image.
+    size : tuple of int
+        Of the result of `grid_sample`: ``(n, c, h, w)`` or ``(n, c, d, h, w)``.
+    align_corners : bool
+        As for `grid_sample`.
+
+    Returns
+    -------
+    array
+        ``(n, h, w, 2)`` or ``(n, d, h, w, 3)``.
+
+    Raises
+    ------
+    ShapeError
+        If `theta` and `size` do not fit.
+    DTypeError
+        If `theta` is not of floating-point numbers.
+
+    Examples
+    --------
+    >>> grid = affine_grid(np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]), (1, 1, 1, 2))
+    >>> grid.tolist()
+    [[[[-0.5, 0.0], [0.5, 0.0]]]]
+    """
 
 def all(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Tell whether all elements over `axis` are nonzero; of none, True."""
@@ -2026,6 +2057,44 @@ def greater(x: _ArrayLike, y: _ArrayLike) -> _Value:
 
 def greater_equal(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether x is at least y."""
+
+def grid_sample(x: _ArrayLike, grid: _ArrayLike, mode: str = 'bilinear', padding_mode: str = 'zeros', align_corners: _builtins.bool = False) -> _Value:
+    """Return images whose pixels are taken from `x` at the places that `grid` names.
+
+    Parameters
+    ----------
+    x : array
+        ``(n, c, h, w)`` or ``(n, c, d, h, w)``.
+    grid : array
+        ``(n, ..., 2)`` or ``(n, ..., 3)`` with as many axes as `x`: places from -1 to 1, along the
+        last axis of `x` first.
+    mode : {"bilinear", "nearest", "bicubic"}
+        How a pixel is made of those around its place; ``"bilinear"`` is trilinear in three
+        dimensions, in which ``"bicubic"`` is not offered.
+    padding_mode : {"zeros", "border", "reflection"}
+        What lies outside: zeros, the nearest pixels, or the image mirrored.
+    align_corners : bool
+        Whether -1 and 1 are the centres of the outermost pixels, and not the edges of the image.
+
+    Returns
+    -------
+    array
+        ``(n, c, ...)`` with the axes of `grid` between its first and its last.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit, or there are no pixels.
+    DTypeError
+        If `x` or `grid` is not of floating-point numbers.
+    ArgumentError
+        If a mode is unknown.
+
+    Notes
+    -----
+    A place that is infinite or NaN is outside: its pixel is 0. The gradient by a place is that of
+    the weights, 0 at a border and beyond it, and for ``"nearest"``.
+    """
 
 def group_norm(x: _ArrayLike, num_groups: int, weight: _ArrayLike | None = None, bias: _ArrayLike | None = None, eps: _builtins.float = 1e-05) -> _Value:
     """Normalise each group of channels of each instance, then scale and shift each channel.

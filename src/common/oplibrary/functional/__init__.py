@@ -93,6 +93,7 @@ from oplibrary.functional.fourier import (
     rfftfreq,
     rfftn,
 )
+from oplibrary.functional.grid_sampling import affine_grid, grid_sample
 from oplibrary.functional.group_normalization import (
     group_norm,
     instance_norm,
@@ -140,6 +141,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "associative_scan",
     "avg_pool1d",
     "avg_pool2d",
@@ -171,6 +173,7 @@ __all__ = [
     "gamma",
     "gaussian_nll_loss",
     "glu",
+    "grid_sample",
     "group_norm",
     "gru",
     "gru_cell",
