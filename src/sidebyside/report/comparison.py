@@ -62,6 +62,14 @@ def _failure(cell: TimedCell) -> dict[str, str] | None:
     return None if failure is None else {"kind": failure.kind, "text": failure.text}
 
 
+def _replicates(cell: TimedCell) -> list[dict[str, Any]]:
+    """Return the raw samples, in seconds."""
+    return [
+        {"start": each.start, "warm": each.warm, "blocks": each.blocks.tolist()}
+        for each in cell.replicates
+    ]
+
+
 def _first_line(failure: dict[str, str]) -> str:
     return (failure["text"] or failure["kind"]).splitlines()[0]
 
@@ -95,6 +103,9 @@ MODE_COLUMNS: tuple[Column[TimedCell], ...] = (
     Column("difference", heading="differs by", show=_difference, csv=DIFFERENCE),
     Column("passes", csv=NO_CSV),
     Column("calls", csv=NO_CSV),
+    Column("warm_start", csv={"warm_start_seconds": "value"}),
+    Column("notes", csv=NO_CSV),
+    Column("replicates", _replicates, csv=NO_CSV),
 )
 """What a cell has: a line of text, an object in JSON, a line of CSV."""
 
@@ -102,6 +113,11 @@ EXPLANATION_COLUMNS: tuple[Column[Row], ...] = (
     Column("reference", csv=NO_CSV),
     Column("regime", "bottleneck", csv={"regime": "name"}),
     Column("several", csv=NO_CSV),
+    Column("control", csv=NO_CSV),
+    Column("visible", csv=NO_CSV),
+    Column("replicates", csv=NO_CSV),
+    Column("confidence", csv=NO_CSV),
+    Column("notes", csv=NO_CSV),
 )
 """What a row has after its cells."""
 
@@ -137,10 +153,27 @@ def comparison_text(comparison: Comparison, width: int = 100) -> str:
 
 def row_text(row: Row, width: int = 100) -> str:
     """Return one workload of one size."""
-    text = [textwrap.fill(_title(row), width), _cells_text(row, width)]
+    text = [textwrap.fill(_title(row), width)]
+    text += [indented(sentence, width) for sentence in before_figures(row)]
+    text += [_cells_text(row, width)]
     text += [indented(sentence, width) for sentence in _sentences(row)]
     text += [passes_text(cell) for cell in row.cells if any(gain.gain for gain in cell.passes)]
     return "\n".join(text)
+
+
+def before_figures(row: Row) -> list[str]:
+    """Return what is to be known before any figure: notes, and what can be seen on this machine."""
+    found = [f"Note: {note}." for note in row.notes]
+    found += [f"Note on {cell.mode}: {note}." for cell in row.cells for note in cell.notes]
+    if row.control is not None and row.visible is not None:
+        control = units.times_with_interval(row.control)
+        text = f"Control: {row.reference} against itself takes {control} in {row.replicates} runs"
+        if row.trusted:
+            text += f"; a difference under {units.percent(row.visible)} cannot be seen here"
+        else:
+            text += ", where it must not differ: this machine is too unsteady for any verdict"
+        found.append(f"{text}.")
+    return found
 
 
 def _title(row: Row) -> str:
@@ -202,8 +235,7 @@ def environment_text(comparison: Comparison, width: int = 100) -> str:
     lines = [
         f"Python {about['python']}, {versions}; {about['system']}, {about['cores']} cores, "
         f"{about['threads']} threads.",
-        "Medians with 99% intervals; the modes take turns in random order; the collector runs "
-        "between samples, not during them.",
+        _method(comparison),
     ]
     load = about.get("load")
     if load is not None and load > BUSY * about["cores"]:
@@ -212,6 +244,20 @@ def environment_text(comparison: Comparison, width: int = 100) -> str:
             "intervals are narrower."
         )
     return "\n".join(textwrap.fill(line, width) for line in lines)
+
+
+def _method(comparison: Comparison) -> str:
+    """Return how it was measured."""
+    turns = "the modes take turns in random order; the collector runs between samples, not during"
+    alone = comparison.environment.get("one_process")
+    text = f"Medians with 99% intervals; {turns} them."
+    if any(row.replicates for row in comparison.rows):
+        text = f"Every mode in processes of its own, with 99% intervals over them; {turns} them."
+    elif alone:
+        text += f" All modes in one process, since {alone}."
+    if comparison.environment.get("interrupted"):
+        text += " Interrupted: this is what was measured until then."
+    return text
 
 
 # HTML ---------------------------------------------------------------------------------------------
@@ -225,6 +271,7 @@ def comparison_parts(comparison: Comparison) -> list[str]:
 def row_html(row: Row) -> str:
     """Return one workload of one size as HTML."""
     parts = [html.element("h3", _title(row))]
+    parts += [html.element("p", sentence) for sentence in before_figures(row)]
     lines = _mode_lines(row)
     if lines:
         parts += [_bars(row.cells), html.table([_intervals_below(line) for line in lines])]
@@ -296,7 +343,13 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         - ``ratio`` of a steady call to the reference's, paired, with its interval; ``outcome``,
           what that means; ``calls`` in a sample
         - ``break_even``: ``calls``, ``low``, ``high``, and whether it is ``known``
+        - ``warm_start`` as ``start``, with what an earlier one left; ``notes`` on the mode
+        - ``replicates``: of each, ``start`` and ``warm`` seconds, and those of a call in ``blocks``
         - ``passes``: ``record`` (name, instructions before and after, seconds) and ``gain``
+
+        A row also has its ``control`` (the reference to itself, as ``ratio``), ``visible``, the
+        smallest relative difference that can be seen, the number of ``replicates`` (0: all in one
+        process), the ``confidence`` of its intervals and ``notes``.
 
         Numbers that are not finite are text: ``"Infinity"`` calls mean never.
     """

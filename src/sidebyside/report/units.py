@@ -108,6 +108,17 @@ def times_with_interval(estimate: Estimate) -> str:
     return f"{times(estimate.value)} ({factor(estimate.low)}–{factor(estimate.high)})"
 
 
+def percent(part: float) -> str:
+    """Return a part in per cent, to two digits that count.
+
+    Examples
+    --------
+    >>> percent(0.0123), percent(0.4), percent(12.0)
+    ('1.2%', '40%', '1200%')
+    """
+    return f"{float(f'{100 * part:.2g}'):g}%"
+
+
 def calls(value: float) -> str:
     """Return a number of calls, to three digits; ``never`` where it is infinite.
 

@@ -35,6 +35,8 @@ def cell_verdict(row: Row, cell: TimedCell) -> str:
 def _against(row: Row, cell: TimedCell) -> str:
     speedup = cell.speedup
     assert speedup is not None
+    if cell.speed == "no verdict":
+        return f"{cell.mode} has no verdict: {row.reference} differs from itself on this machine"
     if cell.speed == "too few samples":
         return (
             f"{cell.mode} took {units.factor(1 / speedup.value)} times as long as {row.reference} "
@@ -55,7 +57,7 @@ def _against(row: Row, cell: TimedCell) -> str:
 
 def _payback(cell: TimedCell) -> str:
     even = cell.break_even
-    if even is None or cell.start is None or cell.speed == "too few samples":
+    if even is None or cell.start is None or cell.speed in ("too few samples", "no verdict"):
         return ""
     if not cell.build and (not even.known or even.never or even.low <= 1):
         return ""  # a mode that builds nothing has nothing to pay back

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from sidebyside.measuring.agreement import Difference
 from sidebyside.measuring.bottleneck import Bottleneck
 from sidebyside.measuring.memory import Memory
-from sidebyside.measuring.statistics import BreakEven, Estimate, differs
+from sidebyside.measuring.replicates import Numbers, break_even_of, saving
+from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate, differs
 from sidebyside.modes.mode import PassEffect
 from sidebyside.results.cell import Cell
 from sidebyside.results.result import Result
@@ -29,6 +32,30 @@ class PassGain:
 
     record: PassEffect
     gain: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replicate:
+    """One mode in one repetition of the experiment, in a process of its own.
+
+    Attributes
+    ----------
+    start : float
+        Seconds until the first result, with nothing on disk of earlier builds.
+    warm : float
+        The same once more, with what the first one left.
+    blocks : ndarray
+        Seconds of a call in each block, in the order in which they were taken.
+    """
+
+    start: float
+    warm: float
+    blocks: Numbers
+
+    @property
+    def steady(self) -> float:
+        """Seconds of a call: the median of the blocks."""
+        return float(np.median(self.blocks))
 
 
 @dataclass(frozen=True)
@@ -53,6 +80,14 @@ class TimedCell(Cell):
     passes : tuple of PassGain
     calls : int
         Calls in a sample.
+    warm_start : Estimate or None
+        From nothing to the first result where an earlier start has left what it builds.
+    replicates : tuple of Replicate
+        What everything follows from; empty where all was measured in one process.
+    withheld : bool
+        Whether there is no verdict, since the reference differs from itself.
+    notes : tuple of str
+        What is to be said of the mode before its figures.
     """
 
     start: Estimate | None = None
@@ -65,6 +100,10 @@ class TimedCell(Cell):
     break_even: BreakEven | None = None
     passes: tuple[PassGain, ...] = ()
     calls: int = 0
+    warm_start: Estimate | None = None
+    replicates: tuple[Replicate, ...] = ()
+    withheld: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def speedup(self) -> Estimate | None:
@@ -73,9 +112,14 @@ class TimedCell(Cell):
 
     @property
     def speed(self) -> str:
-        """Against the reference: faster, slower, no difference, too few samples, or empty."""
+        """Against the reference: faster, slower, no difference, too few samples, or empty.
+
+        ``no verdict`` where it is withheld.
+        """
         if self.ratio is None:
             return ""
+        if self.withheld:
+            return "no verdict"
         if not self.ratio.known:
             return "too few samples"
         if not differs(self.ratio):
@@ -98,6 +142,16 @@ class Row:
         What bounds the dynamic mode.
     several : bool
         Whether the workload was measured in several sizes.
+    control : Estimate or None
+        The reference against itself, in other processes: an interval that must hold 1.
+    visible : float or None
+        The smallest relative difference that can be seen, as the control tells.
+    replicates : int
+        Repetitions of the whole experiment; 0 where it was made in one process.
+    confidence : float
+        Of the intervals at the look at which measuring ended: the looks together keep 99%.
+    notes : tuple of str
+        What is to be said of the program before any figure.
     """
 
     workload: str
@@ -107,6 +161,44 @@ class Row:
     reference: str = ""
     bottleneck: Bottleneck | None = None
     several: bool = False
+    control: Estimate | None = None
+    visible: float | None = None
+    replicates: int = 0
+    confidence: float = CONFIDENCE
+    notes: tuple[str, ...] = ()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the reference did not differ from itself."""
+        return self.control is None or not differs(self.control)
+
+    def break_even(self, mode: str, against: str, start: str = "cold") -> BreakEven | None:
+        """Return after how many calls a mode is ahead of another; None where that was not measured.
+
+        Parameters
+        ----------
+        mode, against : str
+        start : str
+            ``"cold"``, with nothing of earlier builds, or ``"warm"``.
+        """
+        pair = self._cost_and_gain(mode, against, start)
+        return None if pair is None else break_even_of(*pair, self.confidence)
+
+    def saving(self, mode: str, against: str, calls: float, start: str = "cold") -> Estimate | None:
+        """Return the seconds that a mode saves over `calls` calls; None where not measured."""
+        pair = self._cost_and_gain(mode, against, start)
+        return None if pair is None else saving(*pair, calls, self.confidence)
+
+    def _cost_and_gain(
+        self, mode: str, against: str, start: str
+    ) -> tuple[list[float], list[float]] | None:
+        one, other = self.cell(mode), self.cell(against)
+        if one is None or other is None or not (one.replicates and other.replicates):
+            return None
+        pairs = list(zip(one.replicates, other.replicates, strict=False))
+        if start == "warm":
+            return [x.warm - y.warm for x, y in pairs], [y.steady - x.steady for x, y in pairs]
+        return [x.start - y.start for x, y in pairs], [y.steady - x.steady for x, y in pairs]
 
     @property
     def label(self) -> str:
@@ -151,6 +243,7 @@ class Comparison(Result):
             for row in self.rows
             for cell in row.cells
             if cell.ratio is not None and cell.ratio.known and cell.ratio.low > factor
+            if not cell.withheld
         ]
 
     def row(self, workload: str, size: str = "") -> Row:

@@ -1,8 +1,14 @@
-"""Run workloads in several modes and compare: results first, then times, memory and break-even."""
+"""Run programs in several modes and compare: results first, then times, memory and break-even.
+
+Every mode has processes of its own (`sidebyside.studies.replication`). Where the code cannot travel
+to another process, or where there is no time for any, it all happens in this one, and that is said.
+"""
 
 from __future__ import annotations
 
+import copy
 import gc
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +23,6 @@ from oplibrary.messages.errors import (
     DisagreementError,
     OutOfMemoryError,
     SideBySideError,
-    WorkloadError,
 )
 from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.bottleneck import Bottleneck, find_bottleneck
@@ -31,6 +36,7 @@ from sidebyside.measuring.clock import (
     time_once,
 )
 from sidebyside.measuring.memory import measure_memory
+from sidebyside.measuring.processes import CAN_STOP
 from sidebyside.measuring.statistics import (
     ENOUGH,
     break_even,
@@ -38,51 +44,72 @@ from sidebyside.measuring.statistics import (
     paired_difference,
     paired_ratio,
 )
-from sidebyside.modes import Mode, PassEffect, Prepared, find_mode
+from sidebyside.measuring.travel import CannotTravelError
+from sidebyside.modes import PassEffect, Prepared, find_mode
+from sidebyside.modes.own_code import of_variants
 from sidebyside.modes.registry import mode_names
-from sidebyside.results.cell import Failure
+from sidebyside.results.cell import CRASHED, TIMED_OUT, Failure
 from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
-from sidebyside.workloads.workload import Workload, size_label
+from sidebyside.studies.replication import Experiment, Report, Settings, replicate_all
+from sidebyside.studies.subject import Subject
+from sidebyside.workloads.workload import Workload
 
 STARTS = ENOUGH + 1
 """Most fresh builds behind a start time."""
 
 START_BUDGET = 4
-"""The most that fresh builds may take, in budgets."""
+"""The most that starts may take, in budgets."""
 
-Report = Callable[[str], None]
+LEAST_BUDGET = 0.1
+"""Seconds below which no process is started: that takes longer."""
 
 
 def compare(
-    workloads: Sequence[Workload] | Workload,
+    workloads: Sequence[Workload] | Workload | Variants,
     modes: str | Sequence[str] = ("dynamic", "static"),
     *,
     budget: float = 2.0,
+    replicates: int = 8,
     sizes: Sequence[Any] | None = None,
+    tolerance: float | None = None,
     attribute: bool = False,
     seed: int = 0,
+    time_limit: float = 300.0,
+    run_limit: float = math.inf,
     report: Report | None = None,
 ) -> Comparison:
-    """Run each workload of each size in each mode, and compare what they gave and took.
+    """Run each program of each size in each mode, and compare what they gave and took.
 
-    The first mode that can run a workload is the reference. A mode whose results differ from the
+    The first mode that can run a program is the reference. A mode whose results differ from the
     reference's is not timed: between dynamic and static every bit must be the same, elsewhere the
-    workload's tolerance holds.
+    tolerance holds.
 
     Parameters
     ----------
-    workloads : sequence of Workload
+    workloads : Workload, sequence of Workload, or mapping of str to callable
+        Of a mapping, each function makes fresh state and returns a step, a function without
+        arguments; these are the modes then.
     modes : sequence of str, or str with commas
         See `sidebyside.modes.MODES`. A mode named twice is compared with itself: an A/A test.
     budget : float
-        Seconds of steady-state samples for each workload and size. Fresh builds take up to
+        Seconds of steady-state samples for each workload and size. Starts take up to
         `START_BUDGET` times as long, and there is at least one.
+    replicates : int
+        How often the whole experiment is repeated at most, in fresh processes. With 0, or a budget
+        below `LEAST_BUDGET`, everything happens in this process, where a mode can disturb another
+        and intervals do not count what a new process would change.
     sizes : sequence, optional
         In place of the workloads' own.
+    tolerance : float, optional
+        In place of the workloads' own.
     attribute : bool
-        Also measure what each compiler pass buys, by switching it off.
+        Also measure what each compiler pass buys, by switching it off; all in this process.
     seed : int
         Of the inputs and of the order of the modes.
+    time_limit : float
+        Seconds that a mode may take to start or to answer; what takes longer is a failure.
+    run_limit : float
+        Seconds after which nothing new is begun.
     report : callable, optional
         Called with a line of text when something new begins.
 
@@ -96,7 +123,69 @@ def compare(
         If a mode does not exist or its package is not installed.
     Exception
         What the program itself raises where no mode can run it.
+    KeyboardInterrupt
+        With what was measured so far as its attribute ``partial``.
+
+    Examples
+    --------
+    >>> def make_twice():
+    ...     x = np.ones(3)
+    ...     return lambda: x + x
+    >>> def make_product():
+    ...     x = np.ones(3)
+    ...     return lambda: 2 * x
+    >>> found = compare({"twice": make_twice, "product": make_product}, budget=0.01)
+    >>> [cell.mode for cell in found.rows[0].cells]
+    ['twice', 'product']
     """
+    if not budget > 0:
+        raise ArgumentError(
+            f"a budget of {budget} seconds",
+            cause="samples take time",
+            fix="leave it out, or pass a positive number of seconds",
+        )
+    if isinstance(workloads, Mapping):
+        subjects = [_of_variants(workloads)]
+        packages: tuple[str, ...] = ("torch", "jax")
+    else:
+        subjects, packages = _of_workloads(workloads, modes, sizes, seed)
+    if tolerance is not None:
+        subjects = [
+            replace(each, workload=replace(each.workload, tolerance=tolerance)) for each in subjects
+        ]
+    settings = Settings(budget, replicates, seed, time_limit, time.monotonic() + run_limit)
+    return compare_subjects(subjects, settings, packages, attribute, report, frames_below())
+
+
+Variants = Mapping[str, Callable[[], Callable[[], Any]]]
+"""Functions that make fresh state and return a step, by the names of their modes."""
+
+
+def _of_variants(variants: Variants) -> Subject:
+    if not variants:
+        raise ArgumentError(
+            "no variants", cause="there is nothing to compare", fix="pass at least two functions"
+        )
+    for name, make in variants.items():
+        if not callable(make):
+            raise ArgumentError(
+                f"the variant {name!r} is a {type(make).__name__}",
+                cause="a variant is a function that makes fresh state and returns a step",
+                fix=f"pass it as {{{name!r}: lambda: step}}",
+            )
+    first = next(iter(variants.values()))
+    workload = Workload(first, inputs=lambda rng, size: (), name="your code")
+    modes = of_variants(variants)
+    return Subject(workload, (), modes, may_return_nothing=True, named=False)
+
+
+def _of_workloads(
+    workloads: Sequence[Workload] | Workload,
+    modes: str | Sequence[str],
+    sizes: Sequence[Any] | None,
+    seed: int,
+) -> tuple[list[Subject], tuple[str, ...]]:
+    """Return a subject for each size of each workload, and the packages of the modes."""
     if isinstance(workloads, Workload):
         workloads = [workloads]
     modes = mode_names(modes)
@@ -104,23 +193,76 @@ def compare(
         raise ArgumentError(
             "no modes", cause="there is nothing to compare", fix="name at least one"
         )
-    if not budget > 0:
-        raise ArgumentError(
-            f"a budget of {budget} seconds",
-            cause="samples take time",
-            fix="leave it out, or pass a positive number of seconds",
-        )
     found = {label: find_mode(name) for label, name in _labels(modes).items()}
-    say = report or (lambda text: None)
-    load, known = load_average(), frames_below()
-    rows = []
+    subjects = []
     for workload in workloads:
         chosen = workload.sizes if sizes is None else tuple(sizes)
         for size in chosen:
-            row = _Pairing(workload, size, found, budget, seed, say, known).row(attribute)
-            rows.append(replace(row, several=len(chosen) > 1))
+            inputs = workload.make_inputs(size, seed)
+            subjects.append(Subject(workload, inputs, found, size, len(chosen) > 1))
     packages = dict.fromkeys(name for mode in found.values() for name in mode.packages[:1])
-    return Comparison(tuple(rows), {**environment(tuple(packages)), "load": load})
+    return subjects, tuple(packages)
+
+
+def compare_subjects(
+    subjects: Sequence[Subject],
+    settings: Settings,
+    packages: tuple[str, ...] = (),
+    attribute: bool = False,
+    report: Report | None = None,
+    known: Frames = frozenset(),
+) -> Comparison:
+    """Compare programs in the modes that they name; see `compare`.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+    settings : Settings
+    packages : tuple of str
+        Whose versions are recorded.
+    attribute : bool
+    report : callable, optional
+    known : frozenset
+        Who called: lines that no message need name.
+    """
+    say, load = report or (lambda text: None), load_average()
+    about = {**environment(packages), "load": load}
+    alone = "" if settings.replicates and CAN_STOP else "it was asked for"
+    if attribute:
+        alone = "what each pass buys is measured so"
+    elif settings.budget < LEAST_BUDGET:
+        alone = f"the budget of {settings.budget:g} s is less than a process takes to start"
+    experiments: list[Experiment] = []
+    rows: list[Row] = []
+    try:
+        if not alone:
+            try:
+                replicate_all(subjects, settings, say, experiments)
+            except CannotTravelError as error:
+                alone = f"the program cannot be sent to another: {error}"
+            else:
+                for experiment in experiments:
+                    _raise_users_error(experiment, known)
+                    rows.append(experiment.row())
+        if alone:
+            for subject in subjects:
+                if time.monotonic() < settings.deadline:
+                    rows.append(_Pairing(subject, settings, say, known).row(attribute))
+    except KeyboardInterrupt as interrupt:
+        rows = rows or [each.row() for each in experiments if each.count]
+        interrupt.partial = Comparison(  # type: ignore[attr-defined]
+            tuple(rows), {**about, "one_process": alone, "interrupted": True}
+        )
+        raise
+    return Comparison(tuple(rows), {**about, "one_process": alone})
+
+
+def _raise_users_error(experiment: Experiment, known: Frames) -> None:
+    """Raise what the program raises where no mode can run it: by running it here, once more."""
+    subject, failures = experiment.subject, experiment.failures.values()
+    lost = any(failure.kind in (CRASHED, TIMED_OUT) for failure in failures)
+    if not experiment.reference and failures and not lost:
+        _Pairing(subject, experiment.settings, lambda text: None, known)._run_each_once()
 
 
 def _labels(modes: Sequence[str]) -> dict[str, str]:
@@ -130,31 +272,6 @@ def _labels(modes: Sequence[str]) -> dict[str, str]:
         count = sum(other == name for other in labels.values())
         labels[f"{name} #{count + 1}" if count else name] = name
     return labels
-
-
-def _numbers(results: list[Any]) -> list[Array]:
-    """Return the results of a program, if there are any and all of them are numbers.
-
-    Raises
-    ------
-    WorkloadError
-        If not: there would be nothing to compare.
-    """
-    if not results:
-        raise WorkloadError(
-            "the program returns nothing",
-            cause="modes are compared by what the program computes, and this is None",
-            fix="return an array, or several in a tuple, list or dict",
-        )
-    arrays = list(map(np.asarray, results))
-    for position, found in enumerate(arrays):
-        if found.dtype.kind not in "biufc":
-            raise WorkloadError(
-                f"result {position} of the program is no array of numbers, but {found[()]!r}",
-                cause="modes are compared by the numbers that the program computes",
-                fix="return arrays only, in tuples, lists or dicts if there are several",
-            )
-    return arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,31 +291,26 @@ class _Start:
 class _Pairing:
     """The modes on one workload of one size."""
 
-    def __init__(
-        self,
-        workload: Workload,
-        size: Any,
-        modes: Mapping[str, Mode],
-        budget: float,
-        seed: int,
-        say: Report,
-        known: Frames,
-    ) -> None:
-        self.workload = workload
-        self.modes = modes
-        self.budget = budget
-        self.seed = seed
-        label = f"{workload.name} {size_label(size)}".strip()
+    def __init__(self, subject: Subject, settings: Settings, say: Report, known: Frames) -> None:
+        self.subject = subject
+        self.workload = subject.workload
+        self.modes = subject.modes
+        self.budget = settings.budget
+        self.seed = settings.seed
         self._say = say
-        self._label = label
-        self.size = size_label(size)
-        self.inputs = workload.make_inputs(size, seed)
+        self._label = subject.label
+        self.size = subject.size
         self.prepared: dict[str, Prepared] = {}
         self.results: dict[str, list[Array]] = {}
         self.failures: dict[str, Failure] = {}
         self.callers = known
         self.differences: dict[str, Difference] = {}
         self.reference = ""
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """A copy of the inputs: what one mode writes into them, no other sees."""
+        return copy.deepcopy(self.subject.inputs)
 
     def say(self, text: str) -> None:
         """Report that something begins."""
@@ -228,6 +340,7 @@ class _Pairing:
             tuple(cells.values()),
             self.reference if timed else "",
             bottleneck,
+            self.subject.several,
         )
 
     # results ------------------------------------------------------------------------------------
@@ -239,7 +352,7 @@ class _Pairing:
             self.say(f"{label}, first results")
             try:
                 prepared = mode.prepare_anew(self.workload, self.inputs)
-                self.results[label] = _numbers(prepared.arrays(prepared.run()))
+                self.results[label] = self.subject.numbers(prepared.arrays(prepared.run()))
             except Exception as error:  # whatever the library says belongs in the cell
                 self.failures[label] = self._failure(error)
                 errors.append(error)

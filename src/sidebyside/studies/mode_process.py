@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import gc
+import random
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from oplibrary.core.types import Array
+from oplibrary.messages.errors import OutOfMemoryError, SideBySideError
+from sidebyside.measuring.bottleneck import Work
+from sidebyside.measuring.call_stack import forget_frames, frames_below
 from sidebyside.measuring.clock import calibrate_clock, take_sample, warm_up
-from sidebyside.measuring.memory import measure_memory
+from sidebyside.measuring.memory import Memory, measure_memory
 from sidebyside.measuring.processes import Give, LostProcessError, Take, WorkerProcess
-from sidebyside.modes import find_mode
+from sidebyside.measuring.scrutiny import Scrutiny, examine
+from sidebyside.measuring.travel import unpack
+from sidebyside.modes import PassEffect, find_mode
+from sidebyside.results.cell import CRASHED, TIMED_OUT
 from sidebyside.workloads.workload import Workload
 
 
 class ModeProcessError(Exception):
-    """What went wrong in the other process."""
+    """What went wrong in the other process.
+
+    Attributes
+    ----------
+    kind : str
+        The class of the error there; ``crashed`` or ``timed out`` where the process was lost.
+    text : str
+        The whole message.
+    lost : bool
+        Whether the process is gone, or did not answer in time.
+    """
+
+    def __init__(self, line: str, kind: str = "", text: str = "", lost: bool = False) -> None:
+        super().__init__(line)
+        self.kind = kind
+        self.text = text or line
+        self.lost = lost
 
 
 class ModeProcess(AbstractContextManager["ModeProcess"]):
@@ -28,12 +53,15 @@ class ModeProcess(AbstractContextManager["ModeProcess"]):
 
     Parameters
     ----------
-    mode : str
-        See `sidebyside.modes.MODES`.
+    mode : str or bytes
+        See `sidebyside.modes.MODES`; or a `Mode` that was packed for the way.
     environment : mapping of str to str
         Added to that of the process.
     patience : float
         Seconds that one request may take.
+    begin : bool
+        Whether the mode is loaded at once. Else its process starts beside others, and `begin` waits
+        for it.
 
     Raises
     ------
@@ -42,13 +70,28 @@ class ModeProcess(AbstractContextManager["ModeProcess"]):
     """
 
     def __init__(
-        self, mode: str, environment: Mapping[str, str] | None = None, patience: float = 60.0
+        self,
+        mode: str | bytes,
+        environment: Mapping[str, str] | None = None,
+        patience: float = 60.0,
+        begin: bool = True,
     ) -> None:
         self.mode = mode
         self.patience = patience
         self._process = WorkerProcess(answer_requests, environment)
+        if begin:
+            self.begin()
+
+    def begin(self) -> None:
+        """Load the mode.
+
+        Raises
+        ------
+        ModeProcessError
+            If that fails; the process is ended then.
+        """
         try:
-            self.ask("begin", mode)
+            self.ask("begin", self.mode)
         except ModeProcessError:
             self.close()
             raise
@@ -66,9 +109,10 @@ class ModeProcess(AbstractContextManager["ModeProcess"]):
                 self._process.send((request, arguments))
                 failed, answer = self._process.receive(self.patience)
         except LostProcessError as lost:
-            raise ModeProcessError(str(lost)) from None
+            kind = TIMED_OUT if lost.timed_out else CRASHED
+            raise ModeProcessError(str(lost), kind, lost=True) from None
         if failed:
-            raise ModeProcessError(answer)
+            raise ModeProcessError(*answer)
         return answer
 
     def close(self) -> None:
@@ -84,7 +128,7 @@ class ModeProcess(AbstractContextManager["ModeProcess"]):
 
 def answer_requests(take: Take, give: Give) -> None:
     """Answer every message, the name of a method of `Server` and its arguments."""
-    server = Server()
+    server, known = Server(), frames_below(0)
     while True:
         try:
             request, arguments = take()
@@ -93,18 +137,66 @@ def answer_requests(take: Take, give: Give) -> None:
         try:
             give((False, getattr(server, request)(*arguments)))
         except Exception as error:
-            text = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
-            give((True, text))
+            line = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
+            if isinstance(error, MemoryError) and not isinstance(error, SideBySideError):
+                error = OutOfMemoryError(str(error) or "an array does not fit in memory")
+            if isinstance(error, SideBySideError):
+                forget_frames(error, known)
+            give((True, (line, type(error).__name__, str(error))))
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One way from nothing to the first result.
+
+    Attributes
+    ----------
+    start : float
+        Seconds until the first result.
+    first_call : float
+        Those of them that the first call took.
+    build : mapping of str to float
+        Seconds of each phase before it, where the mode says them.
+    passes : tuple of PassEffect
+    work : Work or None
+    results : list
+        Numbers as ndarrays, and all else in words.
+    """
+
+    start: float
+    first_call: float
+    build: Mapping[str, float]
+    passes: tuple[PassEffect, ...]
+    work: Work | None
+    results: list[Any]
+
+
+def _as_sent(result: Any) -> Any:
+    return result if isinstance(result, np.ndarray) else repr(result)
+
+
+def seed_generators(seed: int = 0) -> None:
+    """Let every mode draw the same random numbers: Python's, NumPy's and PyTorch's."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  what a user's program may draw from
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(seed)
 
 
 class Server:
     """Answers the requests; each method is one."""
 
-    def begin(self, mode: str) -> None:
+    def begin(self, mode: str | bytes) -> None:
         """Load a mode and let it run something.
 
         So the first call of a workload is not that of the library, its threads and BLAS, too.
         """
+        if isinstance(mode, bytes):
+            self.mode = unpack(mode)
+            self.mode.load()
+            self.mode.warm_up()
+            return
         self.mode = find_mode(mode)
         first = Workload(lambda xp, x: xp.tanh(x @ x), lambda rng, size: (np.ones((600, 600)),))
         self.mode.prepare(first, first.make_inputs(None)).run()
@@ -138,6 +230,71 @@ class Server:
         """Return the ns of a call over a batch, after one that wakes what fell asleep."""
         self.run()
         return take_sample(self.run, calls, self.clock)
+
+    # a program of any kind, as comparisons ask ---------------------------------------------------
+
+    def take(self, packed: bytes) -> None:
+        """Take a workload and its inputs: a copy of its own."""
+        self.workload, self.inputs = unpack(packed)
+
+    def build(self) -> Built:
+        """Make the workload ready, from the same random numbers each time, and call it once."""
+        self._awake()
+        seed_generators()
+        gc.collect()
+        started = time.perf_counter()
+        self.prepared = self.mode.prepare(self.workload, self.inputs)
+        prepared_at = time.perf_counter()
+        results = self.prepared.run()
+        ended = time.perf_counter()
+        build = self.prepared.build
+        first = ended - prepared_at
+        return Built(
+            ended - started if not build else first + sum(build.values()),
+            first,
+            dict(build),
+            self.prepared.passes,
+            self.prepared.work,
+            list(map(_as_sent, self.prepared.arrays(results))),
+        )
+
+    def results(self, calls: int) -> list[list[Any]]:
+        """Return the results of further calls."""
+        found = (self.prepared.arrays(self.prepared.run()) for _ in range(calls))
+        return [list(map(_as_sent, each)) for each in found]
+
+    def examine(self) -> Scrutiny:
+        """Return what a call does beside computing."""
+        return examine(self.prepared.run, self.prepared.given, self.workload.function)
+
+    def block(self, calls: int) -> float:
+        """Return the seconds of a call over a batch, after one that wakes what fell asleep."""
+        found = self.sample(calls)
+        gc.collect()
+        return found * 1e-9
+
+    def whole(self, calls: int) -> float:
+        """Return the seconds that a start and as many calls take in all."""
+        self._awake()
+        seed_generators()
+        started = time.perf_counter()
+        run = self.mode.prepare(self.workload, self.inputs).run
+        for _ in range(calls):
+            run()
+        return time.perf_counter() - started
+
+    def memory(self) -> tuple[Memory | None, int | None]:
+        """Return the memory of a call, and what was planned; None where that is not known."""
+        planned = self.planned_bytes()
+        if not self.mode.counts_memory:
+            return None, planned
+        self._awake()
+        return measure_memory(lambda: self.mode.prepare(self.workload, self.inputs).run), planned
+
+    def _awake(self) -> None:
+        """Let the collector work as in any program."""
+        gc.unfreeze()
+        gc.enable()
 
     def planned_bytes(self) -> int | None:
         """Return the peak of the buffers and results of a call, as planned; None if unknown."""

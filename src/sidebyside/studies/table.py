@@ -30,6 +30,12 @@ TABLE = (
 BUDGET = 1.6
 """Seconds of steady-state samples for each workload and size."""
 
+REPLICATES = 3
+"""Repetitions in fresh processes: many rows, each with an interval that counts processes."""
+
+QUICK_BUDGET = 0.3
+"""Seconds of samples with ``--quick``."""
+
 Report = Callable[[str], None]
 
 
@@ -39,7 +45,11 @@ def native_is_installed() -> bool:
 
 
 def measure_table(
-    names: Sequence[str] = TABLE, *, budget: float = BUDGET, report: Report | None = None
+    names: Sequence[str] = TABLE,
+    *,
+    budget: float = BUDGET,
+    replicates: int = REPLICATES,
+    report: Report | None = None,
 ) -> Table:
     """Measure the workloads of the table in the modes dynamic and static, and as machine code.
 
@@ -49,6 +59,8 @@ def measure_table(
         Builtin names; those that can be trained are trained as well.
     budget : float
         Seconds of steady-state samples for each workload and size.
+    replicates : int
+        How often everything is repeated in fresh processes; see `compare`.
     report : callable, optional
         Called with a line of text when something new begins.
     """
@@ -62,18 +74,19 @@ def measure_table(
         else:
             workloads.append(workload)
     modes = ("dynamic", "static", NATIVE) if native_is_installed() else ("dynamic", "static")
-    comparison = compare(workloads, modes, budget=budget, report=report)
+    comparison = compare(workloads, modes, budget=budget, replicates=replicates, report=report)
     trainings = tuple(
         compare_training(workload, report=report)
         for workload in workloads
         if workload.training is not None
     )
-    self_check = check_against_itself(workloads[0], budget)
+    self_check = check_against_itself(workloads[0], budget, replicates)
     seconds = time.perf_counter() - start
     return Table(comparison, trainings, self_check, seconds, tuple(skipped))
 
 
-def check_against_itself(workload: Workload, budget: float) -> Row:
+def check_against_itself(workload: Workload, budget: float, replicates: int) -> Row:
     """Return the comparison of the dynamic mode with itself, which must find no difference."""
     size: Any = workload.sizes[0]
-    return compare([workload], ("dynamic", "dynamic"), sizes=[size], budget=budget).rows[0]
+    modes = ("dynamic", "dynamic")
+    return compare([workload], modes, sizes=[size], budget=budget, replicates=replicates).rows[0]

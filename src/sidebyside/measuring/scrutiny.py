@@ -1,0 +1,219 @@
+"""What a program does beside computing: what a trace would lose, and what spoils a comparison."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+import types
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.tree import flatten
+
+CALLS = 2
+"""Calls that are looked at: what happens at the first of them alone is no work of each call."""
+
+WAITING = 0.5
+"""A part of the time without any work of a processor that is worth a word."""
+
+SHORTEST_WAIT = 0.001
+"""Seconds of a call below which its waiting is not looked at."""
+
+_EVENTS = {
+    "open": "opens files",
+    "time.sleep": "sleeps",
+    "socket.connect": "talks to the network",
+    "subprocess.Popen": "starts processes",
+    "os.system": "starts processes",
+}
+"""What Python tells its auditors, and what that is in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scrutiny:
+    """What happens in each call beside the computation.
+
+    Attributes
+    ----------
+    writes : tuple of str
+        Inputs that a call changes, such as ``input 0``.
+    work : tuple of str
+        What is done on the host: ``prints``, ``sleeps``, ``opens files``, ``changes calls``.
+    """
+
+    writes: tuple[str, ...] = ()
+    work: tuple[str, ...] = ()
+
+
+class _Listener:
+    """Collects what Python tells its auditors; an auditor can never be taken away again."""
+
+    def __init__(self) -> None:
+        self.listening = False
+        self.installed = False
+        self.heard: dict[str, None] = {}
+
+    def begin(self) -> None:
+        """Listen, until `listening` is taken away."""
+        if not self.installed:
+            sys.addaudithook(self._hear)
+            self.installed = True
+        self.heard = {}
+        self.listening = True
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.listening and event in _EVENTS:
+            self.heard[_EVENTS[event]] = None
+
+
+_LISTENER = _Listener()
+
+
+def examine(run: Callable[[], Any], given: Any, function: Any) -> Scrutiny:
+    """Call `run` and return what it does beside computing.
+
+    Parameters
+    ----------
+    run : callable
+        One call of the program; it has been called before.
+    given : tree
+        The inputs that it is called with.
+    function : callable
+        The user's code, whose variables are looked at.
+    """
+    before, variables = _prints_of(given), host_variables(function)
+    said = io.StringIO()
+    _LISTENER.begin()
+    wall, work = time.perf_counter(), time.process_time()
+    try:
+        with redirect_stdout(said):
+            for _ in range(CALLS):
+                run()
+    finally:
+        _LISTENER.listening = False
+    wall, work = time.perf_counter() - wall, time.process_time() - work
+    found = dict.fromkeys(["prints"] if said.getvalue() else [])
+    found.update(_LISTENER.heard)
+    idle = wall / CALLS > SHORTEST_WAIT and work < WAITING * wall
+    if idle and "sleeps" not in found:
+        found[f"waits for {1 - work / wall:.0%} of its time"] = None
+    after = host_variables(function)
+    for name in sorted(name for name in after if after[name] != variables.get(name)):
+        found[f"changes {name}"] = None
+    writes = [
+        f"input {position}"
+        for position, (old, new) in enumerate(zip(before, _prints_of(given), strict=False))
+        if old != new
+    ]
+    return Scrutiny(tuple(writes), tuple(found))
+
+
+def _prints_of(given: Any) -> list[int]:
+    """Return a fingerprint of each input; of a tree, one of all its arrays."""
+    trees: Sequence[Any] = given if isinstance(given, (tuple, list)) else [given]
+    found = []
+    for tree in trees:
+        sum_ = 0
+        for leaf in flatten(tree)[0]:
+            array = as_array(leaf)
+            if isinstance(array, np.ndarray) and not array.dtype.hasobject:
+                sum_ = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data, sum_)
+        found.append(sum_)
+    return found
+
+
+def as_array(leaf: Any) -> Any:
+    """Return a tensor of any library, or a number, as an ndarray, and all else as it is."""
+    if hasattr(leaf, "detach"):
+        leaf = leaf.detach()
+        if hasattr(leaf, "cpu"):
+            leaf = leaf.cpu()
+        if str(getattr(leaf, "dtype", "")) == "torch.bfloat16":
+            leaf = leaf.float()  # NumPy has no such numbers; every one of them is a float32
+    is_number = isinstance(leaf, (bool, int, float, complex, np.generic))
+    return np.asarray(leaf) if is_number or hasattr(leaf, "__array__") else leaf
+
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+_MOST = 1000
+
+
+def host_variables(function: Any) -> dict[str, str]:
+    """Return the plain values that a function reads from outside and could change, as text.
+
+    Those are its closure, the globals that its code names, and the attributes of the object that it
+    belongs to; numbers, texts, and lists and dicts of them.
+
+    Examples
+    --------
+    >>> def make():
+    ...     calls = 0
+    ...     def step():
+    ...         nonlocal calls
+    ...         calls += 1
+    ...     return step
+    >>> step = make()
+    >>> step()
+    >>> host_variables(step)
+    {'calls': '1'}
+    """
+    found: dict[str, str] = {}
+    seen: set[int] = set()
+    waiting = [function]
+    while waiting and len(seen) < _MOST:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        each = getattr(each, "__wrapped__", each)
+        if isinstance(each, types.MethodType):
+            waiting.append(each.__func__)
+            each = each.__self__
+        if not isinstance(each, types.FunctionType):
+            waiting += _parts(each, found)
+            continue
+        names: dict[str, Any] = {}
+        for name, cell in zip(each.__code__.co_freevars, each.__closure__ or (), strict=True):
+            try:
+                names[name] = cell.cell_contents
+            except ValueError:  # not assigned yet
+                continue
+        for name in each.__code__.co_names:
+            if name in each.__globals__:
+                names[name] = each.__globals__[name]
+        for name, value in names.items():
+            if _is_plain(value):
+                found[name] = repr(value)
+            elif isinstance(value, (types.FunctionType, types.MethodType)):
+                waiting.append(value)
+    return found
+
+
+def _parts(thing: Any, found: dict[str, str]) -> list[Any]:
+    """Enter the plain attributes of an object, and return its call and its parts."""
+    own = getattr(thing, "__dict__", None)
+    if not isinstance(own, dict) or isinstance(thing, (type, types.ModuleType)):
+        return []
+    for name, value in own.items():
+        if _is_plain(value):
+            found[f"{type(thing).__name__}.{name}"] = repr(value)
+    calls = [getattr(type(thing), name, None) for name in ("__call__", "forward")]
+    return [each for each in calls if isinstance(each, types.FunctionType)]
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) in _PLAIN:
+        return True
+    if type(value) in (list, tuple, set):
+        return len(value) < _MOST and all(type(each) in _PLAIN for each in value)
+    if type(value) is dict:
+        return len(value) < _MOST and all(
+            type(key) in _PLAIN and type(each) in _PLAIN for key, each in value.items()
+        )
+    return False

@@ -1,0 +1,95 @@
+"""What a comparison is about: one program with its inputs, and the modes that are to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.types import Array
+from oplibrary.messages.errors import WorkloadError
+from sidebyside.measuring.travel import pack
+from sidebyside.modes import Mode
+from sidebyside.workloads.workload import Workload, size_label
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One program of one size, and the modes by their labels.
+
+    Attributes
+    ----------
+    workload : Workload
+    inputs : tuple
+    modes : mapping of str to Mode
+    given_size : any
+    several : bool
+        Whether the program is measured in several sizes.
+    may_return_nothing : bool
+        Whether it is a step that may return nothing.
+    """
+
+    workload: Workload
+    inputs: tuple[Any, ...]
+    modes: Mapping[str, Mode]
+    given_size: Any = None
+    several: bool = False
+    may_return_nothing: bool = False
+    named: bool = field(default=True)
+    """Whether the modes are found by their names in any process."""
+
+    @property
+    def size(self) -> str:
+        """The size as a person writes it."""
+        return size_label(self.given_size)
+
+    @property
+    def label(self) -> str:
+        """The name with the size."""
+        return f"{self.workload.name} {self.size}".strip()
+
+    def packed(self) -> bytes:
+        """Return the program with its inputs as another process takes it.
+
+        Raises
+        ------
+        CannotTravelError
+        """
+        return pack((self.workload, self.inputs))
+
+    def packed_modes(self) -> dict[str, str | bytes]:
+        """Return the modes as another process takes them.
+
+        Raises
+        ------
+        CannotTravelError
+        """
+        if self.named:
+            return {label: mode.name for label, mode in self.modes.items()}
+        return {label: pack(mode) for label, mode in self.modes.items()}
+
+    def numbers(self, results: list[Any]) -> list[Array]:
+        """Return the results of the program, if there are any and all of them are numbers.
+
+        Raises
+        ------
+        WorkloadError
+            If not: there would be nothing to compare.
+        """
+        if not results and not self.may_return_nothing:
+            raise WorkloadError(
+                "the program returns nothing",
+                cause="modes are compared by what the program computes, and this is None",
+                fix="return an array, or several in a tuple, list or dict",
+            )
+        arrays = list(map(np.asarray, results))
+        for position, found in enumerate(arrays):
+            if found.dtype.kind not in "biufc":
+                raise WorkloadError(
+                    f"result {position} of the program is no array of numbers, but {found[()]!r}",
+                    cause="modes are compared by the numbers that the program computes",
+                    fix="return arrays only, in tuples, lists or dicts if there are several",
+                )
+        return arrays

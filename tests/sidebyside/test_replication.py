@@ -1,0 +1,165 @@
+"""Comparisons in processes of their own: what travels, what is said first, and what is lost."""
+
+import os
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import sidebyside as sbs
+from sidebyside.measuring.processes import CAN_STOP
+from sidebyside.measuring.statistics import Estimate
+from sidebyside.results.comparison import Row, TimedCell
+from sidebyside.studies import replication
+
+pytestmark = pytest.mark.skipif(not CAN_STOP, reason="needs processes that can stand still")
+
+FAST = {"budget": 0.12, "replicates": 2}
+
+
+def make_sum():
+    x = np.arange(4.0)
+    return lambda: x + x
+
+
+def make_doubled():
+    x = np.arange(4.0)
+    return lambda: x * 2
+
+
+def make_crash():
+    return lambda: os.abort()
+
+
+def make_hang():
+    return lambda: time.sleep(600)
+
+
+def make_other():
+    return lambda: np.arange(4.0) * 3
+
+
+def make_counting():
+    state = {"calls": 0}
+    x = np.ones(3)
+
+    def step():
+        state["calls"] += 1
+        print("called")
+        x[0] += 1
+        return x.copy()
+
+    return step
+
+
+def make_random():
+    rng = np.random.default_rng()
+    return lambda: rng.random(3)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return sbs.compare(
+        {
+            "sum": make_sum,
+            "doubled": make_doubled,
+            "crash": make_crash,
+            "hang": make_hang,
+            "other": make_other,
+        },
+        time_limit=6,
+        **FAST,
+    )
+
+
+def test_each_mode_is_timed_in_several_processes(found):
+    row = found.rows[0]
+    assert (row.reference, row.replicates) == ("sum", 2)
+    assert found.environment["one_process"] == ""
+    for name in ("sum", "doubled"):
+        cell = row.cell(name)
+        assert len(cell.replicates) == 2
+        assert all(each.start > 0 and each.warm > 0 for each in cell.replicates)
+        assert all(np.all(each.blocks > 0) for each in cell.replicates)
+    assert row.cell("doubled").difference.ulp == 0
+
+
+def test_every_report_has_its_control_and_says_what_can_be_seen(found):
+    row = found.rows[0]
+    assert row.control.known
+    assert row.visible > 0
+    text = str(found)
+    assert text.index("Control: sum against itself takes") < text.index("a call")
+
+
+def test_a_mode_that_crashes_or_hangs_is_one_red_cell(found):
+    row = found.rows[0]
+    assert row.cell("crash").failure.kind == "crashed"
+    assert "SIGABRT" in row.cell("crash").failure.text
+    assert row.cell("hang").failure.kind == "timed out"
+    assert row.cell("sum").failure is None
+
+
+def test_modes_that_disagree_are_not_timed(found):
+    failure = found.rows[0].cell("other").failure
+    assert failure.disagrees
+    assert "result 0[3] is 9.0 against 6.0" in failure.text
+    assert found.disagrees
+
+
+def test_any_pair_has_its_break_even_cold_and_warm(found):
+    row = found.rows[0]
+    for start in ("cold", "warm"):
+        assert row.break_even("doubled", "sum", start).calls >= 1
+        assert row.saving("sum", "doubled", 100, start).count == 2
+    assert row.break_even("crash", "sum") is None
+
+
+def test_what_a_program_does_beside_computing_is_said_first():
+    factor = 2.0  # a closure travels
+    found = sbs.compare({"a": make_counting, "b": lambda: lambda: factor * np.ones(3)}, **FAST)
+    notes = " ".join(found.rows[0].notes)
+    assert "its results change from call to call" in notes
+    assert "prints" in notes
+    assert found.rows[0].cell("b").failure.disagrees
+    assert str(found).index("Note: ") < str(found).index("a call")
+
+
+def test_what_is_not_deterministic_is_compared_by_shape():
+    row = sbs.compare({"a": make_random, "b": make_random}, **FAST).rows[0]
+    assert "not deterministic" in row.notes[0]
+    assert row.cell("b").failure is None
+
+
+def test_code_that_cannot_travel_is_measured_here_and_that_is_said():
+    frame = sys._getframe()
+    found = sbs.compare({"a": lambda: lambda: np.ones(2) * bool(frame)}, budget=0.12)
+    assert "cannot be sent to another" in found.environment["one_process"]
+    assert "All modes in one process, since the program" in str(found).replace("\n", " ")
+
+
+def test_an_interruption_keeps_what_was_measured(monkeypatch):
+    calls = []
+
+    def interrupted(self, team, run=replication.Experiment.run):
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        run(self, team)
+
+    monkeypatch.setattr(replication.Experiment, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        sbs.compare({"sum": make_sum, "doubled": make_doubled}, **FAST)
+    partial = caught.value.partial
+    assert partial.environment["interrupted"]
+    assert partial.rows[0].replicates == 1
+
+
+def test_where_the_control_fails_there_is_no_verdict():
+    ratio = Estimate(0.5, 0.4, 0.6, 0.99, 8)
+    cells = (TimedCell("a"), TimedCell("b", ratio=ratio, withheld=True))
+    row = Row("w", "", "", cells, "a", control=Estimate(1.1, 1.05, 1.2, 0.99, 8), visible=0.1)
+    assert not row.trusted
+    assert row.cells[1].speed == "no verdict"
+    assert not sbs.Comparison((row,), {}).slower_than(0.1)
