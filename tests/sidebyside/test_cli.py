@@ -313,7 +313,7 @@ def test_a_failing_program_shows_the_users_frames_only(run, folder):
 def test_the_whole_traceback_is_shown_on_request(run, folder, monkeypatch):
     monkeypatch.setenv("SIDEBYSIDE_TRACEBACK", "1")
     (folder / "mine.py").write_text(PROGRAM.replace("xp.sum(xp.tanh(x @ w))", "1 / 0"))
-    code, _, err = run("compare", "mine.py")
+    code, _, err = run("compare", "mine.py", *QUICK)
     assert code == 1
     assert "studies/comparison.py" in err
     assert "ZeroDivisionError" in err
@@ -324,7 +324,7 @@ def test_the_whole_traceback_is_shown_on_request(run, folder, monkeypatch):
 
 def test_a_failing_program_of_an_op_names_the_line(run, folder):
     (folder / "mine.py").write_text(PROGRAM.replace("x @ w", "x @ x"))
-    err = refused(run, "compare", "mine.py")
+    err = refused(run, "compare", "mine.py", *QUICK)
     assert "[SBS-101]" in err
     assert "mine.py:6: return xp.sum(xp.tanh(x @ x))" in err
 
@@ -499,7 +499,7 @@ def test_an_interrupt_leaves_nothing_behind(run, folder, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(comparison, "measure", interrupt)
-    code, out, err = run("compare", "seed", "--json", "found.json")
+    code, out, err = run("compare", "seed", *QUICK, "--json", "found.json")
     assert code == 130
     assert out == ""
     assert "interrupted" in err

@@ -167,7 +167,7 @@ def test_training_reports_each_mode():
 
 
 def test_the_self_check_is_of_the_first_size():
-    assert check_against_itself(load("chain"), 0.01).size == "1"
+    assert check_against_itself(load("chain"), 0.01, 0).size == "1"
 
 
 def test_what_noise_could_explain_is_marked(table):
