@@ -17,7 +17,12 @@ from tests.common.test_numpy_functions import CALLS
 import dyngraph as dg
 import staticgraph as sg
 from oplibrary.executors.numpy.functions import counterpart_of
-from oplibrary.messages.errors import DataDependentShapeError, SideBySideError, SymbolicArrayError
+from oplibrary.messages.errors import (
+    DataDependentShapeError,
+    SideBySideError,
+    SymbolicArrayError,
+    SymbolicValueError,
+)
 
 SHAPE_FROM_DATA = {
     "argwhere",
@@ -290,3 +295,103 @@ def test_the_namespaces_have_them_with_numpys_parameters():
             theirs = inspect.signature(numpy_function(name)).parameters
             assert [p for p in mine if p in theirs] == mine, name
             assert inspect.signature(getattr(sg, name)) == inspect.signature(ours)
+
+
+# lengths that each run chooses, rows of vmap, and out= -------------------------------------------
+
+ANY_LENGTH = {
+    "nanmean": lambda x: np.nanmean(x),
+    "nanmedian": lambda x: np.nanmedian(x, axis=0),
+    "ptp": lambda x: np.ptp(x),
+    "ravel": lambda x: np.ravel(x) * 2,
+    "vstack": lambda x: np.vstack([x, x]),
+    "isclose": lambda x: np.isclose(x, 0.5),
+    "average": lambda x: np.average(x, axis=0, weights=np.abs(x)),
+    "interp": lambda x: np.interp(x, [0.0, 1.0, 2.0], [5.0, 7.0, 1.0]),
+    "digitize": lambda x: np.digitize(x, [0.0, 1.0]),
+    "trapezoid": lambda x: np.trapezoid(x),
+    "unwrap": lambda x: np.unwrap(x),
+    "nan_to_num": lambda x: np.nan_to_num(x),
+    "kron": lambda x: np.kron(x, np.array([1.0, 2.0])),
+}
+FIXED_LENGTH = {
+    "median": lambda x: np.median(x),
+    "percentile": lambda x: np.percentile(x, 30),
+    "quantile": lambda x: np.quantile(x, 0.3),
+    "convolve": lambda x: np.convolve(x, [1.0, 2.0]),
+    "delete": lambda x: np.delete(x, 0),
+    "insert": lambda x: np.insert(x, 0, 1.0),
+    "resize": lambda x: np.resize(x, (2, 2)),
+    "vander": lambda x: np.vander(x),
+    "polyder": lambda x: np.polyder(x),
+    "polyval": lambda x: np.polyval(x, 2.0),
+    "array_split": lambda x: np.array_split(x, 2),
+    "put": lambda x: np.put(x * 1, [0], 1.0),
+    "linspace": lambda x: np.linspace(x, 1.0, 3),
+}
+
+
+@pytest.mark.parametrize("name", ANY_LENGTH)
+def test_lengths_that_each_run_chooses(name):
+    with sg.Graph():
+        x = sg.placeholder("x", (sg.dim("n", min=2),), "float64")
+        run = sg.compile(ANY_LENGTH[name](x), [x], backend="numpy")
+    for array in (D, D[:3], np.tile(D, 3)):
+        np.testing.assert_allclose(run(array), ANY_LENGTH[name](array), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", FIXED_LENGTH)
+def test_functions_that_need_the_length_say_so(name):
+    with sg.Graph(), pytest.raises(SymbolicValueError, match="is not known yet"):
+        FIXED_LENGTH[name](sg.placeholder("x", (sg.dim("n", min=2),), "float64"))
+
+
+@pytest.mark.parametrize("name", [*ANY_LENGTH, *FIXED_LENGTH])
+def test_rows_of_vmap(name):
+    function = {**ANY_LENGTH, **FIXED_LENGTH}[name]
+    if name == "put":
+        return  # nothing is returned
+    rows = np.stack([D, D[::-1], D * 1.5])
+
+    def first(x):
+        found = function(x)
+        return found[0] if isinstance(found, list) else found
+
+    expected = np.stack([first(row) for row in rows])
+    np.testing.assert_allclose(dg.vmap(first)(dg.asarray(rows)).numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(sg.function(sg.vmap(first))(rows), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, out: np.sum(x, axis=0, out=out),
+        lambda x, out: np.median(x, axis=0, out=out),
+        lambda x, out: np.clip(x[0], -0.5, 0.5, out=out),
+        lambda x, out: np.take(x, [0, 1, 2, 3], out=out),
+        lambda x, out: np.nanmax(x, 0, out=out),
+        lambda x, out: np.cumsum(x[1], out=out),
+        lambda x, out: np.matmul(x[0], x.T @ x, out=out),
+        lambda x, out: np.round(x[2], 1, out=out),
+    ],
+)
+def test_results_go_into_out(call, mode):
+    def program(x):
+        out = np.zeros_like(x[0])
+        result = call(x, out)
+        assert result is out
+        return out + x[0]
+
+    expected = program(E)
+    if mode == "dynamic":
+        found = program(dg.asarray(E)).numpy()
+    else:
+        found = sg.function(program)(E)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_out_of_another_shape_is_refused():
+    x = dg.asarray(E)
+    with pytest.raises(SideBySideError, match="does not fit into"):
+        np.sum(x, axis=0, out=dg.asarray(D))

@@ -9,10 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
 from oplibrary.core.types import normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.numerical.operands import along, as_array, as_dtype, at_hand, flat, is_value
+from oplibrary.numerical.operands import (
+    along,
+    as_array,
+    as_dtype,
+    at_hand,
+    flat,
+    is_value,
+    offered,
+    require_known,
+)
 from oplibrary.ops.arguments import normalize_ints
 from oplibrary.ops.diagonal import diag
 from oplibrary.ops.gather import take
@@ -29,13 +37,13 @@ def _each(function: Any, arrays: tuple[Any, ...]) -> Any:
     return results[0] if len(results) == 1 else results
 
 
-@public
+@offered
 def atleast_1d(*arys: Any) -> Any:
     """Return each array, a scalar with one axis; one alone, several as a tuple."""
     return _each(lambda x: x if len(x.shape) else reshape(x, shape=(1,)), arys)
 
 
-@public
+@offered
 def atleast_2d(*arys: Any) -> Any:
     """Return each array with two axes or more, new ones in front; several as a tuple."""
 
@@ -46,7 +54,7 @@ def atleast_2d(*arys: Any) -> Any:
     return _each(lengthened, arys)
 
 
-@public
+@offered
 def atleast_3d(*arys: Any) -> Any:
     """Return each array with three axes or more, ``(n,)`` as (1, n, 1), ``(m, n)`` as (m, n, 1)."""
 
@@ -60,7 +68,7 @@ def atleast_3d(*arys: Any) -> Any:
     return _each(lengthened, arys)
 
 
-@public
+@offered
 def ravel(a: Any) -> Any:
     """Return the elements in one line, in row-major order.
 
@@ -81,7 +89,7 @@ def _all(tup: Any, lengthened: Any) -> list[Any]:
     return [lengthened(x) for x in tup]
 
 
-@public
+@offered
 def vstack(tup: Sequence[Any]) -> Any:
     """Join arrays along the first axis; vectors are rows.
 
@@ -93,7 +101,7 @@ def vstack(tup: Sequence[Any]) -> Any:
     return concat(_all(tup, atleast_2d), axis=0)
 
 
-@public
+@offered
 def hstack(tup: Sequence[Any]) -> Any:
     """Join arrays along the second axis, vectors along their only one.
 
@@ -106,13 +114,13 @@ def hstack(tup: Sequence[Any]) -> Any:
     return concat(arrays, axis=0 if arrays and len(arrays[0].shape) == 1 else 1)
 
 
-@public
+@offered
 def dstack(tup: Sequence[Any]) -> Any:
     """Join arrays along the third axis, which matrices and vectors get first."""
     return concat(_all(tup, atleast_3d), axis=2)
 
 
-@public
+@offered
 def column_stack(tup: Sequence[Any]) -> Any:
     """Join vectors as the columns of a matrix, beside matrices as they are."""
 
@@ -123,7 +131,7 @@ def column_stack(tup: Sequence[Any]) -> Any:
     return concat(_all(tup, as_columns), axis=1)
 
 
-@public
+@offered
 def block(arrays: Any) -> Any:
     """Join nested lists of arrays: the innermost along the last axis, those around along others.
 
@@ -163,7 +171,7 @@ def _joined(nested: Any, depth: int, most: int) -> Any:
     return reshape(x, shape=((1,) * (most - len(x.shape)) + tuple(x.shape)))
 
 
-@public
+@offered
 def append(arr: Any, values: Any, axis: int | None = None) -> Any:
     """Return `arr` with `values` behind it along an axis; without one, both in one line."""
     if axis is None:
@@ -199,7 +207,7 @@ def _applied(positions: Any, function: Any, *operands: Any) -> Any:
         ) from None
 
 
-@public
+@offered
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     """Return `arr` without what stands at the positions `obj` of an axis, or of its one line.
 
@@ -219,12 +227,13 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     if axis is None:
         arr, axis = flat(arr), 0
     at = normalize_axis(axis, len(arr.shape))
+    require_known("delete", arr.shape[at])
     positions = _positions("delete", obj)
     kept = _applied(positions, np.delete, np.arange(arr.shape[at]), positions)
     return take(arr, kept, axis=at)
 
 
-@public
+@offered
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     """Return `arr` with `values` before the positions `obj` of an axis, or of its one line.
 
@@ -247,6 +256,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
         arr, axis = flat(arr), 0
     at = normalize_axis(axis, len(arr.shape))
     length = arr.shape[at]
+    require_known("insert", length)
     positions = _positions("insert", obj)
     values = as_dtype(as_array(values), arr.dtype)
     if len(values.shape) < len(arr.shape):
@@ -274,7 +284,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     return take(concat([arr, values], axis=at), order, axis=at)
 
 
-@public
+@offered
 def resize(a: Any, new_shape: Any) -> Any:
     """Return an array of another size, with the elements repeated as often as they are needed.
 
@@ -291,12 +301,13 @@ def resize(a: Any, new_shape: Any) -> Any:
             fix="use reshape, which takes -1",
         )
     count = line.shape[0]
+    require_known("resize", count)
     if not count:
         return as_dtype(np.zeros(shape), line.dtype)
     return reshape(take(line, np.arange(prod(shape)) % count, axis=0), shape=shape)
 
 
-@public
+@offered
 def trim_zeros(filt: Any, trim: str = "fb") -> Any:
     """Return a vector without the zeros at its front (``"f"``) and its back (``"b"``).
 
@@ -316,7 +327,7 @@ def trim_zeros(filt: Any, trim: str = "fb") -> Any:
 # cutting ------------------------------------------------------------------------------------------
 
 
-@public
+@offered
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Return the parts of an array: as many as an int says, about equal, or cut at places.
 
@@ -337,6 +348,8 @@ def cut(x: Any, where: Any, axis: int, *, equal: bool) -> list[Any]:
     if np.ndim(where):
         return _pieces(x, [0, *places], [*places, length], position)
     (count,) = places
+    if not equal:
+        require_known("array_split", length)
     if equal or count < 1:  # the latter is refused there
         return list(split(x, count, axis=position))
     sizes = [length // count + (number < length % count) for number in range(count)]
@@ -359,20 +372,20 @@ def _needs(function: str, ary: Any, ndim: int) -> Any:
     return x
 
 
-@public
+@offered
 def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """Return the parts of an array, cut along its first axis; see `array_split`."""
     return cut(_needs("vsplit", ary, 2), indices_or_sections, 0, equal=True)
 
 
-@public
+@offered
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """Return the parts of an array, cut along its second axis, a vector along its only one."""
     x = _needs("hsplit", ary, 1)
     return cut(x, indices_or_sections, min(len(x.shape) - 1, 1), equal=True)
 
 
-@public
+@offered
 def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """Return the parts of an array, cut along its third axis; see `array_split`."""
     return cut(_needs("dsplit", ary, 3), indices_or_sections, 2, equal=True)
@@ -381,19 +394,19 @@ def dsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
 # turning ------------------------------------------------------------------------------------------
 
 
-@public
+@offered
 def flipud(m: Any) -> Any:
     """Return the array with its first axis reversed."""
     return flip(_needs("flipud", m, 1), axis=0)
 
 
-@public
+@offered
 def fliplr(m: Any) -> Any:
     """Return the array with its second axis reversed."""
     return flip(_needs("fliplr", m, 2), axis=1)
 
 
-@public
+@offered
 def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
     """Return the array turned by `k` quarters of a circle, from the first axis to the second.
 
@@ -425,7 +438,7 @@ def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
     return flip(swapaxes(x, axis0=first, axis1=second), axis=second)
 
 
-@public
+@offered
 def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     """Return the array with an axis moved to stand before the axis `start`."""
     x = as_array(a)
@@ -439,7 +452,7 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     return permute_dims(x, axes=tuple(order))
 
 
-@public
+@offered
 def diagflat(v: Any, k: int = 0) -> Any:
     """Return a matrix with the elements of `v`, in one line, on its `k`-th diagonal."""
     return diag(flat(v), offset=k)
@@ -448,7 +461,7 @@ def diagflat(v: Any, k: int = 0) -> Any:
 # indices ------------------------------------------------------------------------------------------
 
 
-@public
+@offered
 def ix_(*indices: Any) -> tuple[Any, ...]:
     """Return index arrays that select all combinations of the indices of each axis.
 
@@ -476,7 +489,7 @@ def ix_(*indices: Any) -> tuple[Any, ...]:
     return tuple(found)
 
 
-@public
+@offered
 def flatnonzero(a: Any) -> Any:
     """Return where in its one line the elements of an array are not 0."""
     return reshape(argwhere(flat(a)), shape=(-1,))

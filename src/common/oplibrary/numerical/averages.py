@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
 from oplibrary.core.types import normalize_axes
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.numerical.operands import as_array, as_dtype
+from oplibrary.numerical.operands import as_array, as_dtype, offered
 from oplibrary.ops.arguments import Axis
 from oplibrary.ops.comparison import not_equal
 from oplibrary.ops.diagonal import diag
@@ -27,7 +26,7 @@ from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.statistics import mean
 
 
-@public
+@offered
 def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return the distance from the least to the greatest element over `axis`.
 
@@ -41,7 +40,7 @@ def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return top - least(x, axis=axis, keepdims=keepdims)
 
 
-@public
+@offered
 def average(
     a: Any,
     axis: Axis = None,
@@ -124,7 +123,7 @@ def _variables(x: Any, rowvar: bool) -> Any:
     return x if rowvar else matrix_transpose(x)
 
 
-@public
+@offered
 def cov(
     m: Any,
     y: Any = None,
@@ -211,7 +210,7 @@ def cov(
     return squeeze(result)
 
 
-@public
+@offered
 def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
     """Return the correlations of variables, which are from -1 to 1; see `cov`.
 

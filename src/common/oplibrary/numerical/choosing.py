@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
 from oplibrary.core.types import normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.numerical.operands import as_array, as_dtype, flat, known
+from oplibrary.numerical.operands import as_array, as_dtype, flat, known, offered
 from oplibrary.ops.arguments import normalize_ints, normalize_shape
 from oplibrary.ops.broadcasting import broadcast_arrays
 from oplibrary.ops.comparison import greater_equal, less
@@ -23,7 +22,7 @@ from oplibrary.ops.reduction import all as all_
 from oplibrary.ops.sorting import argsort, nonzero, sort
 
 
-@public
+@offered
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
     """Return each element of the first choice whose condition is true there, else the default.
 
@@ -64,7 +63,7 @@ def _is_number(x: Any) -> bool:
     return type(x) in (bool, int, float, complex)
 
 
-@public
+@offered
 def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     """Return each element of the choice whose number stands in `a`.
 
@@ -103,7 +102,7 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     return take_along_axis(stack(parts), a[None], axis=0)[0]
 
 
-@public
+@offered
 def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
     """Return what stands along an axis, or in one line, where a vector of conditions is true.
 
@@ -130,7 +129,7 @@ def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
     return take(a, places, axis=normalize_axis(axis, len(a.shape)))
 
 
-@public
+@offered
 def extract(condition: Any, arr: Any) -> Any:
     """Return the elements of `arr`, in one line, where the condition is true.
 
@@ -143,7 +142,7 @@ def extract(condition: Any, arr: Any) -> Any:
     return take(flat(arr), places, axis=0)
 
 
-@public
+@offered
 def piecewise(x: Any, condlist: Any, funclist: Sequence[Any]) -> Any:
     """Return a function that is given in parts: of each element, that of the last true condition.
 
@@ -206,7 +205,7 @@ def _kth(name: str, kth: Any, x: Any, axis: int) -> None:
             )
 
 
-@public
+@offered
 def partition(a: Any, kth: Any, axis: int | None = -1) -> Any:
     """Return the array with the `kth` element along an axis where it stands in order.
 
@@ -219,7 +218,7 @@ def partition(a: Any, kth: Any, axis: int | None = -1) -> Any:
     return sort(x, axis=axis)
 
 
-@public
+@offered
 def argpartition(a: Any, kth: Any, axis: int | None = -1) -> Any:
     """Return the indices that partition the array along an axis; see `partition`."""
     x = as_array(a)
@@ -229,7 +228,7 @@ def argpartition(a: Any, kth: Any, axis: int | None = -1) -> Any:
     return argsort(x, axis=axis)
 
 
-@public
+@offered
 def lexsort(keys: Any, axis: int = -1) -> Any:
     """Return the indices that order by several keys, the last of which comes first.
 
@@ -255,7 +254,7 @@ def lexsort(keys: Any, axis: int = -1) -> Any:
     return order
 
 
-@public
+@offered
 def sort_complex(a: Any) -> Any:
     """Return the elements in order along the last axis, as complex numbers."""
     x = sort(as_array(a), axis=-1)
@@ -270,7 +269,7 @@ def sort_complex(a: Any) -> Any:
 # places -------------------------------------------------------------------------------------------
 
 
-@public
+@offered
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     """Return the indices along each axis of what stands at `indices` in one line.
 
@@ -289,7 +288,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     return tuple(found[::-1])
 
 
-@public
+@offered
 def ravel_multi_index(multi_index: Any, dims: Any, mode: str | Sequence[str] = "raise") -> Any:
     """Return where in one line stands what has these indices along each axis.
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
 from oplibrary.core.types import broadcast_shapes
 from oplibrary.messages.errors import ShapeError
-from oplibrary.numerical.operands import as_array, as_dtype
+from oplibrary.numerical.operands import as_array, as_dtype, offered
 from oplibrary.ops.comparison import (
     equal,
     isfinite,
@@ -28,7 +27,7 @@ from oplibrary.ops.reduction import all as all_
 from oplibrary.ops.signs import signbit
 
 
-@public
+@offered
 def isclose(
     a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Any:
@@ -51,7 +50,7 @@ def isclose(
     return close
 
 
-@public
+@offered
 def allclose(
     a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Any:
@@ -59,7 +58,7 @@ def allclose(
     return all_(isclose(a, b, rtol, atol, equal_nan))
 
 
-@public
+@offered
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     """Tell whether two arrays have one shape and equal elements; in a graph, a bool of the graph.
 
@@ -77,7 +76,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
     return all_(same)
 
 
-@public
+@offered
 def array_equiv(a1: Any, a2: Any) -> Any:
     """Tell whether two arrays have equal elements once they are broadcast."""
     x, y = as_array(a1), as_array(a2)
@@ -88,27 +87,27 @@ def array_equiv(a1: Any, a2: Any) -> Any:
     return all_(equal(x, y))
 
 
-@public
+@offered
 def isposinf(x: Any) -> Any:
     """Tell of each element whether it is positive infinity."""
     x = as_array(x)
     return logical_and(isinf(x), logical_not(signbit(x)))
 
 
-@public
+@offered
 def isneginf(x: Any) -> Any:
     """Tell of each element whether it is negative infinity."""
     x = as_array(x)
     return logical_and(isinf(x), signbit(x))
 
 
-@public
+@offered
 def isreal(x: Any) -> Any:
     """Tell of each element whether its imaginary part is 0."""
     return logical_not(iscomplex(x))
 
 
-@public
+@offered
 def iscomplex(x: Any) -> Any:
     """Tell of each element whether its imaginary part is not 0."""
     x = as_array(x)
@@ -117,13 +116,13 @@ def iscomplex(x: Any) -> Any:
     return not_equal(imag(x), 0.0)
 
 
-@public
+@offered
 def iscomplexobj(x: Any) -> bool:
     """Tell whether the elements are complex numbers, whatever their values."""
     return bool(as_array(x).dtype.kind == "c")
 
 
-@public
+@offered
 def isrealobj(x: Any) -> bool:
     """Tell whether the elements are no complex numbers."""
     return not iscomplexobj(x)

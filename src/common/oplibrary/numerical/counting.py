@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.numerical.operands import (
     as_array,
@@ -15,6 +14,7 @@ from oplibrary.numerical.operands import (
     flat,
     is_value,
     known,
+    offered,
     shape_from_values,
     together,
 )
@@ -40,7 +40,7 @@ FLOAT64 = np.dtype(np.float64)
 # bins ---------------------------------------------------------------------------------------------
 
 
-@public
+@offered
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
     """Return the number of the bin of each element: bin i is from ``bins[i-1]`` to ``bins[i]``.
 
@@ -103,7 +103,7 @@ def _length(function: str, x: Any, minlength: int) -> int:
     return max(int(numbers.max()) + 1, minlength)
 
 
-@public
+@offered
 def bincount(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     """Return how often each whole number from 0 on occurs, or the sum of its weights.
 
@@ -205,13 +205,13 @@ def _edges(name: str, a: Any, bins: Any, range: Any) -> Any:
     return as_dtype(concat([inner, high.reshape((1,))], axis=0), dtype)
 
 
-@public
+@offered
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None) -> Any:
     """Return the edges of the bins that `histogram` would count in."""
     return _edges("histogram_bin_edges", flat(a), bins, range)
 
 
-@public
+@offered
 def histogram(
     a: Any, bins: Any = 10, range: Any = None, density: bool = False, weights: Any = None
 ) -> tuple[Any, Any]:
@@ -287,7 +287,7 @@ def distinct(x: Any) -> Any:
     return values[: values.shape[0] - surplus] if surplus > 0 else values
 
 
-@public
+@offered
 def union1d(ar1: Any, ar2: Any) -> Any:
     """Return the distinct elements of two arrays in order.
 
@@ -299,7 +299,7 @@ def union1d(ar1: Any, ar2: Any) -> Any:
     return distinct(concat([flat(x) for x in together(ar1, ar2)], axis=0))
 
 
-@public
+@offered
 def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
     """Return the distinct elements that are in both arrays, in order; see `union1d`."""
     both = [flat(x) if assume_unique else distinct(x) for x in (ar1, ar2)]
@@ -307,14 +307,14 @@ def intersect1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
     return joint[:-1][equal(joint[1:], joint[:-1])]
 
 
-@public
+@offered
 def setdiff1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
     """Return the distinct elements of one array that are not in another, in order."""
     first = flat(ar1) if assume_unique else distinct(ar1)
     return first[isin(first, flat(ar2), invert=True)]
 
 
-@public
+@offered
 def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
     """Return the distinct elements that are in one of two arrays only, in order."""
     both = [distinct(x) for x in (ar1, ar2)]

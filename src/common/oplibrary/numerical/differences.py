@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
 from oplibrary.core.types import normalize_axes, normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.numerical.operands import along, as_array, as_dtype, dtype_in_numpy, flat
+from oplibrary.numerical.operands import along, as_array, as_dtype, dtype_in_numpy, flat, offered
 from oplibrary.ops.arguments import Axis
 from oplibrary.ops.broadcasting import diff
 from oplibrary.ops.comparison import equal, greater, isnan, less, logical_and
@@ -25,7 +24,7 @@ from oplibrary.ops.searching import searchsorted
 from oplibrary.ops.sorting import argsort
 
 
-@public
+@offered
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """Return the differences of neighbours of one line, with elements before and behind them.
 
@@ -48,7 +47,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     return concat([x for x in (begin, found, end) if x is not None], axis=0)
 
 
-@public
+@offered
 def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
     """Return the area under `y` along `axis`, with straight lines between the points.
 
@@ -109,7 +108,7 @@ def _spacings(f: Any, axes: tuple[int, ...], given: tuple[Any, ...]) -> list[Any
     return found
 
 
-@public
+@offered
 def gradient(f: Any, *varargs: Any, axis: Axis = None, edge_order: int = 1) -> Any:
     """Return the slopes of `f` along axes: central differences inside, one-sided at the ends.
 
@@ -199,7 +198,7 @@ def _slopes(f: Any, at: int, h: Any, order: int) -> Any:
 # interpolation ------------------------------------------------------------------------------------
 
 
-@public
+@offered
 def interp(
     x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: float | None = None
 ) -> Any:
@@ -269,7 +268,7 @@ def interp(
     return as_dtype(found, fp.dtype)
 
 
-@public
+@offered
 def unwrap(p: Any, discont: float | None = None, axis: int = -1, period: float = 2 * pi) -> Any:
     """Return angles without jumps: each step of more than half a period is made a smaller one.
 

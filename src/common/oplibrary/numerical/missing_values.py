@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
-from oplibrary.numerical.operands import as_array, as_dtype, flat
+from oplibrary.numerical.operands import as_array, as_dtype, flat, offered
 from oplibrary.ops.arguments import Axis
 from oplibrary.ops.comparison import equal, isnan, less_equal, logical_not
 from oplibrary.ops.effects import assert_
@@ -38,7 +37,7 @@ def _summed(x: Any, dtype: Any, reduce: Callable[..., Any], **given: Any) -> Any
     return as_dtype(reduce(as_dtype(x, np.dtype(dtype)), **given), np.dtype(dtype))
 
 
-@public
+@offered
 def nansum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """Return the sum over `axis` of the elements that are not NaN.
 
@@ -50,7 +49,7 @@ def nansum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False)
     return _summed(_filled(as_array(a), 0), dtype, sum_, axis=axis, keepdims=keepdims)
 
 
-@public
+@offered
 def nanprod(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Any:
     """Return the product over `axis` of the elements that are not NaN."""
     return _summed(_filled(as_array(a), 1), dtype, prod, axis=axis, keepdims=keepdims)
@@ -63,13 +62,13 @@ def _running(x: Any, value: float, axis: Any, dtype: Any, scan: Callable[..., An
     return _summed(x, dtype, scan, axis=axis)
 
 
-@public
+@offered
 def nancumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Return the running sum along `axis`, or of one line, in which NaN counts as 0."""
     return _running(a, 0, axis, dtype, cumulative_sum)
 
 
-@public
+@offered
 def nancumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """Return the running product along `axis`, or of one line, in which NaN counts as 1."""
     return _running(a, 1, axis, dtype, cumulative_prod)
@@ -84,13 +83,13 @@ def _extremum(a: Any, worst: float, reduce: Any, axis: Any, keepdims: Any) -> An
     return where(nothing, np.asarray(np.nan, x.dtype), found)
 
 
-@public
+@offered
 def nanmax(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return the greatest element over `axis` that is not NaN; NaN where there is none."""
     return _extremum(a, -np.inf, greatest, axis, keepdims)
 
 
-@public
+@offered
 def nanmin(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return the least element over `axis` that is not NaN; NaN where there is none."""
     return _extremum(a, np.inf, least, axis, keepdims)
@@ -105,7 +104,7 @@ def _place(name: str, a: Any, worst: float, find: Any, axis: Any, keepdims: Any)
     return find(_filled(x, worst), axis=axis, keepdims=keepdims)
 
 
-@public
+@offered
 def nanargmax(a: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return where along `axis` the greatest element stands that is not NaN.
 
@@ -117,7 +116,7 @@ def nanargmax(a: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return _place("nanargmax", a, -np.inf, argmax, axis, keepdims)
 
 
-@public
+@offered
 def nanargmin(a: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """Return where along `axis` the least element stands that is not NaN; see `nanargmax`."""
     return _place("nanargmin", a, np.inf, argmin, axis, keepdims)
@@ -131,7 +130,7 @@ def _count(x: Any, axis: Any, keepdims: bool) -> Any:
     return sum_(cast(logical_not(isnan(x)), dtype=real), axis=axis, keepdims=keepdims)
 
 
-@public
+@offered
 def nanmean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return the mean over `axis` of the elements that are not NaN; NaN where there is none.
 
@@ -146,7 +145,7 @@ def nanmean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return sum_(_filled(x, 0), axis=axis, keepdims=keepdims) / _count(x, axis, keepdims)
 
 
-@public
+@offered
 def nanvar(a: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
     """Return the variance over `axis` of the elements that are not NaN.
 
@@ -164,7 +163,7 @@ def nanvar(a: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -
     return where(none, np.asarray(np.nan, total.dtype), total)
 
 
-@public
+@offered
 def nanstd(a: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
     """Return the standard deviation over `axis` of the elements that are not NaN; see `nanvar`.
 
@@ -181,7 +180,7 @@ def nanstd(a: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -
 # replaced -----------------------------------------------------------------------------------------
 
 
-@public
+@offered
 def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """Return the array with numbers in place of NaN and of both infinities.
 

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from oplibrary.core.data import to_numbers
-from oplibrary.core.op import EXECUTORS
+from oplibrary.core.op import EXECUTORS, explain_call, public
 from oplibrary.core.rules import reduced_shape
-from oplibrary.core.types import Shape, normalize_axes, normalize_axis
-from oplibrary.messages.errors import DataDependentShapeError
+from oplibrary.core.types import Shape, is_known, normalize_axes, normalize_axis
+from oplibrary.messages.errors import DataDependentShapeError, SideBySideError, SymbolicValueError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.joining import holds_values, stack_nested
 from oplibrary.ops.movement import permute_dims, reshape
+
+
+def offered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Enter `function` into the main namespaces, with what Python raises inside as errors of ours.
+
+    The functions here check what is likely to be wrong; anything else is of a kind that they
+    cannot use.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except SideBySideError:
+            raise
+        except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
+            raise explain_call(function.__name__, function, error) from error
+
+    return public(call)
 
 
 def as_array(x: Any) -> Any:
@@ -65,6 +85,22 @@ def is_value(x: Any) -> bool:
 def shape_from_values(function: str, what: str, fix: str) -> DataDependentShapeError:
     """Return the error of a result whose shape the values of a graph would choose."""
     return DataDependentShapeError(f"{function}: {what} depends on the data", fix=fix)
+
+
+def require_known(function: str, *lengths: Any) -> None:
+    """Refuse a length that each run chooses, where positions are worked out beforehand.
+
+    Raises
+    ------
+    SymbolicValueError
+    """
+    for n in lengths:
+        if type(n) is not int or not is_known(n):
+            raise SymbolicValueError(
+                f"{function}: a length of the array, {n}, is not known yet",
+                cause="which elements are read or written is worked out when the graph is declared",
+                fix="declare the array with fixed lengths, or let sg.function trace each length",
+            )
 
 
 def flat(x: Any) -> Any:

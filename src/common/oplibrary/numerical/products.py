@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.arrangement import trim_zeros
-from oplibrary.numerical.operands import as_array, as_dtype, flat
+from oplibrary.numerical.operands import as_array, as_dtype, flat, offered, require_known
 from oplibrary.ops.arguments import require_int
 from oplibrary.ops.comparison import equal
 from oplibrary.ops.creation import zeros_like
@@ -27,7 +26,7 @@ from oplibrary.ops.slicing import flip
 from oplibrary.ops.trigonometry import sin
 
 
-@public
+@offered
 def inner(a: Any, b: Any) -> Any:
     """Return the sums of products over the last axes of both; of a scalar, the product.
 
@@ -42,14 +41,14 @@ def inner(a: Any, b: Any) -> Any:
     return tensordot(a, b, axes=((-1,), (-1,)))
 
 
-@public
+@offered
 def vdot(a: Any, b: Any) -> Any:
     """Return the dot product of two arrays in one line, of the first's complex conjugate."""
     a, b = flat(a), flat(b)
     return matmul(conj(a) if a.dtype.kind == "c" else a, b)
 
 
-@public
+@offered
 def kron(a: Any, b: Any) -> Any:
     """Return the Kronecker product: `b` in place of each element of `a`, times that element.
 
@@ -66,7 +65,7 @@ def kron(a: Any, b: Any) -> Any:
     return reshape(multiply(a, b), shape=tuple(m * n for m, n in zip(left, right, strict=True)))
 
 
-@public
+@offered
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """Return the powers of each element of a vector as the columns of a matrix.
 
@@ -83,6 +82,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
             fix="flatten it first",
         )
     count = x.shape[0] if N is None else require_int(N, "N")
+    require_known("vander", count)
     x = as_dtype(x, np.promote_types(x.dtype, np.int64))
     powers = [as_dtype(zeros_like(x) + 1, x.dtype)]
     for _ in range(count - 1):
@@ -102,6 +102,7 @@ _FEW = 64
 def _overlapping(a: Any, v: Any, mode: Any, name: str) -> Any:
     """Return the sums of ``a[k - i] * v[i]`` for each place k; `a` is the longer one."""
     long, short = a.shape[0], v.shape[0]
+    require_known(name, long, short)
     if mode not in ("full", "same", "valid"):
         raise ArgumentError(
             f"{name}: mode is {mode!r}",
@@ -145,7 +146,7 @@ def _vectors(name: str, a: Any, v: Any) -> tuple[Any, Any]:
     return found[0], found[1]
 
 
-@public
+@offered
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     """Return the convolution of two vectors.
 
@@ -166,7 +167,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     return _overlapping(a, v, mode, "convolve")
 
 
-@public
+@offered
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     """Return the correlation of two vectors: sums of ``a[k + i] * conj(v[i])`` for each k.
 
@@ -183,7 +184,7 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
 # polynomials --------------------------------------------------------------------------------------
 
 
-@public
+@offered
 def polyval(p: Any, x: Any) -> Any:
     """Return the values at `x` of the polynomial with coefficients `p`, the highest power first.
 
@@ -193,6 +194,7 @@ def polyval(p: Any, x: Any) -> Any:
     [11.0]
     """
     p, x = as_array(p), as_array(x)
+    require_known("polyval", *p.shape)
     value = zeros_like(x)
     for i in range(p.shape[0]):
         value = value * x + p[i]
@@ -201,26 +203,27 @@ def polyval(p: Any, x: Any) -> Any:
 
 def _lengthened(a1: Any, a2: Any) -> tuple[Any, Any]:
     first, second = (x if len(x.shape) else x.reshape((1,)) for x in (as_array(a1), as_array(a2)))
+    require_known("a sum of polynomials", first.shape[0], second.shape[0])
     longer = max(first.shape[0], second.shape[0])
     a, b = (pad(x, ((longer - x.shape[0], 0),)) for x in (first, second))
     return a, b
 
 
-@public
+@offered
 def polyadd(a1: Any, a2: Any) -> Any:
     """Return the coefficients of the sum of two polynomials, the highest power first."""
     a, b = _lengthened(a1, a2)
     return a + b
 
 
-@public
+@offered
 def polysub(a1: Any, a2: Any) -> Any:
     """Return the coefficients of the difference of two polynomials, the highest power first."""
     a, b = _lengthened(a1, a2)
     return a - b
 
 
-@public
+@offered
 def polymul(a1: Any, a2: Any) -> Any:
     """Return the coefficients of the product of two polynomials, without zeros in front.
 
@@ -238,20 +241,22 @@ def _without_zeros(p: Any) -> Any:
     return found if found.shape[0] else zeros_like(line)[:1]
 
 
-@public
+@offered
 def polyder(p: Any, m: int = 1) -> Any:
     """Return the coefficients of the `m`-th derivative of a polynomial."""
     p = as_array(p)
+    require_known("polyder", *p.shape)
     for _ in range(require_int(m, "m")):
         count = p.shape[0] - 1
         p = p[:-1] * np.arange(count, 0, -1)
     return p
 
 
-@public
+@offered
 def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     """Return the coefficients of the `m`-th integral of a polynomial, with the constants `k`."""
     p = as_array(p)
+    require_known("polyint", *p.shape)
     times = require_int(m, "m")
     constants = np.zeros(times) if k is None else as_array(k)
     constants = constants if len(constants.shape) else constants.reshape((1,))
@@ -268,7 +273,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     return p
 
 
-@public
+@offered
 def polyfit(x: Any, y: Any, deg: int, rcond: float | None = None, w: Any = None) -> Any:
     """Return the coefficients of the polynomial of degree `deg` that is nearest to points.
 
@@ -315,7 +320,7 @@ def polyfit(x: Any, y: Any, deg: int, rcond: float | None = None, w: Any = None)
 # elementary ---------------------------------------------------------------------------------------
 
 
-@public
+@offered
 def sinc(x: Any) -> Any:
     """Return ``sin(pi * x) / (pi * x)``, which is 1 at 0, with its derivatives.
 
@@ -336,7 +341,7 @@ def sinc(x: Any) -> Any:
     return where(zero, series, sin(safe) / safe)
 
 
-@public
+@offered
 def fix(x: Any) -> Any:
     """Return the whole numbers next to x towards 0."""
     return trunc(as_array(x))

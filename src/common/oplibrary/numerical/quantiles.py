@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.numerical.operands import (
     as_array,
@@ -16,6 +15,8 @@ from oplibrary.numerical.operands import (
     in_line,
     is_value,
     keeping,
+    offered,
+    require_known,
 )
 from oplibrary.ops.arguments import Axis
 from oplibrary.ops.comparison import greater_equal, isnan, logical_not
@@ -49,7 +50,7 @@ def _or_nan(result: Any, ordered: Any) -> Any:
     return where(isnan(ordered[..., -1]), np.asarray(np.nan, ordered.dtype), result)
 
 
-@public
+@offered
 def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return the median over `axis`: of an even number of elements, the mean of the middle two.
 
@@ -62,6 +63,7 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """
     ordered, shape = _ordered("median", a, axis)
     count = ordered.shape[-1]
+    require_known("median", count)
     dtype = dtype_in_numpy(np.mean, ordered)
     if not count:
         return keeping(sum_(as_dtype(ordered, dtype), axis=-1) / 0.0, shape, keepdims)
@@ -71,7 +73,7 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return keeping(_or_nan(high, ordered), shape, keepdims)
 
 
-@public
+@offered
 def nanmedian(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return the median over `axis` of the elements that are not NaN; of none, NaN."""
     x = as_array(a)
@@ -156,6 +158,7 @@ def _quantile(
         function(np.ones(2, x.dtype), at_hand(q) if is_value(q) else q, method=method)
     ).dtype
     count = ordered.shape[-1]
+    require_known(name, count)
     if not count:
         raise ArgumentError(
             f"{name} of no elements",
@@ -190,7 +193,7 @@ def _in_front(found: Any, ndim: int, shape: Any, keepdims: Any) -> Any:
     return reshape(found, shape=(*found.shape[:ndim], *shape)) if keepdims else found
 
 
-@public
+@offered
 def quantile(
     a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Any:
@@ -221,7 +224,7 @@ def quantile(
     return _quantile("quantile", a, q, 1, axis, method, keepdims)
 
 
-@public
+@offered
 def percentile(
     a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Any:
@@ -260,7 +263,7 @@ def _nanquantile(
     return _in_front(found, fractions.ndim, shape, keepdims)
 
 
-@public
+@offered
 def nanquantile(
     a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Any:
@@ -271,7 +274,7 @@ def nanquantile(
     return _nanquantile("nanquantile", a, q, 1, axis, method, keepdims)
 
 
-@public
+@offered
 def nanpercentile(
     a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import unwrap
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def renamed(name: str, *operands: str, **named: str) -> tuple[frozenset[str], Ca
 
 def written(function: Any) -> tuple[frozenset[str], Call]:
     """Return the arguments that `function` takes, and itself: it has NumPy's parameters."""
-    code = function.__code__  # quicker than a signature
+    code = unwrap(function).__code__  # quicker than a signature
     return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]), function
 
 

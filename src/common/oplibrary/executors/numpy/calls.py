@@ -14,7 +14,7 @@ from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.executors.numpy.values import put_into
 from oplibrary.numerical.arrangement import cut
 from oplibrary.numerical.counting import distinct
-from oplibrary.numerical.operands import as_array, as_dtype
+from oplibrary.numerical.operands import as_array, as_dtype, require_known
 from oplibrary.ops.arguments import normalize_ints, require_int
 
 
@@ -278,6 +278,7 @@ def apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
 
 
 def _sample(x: Any) -> Any:
+    require_known("a NumPy function of shapes", *getattr(x, "shape", ()))
     return np.broadcast_to(np.empty((), x.dtype), tuple(x.shape)) if hasattr(x, "shape") else x
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from oplibrary.executors.numpy.adapters import ours
 from oplibrary.messages.errors import ArgumentError
-from oplibrary.numerical.operands import as_dtype, together
+from oplibrary.numerical.operands import as_dtype, require_known, together
 
 
 def linspace(
@@ -28,6 +28,7 @@ def linspace(
     start, stop = together(start, stop)
     kind = np.linspace(np.ones(1, start.dtype), np.ones(1, stop.dtype), 2).dtype
     start, stop = ours("broadcast_arrays")(as_dtype(start, kind), as_dtype(stop, kind))
+    require_known("numpy.linspace", *start.shape)
     shape = tuple(start.shape)
     gaps = count - 1 if endpoint else count
     places = np.arange(count, dtype=kind).reshape((-1, *(1,) * len(shape)))

@@ -12,7 +12,7 @@ from oplibrary.executors.numpy.adapters import flat, ours
 from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.executors.numpy.values import fitting, is_value, put_into
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.numerical.operands import as_array, as_dtype
+from oplibrary.numerical.operands import as_array, as_dtype, require_known
 from oplibrary.ops.gather import index_along
 from oplibrary.ops.indexing import set_item
 
@@ -20,6 +20,8 @@ from oplibrary.ops.indexing import set_item
 def _target(function: str, x: Any) -> Any:
     if not is_value(x):
         raise unsupported(f"numpy.{function} into a plain array")
+    if function != "copyto":
+        require_known(f"numpy.{function}", *x.shape)
     return x
 
 
