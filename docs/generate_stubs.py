@@ -76,6 +76,7 @@ PARAMETERS = {
     "to": "npt.DTypeLike",
     "associative_scan.function": "Any",
     "associative_scan.xs": "Any",
+    "triplet_margin_with_distance_loss.distance_function": "Any",
     "can_cast.source": "npt.DTypeLike | ArrayLike",
     "result_type.values": "npt.DTypeLike | ArrayLike",
     "set_item.key": "Any",

@@ -65,7 +65,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'affine_grid', 'all', 'allclose', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'associative_scan', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'beta', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'binomial', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'categorical', 'cauchy', 'cbrt', 'ceil', 'celu', 'checkpoint', 'choice', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'ctc_loss', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'detect_anomaly', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'dirichlet', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'exponential', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'frexp', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'gradient', 'greater', 'greater_equal', 'grid_sample', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'is_grad_enabled', 'is_tensor', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'laplace', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logistic', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multinomial', 'multiply', 'multivariate_normal', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'poisson', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_grad_enabled', 'set_item', 'setdiff1d', 'setxor1d', 'shuffle', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'student_t', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triu', 'true_divide', 'trunc', 'truncated_normal', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'affine_grid', 'all', 'allclose', 'alpha_dropout', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'as_tensor', 'asarray', 'asin', 'asinh', 'assert_', 'associative_scan', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'backward', 'batch_norm', 'bernoulli', 'beta', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'binomial', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'categorical', 'cauchy', 'cbrt', 'ceil', 'celu', 'checkpoint', 'choice', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'ctc_loss', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'deg2rad', 'degrees', 'delete', 'detect_anomaly', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'dirichlet', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dropout1d', 'dropout2d', 'dropout3d', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'embedding_bag', 'empty', 'empty_like', 'enable_grad', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'exponential', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'frexp', 'from_dlpack', 'from_numpy', 'full', 'full_like', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradcheck', 'gradgradcheck', 'gradient', 'greater', 'greater_equal', 'grid_sample', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inference_mode', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'is_grad_enabled', 'is_tensor', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'laplace', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logistic', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lp_pool1d', 'lp_pool2d', 'lp_pool3d', 'lstm', 'lstm_cell', 'lt', 'manual_seed', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multi_margin_loss', 'multilabel_margin_loss', 'multilabel_soft_margin_loss', 'multinomial', 'multiply', 'multivariate_normal', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'no_grad', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'poisson', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'rand', 'randint', 'randn', 'random_bits', 'random_key', 'random_split', 'randperm', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'saved_tensors_hooks', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_grad_enabled', 'set_item', 'setdiff1d', 'setxor1d', 'shuffle', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'student_t', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensor', 'tensordot', 'threshold', 'tile', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triplet_margin_with_distance_loss', 'triu', 'true_divide', 'trunc', 'truncated_normal', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -253,6 +253,22 @@ def all(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _buil
 
 def allclose(a: _ArrayLike, b: _ArrayLike, rtol: _builtins.float = 1e-05, atol: _builtins.float = 1e-08, equal_nan: _builtins.bool = False) -> _Value:
     """Tell whether all elements are close; see `isclose`. In a graph it is a bool of the graph."""
+
+def alpha_dropout(x: _ArrayLike, p: _builtins.float, key: _ArrayLike, training: _builtins.bool = True) -> _Value:
+    """Set each element to what `selu` goes to at -inf with probability `p`.
+
+    The result is scaled and shifted so that mean 0 and variance 1 are kept. The arguments are those
+    of `dropout`; with ``p=1`` everything is 0.
+
+    Raises
+    ------
+    ArgumentError
+        If `p` is not a probability.
+
+    Notes
+    -----
+    Klambauer, Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks" (2017).
+    """
 
 def angle(x: _ArrayLike) -> _Value:
     """Return the angle in [-pi, pi] of a complex number; its gradient at 0 is 0."""
@@ -1594,6 +1610,29 @@ def dropout(x: _ArrayLike, p: _builtins.float, key: _ArrayLike, training: _built
         If `p` is not a probability.
     """
 
+def dropout1d(x: _ArrayLike, p: _builtins.float, key: _ArrayLike, training: _builtins.bool = True) -> _Value:
+    """Set each channel of ``(n, c, w)`` or ``(c, w)`` to zero with probability `p`; see `dropout`.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has another number of axes.
+    ArgumentError
+        If `p` is not a probability.
+    """
+
+def dropout2d(x: _ArrayLike, p: _builtins.float, key: _ArrayLike, training: _builtins.bool = True) -> _Value:
+    """Set each channel of ``(n, c, h, w)`` or ``(c, h, w)`` to zero with probability `p`.
+
+    See `dropout1d`.
+    """
+
+def dropout3d(x: _ArrayLike, p: _builtins.float, key: _ArrayLike, training: _builtins.bool = True) -> _Value:
+    """Set each channel of ``(n, c, d, h, w)`` or ``(c, d, h, w)`` to zero with probability `p`.
+
+    See `dropout1d`.
+    """
+
 def dsplit(ary: _ArrayLike, indices_or_sections: _ArrayLike) -> list[_Any]:
     """Return the parts of an array, cut along its third axis; see `array_split`."""
 
@@ -1667,6 +1706,44 @@ def embedding(weight: _ArrayLike, ids: _ArrayLike, padding_idx: int | None = Non
     ------
     IndexingError
         If an id is not a row of `weight`, or `padding_idx` is none.
+    """
+
+def embedding_bag(weight: _ArrayLike, ids: _ArrayLike, offsets: _ArrayLike | None = None, mode: str = 'mean', per_sample_weights: _ArrayLike | None = None) -> _Value:
+    """Return one row for each bag of ids: the sum, mean or maximum of their rows of `weight`.
+
+    Parameters
+    ----------
+    weight : array
+        ``(n, d)``.
+    ids : integer array
+        ``(bags, k)``, or ``(k,)`` with `offsets`.
+    offsets : integer array, (bags,), optional
+        Where each bag begins among the ids, from 0 on and in order.
+    mode : {"sum", "mean", "max"}
+    per_sample_weights : array, optional
+        A factor for each row, in the shape of the ids; only with ``"sum"``.
+
+    Returns
+    -------
+    array, (bags, d)
+        Zeros for a bag without ids.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    DTypeError
+        If ids or offsets are no whole numbers.
+    IndexingError
+        If an id is no row, or an id stands before the first bag.
+    ArgumentError
+        If `mode` is unknown, or weights are given for another one than ``"sum"``.
+
+    Examples
+    --------
+    >>> weight = np.array([[1.0], [2.0], [4.0]])
+    >>> embedding_bag(weight, np.array([0, 2, 1]), np.array([0, 2]), "sum").tolist()
+    [[5.0], [2.0]]
     """
 
 def empty(shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike | None = None, *, device: str | None = None, requires_grad: _builtins.bool = False) -> _Value:
@@ -2790,6 +2867,41 @@ def logsigmoid(x: _ArrayLike) -> _Value:
 def logsumexp(x: _ArrayLike, axis: int | _Sequence[int] | None = None, keepdims: _builtins.bool = False) -> _Value:
     """Return log(sum(exp(x))) over `axis` without overflow; of no elements, -inf."""
 
+def lp_pool1d(x: _ArrayLike, norm_type: _builtins.float, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, ceil_mode: _builtins.bool = False) -> _Value:
+    """Return ``sum(x ** p) ** (1 / p)`` of each window of `x`, ``(images, channels, width)``.
+
+    Parameters
+    ----------
+    x : array
+    norm_type : float
+        The power p, positive. Of an odd one the sum may be negative, and its root then NaN.
+    kernel_size, stride : int or one for each axis
+        The windows, and how far apart they are; by default they lie side by side.
+    ceil_mode : bool
+        Whether windows may reach beyond the end; they are counted as full.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has another number of axes, or is shorter than a window.
+    DTypeError
+        If `x` is not floating-point.
+    ArgumentError
+        If a number is out of range.
+    """
+
+def lp_pool2d(x: _ArrayLike, norm_type: _builtins.float, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, ceil_mode: _builtins.bool = False) -> _Value:
+    """Return ``sum(x ** p) ** (1 / p)`` of each window of ``(images, channels, height, width)``.
+
+    The arguments are those of `lp_pool1d`.
+    """
+
+def lp_pool3d(x: _ArrayLike, norm_type: _builtins.float, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, ceil_mode: _builtins.bool = False) -> _Value:
+    """Return ``sum(x ** p) ** (1 / p)`` of each window of three axes.
+
+    The arguments are those of `lp_pool1d`.
+    """
+
 def lstm(x: _ArrayLike, state: _ArrayLike, weight_ih: _ArrayLike, weight_hh: _ArrayLike, bias_ih: _ArrayLike | None = None, bias_hh: _ArrayLike | None = None, reverse: _builtins.bool = False) -> tuple[_Value, _Value]:
     """Run `lstm_cell` along axis 0 of `x`.
 
@@ -3142,6 +3254,80 @@ def multi_head_attention(query: _ArrayLike, key: _ArrayLike, value: _ArrayLike, 
     Notes
     -----
     Vaswani et al., "Attention is all you need" (2017), section 3.2.2.
+    """
+
+def multi_margin_loss(x: _ArrayLike, target: _ArrayLike, p: int = 1, margin: _builtins.float = 1.0, weight: _ArrayLike | None = None, reduction: str = 'mean') -> _Value:
+    """Return by how much scores of other classes come nearer than `margin` to that of the label.
+
+    Parameters
+    ----------
+    x : array
+        Scores, ``(n, c)``, or ``(c,)`` for one example.
+    target : integer array
+        Class ids, ``(n,)`` or ``()``.
+    p : {1, 2}
+        The power of what is missing.
+    margin : float
+    weight : array, (c,), optional
+        What each label counts.
+    reduction : {"mean", "sum", "none"}
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    DTypeError
+        If scores are no floating-point numbers, or ids no whole ones.
+    IndexingError
+        If an id is no class.
+    ArgumentError
+        If `p` is neither, or `reduction` is unknown.
+    """
+
+def multilabel_margin_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean') -> _Value:
+    """Return by how much scores of other classes come nearer than 1 to those of the labels.
+
+    Parameters
+    ----------
+    x : array
+        Scores, ``(n, c)``, or ``(c,)`` for one example.
+    target : integer array
+        Of the same shape: the labels of an example, and -1 behind the last one.
+    reduction : {"mean", "sum", "none"}
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    DTypeError
+        If scores are no floating-point numbers, or ids no whole ones.
+    IndexingError
+        If an id is no class.
+    ArgumentError
+        If `reduction` is unknown.
+    """
+
+def multilabel_soft_margin_loss(x: _ArrayLike, target: _ArrayLike, weight: _ArrayLike | None = None, reduction: str = 'mean') -> _Value:
+    """Return the mean over the classes of the binary cross entropy of their logits.
+
+    Parameters
+    ----------
+    x : array
+        Logits, ``(..., c)``.
+    target : array
+        Of the same shape: 1 for the labels of an example, 0 for other classes.
+    weight : array, (c,), optional
+        What each class counts.
+    reduction : {"mean", "sum", "none"}
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    DTypeError
+        If the logits are no floating-point numbers.
+    ArgumentError
+        If `reduction` is unknown.
     """
 
 def multinomial(key: _ArrayLike, n: _Length, p: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None) -> _Value:
@@ -4651,6 +4837,26 @@ def triplet_margin_loss(anchor: _ArrayLike, positive: _ArrayLike, negative: _Arr
     -----
     Balntas et al., "Learning local feature descriptors with triplets and shallow convolutional
     neural networks" (2016).
+    """
+
+def triplet_margin_with_distance_loss(anchor: _ArrayLike, positive: _ArrayLike, negative: _ArrayLike, distance_function: _Any | None = None, margin: _builtins.float = 1.0, swap: _builtins.bool = False, reduction: str = 'mean') -> _Value:
+    """Return `triplet_margin_loss` by another distance.
+
+    Parameters
+    ----------
+    anchor, positive, negative : array
+        Of one shape.
+    distance_function : callable, optional
+        ``distance_function(x, y)``; by default `pairwise_distance`.
+    margin, swap, reduction
+        As for `triplet_margin_loss`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ.
+    ArgumentError
+        If `margin` is not positive, or `reduction` is unknown.
     """
 
 def triu(x: _ArrayLike, k: int = 0) -> _Value:

@@ -72,7 +72,8 @@ from oplibrary.functional.distance_losses import (
     soft_margin_loss,
     triplet_margin_loss,
 )
-from oplibrary.functional.dropout import dropout
+from oplibrary.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
+from oplibrary.functional.embedding_bag import embedding_bag
 from oplibrary.functional.fourier import (
     fft,
     fft2,
@@ -112,6 +113,12 @@ from oplibrary.functional.losses import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from oplibrary.functional.margin_losses import (
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from oplibrary.functional.normalization import batch_norm, layer_norm
 from oplibrary.functional.pooling import (
     avg_pool1d,
@@ -121,6 +128,7 @@ from oplibrary.functional.pooling import (
     max_pool2d,
     max_pool3d,
 )
+from oplibrary.functional.power_pooling import lp_pool1d, lp_pool2d, lp_pool3d
 from oplibrary.functional.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from oplibrary.functional.resampling import (
     fold,
@@ -142,6 +150,7 @@ __all__ = [
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
     "affine_grid",
+    "alpha_dropout",
     "associative_scan",
     "avg_pool1d",
     "avg_pool2d",
@@ -167,7 +176,11 @@ __all__ = [
     "ctc_loss",
     "dirichlet",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "embedding",
+    "embedding_bag",
     "exponential",
     "fold",
     "gamma",
@@ -196,6 +209,9 @@ __all__ = [
     "log_softmax",
     "logistic",
     "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "lstm",
     "lstm_cell",
     "margin_ranking_loss",
@@ -205,6 +221,9 @@ __all__ = [
     "mish",
     "mse_loss",
     "multi_head_attention",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "multinomial",
     "multivariate_normal",
     "nll_loss",
@@ -234,6 +253,7 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
     "truncated_normal",
     "unfold",
 ]
