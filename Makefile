@@ -14,7 +14,7 @@ OTHERS = $(strip $(foreach version,$(filter-out $(shell $(PYTHON) -c '$(VERSION)
     $(shell python$(version) -c '$(VERSION)' 2>/dev/null)))
 VERSION = import sys; print("%d.%d" % sys.version_info[:2])
 
-.PHONY: table test lint bench docs site wheel fuzz full others clean
+.PHONY: table test lint bench docs site wheel fuzz mutants full others clean
 
 table: $(READY)
 	$(BIN)/sidebyside table
@@ -52,6 +52,10 @@ wheel: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.staticgraph.fuzz --seeds 0:20000
+
+# are the tests any good? 200 changes of the code, one at a time; a run that was ended goes on
+mutants: $(READY)
+	$(BIN)/python -m tests.mutation.run
 
 # everything, what is too long for each change included
 full: lint site wheel test others fuzz
