@@ -21,6 +21,7 @@ from oplibrary.core.types import TensorType
 from oplibrary.messages.source import enter_package
 from sidebyside import errors
 from sidebyside import report as _report  # enters how results are shown
+from sidebyside.drawing.figure import Figure, show
 from sidebyside.modes import MODES, Mode, Prepared, find_mode
 from sidebyside.results.cell import Cell
 from sidebyside.results.comparison import Comparison, Row
@@ -43,6 +44,7 @@ __all__ = [
     "Cell",
     "Comparison",
     "Example",
+    "Figure",
     "Mode",
     "Prepared",
     "Row",
@@ -60,6 +62,7 @@ __all__ = [
     "find_workloads",
     "measure_flexibility",
     "measure_table",
+    "show",
     "train",
 ]
 

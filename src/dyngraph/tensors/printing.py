@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,31 @@ def _with_suffixes(text: str, suffixes: list[str]) -> str:
             text += ", " + suffix
             used += len(suffix) + 2
     return text + ")"
+
+
+def tensor_html(array: Array, node: Any) -> str:
+    """Return a tensor of up to two axes as a table, else its text, below what it is."""
+    about = f"{array.dtype.name}{list(array.shape)}"
+    if isinstance(node, GradFn):
+        about += f", grad_fn={node.name()}"
+    elif node is not None:
+        about += ", requires a gradient"
+    heading = f"<small>{escape(about)}</small>"
+    if not array.size or array.ndim > 2:
+        return f"{heading}<pre>{escape(format_tensor(array, node))}</pre>"
+    edge = EDGE if array.size > THRESHOLD else None
+    shown = np.atleast_2d(_edges(array, edge) if edge else array)
+    element, _ = _element_format(shown)
+    across, down = np.atleast_2d(array).shape[1], np.atleast_2d(array).shape[0]
+    rows = []
+    for row in shown:
+        cells = [f"<td>{escape(element(each))}</td>" for each in row]
+        if edge and across > 2 * edge:
+            cells.insert(edge, "<td>…</td>")
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    if edge and down > 2 * edge:
+        rows.insert(edge, f'<tr><td colspan="{shown.shape[1] + 1}">⋮</td></tr>')
+    return f"{heading}<table>{''.join(rows)}</table>"
 
 
 # elements -----------------------------------------------------------------------------------------

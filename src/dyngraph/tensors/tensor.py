@@ -231,6 +231,9 @@ class Tensor(TensorMethods):
     def __repr__(self) -> str:
         return printing.format_tensor(self._array, self._node)
 
+    def _repr_html_(self) -> str:
+        return printing.tensor_html(self._array, self._node)
+
     def _require_leaf(self, done: str) -> None:
         if isinstance(self._node, GradFn):
             raise NotDifferentiableError(

@@ -150,16 +150,18 @@ def _as_svg(found: Sequence[Picture]) -> str:
         svg = svg.replace('id="arrow"', f'id="{name}"').replace("url(#arrow)", f"url(#{name})")
         svg = svg.replace("<svg ", f'<svg x="{left:g}" y="{head:g}" ', 1)
         title = each.title
-        parts.append(f'<text x="{left + 12:g}" y="22" font-weight="bold">{escape(title)}</text>')
+        where = f'class="sg-text" x="{left + 12:g}" y="22"'
+        parts.append(f'<text {where} font-weight="bold">{escape(title)}</text>')
         parts.append(svg)
         left += max(wide, 9.0 * len(title)) + gap
         height = max(height, high + head)
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{left:g}" height="{height:g}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="sg" width="{left:g}" '
+            f'height="{height:g}" '
             f'viewBox="0 0 {left:g} {height:g}" font-family="Helvetica, Arial, sans-serif" '
             'font-size="14">',
-            '<rect width="100%" height="100%" fill="#fff"/>',
+            '<rect class="sg-paper" width="100%" height="100%" fill="#fff"/>',
             *parts,
             "</svg>",
             "",

@@ -7,18 +7,33 @@ from html import escape
 
 from sidebyside.report.text_table import Line, Span
 
-_STYLE = """
-.sbs { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 70em; }
-.sbs table { border-collapse: collapse; margin: .5em 0; }
-.sbs th, .sbs td { border-bottom: 1px solid #ccc; padding: .3em .8em; text-align: right;
-  vertical-align: top; white-space: pre-line; }
-.sbs th:first-child, .sbs td:first-child, .sbs .claims td, .sbs .claims th { text-align: left; }
-.sbs .claims td { white-space: normal; width: 50%; }
-.sbs .claims .verdict td { background: #eef3fb; border-bottom: 2px solid #999; }
-.sbs pre { background: #f6f6f6; padding: .6em; overflow-x: auto; }
-.sbs .bar { fill: #7aa6d8; } .sbs .whisker { stroke: #222; } .sbs svg text { font-size: 13px; }
-.sbs .about { color: #666; font-size: 13px; white-space: pre-line; }
+_LIGHT = (
+    "--text:#222;--paper:#fff;--line:#ccc;--strong:#999;--verdict:#eef3fb;--code:#f6f6f6;"
+    "--bar:#7aa6d8;--faint:#666"
+)
+_DARK = (
+    "--text:#e8eaed;--paper:#17181b;--line:#3c4043;--strong:#7d8288;--verdict:#1c2a40;"
+    "--code:#202225;--bar:#4f86c6;--faint:#a3a8ae"
+)
+_STYLE = f"""
+.sbs {{ {_LIGHT} }}
+@media screen and (prefers-color-scheme: dark) {{ .sbs {{ {_DARK} }} }}
+[data-jp-theme-light="true"] .sbs, .vscode-light .sbs {{ {_LIGHT} }}
+[data-jp-theme-light="false"] .sbs, .vscode-dark .sbs, [data-theme="dark"] .sbs {{ {_DARK} }}
+.sbs {{ font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--paper);
+  max-width: 70em; overflow-x: auto; }}
+.sbs table {{ border-collapse: collapse; margin: .5em 0; }}
+.sbs th, .sbs td {{ border-bottom: 1px solid var(--line); padding: .3em .8em; text-align: right;
+  vertical-align: top; white-space: pre-line; }}
+.sbs th:first-child, .sbs td:first-child, .sbs .claims td, .sbs .claims th {{ text-align: left; }}
+.sbs .claims td {{ white-space: normal; width: 50%; }}
+.sbs .claims .verdict td {{ background: var(--verdict); border-bottom: 2px solid var(--strong); }}
+.sbs pre {{ background: var(--code); padding: .6em; overflow-x: auto; }}
+.sbs .bar {{ fill: var(--bar); }} .sbs .whisker {{ stroke: var(--text); }}
+.sbs svg {{ max-width: 100%; }} .sbs svg text {{ font-size: 13px; fill: var(--text); }}
+.sbs .about {{ color: var(--faint); font-size: 13px; white-space: pre-line; }}
 """
+"""In light and dark, as the page or the system says; on paper always in light."""
 
 
 def document(title: str, body: str) -> str:
@@ -26,6 +41,8 @@ def document(title: str, body: str) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
+        "<style>@media screen and (prefers-color-scheme: dark) "
+        "{ body { background: #17181b; } }</style>"
         f"<title>{escape(title)}</title></head><body>\n{body}\n</body></html>\n"
     )
 

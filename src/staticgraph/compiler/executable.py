@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cached_property
+from html import escape
 from typing import Any
 
 from oplibrary.core.tree import Structure
@@ -225,3 +226,6 @@ class Executable:
             f"<Executable ({inputs}) -> ({outputs}), "
             f"{len(self.program.instructions)} instructions, {self.backend}>"
         )
+
+    def _repr_html_(self) -> str:
+        return f"<code>{escape(repr(self))}</code><br>{self.program._repr_html_()}"

@@ -31,6 +31,7 @@ from staticgraph.graph.node import Node
 from staticgraph.graph.symbolic import endless_recursion, replaced_error
 from staticgraph.graph.user_expression import running_loop
 from staticgraph.program.pickled import reduced
+from staticgraph.program.program import MOST_DRAWN
 from staticgraph.program.upcall import Upcall
 
 graph_as_text: Upcall[[Graph], str] = Upcall("staticgraph.show.printing")
@@ -45,9 +46,6 @@ networkx_import: Upcall[[nx.DiGraph, Graph], Graph] = Upcall("staticgraph.declar
 _numbers = itertools.count(1)
 _STATE = ("finalizes", "final", "finalized_at", "sealed", "name_counts", "reserved", "sequence")
 """What a graph knows of its declaration besides its nodes."""
-
-_MOST_DRAWN = 500
-"""Notebooks draw graphs of at most this many nodes."""
 
 
 class _Stack(threading.local):
@@ -464,7 +462,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         return graph_as_text(self)
 
     def _repr_html_(self) -> str:
-        if len(self) <= _MOST_DRAWN:
+        if len(self) <= MOST_DRAWN:
             return graph_as_svg(self)
         return f"<pre>{escape(repr(self))}</pre>"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 from oplibrary.core.op import Op
@@ -18,8 +19,14 @@ from staticgraph.program.pickled import reduced
 from staticgraph.program.upcall import Upcall
 from staticgraph.program.variable import Variable as Variable
 
+program_as_svg: Upcall[[Program], str] = Upcall("staticgraph.show.drawing")
+"""Return a drawing of a program."""
+
 program_as_text: Upcall[[Program], str] = Upcall("staticgraph.show.printing")
 """Print a program."""
+
+MOST_DRAWN = 500
+"""Notebooks draw graphs and programs of at most this many nodes."""
 
 
 @dataclass(slots=True, eq=False)
@@ -141,3 +148,8 @@ class Program:
 
     def __str__(self) -> str:
         return program_as_text(self)
+
+    def _repr_html_(self) -> str:
+        if len(self.instructions) <= MOST_DRAWN:
+            return program_as_svg(self)
+        return f"<pre>{escape(str(self))}</pre>"

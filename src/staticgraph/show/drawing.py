@@ -15,7 +15,7 @@ import networkx as nx
 from staticgraph.graph.graph import Graph, graph_as_svg
 from staticgraph.graph.graph_ops import CONSTANT, SOURCES
 from staticgraph.graph.node import Node
-from staticgraph.program.program import Program
+from staticgraph.program.program import Program, program_as_svg
 from staticgraph.show.placement import place
 from staticgraph.show.printing import format_array, value_names
 
@@ -27,6 +27,40 @@ _COLOURS = {
     "output": "#d8f0d8",
 }
 """Fill of each role; inputs blue, state orange, constants grey, results green."""
+
+_LIGHT = {**_COLOURS, "paper": "#ffffff", "edge": "#888888", "line": "#555555", "text": "#111111"}
+_DARK = {
+    "placeholder": "#1d3a5f",
+    "variable": "#5c4216",
+    "constant": "#3b3d40",
+    "op": "#26282c",
+    "output": "#1f4d2b",
+    "paper": "#17181b",
+    "edge": "#8d9299",
+    "line": "#9aa0a6",
+    "text": "#f1f3f4",
+}
+
+
+def _rules(selector: str, colours: dict[str, str]) -> str:
+    return f"{selector}{{{''.join(f'--sg-{name}:{c};' for name, c in colours.items())}}}"
+
+
+_THEMES = "".join(
+    [
+        _rules("svg.sg", _LIGHT),
+        f"@media screen and (prefers-color-scheme:dark){{{_rules('svg.sg', _DARK)}}}",
+        # what a notebook or a page is set to says more than the system does
+        _rules('[data-jp-theme-light="true"] svg.sg,.vscode-light svg.sg', _LIGHT),
+        _rules(
+            '[data-jp-theme-light="false"] svg.sg,.vscode-dark svg.sg,[data-theme="dark"] svg.sg',
+            _DARK,
+        ),
+        *[f".sg-{name}{{fill:var(--sg-{name})}}" for name in (*_COLOURS, "paper", "text")],
+        ".sg-arrow{fill:var(--sg-edge)}.sg-edge{stroke:var(--sg-edge)}.sg-box{stroke:var(--sg-line)}",
+    ]
+)
+"""The colours of drawings, in light and dark; what reads no style sheet draws in light."""
 
 
 def plain_graph(source: Graph | Program | nx.MultiDiGraph) -> nx.MultiDiGraph:
@@ -111,8 +145,8 @@ def program_graph(program: Program) -> nx.MultiDiGraph:
     return plain
 
 
-def _fill(data: dict[str, Any]) -> str:
-    return _COLOURS["output" if data["output"] and data["role"] == "op" else data["role"]]
+def _role(data: dict[str, Any]) -> str:
+    return "output" if data["output"] and data["role"] == "op" else str(data["role"])
 
 
 def to_dot(source: Graph | Program | nx.MultiDiGraph) -> str:
@@ -125,7 +159,7 @@ def to_dot(source: Graph | Program | nx.MultiDiGraph) -> str:
     ids = {name: f"n{number}" for number, name in enumerate(plain)}
     for name, data in plain.nodes(data=True):
         label = f"{_dot_text(data['label'])}\\n{_dot_text(data['type'])}"
-        attributes = [f'label="{label}"', f'fillcolor="{_fill(data)}"']
+        attributes = [f'label="{label}"', f'fillcolor="{_COLOURS[_role(data)]}"']
         attributes.append(f'tooltip="{_dot_text(_title(name, data))}"')
         lines.append(f"  {ids[name]} [{', '.join(attributes)}];")
     for operand, user in plain.edges():
@@ -148,16 +182,12 @@ def to_mermaid(source: Graph | Program | nx.MultiDiGraph) -> str:
     ids = {name: f"n{number}" for number, name in enumerate(plain)}
     for name, data in plain.nodes(data=True):
         label = f"{_mermaid_text(data['label'])}<br/>{_mermaid_text(data['type'])}"
-        lines.append(f'  {ids[name]}("{label}"):::{_mermaid_class(data)}')
+        lines.append(f'  {ids[name]}("{label}"):::{_role(data)}')
     for operand, user in plain.edges():
         lines.append(f"  {ids[operand]} --> {ids[user]}")
     for role, colour in _COLOURS.items():
         lines.append(f"  classDef {role} fill:{colour},stroke:#555,color:#111")
     return "\n".join((*lines, ""))
-
-
-def _mermaid_class(data: dict[str, Any]) -> str:
-    return "output" if data["output"] and data["role"] == "op" else str(data["role"])
 
 
 def _mermaid_text(text: str) -> str:
@@ -168,21 +198,26 @@ def _mermaid_text(text: str) -> str:
 def to_svg(source: Graph | Program | nx.MultiDiGraph) -> str:
     """Return the drawing as one SVG document that needs nothing else.
 
-    Operands stand above their users, in layers; hovering over a box shows its name and line.
+    Operands stand above their users, in layers; hovering over a box shows its name and line. The
+    colours follow the page or the system, light or dark.
     """
     plain = plain_graph(source)
     drawing = place(plain)
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{drawing.width:g}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="sg" width="{drawing.width:g}" '
         f'height="{drawing.height:g}" viewBox="0 0 {drawing.width:g} {drawing.height:g}" '
         'font-family="Helvetica, Arial, sans-serif" font-size="12">',
-        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-        'markerHeight="7" orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#666"/></marker></defs>',
-        f'<rect width="{drawing.width:g}" height="{drawing.height:g}" fill="#fff"/>',
+        f"<defs><style>{_THEMES}</style>"
+        '<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path class="sg-arrow" d="M0,0 L8,4 L0,8 z" fill="#888888"/></marker>'
+        "</defs>",
+        f'<rect class="sg-paper" width="{drawing.width:g}" height="{drawing.height:g}" '
+        'fill="#ffffff"/>',
     ]
     for points in drawing.edges:
         lines.append(
-            f'<path d="{_curve(points)}" fill="none" stroke="#888" marker-end="url(#arrow)"/>'
+            f'<path class="sg-edge" d="{_curve(points)}" fill="none" stroke="#888888" '
+            'marker-end="url(#arrow)"/>'
         )
     for name, box in drawing.boxes.items():
         data = plain.nodes[name]
@@ -190,10 +225,12 @@ def to_svg(source: Graph | Program | nx.MultiDiGraph) -> str:
         lines.append(
             f"<g><title>{escape(_title(name, data))}</title>"
             f'<rect x="{box.x:g}" y="{box.y:g}" width="{box.width:g}" height="{box.height:g}" '
-            f'rx="7" fill="{_fill(data)}" stroke="#555"/>'
-            f'<text x="{middle:g}" y="{box.y + 16:g}" text-anchor="middle" font-weight="bold">'
-            f"{escape(data['label'])}</text>"
-            f'<text x="{middle:g}" y="{box.y + 31:g}" text-anchor="middle" fill="#555" '
+            f'rx="7" class="sg-box sg-{_role(data)}" fill="{_COLOURS[_role(data)]}" '
+            'stroke="#555555"/>'
+            f'<text class="sg-text" x="{middle:g}" y="{box.y + 16:g}" text-anchor="middle" '
+            f'font-weight="bold">{escape(data["label"])}</text>'
+            f'<text class="sg-text" x="{middle:g}" y="{box.y + 31:g}" text-anchor="middle" '
+            'fill-opacity="0.7" '
             f'font-size="11">{escape(data["type"])}</text></g>'
         )
     return "\n".join((*lines, "</svg>", ""))
@@ -223,3 +260,4 @@ def to_json(source: Graph | Program | nx.MultiDiGraph) -> str:
 
 
 graph_as_svg.enter(to_svg)
+program_as_svg.enter(to_svg)

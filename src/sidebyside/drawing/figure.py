@@ -1,0 +1,143 @@
+"""Both graphs of a program, for a notebook cell, a terminal or a file."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.tree import map_tree
+from oplibrary.messages.errors import ArgumentError
+from sidebyside.drawing.show import Picture, format_of, pictures, pictures_text
+from sidebyside.results.writing import write_whole
+from sidebyside.workloads.workload import Workload
+
+MOST_DRAWN = 300
+"""Nodes of all graphs together; a figure of more is shown as text."""
+
+
+@dataclass(frozen=True, repr=False)
+class Figure:
+    """The tape of the dynamic mode, and the static graph before and after the passes.
+
+    A notebook draws it in the cell, in the colours of the page; printing it shows text.
+
+    Attributes
+    ----------
+    workload : Workload
+    size : any
+    pictures : tuple of Picture
+    """
+
+    workload: Workload
+    size: Any
+    pictures: tuple[Picture, ...]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the figure to a file.
+
+        Parameters
+        ----------
+        path : path
+            Its suffix says the format: .svg, .dot, .mmd, .graphml or .json.
+
+        Raises
+        ------
+        ArgumentError
+            If the suffix is not known.
+        OutputError
+            If the file cannot be written; nothing is left half-written.
+        """
+        write_whole(path, format_of(Path(path))(self.pictures))
+
+    def __str__(self) -> str:
+        return pictures_text(self.workload, self.pictures, self.size)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        if sum(len(each.graph) for each in self.pictures) > MOST_DRAWN:
+            return f"<pre>{escape(str(self))}</pre>"
+        drawn = format_of(Path("figure.svg"))(self.pictures)
+        notes = [each for each in self.pictures if each.note or not len(each.graph)]
+        lines = [f"{each.title}: {each.note or each.text}" for each in notes]
+        below = f"<pre>{escape(chr(10).join(lines))}</pre>" if lines else ""
+        return f'<div style="overflow-x:auto">{drawn}</div>{below}'
+
+
+def show(program: Workload | Callable[..., Any], *inputs: Any, size: Any = None) -> Figure:
+    """Return both graphs of a program; a notebook draws them in the cell.
+
+    Parameters
+    ----------
+    program : Workload or callable
+        A function of the inputs, whose operations both modes take; or ``f(xp, *inputs)``, with a
+        first parameter called ``xp``, which is given the namespace of the mode.
+    *inputs : array or tree of arrays
+        Of a function; a workload makes its own.
+    size : optional
+        Of a workload; defaults to its first.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ArgumentError
+        If inputs come with a workload, or a size with a function.
+    SideBySideError
+        If the dynamic mode cannot run the program; what static refuses is shown in the figure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> figure = show(lambda x, w: (x + w) * (w + 1), np.float32([2.0]), np.float32([1.0]))
+    >>> [picture.title for picture in figure.pictures][:2]
+    ['dynamic: 3 operations recorded', 'static, as declared: 3 instructions']
+    """
+    if isinstance(program, Workload):
+        if inputs:
+            raise ArgumentError(
+                f"show: workload {program.name!r} was given {len(inputs)} inputs",
+                cause="a workload makes its own",
+                fix="choose a size, show(workload, size=...), or pass the function itself",
+            )
+        chosen = program.sizes[0] if size is None else size
+        return Figure(program, chosen, tuple(pictures(program, chosen)))
+    if size is not None:
+        raise ArgumentError(
+            "show: a size was given for a function",
+            cause="a size is chosen for a workload, which makes inputs of it",
+            fix="leave size out: the inputs are given",
+        )
+    given = tuple(map_tree(np.asarray, each) for each in inputs)
+    name = getattr(program, "__name__", "program")
+    workload = Workload(_with_namespace(program), lambda rng, size: given, name=name)
+    return Figure(workload, None, tuple(pictures(workload)))
+
+
+def _with_namespace(program: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `program` as a function of a namespace and the inputs."""
+    try:
+        parameters = list(inspect.signature(program).parameters.values())
+    except (TypeError, ValueError):  # some callables have none
+        parameters = []
+    if parameters and parameters[0].name == "xp":
+        return program
+
+    def function(xp: Any, *inputs: Any) -> Any:
+        return program(*inputs)
+
+    names = inspect.Parameter("xp", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if all(each.kind in kinds for each in parameters):
+        plain = [each.replace(kind=names.kind) for each in parameters]
+        function.__signature__ = inspect.Signature([names, *plain])  # type: ignore[attr-defined]
+    return function
