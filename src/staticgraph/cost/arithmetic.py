@@ -54,8 +54,8 @@ def arithmetic_of(instruction: Instruction, of_program: OfProgram) -> Arithmetic
     if op.kind is Kind.REDUCTION:
         return Arithmetic(types[0].size)
     if op.kind is Kind.INDEXING:
-        selection = subscripts_of(op.selection, instruction)
-        adds = "@" in selection.partition("->")[2]
+        read, _, written = subscripts_of(op.selection, instruction).partition("->")
+        adds = "@" in written and "@" not in read
         return Arithmetic(types[0].size if adds else 0)
     return None
 

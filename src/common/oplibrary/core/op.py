@@ -190,7 +190,9 @@ class Op:
         Of an op that selects by index arrays: ``selection(*types, **attrs)`` returns subscripts
         like those of an einsum, in which each ``@`` stands for an axis that the next index array
         selects from: ``"@d,b->bd"`` takes rows. On the right it adds into zeros: ``"bd,b->@d"``.
-        Empty where the op does something else with operands of these types.
+        On both sides it replaces elements of the first operand by those of the second, the last
+        of those that go to one place: ``"@d,bd,b->@d"``. Empty where the op does something else
+        with operands of these types.
     lowering : callable, optional
         ``lowering(*operands, **attrs)`` makes the same value, up to rounding, of simpler ops: what
         a compiler may use in place of the kernel. None where it cannot.

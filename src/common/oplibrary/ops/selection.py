@@ -165,6 +165,20 @@ def _advanced_gradient_subscripts(
     return "" if found is None else f"{found[2]},{','.join(found[1])}->{found[0]}"
 
 
+def _advanced_set_subscripts(
+    x: TensorType,
+    value: TensorType,
+    *indices: TensorType,
+    axes: tuple[int, ...],
+    position: int,
+) -> str:
+    found = _selected(x.ndim, indices, axes, position)
+    if found is None or value.ndim > len(found[2]):
+        return ""
+    placed = found[2][len(found[2]) - value.ndim :]
+    return f"{found[0]},{placed},{','.join(found[1])}->{found[0]}"
+
+
 _ROWS, _COLUMNS = np.array([[0], [2]]), np.array([1, 3, 1])
 
 advanced_index: Op = register(
@@ -348,6 +362,7 @@ advanced_set: Op = register(
         public=False,
         kind=Kind.INDEXING,
         arity=None,
+        selection=_advanced_set_subscripts,
         kernel=_advanced_set_kernel,
         infer=_advanced_set_infer,
         vjp=_advanced_set_rule,

@@ -82,6 +82,26 @@ class Scattered(Stored):
         return 5.0 * prod(self.extents)
 
 
+@dataclass(eq=False, slots=True, repr=False)
+class Assigned(Scattered):
+    """A copy of a value with elements replaced at positions that index arrays hold, in their order.
+
+    Attributes
+    ----------
+    into : Strided
+        Where the value is that is copied: nothing is, where the result lies in its memory.
+    """
+
+    accumulable: ClassVar[bool] = False
+
+    into: Strided = None  # type: ignore[assignment]
+
+    @property
+    def work(self) -> float:
+        """Estimated nanoseconds, without those of a copy."""
+        return 3.0 * prod(self.extents)
+
+
 def define_selection(
     instruction: Instruction, operands: tuple[Definition, ...], subscripts: str
 ) -> Definition:
@@ -96,11 +116,16 @@ def define_selection(
         raise Unsupported("a selection by a mask")
     left, result = subscripts.split("->")
     first, *selectors = left.split(",")
-    data, *indices = operands
-    if not data.size or not instruction.output.type.size:
+    into, (data, *indices) = None, operands
+    if SELECTED in first and SELECTED in result:
+        into, data, *indices = operands
+        first, *selectors = selectors
+    if not all(each.size for each in operands) or not instruction.output.type.size:
         raise Unsupported("a selection of no elements")
     if any(index.dtype.kind not in "iu" for index in indices):
         raise Unsupported("indices that are not integers")
+    if into is not None:
+        return _assigned(instruction, into, data, indices, first, selectors, result)
     if SELECTED in result:
         return _scattered(instruction, data, indices, first, selectors, result)
     return _gathered(instruction, data, indices, first, selectors, result)
@@ -152,6 +177,67 @@ def _scattered(
     type_ = instruction.output.type
     if type_.dtype == BOOL:
         raise Unsupported("truth values added at indices")
+    places, strides, axes = _placed(instruction, data, indices, own, selectors, result)
+    operation = tuple([place.base for place in places])
+    return Scattered(
+        type_.shape,
+        type_.dtype,
+        instruction,
+        operation,
+        data.shape,
+        places,
+        strides,
+        axes,
+    )
+
+
+def _assigned(
+    instruction: Instruction,
+    into: Definition,
+    value: Definition,
+    indices: list[Definition],
+    own: str,
+    selectors: list[str],
+    result: str,
+) -> Definition:
+    type_ = instruction.output.type
+    lengths = {label: 1 for label in result if label != SELECTED}
+    for labels, each in zip(selectors, indices, strict=True):
+        for label, n in zip(labels, each.shape, strict=True):
+            lengths[label] = max(lengths.get(label, 1), n)
+    for label, n in zip(result, type_.shape, strict=True):
+        if label != SELECTED:
+            lengths[label] = n
+    # what the value has no axis for comes first, and each axis as long as what is selected
+    whole = "".join(sorted(lengths.keys() - set(own))) + own
+    extents = tuple([lengths[label] for label in whole])
+    data = spread(instruction, value, own, whole, extents)
+    places, strides, axes = _placed(instruction, data, indices, whole, selectors, result)
+    copied = _in_memory(into)
+    operation = tuple([place.base for place in (*places, copied)])
+    return Assigned(
+        type_.shape,
+        type_.dtype,
+        instruction,
+        operation,
+        extents,
+        places,
+        strides,
+        axes,
+        into=copied,
+    )
+
+
+def _placed(
+    instruction: Instruction,
+    data: Definition,
+    indices: list[Definition],
+    own: str,
+    selectors: list[str],
+    result: str,
+) -> tuple[tuple[Strided, ...], tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """Return where the data and the indices are, the strides of the result, and its axes."""
+    type_ = instruction.output.type
     strides = [0] * len(own)
     axes = []
     for label, n, stride in zip(result, type_.shape, row_major(type_.shape), strict=True):
@@ -164,16 +250,7 @@ def _scattered(
         for index, labels in zip(indices, selectors, strict=True)
     ]
     places = tuple([_in_memory(each) for each in (cast_to(data, type_.dtype), *wide)])
-    return Scattered(
-        type_.shape,
-        type_.dtype,
-        instruction,
-        tuple([place.base for place in places]),
-        data.shape,
-        places,
-        tuple(strides),
-        tuple(axes),
-    )
+    return places, tuple(strides), tuple(axes)
 
 
 def _in_memory(definition: Definition) -> Strided:

@@ -18,16 +18,21 @@ from oplibrary.machine.memory_access import (
 )
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
-from staticgraph.backends.native.definitions.selections import Scattered
+from staticgraph.backends.native.definitions.affine import row_major
+from staticgraph.backends.native.definitions.selections import Assigned, Scattered
+from staticgraph.backends.native.emit.addresses import Base
+from staticgraph.backends.native.planning.steps import storage_of
 
 INDEX = np.dtype(np.int64)
 
 
 def scatter_key(scattered: Scattered) -> tuple[Any, ...]:
     """Return what the code depends on."""
+    into = scattered.into if isinstance(scattered, Assigned) else None
     return (
         scattered.dtype,
         scattered.addend is None,
+        None if into is None else into.strides,
         scattered.shape,
         scattered.extents,
         scattered.strides,
@@ -36,12 +41,21 @@ def scatter_key(scattered: Scattered) -> tuple[Any, ...]:
     )
 
 
+def scatter_bases(scattered: Scattered) -> list[Base]:
+    """Return the addresses that the code is given."""
+    places = list(scattered.places)
+    if isinstance(scattered, Assigned):
+        places.append(scattered.into)
+    bases: list[Base] = [("value", scattered, 0), ("status", None, 0)]
+    return bases + [("value", storage_of(place.base), place.start) for place in places]
+
+
 def write_scatter(module: Module, symbol: str, scattered: Scattered) -> None:
     """Write ``void symbol(ptr bases)``, which adds the elements one after the other, in order.
 
     The addresses are those of the result, of the word for an index out of range, of what is added
     and of the indices. The last axis is worked on several elements at a time where all of them have
-    one index.
+    one index. An assignment replaces elements, and is given the address of what is copied, too.
     """
     dtype = scattered.dtype
     lanes = _lanes(scattered, module.target.lanes(max(dtype.itemsize, 4)))
@@ -49,9 +63,11 @@ def write_scatter(module: Module, symbol: str, scattered: Scattered) -> None:
     given = code.parameter("%bases", "ptr")
     target, status, *bases = (
         code.load(code.address(given, number, "ptr"), "ptr")
-        for number in range(2 + len(scattered.places))
+        for number in range(len(scatter_bases(scattered)))
     )
-    if scattered.addend is None:
+    if isinstance(scattered, Assigned):
+        _copy_unless_there(code, target, bases[-1], scattered)
+    elif scattered.addend is None:
         fill(code, target, 0, dtype, prod(scattered.shape), 64)
     loops = []
     *outer, last = scattered.extents or (1,)
@@ -66,15 +82,17 @@ def write_scatter(module: Module, symbol: str, scattered: Scattered) -> None:
         value = load_lanes(code, bases[0], dtype, offsets[0], steps[0], width)
         selectors = []
         for place, base, offset, axis in zip(
-            scattered.places[1:], bases[1:], offsets[1:], scattered.axes, strict=True
+            scattered.places[1:], bases[1:], offsets[1:], scattered.axes, strict=False
         ):
             kind = place.base.dtype
             index = load_lanes(code, base, kind, offset, 1, 1)
             selectors.append((convert(code, index, kind, INDEX), axis))
         chosen = selected_offset(code, selectors, lambda _: status)
         offset = chosen + linear_offset(code, 0, scattered.strides, where)
-        old = load_lanes(code, target, dtype, offset, 1, width)
-        store_lanes(code, target, dtype, offset, 1, old + code.splat(value, width))
+        value = code.splat(value, width)
+        if not isinstance(scattered, Assigned):
+            value = load_lanes(code, target, dtype, offset, 1, width) + value
+        store_lanes(code, target, dtype, offset, 1, value)
 
     full = last // lanes * lanes
     loop = code.begin_loop(0, full, lanes, [])
@@ -88,6 +106,30 @@ def write_scatter(module: Module, symbol: str, scattered: Scattered) -> None:
         code.end_loop(loop, [])
     code.statement("ret void")
     module.add_function(symbol, code, "void", ["ptr %bases"], "internal", attributes="noinline")
+
+
+def _copy_unless_there(code: Code, target: Register, source: Register, assigned: Assigned) -> None:
+    """Write the copy of what elements are replaced in, unless it lies where the result is."""
+    dtype, shape, strides = assigned.dtype, assigned.shape, assigned.into.strides
+    copy, there = code.new_label(), code.new_label()
+    code.branch(target.equals(source), there, copy)
+    code.begin_block(copy)
+    if strides == row_major(shape):
+        name = "llvm.memcpy.p0.p0.i64"
+        code.module.declare(name, "void", ["ptr", "ptr", "i64", "i1"])
+        code.statement(
+            f"call void @{name}(ptr {target.ref}, ptr {source.ref}, i64 {assigned.nbytes}, "
+            "i1 false)"
+        )
+    else:
+        loops = [code.begin_loop(0, n, 1, []) for n in shape]
+        where = [loop.index for loop in loops]
+        value = load_lanes(code, source, dtype, linear_offset(code, 0, strides, where), 1, 1)
+        store_lanes(code, target, dtype, linear_offset(code, 0, row_major(shape), where), 1, value)
+        for loop in reversed(loops):
+            code.end_loop(loop, [])
+    code.jump(there)
+    code.begin_block(there)
 
 
 def _lanes(scattered: Scattered, most: int) -> int:

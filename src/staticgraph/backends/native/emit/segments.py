@@ -28,7 +28,7 @@ from staticgraph.backends.native.emit.correlations import write_correlation
 from staticgraph.backends.native.emit.kernels import write_kernel
 from staticgraph.backends.native.emit.long_sums import write_combination
 from staticgraph.backends.native.emit.regions import WrittenRegion, write_control
-from staticgraph.backends.native.emit.scatter import scatter_key, write_scatter
+from staticgraph.backends.native.emit.scatter import scatter_bases, scatter_key, write_scatter
 from staticgraph.backends.native.emit.shared_code import Description
 from staticgraph.backends.native.planning.control import (
     Controlled,
@@ -37,7 +37,7 @@ from staticgraph.backends.native.planning.control import (
 )
 from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.plan import NativePlan
-from staticgraph.backends.native.planning.steps import Call, Kernel, storage_of
+from staticgraph.backends.native.planning.steps import Call, Kernel
 
 Segment = list[Kernel | Call]
 """Steps that follow each other and are machine code."""
@@ -336,8 +336,5 @@ class _SegmentWriter:
         self.code.statement(f"call void @{function}(ptr %slots)")
 
     def _scatter(self, scattered: Scattered) -> None:
-        places = [(storage_of(place.base), place.start) for place in scattered.places]
-        bases: list[Base] = [("value", scattered, 0), ("status", None, 0)]
-        bases += [("value", *place) for place in places]
-        self._fill(bases)
+        self._fill(scatter_bases(scattered))
         self.code.statement(f"call void @{self.kernels.find_scatter(scattered)}(ptr %bases)")

@@ -29,7 +29,7 @@ from staticgraph.backends.native.planning.loops import Nest, plan_nest
 from staticgraph.backends.native.planning.packing import Allocation, Life, Room, pack
 from staticgraph.backends.native.planning.plan import Location, NativePlan
 from staticgraph.backends.native.planning.reuse import find_overwritten
-from staticgraph.backends.native.planning.schedule import schedule
+from staticgraph.backends.native.planning.schedule import read_before_changed, schedule
 from staticgraph.backends.native.planning.steps import Call, Kernel, Step, storage_of
 from staticgraph.control.region import BoundRegion
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
@@ -87,7 +87,7 @@ def _plan(
     definitions = define(expanded, partial(define_control, plans), left)
     of = definitions.of
     results = _separate_results([of[value] for value in program_results(expanded)])
-    grouping = schedule(group(results, definitions.effects), results)
+    grouping = read_before_changed(schedule(group(results, definitions.effects), results))
     nests = {
         step: plan_nest(step, grouping.index, target)
         for step in grouping.steps
@@ -236,13 +236,18 @@ class _Layout:
             if isinstance(step, Call):
                 if step.definition.addend is not None:
                     self._become(step.definition.addend, step.definition)
+                self._overwrite(step.definition)
                 continue
             for store in step.stores:
-                for read in self.overwritten.get(store.storage, ()):
-                    own = read in self.last and read not in self.locations
-                    if own and read not in self.final and store.storage not in self.unread:
-                        self._become(read, store.storage)
-                        break
+                if store.storage not in self.unread:
+                    self._overwrite(store.storage)
+
+    def _overwrite(self, written: Definition) -> None:
+        for read in self.overwritten.get(written, ()):
+            own = read in self.last and read not in self.locations
+            if own and read not in self.final:
+                self._become(read, written)
+                break
 
     def _become(self, definition: Definition, later: Definition) -> None:
         self.final[definition] = self.final.get(later, later)

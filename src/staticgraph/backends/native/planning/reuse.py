@@ -9,7 +9,14 @@ from staticgraph.backends.native.definitions.selections import Gathered
 from staticgraph.backends.native.planning.exploration import ValueAt
 from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.stages import Stages, band_range
-from staticgraph.backends.native.planning.steps import Call, Kernel, Step, Store, storage_of
+from staticgraph.backends.native.planning.steps import (
+    Call,
+    Kernel,
+    Step,
+    Store,
+    changed_by,
+    storage_of,
+)
 
 
 def find_overwritten(
@@ -18,7 +25,8 @@ def find_overwritten(
     """Return for each written value what it may take the memory of, as its elements are made.
 
     That is what is read for the last time by the kernel that writes the value, and only where it
-    writes: an element is then read before it is written, and never again.
+    writes: an element is then read before it is written, and never again. An assignment at
+    positions known only in the run changes what nothing reads afterwards, too.
     """
     steps = list(steps)
     last_reader: dict[Definition, int] = {}
@@ -31,6 +39,10 @@ def find_overwritten(
             for written, read in _pairs(step, nests[step]):
                 if last_reader[read] == number:
                     found.setdefault(written, []).append(read)
+        elif isinstance(step, Call):
+            changed = changed_by(step)
+            if changed is not None and last_reader[changed] == number:
+                found[step.definition] = [changed]
     return found
 
 

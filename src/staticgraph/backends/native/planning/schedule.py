@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 
 from staticgraph.backends.native.definitions.definition import Definition
 from staticgraph.backends.native.planning.grouping import Grouping, gathered_from
-from staticgraph.backends.native.planning.steps import Call, Step, storage_of
+from staticgraph.backends.native.planning.steps import Call, Step, changed_by, storage_of
 from staticgraph.declare.effects import has_effect
 
 MOST_STEPS = 1000
@@ -32,8 +33,42 @@ def schedule(grouping: Grouping, results: Iterable[Definition]) -> Grouping:
     less_on_average = peak <= peak_declared and average <= WORTH * average_declared
     if peak > WORTH * peak_declared and not less_on_average:
         return grouping
+    return _ordered(grouping, flow, order)
+
+
+def read_before_changed(grouping: Grouping) -> Grouping:
+    """Return the steps, what reads a value before the assignment that could change it in its place.
+
+    Without that the assignment has to copy the value for those who read it afterwards.
+    """
+    steps = grouping.steps
+    changed = {number: changed_by(step) for number, step in enumerate(steps)}
+    changing = [number for number, value in changed.items() if value is not None]
+    if not changing or len(steps) > MOST_STEPS:
+        return grouping
+    flow = _Flow(steps, set())
+    for number in changing:
+        later = flow.behind(number)
+        for reader, read in enumerate(flow.reads):
+            if changed[number] in read and reader not in later:
+                flow.after[number].add(reader)
+    waiting = [set(after) for after in flow.after]
+    then = flow.then()
+    ready = [number for number, after in enumerate(waiting) if not after]
+    order: list[int] = []
+    while ready:
+        number = heappop(ready)
+        order.append(number)
+        for each in then[number]:
+            waiting[each].discard(number)
+            if not waiting[each]:
+                heappush(ready, each)
+    return _ordered(grouping, flow, order)
+
+
+def _ordered(grouping: Grouping, flow: _Flow, order: Sequence[int]) -> Grouping:
     place = {old: new for new, old in enumerate(order)}
-    ordered = [steps[old] for old in order]
+    ordered = [grouping.steps[old] for old in order]
     for new, step in enumerate(ordered):
         step.index = new
     index = {each: place.get(old, old) for each, old in grouping.index.items()}
@@ -73,6 +108,24 @@ class _Flow:
             for each in read:
                 self.after[number].update(self.writers.get(each, ()))
 
+    def then(self) -> list[list[int]]:
+        """Return for each step those that come after it."""
+        then: list[list[int]] = [[] for _ in self.after]
+        for number, after in enumerate(self.after):
+            for each in after:
+                then[each].append(number)
+        return then
+
+    def behind(self, number: int) -> set[int]:
+        """Return a step and all that can only come after it."""
+        then = self.then()
+        found, stack = {number}, [number]
+        while stack:
+            more = [each for each in then[stack.pop()] if each not in found]
+            found.update(more)
+            stack += more
+        return found
+
     def _held(self) -> dict[Definition, int]:
         """Return how many steps read each value that is written, results being read for ever."""
         readers = {each: int(each in self.results) for each in self.writers}
@@ -86,10 +139,7 @@ class _Flow:
         """Return the order in which each step leaves the fewest bytes behind."""
         left = self._held()
         waiting = [len(after) for after in self.after]
-        then: list[list[int]] = [[] for _ in waiting]
-        for number, after in enumerate(self.after):
-            for each in after:
-                then[each].append(number)
+        then = self.then()
         ready = [number for number, count in enumerate(waiting) if not count]
         begun: set[Definition] = set()
         order = []

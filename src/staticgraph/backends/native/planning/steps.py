@@ -22,6 +22,7 @@ from staticgraph.backends.native.definitions.definition import (
     Uniform,
     View,
 )
+from staticgraph.backends.native.definitions.selections import Assigned
 from staticgraph.backends.native.planning.exploration import Request, ValueAt, identity_of, squeeze
 
 LOCAL_SIZE = 1 << 14
@@ -148,6 +149,18 @@ def storage_of(definition: Definition) -> Definition:
     while isinstance(definition, Reshaped):
         definition = definition.operand
     return definition
+
+
+def changed_by(step: Step) -> Definition | None:
+    """Return the value that a step may change in its place, if nothing needs it afterwards."""
+    assigned = step.definition if isinstance(step, Call) else None
+    if not isinstance(assigned, Assigned):
+        return None
+    base, start, strides = assigned.into
+    changed = storage_of(base)
+    if start or strides != row_major(assigned.shape) or changed.size != assigned.size:
+        return None
+    return None if any(storage_of(p.base) is changed for p in assigned.places) else changed
 
 
 def stores_of(definition: Definition) -> Iterable[Store]:

@@ -179,7 +179,8 @@ class _Proof:
             return False
         if isinstance(step, Call):
             addend = step.definition.addend
-            return addend is not None and storage_of(addend) is read
+            if addend is not None and storage_of(addend) is read:
+                return True
         return read in self.plan.overwritten.get(span.definition, ())
 
     def _put(self, span: _Span) -> None:
