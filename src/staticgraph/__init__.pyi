@@ -86,7 +86,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'affine_grid', 'all', 'allclose', 'alpha_dropout', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'associative_scan', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'batch_norm', 'bernoulli', 'beta', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'binomial', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'categorical', 'cauchy', 'cbrt', 'ceil', 'celu', 'check_passes', 'choice', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'compile', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'ctc_loss', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'dim', 'dirichlet', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dropout1d', 'dropout2d', 'dropout3d', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'embedding_bag', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'exponential', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'format_program', 'frexp', 'from_dlpack', 'full', 'full_like', 'function', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradient', 'gradients', 'graph_text', 'greater', 'greater_equal', 'grid_sample', 'group', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'laplace', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logistic', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lp_pool1d', 'lp_pool2d', 'lp_pool3d', 'lstm', 'lstm_cell', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multi_margin_loss', 'multilabel_margin_loss', 'multilabel_soft_margin_loss', 'multinomial', 'multiply', 'multivariate_normal', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'placeholder', 'poisson', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'randint', 'random_bits', 'random_key', 'random_split', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_item', 'setdiff1d', 'setxor1d', 'shuffle', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'student_t', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triplet_margin_with_distance_loss', 'triu', 'true_divide', 'trunc', 'truncated_normal', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'variable', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'affine_grid', 'all', 'allclose', 'alpha_dropout', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'associative_scan', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'batch_norm', 'bernoulli', 'beta', 'bilinear', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'binomial', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'categorical', 'cauchy', 'cbrt', 'ceil', 'celu', 'channel_shuffle', 'check_passes', 'choice', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'compile', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'ctc_loss', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'dim', 'dirichlet', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dropout1d', 'dropout2d', 'dropout3d', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'embedding_bag', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'exponential', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'format_program', 'frexp', 'from_dlpack', 'full', 'full_like', 'function', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradient', 'gradients', 'graph_text', 'greater', 'greater_equal', 'grid_sample', 'group', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel', 'gumbel_softmax', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kl_div', 'kron', 'l1_loss', 'laplace', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lp_pool1d', 'lp_pool2d', 'lp_pool3d', 'lstm', 'lstm_cell', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'max_unpool1d', 'max_unpool2d', 'max_unpool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multi_margin_loss', 'multilabel_margin_loss', 'multilabel_soft_margin_loss', 'multinomial', 'multiply', 'multivariate_normal', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'placeholder', 'poisson', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'randint', 'random_bits', 'random_key', 'random_split', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_item', 'setdiff1d', 'setxor1d', 'shuffle', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'student_t', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_svg', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triplet_margin_with_distance_loss', 'triu', 'true_divide', 'trunc', 'truncated_normal', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'variable', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -663,6 +663,29 @@ def beta(key: _ArrayLike, a: _ArrayLike, b: _ArrayLike, shape: _Length | _Sequen
         As by `gamma`.
     """
 
+def bilinear(x: _ArrayLike, y: _ArrayLike, weight: _ArrayLike, bias: _ArrayLike | None = None) -> _Value:
+    """Return ``x @ weight[k] @ y`` for each k, with a bias.
+
+    Parameters
+    ----------
+    x : array
+        ``(..., n)``.
+    y : array
+        ``(..., m)``, with the same axes in front.
+    weight : array
+        ``(k, n, m)``.
+    bias : array, (k,), optional
+
+    Returns
+    -------
+    array, (..., k)
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    """
+
 def binary_cross_entropy(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', weight: _ArrayLike | None = None) -> _Value:
     """Return the mean cross entropy of probabilities `x` with `target`.
 
@@ -892,6 +915,26 @@ def ceil(x: _ArrayLike) -> _Value:
 
 def celu(x: _ArrayLike, alpha: _builtins.float = 1.0) -> _Value:
     """Return x where it is positive and `alpha` (exp(x / alpha) - 1) elsewhere (Barron, 2017)."""
+
+def channel_shuffle(x: _ArrayLike, groups: int) -> _Value:
+    """Mix channels of several groups: each group of the result has some of all.
+
+    Parameters
+    ----------
+    x : array
+        ``(n, c, ...)``.
+    groups : int
+        It divides the number of channels.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has no channel axis, or the groups do not divide the channels.
+
+    Notes
+    -----
+    Zhang, Zhou, Lin and Sun, "ShuffleNet" (2018).
+    """
 
 def choice(key: _ArrayLike, a: _ArrayLike, shape: _Length | _Sequence[_Length] = (), replace: _builtins.bool = True, p: _ArrayLike | None = None, axis: int = 0) -> _Value:
     """Return elements, or slices, chosen at random.
@@ -2862,12 +2905,6 @@ def logical_or(x: _ArrayLike, y: _ArrayLike) -> _Value:
 def logical_xor(x: _ArrayLike, y: _ArrayLike) -> _Value:
     """Return whether exactly one of x and y is true; every number but 0 is."""
 
-def logistic(key: _ArrayLike, shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike = ...) -> _Value:
-    """Return numbers of the standard logistic distribution, ``sigmoid(x)``.
-
-    The arguments are those of `exponential`.
-    """
-
 def logit(x: _ArrayLike) -> _Value:
     """Return ``log(x / (1 - x))``, the inverse of `sigmoid`.
 
@@ -3125,6 +3162,45 @@ def max_pool3d(x: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _
     Notes
     -----
     The gradient goes to the first of equal elements, row by row, as in PyTorch. NaN is the largest.
+    """
+
+def max_unpool1d(x: _ArrayLike, indices: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int] = 0, output_size: _Sequence[int] | None = None) -> _Value:
+    """Return zeros with the pixels of `x`, ``(images, channels, width)``, at their places.
+
+    Parameters
+    ----------
+    x : array
+        What a pool by maximum returned.
+    indices : integer array
+        What it returned for ``return_indices=True``, of the same shape. Where several pixels have
+        one place, it is the largest.
+    kernel_size, stride, padding
+        Those of the pool.
+    output_size : tuple of int, optional
+        The lengths of the result, where several were pooled to those of `x`.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes do not fit.
+    DTypeError
+        If the indices are no whole numbers.
+    IndexingError
+        If an index is no place of the result.
+    ArgumentError
+        If `output_size` does not fit the pool.
+    """
+
+def max_unpool2d(x: _ArrayLike, indices: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int] = 0, output_size: _Sequence[int] | None = None) -> _Value:
+    """Return zeros with the pixels of ``(images, channels, height, width)`` at their places.
+
+    The arguments are those of `max_unpool1d`.
+    """
+
+def max_unpool3d(x: _ArrayLike, indices: _ArrayLike, kernel_size: int | _Sequence[int], stride: int | _Sequence[int] | None = None, padding: int | _Sequence[int] = 0, output_size: _Sequence[int] | None = None) -> _Value:
+    """Return zeros with the pixels of ``(images, channels, ...)``, of three axes, at their places.
+
+    The arguments are those of `max_unpool1d`.
     """
 
 def maximum(x: _ArrayLike, y: _ArrayLike) -> _Value:

@@ -18,7 +18,6 @@ CONTINUOUS = {
     "exponential": (lambda xp, key, dtype: xp.exponential(key, (N,), dtype), scipy_stats.expon()),
     "gumbel": (lambda xp, key, dtype: xp.gumbel(key, (N,), dtype), scipy_stats.gumbel_r()),
     "laplace": (lambda xp, key, dtype: xp.laplace(key, (N,), dtype), scipy_stats.laplace()),
-    "logistic": (lambda xp, key, dtype: xp.logistic(key, (N,), dtype), scipy_stats.logistic()),
     "cauchy": (lambda xp, key, dtype: xp.cauchy(key, (N,), dtype), scipy_stats.cauchy()),
 }
 for a in (0.3, 1.0, 7.5):

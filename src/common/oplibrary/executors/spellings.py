@@ -142,6 +142,9 @@ FUNCTIONS: Mapping[str, str] = _table(
     gather take_along_dim: xp.take_along_axis(x, n, axis=0)
     scatter index_put index_copy: xp.set_item(x, n, 0.0)
     index_add: xp.scatter_add(x, n, y)
+    scatter_reduce index_reduce: xp.scatter_max(x, n, y)
+    scatter_mul: xp.scatter_prod(x, n, y)
+    segment_reduce: xp.segment_sum(x, n, 3)
     index_fill: xp.set_item(x, n, 0.0)
     masked_fill: xp.where(mask, 0.0, x)
     masked_scatter: np.place(x, mask, [1.0])
@@ -173,6 +176,20 @@ FUNCTIONS: Mapping[str, str] = _table(
     upsample upsample_nearest: xp.interpolate(x.reshape(1, 1, -1), scale_factor=2)
     upsample_bilinear: xp.interpolate(m.reshape(1, 1, 3, 3), scale_factor=2, mode="bilinear")
     hardtanh_ relu_ elu_ selu_ celu_ leaky_relu_ threshold_: xp.relu(x)
+    max_pool1d_with_indices: xp.max_pool1d(x.reshape(1, 1, -1), 2, return_indices=True)
+    max_pool2d_with_indices: xp.max_pool2d(m.reshape(1, 1, 3, 3), 2, return_indices=True)
+    native_channel_shuffle: xp.channel_shuffle(x.reshape(1, -1), 3)
+    linear_cross_entropy: xp.cross_entropy(xp.linear(m, m), n)
+    rrelu: xp.where(x < 0, x * xp.uniform(k, x.shape, 0.125, 0.333), x)
+    loggamma: xp.log(xp.gamma(k, 2.0, (3,)))
+    chisquare: 2 * xp.gamma(k, 1.5, (3,))
+    lognormal: xp.exp(xp.normal(k, (3,)))
+    weibull_min: xp.exponential(k, (3,)) ** 0.5
+    pareto: xp.exp(xp.exponential(k, (3,)))
+    rayleigh: (2 * xp.exponential(k, (3,))) ** 0.5
+    rademacher: xp.randint(k, (3,), 0, 2) * 2 - 1
+    orthogonal: xp.linalg.qr(xp.normal(k, (3, 3))).Q
+    fold_in: xp.random_split(k, 3)[2]
     rng_uniform rand_like: xp.uniform(k, x.shape)
     randn_like: xp.normal(k, x.shape)
     randint_like: xp.randint(k, x.shape, 0, 9)

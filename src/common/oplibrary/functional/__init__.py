@@ -33,6 +33,7 @@ from oplibrary.functional.adaptive_pooling import (
 )
 from oplibrary.functional.associative_scan import associative_scan
 from oplibrary.functional.attention import multi_head_attention, scaled_dot_product_attention
+from oplibrary.functional.bilinear import bilinear
 from oplibrary.functional.class_losses import cross_entropy, nll_loss
 from oplibrary.functional.continuous_distributions import (
     beta,
@@ -42,7 +43,6 @@ from oplibrary.functional.continuous_distributions import (
     gamma,
     gumbel,
     laplace,
-    logistic,
     multivariate_normal,
     student_t,
     truncated_normal,
@@ -131,6 +131,7 @@ from oplibrary.functional.pooling import (
 from oplibrary.functional.power_pooling import lp_pool1d, lp_pool2d, lp_pool3d
 from oplibrary.functional.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
 from oplibrary.functional.resampling import (
+    channel_shuffle,
     fold,
     interpolate,
     pixel_shuffle,
@@ -138,6 +139,7 @@ from oplibrary.functional.resampling import (
     unfold,
 )
 from oplibrary.functional.sequence_losses import ctc_loss
+from oplibrary.functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 from oplibrary.ops.gather import embedding, one_hot
 from oplibrary.ops.linalg import linear
 from oplibrary.ops.softmax import log_softmax, softmax
@@ -157,12 +159,14 @@ __all__ = [
     "avg_pool3d",
     "batch_norm",
     "beta",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "binomial",
     "categorical",
     "cauchy",
     "celu",
+    "channel_shuffle",
     "choice",
     "conv1d",
     "conv2d",
@@ -207,7 +211,6 @@ __all__ = [
     "linear",
     "local_response_norm",
     "log_softmax",
-    "logistic",
     "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
@@ -218,6 +221,9 @@ __all__ = [
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "multi_head_attention",

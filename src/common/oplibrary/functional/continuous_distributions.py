@@ -89,16 +89,6 @@ def laplace(key: Any, shape: int | Sequence[int], dtype: npt.DTypeLike = np.floa
 
 
 @public
-def logistic(key: Any, shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32) -> Any:
-    """Return numbers of the standard logistic distribution, ``sigmoid(x)``.
-
-    The arguments are those of `exponential`.
-    """
-    draw = _open_uniform(key, shape, dtype)
-    return subtract(log(draw), log1p(negative(draw)))
-
-
-@public
 def cauchy(key: Any, shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32) -> Any:
     """Return numbers of the standard Cauchy distribution, ``1 / (pi * (1 + x**2))``.
 

@@ -295,6 +295,39 @@ def pixel_unshuffle(x: Any, downscale_factor: int) -> Any:
     return parts.reshape((*lead, c * r * r, h // r, w // r))
 
 
+@public
+def channel_shuffle(x: Any, groups: int) -> Any:
+    """Mix channels of several groups: each group of the result has some of all.
+
+    Parameters
+    ----------
+    x : array
+        ``(n, c, ...)``.
+    groups : int
+        It divides the number of channels.
+
+    Raises
+    ------
+    ShapeError
+        If `x` has no channel axis, or the groups do not divide the channels.
+
+    Notes
+    -----
+    Zhang, Zhou, Lin and Sun, "ShuffleNet" (2018).
+    """
+    shape, count = operand_type("channel_shuffle", x).shape, require_int(groups, "groups")
+    if len(shape) < 2 or count < 1 or shape[1] % count:
+        raise ShapeError(
+            f"channel_shuffle: x {shape} in {count} groups",
+            cause="groups divide the channels, which are axis 1",
+            fix="pass a divisor of their number",
+        )
+    n, channels, *rest = shape
+    parts = x.reshape((n, count, channels // count, *rest))
+    axes = (0, 2, 1, *range(3, len(shape) + 1))
+    return permute_dims(parts, axes=axes).reshape(shape)
+
+
 def _shuffled(name: str, x: Any, factor: Any) -> tuple[int, tuple[int, ...], tuple[int, int, int]]:
     shape, r = operand_type(name, x).shape, require_int(factor, f"{name}'s factor")
     if len(shape) < 3:
