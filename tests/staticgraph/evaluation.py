@@ -63,7 +63,7 @@ def evaluate(program, arrays, rng=None):
             operands = [changed(x, rng) for x in operands]
         result = np.asarray(each.op.kernel(*operands, **each.attrs))
         values[each.output] = changed(result, rng) if inexact else result
-        if rng is not None and each.op.name in EITHER_ZERO:
+        if rng is not None and each.op.name in EITHER_ZERO and result.dtype.kind == "f":
             either = np.copysign(result, rng.choice([-1.0, 1.0], result.shape))
             values[each.output] = np.where(result == 0, either, result).astype(result.dtype)
         if inexact and each.op.name in CANCELLING:

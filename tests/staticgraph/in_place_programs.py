@@ -227,7 +227,8 @@ def write(x: Any, method: str, *others: Any) -> None:
         x[...] = 0
     else:
         # not by out=x: np.negative (NumPy 2.4) reads the wrong numbers with some strides of both
-        np.copyto(x, _UFUNCS[method](x, *others), casting="same_kind")
+        result = np.broadcast_to(_UFUNCS[method](x, *others), x.shape)
+        np.copyto(x, result, casting="same_kind")
 
 
 _UFUNCS = {
