@@ -33,7 +33,7 @@ from oplibrary.executors.operators import (
     WRITTEN_METHODS,
 )
 from oplibrary.executors.spellings import METHODS as METHODS_ELSEWHERE
-from oplibrary.executors.spellings import call_for
+from oplibrary.executors.spellings import call_for, table
 from oplibrary.messages.errors import ArgumentError, warn
 from oplibrary.ops.indexing import set_item
 
@@ -239,18 +239,18 @@ def _install_in_place() -> None:
 class _Elsewhere:
     """Says how a method of another library is written, and is no attribute to ``hasattr``."""
 
-    def __init__(self, name: str, fix: str) -> None:
-        self._name, self._fix = name, fix
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def __get__(self, x: Any, owner: Any = None) -> Any:
-        raise AttributeError(f"Tensor has no attribute {self._name!r}; did you mean {self._fix}?")
+        call = call_for(self._name, "dyngraph", METHODS_ELSEWHERE)
+        raise AttributeError(f"Tensor has no attribute {self._name!r}; did you mean {call}?")
 
 
 def _install_hints() -> None:
-    for name in METHODS_ELSEWHERE:
+    for name in table(METHODS_ELSEWHERE):
         if not hasattr(Tensor, name):
-            fix = call_for(name, "dyngraph", METHODS_ELSEWHERE)
-            setattr(Tensor, name, _Elsewhere(name, fix or ""))
+            setattr(Tensor, name, _Elsewhere(name))
 
 
 _install_gradients()

@@ -16,6 +16,7 @@ from oplibrary.executors.spellings import (
     STATIC,
     MissingName,
     call_for,
+    table,
 )
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 
@@ -49,22 +50,22 @@ def run(package, line):
 
 
 ROWS = [
-    (package, name, table)
+    (package, name, names)
     for package, own in (("dyngraph", DYNAMIC), ("staticgraph", STATIC))
-    for table in (FUNCTIONS, METHODS)
-    for name in ({**table, **own} if table is FUNCTIONS else table)
+    for names in (FUNCTIONS, METHODS)
+    for name in ({**table(names), **table(own)} if names is FUNCTIONS else table(names))
 ]
 
 
 @pytest.mark.parametrize(
-    ("package", "name", "table"),
+    ("package", "name", "names"),
     ROWS,
-    ids=[f"{package}-{'' if table is FUNCTIONS else '.'}{name}" for package, name, table in ROWS],
+    ids=[f"{package}-{'' if names is FUNCTIONS else '.'}{name}" for package, name, names in ROWS],
 )
-def test_a_name_that_is_missing_says_what_to_write_and_that_runs(package, name, table):
-    line = call_for(name, package, table)
+def test_a_name_that_is_missing_says_what_to_write_and_that_runs(package, name, names):
+    line = call_for(name, package, names)
     run(package, line)
-    if table is FUNCTIONS:
+    if names is FUNCTIONS:
         if name in PACKAGES[package].__all__ or name == "numpy":
             return  # the name has come since
         with pytest.raises(AttributeError) as caught:
@@ -253,6 +254,22 @@ def test_methods_of_ndarrays_mean_what_they_mean_there(package, line):
         np.testing.assert_array_equal(found, expected)
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_pytorch_asks_an_array(package):
+    def asked(x):
+        assert (x.dim(), x.numel(), x.element_size()) == (2, 6, 8)
+        assert x.to("float64") is x and x.to("cpu") is x and x.cpu() is x
+        with pytest.raises(SideBySideError, match="neither a dtype nor a place"):
+            x.to("cuda")
+        return x.contiguous().to("float32")
+
+    if package == "dyngraph":
+        found = asked(dg.asarray(A)).numpy()
+    else:
+        found = sg.function(asked)(A)
+    np.testing.assert_array_equal(found, A.astype("float32"))
 
 
 def test_nonzero_and_tolist_are_answered_where_there_are_numbers():

@@ -93,18 +93,6 @@ class Tensor(TensorMethods):
     def _version(self) -> int:
         return version_of(self._array)
 
-    def dim(self) -> int:
-        """Return the number of axes."""
-        return self._array.ndim
-
-    def numel(self) -> int:
-        """Return the number of elements."""
-        return self._array.size
-
-    def element_size(self) -> int:
-        """Return the bytes of one element."""
-        return self._array.itemsize
-
     # getting values out ---------------------------------------------------------------------------
 
     def numpy(self) -> Array:
@@ -323,32 +311,12 @@ class Tensor(TensorMethods):
         """Return this tensor, copied only if its elements are not in C order."""
         return self if self._array.flags.c_contiguous else self.clone()
 
-    def to(self, dtype: Any) -> Any:
-        """Return the tensor as `dtype`; itself if it has that dtype, or for ``"cpu"``."""
-        if isinstance(dtype, str) and dtype == "cpu":
-            return self
-        try:
-            wanted = None if dtype is None else np.dtype(dtype)
-        except TypeError:
-            wanted = None
-        if wanted is None:
-            raise DTypeError(
-                f"to({dtype!r}) is neither a dtype nor a place",
-                cause='elements live on "cpu" only, and dtypes are NumPy\'s',
-                fix='write x.to("float32"), or leave the device out',
-            )
-        return self if wanted == self.dtype else self.astype(wanted)
-
     def _memory(self) -> Array:
         return self._array
 
     def _part(self, copy: Tensor) -> Tensor:
         copy._array.flags.writeable = False
         return copy
-
-    def cpu(self) -> Tensor:
-        """Return this tensor: it is on the CPU already."""
-        return self
 
     def retain_grad(self) -> None:
         """Keep the gradient of this tensor although it is not a leaf.

@@ -146,6 +146,42 @@ class ArrayOperators(ArrayMethods):
             )
         return (self[i] for i in range(self.shape[0]))
 
+    def dim(self) -> int:
+        """Return the number of axes."""
+        return len(self.shape)
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self.size
+
+    def element_size(self) -> int:
+        """Return the bytes of one element."""
+        return self.itemsize
+
+    def contiguous(self) -> Any:
+        """Return the array itself: how its elements lie in memory has no meaning here."""
+        return self
+
+    def to(self, dtype: Any) -> Any:
+        """Return the array as `dtype`; itself if it has that dtype, or for ``"cpu"``."""
+        if isinstance(dtype, str) and dtype == "cpu":
+            return self
+        try:
+            wanted = None if dtype is None else np.dtype(dtype)
+        except TypeError:
+            wanted = None
+        if wanted is None:
+            raise DTypeError(
+                f"to({dtype!r}) is neither a dtype nor a place",
+                cause='elements live on "cpu" only, and dtypes are NumPy\'s',
+                fix='write x.to("float32"), or leave the device out',
+            )
+        return self if wanted == self.dtype else self.astype(wanted)
+
+    def cpu(self) -> Any:
+        """Return the array itself: it is on the CPU."""
+        return self
+
     @property
     def nbytes(self) -> int:
         """Number of bytes that the elements take."""

@@ -7,12 +7,14 @@ matrix, `n` whole numbers that are indices, `mask` truth values, `k` a random ke
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from oplibrary.messages.suggestion import did_you_mean
 
 
-def _table(text: str) -> dict[str, str]:
-    """Return a table of lines ``names: call``, in which several names may share a call."""
+@cache
+def table(text: str) -> Mapping[str, str]:
+    """Return one of the texts below, lines ``names: call``, as a table; names may share a call."""
     found = {}
     for line in text.strip().splitlines():
         names, _, call = line.strip().partition(": ")
@@ -20,8 +22,7 @@ def _table(text: str) -> dict[str, str]:
     return found
 
 
-FUNCTIONS: Mapping[str, str] = _table(
-    """
+FUNCTIONS = """
     arccos: xp.acos(x)
     arccosh: xp.acosh(x + 2)
     arcsin: xp.asin(x)
@@ -210,12 +211,10 @@ FUNCTIONS: Mapping[str, str] = _table(
     value_and_gradient: xp.value_and_grad(lambda v: xp.sum(v))(x)
     jacfwd jacrev: xp.jacobian(lambda v: v * 2, x)
     pmap: xp.vmap(lambda v: v * 2)(x)
-    """
-)
+"""
 """Names of modules, each with a line that runs in both modes."""
 
-DYNAMIC: Mapping[str, str] = _table(
-    """
+DYNAMIC = """
     placeholder variable constant: dg.tensor([1.0, 2.0])
     gradients: dg.grad(lambda v: dg.sum(v))(x)
     Variable Parameter: dg.tensor([1.0, 2.0], requires_grad=True)
@@ -225,12 +224,10 @@ DYNAMIC: Mapping[str, str] = _table(
     to_dlpack: np.from_dlpack(x.detach())
     masked_select: x[mask]
     FloatTensor DoubleTensor LongTensor Array: dg.tensor([1.0, 2.0])
-    """
-)
+"""
 """Names that mean something else in each mode: here in the dynamic one."""
 
-STATIC: Mapping[str, str] = _table(
-    """
+STATIC = """
     tensor as_tensor from_numpy: sg.asarray([1.0, 2.0])
     no_grad inference_mode enable_grad: sg.stop_gradient(x)
     backward: sg.gradients(sg.sum(x), [x])
@@ -242,15 +239,13 @@ STATIC: Mapping[str, str] = _table(
     Tensor Array is_tensor: isinstance(x, sg.Node)
     jit: sg.function(lambda v: v * 2)
     Parameter: sg.variable([1.0, 2.0])
-    """
-)
+"""
 """The same in the static mode."""
 
 MODULES = frozenset({"nn", "functional", "lax", "numpy", "scipy"})
 """Modules of other libraries whose functions stand in the main namespace."""
 
-METHODS: Mapping[str, str] = _table(
-    """
+METHODS = """
     absolute: x.abs()
     addmm: m + m @ m
     adjoint H mH: m.mT.conj()
@@ -310,13 +305,20 @@ METHODS: Mapping[str, str] = _table(
     take_along_dim: x.take_along_axis(n, axis=0)
     unflatten: x.reshape((1, -1))
     where: xp.where(mask, x, 0.0)
-    """
-)
+"""
 """Methods and attributes of arrays, likewise."""
 
 
-def call_for(name: str, package: str, table: Mapping[str, str] = FUNCTIONS) -> str | None:
+def call_for(name: str, package: str, names: str = FUNCTIONS) -> str | None:
     """Return the call to write for a name of another library, in the words of `package`.
+
+    Parameters
+    ----------
+    name : str
+    package : str
+        ``"dyngraph"`` or ``"staticgraph"``.
+    names : str
+        The text that the name stands in: `FUNCTIONS` or `METHODS`.
 
     Examples
     --------
@@ -325,7 +327,7 @@ def call_for(name: str, package: str, table: Mapping[str, str] = FUNCTIONS) -> s
     """
     short = {"dyngraph": "dg", "staticgraph": "sg"}[package]
     own = DYNAMIC if package == "dyngraph" else STATIC
-    call = (own.get(name) if table is FUNCTIONS else None) or table.get(name)
+    call = (table(own).get(name) if names is FUNCTIONS else None) or table(names).get(name)
     return None if call is None else call.replace("xp.", f"{short}.")
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+
+def _closest(name: str, known: list[str]) -> list[str]:
+    import difflib  # for a message only
+
+    return difflib.get_close_matches(name, known, n=1)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -14,7 +19,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("statc", ("dynamic", "static")), did_you_mean("x", ("dynamic", "static"))
     ("; did you mean 'static'?", '')
     """
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = _closest(name, list(known))
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -61,5 +66,5 @@ def argument_meant(name: str, known: Iterable[str]) -> str | None:
     for each in ARGUMENTS.get(name, ()):
         if each in names:
             return each
-    close = difflib.get_close_matches(name, names, n=1)
+    close = _closest(name, names)
     return close[0] if close else None
