@@ -1,6 +1,7 @@
 """Programs written for NumPy give NumPy's results in both modes, or are refused with what to do."""
 
 import inspect
+import re
 import warnings
 
 import numpy as np
@@ -124,3 +125,32 @@ def test_the_advice_on_plain_arrays_runs():
             assert "detach()" in error.fix
         else:
             assert any(issubclass(each.category, LostGradientWarning) for each in given)
+
+
+def into_a_plain_array_in_place(x):
+    total = np.zeros(4)
+    total += 2 * x
+    return total
+
+
+def test_adding_to_a_plain_array():
+    x = np.arange(4.0)
+    found = into_a_plain_array_in_place(dg.tensor(x))
+    assert type(found) is np.ndarray
+    np.testing.assert_array_equal(found, 2 * x)
+    target = np.zeros(())
+    assert np.sum(dg.tensor(x), out=target) is target and target == 6.0
+    with pytest.raises(SideBySideError) as caught:
+        into_a_plain_array_in_place(dg.tensor(x, requires_grad=True))
+    assert "detach()" in caught.value.fix
+    with pytest.raises(SymbolicArrayError) as caught:
+        sg.function(into_a_plain_array_in_place)(x)
+    (line,) = re.findall("`(.+?)`", caught.value.fix)
+    assert line == "total = total + 2 * x"
+
+    with sg.Graph():
+        names = {"total": np.zeros(4), "x": sg.asarray(x)}
+        exec(line, names)
+        np.testing.assert_array_equal(sg.compile(names["total"], [])(), 2 * x)
+    with sg.Graph(), pytest.raises(SymbolicArrayError, match="argument 'out'"):
+        np.sum(sg.placeholder("x", (4,), "float64"), out=np.zeros(()))

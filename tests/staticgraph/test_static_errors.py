@@ -501,7 +501,7 @@ def test_arrays_that_would_be_written_to(x):
 
     error = caught(SymbolicArrayError, add, array)
     assert "numpy.add was to write Node(x: float32[3]) into an ndarray" in error.what
-    assert "`a = a + x`" in error.fix
+    assert "`array = array + x`" in error.fix
     assert array.tolist() == [1, 1, 1]
 
 

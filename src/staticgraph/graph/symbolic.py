@@ -233,27 +233,43 @@ def _truth_fix(construct: str, rewrite: str, frame: FrameType | None, node: Decl
 
 def _written_to(frame: FrameType | None) -> str | None:
     """Return the name of the ndarray whose elements the running line assigns, or None."""
-    if frame is None:
+    statement = None if frame is None else _statement(frame)
+    targets: list[ast.expr] = []
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AugAssign):
+        targets = [statement.target]
+    for target in targets:
+        if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+            name = target.value.id
+            assert frame is not None
+            held = frame.f_locals.get(name, frame.f_globals.get(name))
+            if isinstance(held, np.ndarray):
+                return name
+    return None
+
+
+def _out_of_place(frame: FrameType | None) -> str | None:
+    """Return the running line, such as ``a += x``, as one that gives the name another value."""
+    statement = None if frame is None else _statement(frame)
+    if not isinstance(statement, ast.AugAssign):
         return None
+    # the left-hand side is written, and read on the right
+    source, value = ast.unparse(statement.target), ast.unparse(statement.value)
+    whole = ast.parse(f"{source} = ({source}) + ({value})").body[0]
+    assert isinstance(whole, ast.Assign) and isinstance(whole.value, ast.BinOp)
+    whole.value.op = statement.op
+    return ast.unparse(whole)
+
+
+def _statement(frame: FrameType) -> ast.stmt | None:
+    """Return the statement of the running line, where it stands in one line."""
     try:
-        tree = ast.parse(linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip())
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        tree = ast.parse(line.strip())
     except SyntaxError:  # a part of a statement
         return None
-    for statement in tree.body:
-        targets = (
-            statement.targets
-            if isinstance(statement, ast.Assign)
-            else [statement.target]
-            if isinstance(statement, ast.AugAssign)
-            else []
-        )
-        for target in targets:
-            if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-                name = target.value.id
-                held = frame.f_locals.get(name, frame.f_globals.get(name))
-                if isinstance(held, np.ndarray):
-                    return name
-    return None
+    return tree.body[0] if tree.body else None
 
 
 def _into_ndarray(node: Declaration, frame: FrameType | None, name: str) -> SideBySideError:
@@ -336,10 +352,11 @@ def no_array(node: Declaration) -> SideBySideError:
 def no_out(node: Declaration, function: str) -> SideBySideError:
     """Return the error of writing a node into an ndarray."""
     frame, _ = _asking()
+    line = _out_of_place(frame) or "a = a + x"
     return SymbolicArrayError(
         f"{function} was to write {node!r} into an ndarray",
         cause="the graph is being declared: " + _origin(node),
-        fix="write `a = a + x` in place of `a += x` where a is an ndarray; the result is a node",
+        fix=f"write `{line}` in place of the form that writes; the result is a node",
         related=_related(node, frame),
     )
 

@@ -57,10 +57,16 @@ def put_into(
     Raises
     ------
     SymbolicArrayError
-        If `out` is no value of an executor.
+        If `out` is neither a value of an executor nor an ndarray for numbers that are at hand.
+    NotDifferentiableError
+        If it is an ndarray, and `result` requires a gradient.
     DTypeError
         If the rule forbids the conversion.
     """
+    if isinstance(out, np.ndarray) and getattr(result, "_memory", lambda: None)() is not None:
+        # numbers at hand, written where NumPy would; of a gradient there would be none left
+        np.copyto(out, numbers(result), casting, numbers(where))
+        return out
     if not is_value(out):
         raise unsupported(f"{shown}: argument 'out' that is no array of this library")
     result = fitting(result, out.dtype, shown, casting)
