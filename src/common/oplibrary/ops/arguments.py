@@ -31,7 +31,8 @@ def normalize_ints(value: Any, name: str) -> tuple[int, ...]:
         raise ArgumentError(
             f"{name} must be an int or a tuple of ints, not {value!r}",
             cause=f"{name} counts or names axes, so it is made of whole numbers",
-            fix=f"convert first, for example with int() or //, and pass {name}=(2, 3)",
+            fix="convert first, for example with int() or //, and pass "
+            + (f"{name}=(2, 3)" if name.isidentifier() else "ints, such as (2, 3)"),
         ) from None
 
 
