@@ -448,3 +448,33 @@ def entry_point():
     sys.path.insert(0, str(installed))
     load_entry_points("staticgraph.backends", object)
     sys.path.remove(str(installed))
+
+
+# programs of other libraries ----------------------------------------------------------------------
+
+
+@example("SBS-601")
+def unsupported_argument():
+    from staticgraph.importing.shared.table import Table
+
+    table = Table()
+
+    @table.entry("theirs.add", alpha=1)
+    def add(xp, x, y):
+        return xp.add(x, y)
+
+    table["theirs.add"].accepted("theirs.add", {"x": 1, "y": 2, "alpha": 3}, None)
+
+
+@example("SBS-602", without=())
+def not_exported():
+    from staticgraph.importing.shared.block import not_given
+
+    raise not_given("torch.export", "Net", "Could not guard on data-dependent expression", None)
+
+
+@example("SBS-603")
+def other_results():
+    from staticgraph.importing.shared.checking import disagrees
+
+    raise disagrees("PyTorch: Net", "output 0", 0.25)

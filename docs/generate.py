@@ -43,6 +43,7 @@ FAMILIES = {
     3: "Static graph",
     4: "Measurement",
     5: "Extensions",
+    6: "Programs of other libraries",
 }
 
 

@@ -14,9 +14,11 @@ from oplibrary.messages.errors import DataDependentShapeError as DataDependentSh
 from oplibrary.messages.errors import DisagreementError as DisagreementError
 from oplibrary.messages.errors import FeedError as FeedError
 from oplibrary.messages.errors import FinalGraphError as FinalGraphError
+from oplibrary.messages.errors import ForeignProgramError as ForeignProgramError
 from oplibrary.messages.errors import FreedGraphError as FreedGraphError
 from oplibrary.messages.errors import GradcheckError as GradcheckError
 from oplibrary.messages.errors import GraphError as GraphError
+from oplibrary.messages.errors import ImportCheckError as ImportCheckError
 from oplibrary.messages.errors import InPlaceError as InPlaceError
 from oplibrary.messages.errors import IndexingError as IndexingError
 from oplibrary.messages.errors import LeakedNodeError as LeakedNodeError
@@ -44,6 +46,7 @@ from oplibrary.messages.errors import SideBySideWarning as SideBySideWarning
 from oplibrary.messages.errors import SymbolicArrayError as SymbolicArrayError
 from oplibrary.messages.errors import SymbolicBoolError as SymbolicBoolError
 from oplibrary.messages.errors import SymbolicValueError as SymbolicValueError
+from oplibrary.messages.errors import UnsupportedOpError as UnsupportedOpError
 from oplibrary.messages.errors import UnusedInputError as UnusedInputError
 from oplibrary.messages.errors import UnusedInputWarning as UnusedInputWarning
 from oplibrary.messages.errors import WorkloadError as WorkloadError

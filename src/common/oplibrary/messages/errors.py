@@ -455,6 +455,36 @@ class BrokenEntryPointWarning(SideBySideWarning):
     remedy = "correct the distribution that is named, or uninstall it"
 
 
+# 6xx: programs of other libraries -----------------------------------------------------------------
+
+
+class UnsupportedOpError(SideBySideError, NotImplementedError):
+    """An operation, or an argument of one, that programs of another library cannot have here."""
+
+    id = "SBS-601"
+    title = "an operation of the imported program is not supported"
+    explanation = "a program is imported whole or not at all"
+    remedy = "write that line with other operations"
+
+
+class ForeignProgramError(SideBySideError, ValueError):
+    """A program of another library that cannot be read."""
+
+    id = "SBS-602"
+    title = "the program cannot be imported"
+    explanation = "its own library does not give a whole program for it"
+    remedy = "correct the line that the library names"
+
+
+class ImportCheckError(SideBySideError, AssertionError):
+    """An imported program whose results are not those of its source."""
+
+    id = "SBS-603"
+    title = "the imported program disagrees with its source"
+    explanation = "outputs and gradients are compared before the program is handed over"
+    remedy = "compare the two line by line; what differs first is the operation to look at"
+
+
 def catalogue() -> list[type[Message]]:
     """Return the class of every error and warning, ordered by id."""
     found: list[type[Message]] = []

@@ -1,0 +1,1 @@
+"""PyTorch's modules, read through ``torch.export``."""

@@ -1,0 +1,555 @@
+"""from_torch: a module, exported by PyTorch, becomes a program here."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import operator
+import os
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from oplibrary.messages.errors import (
+    ArgumentError,
+    ForeignProgramError,
+    MissingPackageError,
+    SideBySideError,
+    UnsupportedOpError,
+)
+from oplibrary.messages.source import Source, is_users_file
+from staticgraph.importing.pytorch import arrays, elementwise, networks  # noqa: F401  they fill it
+from staticgraph.importing.pytorch.table import TABLE
+from staticgraph.importing.shared.block import (
+    Block,
+    Ref,
+    Step,
+    not_given,
+    simplified,
+    unsupported,
+)
+from staticgraph.importing.shared.checking import Results, compare, cotangents_for, run_here
+from staticgraph.importing.shared.imported import Imported, Input, Signature
+from staticgraph.importing.shared.namespaces import ON_ARRAYS
+
+_PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
+_CHECKS = ("_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range")
+_REWRITINGS = {
+    "aten.nonzero.default": "write torch.where(mask, x, other), whose shape does not depend on x",
+    "aten._local_scalar_dense.default": "leave out .item(), and compute with the tensor itself",
+    "aten.masked_select.default": "write torch.where(mask, x, 0), whose shape does not depend on x",
+}
+
+
+def from_torch(
+    module: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+) -> Imported:
+    """Return a PyTorch module as a program here, checked against it.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        As it is: in training or for inference, with its parameters and buffers.
+    args : tuple
+        Example inputs, tensors; `kwargs` likewise.
+    kwargs : mapping, optional
+    dynamic : mapping of str to mapping of int to str, optional
+        The axes that each run may choose the length of: by the name of the argument, then by the
+        axis, what the length is called.
+
+    Returns
+    -------
+    Imported
+        Outputs, the next state, and gradients by all parameters and inputs were compared with the
+        module's on the example inputs; the differences stand in its ``report()``.
+
+    Raises
+    ------
+    MissingPackageError
+        If PyTorch is not installed.
+    ForeignProgramError
+        If ``torch.export`` refuses the module; its reason and line are shown.
+    UnsupportedOpError
+        If the module has an operation, or an argument of one, that is not supported here.
+    ImportCheckError
+        If results differ from the module's.
+
+    Notes
+    -----
+    The module is read through ``torch.export`` and decomposed into core operators but for those
+    that the library has itself. It is used as follows::
+
+        imported = sg.from_torch(module, (x,), dynamic={"x": {0: "batch"}})
+        run = sg.function(lambda parameters, x: imported.function(sg, parameters, x))
+        y = run(imported.parameters, x.numpy())
+    """
+    try:
+        import torch
+    except ImportError:
+        raise MissingPackageError(
+            "from_torch needs PyTorch", fix="pip install torch", cause="it exports the module"
+        ) from None
+    if not isinstance(module, torch.nn.Module):
+        raise ArgumentError(
+            f"from_torch: a {type(module).__name__} is not a torch.nn.Module",
+            cause="a module says what its parameters are called",
+            fix="put the function into the forward of a class that derives from torch.nn.Module",
+        )
+    args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
+    return _Reader(torch, module, args, dict(kwargs or {}), dynamic or {}).read()
+
+
+class _Reader:
+    """Reads one module."""
+
+    def __init__(
+        self,
+        torch: Any,
+        module: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        dynamic: Mapping[str, Mapping[int, str]],
+    ) -> None:
+        self.torch, self.module, self.args, self.kwargs = torch, module, args, kwargs
+        self.dynamic = dynamic
+        self.name = f"PyTorch: {type(module).__name__}"
+        self.lengths: dict[str, str] = {}
+
+    def read(self) -> Imported:
+        self.program = self._export()
+        tied, signature, block = self._taken_apart()
+        imported = Imported(self.name, simplified(block, ON_ARRAYS), signature, tied=tied)
+        self._check(imported)
+        return imported
+
+    # exporting ------------------------------------------------------------------------------------
+
+    def _export(self) -> Any:
+        torch = self.torch
+        export = torch.export
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")  # PyTorch's, about itself
+                program = export.export(
+                    copy.deepcopy(self.module),
+                    self.args,
+                    self.kwargs,
+                    dynamic_shapes=self._shapes(),
+                )
+            decompositions = export.default_decompositions()
+            drops = any(
+                str(node.target) == "aten.scaled_dot_product_attention.default"
+                and (list(node.args[4:5]) or [node.kwargs.get("dropout_p", 0.0)])[0]
+                for node in program.graph.nodes
+            )
+            for op in list(decompositions):
+                label = str(op)
+                if label in TABLE and not (drops and "scaled_dot_product" in label):
+                    decompositions.pop(op)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return program.run_decompositions(decompositions)
+        except SideBySideError:
+            raise
+        except Exception as error:
+            raise self._not_exported(error) from error
+
+    def _shapes(self) -> Any:
+        """Return what ``torch.export`` is told of lengths that change, or None."""
+        if not self.dynamic:
+            return None
+        names = list(inspect.signature(self.module.forward).parameters)
+        given = [*names[: len(self.args)], *self.kwargs]
+        for name in self.dynamic:
+            if name not in given:
+                raise ArgumentError(
+                    f"from_torch: dynamic names {name!r}, which is no argument of the module",
+                    cause=f"its arguments are {', '.join(given)}",
+                    fix=f'write dynamic={{"{given[0]}": {{0: "batch"}}}}',
+                )
+        made: dict[str, Any] = {}
+        dims = {
+            name: {axis: made.setdefault(d, self.torch.export.Dim(d)) for axis, d in axes.items()}
+            for name, axes in self.dynamic.items()
+        }
+        return {name: dims.get(name) for name in given}
+
+    def _not_exported(self, error: Exception) -> ForeignProgramError:
+        text = str(error)
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        first = lines[0][:300] if lines else type(error).__name__
+        line = _users_line(text) or _line_of_traceback(error)
+        return not_given("torch.export", type(self.module).__name__, first, line)
+
+    # reading --------------------------------------------------------------------------------------
+
+    def _taken_apart(self) -> tuple[dict[str, str], Signature, Block]:
+        program, torch = self.program, self.torch
+        kinds = torch.export.graph_signature.InputKind
+        holders = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
+        parameters: dict[str, Any] = {}
+        buffers: dict[str, Any] = {}
+        constants: dict[str, Any] = {}
+        names: dict[str, str] = {}
+        tied: dict[str, str] = {}
+        first: dict[int, str] = {}
+        own = dict(self.module.named_parameters(remove_duplicate=False))
+        self.inputs: list[Input] = []
+        self.places: list[int | None] = []
+        inputs: list[str] = []
+        for spec in program.graph_signature.input_specs:
+            name, target = getattr(spec.arg, "name", ""), spec.target
+            if spec.kind is kinds.PARAMETER:
+                same = first.setdefault(id(own.get(target, target)), target)
+                if same != target:
+                    tied[target] = same
+                else:
+                    parameters[target] = self._array(program.state_dict[target])
+                names[name] = f"p {same}"
+            elif spec.kind is kinds.BUFFER:
+                held = program.state_dict if target in program.state_dict else program.constants
+                buffers[target] = self._array(held[target])
+                names[name] = f"b {target}"
+            elif spec.kind is kinds.CONSTANT_TENSOR:
+                constants[name] = self._array(program.constants[target])
+            elif spec.kind is kinds.USER_INPUT:
+                value = holders[name].meta.get("val") if name in holders else None
+                if isinstance(value, torch.Tensor):
+                    self.places.append(len(inputs))
+                    inputs.append(name)
+                    self.inputs.append(self._input(name, value))
+                else:
+                    self.places.append(None)
+                    constants[name] = getattr(spec.arg, "value", value)
+            else:
+                raise UnsupportedOpError(f"{self.name}: an input of kind {spec.kind.name}")
+        block = self._block(program.graph_module, names)
+        block.inputs = (
+            *[f"p {name}" for name in parameters],
+            *[f"b {name}" for name in buffers],
+            *inputs,
+        )
+        block.constants.update(constants)
+        updated = self._order_outputs(block)
+        signature = Signature(parameters, buffers, self.inputs, updated, self._flat, self._arranged)
+        return tied, signature, block
+
+    def _order_outputs(self, block: Block) -> list[str]:
+        """Let a block give the next state first, then the results; return the buffers' names."""
+        kinds = self.torch.export.graph_signature.OutputKind
+        updated, state, results = [], [], []
+        for spec, output in zip(
+            self.program.graph_signature.output_specs, block.outputs, strict=True
+        ):
+            if spec.kind is kinds.BUFFER_MUTATION:
+                updated.append(spec.target)
+                state.append(output)
+            elif spec.kind is kinds.USER_OUTPUT:
+                results.append(output)
+            else:
+                raise UnsupportedOpError(
+                    f"{self.name} changes an argument or a parameter in place",
+                    cause="what a program changes, besides its buffers, is not followed",
+                    fix="compute a new tensor and return it",
+                )
+        block.outputs = [*state, *results]
+        return updated
+
+    def _input(self, name: str, value: Any) -> Input:
+        shape: list[int | str] = []
+        for axis, n in enumerate(value.shape):
+            if isinstance(n, int):
+                shape.append(n)
+                continue
+            given = next(
+                (a[axis] for key, a in self.dynamic.items() if key == name and axis in a), ""
+            )
+            shape.append(self.lengths.setdefault(str(n), given or f"length_{len(self.lengths)}"))
+        return Input(name, tuple(shape), self._dtype(value.dtype))
+
+    def _block(self, graph_module: Any, names: Mapping[str, str]) -> Block:
+        torch = self.torch
+        steps, outputs, inputs = [], None, []
+        constants: dict[str, Any] = {}
+        inner: dict[str, Block] = {}
+        for node in graph_module.graph.nodes:
+            if node.op == "placeholder":
+                inputs.append(node.name)
+            elif node.op == "get_attr":
+                held = getattr(graph_module, node.target)
+                if isinstance(held, torch.nn.Module):
+                    inner[node.name] = self._block(held, {})
+                else:
+                    constants[node.name] = self._array(held)
+            elif node.op == "output":
+                outputs = self._tree(node.args[0], names, inner)
+            elif not any(check in str(node.target) for check in _CHECKS):
+                steps.append(self._step(node, names, inner))
+        return Block(tuple(inputs), steps, outputs, constants)
+
+    def _step(self, node: Any, names: Mapping[str, str], inner: Mapping[str, Block]) -> Step:
+        line = _users_line(node.meta.get("stack_trace") or "")
+        label, order = self._label(node.target)
+        entry = TABLE.get(label)
+        if entry is None:
+            raise unsupported(label, line, _REWRITINGS.get(label, ""))
+        given = {**dict(zip(order, node.args, strict=False)), **node.kwargs}
+        arguments = {name: self._tree(value, names, inner) for name, value in given.items()}
+        return Step(
+            label,
+            entry,
+            (node.name,),
+            (),
+            entry.accepted(label, arguments, line),
+            line,
+            (self._result_dtype(node, label, line),),
+            key=node.name if entry.random else "",
+        )
+
+    def _label(self, target: Any) -> tuple[str, list[str]]:
+        """Return an operator's name in the table and those of its positional arguments."""
+        if isinstance(target, self.torch._ops.OpOverload):
+            return str(target), [argument.name for argument in target._schema.arguments]
+        if isinstance(target, self.torch._ops.HigherOrderOperator):
+            label = f"higher_order.{target.name()}"
+            entry = TABLE.get(label)
+            order = list(inspect.signature(entry.function).parameters)[1:] if entry else []
+            return label, order
+        name = getattr(target, "__name__", str(target))
+        if getattr(operator, name, None) is target:
+            return f"operator.{name}", ["a", "b"]
+        return f"{getattr(target, '__module__', '')}.{name}", []
+
+    def _tree(self, value: Any, names: Mapping[str, str], inner: Mapping[str, Block]) -> Any:
+        torch = self.torch
+        if isinstance(value, torch.fx.Node):
+            found = inner.get(value.name)
+            return Ref(names.get(value.name, value.name)) if found is None else found
+        if isinstance(value, (tuple, list)):
+            return [self._tree(each, names, inner) for each in value]
+        if isinstance(value, torch.dtype):
+            return self._dtype(value)
+        return value
+
+    def _result_dtype(self, node: Any, label: str, line: Source | None) -> Any:
+        value = node.meta.get("val")
+        if not isinstance(value, self.torch.Tensor):
+            return None
+        if any(not isinstance(n, int) and "u" in str(n)[:1] for n in value.shape):
+            raise UnsupportedOpError(
+                f"{label} has a shape that depends on values",
+                fix=_REWRITINGS.get(label, "use torch.where in place of a selection by a mask"),
+                source=line,
+            )
+        return self._dtype(value.dtype, label, line)
+
+    def _dtype(self, dtype: Any, label: str = "", line: Source | None = None) -> np.dtype[Any]:
+        name = str(dtype).removeprefix("torch.")
+        try:
+            return np.dtype(name)
+        except TypeError:
+            raise UnsupportedOpError(
+                f"{label or self.name}: values of dtype {name} are not supported",
+                cause="NumPy has no such dtype",
+                fix="import the module in float32: module.float()",
+                source=line,
+            ) from None
+
+    def _array(self, tensor: Any) -> Any:
+        self._dtype(tensor.dtype)
+        return np.array(tensor.detach().numpy(), order="C")
+
+    # calls ----------------------------------------------------------------------------------------
+
+    def _flat(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any]:
+        pytree = self.torch.utils._pytree
+        leaves, spec = pytree.tree_flatten((args, kwargs))
+        if len(leaves) != len(self.places) or spec != self.program.call_spec.in_spec:
+            raise ArgumentError(
+                f"{self.name}: the inputs are arranged as {_shown(spec)}",
+                cause=f"the program was imported with {_shown(self.program.call_spec.in_spec)}",
+                fix=f"pass {len(self.inputs)} arrays: {', '.join(x.name for x in self.inputs)}",
+            )
+        return [x for x, place in zip(leaves, self.places, strict=True) if place is not None]
+
+    def _arranged(self, results: Sequence[Any]) -> Any:
+        return _arrange(self.program.call_spec.out_spec, iter(results))
+
+    # checking -------------------------------------------------------------------------------------
+
+    def _check(self, imported: Imported) -> None:
+        drawn: dict[str, Any] = {}
+        source = self._of_source(imported, self.torch.float32, drawn)
+        cotangents = self._cotangents
+        here = run_here(imported, self._examples(), cotangents, drawn)
+        imported.differences = compare(
+            imported, here, source, lambda: None if drawn else self._in_double(imported)
+        )
+
+    def _in_double(self, imported: Imported) -> Results | None:
+        try:
+            return self._of_source(imported, self.torch.float64, {})
+        except Exception:  # whatever a module does that has dtypes of its own
+            return None
+
+    def _examples(self) -> list[Any]:
+        leaves = self.torch.utils._pytree.tree_leaves((self.args, self.kwargs))
+        kept = [x for x, place in zip(leaves, self.places, strict=True) if place is not None]
+        return [self._array(x) for x in kept]
+
+    def _of_source(self, imported: Imported, precision: Any, drawn: dict[str, Any]) -> Results:
+        """Return the results of the module itself, or of its operators where these draw."""
+        torch = self.torch
+        widened = precision is torch.float64
+
+        def taken(x: Any) -> Any:
+            if not isinstance(x, torch.Tensor):
+                return x
+            x = x.detach().clone()
+            if widened and x.is_floating_point():
+                x = x.double()
+            return x.requires_grad_(x.is_floating_point())
+
+        first = {**{n: n for n in imported.parameters}, **imported.tied}
+        leaves = {n: taken(self.program.state_dict[n]) for n in imported.parameters}
+        state = {
+            n: taken(torch.from_numpy(np.array(x))).requires_grad_(False)
+            for n, x in imported.buffers.items()
+        }
+        tree = torch.utils._pytree
+        flat, spec = tree.tree_flatten((self.args, self.kwargs))
+        inputs = [taken(x) for x in flat]
+        with torch.enable_grad():
+            if imported.keys:
+                outputs = self._interpreted(imported, leaves, state, inputs, drawn)
+            else:
+                module = copy.deepcopy(self.module)
+                if widened:
+                    module = module.double()
+                args, kwargs = tree.tree_unflatten(inputs, spec)
+                given = {n: leaves[f] for n, f in first.items()}
+                held = {n: x for n, x in state.items() if n in dict(module.named_buffers())}
+                # copies, since modules write into what they are given
+                result = torch.func.functional_call(module, {**given, **held}, args, kwargs)
+                outputs = [x for x in tree.tree_leaves(result) if isinstance(x, torch.Tensor)]
+            cotangents = cotangents_for([_numbers(x) for x in outputs])
+            if not widened:
+                self._cotangents = cotangents
+            pairs = [
+                (y, torch.from_numpy(np.asarray(c)).to(y.dtype))
+                for y, c in zip(outputs, self._cotangents, strict=True)
+                if c is not None and y.requires_grad
+            ]
+            tensors = [x for x, place in zip(inputs, self.places, strict=True) if place is not None]
+            wanted = {
+                n: x
+                for n, x in {
+                    **leaves,
+                    **dict(zip([i.name for i in self.inputs], tensors, strict=True)),
+                }.items()
+                if x.requires_grad
+            }
+            slopes = (
+                torch.autograd.grad(
+                    [y for y, _ in pairs],
+                    list(wanted.values()),
+                    [c for _, c in pairs],
+                    allow_unused=True,
+                )
+                if pairs
+                else [None] * len(wanted)
+            )
+        gradients = {
+            n: np.zeros(tuple(x.shape), _numbers(x).dtype) if g is None else _numbers(g)
+            for (n, x), g in zip(wanted.items(), slopes, strict=True)
+        }
+        updated = {n: _numbers(state[n]) for n in imported.signature.updated}
+        return Results([_numbers(x) for x in outputs], updated, gradients)
+
+    def _interpreted(
+        self,
+        imported: Imported,
+        leaves: dict[str, Any],
+        state: dict[str, Any],
+        inputs: list[Any],
+        drawn: dict[str, Any],
+    ) -> list[Any]:
+        """Run the exported operators one by one and keep what they draw."""
+        torch, program = self.torch, self.program
+        keys = {step.key: step for _, step in imported.block.drawing()}
+
+        class Keeping(torch.fx.Interpreter):  # type: ignore[misc, name-defined]
+            def run_node(self, node: Any) -> Any:
+                result = super().run_node(node)
+                if node.name in keys:
+                    drawn[node.name] = _numbers(result[1] if isinstance(result, tuple) else result)
+                return result
+
+        kinds = torch.export.graph_signature.InputKind
+        users = iter(inputs)
+        given = []
+        for spec in program.graph_signature.input_specs:
+            if spec.kind is kinds.PARAMETER:
+                given.append(leaves[imported.tied.get(spec.target, spec.target)])
+            elif spec.kind is kinds.BUFFER:
+                given.append(state[spec.target])
+            elif spec.kind is kinds.CONSTANT_TENSOR:
+                given.append(program.constants[spec.target])
+            else:
+                given.append(next(users))
+        results = Keeping(program.graph_module).run(*given)
+        updated = imported.signature.updated
+        state.update(zip(updated, results, strict=False))
+        return [x for x in results[len(updated) :] if isinstance(x, torch.Tensor)]
+
+
+def _numbers(x: Any) -> Any:
+    return x.detach().numpy().copy()
+
+
+def _arrange(spec: Any, leaves: Any) -> Any:
+    """Return leaves in tuples, lists and dicts, which stand for whatever PyTorch has, too."""
+    if spec.is_leaf():
+        return next(leaves)
+    children = [_arrange(each, leaves) for each in spec.children()]
+    if spec.type in (tuple, list):
+        return spec.type(children)
+    names = spec.context if isinstance(spec.context, list) else None
+    return dict(zip(names, children, strict=True)) if names is not None else tuple(children)
+
+
+def _shown(spec: Any) -> str:
+    """Return how many values each argument has."""
+    args, kwargs = spec.children() if len(spec.children()) == 2 else (spec, None)
+    parts = [f"{each.num_leaves} value{'s' * (each.num_leaves != 1)}" for each in args.children()]
+    named = list(kwargs.context) if kwargs is not None else []
+    return "(" + ", ".join([*parts, *named]) + ")"
+
+
+def _users_line(text: str) -> Source | None:
+    """Return the innermost place in a stack, given as text, that is the user's."""
+    places = [Source(f, int(n), function) for f, n, function in _PLACE.findall(text)]
+    users = [each for each in places if _is_users(each.filename)]
+    return users[-1] if users else None
+
+
+def _is_users(filename: str) -> bool:
+    torchs = f"{os.sep}torch{os.sep}" in filename or filename.startswith(f"torch{os.sep}")
+    return is_users_file(filename) and "<" not in filename and not torchs
+
+
+def _line_of_traceback(error: BaseException) -> Source | None:
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if _is_users(code.co_filename):
+            found = Source(code.co_filename, trace.tb_lineno, code.co_name)
+        trace = trace.tb_next
+    return found

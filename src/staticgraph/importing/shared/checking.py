@@ -1,0 +1,203 @@
+"""Comparing an imported program with its source, before it is handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oplibrary.messages.errors import ImportCheckError
+from staticgraph.compiler.compile import compile
+from staticgraph.declare.autodiff import gradients
+from staticgraph.declare.build import placeholder
+from staticgraph.graph.graph import Graph
+from staticgraph.importing.shared.imported import Difference, Imported
+from staticgraph.importing.shared.namespaces import DECLARING
+
+NEAR = 1e-5
+"""The difference, in parts of the largest number, that needs no further proof in float32."""
+
+_TIMES_AS_FAR = 10.0
+"""How many times as far from the source in float64 a value may be as the source itself is."""
+
+_SMALL = 1e-3
+"""Gradients below this part of the largest one are compared on its scale: sums that cancel have
+no digits of their own."""
+
+
+@dataclass
+class Results:
+    """What a program gives on the example inputs.
+
+    Attributes
+    ----------
+    outputs : list of array
+    state : dict of str to array
+        The next values of the buffers that change.
+    gradients : dict of str to array
+        Of the sum of the outputs times `cotangents_for` them, by parameters and inputs.
+    """
+
+    outputs: list[Any]
+    state: dict[str, Any]
+    gradients: dict[str, Any]
+
+
+def cotangents_for(outputs: Sequence[Any]) -> list[Any]:
+    """Return what outputs are multiplied with: normal numbers, and None for whole numbers."""
+    rng = np.random.default_rng(0)
+    return [
+        rng.standard_normal(np.shape(x)).astype(x.dtype)
+        if np.asarray(x).dtype.kind == "f"
+        else None
+        for x in outputs
+    ]
+
+
+def run_here(
+    imported: Imported, examples: Sequence[Any], cotangents: Sequence[Any], drawn: Mapping[str, Any]
+) -> Results:
+    """Return the results of the imported program, run by NumPy's kernels.
+
+    Parameters
+    ----------
+    imported : Imported
+    examples : sequence of array
+        The inputs.
+    cotangents : sequence of array or None
+        One an output.
+    drawn : mapping of str to array
+        The random numbers that the source drew.
+    """
+    signature = imported.signature
+    graph = Graph(name="check")
+    feeds: list[Any] = []
+    with graph:
+
+        def fed(name: str, value: Any) -> Any:
+            feeds.append(value)
+            return placeholder(name, np.shape(value), np.asarray(value).dtype)
+
+        parameters = {name: fed(f"p.{name}", x) for name, x in signature.parameters.items()}
+        buffers = {name: fed(f"b.{name}", x) for name, x in signature.buffers.items()}
+        inputs = [
+            fed(f"x.{each.name}", x) for each, x in zip(signature.inputs, examples, strict=True)
+        ]
+        draws = {name: fed(f"d.{name}", x) for name, x in drawn.items()}
+        results, updated = imported._results(
+            DECLARING, parameters, buffers, inputs, lambda name, make: draws[name]
+        )
+        pairs = [
+            (y, fed(f"c.{i}", c))
+            for i, (y, c) in enumerate(zip(results, cotangents, strict=True))
+            if c is not None
+        ]
+        named = {
+            **parameters,
+            **{each.name: x for each, x in zip(signature.inputs, inputs, strict=True)},
+        }
+        wanted = {name: x for name, x in named.items() if x.dtype.kind == "f"}
+        found = (
+            gradients([y for y, _ in pairs], list(wanted.values()), [c for _, c in pairs], "zero")
+            if pairs and wanted
+            else []
+        )
+        fetches = [*(x for x in results if x is not None), *updated.values(), *found]
+        run = compile(fetches, graph.inputs, backend="numpy")
+    values = list(run(*feeds))
+    count = sum(x is not None for x in results)
+    outputs, rest = values[:count], values[count:]
+    state, slopes = rest[: len(updated)], rest[len(updated) :]
+    return Results(
+        outputs, dict(zip(updated, state, strict=True)), dict(zip(wanted, slopes, strict=False))
+    )
+
+
+def compare(
+    imported: Imported, here: Results, source: Results, exact: Callable[[], Results | None]
+) -> list[Difference]:
+    """Return the differences of every value.
+
+    Parameters
+    ----------
+    imported : Imported
+    here, source : Results
+    exact : callable
+        Gives the results of the source in float64, or None where it has none; asked where a
+        difference is larger than `NEAR`.
+
+    Raises
+    ------
+    ImportCheckError
+        If a value differs by more than `NEAR` and is not as near to the source in float64 as the
+        source is.
+    """
+    pairs: list[tuple[str, Any, Any, Callable[[Results], Any], float]] = []
+    for i, (ours, theirs) in enumerate(zip(here.outputs, source.outputs, strict=True)):
+        pairs.append((f"output {i}", ours, theirs, lambda r, i=i: r.outputs[i], 0.0))  # type: ignore[misc]
+    for name, theirs in source.state.items():
+        pairs.append(
+            (f"next {name}", here.state[name], theirs, lambda r, n=name: r.state[n], 0.0)  # type: ignore[misc]
+        )
+    largest = max((_largest(x) for x in source.gradients.values()), default=0.0)
+    for name, theirs in source.gradients.items():
+        pairs.append(
+            (
+                f"gradient by {name}",
+                here.gradients[name],
+                theirs,
+                lambda r, n=name: r.gradients[n],  # type: ignore[misc]
+                _SMALL * largest,
+            )
+        )
+    found = []
+    reference: list[Results | None] = []
+    for what, ours, theirs, pick, scale in pairs:
+        error = distance(ours, theirs, scale)
+        found.append(Difference(what, error))
+        if error <= NEAR:
+            continue
+        if not reference:
+            reference.append(exact())
+        best = reference[0]
+        if best is None or distance(ours, pick(best), scale) > max(
+            NEAR, _TIMES_AS_FAR * distance(theirs, pick(best), scale)
+        ):
+            raise disagrees(imported.source, what, error)
+    return found
+
+
+def disagrees(source: str, what: str, error: float) -> ImportCheckError:
+    """Return the error of a value that is not the source's."""
+    return ImportCheckError(
+        f"{source}: {what} differs by {error:.1e} of its largest number",
+        cause="a program that computes something else is not handed over",
+        fix="import parts of it to find the operation, and write that with others",
+    )
+
+
+def _largest(x: Any) -> float:
+    numbers = np.abs(np.asarray(x))
+    finite = numbers[np.isfinite(numbers)]
+    return float(finite.max()) if finite.size else 0.0
+
+
+def distance(ours: Any, theirs: Any, scale: float = 0.0) -> float:
+    """Return the largest difference in parts of the largest number; inf for other shapes."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    if ours.shape != theirs.shape or ours.dtype.kind != theirs.dtype.kind:
+        return np.inf
+    if not theirs.size:
+        return 0.0
+    if theirs.dtype.kind not in "fc":
+        return 0.0 if np.array_equal(ours, theirs) else np.inf
+    same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    if same.all():
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(np.where(same, 0, ours.astype(complex) - theirs))
+    if not np.isfinite(apart).all():
+        return np.inf
+    return float(apart.max() / max(_largest(theirs), scale, 1e-30))
