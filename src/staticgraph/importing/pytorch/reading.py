@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import operator
-import os
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +18,7 @@ from oplibrary.messages.errors import (
     SideBySideError,
     UnsupportedOpError,
 )
-from oplibrary.messages.source import Source, is_users_file
+from oplibrary.messages.source import Source
 from staticgraph.importing.pytorch import arrays, elementwise, networks  # noqa: F401  they fill it
 from staticgraph.importing.pytorch.table import TABLE
 from staticgraph.importing.shared.block import (
@@ -33,9 +31,9 @@ from staticgraph.importing.shared.block import (
 )
 from staticgraph.importing.shared.checking import Results, compare, cotangents_for, run_here
 from staticgraph.importing.shared.imported import Imported, Input, Signature
+from staticgraph.importing.shared.lines import line_in, line_of_traceback
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
-_PLACE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 _CHECKS = ("_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range")
 _REWRITINGS = {
     "aten.nonzero.default": "write torch.where(mask, x, other), whose shape does not depend on x",
@@ -185,7 +183,7 @@ class _Reader:
         text = str(error)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         first = lines[0][:300] if lines else type(error).__name__
-        line = _users_line(text) or _line_of_traceback(error)
+        line = line_in(text, "torch") or line_of_traceback(error, "torch")
         return not_given("torch.export", type(self.module).__name__, first, line)
 
     # reading --------------------------------------------------------------------------------------
@@ -295,7 +293,7 @@ class _Reader:
         return Block(tuple(inputs), steps, outputs, constants)
 
     def _step(self, node: Any, names: Mapping[str, str], inner: Mapping[str, Block]) -> Step:
-        line = _users_line(node.meta.get("stack_trace") or "")
+        line = line_in(node.meta.get("stack_trace") or "", "torch")
         label, order = self._label(node.target)
         entry = TABLE.get(label)
         if entry is None:
@@ -531,25 +529,3 @@ def _shown(spec: Any) -> str:
     parts = [f"{each.num_leaves} value{'s' * (each.num_leaves != 1)}" for each in args.children()]
     named = list(kwargs.context) if kwargs is not None else []
     return "(" + ", ".join([*parts, *named]) + ")"
-
-
-def _users_line(text: str) -> Source | None:
-    """Return the innermost place in a stack, given as text, that is the user's."""
-    places = [Source(f, int(n), function) for f, n, function in _PLACE.findall(text)]
-    users = [each for each in places if _is_users(each.filename)]
-    return users[-1] if users else None
-
-
-def _is_users(filename: str) -> bool:
-    torchs = f"{os.sep}torch{os.sep}" in filename or filename.startswith(f"torch{os.sep}")
-    return is_users_file(filename) and "<" not in filename and not torchs
-
-
-def _line_of_traceback(error: BaseException) -> Source | None:
-    found, trace = None, error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if _is_users(code.co_filename):
-            found = Source(code.co_filename, trace.tb_lineno, code.co_name)
-        trace = trace.tb_next
-    return found

@@ -168,7 +168,7 @@ def resolve(xp: Any, tree: Any, found: Mapping[str, Any], draw: Draw) -> Any:
         return found[tree.name]
     if isinstance(tree, Block):
         return lambda *values: tree.run(xp, values, draw)
-    if isinstance(tree, (tuple, list)):
+    if type(tree) in (tuple, list):  # and no named tuple, which is an argument of its own
         return type(tree)([resolve(xp, each, found, draw) for each in tree])
     if isinstance(tree, dict):
         return {name: resolve(xp, each, found, draw) for name, each in tree.items()}

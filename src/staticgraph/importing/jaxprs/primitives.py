@@ -1,0 +1,412 @@
+"""JAX's primitives on elements and shapes, its reductions, products and loops."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from oplibrary.messages.errors import UnsupportedOpError
+from staticgraph.importing.jaxprs.table import TABLE
+
+_UNARY = """abs ceil floor cos sin tan tanh exp exp2 expm1 log log1p sqrt rsqrt sign neg:negative
+acos acosh asin asinh atan atanh cosh sinh erf erfc erf_inv:erfinv lgamma digamma logistic:sigmoid
+is_finite:isfinite cbrt real imag conj square""".split()
+
+_BINARY = """add add_any:add sub:subtract mul:multiply pow max:maximum min:minimum atan2 nextafter
+eq:equal ne:not_equal lt:less le:less_equal gt:greater ge:greater_equal rem:fmod
+shift_left:bitwise_left_shift shift_right_arithmetic:bitwise_right_shift""".split()
+
+_WHERE = ("accuracy", "sharding", "out_sharding", "out_dtype")
+
+
+def _unary(name: str) -> Any:
+    return lambda xp, x: getattr(xp, name)(x)
+
+
+def _binary(name: str) -> Any:
+    return lambda xp, x, y: getattr(xp, name)(x, y)
+
+
+for each in _UNARY:
+    theirs, _, ours = each.partition(":")
+    TABLE.entry(theirs, ignored=("accuracy", "input_dtype"))(_unary(ours or theirs))
+for each in _BINARY:
+    theirs, _, ours = each.partition(":")
+    TABLE.entry(theirs, ignored=_WHERE)(_binary(ours or theirs))
+
+
+@TABLE.entry("div", ignored=_WHERE)
+def _div(xp: Any, x: Any, y: Any) -> Any:
+    if x.dtype.kind in "fc":
+        return xp.divide(x, y)
+    down = xp.floor_divide(x, y)  # which rounds down, where JAX rounds towards 0
+    inexact = xp.logical_and(down * y != x, xp.logical_xor(x < 0, y < 0))
+    return xp.where(inexact, down + 1, down)
+
+
+def _bits(name: str) -> Any:
+    def entry(xp: Any, x: Any, y: Any) -> Any:
+        return getattr(xp, f"{'logical' if x.dtype == np.bool_ else 'bitwise'}_{name}")(x, y)
+
+    return entry
+
+
+for each in ("and", "or", "xor"):
+    TABLE.entry(each)(_bits(each))
+
+
+@TABLE.entry("not")
+def _not(xp: Any, x: Any) -> Any:
+    return xp.logical_not(x) if x.dtype == np.bool_ else xp.bitwise_invert(x)
+
+
+@TABLE.entry("integer_pow")
+def _integer_pow(xp: Any, x: Any, y: int) -> Any:
+    return xp.square(x) if y == 2 else xp.pow(x, y)
+
+
+@TABLE.entry("round")
+def _round(xp: Any, x: Any, rounding_method: Any) -> Any:
+    if int(rounding_method) == 1:
+        return xp.round(x)
+    return xp.trunc(x + xp.copysign(xp.full_like(x, 0.5), x))
+
+
+@TABLE.entry("select_n")
+def _select_n(xp: Any, which: Any, *cases: Any) -> Any:
+    if which.dtype == np.bool_:
+        return xp.where(which, cases[1], cases[0])
+    found = cases[-1]
+    for i in range(len(cases) - 2, -1, -1):
+        found = xp.where(xp.equal(which, i), cases[i], found)
+    return found
+
+
+@TABLE.entry("clamp")
+def _clamp(xp: Any, low: Any, x: Any, high: Any) -> Any:
+    return xp.clip(x, low, high)
+
+
+@TABLE.entry("convert_element_type", ignored=("weak_type", "sharding"))
+def _convert(xp: Any, x: Any, new_dtype: Any) -> Any:
+    return xp.astype(xp.asarray(x), np.dtype(new_dtype))
+
+
+@TABLE.entry("stop_gradient")
+def _stop_gradient(xp: Any, x: Any) -> Any:
+    return xp.stop_gradient(x)
+
+
+@TABLE.entry("copy")
+def _copy(xp: Any, x: Any) -> Any:
+    return x
+
+
+# shapes -------------------------------------------------------------------------------------------
+
+
+@TABLE.entry("broadcast_in_dim", ignored=("sharding",))
+def _broadcast_in_dim(xp: Any, x: Any, shape: Any, broadcast_dimensions: Any) -> Any:
+    lengths = [1] * len(shape)
+    for axis, n in zip(broadcast_dimensions, x.shape, strict=True):
+        lengths[axis] = n
+    return xp.broadcast_to(xp.reshape(xp.asarray(x), tuple(lengths)), tuple(shape))
+
+
+@TABLE.entry("reshape", ignored=("sharding",), dimensions=None)
+def _reshape(xp: Any, x: Any, new_sizes: Any) -> Any:
+    return xp.reshape(x, tuple(new_sizes))
+
+
+@TABLE.entry("transpose")
+def _transpose(xp: Any, x: Any, permutation: Any) -> Any:
+    return xp.permute_dims(x, tuple(permutation))
+
+
+@TABLE.entry("squeeze")
+def _squeeze(xp: Any, x: Any, dimensions: Any) -> Any:
+    return xp.squeeze(x, axis=tuple(dimensions)) if dimensions else x
+
+
+@TABLE.entry("rev")
+def _rev(xp: Any, x: Any, dimensions: Any) -> Any:
+    return xp.flip(x, axis=tuple(dimensions))
+
+
+@TABLE.entry("concatenate")
+def _concatenate(xp: Any, *parts: Any, dimension: int) -> Any:
+    return xp.concat(list(parts), axis=dimension)
+
+
+@TABLE.entry("split")
+def _split(xp: Any, x: Any, sizes: Any, axis: int) -> Any:
+    ends = np.cumsum(sizes)
+    before = (builtins.slice(None),) * axis
+    return [
+        x[(*before, builtins.slice(int(end - size), int(end)))]
+        for end, size in zip(ends, sizes, strict=True)
+    ]
+
+
+@TABLE.entry("slice")
+def _slice(xp: Any, x: Any, start_indices: Any, limit_indices: Any, strides: Any) -> Any:
+    steps = strides or (1,) * len(start_indices)
+    along = zip(start_indices, limit_indices, steps, strict=True)
+    return x[tuple([builtins.slice(*each) for each in along])]
+
+
+@TABLE.entry("pad")
+def _pad(xp: Any, x: Any, value: Any, padding_config: Any) -> Any:
+    if not isinstance(value, np.ndarray | np.generic):
+        raise UnsupportedOpError(
+            "the padding is computed",
+            cause="what is put around an array is known when the graph is declared",
+            fix="pad with a number",
+        )
+    number = value.item()
+    for axis, (_, _, between) in enumerate(padding_config):
+        x = _spread(xp, x, axis, between, number)
+    cuts = [
+        builtins.slice(max(-low, 0), n + min(high, 0))
+        for (low, high, _), n in zip(padding_config, x.shape, strict=True)
+    ]
+    if any(low < 0 or high < 0 for low, high, _ in padding_config):
+        x = x[tuple(cuts)]
+    widths = [(max(low, 0), max(high, 0)) for low, high, _ in padding_config]
+    return xp.pad(x, widths, number) if any(map(any, widths)) else x
+
+
+def _spread(xp: Any, x: Any, axis: int, between: int, number: Any) -> Any:
+    """Put `between` elements between those of an axis."""
+    if not between:
+        return x
+    n = x.shape[axis]
+    wide = xp.expand_dims(x, axis=axis + 1)
+    widths = [(0, 0)] * len(wide.shape)
+    widths[axis + 1] = (0, between)
+    lengths = [*x.shape]
+    lengths[axis] = n * (between + 1)
+    found = xp.reshape(xp.pad(wide, widths, number), tuple(lengths))
+    return found[(*(builtins.slice(None),) * axis, builtins.slice(0, n * (between + 1) - between))]
+
+
+@TABLE.entry("tile")
+def _tile(xp: Any, x: Any, reps: Any) -> Any:
+    return xp.tile(x, tuple(reps))
+
+
+@TABLE.entry("iota", ignored=("sharding",))
+def _iota(xp: Any, dtype: Any, shape: Any, dimension: int) -> Any:
+    lengths = [1] * len(shape)
+    lengths[dimension] = shape[dimension]
+    numbers = xp.arange(shape[dimension], dtype=np.dtype(dtype))
+    return xp.broadcast_to(xp.reshape(numbers, tuple(lengths)), tuple(shape))
+
+
+# reductions ---------------------------------------------------------------------------------------
+
+
+def _reduction(name: str) -> Any:
+    return lambda xp, x, axes: getattr(xp, name)(x, axis=tuple(axes))
+
+
+for theirs, ours in (
+    ("reduce_sum", "sum"),
+    ("reduce_max", "max"),
+    ("reduce_min", "min"),
+    ("reduce_prod", "prod"),
+    ("reduce_and", "all"),
+    ("reduce_or", "any"),
+):
+    TABLE.entry(theirs, ignored=("out_sharding",))(_reduction(ours))
+
+
+def _position(name: str) -> Any:
+    return lambda xp, x, axes: getattr(xp, name)(x, axis=axes[0])
+
+
+for each in ("argmax", "argmin"):
+    TABLE.entry(each, ignored=("index_dtype",))(_position(each))
+
+
+def _running(name: str) -> Any:
+    def entry(xp: Any, x: Any, axis: int, reverse: bool) -> Any:
+        if not reverse:
+            return getattr(xp, name)(x, axis=axis)
+        return xp.flip(getattr(xp, name)(xp.flip(x, axis=axis), axis=axis), axis=axis)
+
+    return entry
+
+
+TABLE.entry("cumsum")(_running("cumulative_sum"))
+TABLE.entry("cumprod")(_running("cumulative_prod"))
+
+
+@TABLE.entry("sort", ignored=("is_stable",), num_keys=1)
+def _sort(xp: Any, *operands: Any, dimension: int) -> Any:
+    order = xp.argsort(operands[0], axis=dimension)
+    return [xp.take_along_axis(x, order, axis=dimension) for x in operands]
+
+
+@TABLE.entry("top_k")
+def _top_k(xp: Any, x: Any, k: int, axis: int = -1) -> Any:
+    return xp.topk(x, k, axis=axis)
+
+
+# products -----------------------------------------------------------------------------------------
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@TABLE.entry("dot_general", ignored=("precision", "preferred_element_type", "out_sharding"))
+def _dot_general(xp: Any, x: Any, y: Any, dimension_numbers: Any) -> Any:
+    (x_sums, y_sums), (x_rows, y_rows) = dimension_numbers
+    x_rank, y_rank = len(x.shape), len(y.shape)
+    plain = not x_rows and tuple(x_sums) == (x_rank - 1,) and tuple(y_sums) == (0,)
+    if plain and x_rank and y_rank in (1, 2):
+        return xp.matmul(x, y)
+    of_x = list(_LETTERS[:x_rank])
+    of_y = list(_LETTERS[x_rank : x_rank + y_rank])
+    for a, b in zip((*x_rows, *x_sums), (*y_rows, *y_sums), strict=True):
+        of_y[b] = of_x[a]
+    rows = [of_x[a] for a in x_rows]
+    rest_x = [each for a, each in enumerate(of_x) if a not in (*x_rows, *x_sums)]
+    rest_y = [each for a, each in enumerate(of_y) if a not in (*y_rows, *y_sums)]
+    result = "".join([*rows, *rest_x, *rest_y])
+    return xp.einsum(f"{''.join(of_x)},{''.join(of_y)}->{result}", x, y)
+
+
+@TABLE.entry(
+    "conv_general_dilated",
+    ignored=("precision", "preferred_element_type", "out_sharding"),
+    batch_group_count=1,
+)
+def _convolution(
+    xp: Any,
+    x: Any,
+    weight: Any,
+    window_strides: Any,
+    padding: Any,
+    lhs_dilation: Any,
+    rhs_dilation: Any,
+    dimension_numbers: Any,
+    feature_group_count: int,
+) -> Any:
+    images = xp.permute_dims(x, tuple(dimension_numbers.lhs_spec))
+    filters = xp.permute_dims(weight, tuple(dimension_numbers.rhs_spec))
+    config = [(0, 0, 0), (0, 0, 0)]
+    config += [(low, high, n - 1) for (low, high), n in zip(padding, lhs_dilation, strict=True)]
+    if any(map(any, config)):
+        images = _pad(xp, images, np.float32(0), config)
+    found = getattr(xp, f"conv{len(window_strides)}d")(
+        images,
+        filters,
+        stride=tuple(window_strides),
+        dilation=tuple(rhs_dilation),
+        groups=feature_group_count,
+    )
+    return xp.permute_dims(found, tuple(np.argsort(dimension_numbers.out_spec).tolist()))
+
+
+def _window(kind: str) -> Any:
+    def entry(
+        xp: Any,
+        x: Any,
+        window_dimensions: Any,
+        window_strides: Any,
+        padding: Any,
+        base_dilation: Any,
+        window_dilation: Any,
+    ) -> Any:
+        moved = [a for a, n in enumerate(window_dimensions) if n != 1 or window_strides[a] != 1]
+        if not 1 <= len(moved) <= 3 or {*base_dilation, *window_dilation} != {1}:
+            raise UnsupportedOpError(
+                f"windows of shape {tuple(window_dimensions)} are not supported",
+                cause="a pool has windows along one to three axes, without dilation",
+                fix="pool along these axes one after the other",
+            )
+        outside = -np.inf if kind == "max" else 0.0
+        padded = _pad(xp, x, np.float32(outside), [(*each, 0) for each in padding])
+        kept = [a for a in range(len(x.shape)) if a not in moved]
+        order = (*kept, *moved)
+        turned = xp.permute_dims(padded, order)
+        before = [padded.shape[a] for a in kept]
+        images = xp.reshape(turned, (-1, 1, *[padded.shape[a] for a in moved]))
+        kernel = tuple([window_dimensions[a] for a in moved])
+        stride = tuple([window_strides[a] for a in moved])
+        name = f"{kind}_pool{len(moved)}d"
+        given = {} if kind == "max" else {"divisor_override": 1}
+        found = getattr(xp, name)(images, kernel, stride, **given)
+        found = xp.reshape(found, (*before, *found.shape[2:]))
+        return xp.permute_dims(found, tuple(np.argsort(order).tolist()))
+
+    return entry
+
+
+TABLE.entry("reduce_window_max")(_window("max"))
+TABLE.entry("reduce_window_sum")(_window("avg"))
+
+
+@TABLE.entry("cholesky", symmetrize_input=True)
+def _cholesky(xp: Any, x: Any) -> Any:
+    return xp.linalg.cholesky((x + xp.matrix_transpose(x)) / 2)
+
+
+# flow ---------------------------------------------------------------------------------------------
+
+
+def _values(xp: Any, xs: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple([xp.asarray(x) for x in xs])
+
+
+@TABLE.entry("cond")
+def _cond(xp: Any, index: Any, *operands: Any, branches: Any) -> Any:
+    return xp.switch(index, [_tupled(each) for each in branches], *_values(xp, operands))
+
+
+def _tupled(block: Any) -> Any:
+    return lambda *values: tuple(block(*values))
+
+
+@TABLE.entry("while")
+def _while(
+    xp: Any,
+    *operands: Any,
+    cond_nconsts: int,
+    cond_jaxpr: Any,
+    body_nconsts: int,
+    body_jaxpr: Any,
+) -> Any:
+    of_condition = operands[:cond_nconsts]
+    of_body = operands[cond_nconsts : cond_nconsts + body_nconsts]
+    return xp.while_loop(
+        lambda carry: cond_jaxpr(*of_condition, *carry)[0],
+        lambda carry: tuple(body_jaxpr(*of_body, *carry)),
+        _values(xp, operands[cond_nconsts + body_nconsts :]),
+    )
+
+
+@TABLE.entry("scan", ignored=("linear", "unroll", "_split_transpose"))
+def _scan(
+    xp: Any,
+    *operands: Any,
+    jaxpr: Any,
+    length: int,
+    reverse: bool,
+    num_consts: int,
+    num_carry: int,
+) -> Any:
+    constants = operands[:num_consts]
+    carry = _values(xp, operands[num_consts : num_consts + num_carry])
+    xs = _values(xp, operands[num_consts + num_carry :])
+
+    def body(carry: Any, x: Any) -> Any:
+        results = jaxpr(*constants, *carry, *(x if xs else ()))
+        return tuple(_values(xp, results[:num_carry])), tuple(_values(xp, results[num_carry:]))
+
+    given = {} if xs else {"length": length}
+    last, ys = xp.scan(body, carry, xs or None, reverse=reverse, **given)
+    return [*last, *ys]

@@ -1,0 +1,342 @@
+"""from_jax: a function, traced by JAX to a jaxpr, becomes a program here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from oplibrary.messages.errors import (
+    ArgumentError,
+    ForeignProgramError,
+    MissingPackageError,
+    UnsupportedOpError,
+)
+from oplibrary.messages.source import Source
+from staticgraph.importing.jaxprs import gathering, primitives  # noqa: F401  they fill it
+from staticgraph.importing.jaxprs.table import TABLE
+from staticgraph.importing.shared.block import (
+    Block,
+    Ref,
+    Step,
+    not_given,
+    simplified,
+    unsupported,
+)
+from staticgraph.importing.shared.checking import Results, compare, cotangents_for, run_here
+from staticgraph.importing.shared.imported import Imported, Input, Signature
+from staticgraph.importing.shared.lines import line_of_traceback
+from staticgraph.importing.shared.namespaces import ON_ARRAYS
+from staticgraph.importing.shared.table import Entry
+
+_INLINED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+_CALLS = """jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr
+remat remat2 checkpoint""".split()
+_RANDOM = "draw the random numbers outside, and pass them as an argument"
+
+
+def _kink(name: str) -> Entry:
+    return Entry(lambda xp, x: getattr(xp, name)(x), frozenset(), {}, frozenset(), False)
+
+
+_OWN_GRADIENTS = {"relu": _kink("relu"), "relu6": _kink("relu6")}
+"""Functions to which JAX gives gradients at kinks that are not those of their parts."""
+
+
+def from_jax(function: Callable[..., Any], *args: Any, parameters: Any = None) -> Imported:
+    """Return a JAX function as a program here, checked against it.
+
+    Parameters
+    ----------
+    function : callable
+        A function that JAX can trace: of arrays, in trees. A gradient may be among what it
+        computes.
+    *args
+        Example inputs, arrays or trees of them.
+    parameters : tree, optional
+        The parameters, if the function takes any, which are then its first argument.
+
+    Returns
+    -------
+    Imported
+        Its parameters are called by their paths, ``layer.w`` for ``{"layer": {"w": ...}}``.
+        Outputs and, where JAX has them, gradients by all parameters and inputs were compared with
+        the function's; the differences stand in its ``report()``.
+
+    Raises
+    ------
+    MissingPackageError
+        If JAX is not installed.
+    ForeignProgramError
+        If JAX cannot trace the function; its reason and line are shown.
+    UnsupportedOpError
+        If the function has a primitive, or a parameter of one, that is not supported here.
+    ImportCheckError
+        If results differ from the function's.
+
+    Notes
+    -----
+    It is used as follows::
+
+        imported = sg.from_jax(predict, x, parameters=parameters)
+        run = sg.function(lambda parameters, x: imported.function(sg, parameters, x))
+        y = run(imported.parameters, x)
+    """
+    try:
+        import jax
+    except ImportError:
+        raise MissingPackageError(
+            "from_jax needs JAX", fix="pip install jax", cause="it traces the function"
+        ) from None
+    if not callable(function):
+        raise ArgumentError(
+            f"from_jax: a {type(function).__name__} is not a function",
+            cause="JAX traces a function of arrays",
+            fix="pass the function first, then its example inputs",
+        )
+    return _Reader(jax, function, args, parameters).read()
+
+
+class _Reader:
+    """Reads one function."""
+
+    def __init__(
+        self, jax: Any, function: Callable[..., Any], args: tuple[Any, ...], parameters: Any
+    ) -> None:
+        self.jax, self.tree = jax, jax.tree_util
+        self.has_parameters = parameters is not None
+        self.name = f"JAX: {getattr(function, '__name__', type(function).__name__)}"
+        self.function, self.parameters, self.args = function, parameters, args
+        self.numbers = count()
+
+    def read(self) -> Imported:
+        named, _ = self.tree.tree_flatten_with_path(self.parameters)
+        held = {_path(path): np.array(value) for path, value in named}
+        with_paths, self.in_tree = self.tree.tree_flatten_with_path(self.args)
+        self.leaves = [np.asarray(self.jax.numpy.asarray(value)) for _, value in with_paths]
+        inputs = [
+            Input(f"x{_path(path)}", value.shape, value.dtype)
+            for (path, _), value in zip(with_paths, self.leaves, strict=True)
+        ]
+        closed, shapes = self._traced()
+        self.out_tree = self.tree.tree_structure(shapes)
+        block = self._block(closed)
+        signature = Signature(held, {}, inputs, [], self._flat, self._arranged)
+        imported = Imported(self.name, simplified(block, ON_ARRAYS), signature)
+        self._check(imported)
+        return imported
+
+    def _call(self, parameters: Any, args: Any) -> Any:
+        return self.function(parameters, *args) if self.has_parameters else self.function(*args)
+
+    def _traced(self) -> Any:
+        try:
+            return self.jax.make_jaxpr(self._call, return_shape=True)(self.parameters, self.args)
+        except Exception as error:
+            raise self._not_traced(error) from error
+
+    def _not_traced(self, error: Exception) -> ForeignProgramError:
+        first = next((line for line in str(error).splitlines() if line.strip()), "")
+        line = line_of_traceback(error, "jax")
+        return not_given("jax.make_jaxpr", self.name.partition(" ")[2], first[:300], line)
+
+    # reading --------------------------------------------------------------------------------------
+
+    def _block(self, closed: Any) -> Block:
+        jaxpr = getattr(closed, "jaxpr", closed)
+        values: dict[Any, Any] = {}
+        constants: dict[str, Any] = {}
+        inputs = tuple([self._new(values, var).name for var in jaxpr.invars])
+        for var, value in zip(jaxpr.constvars, getattr(closed, "consts", ()), strict=True):
+            constants[self._new(values, var).name] = np.asarray(value)
+        steps: list[Step] = []
+        self._read(jaxpr, values, constants, steps, None)
+        outputs = [self._value(values, constants, var) for var in jaxpr.outvars]
+        return Block(inputs, steps, outputs, constants)
+
+    def _new(self, values: dict[Any, Any], var: Any) -> Ref:
+        values[var] = new = Ref(f"v{next(self.numbers)}")
+        return new
+
+    def _value(self, values: dict[Any, Any], constants: dict[str, Any], var: Any) -> Any:
+        if hasattr(var, "val"):  # a literal
+            name = f"v{next(self.numbers)}"
+            constants[name] = np.asarray(var.val, var.aval.dtype)
+            return Ref(name)
+        return values[var]
+
+    def _read(
+        self,
+        jaxpr: Any,
+        values: dict[Any, Any],
+        constants: dict[str, Any],
+        steps: list[Step],
+        outer: Source | None,
+    ) -> None:
+        """Append the steps of a jaxpr; calls of others, at the line `outer`, become their steps."""
+        for equation in jaxpr.eqns:
+            line = self._line(equation) or outer
+            operands = [self._value(values, constants, var) for var in equation.invars]
+            name = equation.primitive.name
+            inner = next(
+                (equation.params[key] for key in _INLINED if equation.params.get(key) is not None),
+                None,
+            )
+            own = _OWN_GRADIENTS.get(_called(inner)) if name == "custom_jvp_call" else None
+            if name in _CALLS and own is None:
+                self._inline(inner, operands, equation.outvars, values, constants, steps, line)
+                continue
+            entry, arguments = self._entry(equation, line) if own is None else (own, {})
+            results = tuple([self._new(values, var).name for var in equation.outvars])
+            steps.append(
+                Step(
+                    name,
+                    entry,
+                    results,
+                    tuple(operands),
+                    arguments,
+                    line,
+                    tuple([_dtype(var.aval, name) for var in equation.outvars]),
+                    several=equation.primitive.multiple_results and own is None,
+                )
+            )
+
+    def _inline(
+        self,
+        inner: Any,
+        operands: Sequence[Any],
+        outvars: Sequence[Any],
+        values: dict[Any, Any],
+        constants: dict[str, Any],
+        steps: list[Step],
+        line: Source | None,
+    ) -> None:
+        jaxpr = getattr(inner, "jaxpr", inner)
+        within: dict[Any, Any] = dict(zip(jaxpr.invars, operands, strict=True))
+        for var, value in zip(jaxpr.constvars, getattr(inner, "consts", ()), strict=True):
+            constants[self._new(within, var).name] = np.asarray(value)
+        self._read(jaxpr, within, constants, steps, line)
+        for var, result in zip(outvars, jaxpr.outvars, strict=True):
+            values[var] = self._value(within, constants, result)
+
+    def _entry(self, equation: Any, line: Source | None) -> tuple[Entry, dict[str, Any]]:
+        name = equation.primitive.name
+        entry = TABLE.get(name)
+        if entry is None:
+            random = name.startswith(("random_", "threefry"))
+            raise unsupported(name, line, _RANDOM if random else "")
+        given = {key: self._argument(value) for key, value in equation.params.items()}
+        return entry, entry.accepted(name, given, line)
+
+    def _argument(self, value: Any) -> Any:
+        if hasattr(value, "eqns") or hasattr(getattr(value, "jaxpr", None), "eqns"):
+            return self._block(value)
+        if isinstance(value, tuple) and value and not hasattr(value, "_fields"):
+            return tuple([self._argument(each) for each in value])
+        return value
+
+    def _line(self, equation: Any) -> Source | None:
+        try:
+            from jax._src import source_info_util
+
+            frame: Any = source_info_util.user_frame(equation.source_info.traceback)
+            return Source(frame.file_name, frame.start_line, frame.function_name)
+        except Exception:  # private to JAX, and other in other versions
+            return None
+
+    # calls ----------------------------------------------------------------------------------------
+
+    def _flat(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any]:
+        leaves, found = self.tree.tree_flatten(args)
+        if found != self.in_tree or kwargs:
+            raise ArgumentError(
+                f"{self.name}: the inputs are arranged as {found}",
+                cause=f"the program was imported with {self.in_tree}",
+                fix="arrange them as in the call of from_jax, without names",
+            )
+        return leaves  # type: ignore[no-any-return]
+
+    def _arranged(self, results: Sequence[Any]) -> Any:
+        return self.tree.tree_unflatten(self.out_tree, results)
+
+    # checking -------------------------------------------------------------------------------------
+
+    def _check(self, imported: Imported) -> None:
+        leaves, _ = self.tree.tree_flatten((self.parameters, self.args))
+        names = [*imported.parameters, *[each.name for each in imported.inputs]]
+        values = [self.jax.numpy.asarray(x) for x in leaves]
+        source, self._cotangents = self._of_source(imported, names, values, None)
+        here = run_here(imported, self.leaves, self._cotangents, {})
+        imported.differences = compare(
+            imported, here, source, lambda: self._in_double(imported, names, leaves)
+        )
+
+    def _of_source(
+        self, imported: Imported, names: Sequence[str], values: Sequence[Any], cotangents: Any
+    ) -> tuple[Results, list[Any]]:
+        structure = self.tree.tree_structure((self.parameters, self.args))
+        positions = [i for i, x in enumerate(values) if np.asarray(x).dtype.kind == "f"]
+
+        def of(*moving: Any) -> Any:
+            whole = list(values)
+            for i, x in zip(positions, moving, strict=True):
+                whole[i] = x
+            parameters, args = self.tree.tree_unflatten(structure, whole)
+            return self.tree.tree_leaves(self._call(parameters, args))
+
+        moving = [values[i] for i in positions]
+        outputs = [np.asarray(x) for x in of(*moving)]
+        cotangents = cotangents or cotangents_for(outputs)
+
+        def weighed(*moving: Any) -> Any:
+            pairs = zip(of(*moving), cotangents, strict=True)
+            return sum((self.jax.numpy.sum(y * c) for y, c in pairs if c is not None), start=0.0)
+
+        gradients: Mapping[str, Any] = {}
+        if positions and any(c is not None for c in cotangents):
+            try:
+                slopes = self.jax.grad(weighed, argnums=tuple(range(len(positions))))(*moving)
+                gradients = {
+                    names[i]: np.asarray(g) for i, g in zip(positions, slopes, strict=True)
+                }
+            except Exception as error:
+                note = f"JAX has no gradient: {str(error).splitlines()[0][:120]}"
+                if note not in imported.notes:
+                    imported.notes.append(note)
+        return Results(outputs, {}, dict(gradients)), cotangents
+
+    def _in_double(
+        self, imported: Imported, names: Sequence[str], leaves: Sequence[Any]
+    ) -> Results | None:
+        try:
+            with self.jax.enable_x64(True):
+                wide = [
+                    self.jax.numpy.asarray(
+                        np.asarray(x).astype("float64") if np.asarray(x).dtype.kind == "f" else x
+                    )
+                    for x in leaves
+                ]
+                return self._of_source(imported, names, wide, self._cotangents)[0]
+        except Exception:  # whatever a function does that has dtypes of its own
+            return None
+
+
+def _called(inner: Any) -> str:
+    """Return the name of the function that a jaxpr was traced from."""
+    info = getattr(getattr(inner, "jaxpr", inner), "debug_info", None)
+    return str(getattr(info, "func_name", ""))
+
+
+def _path(path: Any) -> str:
+    """Return the way to a leaf, as ``layer.w`` or ``0.1``."""
+    parts = [getattr(p, "key", getattr(p, "idx", getattr(p, "name", p))) for p in path]
+    return ".".join(map(str, parts))
+
+
+def _dtype(aval: Any, name: str) -> Any:
+    try:
+        return np.dtype(aval.dtype)
+    except TypeError:
+        raise UnsupportedOpError(f"{name}: values of type {aval}", fix=_RANDOM) from None

@@ -1,0 +1,138 @@
+"""JAX's functions as programs here: outputs and gradients, in both modes."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+import dyngraph as dg
+import staticgraph as sg
+from oplibrary.core.tree import flatten
+
+jax = pytest.importorskip("jax")
+
+import jax.numpy as jnp  # noqa: E402
+from tests.staticgraph.jax_programs import PROGRAMS, clipped, numbers  # noqa: E402
+
+from staticgraph.importing.jaxprs.table import TABLE  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@cache
+def made(name):
+    """Return a function, its parameters and inputs, and the function imported."""
+    function, parameters, inputs = PROGRAMS[name]
+    return function, parameters, inputs, sg.from_jax(function, *inputs, parameters=parameters)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_outputs_and_gradients_are_the_functions(name):
+    _, _, inputs, imported = made(name)  # which compares them, and would refuse
+    compared = {each.what for each in imported.differences}
+    assert "output 0" in compared
+    assert all(each.error < 1e-4 for each in imported.differences)
+    if name != "newton":
+        assert {f"gradient by {each}" for each in imported.parameters} <= compared
+        assert not imported.notes
+    assert len(imported.inputs) == len(inputs)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_both_modes_and_machine_code_give_the_same(name):
+    pytest.importorskip("llvmlite")
+    _, _, inputs, imported = made(name)
+
+    def of(xp):
+        return lambda parameters, *inputs: imported.function(xp, parameters, *inputs)
+
+    static = flatten(sg.function(of(sg), backend="numpy")(imported.parameters, *inputs))[0]
+    tensors = {each: dg.tensor(x) for each, x in imported.parameters.items()}
+    dynamic = flatten(of(dg)(tensors, *[dg.tensor(x) for x in inputs]))[0]
+    for ours, theirs in zip(static, dynamic, strict=True):
+        np.testing.assert_array_equal(ours, theirs.numpy())
+        assert ours.dtype == theirs.dtype
+    native = flatten(sg.function(of(sg), backend="native")(imported.parameters, *inputs))[0]
+    for ours, theirs in zip(native, static, strict=True):
+        np.testing.assert_allclose(ours, theirs, 1e-4, 1e-5)
+
+
+def test_a_gradient_is_taken_here_or_there():
+    _, _, (x, labels), there = made("loss and gradient")
+    mlp = made("mlp")[3]
+
+    def loss(y, labels):
+        return -sg.mean(sg.take_along_axis(y, labels[:, None], axis=1))
+
+    step = sg.function(sg.value_and_grad(mlp.loss_with(loss)), backend="numpy")
+    value, slopes = step(mlp.parameters, x, labels)
+    run = sg.function(lambda p, *a: there.function(sg, p, *a), backend="numpy")
+    expected, of_head = run(there.parameters, x, labels)
+    np.testing.assert_allclose(value, expected, 1e-5)
+    np.testing.assert_allclose(slopes["head"], of_head, 1e-4, 1e-6)
+
+
+def test_parameters_are_called_by_their_paths_and_nodes_have_the_users_lines():
+    imported = made("mlp")[3]
+    assert list(imported.parameters) == [
+        "head",
+        "layers.0.b",
+        "layers.0.w",
+        "layers.1.b",
+        "layers.1.w",
+    ]
+    (output,) = imported.graph.outputs
+    assert output.source.place.startswith("jax_programs.py:")
+    assert "6 operations" not in imported.report()
+
+
+def test_relu_has_jaxs_gradient_at_its_kink():
+    imported = sg.from_jax(lambda x: jax.nn.relu(x), np.zeros(3, "float32"))
+    slope = sg.grad(lambda x: sg.sum(imported.function(sg, {}, x)))
+    assert sg.function(slope)(np.zeros(3, "float32")).tolist() == [0, 0, 0]
+
+
+def test_a_gradient_of_ones_own_is_not_replaced_in_silence():
+    x = np.float32([0.5, 2.0])
+    with pytest.raises(sg.errors.ImportCheckError, match="gradient by x0"):
+        sg.from_jax(lambda x: clipped(x), x)
+    assert sg.from_jax(jax.grad(lambda x: clipped(x).sum()), x).differences[0].error == 0
+
+
+def asks(x):
+    return x if x.sum() > 0 else -x
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "said"),
+    [
+        (lambda x: x.at[0].max(1.0), "UnsupportedOpError", r"scatter-max[\s\S]*x\.at\[0\]"),
+        (lambda x: jax.random.normal(jax.random.key(0), (3,)), "UnsupportedOpError", "random"),
+        (lambda x: jnp.linalg.svd(x.reshape(1, 3))[1], "UnsupportedOpError", "svd"),
+        (asks, "ForeignProgramError", r"jax\.make_jaxpr refuses asks[\s\S]*x\.sum\(\) > 0"),
+        (lambda x: x @ numbers(2, 2), "ForeignProgramError", "dot_general"),
+    ],
+)
+def test_what_cannot_be_imported_is_named(function, error, said):
+    with pytest.raises(getattr(sg.errors, error), match=said):
+        sg.from_jax(function, numbers(3))
+
+
+def test_wrong_calls_are_named():
+    _, _, (x,), imported = made("mlp")
+    with pytest.raises(sg.errors.ArgumentError, match="is not a function"):
+        sg.from_jax(3, x)
+    with pytest.raises(sg.errors.ArgumentError, match="inputs are arranged"):
+        imported.function(dg, imported.parameters, [dg.tensor(x)])
+    with pytest.raises(sg.errors.ShapeError, match=r"the input x0 has shape \(2, 4\)"):
+        imported.function(dg, imported.parameters, dg.tensor(x[:2]))
+    with pytest.raises(sg.errors.ArgumentError, match="head is missing"):
+        imported.function(dg, {}, dg.tensor(x))
+
+
+def test_every_entry_is_a_primitive_of_jax():
+    from jax._src.interpreters import mlir
+
+    known = {each.name for each in mlir._lowerings} | {"cond", "scan", "while"}
+    known |= {each.name for each in mlir._platform_specific_lowerings["cpu"]}
+    assert set(TABLE) <= known
