@@ -177,6 +177,11 @@ LATE: dict[tuple[str, str], str] = {
         "oplibrary.machine.target",
     ): "LLVM is loaded once a program is compiled",
     (
+        "staticgraph.importing",
+        "staticgraph.importing.pytorch.reading",
+    ): "few programs are another library's",
+    ("staticgraph.importing", "staticgraph.importing.jaxprs.reading"): "likewise",
+    (
         "staticgraph.backends.native",
         "staticgraph.backends.native.run.fallback",
     ): "what is found on disk is not planned",

@@ -1,4 +1,4 @@
-"""from_jax: a function, traced by JAX to a jaxpr, becomes a program here."""
+"""A function, traced by JAX to a jaxpr, becomes a program here."""
 
 from __future__ import annotations
 
@@ -45,45 +45,8 @@ _OWN_GRADIENTS = {"relu": _kink("relu"), "relu6": _kink("relu6")}
 """Functions to which JAX gives gradients at kinks that are not those of their parts."""
 
 
-def from_jax(function: Callable[..., Any], *args: Any, parameters: Any = None) -> Imported:
-    """Return a JAX function as a program here, checked against it.
-
-    Parameters
-    ----------
-    function : callable
-        A function that JAX can trace: of arrays, in trees. A gradient may be among what it
-        computes.
-    *args
-        Example inputs, arrays or trees of them.
-    parameters : tree, optional
-        The parameters, if the function takes any, which are then its first argument.
-
-    Returns
-    -------
-    Imported
-        Its parameters are called by their paths, ``layer.w`` for ``{"layer": {"w": ...}}``.
-        Outputs and, where JAX has them, gradients by all parameters and inputs were compared with
-        the function's; the differences stand in its ``report()``.
-
-    Raises
-    ------
-    MissingPackageError
-        If JAX is not installed.
-    ForeignProgramError
-        If JAX cannot trace the function; its reason and line are shown.
-    UnsupportedOpError
-        If the function has a primitive, or a parameter of one, that is not supported here.
-    ImportCheckError
-        If results differ from the function's.
-
-    Notes
-    -----
-    It is used as follows::
-
-        imported = sg.from_jax(predict, x, parameters=parameters)
-        run = sg.function(lambda parameters, x: imported.function(sg, parameters, x))
-        y = run(imported.parameters, x)
-    """
+def read_function(function: Callable[..., Any], *args: Any, parameters: Any = None) -> Imported:
+    """Return a JAX function as a program here; see `sg.from_jax`."""
     try:
         import jax
     except ImportError:

@@ -1,4 +1,4 @@
-"""from_torch: a module, exported by PyTorch, becomes a program here."""
+"""A module, exported by PyTorch, becomes a program here."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ from staticgraph.importing.shared.imported import Imported, Input, Signature
 from staticgraph.importing.shared.lines import line_in, line_of_traceback
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
+_DTYPES = """bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64
+complex64 complex128""".split()
 _CHECKS = ("_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range")
 _REWRITINGS = {
     "aten.nonzero.default": "write torch.where(mask, x, other), whose shape does not depend on x",
@@ -42,52 +44,14 @@ _REWRITINGS = {
 }
 
 
-def from_torch(
+def read_module(
     module: Any,
     args: Sequence[Any],
     kwargs: Mapping[str, Any] | None = None,
     *,
     dynamic: Mapping[str, Mapping[int, str]] | None = None,
 ) -> Imported:
-    """Return a PyTorch module as a program here, checked against it.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        As it is: in training or for inference, with its parameters and buffers.
-    args : tuple
-        Example inputs, tensors; `kwargs` likewise.
-    kwargs : mapping, optional
-    dynamic : mapping of str to mapping of int to str, optional
-        The axes that each run may choose the length of: by the name of the argument, then by the
-        axis, what the length is called.
-
-    Returns
-    -------
-    Imported
-        Outputs, the next state, and gradients by all parameters and inputs were compared with the
-        module's on the example inputs; the differences stand in its ``report()``.
-
-    Raises
-    ------
-    MissingPackageError
-        If PyTorch is not installed.
-    ForeignProgramError
-        If ``torch.export`` refuses the module; its reason and line are shown.
-    UnsupportedOpError
-        If the module has an operation, or an argument of one, that is not supported here.
-    ImportCheckError
-        If results differ from the module's.
-
-    Notes
-    -----
-    The module is read through ``torch.export`` and decomposed into core operators but for those
-    that the library has itself. It is used as follows::
-
-        imported = sg.from_torch(module, (x,), dynamic={"x": {0: "batch"}})
-        run = sg.function(lambda parameters, x: imported.function(sg, parameters, x))
-        y = run(imported.parameters, x.numpy())
-    """
+    """Return a PyTorch module as a program here; see `sg.from_torch`."""
     try:
         import torch
     except ImportError:
@@ -350,15 +314,14 @@ class _Reader:
 
     def _dtype(self, dtype: Any, label: str = "", line: Source | None = None) -> np.dtype[Any]:
         name = str(dtype).removeprefix("torch.")
-        try:
-            return np.dtype(name)
-        except TypeError:
+        if name not in _DTYPES:
             raise UnsupportedOpError(
                 f"{label or self.name}: values of dtype {name} are not supported",
-                cause="NumPy has no such dtype",
+                cause="PyTorch does not hand them to NumPy",
                 fix="import the module in float32: module.float()",
                 source=line,
-            ) from None
+            )
+        return np.dtype(name)
 
     def _array(self, tensor: Any) -> Any:
         self._dtype(tensor.dtype)
