@@ -14,7 +14,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 from tests.staticgraph.jax_programs import PROGRAMS, clipped, numbers  # noqa: E402
 
-from staticgraph.importing.jaxprs.table import TABLE  # noqa: E402
+from staticgraph.importing.jaxprs.reading import TABLE  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from tests.staticgraph.torch_models import MLP, MODELS, LanguageModel, numbers  # noqa: E402
 
-from staticgraph.importing.pytorch.table import TABLE  # noqa: E402
+from staticgraph.importing.pytorch.reading import TABLE  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
