@@ -54,6 +54,30 @@ PROGRAMS = {
                 y = y * 3  # thrice
             return y
         """,
+    "a float in a condition": """
+        def f(x):
+            if float(xp.sum(x)) > 0:
+                return x * 2
+            return x
+        """,
+    "a float in a choice": """
+        def f(x):
+            return x * 2 if 0.5 < float(xp.sum(x)) < 9 else x - 1
+        """,
+    "an int and a float": """
+        def f(x):
+            y = x + 1
+            if int(xp.sum(x)) > 0 and float(xp.max(x)) < 3:
+                y = x * 2
+            return y
+        """,
+    "a float in a loop": """
+        def f(x):
+            x = xp.abs(x)
+            while float(xp.sum(x)) < 100:
+                x = x * 2
+            return x
+        """,
     "a number that is tested": """
         def f(x):
             if x.sum():

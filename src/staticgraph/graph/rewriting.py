@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from functools import reduce
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,12 +56,20 @@ def module_name(frame: FrameType) -> str:
     return "sg"
 
 
-def rewritten_truth(frame: FrameType, node: Declaration) -> Rewriting | None:
-    """Return what to write in place of the statement that asks for the truth of `node`."""
+def rewritten_truth(
+    frame: FrameType, node: Declaration, number: ast.AST | None = None, code: str = ""
+) -> Rewriting | None:
+    """Return what to write in place of the statement that asks for the truth of `node`.
+
+    With `number`, that part of a condition asks for a number; `code` is written in its place.
+    """
     path = running_path(frame)
     at = next((i for i in reversed(range(len(path))) if isinstance(path[i], ast.stmt)), None)
     if at is None:
         return None
+    if number is not None:
+        memo: dict[int, Any] = {id(number): ast.parse(code, mode="eval").body}
+        path = [copy.deepcopy(each, memo) for each in path]
     statement, sg = path[at], module_name(frame)
     if isinstance(statement, ast.While):
         return _while(statement, frame, node, sg)
@@ -98,6 +106,12 @@ def replaced(frame: FrameType, part: ast.AST, code: str) -> Rewriting | None:
     return _instead(
         frame, statement, ast.unparse(_Replace(part, new).visit(copy.deepcopy(statement)))
     )
+
+
+def decides(frame: FrameType, part: ast.AST) -> bool:
+    """Tell whether an expression that `frame` evaluates belongs to a condition."""
+    tests = [getattr(each, "test", None) for each in running_path(frame)]
+    return any(test is not None and _holds(test, part) for test in tests)
 
 
 def asking(frame: FrameType, construct: str) -> ast.expr | None:

@@ -31,6 +31,7 @@ from staticgraph.graph.rewriting import (
     Rewriting,
     asking,
     combines_bools,
+    decides,
     module_name,
     replaced,
     rewritten_range,
@@ -311,7 +312,12 @@ def no_number(node: Declaration, kind: str) -> SideBySideError:
         elif asked.construct == f"{kind}()" and kind in ("int", "float") and part is not None:
             own = str(node.type.dtype) if node.type.dtype.kind == "f" else "float32"
             dtype = "int64" if kind == "int" else own
-            code = replaced(frame, part, f'{asked.text}.astype("{dtype}")')
+            number = f'{asked.text}.astype("{dtype}")'
+            if decides(frame, part):
+                number = asked.text if kind == "float" else number
+                code = rewritten_truth(frame, node, part, number)
+            else:
+                code = replaced(frame, part, number)
     if code is not None:
         fix = f"{code}or {fix}"
     return SymbolicValueError(
