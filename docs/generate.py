@@ -1,6 +1,6 @@
-"""Write what is generated of the documentation: ops, errors, and the picture of the rooms.
+"""Write what is generated of the documentation: ops, errors, names, and the picture of the rooms.
 
-python docs/generate.py           writes docs/ops.md, docs/errors.md and docs/rooms.svg
+python docs/generate.py           writes docs/ops.md, errors.md, names.md and rooms.svg
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ import sidebyside
 import sidebyside.workloads.datasets
 import staticgraph
 from oplibrary.core.op import NAMESPACES, REGISTRY, Kind, namespace
+from oplibrary.executors import spellings
+from oplibrary.messages import suggestion
 from oplibrary.messages.message import Message
 from oplibrary.ops.creation import CREATION
 from sidebyside.errors import catalogue
@@ -186,7 +188,46 @@ def silent(*_: object) -> None:
     """Print nothing: the message is what is shown."""
 
 
-PAGES = {"ops.md": op_page, "errors.md": error_page, "rooms.svg": rooms_picture}
+NAMES_INTRODUCTION = """
+Programs that were written for NumPy, PyTorch or JAX meet names that are spelled otherwise here.
+Where such a name is used, the error says the call to write; this page lists them all. `xp` is
+`dg` or `sg`; `x` and `y` are vectors, `m` is a square matrix, `n` whole numbers that are indices,
+`mask` truth values, `k` a random key. Every call is run by `tests/common/test_spellings.py`, in
+both modes.
+
+NumPy's own functions take our arrays, too: `np.median(x)` is what NumPy gives for the numbers in
+`x`, differentiable and part of a graph, or it is refused by its name.
+`tests/common/test_numpy_namespace.py` classifies every function of NumPy.
+"""
+
+
+def name_page() -> str:
+    lines = ["# Names of other libraries", NAMES_INTRODUCTION]
+    for title, text in (
+        ("Functions and modules", spellings.FUNCTIONS),
+        ("Methods and attributes", spellings.METHODS),
+        ("In dyngraph", spellings.DYNAMIC),
+        ("In staticgraph", spellings.STATIC),
+    ):
+        names: dict[str, list[str]] = {}
+        for name, call in spellings.table(text).items():
+            names.setdefault(call, []).append(name)
+        lines += [f"## {title}\n", "| there | here |", "|---|---|"]
+        rows = [(", ".join(f"`{n}`" for n in group), call) for call, group in names.items()]
+        lines += [f"| {group} | `{call}` |" for group, call in sorted(rows)]
+        lines.append("")
+    lines += ["## Arguments\n", "| there | here |", "|---|---|"]
+    for name, ours in sorted(suggestion.ARGUMENTS.items()):
+        lines.append(f"| `{name}=` | {' or '.join(f'`{each}=`' for each in ours)} |")
+    return NOTE + "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "ops.md": op_page,
+    "errors.md": error_page,
+    "names.md": name_page,
+    "rooms.svg": rooms_picture,
+}
 
 
 def main() -> None:
