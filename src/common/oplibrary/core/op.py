@@ -193,6 +193,10 @@ class Op:
         On both sides it replaces elements of the first operand by those of the second, the last
         of those that go to one place: ``"@d,bd,b->@d"``. Empty where the op does something else
         with operands of these types.
+    routine : callable or str, optional
+        Of an op that goes through whole arrays in an order of its own: ``routine(types, result,
+        attrs)`` returns its machine code, an `oplibrary.machine.routines.routine.Routine`. It may
+        be named, ``"module:function"``, so that it is loaded only where machine code is made.
     lowering : callable, optional
         ``lowering(*operands, **attrs)`` makes the same value, up to rounding, of simpler ops: what
         a compiler may use in place of the kernel. None where it cannot.
@@ -245,6 +249,7 @@ class Op:
     combine: str = ""
     contraction: Callable[..., str] | None = None
     selection: Callable[..., str] | None = None
+    routine: Callable[..., Any] | str | None = None
     lowering: Callable[..., Any] | None = None
     alias: tuple[str, ...] = ()
     commutative: bool = False

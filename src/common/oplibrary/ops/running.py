@@ -29,7 +29,15 @@ EXAMPLES = (
 )
 
 
-def _running(name: str, ufunc: np.ufunc, infer: Any, vjp: Rule, alias: str, doc: str) -> Op:
+def _running(
+    name: str,
+    ufunc: np.ufunc,
+    infer: Any,
+    vjp: Rule,
+    alias: str,
+    doc: str,
+    routine: str | None = None,
+) -> Op:
     """Register what `ufunc` makes of the elements up to each position, without a first value."""
 
     def kernel(x: Array, out: Array | None = None, *, axis: int | None = None) -> Any:
@@ -45,6 +53,7 @@ def _running(name: str, ufunc: np.ufunc, infer: Any, vjp: Rule, alias: str, doc:
             infer=infer,
             vjp=(vjp,),
             attrs={"axis": None},
+            routine=routine,
             alias=(alias,),
             takes_out=True,
             examples=EXAMPLES,
@@ -81,7 +90,8 @@ def _extremum(name: str, ufunc: np.ufunc, alias: str, which: str) -> Op:
         f"Return the {which} element up to each position of `axis`, NaN from the first NaN on. Of "
         "equal elements the last has the gradient."
     )
-    return _running(name, ufunc, infer, rule, alias, doc)
+    routine = f"oplibrary.machine.routines.scans:{'maxima' if ufunc is np.maximum else 'minima'}"
+    return _running(name, ufunc, infer, rule, alias, doc, routine)
 
 
 cumulative_max: Op = _extremum("cumulative_max", np.maximum, "cummax", "largest")

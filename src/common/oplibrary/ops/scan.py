@@ -51,7 +51,7 @@ def scan_axis(name: str, ndim: int, axis: int | None) -> int:
     return 0
 
 
-def _scan(name: str, ufunc: np.ufunc, vjp: Rule, alias: str, doc: str) -> Op:
+def _scan(name: str, ufunc: np.ufunc, vjp: Rule, routine: str, alias: str, doc: str) -> Op:
     """Register the running reduction of `ufunc`."""
 
     def kernel(
@@ -94,6 +94,7 @@ def _scan(name: str, ufunc: np.ufunc, vjp: Rule, alias: str, doc: str) -> Op:
             vjp=(vjp,),
             attrs={"axis": None, "include_initial": False},
             options=DTYPE,
+            routine=f"oplibrary.machine.routines.scans:{routine}",
             alias=(alias,),
             takes_out=True,
             examples=(
@@ -122,6 +123,7 @@ cumulative_sum = _scan(
     "cumulative_sum",
     np.add,
     _cumulative_sum_vjp,
+    "sums",
     "cumsum",
     "Sum the elements up to each position of `axis`; with `include_initial`, from a leading 0 on.",
 )
@@ -192,6 +194,7 @@ linear_recurrence = register(
         infer=_linear_recurrence_infer,
         vjp=(_factor_vjp, _term_vjp),
         attrs={"axis": 0},
+        routine="oplibrary.machine.routines.scans:recurrence",
         operand_names=("a", "b"),
         takes_out=True,
         examples=(
@@ -229,6 +232,7 @@ cumulative_prod = _scan(
     "cumulative_prod",
     np.multiply,
     _cumulative_prod_vjp,
+    "products",
     "cumprod",
     "Multiply the elements up to each position of `axis`; with `include_initial`, "
     "from a leading 1 on.",

@@ -60,6 +60,7 @@ _SEARCH: Op = register(
         kernel=_kernel,
         infer=_infer,
         attrs={"side": "left"},
+        routine="oplibrary.machine.routines.searching:search",
         operand_names=("x1", "x2"),
         examples=(
             example(_ROW, (3, 4)),

@@ -30,6 +30,7 @@ from staticgraph.backends.native.definitions.definition import (
     sum_of_one,
 )
 from staticgraph.backends.native.definitions.movement import find_pieces, find_view
+from staticgraph.backends.native.definitions.routines import define_routine
 from staticgraph.backends.native.definitions.selections import define_selection
 from staticgraph.declare.effects import has_effect
 from staticgraph.program.program import Instruction, Program, Value
@@ -159,6 +160,8 @@ class _Maker:
             return define_selection(
                 instruction, operands, op.selection(*types, **instruction.attrs)
             )
+        if op.routine is not None:
+            return define_routine(instruction, operands)
         if op.view:
             steps = find_view(op, operands[0].shape, instruction.attrs)
             if steps is None:

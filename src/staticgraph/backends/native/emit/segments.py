@@ -11,6 +11,7 @@ from oplibrary.machine.pool import thread_count
 from oplibrary.machine.target import Target
 from staticgraph.backends.native.definitions.correlation import Correlation
 from staticgraph.backends.native.definitions.products import Product, Split, Tiling
+from staticgraph.backends.native.definitions.routines import Routined
 from staticgraph.backends.native.definitions.selections import Scattered
 from staticgraph.backends.native.emit.address_table import (
     BLAS_ENTER,
@@ -28,7 +29,13 @@ from staticgraph.backends.native.emit.correlations import write_correlation
 from staticgraph.backends.native.emit.kernels import write_kernel
 from staticgraph.backends.native.emit.long_sums import write_combination
 from staticgraph.backends.native.emit.regions import WrittenRegion, write_control
-from staticgraph.backends.native.emit.scatter import scatter_bases, scatter_key, write_scatter
+from staticgraph.backends.native.emit.routines import (
+    routine_bases,
+    scatter_bases,
+    scatter_key,
+    write_routine,
+    write_scatter,
+)
 from staticgraph.backends.native.emit.shared_code import Description
 from staticgraph.backends.native.planning.control import (
     Controlled,
@@ -110,6 +117,7 @@ class _Kernels:
         self.regions = regions
         self._known: dict[Any, tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]] = {}
         self._scatters: dict[Any, str] = {}
+        self._routines: dict[Any, str] = {}
         self._products: dict[Any, tuple[str, Split]] = {}
 
     def find(self, kernel: Kernel) -> tuple[str, str, list[Base], list[Base]]:
@@ -147,6 +155,15 @@ class _Kernels:
         if name is None:
             name = self._scatters[key] = self.module.new_name("scatter")
             write_scatter(self.module, name, scattered)
+        return name
+
+    def find_routine(self, routined: Routined) -> str:
+        """Return the function of a routine."""
+        key = routined.routine.key
+        name = self._routines.get(key)
+        if name is None:
+            name = self._routines[key] = self.module.new_name("routine")
+            write_routine(self.module, name, routined)
         return name
 
     def _write(
@@ -279,6 +296,8 @@ class _SegmentWriter:
                 self._kernel(step)
             elif isinstance(step.definition, Scattered):
                 self._scatter(step.definition)
+            elif isinstance(step.definition, Routined):
+                self._routine(step.definition)
             elif isinstance(step.definition, Controlled):
                 self._control(step.definition)
             else:
@@ -334,6 +353,10 @@ class _SegmentWriter:
     def _control(self, controlled: Controlled) -> None:
         function = write_control(self.module, self.plan, controlled, self.kernels.regions)
         self.code.statement(f"call void @{function}(ptr %slots)")
+
+    def _routine(self, routined: Routined) -> None:
+        self._fill(routine_bases(routined))
+        self.code.statement(f"call void @{self.kernels.find_routine(routined)}(ptr %bases)")
 
     def _scatter(self, scattered: Scattered) -> None:
         self._fill(scatter_bases(scattered))

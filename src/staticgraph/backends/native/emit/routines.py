@@ -1,4 +1,4 @@
-"""Scatter: elements added into zeros at positions that index arrays hold."""
+"""Routines: loops that stand alone, those that ops bring and those of additions at indices."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from oplibrary.machine.memory_access import (
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from staticgraph.backends.native.definitions.affine import row_major
+from staticgraph.backends.native.definitions.routines import Routined
 from staticgraph.backends.native.definitions.selections import Assigned, Scattered
 from staticgraph.backends.native.emit.addresses import Base
 from staticgraph.backends.native.planning.steps import storage_of
@@ -141,3 +142,23 @@ def _lanes(scattered: Scattered, most: int) -> int:
     while most > scattered.extents[-1]:
         most //= 2
     return most
+
+
+def routine_bases(routined: Routined) -> list[Base]:
+    """Return the addresses that the code is given."""
+    places = [("value", storage_of(place.base), place.start) for place in routined.places]
+    return [("value", routined, 0), *places]
+
+
+def write_routine(module: Module, symbol: str, routined: Routined) -> None:
+    """Write ``void symbol(ptr bases)``, given the address of the result and of each operand."""
+    routine = routined.routine
+    code = Code(module, routine.lanes)
+    given = code.parameter("%bases", "ptr")
+    target, *operands = (
+        code.load(code.address(given, number, "ptr"), "ptr")
+        for number in range(1 + len(routined.places))
+    )
+    routine.write(code, target, operands)
+    code.statement("ret void")
+    module.add_function(symbol, code, "void", ["ptr %bases"], "internal", attributes="noinline")

@@ -1,0 +1,1 @@
+"""Routines: the loops of ops that go through whole arrays in an order of their own, by family."""

@@ -1,0 +1,63 @@
+"""Where numbers stand among ordered ones, by halving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.types import TensorType
+from oplibrary.machine.code import Code
+from oplibrary.machine.elements import DType, element_of, is_unsigned
+from oplibrary.machine.memory_access import load_lanes, store_lanes
+from oplibrary.machine.register import Register
+from oplibrary.machine.routines.routine import Routine, each_of
+
+INDEX = np.dtype(np.int64)
+NANOSECONDS = 4.0
+"""About what a round of a search takes."""
+
+
+def goes_before(code: Code, x: Register, y: Register, dtype: DType) -> Register:
+    """Write whether `x` stands before `y` in ascending order, in which NaN comes last."""
+    if dtype.kind != "f":
+        return code.compare("lt", x, y, signed=not is_unsigned(dtype))
+    if x.element == "half":
+        x, y = code.cast("fpext", x, "float"), code.cast("fpext", y, "float")
+    return x.less(y) | (y.is_nan() & ~x.is_nan())
+
+
+def search(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, Any]) -> Routine:
+    """Return the routine that searches each element of the second operand in the first."""
+    dtype = np.result_type(*[each.dtype for each in types])
+    length, count, right = types[0].size, types[1].size, attrs["side"] == "right"
+    element_of(dtype)
+    rounds = length.bit_length()
+
+    def write(code: Code, target: Register, operands: Sequence[Register]) -> None:
+        ordered, values = operands
+
+        def find(at: Register | int) -> None:
+            value = load_lanes(code, values, dtype, at, 1, 1)
+            low, high = code.constant(0, "i64"), code.constant(length, "i64")
+            if length:
+                loop = code.begin_loop(0, rounds, 1, [low, high])
+                low, high = loop.carried
+                middle = (low + high).shift_right_unsigned(1)
+                inside = low.less(high)
+                there = code.select(inside, middle, 0)
+                other = load_lanes(code, ordered, dtype, there, 1, 1)
+                if right:
+                    above = ~goes_before(code, value, other, dtype)
+                else:
+                    above = goes_before(code, other, value, dtype)
+                after = code.select(inside & above, middle + 1, low)
+                until = code.select(inside & ~above, middle, high)
+                low, _ = code.end_loop(loop, [after, until])
+            store_lanes(code, target, INDEX, at, 1, low)
+
+        each_of(code, count, find)
+
+    work = NANOSECONDS * count * (1 + rounds)
+    return Routine(("search", dtype, length, count, right), (dtype, dtype), write, 1, work)

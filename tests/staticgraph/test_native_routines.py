@@ -1,0 +1,125 @@
+"""Routines by the native backend: loops of their own, with NumPy's bits."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+import staticgraph as sg
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.types import TensorType
+from oplibrary.machine.memory_access import load_lanes, store_lanes
+from oplibrary.machine.routines.routine import Routine, in_lanes
+from oplibrary.ops.scan import linear_recurrence
+
+DTYPES = ["bool", "int8", "uint16", "int64", "uint64", "float16", "float32", "float64"]
+SCANS = {
+    "sum": sg.cumulative_sum,
+    "prod": sg.cumulative_prod,
+    "max": sg.cumulative_max,
+    "min": sg.cumulative_min,
+}
+
+
+def drawn(shape, dtype):
+    """Return numbers of a dtype, those that are special among them."""
+    rng = np.random.default_rng(0)
+    array = (rng.normal(size=shape) * 3).astype(dtype)
+    if array.dtype.kind == "f" and array.size:
+        special = np.array([0.0, -0.0, 0.0, np.inf, np.nan, -0.0], dtype)
+        where = rng.random(shape) < 0.2
+        array[where] = special[rng.integers(0, 6, np.count_nonzero(where))]
+    return array
+
+
+def by_both(function, *arrays):
+    """Return what a program gives by both backends; that it is machine code is checked."""
+    found = []
+    for backend in ("numpy", "native"):
+        with sg.Graph():
+            nodes = [sg.placeholder(f"x{i}", a.shape, a.dtype) for i, a in enumerate(arrays)]
+            run = sg.compile(function(*nodes), nodes, backend=backend)
+        with np.errstate(all="ignore"):
+            found.append(run(*arrays))
+    assert "left to NumPy" not in run.report()
+    return found
+
+
+def same_bits(function, *arrays):
+    numpy, native = by_both(function, *arrays)
+    assert numpy.dtype == native.dtype
+    np.testing.assert_array_equal(native, numpy)
+    if numpy.dtype.kind == "f":
+        numbers = ~np.isnan(numpy)
+        np.testing.assert_array_equal(np.signbit(native)[numbers], np.signbit(numpy)[numbers])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scan", SCANS)
+def test_a_scan_has_numpys_bits(scan, dtype):
+    for shape, axis in (((3, 5, 19), 0), ((3, 5, 19), 1), ((3, 7), -1), ((2, 1), 1), ((1, 2), 1)):
+        x = drawn(shape, dtype)
+        same_bits(lambda x, a=axis: SCANS[scan](x, axis=a), x)
+    same_bits(lambda x: SCANS[scan](x[::2, 1:].T, axis=0), drawn((5, 6), dtype))
+    if scan in ("sum", "prod"):
+        same_bits(lambda x: SCANS[scan](x, axis=1, include_initial=True), drawn((3, 4, 2), dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_linear_recurrence_goes_from_position_to_position(dtype):
+    a, b = drawn((5, 300), "int8").astype(dtype), drawn((5, 300), dtype)
+    same_bits(lambda a, b: linear_recurrence(a, b, axis=0), a, b)
+    a, b = np.random.default_rng(0).normal(size=(2, 4, 9)).astype(dtype)
+    numpy, native = by_both(lambda a, b: linear_recurrence(a, b, axis=1), a, b)
+    np.testing.assert_allclose(native, numpy, rtol=0, atol=40 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_search_finds_numpys_places(side):
+    for dtype in DTYPES:
+        ordered, values = np.sort(drawn((30,), dtype)), drawn((4, 6), dtype)
+        for n in (30, 2, 1):
+            same_bits(lambda o, v: sg.searchsorted(o, v, side=side), ordered[:n], values)
+    same_bits(lambda o, v: sg.searchsorted(o, v, side=side), ordered, np.arange(-3, 3))
+
+
+def test_a_loop_of_routines_is_machine_code():
+    def step(c, x):
+        c = sg.cumulative_sum(c * 0.5 + x, axis=0)
+        return c, sg.searchsorted(c, x)
+
+    numpy, native = by_both(
+        lambda c, xs: sg.scan(step, c, xs)[1], np.zeros(4, "float32"), drawn((6, 4), "int8")
+    )
+    np.testing.assert_array_equal(native, numpy)
+
+
+def test_no_elements_are_left_to_numpy():
+    with sg.Graph():
+        x = sg.placeholder("x", (0, 3))
+        run = sg.compile(sg.cumulative_sum(x, axis=0), [x], backend="native")
+    assert run(np.zeros((0, 3), "float32")).shape == (0, 3)
+
+
+def test_an_op_of_the_users_brings_its_routine():
+    def turned(types, result, attrs):
+        n = types[0].size
+
+        def write(code, target, operands):
+            def move(at, width):
+                value = load_lanes(code, operands[0], result.dtype, n - 1 - at, 1, width)
+                store_lanes(code, target, result.dtype, at, 1, value)
+
+            in_lanes(code, n, 1, move)
+
+        return Routine(("turned", n), (result.dtype,), write, 1, float(n))
+
+    turn = Op(
+        name="turn",
+        kind=Kind.OPAQUE,
+        arity=1,
+        kernel=lambda x: x[::-1].copy(),
+        infer=lambda x: TensorType(x.shape, x.dtype),
+        routine=turned,
+    )
+    same_bits(lambda x: turn(x) + 1, drawn((7,), "float32"))
