@@ -104,14 +104,14 @@ def test_what_a_step_of_numpys_reads_may_be_in_a_result():
     def build():
         x = sg.placeholder("x", (64, 64))
         hidden = sg.tanh(x @ x)
-        ordered = sg.sort(hidden, axis=0)
-        return (ordered @ x) @ sg.concat([x, x], axis=1), [x]
+        roots = sg.cbrt(hidden)
+        return (roots @ x) @ sg.concat([x, x], axis=1), [x]
 
     run = compiled(build)
-    assert "left to NumPy: sort" in run.report()
+    assert "left to NumPy: cbrt" in run.report()
     assert run.plan.arena_bytes == 3 * 64 * 64 * 4  # the operands of the last product
     x = np.random.default_rng(0).standard_normal((64, 64), dtype="float32")
-    wanted = np.sort(np.tanh(x @ x), axis=0) @ x @ np.concatenate([x, x], axis=1)
+    wanted = np.cbrt(np.tanh(x @ x)) @ x @ np.concatenate([x, x], axis=1)
     np.testing.assert_allclose(run(x), wanted, rtol=0, atol=1e-2)
 
 

@@ -84,10 +84,10 @@ def test_an_op_and_its_gradients(op, example, dtype):
 def test_a_report_names_what_is_left_to_numpy_and_why():
     with sg.Graph():
         x = sg.placeholder("x", (5,))
-        executable = sg.compile(sg.sort(sg.exp(x)) + 1.0, [x], backend="native")
-    assert "left to NumPy: sort: opaque has no loops here" in executable.report()
+        executable = sg.compile(sg.cbrt(sg.exp(x)) + 1.0, [x], backend="native")
+    assert "left to NumPy: cbrt: opaque has no loops here" in executable.report()
     x = np.array([3, 1, 2, -1, 0], "float32")
-    np.testing.assert_allclose(executable(x), np.sort(np.exp(x)) + 1, rtol=1e-6)
+    np.testing.assert_allclose(executable(x), np.cbrt(np.exp(x)) + 1, rtol=1e-6)
 
 
 def test_the_document_names_every_op_that_is_always_left_to_numpy():

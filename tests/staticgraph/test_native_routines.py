@@ -83,6 +83,61 @@ def test_a_search_finds_numpys_places(side):
     same_bits(lambda o, v: sg.searchsorted(o, v, side=side), ordered, np.arange(-3, 3))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sorting_is_stable_and_puts_nan_last(dtype):
+    for shape, axis in (((4, 7, 3), 1), ((4, 33), -1), ((17, 2), 0), ((5, 1), 1), ((2,), 0)):
+        x = drawn(shape, dtype)
+        for down in (False, True):
+            numpy, native = by_both(
+                lambda x, a=axis, d=down: [
+                    sg.sort(x, axis=a, descending=d),
+                    sg.argsort(x, axis=a, descending=d),
+                ],
+                x,
+            )
+            for wanted, found in zip(numpy, native, strict=True):
+                assert wanted.dtype == found.dtype
+                np.testing.assert_array_equal(found, wanted)
+    same_bits(lambda x: sg.argsort(x[::-1].T, axis=0), drawn((5, 6), dtype))
+
+
+def test_sorting_has_gradients_and_runs_in_loops():
+    def step(c, x):
+        c = sg.sort(c * 0.5 + x)
+        return c, sg.argsort(c * x)
+
+    x = np.random.default_rng(0).normal(size=(6, 9))
+    numpy, native = by_both(
+        lambda xs: [*sg.scan(step, xs[0], xs), *sg.gradients(sg.sum(sg.sort(xs) ** 3), [xs])], x
+    )
+    for wanted, found in zip(numpy, native, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_checked_runs_give_the_same_bits_on_any_number_of_threads(monkeypatch, threads):
+    monkeypatch.setenv("SIDEBYSIDE_CHECKED", "1")
+    monkeypatch.setenv("SIDEBYSIDE_THREADS", str(threads))
+    x = np.random.default_rng(0).normal(size=(40, 50))
+    numpy, native = by_both(
+        lambda x: [sg.sort(x * 2), sg.argsort(x + 1, axis=0), sg.cumulative_sum(x + 1, axis=1)], x
+    )
+    for wanted, found in zip(numpy, native, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_long_rows_are_sorted_by_numpy():
+    with sg.Graph():
+        x = sg.placeholder("x", (5000,))
+        run = sg.compile([sg.sort(x), sg.argsort(x)], [x], backend="native")
+    assert "left to NumPy: sort: rows of more than 4,096 elements" in run.report()
+    assert "left to NumPy: argsort" not in run.report()
+    values = drawn((5000,), "float32")
+    ordered, order = run(values)
+    np.testing.assert_array_equal(ordered, np.sort(values))
+    np.testing.assert_array_equal(order, np.argsort(values, stable=True))
+
+
 def test_a_loop_of_routines_is_machine_code():
     def step(c, x):
         c = sg.cumulative_sum(c * 0.5 + x, axis=0)

@@ -32,6 +32,8 @@ class Routine:
         Elements of a vector.
     work : float
         Estimated nanoseconds.
+    scratch : int
+        Bytes of memory that it uses besides, whose address follows those of the operands.
     """
 
     key: tuple[Any, ...]
@@ -39,6 +41,7 @@ class Routine:
     write: Write
     lanes: int
     work: float
+    scratch: int = 0
 
 
 Make = Callable[[Sequence[TensorType], TensorType, Mapping[str, Any]], Routine]

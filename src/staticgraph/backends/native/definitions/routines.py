@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from oplibrary.machine.elements import Unsupported
 from oplibrary.machine.routines.routine import Routine, find_routine
 from staticgraph.backends.native.definitions.affine import row_major
@@ -18,6 +20,8 @@ from staticgraph.backends.native.definitions.definition import (
 from staticgraph.backends.native.definitions.products import Strided, find_strided
 from staticgraph.program.program import Instruction
 
+BYTE = np.dtype(np.uint8)
+
 
 @dataclass(eq=False, slots=True, repr=False)
 class Routined(Stored):
@@ -28,12 +32,20 @@ class Routined(Stored):
     routine : Routine
     places : tuple of Strided
         Where the operands are, in row-major order.
+    scratch : Stored or None
+        What it uses besides while it runs.
     """
 
     in_machine_code: ClassVar[bool] = True
 
     routine: Routine = None  # type: ignore[assignment]
     places: tuple[Strided, ...] = ()
+    scratch: Stored | None = None
+
+    @property
+    def written(self) -> tuple[Definition, ...]:
+        """The result, and what is used besides."""
+        return (self,) if self.scratch is None else (self, self.scratch)
 
     @property
     def work(self) -> float:
@@ -62,8 +74,15 @@ def define_routine(instruction: Instruction, operands: tuple[Definition, ...]) -
         ]
     )
     operation = tuple([place.base for place in places])
+    scratch = Stored((routine.scratch,), BYTE, None) if routine.scratch else None
     return Routined(
-        type_.shape, type_.dtype, instruction, operation, routine=routine, places=places
+        type_.shape,
+        type_.dtype,
+        instruction,
+        operation,
+        routine=routine,
+        places=places,
+        scratch=scratch,
     )
 
 

@@ -146,18 +146,19 @@ def _lanes(scattered: Scattered, most: int) -> int:
 
 def routine_bases(routined: Routined) -> list[Base]:
     """Return the addresses that the code is given."""
-    places = [("value", storage_of(place.base), place.start) for place in routined.places]
-    return [("value", routined, 0), *places]
+    bases: list[Base] = [("value", routined, 0)]
+    bases += [("value", storage_of(place.base), place.start) for place in routined.places]
+    return bases if routined.scratch is None else [*bases, ("value", routined.scratch, 0)]
 
 
 def write_routine(module: Module, symbol: str, routined: Routined) -> None:
-    """Write ``void symbol(ptr bases)``, given the address of the result and of each operand."""
+    """Write ``void symbol(ptr bases)``, given the addresses that `routine_bases` lists."""
     routine = routined.routine
     code = Code(module, routine.lanes)
     given = code.parameter("%bases", "ptr")
     target, *operands = (
         code.load(code.address(given, number, "ptr"), "ptr")
-        for number in range(1 + len(routined.places))
+        for number in range(len(routine_bases(routined)))
     )
     routine.write(code, target, operands)
     code.statement("ret void")
