@@ -31,6 +31,7 @@ bench: $(READY)
 	$(BIN)/python -m pytest bench -q -p no:xdist --benchmark-only --benchmark-group-by=group
 	$(BIN)/python -m bench.ratios
 	$(BIN)/python -m bench.peers
+	$(BIN)/python -m bench.builds
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

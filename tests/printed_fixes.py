@@ -1086,9 +1086,20 @@ PRINTED: list[Printed] = [
         "y.shape == (2, 2)",
         "dg.where(a > 0, a, 0)",
     ),
+    Printed(
+        "x = dg.ones((1, 1, 4, 4))\npooled, places = dg.max_pool2d(x, 2, return_indices=True)\ny = dg.max_unpool2d(*{}, 2)",
+        "(pooled, places[0])",
+        "return_indices=True",
+        "y.shape == (1, 1, 4, 4)",
+        "dg.max_pool2d(x, 2, {})",
+    ),
 ]
 
 UNCOVERED = {
+    (
+        "sidebyside/drawing/figure.py",
+        "'choose a size, show(workload, size=...), or pass the function itself'",
+    ): "not covered yet",
     (
         "common/oplibrary/transforms/batched.py",
         "'use where(mask, x, 0) or padding to keep the shape, or a loop over the examples'",

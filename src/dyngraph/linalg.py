@@ -4,6 +4,7 @@ from typing import Any as _Any
 
 from dyngraph.engine.namespace import functions_of as _functions_of
 from oplibrary.executors.spellings import MissingName as _MissingName
+from oplibrary.messages.errors import LinAlgError as LinAlgError
 
 _FUNCTIONS = _functions_of("linalg")
 globals().update(_FUNCTIONS)

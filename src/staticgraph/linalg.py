@@ -3,6 +3,7 @@
 from typing import Any as _Any
 
 from oplibrary.executors.spellings import MissingName as _MissingName
+from oplibrary.messages.errors import LinAlgError as LinAlgError
 from staticgraph.declare.namespace import lookup as _lookup
 from staticgraph.declare.namespace import names as _names
 

@@ -33,3 +33,10 @@ def test_the_compositions_are_in_both_namespaces(xp):
     for name in ("softmax", "cross_entropy", "layer_norm", "conv2d", "scan", "einsum", "uniform"):
         assert callable(getattr(xp, name))
         assert name in xp.__all__
+
+
+@pytest.mark.parametrize("xp", [dg, sg])
+@pytest.mark.parametrize("below", ["", "linalg", "fft", "special"])
+def test_every_name_that_is_listed_is_there(xp, below):
+    namespace = getattr(xp, below) if below else xp
+    assert [name for name in dir(namespace) if not hasattr(namespace, name)] == []

@@ -230,11 +230,12 @@ class _Grouper:
         same = self._with.get(store.extents, ())[-RECENT:]
         candidates = [*same, *self._rows_kernels(store.extents)]
         best: Kernel | None = None
+        size = _size(store)
         for kernel in candidates:
             if (
                 kernel.index >= earliest
                 and (best is None or kernel.index > best.index)
-                and self._fits(kernel, store)
+                and self._fits(kernel, store, size)
             ):
                 best = kernel
         if best is not None:
@@ -257,8 +258,8 @@ class _Grouper:
                 found.append(step)
         return found
 
-    def _fits(self, kernel: Kernel, store: Store) -> bool:
-        if kernel.size + _size(store) > MAX_NODES or len(kernel.stores) == MAX_STORES:
+    def _fits(self, kernel: Kernel, store: Store, size: int) -> bool:
+        if kernel.size + size > MAX_NODES or len(kernel.stores) == MAX_STORES:
             return False
         if _is_passing(store) or _is_passing(kernel.stores[0]):
             return False
