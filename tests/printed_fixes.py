@@ -205,7 +205,11 @@ PRINTED: list[Printed] = [
     # dynamic graph
     Printed("x = dg.ones(3)\ny = {}", "x.item()", "tolist()", "y == [1, 1, 1]", "x.{}"),
     Printed("x = dg.ones(3)\ny = {}", "bool(x)", ".all()", "bool(y)", "x{}"),
-    Printed("x = dg.asarray([1.0, 2.0])\ny = {}", "x.item(5)", "x[", "True", "x[1].item()"),
+    Printed("x = dg.asarray([1.0, 2.0])\ny = {}", "x.item(1)", "x[1].item()", "y == 2.0"),
+    Printed(
+        "x = dg.asarray([[1.0, 2.0]])\ny = {}", "x.item(1)", "x.flatten()[1].item()", "y == 2.0"
+    ),
+    Printed("x = dg.asarray(2.0)\ny = {}", "x.item(0)", "x.item()", "y == 2.0"),
     Printed("x = dg.ones(3)\ny = {}", "x.to('cuda')", 'x.to("float32")', "y.shape == (3,)"),
     Printed(
         "x = dg.ones(3, requires_grad=True)\ny = {}",

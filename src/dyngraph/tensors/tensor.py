@@ -154,10 +154,12 @@ class Tensor(TensorMethods):
         """
         if index:
             shown = ", ".join(map(repr, index))
+            flat = len(index) != len(self.shape)
+            element = f"x{'.flatten()' if flat else ''}[{shown}]" if self.shape else "x"
             raise ArgumentError(
                 f"item({shown}) of a tensor of shape {self.shape}",
                 cause="item() takes no index here: it is for a tensor of one element",
-                fix=f"select the element first: x[{shown}].item(), or x.flatten()[{shown}].item()",
+                fix=f"write {element}.item()",
             )
         if self._array.size != 1:
             raise NonScalarError(

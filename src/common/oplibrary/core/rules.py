@@ -66,6 +66,7 @@ def unary(
     alias: tuple[str, ...] = (),
     domain: tuple[float, float] = (-2.0, 2.0),
     kinks: tuple[float, ...] = (),
+    examples: tuple[Example, ...] = UNARY_EXAMPLES,
     doc: str,
 ) -> Op:
     """Register an elementwise op of one operand.
@@ -88,7 +89,7 @@ def unary(
             takes_out=True,
             domain=domain,
             kinks=kinks,
-            examples=UNARY_EXAMPLES,
+            examples=examples,
             doc=doc,
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from oplibrary.core.op import Example, Kind, Op, example, register
-from oplibrary.core.rules import BINARY_EXAMPLES, binary, elementwise_infer, unary
+from oplibrary.core.rules import BINARY_EXAMPLES, UNARY_EXAMPLES, binary, elementwise_infer, unary
 
 # comparisons --------------------------------------------------------------------------------------
 
@@ -77,6 +77,9 @@ _LOGIC_EXAMPLES = (
     example(_SPECIAL, _SPECIAL[:, None]),
 )
 
+_TEST_EXAMPLES = (*UNARY_EXAMPLES, example(_TRUTH), example(_SPECIAL))
+"""Numbers that are drawn are never 0, infinite or NaN."""
+
 # `and`, `or` and `not` would return an operand, and NaN counts as true
 logical_and = binary(
     "logical_and",
@@ -106,17 +109,31 @@ logical_not = unary(
     "logical_not",
     np.logical_not,
     expr="{0} == 0",
+    examples=_TEST_EXAMPLES,
     doc="Return whether x is false; only 0 is.",
 )
 
 # tests --------------------------------------------------------------------------------------------
 
-isnan = unary("isnan", np.isnan, expr="{0} != {0}", doc="Return whether x is NaN.")
-isinf = unary("isinf", np.isinf, expr="abs({0}) == inf", doc="Return whether x is infinite.")
+isnan = unary(
+    "isnan",
+    np.isnan,
+    expr="{0} != {0}",
+    examples=_TEST_EXAMPLES,
+    doc="Return whether x is NaN.",
+)
+isinf = unary(
+    "isinf",
+    np.isinf,
+    expr="abs({0}) == inf",
+    examples=_TEST_EXAMPLES,
+    doc="Return whether x is infinite.",
+)
 isfinite = unary(
     "isfinite",
     np.isfinite,
     expr="abs({0}) < inf",
+    examples=_TEST_EXAMPLES,
     doc="Return whether x is neither infinite nor NaN.",
 )
 
