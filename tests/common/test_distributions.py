@@ -299,3 +299,14 @@ def test_no_draws_and_no_parameters():
     assert dg.shuffle(KEY, dg.zeros((0, 3))).shape == (0, 3)
     assert np.isnan(dg.truncated_normal(KEY, 1.0, -1.0, (2,)).numpy()).all()
     assert dg.gamma(KEY, 0.0).item() == 0
+
+
+@pytest.mark.parametrize("xp", [dg, sg])
+def test_the_gradient_through_a_draw_goes_on_from_what_comes_after(xp):
+    a, weight = np.array([0.5, 3.0]), np.array([2.0, -3.0])
+
+    def slope(factor):
+        grad = xp.grad(lambda x: xp.sum(xp.gamma(KEY, x) * factor))
+        return grad(dg.tensor(a)).numpy() if xp is dg else sg.function(grad)(a)
+
+    np.testing.assert_allclose(slope(weight), weight * slope(np.ones(2)))
