@@ -100,7 +100,7 @@ def test_products_with_logarithms(name):
 @pytest.mark.parametrize("name", ["xlogy", "xlog1py"])
 def test_gradients_of_products_with_logarithms_are_pytorchs(name):
     torch = pytest.importorskip("torch")
-    values = np.array([-0.5, 0.0, 0.5, 2.0])
+    values = np.array([-2.0, -1.0, -0.5, 0.0, 0.5, 2.0])
     x, y = (each.ravel() for each in np.meshgrid(values, values))
     there = [torch.tensor(each, requires_grad=True) for each in (x, y)]
     wanted = torch.autograd.grad(getattr(torch.special, name)(*there).sum(), there)
