@@ -1101,6 +1101,26 @@ PRINTED: list[Printed] = [
 
 UNCOVERED = {
     (
+        "staticgraph/importing/pytorch/arrays.py",
+        "'add torch.where(mask, values, 0) in place of it'",
+    ): "not covered yet",
+    (
+        "staticgraph/importing/pytorch/reading.py",
+        "'import the module in float32: module.float()'",
+    ): "not covered yet",
+    (
+        "staticgraph/importing/pytorch/reading.py",
+        'f\'write dynamic={{"{given[0]}": {{0: "batch"}}}}\'',
+    ): "not covered yet",
+    (
+        "staticgraph/importing/shared/imported.py",
+        "'pass key=sg.random_key(0)'",
+    ): "not covered yet",
+    (
+        "staticgraph/importing/shared/imported.py",
+        'f\'import it with dynamic={{"{declared.name}": {{0: "batch"}}}} to let it change\'',
+    ): "not covered yet",
+    (
         "sidebyside/drawing/figure.py",
         "'choose a size, show(workload, size=...), or pass the function itself'",
     ): "not covered yet",
