@@ -49,7 +49,9 @@ from dyngraph.tensors.tensor import Tensor
 from oplibrary import optimizers
 from oplibrary.core.op import LATE as _LATE
 from oplibrary.core.types import TensorType
+from oplibrary.executors.namespace import LATE_DTYPES as _LATE_DTYPES
 from oplibrary.executors.namespace import common_names as _common_names
+from oplibrary.executors.namespace import late_dtype as _late_dtype
 from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.executors.spellings import MissingName as _MissingName
 from oplibrary.messages.source import enter_package as _enter_package
@@ -57,11 +59,11 @@ from oplibrary.messages.source import enter_package as _enter_package
 _enter_package(__file__)
 
 globals().update(_common_names(data_dependent_shapes=True), **_NAMESPACE)
-__all__ = sorted({*_public_names(globals()), *_LATE})
+__all__ = sorted({*_public_names(globals()), *_LATE, *_LATE_DTYPES})
 
 
 def __getattr__(name: str) -> _Any:
-    found = _late_function(name)
+    found: _Any = _late_dtype(name) or _late_function(name)
     if found is None:
         raise _MissingName("dyngraph", name, __all__)
     globals()[name] = found

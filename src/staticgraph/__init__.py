@@ -21,7 +21,9 @@ from typing import Any as _Any
 import staticgraph.declare.in_place
 from oplibrary import optimizers
 from oplibrary.core.types import TensorType
+from oplibrary.executors.namespace import LATE_DTYPES as _LATE_DTYPES
 from oplibrary.executors.namespace import common_names as _common_names
+from oplibrary.executors.namespace import late_dtype as _late_dtype
 from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.executors.spellings import MissingName as _MissingName
 from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
@@ -58,11 +60,11 @@ from staticgraph.transforms import grad, hessian, jacobian, jvp, value_and_grad,
 _enter_package(__file__)
 
 globals().update(_common_names(data_dependent_shapes=False))
-__all__ = sorted({*_public_names(globals()), *_names()})
+__all__ = sorted({*_public_names(globals()), *_names(), *_LATE_DTYPES})
 
 
 def __getattr__(name: str) -> _Any:
-    found = None if name.startswith("_") else _lookup(name)
+    found: _Any = None if name.startswith("_") else _late_dtype(name) or _lookup(name)
     if found is None:
         raise _MissingName("staticgraph", name, __all__)
     globals()[name] = found

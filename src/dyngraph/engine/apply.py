@@ -29,6 +29,7 @@ from dyngraph.tape.nodes import (
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import (
     ENTRIES,
     EXECUTORS,
@@ -283,7 +284,7 @@ def make_attributed(op: Op) -> Callable[..., Any]:
         if (
             edge is None
             or rule is None
-            or result.dtype.kind not in "fc"
+            or result.dtype.kind not in FLOATING
             or (special.count and not is_grad_enabled())
         ):
             out._node = None
@@ -331,7 +332,7 @@ def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
     out = Tensor()
     out._array = result
     out._node = None
-    if tracked and op.rules and is_grad_enabled() and result.dtype.kind in "fc":
+    if tracked and op.rules and is_grad_enabled() and result.dtype.kind in FLOATING:
         out._node = record(op, arrays, edges, attrs, result)
     if op.view and type(operands[0]) is Tensor and _shares(result, operands[0]._array):
         out._parent = (operands[0], op, attrs)

@@ -21,6 +21,7 @@ from dyngraph.tape.nodes import AccumulateGrad, Dropped, Freed, GradFn, TapeNode
 from dyngraph.tensors.arguments import listed_tensors
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.dtypes import is_bfloat16
 from oplibrary.core.types import TensorType
 from oplibrary.executors.autodiff import complex_value, conjugated, require_policy
 from oplibrary.messages.errors import (
@@ -229,6 +230,7 @@ def _run(
     freed = None if retain else Freed(user_place())
     anomaly = grad_mode.is_anomaly_enabled()
     latest_change = versions.latest
+    brain = "ml_dtypes" in sys.modules  # whether there can be a bfloat16
     pending: dict[TapeNode, Any] = {}  # what has arrived at each node so far
     heap: list[tuple[int, TapeNode]] = []  # the operations in it, latest first
     node: Any
@@ -262,6 +264,8 @@ def _run(
                 _check_versions(node)
             if create_graph:
                 grads = node.pull(g, *_saved_tensors(node))
+            elif brain and _meets_bfloat16(node, g):
+                grads = _pull_as_tensors(node, g)
             else:
                 grads = node.pull(g, node.out, operands)
             if anomaly:
@@ -308,6 +312,21 @@ def _saved_tensors(node: GradFn) -> tuple[Any, tuple[Any, ...]]:
         else:
             operands.append(operand)
     return out, tuple(operands)
+
+
+def _meets_bfloat16(node: GradFn, g: Any) -> bool:
+    """Tell whether a rule of `node` would compute with arrays of bfloat16.
+
+    Beside them NumPy takes Python's numbers for wide ones, unlike both executors.
+    """
+    met = (g, node.out, *(node.operands or ()))
+    return any(is_bfloat16(x.dtype) for x in met if hasattr(x, "dtype"))
+
+
+def _pull_as_tensors(node: GradFn, g: Any) -> list[Any]:
+    """Return what `node.pull` does, by the rules of this executor for dtypes."""
+    grads = node.pull(_tensor(g), *_saved_tensors(node))
+    return [x._array if isinstance(x, Tensor) else x for x in grads]
 
 
 def _tensor(g: Any) -> Tensor:

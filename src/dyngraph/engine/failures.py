@@ -12,6 +12,7 @@ from dyngraph.tape.detachment import Detachment
 from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode
 from dyngraph.tape.versions import Change
 from dyngraph.tensors.tensor import Tensor
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import (
     AnomalyError,
@@ -41,7 +42,7 @@ def no_graph(x: Tensor) -> NoGraphError | NotDifferentiableError:
 
     found = lineage.where_cut(user_frame())
     lines: Lines = () if found is None else ((f"cut by {found.reason}", found.source),)
-    if x.dtype.kind not in "fc":
+    if x.dtype.kind not in FLOATING:
         return NotDifferentiableError(
             f"the result has dtype {x.dtype}",
             fix="" if found is None else found.fix,
@@ -212,7 +213,7 @@ def _first_not_finite(node: GradFn) -> tuple[Source | None, str] | None:
 
 def _wrong(array: Any) -> Array | None:
     """Return which elements of `array` are not finite, or None if all are."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fc":
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in FLOATING:
         return None
     wrong = ~np.isfinite(array)
     return wrong if wrong.any() else None

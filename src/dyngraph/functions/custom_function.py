@@ -17,6 +17,7 @@ from dyngraph.tape.hooks import saved_hooks
 from dyngraph.tape.nodes import AccumulateGrad, Freed, GradFn, TapeNode, tick
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.autodiff import conjugated
 from oplibrary.messages.errors import (
@@ -284,7 +285,7 @@ class Function:
             context._arrays = _saved(context._saved, args, outputs)
             context._owner = weakref.ref(node)
             for index, (output, out) in enumerate(zip(outputs, fresh, strict=True)):
-                if out.dtype.kind in "fc" and id(output) not in context._not_differentiable:
+                if out.dtype.kind in FLOATING and id(output) not in context._not_differentiable:
                     continue_from(out, _output_node(node, index))
         else:
             fresh = tuple(tensor_of(output._array) for output in outputs)

@@ -11,6 +11,7 @@ from dyngraph.engine import backward as engine
 from dyngraph.tape.grad_mode import enable_grad
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.parameters import require_callable
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, GradcheckError
@@ -76,7 +77,7 @@ def gradcheck(
     with enable_grad():
         outputs = _outputs(function(*xs))
     for number, output in enumerate(outputs):
-        if output.dtype.kind not in "fc":
+        if output.dtype.kind not in FLOATING:
             continue
         analytic = _analytic(output, wanted)
         for position, x in enumerate(wanted):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.data import array_from_dlpack, copy_of, has_dtype, narrow_dtype, to_numbers
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import LIFTED
 from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import Array
@@ -102,7 +103,7 @@ def asarray(
         converted: Tensor = data if dtype is None else data.to(dtype)
         return converted.clone() if copy else converted
     if type(data) in LIFTED:  # rows of tensors
-        data = data if dtype is None or data.dtype == np.dtype(dtype) else data.astype(dtype)
+        data = data if dtype is None or data.dtype == to_dtype(dtype) else data.astype(dtype)
         return data.clone() if copy else data  # type: ignore[no-any-return]
     if dtype is None and not hasattr(data, "dtype"):
         dtype = _inferred_dtype(data)
@@ -125,7 +126,7 @@ def _require_shared(data: Any, dtype: npt.DTypeLike | None) -> None:
     except (ValueError, TypeError):
         raise ArgumentError(
             f"asarray: with copy=False this {type(data).__name__} cannot become a tensor"
-            + ("" if dtype is None else f" of {np.dtype(dtype)}"),
+            + ("" if dtype is None else f" of {to_dtype(dtype)}"),
             cause="its elements lie in memory in another form, and would have to be converted",
             fix="leave copy out: asarray copies only where it has to",
         ) from None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dyngraph.tape.nodes import GradFn
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.types import DEFAULT_DTYPE, Array
 
 PRECISION = 4
@@ -129,7 +130,7 @@ def _edges(array: Array, edge: int) -> Array:
 
 def _element_format(shown: Array) -> tuple[Callable[[Any], str], int]:
     """Return how an element is written, and the width that it takes."""
-    if shown.dtype.kind == "f":
+    if shown.dtype.kind in REAL_FLOATING:
         return _float_format(shown)
     if shown.dtype.kind == "c":
         return _complex_format(shown)

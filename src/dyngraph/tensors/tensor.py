@@ -15,6 +15,7 @@ from dyngraph.tape.versions import version_of
 from dyngraph.tensors import printing
 from dyngraph.tensors.lost_numbers import announce_number_taken
 from oplibrary.core.data import copy_of
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.numpy.protocols import call_ufunc
@@ -260,7 +261,7 @@ class Tensor(TensorMethods):
         """
         if flag:
             if self._node is None:
-                if self._array.dtype.kind not in "fc":
+                if self._array.dtype.kind not in FLOATING:
                     raise NotDifferentiableError(
                         f"a tensor of dtype {self._array.dtype} cannot require a gradient",
                         cause="only floating-point and complex values have gradients",

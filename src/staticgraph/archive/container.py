@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, OutputError, ProgramFileError
 
@@ -272,7 +273,7 @@ def _read_array(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
         shape, _, dtype = read(stream)
         if dtype.hasobject:
             raise ValueError("Object arrays are pickles, which are not read")
-        if dtype.kind not in "biufc" or min(shape, default=0) < 0:
+        if not is_numeric(dtype) or min(shape, default=0) < 0:
             raise ValueError(f"{info.filename} is no array of numbers")
         if prod(shape) * dtype.itemsize != info.file_size - stream.tell():
             raise ValueError(f"{info.filename} is shorter or longer than its array")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import Op
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import PicklingError
@@ -128,7 +127,7 @@ class GraphReader(DocumentReader):
             graph.output_tree = self._values.structure(document["outputs"])
         graph.weak = set(self._listed(document["weak"]))
         for node, dtype, cast in document["casts"]:
-            graph.weak_casts[self._nodes[node], np.dtype(dtype)] = self._nodes[cast]
+            graph.weak_casts[self._nodes[node], to_dtype(dtype)] = self._nodes[cast]
         graph.graph.update(document["notes"])
         graph.restore_state(document["state"])
 

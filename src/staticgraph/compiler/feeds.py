@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.data import masked_elements
+from oplibrary.core.dtypes import BREADTH, is_numeric
 from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import FeedError, SideBySideError, out_of_memory
 from oplibrary.messages.source import Source
@@ -133,7 +134,7 @@ def _convert(feed: Feed, value: Any) -> Array | _Problem:
             "feed an array of numbers",
             feed,
         )
-    if array.dtype.kind not in _KINDS:
+    if not is_numeric(array.dtype):
         given = type(value).__name__ if array.dtype.kind in "OUS" else str(array.dtype)
         return _Problem(
             f"{feed.name!r} is {declared}, and a {given} was fed", "feed an array of numbers", feed
@@ -168,14 +169,11 @@ def fits(shape: Shape, declared: Shape) -> bool:
     )
 
 
-_KINDS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
-
-
 def _keeps_kind(given: np.dtype[Any], declared: np.dtype[Any]) -> bool:
     """Tell whether Python numbers, which NumPy would make `given`, can be `declared`."""
-    if given.kind not in _KINDS or declared.kind not in _KINDS:
+    if not (is_numeric(given) and is_numeric(declared)):
         return False
-    return _KINDS[given.kind] <= _KINDS[declared.kind]
+    return BREADTH[given.kind] <= BREADTH[declared.kind]
 
 
 def _error(feeds: Sequence[Feed], problems: list[_Problem]) -> FeedError:

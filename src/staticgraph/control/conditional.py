@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import Kind, Op
 from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import flatten, unflatten
@@ -184,7 +185,7 @@ def cond(
     if isinstance(pred, (bool, np.bool_)):
         pred = np.asarray(pred)
     chosen = to_node(graph, pred)
-    if chosen.shape or chosen.dtype.kind == "f" or chosen.dtype.kind == "c":
+    if chosen.shape or chosen.dtype.kind in REAL_FLOATING or chosen.dtype.kind == "c":
         raise DTypeError(
             f"cond: the condition is {chosen.type}",
             cause="it decides once for the whole call",

@@ -6,8 +6,7 @@ import operator
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-import numpy as np
-
+from oplibrary.core.dtypes import promoted
 from oplibrary.core.parameters import place_of, require_parameters
 from oplibrary.core.tree import Structure, flatten, unflatten
 from oplibrary.core.types import TensorType, broadcast_shapes
@@ -230,7 +229,7 @@ def require_same_types(
 
 def _hint(name: str, a: TensorType, other: str, b: TensorType) -> str:
     if a.dtype != b.dtype:
-        wider = np.promote_types(a.dtype, b.dtype)
+        wider = promoted(a.dtype, b.dtype)
         sides = [side for side, type in ((name, a), (other, b)) if type.dtype != wider]
         return f'cast what {" and ".join(sides)} gives: x.astype("{wider}")'
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.types import TensorType
 from oplibrary.ops.elementwise import add
 from staticgraph.control.conditional import declare_several
@@ -139,7 +140,7 @@ def scan_backwards(g: TupleGradient, out: Node, operands: tuple[Node, ...]) -> d
 
 
 def _has_gradient(node: Node) -> bool:
-    return node.dtype.kind in "fc"
+    return node.dtype.kind in FLOATING
 
 
 def _total(graph: Graph, g: TupleGradient, operand: Node, length: int) -> Node:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import Kind, Op
 from oplibrary.core.parameters import require_callable, unread_carry
 from oplibrary.core.tree import flatten, unflatten
@@ -70,7 +71,7 @@ def _while_rule(
 ) -> Any:
     if "grads" not in g.memo:
         graph = require_graph("while_loop")
-        of_carry = [i for i in range(carries) if operands[i].dtype.kind in "fc"]
+        of_carry = [i for i in range(carries) if operands[i].dtype.kind in FLOATING]
         of_outer = [i for i in sorted(g.wanted) if i >= carries]
         cotangents = [
             g.items[i] if i in g.items else zeros_of(graph, operands[i].type) for i in of_carry
@@ -80,7 +81,7 @@ def _while_rule(
             full(graph, operands[i].type, -0.0) if total is None else total
             for i, total in zip(of_outer, totals, strict=True)
         ]
-        given = [t.dtype.kind in "fc" for t in body.output_types]
+        given = [t.dtype.kind in FLOATING for t in body.output_types]
         pullback = body.pullback(given, [*of_carry, *of_outer], of_outer, absent=-0.0)
         saving, pulling = split_pullback(body.silent(), pullback)
         attrs = {
@@ -121,7 +122,7 @@ def _while_gradient(
     inputs = len(body.input_types)
     carry: Sequence[Array] = arrays[:carries]
     outer = arrays[carries:inputs]
-    floats = sum(x.dtype.kind in "fc" for x in carry)
+    floats = sum(x.dtype.kind in FLOATING for x in carry)
     grads: Sequence[Array] = arrays[inputs : inputs + floats]
     sums: Sequence[Array] = arrays[inputs + floats :]
     holds, step, pull = condition.run, body.run, pullback.run

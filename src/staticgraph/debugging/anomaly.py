@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.expression import parse_expression
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array
@@ -63,7 +64,7 @@ def find_anomaly(
 
 
 def _is_finite(x: Any) -> bool:
-    if type(x) is tuple or x.dtype.kind not in "fc":
+    if type(x) is tuple or x.dtype.kind not in FLOATING:
         return True
     return bool(np.isfinite(x).all())
 

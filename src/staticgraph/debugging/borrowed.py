@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.types import Array
 from staticgraph.backends.backend import Runner
 
@@ -23,7 +24,7 @@ def poison(array: Array) -> None:
     >>> x
     array([nan, nan])
     """
-    if array.dtype.kind in "fc":
+    if array.dtype.kind in FLOATING:
         array.fill(np.nan)
     elif array.dtype.kind in "iu":
         info = np.iinfo(array.dtype)

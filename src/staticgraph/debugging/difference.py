@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING, REAL_FLOATING
 from oplibrary.core.types import Array, type_of_array
 
 Digest = int | tuple[Any, ...] | None
@@ -18,7 +19,7 @@ def digest(result: Any) -> Digest:
     if result is None:
         return None
     array = np.asarray(result, order="C")
-    if array.dtype.kind in "fc":
+    if array.dtype.kind in FLOATING:
         nan = np.isnan(array)
         if nan.any():
             array = np.where(nan, np.array(np.nan, array.dtype), array)
@@ -76,7 +77,7 @@ def differ(expected: Any, found: Any) -> Difference | None:
 def _numerical(expected: Array, found: Array) -> Difference:
     kind = expected.dtype.kind
     unequal = expected != found
-    if kind in "fc":
+    if kind in FLOATING:
         unequal &= ~(np.isnan(expected) & np.isnan(found))
         unequal |= ~unequal & (_signs(expected) != _signs(found)) & ~np.isnan(expected)
     with np.errstate(all="ignore"):
@@ -87,7 +88,7 @@ def _numerical(expected: Array, found: Array) -> Difference:
     largest = distance[index]
     ulps = max(1, ulp_distance(expected[unequal], found[unequal]))
     by = f", by {largest:.6g} at most" if np.isfinite(largest) else ""
-    if kind == "f" and ulps < _FEW:
+    if kind in REAL_FLOATING and ulps < _FEW:
         by += f" ({ulps:,} ULP)"
     shown = f"{found[index]} in place of {expected[index]}"
     if not expected.ndim:
@@ -114,7 +115,7 @@ def ulp_distance(expected: Array, found: Array) -> int:
         return max(ulp_distance(expected.real, found.real), ulp_distance(expected.imag, found.imag))
     if not expected.size:
         return 0
-    if expected.dtype.kind != "f" or expected.dtype.itemsize > 8:
+    if expected.dtype.kind not in REAL_FLOATING or expected.dtype.itemsize > 8:
         return _INCOMPARABLE
     if not np.array_equal(np.isfinite(expected), np.isfinite(found)):
         return _INCOMPARABLE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.types import Array
 
 
@@ -24,7 +25,7 @@ def summarize(array: Array) -> str:
     kind = array.dtype.kind
     elements = np.abs(array).reshape(-1) if kind == "c" else array.reshape(-1)
     notes: list[str] = []
-    if kind in "fc":
+    if kind in FLOATING:
         finite = elements[np.isfinite(elements)]
         nans = int(np.isnan(elements).sum())
         others = elements.size - finite.size - nans
@@ -39,5 +40,5 @@ def summarize(array: Array) -> str:
     with np.errstate(all="ignore"):
         mean = elements.mean(dtype=np.float64)
     low, high = elements.min(), elements.max()
-    ends = f"min {low:.6g}  max {high:.6g}" if kind in "fc" else f"min {low}  max {high}"
+    ends = f"min {low:.6g}  max {high:.6g}" if kind in FLOATING else f"min {low}  max {high}"
     return "  ".join([ends, f"mean {mean:.6g}", *notes])

@@ -7,6 +7,7 @@ from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 from typing import Any
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import OperandRule
 from oplibrary.core.types import TensorType
 from oplibrary.executors.autodiff import (
@@ -89,7 +90,7 @@ def gradients(
     graph = _graph_of(targets + sources)
     targets, sources = [graph.adopt(y) for y in targets], [graph.adopt(x) for x in sources]
     for x in sources:
-        if x.dtype.kind not in "fc":
+        if x.dtype.kind not in FLOATING:
             raise NotDifferentiableError(
                 f"the gradient with respect to {x!r}",
                 related=((f"{x.name} declared", x.source),),
@@ -173,7 +174,7 @@ def _roots(graph: Graph, ys: list[Node], grad_ys: Any) -> list[Node]:
 
 def _root(graph: Graph, y: Node, g: Any) -> Node:
     related = ((f"{y.name} declared", y.source),)
-    if y.dtype.kind not in "fc":
+    if y.dtype.kind not in FLOATING:
         raise NotDifferentiableError(f"the gradient of {y!r}", related=related)
     if g is None:
         if y.dtype.kind == "c":
@@ -214,7 +215,7 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
 def _passes(node: Node, position: int) -> bool:
     """Tell whether a gradient flows from `node` to its operand at `position`."""
     # the type of an op with several results is a tuple of types, of dtype object
-    return node.type.dtype.kind in "fcO" and node.op.operand_rule(position) is not None
+    return node.type.dtype.kind in FLOATING + "O" and node.op.operand_rule(position) is not None
 
 
 def _path(ys: list[Node], xs: list[Node]) -> set[Node]:
@@ -371,6 +372,6 @@ def _first_break(x: Node, between: set[Node]) -> Node:
 def _reason(node: Node) -> str:
     if node.op is STOP_GRADIENT:
         return "stop_gradient cuts it on purpose"
-    if node.type.dtype.kind not in "fc":
+    if node.type.dtype.kind not in FLOATING:
         return f"its dtype is {node.type.dtype}, and only floating-point values have gradients"
     return f"{node.op.name} has no gradient for that operand"

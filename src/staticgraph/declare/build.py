@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oplibrary.core.data import copy_of
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import EXECUTORS, Op, lifted_executor
 from oplibrary.core.tree import flatten
 from oplibrary.core.types import TensorType
@@ -86,7 +87,7 @@ def _type(name: str, shape: Any, dtype: Any) -> TensorType:
             "sg.function makes one executable a shape",
         ) from None
     try:
-        found = np.dtype(dtype)
+        found = to_dtype(dtype)
     except TypeError:
         raise DTypeError(
             f"placeholder {name!r}: {dtype!r} is not a dtype",

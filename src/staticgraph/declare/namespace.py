@@ -12,6 +12,7 @@ import oplibrary.functional
 import oplibrary.numerical
 import oplibrary.ops  # noqa: F401  importing them fills the registry
 from oplibrary.core.data import array_from_dlpack
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import (
     EXECUTORS,
     LATE,
@@ -158,20 +159,20 @@ def asarray(
     """
     require_device(device)
     if copy is not None and not require_flag(copy, "copy"):
-        if not isinstance(value, Node) or (dtype is not None and np.dtype(dtype) != value.dtype):
+        if not isinstance(value, Node) or (dtype is not None and to_dtype(dtype) != value.dtype):
             raise ArgumentError(
                 f"asarray: with copy=False this {type(value).__name__} cannot become a node"
-                + ("" if dtype is None else f" of {np.dtype(dtype)}"),
+                + ("" if dtype is None else f" of {to_dtype(dtype)}"),
                 cause="a graph keeps a copy of what it is given",
                 fix="leave copy out: asarray copies only where it has to",
             )
         return value
-    if isinstance(value, Node) and (dtype is None or np.dtype(dtype) == value.dtype):
+    if isinstance(value, Node) and (dtype is None or to_dtype(dtype) == value.dtype):
         return value.clone() if copy else value
     if isinstance(value, (list, tuple)) and holds_values(value):
         value = stack_nested(value)
     if type(value) in LIFTED:  # rows of nodes
-        value = value if dtype is None or value.dtype == np.dtype(dtype) else value.astype(dtype)
+        value = value if dtype is None or value.dtype == to_dtype(dtype) else value.astype(dtype)
         return value.clone() if copy else value  # type: ignore[no-any-return]
     if copy and isinstance(value, (np.ndarray, np.generic)):
         graph = require_graph("asarray")

@@ -8,6 +8,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.op import FUNCTIONS, REGISTRY, Op, namespace
 from oplibrary.messages.errors import CycleError, DTypeError, GraphError, SideBySideError
 from staticgraph.declare.build import constant, placeholder, variable
@@ -163,7 +164,7 @@ def _declare_source(name: str, data: dict[str, Any], text: str) -> Node:
     if name == "placeholder":
         return placeholder(text, data["shape"], data.get("dtype", "float32"))
     value = data["value"]
-    if isinstance(value, str) or np.asarray(value).dtype.kind not in "biufc":
+    if isinstance(value, str) or not is_numeric(np.asarray(value).dtype):
         raise DTypeError(
             f"the {name} has the value {value!r}",
             cause="elements are numbers or booleans",

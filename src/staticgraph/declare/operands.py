@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import EXECUTORS, LIFTED, Kind, Op, kind_of
 from oplibrary.core.types import Array, TensorType, is_scalar, resolve_scalar, type_of
 from oplibrary.messages.errors import DTypeError, GraphError, MixedModesError, SideBySideError
@@ -81,7 +82,7 @@ def _stays_weak(graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any]) -
 
 def strengthen(graph: Graph, node: Node, dtype: npt.DTypeLike | None = None) -> Node:
     """Return a weak node cast to `dtype`, or to the dtype that it has beside no array."""
-    target = np.dtype(dtype) if dtype is not None else _weak_type(graph, node, ()).dtype
+    target = to_dtype(dtype) if dtype is not None else _weak_type(graph, node, ()).dtype
     key = (node, target)
     known = graph.weak_casts.get(key)
     if known is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.keys import exact_key
 from oplibrary.core.types import Array, TensorType, resolve_scalar
 from oplibrary.messages.errors import DTypeError, SymbolicValueError
@@ -60,7 +61,7 @@ class Constants:
                 fix="make it of the graph's values: sg.arange(x.shape[0]), sg.zeros(x.shape), "
                 "x * 0",
             )
-        if value.dtype.kind not in "biufc":
+        if not is_numeric(value.dtype):
             raise DTypeError(
                 f"a constant of dtype {value.dtype}",
                 cause="elements are numbers or booleans",

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.messages.syntax import running_path, scope_of
 from staticgraph.graph.declaration import Declaration
 
@@ -323,7 +324,7 @@ def _is_stable(name: str, frame: FrameType, nodes: Sequence[ast.AST]) -> bool:
     if isinstance(value, (Declaration, np.ndarray, np.generic)):
         dtype = value.type.dtype if isinstance(value, Declaration) else value.dtype
         divides = any(isinstance(each, ast.Div) for one in written for each in ast.walk(one))
-        return dtype.kind in "fc" or not divides
+        return dtype.kind in FLOATING or not divides
     if isinstance(value, int) and not isinstance(value, bool):
         return all(
             _names(each.value) <= {name}

@@ -14,6 +14,7 @@ from typing import Concatenate, ParamSpec, cast
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.executors.spellings import METHODS, call_for
 from oplibrary.messages.errors import (
     DTypeError,
@@ -310,7 +311,7 @@ def no_number(node: Declaration, kind: str) -> SideBySideError:
         elif asked.construct == "index":
             fix = f"index by a value of the graph with take, of an array; or {fix}"
         elif asked.construct == f"{kind}()" and kind in ("int", "float") and part is not None:
-            own = str(node.type.dtype) if node.type.dtype.kind == "f" else "float32"
+            own = str(node.type.dtype) if node.type.dtype.kind in REAL_FLOATING else "float32"
             dtype = "int64" if kind == "int" else own
             number = f'{asked.text}.astype("{dtype}")'
             if decides(frame, part):

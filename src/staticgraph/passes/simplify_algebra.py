@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.expression import parse_expression
 from oplibrary.core.keys import exact_key
 from oplibrary.core.op import Kind
@@ -87,7 +88,7 @@ def _is_unit(array: Array, unit: float) -> bool:
     if array.dtype.kind == "c":
         # (a + bi) * (1 + 0i) computes a - b*0, which is not a where b is infinite
         return unit == 0 and _has_sign(array.real, unit) and _has_sign(array.imag, unit)
-    return array.dtype.kind != "f" or unit != 0 or _has_sign(array, unit)
+    return array.dtype.kind not in REAL_FLOATING or unit != 0 or _has_sign(array, unit)
 
 
 def _has_sign(array: Array, unit: float) -> bool:

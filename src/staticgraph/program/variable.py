@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.data import copy_of, has_dtype, to_numbers
+from oplibrary.core.dtypes import BREADTH
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
-
-_RANKS = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
-"""Kinds of dtypes: Python numbers of one can be of those that follow it without a loss."""
 
 
 class Variable:
@@ -59,7 +57,7 @@ class Variable:
     def value(self, value: Any) -> None:
         array = to_numbers(value, None, "variable's value")
         weak = isinstance(value, (int, float, complex, list, tuple)) and not has_dtype(value)
-        if weak and _RANKS[array.dtype.kind] <= _RANKS[self.type.dtype.kind]:
+        if weak and BREADTH[array.dtype.kind] <= BREADTH[self.type.dtype.kind]:
             array = to_numbers(value, self.type.dtype, "variable's value")
         check_replaced(self.type, TensorType(array.shape, array.dtype))
         array = copy_of(array, "variable", self.type.dtype)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import DEFAULT_DTYPE, Array
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError, out_of_memory
@@ -48,7 +49,7 @@ def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
         ) from None
     except MemoryError as error:
         raise out_of_memory(error, becomes) from None
-    if array.dtype.kind not in "biufc":
+    if not is_numeric(array.dtype):
         raise DTypeError(
             f"no {becomes} can be made of a {type(data).__name__} of dtype {array.dtype}",
             cause="elements must be numbers or booleans",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted_by
 from oplibrary.core.op import Example, Kind, Op, Option, Rule, example, register
 from oplibrary.core.types import (
     TensorType,
@@ -36,7 +37,7 @@ def resolve_dtype(name: str, ufunc: np.ufunc, types: tuple[TensorType, ...]) -> 
     """
     dtypes = tuple(t.dtype for t in types)
     try:
-        return ufunc.resolve_dtypes((*dtypes, None))[-1]
+        return promoted_by(ufunc, *dtypes)
     except TypeError:
         listing = " and ".join(map(str, dtypes))
         raise DTypeError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.dtypes import REAL_FLOATING, promoted, to_dtype
 from oplibrary.core.op import Example, Op
 from oplibrary.core.types import Array, Shape
 
@@ -43,7 +44,7 @@ def draw(
     >>> x.shape, x.dtype, bool((x > 0).all())
     ((3, 4), dtype('float64'), True)
     """
-    wanted = np.dtype(dtype)
+    wanted = to_dtype(dtype)
     return tuple(
         _given(operand, wanted)
         if isinstance(operand, np.ndarray)
@@ -77,7 +78,7 @@ def uniform(
     Integers are whole numbers of the domain; booleans are true half the time; both parts of complex
     numbers are drawn alike.
     """
-    dtype = np.dtype(dtype)
+    dtype = to_dtype(dtype)
     low, high = domain
     if dtype.kind == "b":
         return np.asarray(rng.random(shape) < 0.5)
@@ -98,8 +99,8 @@ def uniform(
 
 def _given(array: Array, dtype: np.dtype[Any]) -> Array:
     """Return a copy of an example's own array, in the precision of `dtype` if it has one."""
-    if dtype.kind == "f" and array.dtype.kind == "f":
+    if dtype.kind in REAL_FLOATING and array.dtype.kind in REAL_FLOATING:
         return array.astype(dtype)
-    if dtype.kind == "f" and array.dtype.kind == "c":
-        return array.astype(np.result_type(dtype, np.complex64))
+    if dtype.kind in REAL_FLOATING and array.dtype.kind == "c":
+        return array.astype(promoted(dtype, np.dtype(np.complex64)))
     return array.copy()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.dtypes import promoted, to_dtype
 from oplibrary.messages.errors import ArgumentError, AxisError, DTypeError, ShapeError
 
 Shape = tuple[int, ...]
@@ -37,7 +38,7 @@ class TensorType:
 
     def __init__(self, shape: Iterable[int], dtype: npt.DTypeLike = DEFAULT_DTYPE) -> None:
         object.__setattr__(self, "shape", tuple(int(n) for n in shape))
-        object.__setattr__(self, "dtype", np.dtype(dtype))
+        object.__setattr__(self, "dtype", to_dtype(dtype))
 
     @property
     def ndim(self) -> int:
@@ -149,7 +150,7 @@ def resolve_scalar(value: Any, dtypes: Sequence[np.dtype[Any]]) -> Array:
     """Turn a weakly typed Python scalar into the 0-d array it acts as beside `dtypes` (NEP 50)."""
     if not dtypes:
         return np.asarray(value, dtype=type_of(value).dtype)
-    return np.asarray(value, dtype=np.result_type(*dtypes, value))
+    return np.asarray(value, dtype=promoted(*dtypes, value))
 
 
 def fit_scalar(value: Any, dtypes: Sequence[np.dtype[Any]]) -> Array:

@@ -10,6 +10,8 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from oplibrary.core.dtypes import REAL_FLOATING
+
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
@@ -99,7 +101,7 @@ def _make_backend(einops: ModuleType, arrays: type) -> None:
             return tensors[0].__array_namespace__().concat(tensors, axis=axis)
 
         def is_float_type(self, x: Any) -> bool:
-            return bool(x.dtype.kind == "f")
+            return bool(x.dtype.kind in REAL_FLOATING)
 
         def einsum(self, pattern: str, *operands: Any) -> Any:
             return operands[0].__array_namespace__().einsum(pattern, *operands)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from oplibrary.core.dtypes import castable
 from oplibrary.core.types import Shape, TensorType, broadcast_shapes
 from oplibrary.executors.operators import UNARY_METHODS
 from oplibrary.messages.errors import DTypeError, InPlaceError, ShapeError
@@ -78,7 +77,7 @@ def require_fit(operation: str, result: TensorType, target: TensorType) -> None:
             cause="an in-place operation cannot enlarge its target",
             fix="use the out-of-place form, x = x + y",
         )
-    if result.dtype != target.dtype and not np.can_cast(result.dtype, target.dtype, "same_kind"):
+    if result.dtype != target.dtype and not castable(result.dtype, target.dtype, "same_kind"):
         raise DTypeError(
             f"{operation}: a result of dtype {result.dtype} does not fit into {target.dtype}",
             cause="an in-place operation cannot change its target's dtype",

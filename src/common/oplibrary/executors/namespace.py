@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import NAMESPACES
 from oplibrary.executors.namespace_info import NamespaceInfo
 from oplibrary.executors.operators import API_VERSIONS
 
 _DTYPES = (
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128"
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 "
+    "complex128"
 ).split()
+LATE_DTYPES = ("bfloat16",)
+"""Dtypes that load another package when they are first asked for."""
 
 
 def common_names(*, data_dependent_shapes: bool) -> dict[str, Any]:
@@ -27,10 +31,20 @@ def common_names(*, data_dependent_shapes: bool) -> dict[str, Any]:
         Whether the mode can have shapes that depend on values, as ``x[mask]``.
     """
     names: dict[str, Any] = {name: np.dtype(name) for name in _DTYPES}
-    names |= {"float": names["float32"], "double": names["float64"], "long": names["int64"]}
+    names |= {
+        "half": names["float16"],
+        "float": names["float32"],
+        "double": names["float64"],
+        "long": names["int64"],
+    }
     names |= {"e": math.e, "inf": math.inf, "nan": math.nan, "newaxis": None, "pi": math.pi}
     names["__array_api_version__"] = API_VERSIONS[-1]
     return {**names, "__array_namespace_info__": _information(data_dependent_shapes)}
+
+
+def late_dtype(name: str) -> np.dtype[Any] | None:
+    """Return one of `LATE_DTYPES`, or None."""
+    return to_dtype(name) if name in LATE_DTYPES else None
 
 
 def _information(data_dependent_shapes: bool) -> Callable[[], NamespaceInfo]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import public
 from oplibrary.core.types import Array
 from oplibrary.functional.dropout import dropout
@@ -149,7 +150,7 @@ def _masked_softmax(scores: Any, mask: Any) -> Any:
     if dtype == np.bool_:
         blind = logical_not(any_(mask, axis=-1, keepdims=True))
         scores = where(mask, scores, -inf)
-    elif dtype.kind == "f":
+    elif dtype.kind in REAL_FLOATING:
         scores = add(scores, mask)
         blind = all_(equal(scores, -inf), axis=-1, keepdims=True)
     else:

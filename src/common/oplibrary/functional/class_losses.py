@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import public
 from oplibrary.core.types import Shape, normalize_axis
 from oplibrary.functional.loss_reduction import reduce_losses
@@ -125,7 +126,7 @@ def cross_entropy(
     """
     try:
         axis = _class_axis(logits.shape, axis)
-        distributions = labels.dtype.kind == "f" and labels.shape == logits.shape
+        distributions = labels.dtype.kind in REAL_FLOATING and labels.shape == logits.shape
     except AttributeError:
         operand_type("cross_entropy", logits)
         operand_type("cross_entropy", labels)

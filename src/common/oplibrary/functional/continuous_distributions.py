@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.dtypes import REAL_NUMBERS, promoted, to_dtype
 from oplibrary.core.op import public
 from oplibrary.core.types import Shape, TensorType, is_scalar
 from oplibrary.messages.errors import DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.comparison import greater, less
+from oplibrary.ops.dtypes import finfo
 from oplibrary.ops.elementwise import (
     add,
     cast,
@@ -44,7 +46,7 @@ from oplibrary.ops.trigonometry import tan
 
 def _open_uniform(key: Any, shape: int | Sequence[int], dtype: npt.DTypeLike) -> Any:
     """Return numbers between 0 and 1, neither of which is drawn."""
-    return uniform(key, shape=shape, low=float(np.finfo(np.dtype(dtype)).tiny), dtype=dtype)
+    return uniform(key, shape=shape, low=float(finfo(to_dtype(dtype)).tiny), dtype=dtype)
 
 
 @public
@@ -110,8 +112,8 @@ def _parameters(name: str, dtype: Any, *values: Any) -> tuple[list[Any], np.dtyp
     """
     types = [operand_type(name, value) for value in values]
     known = [t.dtype for t, value in zip(types, values) if not is_scalar(value)]
-    kind = np.dtype(dtype) if dtype is not None else np.result_type(np.float32, *known)
-    if kind not in (np.float32, np.float64) or any(t.dtype.kind not in "fiu" for t in types):
+    kind = to_dtype(dtype) if dtype is not None else promoted(np.float32, *known)
+    if kind not in (np.float32, np.float64) or any(t.dtype.kind not in REAL_NUMBERS for t in types):
         listing = ", ".join([str(t.dtype) for t in types])
         raise DTypeError(
             f"{name}: parameters of {listing}, draws of {kind}",

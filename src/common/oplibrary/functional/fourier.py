@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import public_in
 from oplibrary.core.types import normalize_axes, normalize_axis
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
@@ -402,7 +403,7 @@ def _frequencies(name: str, numbers: Any, n: int, d: Any, dtype: Any, device: An
             fix="pass a float, such as d=0.1",
         )
     kind = resolve_dtype(dtype)
-    if kind.kind != "f":
+    if kind.kind not in REAL_FLOATING:
         raise DTypeError(f"{name} is not defined for {kind}", cause="frequencies are fractions")
     return (numbers / (n * float(d))).astype(kind)
 

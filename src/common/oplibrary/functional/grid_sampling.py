@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING, promoted
 from oplibrary.core.op import public
 from oplibrary.core.types import Shape, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
@@ -84,7 +85,7 @@ def grid_sample(
     _check(given, places, mode, padding_mode)
     corners = require_flag(align_corners, "align_corners")
     lengths, n = given.shape[2:], given.shape[0]
-    dtype = np.result_type(given.dtype, places.dtype)
+    dtype = promoted(given.dtype, places.dtype)
     x = x if given.dtype == dtype else cast(x, dtype=dtype)
     grid = grid if places.dtype == dtype else cast(grid, dtype=dtype)
     count = prod(places.shape[1:-1])
@@ -148,7 +149,7 @@ def _check(given: TensorType, places: TensorType, mode: Any, padding_mode: Any) 
             fix="check the lengths first",
         )
     for name, each in (("x", given), ("grid", places)):
-        if each.dtype.kind != "f":
+        if each.dtype.kind not in REAL_FLOATING:
             raise DTypeError(
                 f"grid_sample: {name} is {each.dtype}",
                 cause="pixels are weighed, and places lie between them",
@@ -262,7 +263,7 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool = False) ->
             cause="it is (n, 2, 3) for images (n, c, h, w), (n, 3, 4) for (n, c, d, h, w)",
             fix="give theta that shape, one matrix with a shift an image",
         )
-    if given.dtype.kind != "f":
+    if given.dtype.kind not in REAL_FLOATING:
         raise DTypeError(
             f"affine_grid: theta is {given.dtype}",
             cause="places are floating-point numbers",

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from oplibrary.core.op import public
 from oplibrary.core.types import TensorType
 from oplibrary.functional.loss_reduction import require_number_above
 from oplibrary.functional.normalization import check_channels, last_axes, require_float
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import require_int, require_number
+from oplibrary.ops.dtypes import finfo
 from oplibrary.ops.elementwise import add, clip, divide, multiply, pow, square, subtract
 from oplibrary.ops.exponential import rsqrt
 from oplibrary.ops.slicing import pad_op, slice_axis
@@ -145,7 +144,7 @@ def rms_norm(
     """
     x_type = require_float("rms_norm", x)
     if eps is None:
-        eps = float(np.finfo(x_type.dtype).eps)
+        eps = finfo(x_type.dtype).eps
     require_number(eps, "eps")
     axes = last_axes("rms_norm", x_type, normalized_shape, weight=weight)
     square_mean = mean(square(x), axis=axes, keepdims=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import public
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
@@ -23,7 +24,7 @@ def require_float(name: str, x: Any) -> TensorType:
     DTypeError
     """
     x_type = operand_type(name, x)
-    if x_type.dtype.kind != "f":
+    if x_type.dtype.kind not in REAL_FLOATING:
         raise DTypeError(
             f"{name}: x is {x_type.dtype}",
             cause="mean and variance are floating-point numbers",

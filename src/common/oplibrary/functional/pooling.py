@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted_by
 from oplibrary.core.op import public
 from oplibrary.core.types import Array, Shape
 from oplibrary.messages.errors import ArgumentError
@@ -140,7 +141,7 @@ def _averages(
 
 def divisible(x: Any) -> Any:
     """Return `x` in the dtype of its mean: sums of integers would wrap around."""
-    dtype = np.true_divide.resolve_dtypes((x.dtype, x.dtype, None))[-1]
+    dtype = promoted_by(np.true_divide, x.dtype, x.dtype)
     return x if x.dtype == dtype else cast(x, dtype=dtype)
 
 

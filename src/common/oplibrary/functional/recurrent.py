@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted
 from oplibrary.core.loops import scan_of
 from oplibrary.core.op import public
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
@@ -282,7 +283,7 @@ def _along_time(
 
 def _dtype(name: str, values: tuple[Any, ...]) -> np.dtype[Any]:
     """Return the dtype that all values have together, of floating-point numbers."""
-    dtype = np.result_type(*[each.dtype for each in values if each is not None])
+    dtype = promoted(*[each.dtype for each in values if each is not None])
     if dtype.kind in "biuc":
         raise DTypeError(
             f"{name} is not defined for {dtype}",

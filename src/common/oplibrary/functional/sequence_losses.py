@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.loops import scan_of
 from oplibrary.core.op import public
 from oplibrary.functional.loss_reduction import reduce_losses
@@ -70,7 +71,7 @@ def ctc_loss(
     """
     given, ids = operand_type("ctc_loss", log_probabilities), operand_type("ctc_loss", targets)
     one = given.ndim == 2
-    if given.dtype.kind != "f":
+    if given.dtype.kind not in REAL_FLOATING:
         raise DTypeError(
             f"ctc_loss is not defined for {given.dtype}",
             cause="logarithms of probabilities are floating-point numbers",

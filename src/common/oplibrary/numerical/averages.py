@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted, to_dtype
 from oplibrary.core.types import normalize_axes
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.operands import as_array, as_dtype, offered
@@ -78,7 +79,7 @@ def average(
         return (found, broadcast_to(total, shape=tuple(found.shape))) if returned else found
     w = as_array(weights)
     whole = x.dtype.kind in "biu"
-    dtype = np.result_type(x.dtype, w.dtype, *(["float64"] if whole else []))
+    dtype = promoted(x.dtype, w.dtype, *(["float64"] if whole else []))
     if tuple(w.shape) != tuple(x.shape):
         axes = normalize_axes(axis, len(x.shape))
         order = (
@@ -170,7 +171,7 @@ def cov(
         other = _variables(y, rowvar)
         given.append(other.dtype)
         x = concat([x, other], axis=0)
-    kind = np.dtype(dtype) if dtype is not None else np.result_type(*given, np.float64)
+    kind = to_dtype(dtype) if dtype is not None else promoted(*given, np.float64)
     if not x.shape[0]:
         return np.zeros((0, 0))
     x = as_dtype(x, kind)

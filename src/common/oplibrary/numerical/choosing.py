@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted
 from oplibrary.core.types import normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.operands import as_array, as_dtype, flat, known, offered
@@ -49,7 +50,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     choices = [x if _is_number(x) else as_array(x) for x in choicelist]
     default = default if _is_number(default) else as_array(default)
     samples = [x if _is_number(x) else np.empty(0, x.dtype) for x in (*choices, default)]
-    dtype = np.result_type(*samples)
+    dtype = promoted(*samples)
     choices = [np.asarray(x, dtype) if _is_number(x) else as_dtype(x, dtype) for x in choices]
     found: Any = np.asarray(default, dtype) if _is_number(default) else as_dtype(default, dtype)
     everything = broadcast_arrays(*conditions, *choices)

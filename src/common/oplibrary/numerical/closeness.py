@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted
 from oplibrary.core.types import broadcast_shapes
 from oplibrary.messages.errors import ShapeError
 from oplibrary.numerical.operands import as_array, as_dtype, offered
@@ -42,7 +43,7 @@ def isclose(
     """
     x, y = as_array(a), as_array(b)
     if y.dtype.kind in "biu":
-        y = as_dtype(y, np.result_type(y.dtype, 1.0))
+        y = as_dtype(y, promoted(y.dtype, 1.0))
     near = less_equal(magnitude(x - y), atol + rtol * magnitude(y))
     close = logical_or(logical_and(near, isfinite(y)), equal(x, y))
     if equal_nan:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING, REAL_FLOATING, promoted
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.numerical.operands import (
     as_array,
@@ -183,7 +184,7 @@ def _edges(name: str, a: Any, bins: Any, range: Any) -> Any:
     count = require_int(bins, "bins")
     if count < 1:
         raise ArgumentError(f"{name}: {count} bins", cause="there is one or more", fix="pass 10")
-    dtype = np.result_type(a.dtype, np.float64) if a.dtype.kind in "biu" else a.dtype
+    dtype = promoted(a.dtype, np.float64) if a.dtype.kind in "biu" else a.dtype
     if range is not None or not a.shape[0]:
         first, last = (0.0, 1.0) if range is None else range
         if not np.isfinite(first) or not np.isfinite(last) or first > last:
@@ -194,8 +195,8 @@ def _edges(name: str, a: Any, bins: Any, range: Any) -> Any:
             )
         if first == last:
             first, last = first - 0.5, last + 0.5
-        dtype = np.result_type(first, last, np.empty(0, a.dtype))
-        dtype = dtype if dtype.kind == "f" else FLOAT64
+        dtype = promoted(first, last, np.empty(0, a.dtype))
+        dtype = dtype if dtype.kind in REAL_FLOATING else FLOAT64
         return np.linspace(first, last, count + 1, dtype=dtype)
     low, high = as_dtype(least(a), dtype), as_dtype(greatest(a), dtype)
     alone = equal(low, high)
@@ -281,7 +282,7 @@ def histogram(
 def distinct(x: Any) -> Any:
     """Return the distinct elements in order, in which NaN counts as one."""
     values = unique_values(flat(x))
-    if values.dtype.kind not in "fc":
+    if values.dtype.kind not in FLOATING:
         return values
     surplus = int(sum_(cast(values != values, dtype=np.dtype(np.int64)))) - 1
     return values[: values.shape[0] - surplus] if surplus > 0 else values

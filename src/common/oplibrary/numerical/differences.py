@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import castable, promoted
 from oplibrary.core.types import normalize_axes, normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.operands import along, as_array, as_dtype, dtype_in_numpy, flat, offered
@@ -37,7 +38,7 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     found = diff(line, axis=0)
     ends = [None if x is None else flat(x) for x in (to_begin, to_end)]
     for x in ends:
-        if x is not None and not np.can_cast(x.dtype, line.dtype, casting="same_kind"):
+        if x is not None and not castable(x.dtype, line.dtype, casting="same_kind"):
             raise ArgumentError(
                 f"ediff1d: elements of {x.dtype} beside differences of {line.dtype}",
                 cause="the result has the dtype of the array",
@@ -280,7 +281,7 @@ def unwrap(p: Any, discont: float | None = None, axis: int = -1, period: float =
     p = as_array(p)
     at = normalize_axis(axis, len(p.shape))
     steps = diff(p, axis=at)
-    dtype = np.result_type(steps.dtype, period)
+    dtype = promoted(steps.dtype, period)
     if discont is None:
         discont = period / 2
     if dtype.kind in "iu":

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING, REAL_FLOATING, to_dtype
 from oplibrary.numerical.operands import as_array, as_dtype, flat, offered
 from oplibrary.ops.arguments import Axis
 from oplibrary.ops.comparison import equal, isnan, less_equal, logical_not
+from oplibrary.ops.dtypes import finfo
 from oplibrary.ops.effects import assert_
 from oplibrary.ops.elementwise import abs as magnitude
 from oplibrary.ops.elementwise import cast, imag, real, square, where
@@ -24,7 +26,7 @@ from oplibrary.ops.statistics import mean, std, var
 
 
 def _has_nan(x: Any) -> bool:
-    return x.dtype.kind in "fc"
+    return x.dtype.kind in FLOATING
 
 
 def _filled(x: Any, value: float) -> Any:
@@ -34,7 +36,7 @@ def _filled(x: Any, value: float) -> Any:
 def _summed(x: Any, dtype: Any, reduce: Callable[..., Any], **given: Any) -> Any:
     if dtype is None:
         return reduce(x, **given)
-    return as_dtype(reduce(as_dtype(x, np.dtype(dtype)), **given), np.dtype(dtype))
+    return as_dtype(reduce(as_dtype(x, to_dtype(dtype)), **given), to_dtype(dtype))
 
 
 @offered
@@ -200,9 +202,9 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
     if x.dtype.kind == "c":
         parts = [nan_to_num(part, nan, posinf, neginf) for part in (real(x), imag(x))]
         return as_dtype(parts[0] + parts[1] * 1j, x.dtype)
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in REAL_FLOATING:
         return x
-    limits = np.finfo(x.dtype)
+    limits = finfo(x.dtype)
     high = limits.max if posinf is None else posinf
     low = limits.min if neginf is None else neginf
     for place, value in ((isnan(x), nan), (equal(x, np.inf), high), (equal(x, -np.inf), low)):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.data import to_numbers
+from oplibrary.core.dtypes import promoted, to_dtype
 from oplibrary.core.op import EXECUTORS, explain_call, public
 from oplibrary.core.rules import reduced_shape
 from oplibrary.core.types import Shape, is_known, normalize_axes, normalize_axis
@@ -51,13 +52,13 @@ def together(*operands: Any) -> list[Any]:
     if all(weak):
         return [as_array(x) for x in found]
     kinds = [x if each else np.empty(0, x.dtype) for x, each in zip(found, weak, strict=True)]
-    dtype = np.result_type(*kinds)
+    dtype = promoted(*kinds)
     return [np.asarray(x, dtype) if each else x for x, each in zip(found, weak, strict=True)]
 
 
 def as_dtype(x: Any, dtype: Any) -> Any:
     """Return `x` as `dtype`: itself where it has it."""
-    return x if x.dtype == dtype else cast(x, dtype=np.dtype(dtype))
+    return x if x.dtype == dtype else cast(x, dtype=to_dtype(dtype))
 
 
 def dtype_in_numpy(function: Callable[..., Any], *operands: Any) -> np.dtype[Any]:

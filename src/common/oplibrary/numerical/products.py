@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.arrangement import trim_zeros
 from oplibrary.numerical.operands import as_array, as_dtype, flat, offered, require_known
 from oplibrary.ops.arguments import require_int
 from oplibrary.ops.comparison import equal
 from oplibrary.ops.creation import zeros_like
+from oplibrary.ops.dtypes import finfo
 from oplibrary.ops.elementwise import conj, multiply, where
 from oplibrary.ops.exponential import sqrt
 from oplibrary.ops.gather import take
@@ -83,7 +85,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
         )
     count = x.shape[0] if N is None else require_int(N, "N")
     require_known("vander", count)
-    x = as_dtype(x, np.promote_types(x.dtype, np.int64))
+    x = as_dtype(x, promoted(x.dtype, np.int64))
     powers = [as_dtype(zeros_like(x) + 1, x.dtype)]
     for _ in range(count - 1):
         powers.append(powers[-1] * x)
@@ -109,7 +111,7 @@ def _overlapping(a: Any, v: Any, mode: Any, name: str) -> Any:
             cause="it says how far the vectors overlap: full, same or valid",
             fix='pass mode="full"',
         )
-    dtype = np.result_type(a.dtype, v.dtype)
+    dtype = promoted(a.dtype, v.dtype)
     a, v = as_dtype(a, dtype), as_dtype(v, dtype)
     first = {"full": 0, "same": (short - 1) // 2, "valid": short - 1}[mode]
     length = {"full": long + short - 1, "same": long, "valid": long - short + 1}[mode]
@@ -305,14 +307,14 @@ def polyfit(x: Any, y: Any, deg: int, rcond: float | None = None, w: Any = None)
             cause="each point has one coordinate and one value or more",
             fix="pass vectors of one length, and a degree of 0 or more",
         )
-    dtype = np.result_type(x.dtype, y.dtype, np.float64)
+    dtype = promoted(x.dtype, y.dtype, np.float64)
     left, right = vander(as_dtype(x, dtype), degree + 1), as_dtype(y, dtype)
     if w is not None:
         w = as_array(w) + 0.0
         left = left * reshape(w, shape=(-1, 1))
         right = right * (w if len(y.shape) == 1 else reshape(w, shape=(-1, 1)))
     scale = sqrt(sum_(left * left, axis=0))
-    cutoff = x.shape[0] * np.finfo(x.dtype).eps if rcond is None else rcond
+    cutoff = x.shape[0] * finfo(x.dtype).eps if rcond is None else rcond
     found = lstsq(left / scale, right, rtol=float(cutoff))[0]
     return found / (scale if len(y.shape) == 1 else reshape(scale, shape=(-1, 1)))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL, REAL_FLOATING
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.numerical.operands import (
     as_array,
@@ -45,7 +46,7 @@ def _ordered(name: str, a: Any, axis: Any) -> tuple[Any, Any]:
 
 def _or_nan(result: Any, ordered: Any) -> Any:
     """Return `result`, and NaN where the elements hold one: it stands last in order."""
-    if ordered.dtype.kind != "f" or not ordered.shape[-1]:
+    if ordered.dtype.kind not in REAL_FLOATING or not ordered.shape[-1]:
         return result
     return where(isnan(ordered[..., -1]), np.asarray(np.nan, ordered.dtype), result)
 
@@ -77,7 +78,7 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def nanmedian(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return the median over `axis` of the elements that are not NaN; of none, NaN."""
     x = as_array(a)
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in REAL_FLOATING:
         return median(x, axis, keepdims)
     ordered, shape = _ordered("nanmedian", x, axis)
     count = _count(ordered)
@@ -113,7 +114,7 @@ def _fractions(name: str, q: Any, most: float) -> Any:
             fix="pass q as a plain number or a list of them",
         )
     found = numbers / most if most != 1 else numbers
-    if found.dtype.kind not in "biuf" or not np.all((found >= 0) & (found <= 1)):
+    if found.dtype.kind not in REAL or not np.all((found >= 0) & (found <= 1)):
         raise ArgumentError(
             f"{name}: q is {q!r}",
             cause=f"a fraction lies between 0 and {most:g}",
@@ -178,7 +179,7 @@ def _quantile(
     else:
         part = (places - low).astype(dtype)
         found = _between(take(values, low, axis=-1), take(values, high, axis=-1), part, dtype)
-    if values.dtype.kind == "f":
+    if values.dtype.kind in REAL_FLOATING:
         nan = isnan(values[..., -1])
         nan = reshape(nan, shape=(*nan.shape, *(1,) * places.ndim))
         found = where(nan, np.asarray(np.nan, dtype), found)
@@ -242,7 +243,7 @@ def _nanquantile(
     name: str, a: Any, q: Any, most: float, axis: Axis, method: str, keepdims: bool
 ) -> Any:
     x = as_array(a)
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in REAL_FLOATING:
         return _quantile(name, x, q, most, axis, method, keepdims)
     _require_method(name, method, ("linear",))
     fractions = _fractions(name, q, most)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_NUMBERS
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES
 from oplibrary.core.types import Array, TensorType
@@ -51,7 +52,7 @@ def _relu(x: Any, out: Array | None = None) -> Any:
 
 
 def _relu_infer(x: TensorType) -> TensorType:
-    if x.dtype.kind not in "iuf":
+    if x.dtype.kind not in REAL_NUMBERS:
         raise DTypeError(
             f"relu is not defined for {x.dtype}",
             cause="relu compares its operand with 0",

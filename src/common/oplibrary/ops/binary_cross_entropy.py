@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted_by
 from oplibrary.core.op import Op
 from oplibrary.core.rules import binary
 from oplibrary.core.types import Array
@@ -17,7 +18,7 @@ _LEAST = -100.0  # of a logarithm, so that a certain mistake has a finite loss
 
 @np.errstate(divide="ignore", invalid="ignore")  # log(0) is cut off; log of no probability is NaN
 def _kernel(p: Any, target: Any, out: Array | None = None) -> Any:
-    dtype = np.logaddexp.resolve_dtypes((p.dtype, target.dtype, None))[-1]
+    dtype = promoted_by(np.logaddexp, p.dtype, target.dtype)
     p, target = np.asarray(p, dtype), np.asarray(target, dtype)
     least = dtype.type(_LEAST)
     for_one = np.maximum(np.log(p), least)

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import is_bfloat16
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, unary
-from oplibrary.core.types import TensorType, type_of
+from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast, pow
 from oplibrary.ops.exponential import sigmoid
+from oplibrary.ops.kernels import in_float32
 
 exp2 = unary(
     "exp2",
@@ -40,12 +42,19 @@ logaddexp2 = binary(
 _EXPONENTS = np.array([1, -2, 0, 3])
 _SPECIAL = np.array([0.0, -0.0, 1.0, 6.0, -0.3, np.inf, -np.inf, 1e-310])
 
+
+def _ldexp(x: Any, y: Any, out: Array | None = None) -> Any:
+    if is_bfloat16(np.asarray(x).dtype):  # which NumPy would make wider beside int64
+        return in_float32(np.ldexp, (x, y), out, decisive=1)
+    return np.ldexp(x, y, out)
+
+
 ldexp: Op = register(
     Op(
         name="ldexp",
         kind=Kind.OPAQUE,
         arity=2,
-        kernel=np.ldexp,
+        kernel=_ldexp,
         infer=elementwise_infer("ldexp", np.ldexp),
         vjp=(lambda g, _out, _x, y: ldexp(g, y), None),
         takes_out=True,

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Example, Kind, Op, example, register
 from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import ShapeError
@@ -21,11 +22,12 @@ from oplibrary.ops.image_lowering import (
     lower_input_gradient,
     lower_weight_gradient,
 )
+from oplibrary.ops.kernels import halves_in_float32
 from oplibrary.ops.windows import Geometry, chunks_first, columns_last, geometry_of, inner
 
 
 def _common_dtype(x: Any, y: Any) -> tuple[Array, Array]:
-    dtype = np.result_type(x, y)
+    dtype = promoted(x, y)
     return np.asarray(x, dtype), np.asarray(y, dtype)
 
 
@@ -67,6 +69,7 @@ def _example(*operands: Shape, **given: Any) -> Example:
     return example(*operands, **{**plain, **given})
 
 
+@halves_in_float32(2)
 def _convolution_kernel(x: Array, weight: Array, out: Array | None = None, **attrs: Any) -> Array:
     x, weight = _common_dtype(x, weight)
     return _convolve(x, weight, geometry_of(x.shape, weight.shape, **attrs), out)
@@ -74,7 +77,7 @@ def _convolution_kernel(x: Array, weight: Array, out: Array | None = None, **att
 
 def _convolution_infer(x: TensorType, weight: TensorType, **attrs: Any) -> TensorType:
     shape = geometry_of(x.shape, weight.shape, **attrs).result_shape
-    return TensorType(shape, np.result_type(x.dtype, weight.dtype))
+    return TensorType(shape, promoted(x.dtype, weight.dtype))
 
 
 convolution: Op = register(
@@ -116,6 +119,7 @@ convolution: Op = register(
 # the gradients ------------------------------------------------------------------------------------
 
 
+@halves_in_float32(2)
 def _input_gradient_kernel(
     g: Array, weight: Array, out: Array | None = None, *, shape: Shape, **attrs: Any
 ) -> Array:
@@ -161,6 +165,7 @@ def _scatter_columns(g: Array, weight: Array, geometry: Geometry) -> Array:
     return np.ascontiguousarray(padded[inner(geometry.padding, geometry.lengths)])
 
 
+@halves_in_float32(2)
 def _weight_gradient_kernel(g: Array, x: Array, *, shape: Shape, **attrs: Any) -> Array:
     g, x = _common_dtype(g, x)
     geometry = geometry_of(x.shape, shape, **attrs)
@@ -193,14 +198,14 @@ def _input_gradient_infer(
     g: TensorType, weight: TensorType, *, shape: Shape, **attrs: Any
 ) -> TensorType:
     _check_gradient(g, geometry_of(shape, weight.shape, **attrs))
-    return TensorType(shape, np.result_type(g.dtype, weight.dtype))
+    return TensorType(shape, promoted(g.dtype, weight.dtype))
 
 
 def _weight_gradient_infer(
     g: TensorType, x: TensorType, *, shape: Shape, **attrs: Any
 ) -> TensorType:
     _check_gradient(g, geometry_of(x.shape, shape, **attrs))
-    return TensorType(shape, np.result_type(g.dtype, x.dtype))
+    return TensorType(shape, promoted(g.dtype, x.dtype))
 
 
 input_gradient: Op = register(

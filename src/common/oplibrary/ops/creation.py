@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.dtypes import BREADTH, REAL_FLOATING, REAL_NUMBERS, is_numeric, to_dtype
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import DEFAULT_DTYPE, Array, Shape, TensorType, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError, OutOfMemoryError, SideBySideError
@@ -41,10 +42,10 @@ def resolve_dtype(dtype: npt.DTypeLike | None, default: npt.DTypeLike = DEFAULT_
             fix="write the lengths as one tuple, such as zeros((2, 3))",
         )
     try:
-        found = np.dtype(default if dtype is None else dtype)
+        found = to_dtype(default if dtype is None else dtype)
     except TypeError:
         found = np.dtype(object)
-    if found.kind not in "biufc":
+    if not is_numeric(found):
         raise DTypeError(
             f"{dtype!r} is not a dtype",
             cause="a dtype is a name such as 'float32', or one of NumPy's number types",
@@ -53,7 +54,6 @@ def resolve_dtype(dtype: npt.DTypeLike | None, default: npt.DTypeLike = DEFAULT_
     return found
 
 
-_BREADTH = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 _BREADTH_OF = {bool: 0, int: 1, float: 2, complex: 3}
 
 
@@ -71,7 +71,7 @@ def require_number(value: Any, dtype: np.dtype[Any], name: str = "value") -> Non
             fix="pass a Python number: item() takes the one out of an array",
         )
     number = value.item() if isinstance(value, np.generic) else value
-    fits = number in (0, 1) or _BREADTH_OF.get(type(number), 2) <= _BREADTH[dtype.kind]
+    fits = number in (0, 1) or _BREADTH_OF.get(type(number), 2) <= BREADTH[dtype.kind]
     if fits:
         try:
             with np.errstate(over="raise"):
@@ -338,13 +338,13 @@ def arange(
         )
     whole = all(isinstance(n, int) for n in (start, stop, step))
     kind = resolve_dtype(dtype, np.int64 if whole else DEFAULT_DTYPE)
-    if kind.kind not in "iuf":
+    if kind.kind not in REAL_NUMBERS:
         raise DTypeError(
             f"arange is not defined for {kind}", cause="it counts", fix="use int64 or float32"
         )
     # by floor division, which is exact for whole numbers of any size
     count = max(0, int(-((start - stop) // step)))
-    if kind.kind != "f":
+    if kind.kind not in REAL_FLOATING:
         _check_whole(kind, start=start, step=step, last=start + max(count - 1, 0) * step)
         bounds = (int(start), math.ceil(stop), int(step))
         return _allocate(lambda: np.arange(*bounds, dtype=kind), (count,), kind)

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import HALF, REAL_FLOATING
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis, type_of_array
 from oplibrary.messages.errors import DTypeError, IndexingError, ShapeError
 from oplibrary.ops.comparison import equal, less
 from oplibrary.ops.elementwise import cast, multiply, negative, subtract, where
 from oplibrary.ops.gather import index_along, raise_out_of_range, take_along_axis
-from oplibrary.ops.kernels import float_dtype
+from oplibrary.ops.kernels import float_dtype, halves_in_float32, in_float32, lowered_in_float32
 from oplibrary.ops.movement import expand_dims
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.softmax import log_softmax, softmax
@@ -60,11 +61,13 @@ def _own(shape: Shape, labels: Array, axis: int) -> tuple[Array, ...]:
 
 
 def _kernel(logits: Array, labels: Array, out: Array | None = None, *, axis: int = -1) -> Any:
+    if logits.dtype.char in HALF:
+        return in_float32(_kernel, (logits, labels), out, {"axis": axis}, 1)
     axis = normalize_axis(axis, logits.ndim)
     shape = logits.shape
     if labels.shape != shape[:axis] + shape[axis + 1 :] or labels.dtype.kind not in "iu":
         check_labels(type_of_array(logits), type_of_array(labels), axis)
-    if logits.dtype.kind != "f":
+    if logits.dtype.kind not in REAL_FLOATING:
         logits = logits.astype(float_dtype("cross_entropy", logits.dtype))
     if not labels.size:
         return np.empty(labels.shape, logits.dtype) if out is None else out
@@ -86,6 +89,7 @@ def _kernel(logits: Array, labels: Array, out: Array | None = None, *, axis: int
     return np.subtract(np.log(total), own.reshape(labels.shape), out)
 
 
+@halves_in_float32(3, 2)
 def _gradient_kernel(
     g: Array, logits: Array, labels: Array, out: Array | None = None, *, axis: int
 ) -> Array:
@@ -110,6 +114,7 @@ def _gradient_by_logits(h: Any, _out: Any, g: Any, logits: Any, _labels: Any, *,
     return subtract(share, multiply(p, sum_(share, axis=axis, keepdims=True)))
 
 
+@lowered_in_float32
 def _lower(logits: Any, labels: Any, *, axis: int) -> Any:
     position = normalize_axis(axis, len(logits.shape))
     own = cast(expand_dims(labels, axis=position), dtype=np.int64)
@@ -119,6 +124,7 @@ def _lower(logits: Any, labels: Any, *, axis: int) -> Any:
     return negative(sum_(take_along_axis(chosen, own, axis=position), axis=position))
 
 
+@lowered_in_float32
 def _lower_gradient(g: Any, logits: Any, labels: Any, *, axis: int) -> Any:
     logits = cast(logits, dtype=float_dtype("cross_entropy", logits.dtype))
     return multiply(expand_dims(g, axis=axis), _direction(logits, labels, axis))

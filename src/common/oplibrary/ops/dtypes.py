@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOAT16, castable, is_bfloat16, promoted, to_dtype
 from oplibrary.core.op import public
 from oplibrary.core.types import is_scalar, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
@@ -16,8 +17,7 @@ def _dtype(value: Any) -> np.dtype[Any]:
     is_array = hasattr(value, "shape") and not isinstance(value, np.dtype)
     given = value.dtype if is_array else value
     try:
-        found: np.dtype[Any] = np.dtype(given)
-        return found
+        return to_dtype(given)
     except TypeError:
         raise DTypeError(
             f"{value!r} is no dtype",
@@ -42,8 +42,8 @@ def result_type(*values: Any) -> np.dtype[Any]:
             fix="pass an array, a number or a dtype",
         )
     if all(map(is_scalar, values)):
-        return np.result_type(*(type_of(value).dtype for value in values))
-    return np.result_type(*(x if is_scalar(x) else _dtype(x) for x in values))
+        return promoted(*(type_of(value).dtype for value in values))
+    return promoted(*(x if is_scalar(x) else _dtype(x) for x in values))
 
 
 @public
@@ -55,7 +55,7 @@ def can_cast(source: Any, to: Any) -> bool:
     >>> can_cast("int32", "float64"), can_cast("float64", "float32")
     (True, False)
     """
-    return bool(np.can_cast(_dtype(source), _dtype(to)))
+    return castable(_dtype(source), _dtype(to))
 
 
 @public
@@ -68,8 +68,14 @@ def isdtype(dtype: Any, kind: Any) -> bool:
     (True, True)
     """
     kinds = kind if isinstance(kind, tuple) else (kind,)
+    found = _dtype(dtype)
     try:
-        return bool(np.isdtype(_dtype(dtype), kinds))
+        if is_bfloat16(found):  # NumPy knows no kind of it
+            named = [each for each in kinds if isinstance(each, str)]
+            return any(np.isdtype(FLOAT16, each) for each in named) or any(
+                found == each for each in kinds if not isinstance(each, str)
+            )
+        return bool(np.isdtype(found, kinds))
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"isdtype: {error}",
@@ -145,8 +151,13 @@ def iinfo(dtype: Any) -> IntegerLimits:
 
 
 def _limits(question: Any, dtype: Any) -> Any:
+    found = _dtype(dtype)
     try:
-        return question(_dtype(dtype))
+        if question is np.finfo and is_bfloat16(found):
+            import ml_dtypes
+
+            return ml_dtypes.finfo(found)  # type: ignore[no-untyped-call]
+        return question(found)
     except ValueError as error:
         raise DTypeError(
             f"{question.__name__}: {error}",

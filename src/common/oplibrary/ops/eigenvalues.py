@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType
 from oplibrary.ops.arguments import require_flag
@@ -196,7 +197,7 @@ class EigResult(NamedTuple):
 
 
 def _complex_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.result_type(dtype, np.complex64)
+    return promoted(dtype, np.dtype(np.complex64))
 
 
 def _eig(x: Array) -> Array:

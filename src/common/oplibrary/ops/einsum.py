@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import Rows
+from oplibrary.core.dtypes import is_half, promoted
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.ops.kernels import in_float32
 from oplibrary.ops.movement import broadcast_to
 
 # subscripts --------------------------------------------------------------------------------------
@@ -195,6 +197,8 @@ def _contract(x: Array, xs: str, y: Array, ys: str, output: str) -> Array:
 
 def _einsum_kernel(*operands: Any, subscripts: str) -> Any:
     arrays = [np.asarray(x) for x in operands]
+    if any(is_half(x.dtype) for x in arrays):
+        return in_float32(_einsum_kernel, tuple(arrays), None, {"subscripts": subscripts})
     inputs, output, lengths = _parse(subscripts, tuple(x.shape for x in arrays))
     if len(arrays) == 1:
         x, labels = _reduce_to(arrays[0], inputs[0], output)
@@ -214,7 +218,7 @@ def _einsum_kernel(*operands: Any, subscripts: str) -> Any:
 
 def _einsum_infer(*types: TensorType, subscripts: str) -> TensorType:
     shape = _parse(subscripts, tuple(t.shape for t in types)).shape
-    return TensorType(shape, np.result_type(*(t.dtype for t in types)))
+    return TensorType(shape, promoted(*(t.dtype for t in types)))
 
 
 def _einsum_rule(position: int, g: Any, _out: Any, *others: Any, subscripts: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.dtypes import FLOATING, is_bfloat16, is_numeric, promoted, promoted_by, to_dtype
 from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, is_scalar, type_of
@@ -16,7 +17,7 @@ from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import operand_type, require_device, require_flag
 from oplibrary.ops.comparison import greater_equal, less_equal
 from oplibrary.ops.exponential import log
-from oplibrary.ops.kernels import float_dtype
+from oplibrary.ops.kernels import float_dtype, in_float32
 
 # arithmetic ---------------------------------------------------------------------------------------
 
@@ -92,7 +93,7 @@ square = unary(
 
 def _reciprocal(x: Any, out: Array | None = None) -> Any:
     x = np.asarray(x)
-    if x.dtype.kind not in "fc":
+    if x.dtype.kind not in FLOATING:
         x = x.astype(float_dtype("reciprocal", x.dtype))
     return np.reciprocal(x, out)
 
@@ -202,11 +203,15 @@ def _where(condition: Any, x: Any, y: Any, out: Array | None = None) -> Any:
     relu's gradient is, against 0.5 ns for selecting by bit masks.
     """
     if type(condition) is np.ndarray and condition.size >= _MANY and condition.dtype == np.bool_:
-        dtype = np.result_type(x, y)
+        dtype = promoted(x, y)
         bits = _BITS.get(dtype.itemsize)
-        if bits is not None and dtype.kind in "iufc":
+        if bits is not None and dtype.kind != "b":
             return _select_bits(condition, x, y, dtype, bits, out)
-    result = np.where(condition, x, y)
+    try:
+        result = np.where(condition, x, y)
+    except TypeError:  # dtypes that NumPy does not promote
+        dtype = promoted(x, y)
+        result = np.where(condition, np.asarray(x, dtype), np.asarray(y, dtype))
     if out is None:
         return result
     np.copyto(out, result)
@@ -243,7 +248,7 @@ def _reusable(buffer: Array, target: Array | None, other: Array) -> Array | None
 
 def _where_infer(condition: TensorType, x: TensorType, y: TensorType) -> TensorType:
     shape = broadcast_shapes(condition.shape, x.shape, y.shape)
-    return TensorType(shape, np.result_type(x.dtype, y.dtype))
+    return TensorType(shape, promoted(x.dtype, y.dtype))
 
 
 where: Op = register(
@@ -348,10 +353,12 @@ def _bound(name: str, value: Any) -> Any:
 
 def _clip(x: Any, out: Array | None = None, *, min: Any = None, max: Any = None) -> Any:
     x = np.asarray(x)
-    if x.dtype.kind not in "fc":
+    if x.dtype.kind not in FLOATING:
         # NumPy makes numbers of truth values, of a dtype that the bounds choose; and what it casts
         # by itself it treats another way where it is equal to a bound
         x = x.astype(_clip_infer(type_of(x), min=min, max=max).dtype, copy=False)
+    if is_bfloat16(x.dtype):  # beside which Python's numbers are wide for NumPy
+        return in_float32(_clip, (x,), out, {"min": min, "max": max})
     return x.clip(_bound("min", min), _bound("max", max), out=out)
 
 
@@ -359,7 +366,7 @@ def _clip_infer(x: TensorType, *, min: Any = None, max: Any = None) -> TensorTyp
     dtype = resolve_dtype("clip", np.positive, (x,))
     for bound in (_bound("min", min), _bound("max", max)):
         if type(bound) is float:
-            dtype = np.maximum.resolve_dtypes((dtype, float, None))[-1]
+            dtype = promoted(dtype, bound)
     return TensorType(x.shape, dtype)
 
 
@@ -431,11 +438,13 @@ FUNCTIONS["clamp"] = clip
 
 def _cast(x: Any, out: Array | None = None, *, dtype: npt.DTypeLike) -> Any:
     x = np.asarray(x)
-    if x.dtype.kind == "c" and np.dtype(dtype).kind not in "cb":
+    if type(dtype) is str:
+        dtype = to_dtype(dtype)
+    if x.dtype.kind == "c" and to_dtype(dtype).kind not in "cb":
         x = x.real
     if out is None:
         result = x.astype(dtype)
-        return result if result.dtype.kind in "biufc" else _cast_infer(type_of(x), dtype=dtype)
+        return result if is_numeric(result.dtype) else _cast_infer(type_of(x), dtype=dtype)
     np.copyto(out, x, casting="unsafe")
     return out
 
@@ -449,7 +458,7 @@ def _cast_infer(x: TensorType, *, dtype: npt.DTypeLike) -> TensorType:
             cause="a dtype is named, such as float32, or a NumPy dtype",
             fix='write x.astype("float32")',
         ) from None
-    if result.dtype.kind not in "biufc":
+    if not is_numeric(result.dtype):
         raise DTypeError(
             f"elements cannot be converted to {result.dtype}",
             cause="elements are numbers or booleans",
@@ -524,7 +533,7 @@ def _imag(x: Any, out: Array | None = None) -> Any:
 
 def _part_infer(x: TensorType) -> TensorType:
     dtype = resolve_dtype("real and imag", np.positive, (x,))
-    return TensorType(x.shape, np.absolute.resolve_dtypes((dtype, None))[-1])
+    return TensorType(x.shape, promoted_by(np.absolute, dtype))
 
 
 real = register(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import Kind, Op, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, unary
 from oplibrary.core.types import Array
@@ -168,7 +169,7 @@ def _logaddexp(x: Any, y: Any, out: Array | None = None) -> Any:
     if getattr(x, "size", 1) < _LARGE and getattr(y, "size", 1) < _LARGE:
         return np.logaddexp(x, y, out)
     gap = np.subtract(x, y)
-    if gap.dtype.kind != "f" or gap.dtype.itemsize == 2:
+    if gap.dtype.kind not in REAL_FLOATING or gap.dtype.itemsize == 2:
         return np.logaddexp(x, y, out)
     np.absolute(gap, gap)
     np.negative(gap, gap)

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOAT32, is_half, is_numeric
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, TensorType, normalize_axis
 from oplibrary.messages.errors import DTypeError
-from oplibrary.ops.elementwise import conj, real
+from oplibrary.ops.elementwise import cast, conj, real
 from oplibrary.ops.slicing import pad_op, slice_axis
 
 # untyped: NumPy's stubs want one of three literal texts
@@ -33,7 +34,7 @@ OTHER_WAY = dict(zip(NORMS, reversed(NORMS)))
 @lru_cache(64)
 def _complex_dtype(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype of a transform: complex, of the precision of `dtype`."""
-    if dtype.kind not in "biufc":
+    if not is_numeric(dtype):
         raise DTypeError(f"{name} is not defined for {dtype}")
     return np.fft.fft(np.zeros(1, dtype)).dtype
 
@@ -65,9 +66,15 @@ def _dft(x: Array, *, axes: tuple[int, ...], inverse: bool, norm: str) -> Any:
     return transform(x, axes=axes, norm=norm)
 
 
+def _fitting(result: Any, x_type: TensorType) -> Any:
+    """Return a transform as the gradient of an operand: real, or in half precision, as that is."""
+    result = result if x_type.dtype.kind == "c" else real(result)
+    return result if result.dtype == x_type.dtype else cast(result, dtype=x_type.dtype)
+
+
 def _dft_rule(g: Any, _out: Any, x_type: TensorType, **attrs: Any) -> Any:
     result = dft(g, **attrs)  # the matrix of the transform is symmetric
-    return result if x_type.dtype.kind == "c" else real(result)
+    return _fitting(result, x_type)
 
 
 _COMPLEX = np.array([[1 + 2j, -0.5j, 3.0], [0.25, -1 - 1j, 2j]])
@@ -111,7 +118,8 @@ def _real_dft(x: Array, *, axis: int, norm: str) -> Any:
 
 
 def _real_dft_rule(g: Any, _out: Any, x_type: TensorType, *, axis: int, norm: str) -> Any:
-    return real(dft(resized(g, x_type.shape[axis], axis), axes=(axis,), inverse=False, norm=norm))
+    result = dft(resized(g, x_type.shape[axis], axis), axes=(axis,), inverse=False, norm=norm)
+    return _fitting(result, x_type)
 
 
 real_dft: Op = register(
@@ -140,6 +148,12 @@ def _inverse_real_dft_infer(x: TensorType, *, n: int, axis: int, norm: str) -> T
     return TensorType(shape, _real_dtype(_complex_dtype("irfft", x.dtype)))
 
 
+def _inverse_real_dft(x: Array, *, n: int, axis: int, norm: str) -> Any:
+    if is_half(x.dtype):
+        x = x.astype(FLOAT32)
+    return _NUMPYS_IRFFT(x, n, axis, norm)
+
+
 def _inverse_real_dft_rule(
     g: Any, _out: Any, x_type: TensorType, *, n: int, axis: int, norm: str
 ) -> Any:
@@ -149,8 +163,7 @@ def _inverse_real_dft_rule(
     if n % 2 == 0:
         weights[-1] = 1
     weights = weights.reshape((-1,) + (1,) * (x_type.ndim - 1 - axis % x_type.ndim))
-    result = conj(real_dft(g, axis=axis, norm=OTHER_WAY[norm])) * weights
-    return result if x_type.dtype.kind == "c" else real(result)
+    return _fitting(conj(real_dft(g, axis=axis, norm=OTHER_WAY[norm])) * weights, x_type)
 
 
 inverse_real_dft: Op = register(
@@ -158,7 +171,7 @@ inverse_real_dft: Op = register(
         name="inverse_real_dft",
         kind=Kind.OPAQUE,
         arity=1,
-        kernel=lambda x, *, n, axis, norm: _NUMPYS_IRFFT(x, n, axis, norm),
+        kernel=_inverse_real_dft,
         infer=_inverse_real_dft_infer,
         vjp=(_inverse_real_dft_rule,),
         attrs={"n": ..., "axis": ..., "norm": "backward"},

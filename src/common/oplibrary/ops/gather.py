@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oplibrary.core.batching import Rows, move_axis
+from oplibrary.core.dtypes import FLOAT32, is_half, to_dtype
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import (
     Array,
@@ -87,6 +88,8 @@ def scatter_rows(g: Array, indices: Array, rows: int) -> Array:
     One flat index an element: NumPy's ``add.at`` has a fast loop for one dimension only, four times
     as fast as whole rows.
     """
+    if is_half(g.dtype):
+        return scatter_rows(g.astype(FLOAT32), indices, rows).astype(g.dtype)
     width = g.shape[1]
     result = np.zeros(rows * width, g.dtype)
     if width == 1:
@@ -429,4 +432,4 @@ def one_hot(ids: Any, depth: int, dtype: npt.DTypeLike = np.float32) -> Any:
     """
     require_integers("one_hot", operand_type("one_hot", ids))
     hits = equal(expand_dims(ids, axis=-1), np.arange(require_int(depth, "depth")))
-    return cast(hits, dtype=np.dtype(dtype))
+    return cast(hits, dtype=to_dtype(dtype))

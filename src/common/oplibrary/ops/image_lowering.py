@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from oplibrary.core.dtypes import REAL_FLOATING, promoted
 from oplibrary.core.op import Op, example
 from oplibrary.core.rules import movement
 from oplibrary.core.types import Array, Shape, TensorType
@@ -126,7 +127,7 @@ def _few_images(geometry: Geometry, itemsize: int, most: int | None) -> list[sli
 
 
 def _both(x: Any, y: Any) -> tuple[Any, Any]:
-    dtype = np.result_type(x.dtype, y.dtype)
+    dtype = promoted(x.dtype, y.dtype)
     x, y = (each if each.dtype == dtype else cast(each, dtype=dtype) for each in (x, y))
     return x, y
 
@@ -276,7 +277,7 @@ def lower_max_gradient(g: Any, x: Any, largest: Any, **attrs: Any) -> Any | None
     found = None
     for each in _shifted(x, windows, 0):
         here = equal(each, largest)
-        if x.dtype.kind == "f":  # NaN is the largest, and equals nothing
+        if x.dtype.kind in REAL_FLOATING:  # NaN is the largest, and equals nothing
             here = logical_or(here, not_equal(each, each))
         if found is None:
             found = here

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import Rows
+from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import EXECUTORS, FUNCTIONS, Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, normalize_axis
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
@@ -32,7 +33,7 @@ def _sequence(function: str, arrays: Any) -> tuple[Any, ...]:
 
 
 def _common_dtype(types: Sequence[TensorType]) -> np.dtype[Any]:
-    return np.result_type(*(t.dtype for t in types))
+    return promoted(*(t.dtype for t in types))
 
 
 # joining along an axis that exists ----------------------------------------------------------------
@@ -85,12 +86,19 @@ def _concat_rows(rows: Rows) -> Any:
     return _concat(*whole, axis=normalize_axis(rows.attrs["axis"], rows.types[0].ndim) + 1)
 
 
+def _joined(arrays: Sequence[Array], axis: int) -> Any:
+    try:
+        return np.concatenate(arrays, axis)
+    except TypeError:  # dtypes that NumPy does not promote
+        return np.concatenate(arrays, axis, dtype=promoted(*arrays))
+
+
 _concat: Op = register(
     Op(
         name="concat",
         kind=Kind.MOVEMENT,
         arity=None,
-        kernel=lambda *arrays, axis=0: np.concatenate(arrays, axis),
+        kernel=lambda *arrays, axis=0: _joined(arrays, axis),
         infer=_concat_infer,
         vjp=_concat_vjp,
         attrs={"axis": 0},
@@ -147,9 +155,9 @@ def _stack_kernel(*arrays: Array, axis: int = 0) -> Any:
         if array.shape != shape:
             raise ValueError("all operands must have the same shape")
     if at == len(shape):
-        return np.concatenate([a.reshape((*shape, 1)) for a in arrays], at)
+        return _joined([a.reshape((*shape, 1)) for a in arrays], at)
     # joined along the axis that follows, then cut: one reshape in place of one an operand
-    return np.concatenate(arrays, at).reshape((*shape[:at], len(arrays), *shape[at:]))
+    return _joined(arrays, at).reshape((*shape[:at], len(arrays), *shape[at:]))
 
 
 def _stack_infer(*types: TensorType, axis: int = 0) -> TensorType:

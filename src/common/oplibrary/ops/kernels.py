@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
+from oplibrary.core.dtypes import (
+    FLOAT32,
+    REAL_FLOATING,
+    REAL_NUMBERS,
+    is_half,
+    promoted,
+    promoted_by,
+)
+from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError
 
@@ -32,7 +43,7 @@ class Constant(dict[np.dtype[Any], Array]):
         self.value = value
 
     def __missing__(self, dtype: np.dtype[Any]) -> Array:
-        if dtype.kind not in "iuf":
+        if dtype.kind not in REAL_NUMBERS:
             raise TypeError(f"{dtype} is not a dtype of real numbers")
         self[dtype] = constant = np.asarray(self.value, dtype)
         return constant
@@ -49,7 +60,7 @@ def float_dtype(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     DTypeError
         If the operands are not real numbers.
     """
-    if dtype.kind == "f":
+    if dtype.kind in REAL_FLOATING:
         return dtype
     if dtype.kind not in "biu":
         raise DTypeError(
@@ -57,7 +68,7 @@ def float_dtype(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
             cause=f"{name} is a function of real numbers",
             fix="convert with astype, or take the real part first",
         )
-    return np.exp.resolve_dtypes((dtype, None))[-1]
+    return promoted_by(np.exp, dtype)
 
 
 def float_infer(name: str) -> Callable[..., TensorType]:
@@ -89,7 +100,7 @@ def blockwise(name: str) -> Callable[[Callable[..., None]], Kernel]:
         def kernel(x: Any, out: Array | None = None, **attrs: Any) -> Array:
             x = np.asarray(x)
             dtype = x.dtype
-            if dtype.kind != "f":
+            if dtype.kind not in REAL_FLOATING:
                 dtype = float_dtype(name, dtype)
                 x = x.astype(dtype)
             if out is None:
@@ -125,3 +136,84 @@ def _run_blocks(body: Callable[..., None], x: Array, out: Array, attrs: dict[str
     for start in range(0, x.size, BLOCK):
         stop = start + BLOCK
         body(flat_x[start:stop], flat_out[start:stop], **attrs)
+
+
+# half floats --------------------------------------------------------------------------------------
+
+
+def in_float32(
+    kernel: Kernel,
+    operands: tuple[Array, ...],
+    out: Array | None = None,
+    attrs: Mapping[str, Any] = MappingProxyType({}),
+    decisive: int | None = None,
+) -> Any:
+    """Return what a kernel makes of operands of which some are half floats.
+
+    Parameters
+    ----------
+    kernel : callable
+        ``kernel(*operands, **attrs)`` on arrays.
+    operands : tuple of ndarray
+    out : ndarray, optional
+        What is written.
+    attrs : mapping
+    decisive : int, optional
+        How many of the first operands decide on the dtype of the result: all by default.
+
+    Returns
+    -------
+    ndarray
+        In the half dtype, if that is what the dtypes promote to, and else as the kernel makes it.
+    """
+    wide = [x.astype(FLOAT32) if is_half(x.dtype) else x for x in operands]
+    result = kernel(*wide, **attrs)
+    dtype = promoted(*operands[:decisive])
+    if out is not None:
+        np.copyto(out, result, casting="unsafe")
+        return out
+    return result.astype(dtype) if is_half(dtype) else result
+
+
+def halves_in_float32(
+    arity: int | None = None, decisive: int | None = None
+) -> Callable[[Kernel], Kernel]:
+    """Make a kernel compute half floats in float32 and round the result once.
+
+    Parameters
+    ----------
+    arity : int, optional
+        How many operands there are; what is passed behind them is the array to write.
+    decisive : int, optional
+        How many of them decide on the dtype of the result: all by default.
+    """
+
+    def decorate(kernel: Kernel) -> Kernel:
+        @functools.wraps(kernel)
+        def run(*given: Any, **attrs: Any) -> Any:
+            operands = given[:arity]
+            if not any(is_half(x.dtype) for x in operands):
+                return kernel(*given, **attrs)
+            out = given[arity] if arity is not None and len(given) > arity else None
+            out = attrs.pop("out", out)
+            return in_float32(kernel, operands, out, attrs, decisive)
+
+        return run
+
+    return decorate
+
+
+def lowered_in_float32(lower: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the lowering of an op whose kernel computes half floats in float32: it does, too."""
+
+    @functools.wraps(lower)
+    def lowered(*operands: Any, **attrs: Any) -> Any:
+        if not any(is_half(x.dtype) for x in operands):
+            return lower(*operands, **attrs)
+        cast = REGISTRY["cast"]
+        half = next(x.dtype for x in operands if is_half(x.dtype))
+        wide = [cast(x, dtype=FLOAT32) if is_half(x.dtype) else x for x in operands]
+        result = lower(*wide, **attrs)
+        return None if result is None else cast(result, dtype=half)
+
+    return lowered

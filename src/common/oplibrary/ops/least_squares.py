@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
 from oplibrary.messages.errors import LinAlgError, ShapeError, SideBySideError
@@ -53,7 +54,7 @@ def _pinv(x: Array, out: Array | None = None, *, rtol: float | None = None) -> A
     def inverted(each: Array) -> Any:
         return np.linalg.pinv(each, rcond=_tolerance(each, rtol))
 
-    wanted = x if x.dtype.kind in "fc" else x.astype(np.float64)
+    wanted = x if x.dtype.kind in FLOATING else x.astype(np.float64)
     return computed("pinv", inverted, wanted, out, refusal=NOT_CONVERGED, square=False)
 
 

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import Rows
+from oplibrary.core.dtypes import HALF, promoted
 from oplibrary.core.op import Kind, Op, example, public, public_in, register
 from oplibrary.core.rules import resolve_dtype
 from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes, normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type
 from oplibrary.ops.elementwise import add, cast, conj, multiply
+from oplibrary.ops.kernels import in_float32
 from oplibrary.ops.movement import (
     expand_dims,
     matrix_transpose,
@@ -28,6 +30,8 @@ from oplibrary.ops.reduction import sum as sum_
 
 
 def _matmul(x: Any, y: Any, out: Array | None = None) -> Any:
+    if x.dtype.char in HALF or y.dtype.char in HALF:
+        return in_float32(_matmul, (x, y), out)
     if y.ndim == 2 and x.ndim > 2:
         # one product of (rows, k) is up to 2.5 times as fast as one small product a batch entry
         rows, k = x.size // max(x.shape[-1], 1), x.shape[-1]
@@ -212,7 +216,7 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
     if len(x.shape) == len(y.shape) == 1:
         return matmul(x, y)
     total = sum_(multiply(x, y), axis=from_right)
-    dtype = np.result_type(x.dtype, y.dtype)  # a sum is wider than its small integers, a dot is not
+    dtype = promoted(x.dtype, y.dtype)  # a sum is wider than its small integers, a dot is not
     return total if total.dtype == dtype else cast(total, dtype=dtype)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING, is_bfloat16, promoted
 from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.messages.errors import DTypeError, LinAlgError, MatrixShapeError
 from oplibrary.ops.comparison import equal, logical_and
@@ -73,13 +74,13 @@ def matrix_dtype(name: str, *types: TensorType) -> np.dtype[Any]:
         dtype = each.dtype
         if dtype.kind in "biu":
             dtype = np.dtype(np.float64)
-        elif dtype.kind not in "fc" or real_dtype(dtype).itemsize not in (4, 8):
+        elif dtype.kind not in FLOATING or real_dtype(dtype).itemsize not in (4, 8):
             raise DTypeError(
                 f"{name} is not defined for {dtype}",
                 cause="LAPACK computes in float32, float64, complex64 and complex128",
                 fix="convert with astype first",
             )
-        result = np.result_type(result, dtype)
+        result = promoted(result, dtype)
     return result
 
 
@@ -120,6 +121,8 @@ def attempted(
     LinAlgError
         Naming the first matrix of a batch that is refused.
     """
+    if is_bfloat16(x.dtype):  # NumPy takes any dtype that converts to float64
+        matrix_dtype(name, type_of(x))
     try:
         return function(x)
     except np.linalg.LinAlgError:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING, REAL_NUMBERS
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import add, maximum
 from oplibrary.ops.image_lowering import lower_max_gradient, lower_pool, lower_sum_gradient
+from oplibrary.ops.kernels import halves_in_float32, lowered_in_float32
 from oplibrary.ops.reduction import max as max_
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.windows import PoolWindows, inner, pool_windows
@@ -66,7 +68,7 @@ def _finish(result: Array, source: Array, out: Array | None) -> Array:
 
 
 def _lowest(dtype: np.dtype[Any]) -> Any:
-    return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
+    return -np.inf if dtype.kind in REAL_FLOATING else np.iinfo(dtype).min
 
 
 def _max_pool_kernel(x: Array, out: Array | None = None, **attrs: Any) -> Array:
@@ -103,6 +105,7 @@ def _first_largest(x: Array, largest: Array, windows: PoolWindows) -> Iterator[t
         yield position, here
 
 
+@halves_in_float32(3)
 def _max_pool_gradient_kernel(g: Array, x: Array, largest: Array, **attrs: Any) -> Array:
     windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", x.shape, **attrs)
     padded = np.zeros(windows.padded_shape, g.dtype)
@@ -133,7 +136,7 @@ def _max_pool_indices_kernel(x: Array, largest: Array, **attrs: Any) -> Array:
 
 def _max_infer(x: TensorType, **attrs: Any) -> TensorType:
     windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", x.shape, **attrs)
-    if x.dtype.kind not in "iuf":
+    if x.dtype.kind not in REAL_NUMBERS:
         raise DTypeError(
             f"max_pool{len(windows.kernel)}d is not defined for {x.dtype}",
             cause="the largest of real numbers is sought",
@@ -253,11 +256,13 @@ max_pool_indices: Op = register(
 # the sum ------------------------------------------------------------------------------------------
 
 
+@halves_in_float32(1)
 def _sum_pool_kernel(x: Array, out: Array | None = None, **attrs: Any) -> Array:
     windows = pool_windows(f"avg_pool{len(attrs['kernel'])}d", x.shape, **attrs)
     return _finish(_pool(_pad(x, windows, 0), windows, np.add), x, out)
 
 
+@halves_in_float32(1)
 def _sum_pool_gradient_kernel(g: Array, *, shape: Any, **attrs: Any) -> Array:
     windows = pool_windows(f"avg_pool{len(attrs['kernel'])}d", shape, **attrs)
     padded = np.zeros(windows.padded_shape, g.dtype)
@@ -280,7 +285,7 @@ sum_pool: Op = register(
         arity=1,
         kernel=_sum_pool_kernel,
         infer=_sum_infer,
-        lowering=lower_pool("avg_pool", add, sum_, lambda _: 0),
+        lowering=lowered_in_float32(lower_pool("avg_pool", add, sum_, lambda _: 0)),
         vjp=(
             lambda g, _out, x_type, *, kernel, stride, padding, dilation: sum_pool_gradient(
                 g, x_type.shape, kernel, stride, padding, dilation
@@ -301,7 +306,7 @@ sum_pool_gradient: Op = register(
         arity=1,
         kernel=_sum_pool_gradient_kernel,
         infer=lambda g, *, shape, **_: TensorType(shape, g.dtype),
-        lowering=lower_sum_gradient,
+        lowering=lowered_in_float32(lower_sum_gradient),
         vjp=(
             lambda h, _out, _g, *, shape, kernel, stride, padding, dilation: sum_pool(
                 h, kernel, stride, padding, dilation

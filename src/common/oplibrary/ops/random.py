@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError
@@ -131,7 +132,7 @@ def _random_op(
 
 
 def _float_dtype(name: str, dtype: npt.DTypeLike) -> np.dtype[Any]:
-    resolved = np.dtype(dtype)
+    resolved = to_dtype(dtype)
     if resolved not in (np.float32, np.float64):
         raise DTypeError(
             f"{name}: dtype {resolved}",

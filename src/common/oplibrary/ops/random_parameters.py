@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_NUMBERS, promoted
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes
 from oplibrary.messages.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError
@@ -100,7 +101,7 @@ def _slope_kernel(concentration: Array, draw: Array) -> Array:
     """
     from scipy.special import gammainc, gammaincc, gammaln
 
-    dtype = _gamma_dtype(np.result_type(concentration.dtype, draw.dtype))
+    dtype = _gamma_dtype(promoted(concentration.dtype, draw.dtype))
     a, z = np.broadcast_arrays(concentration.astype(np.float64), draw.astype(np.float64))
     with np.errstate(all="ignore"):
         step = _STEP * np.minimum(a, np.sqrt(a))
@@ -132,7 +133,7 @@ gamma_slope: Op = register(
         arity=2,
         kernel=_slope_kernel,
         infer=lambda a, z: TensorType(
-            broadcast_shapes(a.shape, z.shape), _gamma_dtype(np.result_type(a.dtype, z.dtype))
+            broadcast_shapes(a.shape, z.shape), _gamma_dtype(promoted(a.dtype, z.dtype))
         ),
         vjp=(lambda _g, _out, _a, _z: _refuse(), lambda _g, _out, _a, _z: _refuse()),
         operand_names=("concentration", "draw"),
@@ -184,7 +185,7 @@ def _counts(
     def infer(key: TensorType, *parameters: TensorType, shape: Any) -> TensorType:
         check_key(name, key)
         for each in parameters:
-            if each.dtype.kind not in "fiu":
+            if each.dtype.kind not in REAL_NUMBERS:
                 raise DTypeError(
                     f"{name}: a parameter is {each.dtype}",
                     cause="parameters are real numbers",

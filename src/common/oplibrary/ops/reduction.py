@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import HALF
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.rules import reduced_shape, reduction
 from oplibrary.core.types import (
@@ -23,6 +24,7 @@ from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import Axis, normalize_shape
 from oplibrary.ops.comparison import bitwise_or, equal, not_equal
 from oplibrary.ops.elementwise import cast, where
+from oplibrary.ops.kernels import in_float32
 from oplibrary.ops.movement import broadcast_to, broadcast_to_infer, permute_dims, reshape
 from oplibrary.ops.options import DTYPE
 from oplibrary.ops.scan import exclusive_prod
@@ -97,6 +99,8 @@ add_reduce: Any = np.add.reduce
 
 
 def _sum(x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    if x.dtype.char in HALF:
+        return in_float32(_sum, (x,), out, {"axis": axis, "keepdims": keepdims})
     if axis is not None and not x.ndim:
         refuse_axis(axis)
     return add_reduce(x, axis, None, out, keepdims)
@@ -132,6 +136,8 @@ sum = reduction(
 
 
 def _prod(x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False) -> Any:
+    if x.dtype.char in HALF:
+        return in_float32(_prod, (x,), out, {"axis": axis, "keepdims": keepdims})
     if axis is not None and not x.ndim:
         refuse_axis(axis)
     return multiply_reduce(x, axis, None, out, keepdims)
@@ -357,6 +363,8 @@ def _broadcast_axes(shape: Shape, old: Shape) -> tuple[int, ...]:
 
 
 def _sum_to(x: Array, out: Array | None = None, *, shape: Any) -> Any:
+    if x.dtype.char in HALF:
+        return in_float32(_sum_to, (x,), out, {"shape": shape})
     if type(shape) is not tuple:
         shape = normalize_shape(shape)
     axes = _broadcast_axes(x.shape, shape)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.rules import unary
 from oplibrary.core.types import Array
 from oplibrary.ops.elementwise import flat
@@ -41,7 +42,7 @@ trunc = unary(
 
 def _round(x: Any, out: Array | None = None) -> Any:
     x = np.asarray(x)
-    if x.dtype.kind in "fc":
+    if x.dtype.kind in FLOATING:
         return np.rint(x, out)
     return np.positive(x, out)  # rint would turn integers into floating-point numbers
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import along_axis
+from oplibrary.core.dtypes import REAL
 from oplibrary.core.op import Kind, Op, Rule, example, register
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError
@@ -69,7 +70,7 @@ def _running(
 def _extremum(name: str, ufunc: np.ufunc, alias: str, which: str) -> Op:
     def infer(x: TensorType, *, axis: int | None = None) -> TensorType:
         scan_axis(name, x.ndim, axis)
-        if x.dtype.kind not in "biuf":
+        if x.dtype.kind not in REAL:
             raise DTypeError(
                 f"{name} is not defined for {x.dtype}",
                 cause="it compares its elements, and complex numbers have no order",

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import along_axis
+from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Kind, Op, Rule, example, register
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis
 from oplibrary.messages.errors import DTypeError, ShapeError
+from oplibrary.ops.kernels import halves_in_float32
 from oplibrary.ops.options import DTYPE
 from oplibrary.ops.slicing import flip, pad_op, slice_axis
 
@@ -54,6 +56,7 @@ def scan_axis(name: str, ndim: int, axis: int | None) -> int:
 def _scan(name: str, ufunc: np.ufunc, vjp: Rule, routine: str, alias: str, doc: str) -> Op:
     """Register the running reduction of `ufunc`."""
 
+    @halves_in_float32(1)
     def kernel(
         x: Array,
         out: Array | None = None,
@@ -132,12 +135,13 @@ cumulative_sum = _scan(
 # y[k] = a[k] y[k-1] + b[k] ------------------------------------------------------------------------
 
 
+@halves_in_float32(2)
 def _linear_recurrence(a: Array, b: Array, out: Array | None = None, *, axis: int = 0) -> Any:
     if a.shape != b.shape:
         raise ValueError("the operands must have the same shape")
     axis = normalize_axis(axis, a.ndim)
     if out is None:
-        out = np.empty(a.shape, np.result_type(a.dtype, b.dtype))
+        out = np.empty(a.shape, promoted(a.dtype, b.dtype))
     out[...] = b
     factor, result = a.swapaxes(0, axis), out.swapaxes(0, axis)
     length = len(result)
@@ -163,7 +167,7 @@ def _linear_recurrence_infer(a: TensorType, b: TensorType, *, axis: int = 0) -> 
             fix="broadcast_to one shape first",
         )
     normalize_axis(axis, a.ndim)
-    return TensorType(a.shape, np.result_type(a.dtype, b.dtype))
+    return TensorType(a.shape, promoted(a.dtype, b.dtype))
 
 
 def _adjoint(a: Any, g: Any, axis: int) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING, promoted
 from oplibrary.core.op import public
 from oplibrary.core.types import normalize_axis
 from oplibrary.messages.errors import ShapeError
@@ -104,7 +105,7 @@ def fit_call(name: str, x: Any, indices: Any, updates: Any, axis: int) -> Scatte
             cause=f"each index places one slice or element, so they have shape {tuple(expected)}",
             fix="give the updates that shape",
         )
-    dtype = np.result_type(x_type.dtype, update_type.dtype)
+    dtype = promoted(x_type.dtype, update_type.dtype)
     whole = written = x if x_type.dtype == dtype else cast(x, dtype=dtype)
     for position, (n, m) in enumerate(zip(part, x_type.shape)):
         if n != m:
@@ -186,7 +187,9 @@ def scatter_mean(
 
 def mean_of(total: Any, counts: Any) -> Any:
     """Return the mean that a sum is of, in the dtype of the sum where it is inexact."""
-    return divide(total, cast(counts, dtype=total.dtype) if total.dtype.kind in "fc" else counts)
+    return divide(
+        total, cast(counts, dtype=total.dtype) if total.dtype.kind in FLOATING else counts
+    )
 
 
 @public

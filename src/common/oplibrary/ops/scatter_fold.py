@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import along_axis
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError
@@ -27,6 +28,7 @@ from oplibrary.ops.gather import (
     take_along_axis_gradient,
 )
 from oplibrary.ops.joining import concat
+from oplibrary.ops.kernels import halves_in_float32
 from oplibrary.ops.slicing import flip, slice_axis
 from oplibrary.ops.sorting import argsort
 
@@ -35,13 +37,13 @@ _FOLDS: dict[str, np.ufunc] = {"max": np.maximum, "min": np.minimum, "prod": np.
 
 def _lowest_of(dtype: np.dtype[Any]) -> Any:
     """Return what no number of `dtype` is below."""
-    if dtype.kind == "f":
+    if dtype.kind in REAL_FLOATING:
         return -np.inf
     return False if dtype.kind == "b" else int(np.iinfo(dtype).min)
 
 
 def _highest_of(dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "f":
+    if dtype.kind in REAL_FLOATING:
         return np.inf
     return True if dtype.kind == "b" else int(np.iinfo(dtype).max)
 
@@ -63,6 +65,7 @@ def _require_order(reduction: str, dtype: np.dtype[Any]) -> None:
         )
 
 
+@halves_in_float32(3, 1)
 def _fold_kernel(
     x: Array, indices: Array, updates: Array, *, axis: int, reduction: str, include_self: bool
 ) -> Array:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, type_of_array
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
@@ -41,7 +42,7 @@ def _infer(ordered: TensorType, values: TensorType, *, side: str) -> TensorType:
             fix="flatten and sort them first",
         )
     for each in (ordered, values):
-        if each.dtype.kind not in "biuf":
+        if each.dtype.kind not in REAL:
             raise DTypeError(
                 f"searchsorted is not defined for {each.dtype}",
                 cause="only real numbers are ordered",

@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import along_axis
+from oplibrary.core.dtypes import HALF, REAL_FLOATING
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, TensorType, normalize_axis
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.exponential import exp, log
-from oplibrary.ops.kernels import float_dtype
+from oplibrary.ops.kernels import float_dtype, in_float32, lowered_in_float32
 from oplibrary.ops.reduction import max as greatest
 from oplibrary.ops.reduction import sum as sum_
 
 
 def _shifted(name: str, x: Array, out: Array | None, axis: int) -> Array:
     """Return `x` less its largest element along `axis`, so that no exponential overflows."""
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in REAL_FLOATING:
         x = x.astype(float_dtype(name, x.dtype))
     if axis is None or not x.size:
         normalize_axis(axis, x.ndim)
@@ -31,6 +32,8 @@ def _shifted(name: str, x: Array, out: Array | None, axis: int) -> Array:
 
 
 def _softmax_kernel(x: Array, out: Array | None = None, *, axis: int = -1) -> Array:
+    if x.dtype.char in HALF:
+        return in_float32(_softmax_kernel, (x,), out, {"axis": axis})  # type: ignore[no-any-return]
     result = _shifted("softmax", x, out, axis)
     np.exp(result, result)
     result /= np.add.reduce(result, axis, keepdims=True)
@@ -38,6 +41,8 @@ def _softmax_kernel(x: Array, out: Array | None = None, *, axis: int = -1) -> Ar
 
 
 def _log_softmax_kernel(x: Array, out: Array | None = None, *, axis: int = -1) -> Array:
+    if x.dtype.char in HALF:
+        return in_float32(_log_softmax_kernel, (x,), out, {"axis": axis})  # type: ignore[no-any-return]
     result = _shifted("log_softmax", x, out, axis)
     total = np.add.reduce(np.exp(result), axis, keepdims=True)
     result -= np.log(total, total)
@@ -45,15 +50,17 @@ def _log_softmax_kernel(x: Array, out: Array | None = None, *, axis: int = -1) -
 
 
 def _lower_shifted(name: str, x: Any, axis: int) -> Any:
-    x = cast(x, dtype=float_dtype(name, x.dtype)) if x.dtype.kind != "f" else x
+    x = cast(x, dtype=float_dtype(name, x.dtype)) if x.dtype.kind not in REAL_FLOATING else x
     return x - greatest(x, axis=axis, keepdims=True)
 
 
+@lowered_in_float32
 def _lower_softmax(x: Any, *, axis: int) -> Any:
     weights = exp(_lower_shifted("softmax", x, axis))
     return weights / sum_(weights, axis=axis, keepdims=True)
 
 
+@lowered_in_float32
 def _lower_log_softmax(x: Any, *, axis: int) -> Any:
     shifted = _lower_shifted("log_softmax", x, axis)
     return shifted - log(sum_(exp(shifted), axis=axis, keepdims=True))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import is_bfloat16
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
 from oplibrary.messages.errors import ArgumentError, LinAlgError, ShapeError
@@ -72,6 +73,7 @@ inv: Op = register(
 
 
 def _inverse_or_nan(x: Array, out: Array | None = None) -> Any:
+    matrix_dtype("inv", type_of(x))
     try:
         result = np.linalg.inv(x)
     except np.linalg.LinAlgError:
@@ -118,7 +120,7 @@ def _systems(name: str, a: TensorType, b: TensorType) -> TensorType:
 
 
 def _solve(a: Array, b: Array, out: Array | None = None) -> Any:
-    if b.ndim < 2:  # NumPy reads a vector otherwise
+    if b.ndim < 2 or is_bfloat16(b.dtype):  # NumPy reads a vector otherwise
         _systems("solve", type_of(a), type_of(b))
     return computed(
         "solve",

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import along_axis
+from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, normalize_axis, type_of_array
 from oplibrary.messages.errors import ArgumentError, DataDependentShapeError, DTypeError, ShapeError
@@ -38,7 +39,7 @@ def _check_order(name: str, x: TensorType, axis: Any) -> None:
             fix="reshape it to one axis first",
         )
     normalize_axis(axis, x.ndim)
-    if x.dtype.kind not in "biufc":
+    if not is_numeric(x.dtype):
         raise DTypeError(f"{name} is not defined for {x.dtype}")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Example, Kind, Op, Rule, example, public_in, register
 from oplibrary.core.rules import UNARY_EXAMPLES
 from oplibrary.core.types import Array, TensorType, broadcast_shapes
@@ -35,7 +36,7 @@ def _ufunc(name: str) -> Any:
 
 def _run(name: str, kernel: str, out: Array | None, *operands: Array) -> Any:
     """Return what SciPy's ufunc makes of `operands`, in the dtype of the op `name`."""
-    dtype = float_dtype(name, np.result_type(*operands))
+    dtype = float_dtype(name, promoted(*operands))
     result = _ufunc(kernel)(*[x.astype(dtype, copy=False) for x in operands])
     if out is None:
         return np.asarray(result, dtype)  # SciPy computes float16 in float32
@@ -287,7 +288,7 @@ def _times_log(name: str, doc: str, rules: tuple[Rule, Rule]) -> Op:
     """Register ``x * f(y)`` that is 0 where `x` is 0 and `y` is a number."""
 
     def infer(x: TensorType, y: TensorType) -> TensorType:
-        dtype = float_dtype(name, np.result_type(x.dtype, y.dtype))
+        dtype = float_dtype(name, promoted(x.dtype, y.dtype))
         return TensorType(broadcast_shapes(x.shape, y.shape), dtype)
 
     return register(

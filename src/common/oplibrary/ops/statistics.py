@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOAT32, FLOATING, HALF, REAL_FLOATING, is_half
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.rules import reduced_shape, reduction
 from oplibrary.core.types import Array, TensorType
@@ -17,6 +18,7 @@ from oplibrary.ops.comparison import equal, isfinite
 from oplibrary.ops.elementwise import abs as magnitude
 from oplibrary.ops.elementwise import cast, conj, where
 from oplibrary.ops.exponential import exp, log, sqrt
+from oplibrary.ops.kernels import in_float32, lowered_in_float32
 from oplibrary.ops.reduction import (
     EXAMPLES,
     add_reduce,
@@ -44,7 +46,7 @@ def _float_dtype(name: str, complex_result: str) -> Callable[[np.dtype[Any]], np
     def infer_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
         if dtype.kind in "biu":
             return FLOAT64
-        if dtype.kind == "f":
+        if dtype.kind in REAL_FLOATING:
             return dtype
         if dtype.kind == "c" and complex_result:
             return dtype if complex_result == "complex" else np.empty(0, dtype).real.dtype
@@ -59,7 +61,7 @@ def _float_dtype(name: str, complex_result: str) -> Callable[[np.dtype[Any]], np
 
 def _real_or_float(x: Array) -> Array:
     """Return `x` as floating-point numbers."""
-    return x if x.dtype.kind in "fc" else x.astype(FLOAT64)
+    return x if x.dtype.kind in FLOATING else x.astype(FLOAT64)
 
 
 def _divide(total: Any, count: float) -> Any:
@@ -73,19 +75,26 @@ def _divide(total: Any, count: float) -> Any:
 
 
 def _mean(x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False) -> Any:
-    dtype = None if x.dtype.kind in "fc" else FLOAT64
+    if x.dtype.char in HALF:
+        return in_float32(_mean, (x,), out, {"axis": axis, "keepdims": keepdims})
+    dtype = None if x.dtype.kind in FLOATING else FLOAT64
     total = add_reduce(x, axis, dtype, out, keepdims)
     return _divide(total, count_reduced(x.shape, axis))
 
 
 def _mean_vjp(g: Any, _out: Any, x_type: TensorType, *, axis: Axis, keepdims: bool) -> Any:
     # divided before it is spread out: one division an element of the result
-    share = g / float(count_reduced(x_type.shape, axis) or 1)
+    count = float(count_reduced(x_type.shape, axis) or 1)
+    if is_half(x_type.dtype):  # of which none may be as large as the count
+        share = cast(cast(g, dtype=FLOAT32) / count, dtype=x_type.dtype)
+    else:
+        share = g / count
     return spread_sum(share, None, x_type, axis=axis, keepdims=keepdims)
 
 
+@lowered_in_float32
 def _lower_mean(x: Any, *, axis: Axis, keepdims: bool) -> Any:
-    if x.dtype.kind not in "fc":
+    if x.dtype.kind not in FLOATING:
         x = cast(x, dtype=FLOAT64)
     return sum_over(x, axis=axis, keepdims=keepdims) / count_reduced(tuple(x.shape), axis)
 
@@ -114,6 +123,10 @@ def _var(
     keepdims: bool = False,
     correction: float = 0.0,
 ) -> Any:
+    if x.dtype.char in HALF:
+        return in_float32(
+            _var, (x,), out, {"axis": axis, "keepdims": keepdims, "correction": correction}
+        )
     # two passes: subtracting the mean first loses no digits where the mean is large
     deviation = np.subtract(x, _mean(x, axis=axis, keepdims=True))
     if deviation.dtype.kind == "c":
@@ -158,16 +171,22 @@ def _std(
     keepdims: bool = False,
     correction: float = 0.0,
 ) -> Any:
+    if x.dtype.char in HALF:
+        return in_float32(
+            _std, (x,), out, {"axis": axis, "keepdims": keepdims, "correction": correction}
+        )
     variance = _var(x, out, axis=axis, keepdims=keepdims, correction=correction)
     return np.sqrt(variance, variance) if type(variance) is np.ndarray else np.sqrt(variance)
 
 
+@lowered_in_float32
 def _lower_var(x: Any, *, axis: Axis, keepdims: bool, correction: float) -> Any:
     deviation = _magnitude(x - _lower_mean(x, axis=axis, keepdims=True))
     total = sum_over(deviation * deviation, axis=axis, keepdims=keepdims)
     return total / float(_free(tuple(x.shape), axis, correction))
 
 
+@lowered_in_float32
 def _lower_std(x: Any, **attrs: Any) -> Any:
     return sqrt(_lower_var(x, **attrs))
 
@@ -234,9 +253,11 @@ std = _dispersion(
 def _logsumexp(
     x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False
 ) -> Any:
+    if x.dtype.char in HALF:
+        return in_float32(_logsumexp, (x,), out, {"axis": axis, "keepdims": keepdims})
     if axis is not None and not x.ndim:
         refuse_axis(axis)
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in REAL_FLOATING:
         if x.dtype.kind == "c":
             raise TypeError("complex numbers have no order")
         x = x.astype(FLOAT64)
@@ -264,8 +285,9 @@ def _logsumexp_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool) -> A
     return expand_reduced(g, x, axis, keepdims) * weight
 
 
+@lowered_in_float32
 def _lower_logsumexp(x: Any, *, axis: Axis, keepdims: bool) -> Any:
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in REAL_FLOATING:
         x = cast(x, dtype=FLOAT64)
     top = greatest(x, axis=axis, keepdims=True)
     top = where(isfinite(top), top, 0.0)
@@ -287,6 +309,8 @@ logsumexp = reduction(
 def _euclidean_norm(
     x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bool = False
 ) -> Any:
+    if x.dtype.char in HALF:
+        return in_float32(_euclidean_norm, (x,), out, {"axis": axis, "keepdims": keepdims})
     if axis is not None and not x.ndim:
         refuse_axis(axis)
     x = np.hypot(x.real, x.imag) if x.dtype.kind == "c" else _real_or_float(x)
@@ -299,8 +323,9 @@ def _euclidean_norm_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool)
     return _conjugated(x) * expand_reduced(_divided(g, out), x, axis, keepdims)
 
 
+@lowered_in_float32
 def _lower_euclidean_norm(x: Any, *, axis: Axis, keepdims: bool) -> Any:
-    if x.dtype.kind not in "fc":
+    if x.dtype.kind not in FLOATING:
         x = cast(x, dtype=FLOAT64)
     x = _magnitude(x)
     return sqrt(sum_over(x * x, axis=axis, keepdims=keepdims))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import promoted_by
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, resolve_dtype, unary
 from oplibrary.core.types import Array, TensorType
@@ -72,7 +73,7 @@ def _angle(x: Any, out: Array | None = None) -> Any:
 
 def _angle_infer(x: TensorType) -> TensorType:
     if x.dtype.kind == "c":
-        return TensorType(x.shape, np.absolute.resolve_dtypes((x.dtype, None))[-1])
+        return TensorType(x.shape, promoted_by(np.absolute, x.dtype))
     return TensorType(x.shape, resolve_dtype("angle", np.arctan2, (x, x)))
 
 
@@ -173,7 +174,7 @@ deg2rad = unary(
 
 def _rad2deg(x: Any, out: Array | None = None) -> Any:
     # NumPy's own constant is off by one unit in the last place of float32
-    dtype = np.rad2deg.resolve_dtypes((np.asarray(x).dtype, None))[-1]
+    dtype = promoted_by(np.rad2deg, np.asarray(x).dtype)
     return np.multiply(x, dtype.type(180 / pi), out, dtype=dtype)
 
 

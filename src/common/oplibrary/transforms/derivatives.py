@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import LEAF, Structure, flatten, leaf_paths, unflatten
 from oplibrary.core.types import Array, TensorType, type_of
@@ -555,7 +556,7 @@ class Transforms(ABC):
             fresh = []
             for value, path in zip(values, leaf_paths(structure), strict=True):
                 x = self.array(value)
-                if x.dtype.kind not in "fc":
+                if x.dtype.kind not in FLOATING:
                     raise NotDifferentiableError(
                         f"argument {position}{path} has the type {type_of(x)}",
                         fix="cast it to float32 first, or leave it out of argnums",
@@ -597,7 +598,7 @@ class Transforms(ABC):
                 cause="its result is differentiated, so it must be an array that it computed",
                 fix="return an array, computed with the functions of the namespace",
             )
-        if type_of(value).dtype.kind not in "fc":
+        if type_of(value).dtype.kind not in FLOATING:
             raise NotDifferentiableError(
                 f"{name}: the function returned {self._shown(value)}",
                 related=self._declared(value),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import lookup
 from oplibrary.executors.numpy.folds import reduce
 from oplibrary.executors.numpy.protocols import unsupported
@@ -76,7 +77,7 @@ def summed_in(
         if dtype is None:
             return call(a=a, **given)
         result = call(a=ours("astype")(a, dtype), **given)
-        return result if result.dtype == np.dtype(dtype) else ours("astype")(result, dtype)
+        return result if result.dtype == to_dtype(dtype) else ours("astype")(result, dtype)
 
     return taken | {"dtype"}, summed
 
@@ -86,9 +87,9 @@ def averaged_in(name: str, **named: str) -> tuple[frozenset[str], Call]:
     taken, call = summed_in(name, None, **named)
 
     def averaged(a: Any, dtype: Any = None, ddof: Any = None, **given: Any) -> Any:
-        kind = "" if dtype is None else np.dtype(dtype).kind
+        kind = "" if dtype is None else to_dtype(dtype).kind
         if kind and kind != "c" and (kind != "f" or a.dtype.kind == "c"):
-            raise unsupported(f"numpy.{name} with dtype={np.dtype(dtype)}")
+            raise unsupported(f"numpy.{name} with dtype={to_dtype(dtype)}")
         if ddof is not None:
             given["correction"] = ddof
         return call(a=a, dtype=dtype, **given)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING, REAL_FLOATING
 from oplibrary.core.types import normalize_axis
 from oplibrary.executors.numpy.adapters import Call, averaged_in, flat, ours, summed_in
 from oplibrary.executors.numpy.protocols import unsupported
@@ -157,7 +158,7 @@ def unique(
     if not (return_index or return_inverse or return_counts):
         return distinct(ar) if equal_nan else ours("unique_values")(ar)
     found = ours("unique_all")(ar)
-    if equal_nan and found.values.dtype.kind in "fc" and (found.values != found.values).any():
+    if equal_nan and found.values.dtype.kind in FLOATING and (found.values != found.values).any():
         raise unsupported("numpy.unique of NaN with more than the values")
     flags = (True, return_index, return_inverse, return_counts)
     return tuple(part for part, wanted in zip(found, flags, strict=True) if wanted)
@@ -174,7 +175,7 @@ def angle(z: Any, deg: bool = False) -> Any:
 def i0(x: Any) -> Any:
     """Return the modified Bessel function of order 0; of whole numbers, as float64."""
     x = as_array(x)
-    return ours("i0")(x if x.dtype.kind == "f" else as_dtype(x, np.float64))
+    return ours("i0")(x if x.dtype.kind in REAL_FLOATING else as_dtype(x, np.float64))
 
 
 def rounded(a: Any, decimals: int = 0) -> Any:
@@ -182,7 +183,7 @@ def rounded(a: Any, decimals: int = 0) -> Any:
     places = require_int(decimals, "decimals")
     if not places:
         return ours("round")(a)
-    if a.dtype.kind not in "fc":
+    if a.dtype.kind not in FLOATING:
         if places < 0 or a.dtype == np.bool_:
             raise unsupported(f"numpy.round of {a.dtype} to {places} decimals")
         return a

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.rules import reduced_shape
 from oplibrary.core.types import normalize_axes, normalize_axis
@@ -44,7 +45,7 @@ def _loop_dtypes(ufunc: np.ufunc, x: Any, dtype: Any) -> tuple[Any, Any]:
         dtype = ufunc.reduce(np.zeros(1, x.dtype)).dtype  # small whole numbers are added in int64
     given: dict[str, Any] = {"casting": "unsafe", "reduction": True}
     if dtype is not None:
-        given["signature"] = (np.dtype(dtype), None, None)
+        given["signature"] = (to_dtype(dtype), None, None)
     try:
         result, taken, _ = ufunc.resolve_dtypes((None, x.dtype, None), **given)
     except TypeError as error:

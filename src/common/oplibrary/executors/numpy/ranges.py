@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.executors.numpy.adapters import ours
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.numerical.operands import as_dtype, require_known, together
@@ -39,8 +40,8 @@ def linspace(
         found = ours("concat")([found[:-1], stop[None]], axis=0)
     found = ours("moveaxis")(found, 0, axis) if axis else found
     if dtype is not None:
-        whole = np.dtype(dtype).kind in "iu"
-        found = as_dtype(ours("floor")(found) if whole else found, np.dtype(dtype))
+        whole = to_dtype(dtype).kind in "iu"
+        found = as_dtype(ours("floor")(found) if whole else found, to_dtype(dtype))
     return (found, step) if retstep else found
 
 
@@ -59,4 +60,4 @@ def logspace(
     if len(base.shape):
         base = ours("expand_dims")(base, axis=axis)
     found = ours("pow")(base, exponents)
-    return found if dtype is None else as_dtype(found, np.dtype(dtype))
+    return found if dtype is None else as_dtype(found, to_dtype(dtype))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.types import is_scalar
 from oplibrary.executors.numpy.folds import accumulate, reduce, reduceat
 from oplibrary.executors.numpy.protocols import counterpart, unsupported, unusable
@@ -67,7 +68,7 @@ def call(ufunc: np.ufunc, inputs: tuple[Any, ...], given: dict[str, Any]) -> Any
     result = counterpart(ufunc)(*inputs)
     results = result if isinstance(result, tuple) else (result,)
     if dtype is not None and ufunc.nout == 1:
-        results = (converted(results[0], np.dtype(dtype)),)
+        results = (converted(results[0], to_dtype(dtype)),)
     if out is not None:
         targets = out if isinstance(out, tuple) else (out,)
         if ufunc.signature is not None and targets[0].shape != results[0].shape:
@@ -86,7 +87,7 @@ def _as_loop(ufunc: np.ufunc, inputs: tuple[Any, ...], dtype: Any, casting: Any)
     kinds: list[Any] = [type(x) if is_scalar(x) else x.dtype for x in operands]
     given: dict[str, Any] = {"casting": casting}
     if dtype is not None:
-        given["signature"] = (*[None] * ufunc.nin, *[np.dtype(dtype)] * ufunc.nout)
+        given["signature"] = (*[None] * ufunc.nin, *[to_dtype(dtype)] * ufunc.nout)
     try:
         loop = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout), **given)
     except TypeError as error:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.data import to_numbers
+from oplibrary.core.dtypes import castable
 from oplibrary.core.op import EXECUTORS, REGISTRY
 from oplibrary.core.types import is_scalar
 from oplibrary.executors.numpy.protocols import unsupported
@@ -77,7 +78,7 @@ def put_into(
 
 def fitting(x: Any, dtype: np.dtype[Any], shown: str, casting: Any = "same_kind") -> Any:
     """Return `x` as `dtype`, where NumPy would convert it of itself."""
-    if not np.can_cast(x.dtype, dtype, casting):
+    if not castable(x.dtype, dtype, casting):
         raise DTypeError(
             f"{shown}: a result of dtype {x.dtype} does not fit into {dtype}",
             cause="an in-place operation cannot change its target's dtype",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING, promoted
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import normalize_axis
 from oplibrary.executors.numpy.adapters import flat, ours
@@ -39,7 +40,7 @@ def _overwrite(x: Any, line: Any) -> None:
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     """Overwrite the elements at places of the one line of an array."""
     x, places = _target("put", a), flat(as_array(ind))
-    if places.dtype.kind == "f" and not places.shape[0]:
+    if places.dtype.kind in REAL_FLOATING and not places.shape[0]:
         return
     if mode == "wrap":
         places = ours("remainder")(places, x.size)
@@ -87,7 +88,7 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     """Overwrite an array with another, where a mask is true."""
     source = as_array(src)
     if not hasattr(src, "dtype") and type(src) in (bool, int, float, complex):
-        source = as_dtype(source, np.result_type(dst.dtype, src))
+        source = as_dtype(source, promoted(dst.dtype, src))
     put_into(_target("copyto", dst), source, "numpy.copyto", casting, where)
 
 

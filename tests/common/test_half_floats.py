@@ -1,0 +1,221 @@
+"""float16 and bfloat16: every op, in both modes, with gradients, and what surrounds them."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import dyngraph as dg
+import staticgraph as sg
+from oplibrary.core.dtypes import is_half, promoted, to_dtype
+from oplibrary.core.op import REGISTRY
+from oplibrary.core.samples import draw
+from oplibrary.core.types import type_of
+
+HALVES = ("float16", "bfloat16")
+EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+EXACT_PRECISION = {"nextafter", "spacing"}
+"""Ops whose result says something about the dtype itself."""
+SILENT = [op for op in REGISTRY.values() if not op.effect]
+
+
+def flat(values):
+    if isinstance(values, (tuple, list)):
+        return [each for value in values for each in flat(value)]
+    return [values]
+
+
+def samples(op, dtype):
+    """Yield the examples of an op that have operands in half precision, with the operands."""
+    for number, example in enumerate(op.examples):
+        operands = draw(op, example, dtype, np.random.default_rng(number))
+        if any(is_half(x.dtype) for x in operands):
+            yield example, operands
+
+
+def results_and_total(xp, op, attrs, operands):
+    """Return all results of an op, and half the sum of their squares."""
+    results = flat(op(*operands, **attrs))
+    total = None
+    for each in results:
+        if each.dtype.kind in "fVc":
+            part = xp.sum(xp.square(xp.real(each) if each.dtype.kind == "c" else each) * 0.5)
+            total = part if total is None else total + part
+    return results, total
+
+
+def eager(op, attrs, operands):
+    tensors = [dg.tensor(x, requires_grad=is_half(x.dtype)) for x in operands]
+    results, total = results_and_total(dg, op, attrs, tensors)
+    if total is not None and total.requires_grad:
+        total.backward()
+    grads = [None if x.grad is None else x.grad.numpy() for x in tensors if is_half(x.dtype)]
+    return [x.detach().numpy() for x in results], grads
+
+
+def declared(op, attrs, operands, backend="numpy"):
+    with sg.Graph():
+        inputs = [sg.placeholder(f"x{i}", x.shape, x.dtype) for i, x in enumerate(operands)]
+        results, total = results_and_total(sg, op, attrs, inputs)
+        wanted = [x for x in inputs if is_half(x.dtype)]
+        grads = [None] * len(wanted)
+        if total is not None and op.differentiable:
+            grads = sg.gradients(total, wanted, unused="none")
+        known = [g for g in grads if g is not None]
+        found = sg.compile([*results, *known], inputs, backend=backend)(*operands)
+    rest = iter(found[len(results) :])
+    return found[: len(results)], [None if g is None else next(rest) for g in grads]
+
+
+def assert_same_bits(found, expected):
+    for a, b in zip(flat(found), flat(expected), strict=True):
+        if a is None or b is None:  # one mode may know that nothing flows
+            known = a if b is None else b
+            assert known is None or not known.any()
+            continue
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        assert np.ascontiguousarray(a).tobytes() == np.ascontiguousarray(b).tobytes()
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("op", SILENT, ids=lambda op: op.name)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_every_op_rounds_the_float32_result_or_refuses_by_name(op, dtype):
+    half = to_dtype(dtype)
+    for example, operands in samples(op, dtype):
+        wide = [x.astype(np.float32) if is_half(x.dtype) else x for x in operands]
+        try:
+            found = flat(op(*operands, **example.attrs))
+        except dg.errors.DTypeError as error:
+            assert dtype in str(error)
+            continue
+        inferred = op.infer(*map(type_of, operands), **op.bind_attrs((), example.attrs))
+        expected = flat(op(*wide, **example.attrs))
+        for a, b, kind in zip(found, expected, getattr(inferred, "types", (inferred,))):
+            assert type_of(np.asarray(a)) == kind
+            if not is_half(kind.dtype) or op.name in EXACT_PRECISION:
+                continue
+            a, b = (np.asarray(x).astype(half).astype(np.float32) for x in (a, b))
+            np.testing.assert_allclose(a, b, rtol=2 * EPS[dtype], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("op", SILENT, ids=lambda op: op.name)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_both_modes_give_the_same_bits(op, dtype):
+    for example, operands in samples(op, dtype):
+        try:
+            results, grads = eager(op, example.attrs, operands)
+        except dg.errors.DTypeError:
+            with pytest.raises(sg.errors.DTypeError):
+                declared(op, example.attrs, operands)
+            continue
+        for grad in grads:
+            assert grad is None or grad.dtype == to_dtype(dtype)
+        assert_same_bits(declared(op, example.attrs, operands), (results, grads))
+
+
+NUMBERS = ("bool", "int8", "uint8", "int16", "int32", "int64", "float32", "float64", "complex64")
+
+
+@pytest.mark.parametrize("other", NUMBERS)
+def test_bfloat16_promotes_as_float16_does(other):
+    half = np.result_type(np.float16, other)
+    expected = to_dtype("bfloat16") if half == np.float16 else half
+    assert promoted(to_dtype("bfloat16"), np.dtype(other)) == expected
+    assert dg.result_type(dg.bfloat16, other) == expected
+    x, y = dg.ones((2,), dtype="bfloat16"), dg.ones((2,), dtype=other)
+    for function in (dg.multiply, dg.add, dg.where):
+        operands = (x, y) if function is not dg.where else (dg.tensor([True, False]), x, y)
+        if (function, other) != (dg.where, "bool"):
+            assert function(*operands).dtype == expected
+    assert dg.matmul(x, y).dtype == expected
+    assert dg.concat([x, y]).dtype == expected
+
+
+def test_the_two_halves_make_float32():
+    x, y = dg.ones((2,), dtype="bfloat16"), dg.ones((2,), dtype="float16")
+    for z in (x * y, y + x, x @ y, dg.where(x > 0, x, y), dg.concat([x, y]), dg.maximum(x, y)):
+        assert z.dtype == dg.float32
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("number", [True, 2, 2.5, 1e10])
+def test_numbers_of_python_are_weak(dtype, number):
+    def program(xp, x):
+        return x * number + xp.where(x > 0, x, number) - xp.maximum(number, x)
+
+    x = np.asarray([1.5, -2], to_dtype(dtype))
+    with np.errstate(over="ignore", invalid="ignore"):
+        eager_result = program(dg, dg.tensor(x)).numpy()
+        static_result = sg.function(lambda x: program(sg, x), backend="numpy")(x)
+    assert eager_result.dtype == to_dtype(dtype)
+    assert_same_bits([static_result], [eager_result])
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_sums_are_accumulated_in_float32(dtype):
+    ones = dg.ones((4096, 3), dtype=dtype)
+    for total in (dg.sum(ones, axis=0), ones.mT @ dg.ones(4096, dtype=dtype), ones.mean(0) * 4096):
+        assert total.dtype == to_dtype(dtype)
+        assert total.tolist() == [4096.0] * 3
+    x = ones.detach().requires_grad_()
+    dg.sum(dg.broadcast_to(x[:1], (4096, 3))).backward()
+    assert x.grad[0].tolist() == [4096.0] * 3
+    assert dg.take(x, dg.zeros((8,), dtype="int64"), axis=0).sum().item() == 24
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_a_model_trains_alike_in_both_modes(dtype):
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.normal(size=s).astype(to_dtype(dtype)) for s in ((8, 5), (5, 3), (3,)))
+    labels = np.arange(8) % 3
+
+    def loss(xp, w, b):
+        return xp.mean(xp.cross_entropy(xp.tanh(xp.asarray(x) @ w + b) * 2.0, labels))
+
+    value, grads = dg.value_and_grad(lambda w, b: loss(dg, w, b), argnums=(0, 1))(
+        dg.tensor(w), dg.tensor(b)
+    )
+    for backend in ("interpret", "numpy"):
+        found = sg.function(
+            sg.value_and_grad(lambda w, b: loss(sg, w, b), argnums=(0, 1)), backend=backend
+        )(w, b)
+        assert_same_bits(found, [value.numpy(), [g.numpy() for g in grads]])
+    native = sg.function(
+        sg.value_and_grad(lambda w, b: loss(sg, w, b), argnums=(0, 1)), backend="native"
+    )(w, b)
+    np.testing.assert_allclose(
+        flat(native)[1].astype("float32"),
+        grads[0].numpy().astype("float32"),
+        atol=8 * EPS[dtype],
+    )
+
+
+def test_limits_and_kinds():
+    assert dg.finfo("bfloat16").eps == 2.0**-7
+    assert dg.finfo(dg.bfloat16).max == 3.3895313892515355e38
+    assert dg.finfo("float16").bits == sg.finfo("bfloat16").bits == 16
+    for kind in ("real floating", "numeric", ("bool", "real floating"), "bfloat16"):
+        kind = to_dtype(kind) if kind == "bfloat16" else kind
+        assert dg.isdtype("bfloat16", kind)
+    assert not dg.isdtype("bfloat16", "integral")
+    assert not dg.isdtype("bfloat16", (dg.float16, "bool"))
+    assert dg.can_cast("bfloat16", "float32")
+    assert not dg.can_cast("float16", "bfloat16")
+    assert dg.bfloat16 is dg.bfloat16
+    assert sg.bfloat16 == dg.bfloat16
+    assert dg.half == np.float16
+
+
+def test_bfloat16_is_loaded_when_it_is_asked_for():
+    program = """
+import sys
+import dyngraph, staticgraph
+assert "ml_dtypes" not in sys.modules
+x = dyngraph.ones((2,)).astype("bfloat16")
+assert str(x.dtype) == "bfloat16" and "ml_dtypes" in sys.modules
+assert str(x) == "tensor([1., 1.], dtype=bfloat16)", str(x)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
