@@ -1,5 +1,6 @@
 """float16 and bfloat16: every op, in both modes, with gradients, and what surrounds them."""
 
+import pickle
 import subprocess
 import sys
 
@@ -219,3 +220,77 @@ assert str(x.dtype) == "bfloat16" and "ml_dtypes" in sys.modules
 assert str(x) == "tensor([1., 1.], dtype=bfloat16)", str(x)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_numpy_reads_and_gives_halves(dtype):
+    x = np.asarray([1.5, -2.0, 3.0], to_dtype(dtype))
+    assert dg.asarray(x).numpy() is x or dg.asarray(x).numpy().base is x
+    for made in (dg.tensor(x), dg.tensor([1.5, -2, 3], dtype=dtype), dg.from_dlpack(x)):
+        assert made.dtype == to_dtype(dtype)
+        assert np.asarray(made).tobytes() == x.tobytes()
+    assert dg.tensor(x).astype("float32").tolist() == dg.tensor(x).tolist() == [1.5, -2.0, 3.0]
+    assert dg.tensor(x)[0].item() == 1.5
+    assert pickle.loads(pickle.dumps(dg.tensor(x))).dtype == to_dtype(dtype)
+    assert dg.zeros((2,), dtype=dtype).dtype == dg.full((2,), 2.5, dtype=dtype).dtype == x.dtype
+    assert dg.arange(4, dtype=dtype).tolist() == [0, 1, 2, 3]
+    assert dg.linspace(0, 1, 3, dtype=dtype).tolist() == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_torch_and_jax_exchange_halves(dtype):
+    torch = pytest.importorskip("torch")
+    theirs = torch.tensor([1.5, -2.0, 3.0], dtype=getattr(torch, dtype))
+    for made in (dg.from_dlpack(theirs), dg.tensor(theirs), dg.asarray(theirs)):
+        assert made.dtype == to_dtype(dtype)
+        assert made.tolist() == theirs.tolist()
+    shared = dg.from_dlpack(theirs)
+    theirs[0] = 4
+    assert shared[0].item() == 4
+    back = torch.from_dlpack(shared)
+    assert back.dtype == theirs.dtype
+    assert back.tolist() == theirs.tolist()
+    with sg.Graph():
+        node = sg.from_dlpack(theirs)
+        assert torch.from_dlpack(node).tolist() == theirs.tolist()
+    feed = sg.function(lambda x: x * 2, backend="numpy")
+    assert feed(dg.tensor(theirs).numpy()).tolist() == (theirs * 2).tolist()
+    jax = pytest.importorskip("jax")
+    values = jax.numpy.asarray([1.5, -2.0], dtype)
+    assert dg.from_dlpack(values).tolist() == dg.tensor(values).tolist() == [1.5, -2.0]
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_archives_keep_halves(dtype, tmp_path):
+    with sg.Graph():
+        x = sg.placeholder("x", (3,), dtype)
+        w = sg.variable(np.asarray([1.5, -2, 0.25], to_dtype(dtype)), name="w")
+        y = sg.sum(sg.tanh(x * w) + sg.constant(np.asarray(2.5, to_dtype(dtype))))
+    run = sg.compile(y, [x], backend="numpy")
+    ones = np.ones(3, to_dtype(dtype))
+    again = pickle.loads(pickle.dumps(run))
+    assert_same_bits(again(ones), run(ones))
+    path = tmp_path / "program.sgz"
+    sg.save_program(path, y, [x])
+    assert_same_bits(sg.open_program(path)(ones), run(ones))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_lengths_that_a_run_chooses(dtype):
+    with sg.Graph():
+        x = sg.placeholder("x", (sg.dim("n"), 3), dtype)
+        run = sg.compile(sg.softmax(x @ sg.ones((3, 2), dtype=dtype)), [x], backend="numpy")
+    for n in (1, 4):
+        values = np.arange(3 * n).reshape(n, 3).astype(to_dtype(dtype)) / 8
+        tensor = dg.tensor(values)
+        expected = dg.softmax(tensor @ dg.ones((3, 2), dtype=dtype))
+        assert_same_bits([run(values)], [expected.numpy()])
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_keys_draw_halves_by_conversion(dtype):
+    key = np.array([0, 1], np.uint64)
+    with pytest.raises(dg.errors.DTypeError) as refusal:
+        dg.uniform(key, shape=(3,), dtype=dtype)
+    assert "astype" in str(refusal.value)
+    assert dg.uniform(key, shape=(3,)).astype(dtype).dtype == to_dtype(dtype)

@@ -14,7 +14,7 @@ from dyngraph.tape.nodes import AccumulateGrad, GradFn, extra_of
 from dyngraph.tape.versions import version_of
 from dyngraph.tensors import printing
 from dyngraph.tensors.lost_numbers import announce_number_taken
-from oplibrary.core.data import copy_of
+from oplibrary.core.data import copy_of, to_dlpack
 from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
@@ -136,8 +136,8 @@ class Tensor(TensorMethods):
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
-        return self.numpy().__dlpack__(
-            stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+        return to_dlpack(
+            self.numpy(), stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
         )
 
     def __dlpack_device__(self) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.dtypes import is_numeric
+from oplibrary.core.dtypes import is_numeric, to_dtype
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, OutputError, ProgramFileError
 
@@ -40,6 +40,8 @@ _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+_BRAIN = np.dtype("V2")
+"""What stands in the header of an array of bfloat16, which ``.npy`` has no name for."""
 _WIDTH = 120
 _ENCODING = "utf-8", "surrogatepass"
 _DAMAGE = (
@@ -273,7 +275,7 @@ def _read_array(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
         shape, _, dtype = read(stream)
         if dtype.hasobject:
             raise ValueError("Object arrays are pickles, which are not read")
-        if not is_numeric(dtype) or min(shape, default=0) < 0:
+        if not (is_numeric(dtype) or dtype == _BRAIN) or min(shape, default=0) < 0:
             raise ValueError(f"{info.filename} is no array of numbers")
         if prod(shape) * dtype.itemsize != info.file_size - stream.tell():
             raise ValueError(f"{info.filename} is shorter or longer than its array")
@@ -281,5 +283,7 @@ def _read_array(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Array:
         array: Array = np.lib.format.read_array(stream, allow_pickle=False)
         if stream.read(1):  # which also has the checksum compared
             raise ValueError(f"{info.filename} is longer than its array")
+    if array.dtype == _BRAIN:
+        array = array.view(to_dtype("bfloat16"))
     array.flags.writeable = False
     return array

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import is_bfloat16, to_dtype
 from oplibrary.core.tree import LEAF, Structure
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ProgramFileError
@@ -64,10 +65,14 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
     NotWritable
         If its elements are not numbers that every machine has.
     """
-    name = _DTYPE_NAMES.get(dtype)
+    name = "bfloat16" if is_bfloat16(dtype) else _DTYPE_NAMES.get(dtype)
     if name is None:
         raise NotWritable(f"the dtype {dtype}")
     return name
+
+
+def _dtype_called(name: str) -> np.dtype[Any]:
+    return to_dtype(name) if name == "bfloat16" else _DTYPES[name]
 
 
 def damaged(what: str) -> ProgramFileError:
@@ -214,7 +219,7 @@ class ValueReader:
             "tuple": lambda parts: tuple(map(self.value, parts)),
             "Slice": lambda parts: Slice(*map(self.value, parts)),
             "ellipsis": lambda _: ...,
-            "dtype": _DTYPES.__getitem__,
+            "dtype": _dtype_called,
             "type": self.type,
             "region": self._region,
             "length": self._length,
@@ -241,7 +246,7 @@ class ValueReader:
 
     def _scalar(self, parts: Any) -> Any:
         name, value = parts
-        return _DTYPES[name].type(self.value(value))
+        return _dtype_called(name).type(self.value(value))
 
     def _region(self, number: int) -> Region:
         if not 0 <= number < len(self._regions):
@@ -261,7 +266,7 @@ class ValueReader:
         shape = [self.value(n) for n in lengths]
         if any(type(n) is not int or n < 0 for n in shape):
             raise damaged(f"a type has the shape {shape}")
-        return named_type(TensorType(shape, _DTYPES[name]))
+        return named_type(TensorType(shape, _dtype_called(name)))
 
     def structure(self, written: Any) -> Structure:
         """Return the structure that `written` stands for."""

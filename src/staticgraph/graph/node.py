@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from oplibrary.core.data import to_dlpack
 from oplibrary.core.types import Array
 from oplibrary.executors.numpy.protocols import call_ufunc
 from oplibrary.executors.operators import ArrayOperators
@@ -147,8 +148,8 @@ class Node(Declaration, ArrayOperators):
         if self.op is not CONSTANT:
             raise symbolic.no_array(self)
         array: Array = self.attrs["value"]
-        return array.__dlpack__(
-            stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+        return to_dlpack(
+            array, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
         )
 
     def __dlpack_device__(self) -> tuple[int, int]:

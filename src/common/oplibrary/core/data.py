@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oplibrary.core.dtypes import is_numeric
+from oplibrary.core.dtypes import is_bfloat16, is_numeric, to_dtype
 from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import DEFAULT_DTYPE, Array
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError, out_of_memory
@@ -37,8 +37,10 @@ def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
             cause="a mask has no counterpart here, and what is under it would count",
             fix="pass x.filled(value), and the mask as an array of its own",
         )
+    if dtype is not None:
+        dtype = _known_dtype(dtype)
     try:
-        array = np.asarray(data, dtype=dtype)
+        array = np.asarray(_readable(data), dtype=dtype)
     except SideBySideError:  # a value of an executor says best itself that it is no array
         raise
     except (ValueError, TypeError, OverflowError) as error:
@@ -56,6 +58,24 @@ def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
             fix="encode the data as numbers first",
         )
     return array
+
+
+def _known_dtype(dtype: npt.DTypeLike) -> npt.DTypeLike:
+    try:
+        return to_dtype(dtype)
+    except TypeError:  # refused below, with the data
+        return dtype
+
+
+def _readable(data: Any) -> Any:
+    """Return `data` itself, or an array of an array of another library that NumPy cannot read."""
+    if isinstance(data, np.ndarray) or not hasattr(data, "__dlpack__"):
+        return data
+    return array_from_dlpack(data, None, None) if _has_bfloat16(data) else data
+
+
+def _has_bfloat16(data: Any) -> bool:
+    return "bfloat16" in str(getattr(data, "dtype", ""))
 
 
 def copy_of(array: Array, what: str, dtype: npt.DTypeLike | None = None) -> Array:
@@ -89,6 +109,8 @@ def array_from_dlpack(source: Any, device: str | None, copy: bool | None) -> Arr
         If the array cannot be shared, because it lies elsewhere or has no ``__dlpack__``.
     """
     try:
+        if _has_bfloat16(source):
+            return _bfloat16_from_dlpack(source, device, copy)
         if device is None and copy is None:  # what every exporter knows
             return np.from_dlpack(source)
         return np.from_dlpack(source, device=device, copy=copy)  # type: ignore[arg-type]
@@ -100,6 +122,61 @@ def array_from_dlpack(source: Any, device: str | None, copy: bool | None) -> Arr
             cause="an array in this computer's memory that speaks DLPack is asked for",
             fix="copy it to the CPU and detach it first, or use tensor(...)",
         ) from None
+
+
+# DLPack of bfloat16, which NumPy does not know: the code of the dtype is exchanged ---------------
+
+_UNSIGNED, _BRAIN = 1, 4
+"""The codes of whole numbers without a sign and of bfloat16, in DLPack's ``DLDataType``."""
+_CODE_AT = {b"dltensor": 20, b"dltensor_versioned": 52}
+"""Where the code stands behind what a capsule of each name points to (``dlpack.h``)."""
+
+
+def to_dlpack(array: Array, **asked: Any) -> Any:
+    """Return ``array.__dlpack__(**asked)``, for bfloat16, too."""
+    if not is_bfloat16(array.dtype):
+        return array.__dlpack__(**asked)
+    capsule = array.view(np.uint16).__dlpack__(**asked)
+    _exchange_code(capsule, _BRAIN)
+    return capsule
+
+
+def _bfloat16_from_dlpack(source: Any, device: str | None, copy: bool | None) -> Array:
+    if isinstance(source, np.ndarray):
+        return source.copy() if copy else source
+    asked = {} if copy is None else {"copy": copy}
+    array = np.from_dlpack(_Capsule(source.__dlpack__(**asked), source), device=device)  # type: ignore[arg-type]
+    return array.view(to_dtype("bfloat16"))
+
+
+class _Capsule:
+    """Hand a capsule of bfloat16 to NumPy as one of uint16."""
+
+    def __init__(self, capsule: Any, source: Any) -> None:
+        _exchange_code(capsule, _UNSIGNED)
+        self._capsule, self._source = capsule, source
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> Any:
+        return self._source.__dlpack_device__()
+
+
+def _exchange_code(capsule: Any, code: int) -> None:
+    """Write another code of 16-bit elements into a capsule."""
+    import ctypes
+
+    pointer, is_named = ctypes.pythonapi.PyCapsule_GetPointer, ctypes.pythonapi.PyCapsule_IsValid
+    pointer.restype = ctypes.c_void_p
+    pointer.argtypes = is_named.argtypes = (ctypes.py_object, ctypes.c_char_p)
+    for name, offset in _CODE_AT.items():
+        if is_named(capsule, name):
+            dtype = (ctypes.c_uint8 * 2).from_address(pointer(capsule, name) + offset)
+            if dtype[0] in (_UNSIGNED, _BRAIN) and dtype[1] == 16:
+                dtype[0] = code
+                return
+    raise BufferError("the capsule is not one of 16-bit elements")
 
 
 def masked_elements(data: Any) -> int:

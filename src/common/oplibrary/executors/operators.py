@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import oplibrary.ops  # noqa: F401  importing it fills the registry
-from oplibrary.core.dtypes import as_dtype
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import REGISTRY, lookup
 from oplibrary.executors.einops_backend import offer
 from oplibrary.messages.errors import ArgumentError, DTypeError, InPlaceError
@@ -168,7 +168,7 @@ class ArrayOperators(ArrayMethods):
         if isinstance(dtype, str) and dtype == "cpu":
             return self
         try:
-            wanted = None if dtype is None else as_dtype(dtype)
+            wanted = None if dtype is None else to_dtype(dtype)
         except TypeError:
             wanted = None
         if wanted is None:
