@@ -6,15 +6,16 @@ that run in both modes pass keys of their own; see ``uniform`` and ``normal``.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from dyngraph.engine.generator import next_key
 from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.types import DEFAULT_DTYPE
 from oplibrary.ops.arguments import normalize_shape
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def _shape(shape: tuple[Any, ...]) -> tuple[int, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
-import numpy.typing as npt
 
 from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tensors.tensor import Tensor, tensor_of
@@ -17,6 +16,9 @@ from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, LostGradientWarning, warn
 from oplibrary.ops.arguments import require_device, require_flag
 from oplibrary.ops.joining import holds_values, stack_nested
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def tensor(data: Any, dtype: npt.DTypeLike | None = None, requires_grad: bool = False) -> Tensor:

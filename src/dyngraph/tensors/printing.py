@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -65,6 +64,8 @@ def _with_suffixes(text: str, suffixes: list[str]) -> str:
 
 def tensor_html(array: Array, node: Any) -> str:
     """Return a tensor of up to two axes as a table, else its text, below what it is."""
+    from html import escape  # late: its table of names takes a millisecond
+
     about = f"{array.dtype.name}{list(array.shape)}"
     if isinstance(node, GradFn):
         about += f", grad_fn={node.name()}"

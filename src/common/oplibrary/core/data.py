@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oplibrary.core.dtypes import is_bfloat16, is_numeric, to_dtype
 from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import DEFAULT_DTYPE, Array
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError, out_of_memory
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:

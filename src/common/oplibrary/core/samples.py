@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oplibrary.core.dtypes import REAL_FLOATING, promoted, to_dtype
 from oplibrary.core.op import Example, Op
 from oplibrary.core.types import Array, Shape
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _MARGIN = 1 / 128
 """The part of the domain's width that samples keep away from its ends and from kinks."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oplibrary.core.dtypes import promoted, to_dtype
 from oplibrary.messages.errors import ArgumentError, AxisError, DTypeError, ShapeError
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 Shape = tuple[int, ...]
-Array = npt.NDArray[Any]
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 DEFAULT_DTYPE = np.dtype(np.float32)
 """The dtype of a Python float that meets no array, as in PyTorch."""
 

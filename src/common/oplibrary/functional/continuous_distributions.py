@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import pi
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oplibrary.core.dtypes import REAL_NUMBERS, promoted, to_dtype
 from oplibrary.core.op import public
@@ -40,6 +39,9 @@ from oplibrary.ops.softmax import softmax
 from oplibrary.ops.solving import cholesky
 from oplibrary.ops.special import ndtr, ndtri
 from oplibrary.ops.trigonometry import tan
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # one distribution ---------------------------------------------------------------------------------
 

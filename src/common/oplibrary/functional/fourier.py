@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import public_in
@@ -17,6 +16,9 @@ from oplibrary.ops.creation import resolve_dtype
 from oplibrary.ops.elementwise import conj
 from oplibrary.ops.fourier import NORMS, OTHER_WAY, dft, inverse_real_dft, real_dft, resized
 from oplibrary.ops.slicing import roll
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # arguments ----------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ import linecache
 import os
 import re
 import sys
-import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import takewhile
@@ -161,6 +160,8 @@ def _characters(line: str, column: int) -> int:
 
 def _width(text: str) -> int:
     """Return how many columns of a terminal `text` takes."""
+    import unicodedata
+
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 

@@ -6,10 +6,9 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oplibrary.core.dtypes import BREADTH, REAL_FLOATING, REAL_NUMBERS, is_numeric, to_dtype
 from oplibrary.core.op import Kind, Op, example, register
@@ -17,6 +16,9 @@ from oplibrary.core.types import DEFAULT_DTYPE, Array, Shape, TensorType, type_o
 from oplibrary.messages.errors import ArgumentError, DTypeError, OutOfMemoryError, SideBySideError
 from oplibrary.ops.arguments import normalize_shape, require_device, require_int
 from oplibrary.ops.options import DEVICE
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CREATION: dict[str, Callable[..., Any]] = {}
 """Functions that make an ndarray of no operand, by name; each executor wraps them."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import cmath
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oplibrary.core.dtypes import FLOATING, is_bfloat16, is_numeric, promoted, promoted_by, to_dtype
 from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
@@ -18,6 +17,9 @@ from oplibrary.ops.arguments import operand_type, require_device, require_flag
 from oplibrary.ops.comparison import greater_equal, less_equal
 from oplibrary.ops.exponential import log
 from oplibrary.ops.kernels import float_dtype, in_float32
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # arithmetic ---------------------------------------------------------------------------------------
 

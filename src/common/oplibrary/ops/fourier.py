@@ -20,10 +20,6 @@ from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast, conj, real
 from oplibrary.ops.slicing import pad_op, slice_axis
 
-# untyped: NumPy's stubs want one of three literal texts
-_NUMPYS_RFFT: Any = np.fft.rfft
-_NUMPYS_IRFFT: Any = np.fft.irfft
-
 NORMS = ("backward", "ortho", "forward")
 """Which transform is divided: the inverse by n, both by its root, or the other one by n."""
 
@@ -114,7 +110,8 @@ def _real_dft_infer(x: TensorType, *, axis: int, norm: str) -> TensorType:
 def _real_dft(x: Array, *, axis: int, norm: str) -> Any:
     if x.dtype.kind == "c":
         _real_dft_infer(TensorType(x.shape, x.dtype), axis=axis, norm=norm)
-    return _NUMPYS_RFFT(x, None, axis, norm)
+    transform: Any = np.fft.rfft  # untyped: NumPy's stubs want one of three literal texts
+    return transform(x, None, axis, norm)
 
 
 def _real_dft_rule(g: Any, _out: Any, x_type: TensorType, *, axis: int, norm: str) -> Any:
@@ -151,7 +148,8 @@ def _inverse_real_dft_infer(x: TensorType, *, n: int, axis: int, norm: str) -> T
 def _inverse_real_dft(x: Array, *, n: int, axis: int, norm: str) -> Any:
     if is_half(x.dtype):
         x = x.astype(FLOAT32)
-    return _NUMPYS_IRFFT(x, n, axis, norm)
+    transform: Any = np.fft.irfft
+    return transform(x, n, axis, norm)
 
 
 def _inverse_real_dft_rule(

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from oplibrary.core.batching import Rows, move_axis
 from oplibrary.core.dtypes import FLOAT32, is_half, to_dtype
@@ -31,6 +30,9 @@ from oplibrary.ops.arguments import operand_type, require_int
 from oplibrary.ops.comparison import equal, logical_or
 from oplibrary.ops.elementwise import cast, where
 from oplibrary.ops.movement import expand_dims
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # checks -------------------------------------------------------------------------------------------
 

@@ -16,10 +16,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import Kind, Op, example, public, register
@@ -27,6 +26,9 @@ from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import normalize_shape
 from oplibrary.ops.comparison import less
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _SPLIT_COUNTER = 1 << 63
 """Keys are split from a part of the stream that draws of less than 2**193 numbers never reach."""
