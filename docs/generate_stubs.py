@@ -312,7 +312,7 @@ def namespace_stub(package: Any, value: str, length: str, creation: str) -> str:
         if name in own or name in functions:
             continue
         kind = type(constant).__name__
-        lines.append(f"{name}: {'_np.dtype[_Any]' if 'DType' in kind else private(kind)}")
+        lines.append(f"{name}: {'_np.dtype[_Any]' if 'dtype' in kind.lower() else private(kind)}")
     lines.append("")
     lines = [line.replace(": NoneType", ": None") for line in lines]
     return "\n".join([*lines, *definitions(functions, creation)])

@@ -69,7 +69,7 @@ __all__ = ['Function', 'Tensor', 'TensorType', 'abs', 'absolute', 'acos', 'acosh
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
-bfloat16: dtype[bfloat16]
+bfloat16: _np.dtype[_Any]
 bool: _np.dtype[_Any]
 complex128: _np.dtype[_Any]
 complex64: _np.dtype[_Any]

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOAT32, is_half, is_numeric
+from oplibrary.core.dtypes import is_half, is_numeric
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, TensorType, normalize_axis
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast, conj, real
+from oplibrary.ops.kernels import halves_in_float32
 from oplibrary.ops.slicing import pad_op, slice_axis
 
 NORMS = ("backward", "ortho", "forward")
@@ -142,12 +143,13 @@ real_dft: Op = register(
 def _inverse_real_dft_infer(x: TensorType, *, n: int, axis: int, norm: str) -> TensorType:
     at = normalize_axis(axis, x.ndim)
     shape = (*x.shape[:at], n, *x.shape[at + 1 :])
+    if is_half(x.dtype):  # as NumPy has it of float16
+        return TensorType(shape, x.dtype)
     return TensorType(shape, _real_dtype(_complex_dtype("irfft", x.dtype)))
 
 
+@halves_in_float32(1)
 def _inverse_real_dft(x: Array, *, n: int, axis: int, norm: str) -> Any:
-    if is_half(x.dtype):
-        x = x.astype(FLOAT32)
     transform: Any = np.fft.irfft
     return transform(x, n, axis, norm)
 
