@@ -25,8 +25,10 @@ from sidebyside.drawing.figure import Figure, show
 from sidebyside.modes import MODES, Mode, Prepared, find_mode
 from sidebyside.results.cell import Cell
 from sidebyside.results.comparison import Comparison, Row
+from sidebyside.results.decision import Decision
 from sidebyside.results.table import Table
 from sidebyside.studies.comparison import compare
+from sidebyside.studies.decision import decide
 from sidebyside.studies.flexibility import Example, measure_flexibility
 from sidebyside.studies.table import measure_table
 from sidebyside.studies.training import compare_training, train
@@ -43,6 +45,7 @@ __all__ = [
     "MODES",
     "Cell",
     "Comparison",
+    "Decision",
     "Example",
     "Figure",
     "Mode",
@@ -56,6 +59,7 @@ __all__ = [
     "__version__",
     "compare",
     "compare_training",
+    "decide",
     "errors",
     "find_mode",
     "find_workload",

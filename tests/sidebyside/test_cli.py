@@ -369,7 +369,7 @@ def inputs(rng, size):
 def test_a_file_whose_parts_do_not_fit_is_refused(run, folder, change, expected):
     assert change[0] in FORWARD
     (folder / "mine.py").write_text(FORWARD.replace(*change))
-    err = refused(run, "compare", "mine.py", "--json", "found.json")
+    err = refused(run, "compare", "mine.py", *QUICK, "--json", "found.json")
     assert expected in err
     assert "<string>" not in err
     assert not (folder / "found.json").exists()
@@ -408,7 +408,7 @@ def test_modes_that_disagree_end_with_an_exit_code(run, folder):
 
 
 def test_a_mode_that_is_slower_than_allowed_ends_with_an_exit_code(run):
-    modes = ["--modes", "static,dynamic", "--budget", "0.2"]
+    modes = ["--modes", "static,dynamic", "--budget", "0.09"]
     code, out, err = run("compare", "seed", *modes, "--fail-above", "1.5")
     assert code == 3
     assert "dynamic takes" in err

@@ -82,8 +82,9 @@ def test_what_the_looks_may_spend_is_spent():
     for most in (2, 3, 4, 7, 8, 20, 33):
         spent = sum(1 - confidence_at(count, most) for count in looks(most))
         assert spent == pytest.approx(0.01)
-    # one that ends early from outside has no more than was due by then
-    assert 1 - confidence_at(5, 8) + 1 - confidence_at(4, 8) < 0.01
+    # one that ends early from outside has what is left
+    assert 1 - confidence_at(5, 8) + 1 - confidence_at(4, 8) == pytest.approx(0.01)
+    assert confidence_at(3, 8) == pytest.approx(0.99)
 
 
 def test_a_difference_that_is_called_visible_is_found():

@@ -60,7 +60,8 @@ def confidence_at(count: int, most: int, confidence: float = CONFIDENCE) -> floa
     Whoever looks several times and stops at the first difference errs more often than an interval
     says. The allowed error is spent over the looks by the power family of spending functions (Lan
     and DeMets, Biometrika 70, 1983; Kim and DeMets, Biometrika 74, 1987); what each look is given
-    bounds its own error, so the sum bounds that of all, whatever their dependence.
+    bounds its own error, so the sum bounds that of all, whatever their dependence. At a number that
+    is no look, measuring was ended from outside, and all that is left is spent.
 
     Examples
     --------
@@ -69,12 +70,13 @@ def confidence_at(count: int, most: int, confidence: float = CONFIDENCE) -> floa
     >>> confidence_at(3, 3)
     0.99
     """
-    at = looks(most)
-    if count not in at:  # ended early from outside: nothing more will be spent
+    at, planned = looks(most), most
+    if count not in at:  # ended from outside, not by what was seen: what is left is spent
         at = (*(look for look in at if look < count), count)
+        most = count
     place = at.index(count)
-    before = float((at[place - 1] / most) ** SPENDING) if place else 0.0
-    share = float(min(count / most, 1.0) ** SPENDING) - before
+    spent = float((at[place - 1] / planned) ** SPENDING) if place else 0.0
+    share = float((count / most) ** SPENDING) - spent
     return 1 - (1 - confidence) * share
 
 
@@ -95,6 +97,26 @@ def mean_estimate(effects: Sequence[float] | Numbers, confidence: float = CONFID
         return Estimate(mean, mean, mean, 0.0, count)
     half = float(half_width(values, confidence))
     return Estimate(mean, mean - half, mean + half, max(confidence, CONFIDENCE), count)
+
+
+def time_estimate(seconds: Sequence[float] | Numbers, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the geometric mean of one time a replicate, with an interval of times.
+
+    Examples
+    --------
+    >>> found = time_estimate([1.0, 2.0, 4.0])
+    >>> round(found.value, 6), 0 < found.low < 2 < found.high
+    (2.0, True)
+    """
+    values = np.asarray(seconds, np.float64)
+    if np.any(values <= 0):  # a phase that does not exist takes no time at all
+        return mean_estimate(values, confidence)
+    return _exponential(mean_estimate(np.log(values), confidence))
+
+
+def _exponential(found: Estimate) -> Estimate:
+    value, low, high = (math.exp(min(x, 700.0)) for x in (found.value, found.low, found.high))
+    return Estimate(value, low, high, found.confidence, found.count)
 
 
 def half_width(effects: Numbers, confidence: float = CONFIDENCE) -> Any:
@@ -137,10 +159,7 @@ def ratio_estimate(
     >>> round(found.value, 2), found.low < 2 < found.high
     (2.0, True)
     """
-    effects = effects_of(samples, reference)
-    found = mean_estimate(effects, confidence)
-    value, low, high = (math.exp(min(x, 700.0)) for x in (found.value, found.low, found.high))
-    return Estimate(value, low, high, found.confidence, found.count)
+    return _exponential(mean_estimate(effects_of(samples, reference), confidence))
 
 
 def effects_of(samples: Sequence[Numbers], reference: Sequence[Numbers]) -> Numbers:

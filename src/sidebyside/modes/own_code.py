@@ -11,6 +11,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from oplibrary.core.tree import flatten
 from sidebyside.measuring.scrutiny import as_array
 from sidebyside.modes.conversion import convert_arrays
@@ -166,6 +168,10 @@ def numpy_modes() -> dict[str, Mode]:
         sg: Any = import_module("staticgraph")
         return sg.function(function, backend=backend), inputs
 
+    def load(backend: str) -> None:
+        sg: Any = import_module("staticgraph")
+        sg.function(lambda x: x @ x + 1, backend=backend)(np.ones((600, 600)))
+
     return {
         "numpy": Mode("numpy", "NumPy", OwnCode(_as_it_is), counts_memory=True),
         "dynamic": Mode(
@@ -176,11 +182,13 @@ def numpy_modes() -> dict[str, Mode]:
             "static graph, traced",
             OwnCode(partial(traced, "numpy")),
             counts_memory=True,
+            load=partial(load, "numpy"),
         ),
         "static:native": Mode(
             "static:native",
             "static graph, machine code",
             OwnCode(partial(traced, "native")),
             counts_memory=True,
+            load=partial(load, "native"),
         ),
     }

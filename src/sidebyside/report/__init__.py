@@ -3,6 +3,6 @@
 Importing it enters how each type of result is shown in `sidebyside.results.result.RENDERERS`.
 """
 
-from sidebyside.report import comparison, flexibility, profile, table, training
+from sidebyside.report import comparison, decision, flexibility, profile, table, training
 
-__all__ = ["comparison", "flexibility", "profile", "table", "training"]
+__all__ = ["comparison", "decision", "flexibility", "profile", "table", "training"]

@@ -38,6 +38,17 @@ def _unit(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, st
     return chosen
 
 
+def scale_of(value: float) -> float:
+    """Return the seconds of the unit that a time is shown in.
+
+    Examples
+    --------
+    >>> scale_of(0.0123)
+    0.001
+    """
+    return _unit(value, _TIMES)[0]
+
+
 def seconds(value: float) -> str:
     """Return a time.
 

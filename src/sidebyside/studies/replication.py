@@ -32,6 +32,7 @@ from sidebyside.measuring.replicates import (
     mean_estimate,
     ratio_estimate,
     smallest_visible,
+    time_estimate,
 )
 from sidebyside.measuring.scrutiny import Scrutiny
 from sidebyside.results.cell import Failure
@@ -53,7 +54,7 @@ START_BUDGET = 4
 """What starts may take, in budgets, before no further replicate is begun."""
 
 PRECISE = 0.1
-"""Half width of an interval of a ratio with which its sure verdict is good enough."""
+"""Half width of an interval of a log ratio with which its sure verdict is good enough."""
 
 ALIKE = 0.003
 """Half width with which modes that do not differ need no further replicate."""
@@ -207,17 +208,15 @@ class Experiment:
             self.timed.remove(label)
 
     def _start(self, team: Team, label: str) -> None:
-        began = time.monotonic()
         team.ask(label, "take", self.packed)
         built = team.ask(label, "build")
         self.built.setdefault(label, []).append(built)
-        self.starting += time.monotonic() - began
+        self.starting += built.start
 
     def _warm_start(self, team: Team, label: str) -> None:
-        began = time.monotonic()
         warm = team.ask(label, "build").start
         self._last_start = self.built[label][-1].start, warm
-        self.starting += time.monotonic() - began
+        self.starting += warm
 
     def _first_results(self, team: Team) -> None:
         """Start every mode, compare what they compute, and look at what they do beside it."""
@@ -356,7 +355,9 @@ class Experiment:
         effects = effects_of(*map(_shortest(pairs), pairs))
         found = mean_estimate(effects, confidence)
         half = (found.high - found.low) / 2
-        return half < ALIKE or (half < PRECISE and not found.low <= 0 <= found.high)
+        if found.low <= 0 <= found.high:
+            return half < ALIKE
+        return half < max(PRECISE, abs(found.value) / 4)
 
     def _blocks_of(self, label: str) -> list[Any]:
         return [each.blocks for each in self.replicates.get(label, ())]
@@ -397,11 +398,11 @@ class Experiment:
         memory, planned = self.memory.get(label, (None, None))
         cell = TimedCell(
             label,
-            steady=mean_estimate([each.steady for each in own], confidence),
-            start=mean_estimate([each.start for each in own], confidence),
-            warm_start=mean_estimate([each.warm for each in own], confidence),
-            first_call=mean_estimate([each.first_call for each in built], confidence),
-            built=mean_estimate([sum(each.build.values()) for each in built], confidence),
+            steady=time_estimate([each.steady for each in own], confidence),
+            start=time_estimate([each.start for each in own], confidence),
+            warm_start=time_estimate([each.warm for each in own], confidence),
+            first_call=time_estimate([each.first_call for each in built], confidence),
+            built=time_estimate([sum(each.build.values()) for each in built], confidence),
             build={
                 phase: float(np.median([each.build[phase] for each in built]))
                 for phase in built[0].build

@@ -1,0 +1,215 @@
+"""Decide how to run a program: recognise what it is, measure it in the modes it has, and say."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.tree import flatten
+from oplibrary.messages.errors import ArgumentError
+from sidebyside.measuring.call_stack import frames_below
+from sidebyside.modes import MODES, Mode, find_mode, is_installed
+from sidebyside.modes.own_code import jax_modes, numpy_modes, torch_modes
+from sidebyside.modes.registry import mode_names
+from sidebyside.results.decision import Decision, decide_from
+from sidebyside.studies.comparison import compare_subjects
+from sidebyside.studies.replication import Report, Settings
+from sidebyside.studies.subject import Subject
+from sidebyside.workloads.workload import Workload
+
+NAMESPACE = "xp"
+"""The first parameter of a function that is written against a namespace."""
+
+OURS = ("dynamic", "static", "static:native")
+PEERS = ("numpy", "torch", "torch.compile", "jax", "jax.jit")
+"""Modes of a program that is written against a namespace; of peers, those that are loaded."""
+
+
+def decide(
+    program: Any,
+    *inputs: Any,
+    calls: int | None = None,
+    tolerance: float = 1e-4,
+    modes: str | tuple[str, ...] = (),
+    budget: float = 2.0,
+    replicates: int = 8,
+    seed: int = 0,
+    time_limit: float = 300.0,
+    report: Report | None = None,
+) -> Decision:
+    """Say how to run a program, and what that is worth.
+
+    The program is called as it is, ``program(*inputs)``: a PyTorch module or function of tensors
+    runs eagerly and by ``torch.compile``; a function of JAX's arrays operation by operation and by
+    ``jax.jit``; NumPy code by NumPy, recorded by dyngraph, traced by staticgraph, and as machine
+    code. A function whose first parameter is called ``xp``, and a `Workload`, is given each mode's
+    namespace first.
+
+    Parameters
+    ----------
+    program : callable or Workload
+    *inputs : any
+        Each mode gets its own copy of them, and of the program.
+    calls : int, optional
+        How often it will be called.
+    tolerance : float
+        Largest difference of results, relative to the largest element of a result.
+    modes : sequence of str, or str with commas
+        Some of the modes; the first is the reference.
+    budget, replicates, seed, time_limit, report
+        See `compare`.
+
+    Returns
+    -------
+    Decision
+
+    Raises
+    ------
+    ArgumentError
+        If it is no program, or `calls` no number of calls.
+
+    Examples
+    --------
+    >>> found = decide(lambda x: np.tanh(x) * 2, np.ones(3), calls=10, budget=0.01)
+    >>> found.kind, [cell.mode for cell in found.row.cells]
+    ('NumPy', ['numpy', 'dynamic', 'static', 'static:native'])
+    """
+    if calls is not None and not (isinstance(calls, (int, np.integer)) and calls > 0):
+        raise ArgumentError(
+            f"{calls!r} calls",
+            cause="a program is called a whole number of times, once at least",
+            fix="pass calls=1000, or leave it out",
+        )
+    kind, subject = recognise(program, inputs, tolerance, seed)
+    if modes:
+        subject = _chosen(subject, mode_names(modes))
+    known = frames_below()
+    settings = Settings(budget, replicates, seed, time_limit, time.monotonic() + 1e9)
+    packages = ("torch", "jax") if kind in ("PyTorch", "JAX") else ()
+    comparison = compare_subjects([subject], settings, packages, report=report, known=known)
+    return decide_from(comparison, kind, calls)
+
+
+def recognise(
+    program: Any, inputs: tuple[Any, ...], tolerance: float, seed: int = 0
+) -> tuple[str, Subject]:
+    """Return what a program is, and it with its inputs and modes.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no program.
+    """
+    if isinstance(program, Workload):
+        size = program.sizes[0]
+        given = inputs or program.make_inputs(size, seed)
+        return "workload", Subject(program, given, _namespace_modes(program), size)
+    if not callable(program):
+        raise ArgumentError(
+            f"a {type(program).__name__} is no program",
+            cause="it is called with the inputs, and cannot be",
+            fix="pass a function, a module, or a sidebyside.Workload",
+        )
+    program = _uncompiled(program)
+    name = getattr(program, "__name__", type(program).__name__)
+    workload = Workload(program, inputs=lambda rng, size: inputs, name=name, tolerance=tolerance)
+    if _takes_namespace(program):
+        return "workload", Subject(workload, inputs, _namespace_modes(workload))
+    kind = _library(program, inputs)
+    modes: Mapping[str, Mode] = {
+        "PyTorch": torch_modes,
+        "JAX": jax_modes,
+        "NumPy": numpy_modes,
+    }[kind]()
+    return kind, Subject(workload, inputs, modes, named=False)
+
+
+def _uncompiled(program: Any) -> Any:
+    """Return what a user has compiled already as it was before."""
+    if "jax" in sys.modules and type(program).__module__.partition(".")[0] in ("jaxlib", "jax"):
+        return getattr(program, "__wrapped__", program)
+    return getattr(program, "_orig_mod", getattr(program, "_torchdynamo_orig_callable", program))
+
+
+def _takes_namespace(program: Any) -> bool:
+    try:
+        parameters = list(inspect.signature(program).parameters)
+    except (TypeError, ValueError):
+        return False
+    return bool(parameters) and parameters[0] == NAMESPACE
+
+
+def _namespace_modes(workload: Workload) -> dict[str, Mode]:
+    """Return the modes of a program that is written once: ours, and peers that are loaded."""
+    names = [*OURS, *(name for name in PEERS if name.partition(".")[0] in sys.modules)]
+    if workload.wrt:
+        names.remove("numpy")
+    return {name: find_mode(name) for name in names if is_installed(name)}
+
+
+def _library(program: Any, inputs: tuple[Any, ...]) -> str:
+    """Return whose arrays a program takes: by its inputs, and else by what it reads."""
+    kinds = {type(leaf).__module__.partition(".")[0] for leaf in flatten(list(inputs))[0]}
+    for library, name in (("torch", "PyTorch"), ("jax", "JAX"), ("jaxlib", "JAX")):
+        if library in kinds:
+            return name
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and isinstance(program, torch.nn.Module):
+        return "PyTorch"
+    read = _modules_read(program)
+    if "jax" in read:
+        return "JAX"
+    return "PyTorch" if "torch" in read else "NumPy"
+
+
+def _modules_read(program: Any, seen: set[int] | None = None) -> set[str]:
+    """Return the libraries that a function reads, and the functions that it calls."""
+    seen = set() if seen is None else seen
+    function: Any = inspect.unwrap(program) if callable(program) else program
+    function = getattr(function, "__func__", function)
+    if not isinstance(function, FunctionType):
+        function = vars(type(function)).get("__call__")
+    if not isinstance(function, FunctionType) or id(function) in seen or len(seen) > 1000:
+        return set()
+    seen.add(id(function))
+    found: set[str] = set()
+    values = [
+        function.__globals__[name]
+        for name in function.__code__.co_names
+        if name in function.__globals__
+    ]
+    for cell in function.__closure__ or ():
+        try:
+            values.append(cell.cell_contents)
+        except ValueError:  # not assigned yet
+            continue
+    for value in values:
+        if isinstance(value, ModuleType):
+            found.add(value.__name__.partition(".")[0])
+        elif isinstance(value, Callable):  # type: ignore[arg-type]
+            found.add((getattr(value, "__module__", None) or "").partition(".")[0])
+            found |= _modules_read(value, seen)
+    return found
+
+
+def _chosen(subject: Subject, names: list[str]) -> Subject:
+    """Return a subject with some of its modes, or with others that are known by name."""
+    modes = {}
+    for name in names:
+        if name in subject.modes:
+            modes[name] = subject.modes[name]
+        elif subject.named and (name in MODES or name):
+            modes[name] = find_mode(name)
+        else:
+            raise ArgumentError(
+                f"no mode {name!r} for this program",
+                cause=f"its modes are {', '.join(subject.modes)}",
+                fix="name some of them",
+            )
+    return Subject(subject.workload, subject.inputs, modes, subject.given_size, named=subject.named)

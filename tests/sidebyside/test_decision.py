@@ -1,0 +1,190 @@
+"""Decisions: what a program is recognised as, and what is said of measurements that are made up."""
+
+import math
+
+import numpy as np
+import pytest
+
+import sidebyside as sbs
+from oplibrary.messages.errors import ArgumentError
+from sidebyside.measuring.replicates import ratio_estimate, time_estimate
+from sidebyside.measuring.scrutiny import examine
+from sidebyside.measuring.statistics import Estimate
+from sidebyside.results.cell import Failure
+from sidebyside.results.comparison import Comparison, Replicate, Row, TimedCell
+from sidebyside.results.decision import Decision, decide_from, stages_of
+from sidebyside.studies.decision import recognise
+
+ABOUT = {"python": "", "versions": {}, "system": "", "cores": 2, "threads": 2, "load": None}
+
+
+def made_up(modes, control=0.0, spread=0.01):
+    """Return a row of modes given as name: (start, seconds of a call)."""
+    wobble = spread * np.array([-1.0, 0.5, 0.2, 0.3])
+    cells = []
+    for name, (start, call) in modes.items():
+        replicates = tuple(
+            Replicate(start * math.exp(w), start / 2, np.full(5, call * math.exp(-w)))
+            for w in wobble * (1 + len(cells))
+        )
+        cells.append(TimedCell(name, replicates=replicates, steady=time_estimate([call] * 4)))
+        cells[-1] = TimedCell(
+            name,
+            replicates=replicates,
+            start=time_estimate([each.start for each in replicates]),
+            steady=time_estimate([each.steady for each in replicates]),
+            ratio=None
+            if len(cells) == 1
+            else ratio_estimate(
+                [each.blocks for each in replicates], [each.blocks for each in cells[0].replicates]
+            ),
+        )
+    shown = Estimate(math.exp(control), math.exp(control - 0.01), math.exp(control + 0.01), 0.99, 4)
+    reference = next(iter(modes))
+    return Row("f", "", "", tuple(cells), reference, control=shown, visible=0.04, replicates=4)
+
+
+def decided(modes, calls=None, **options):
+    return decide_from(Comparison((made_up(modes, **options),), ABOUT), "PyTorch", calls)
+
+
+PAIR = {"eager": (0.001, 0.01), "torch.compile": (1.0, 0.005)}
+
+
+def test_one_sentence_says_from_when_on_it_pays_and_what_it_is_worth():
+    found = decided(PAIR, 10_000)
+    assert found.sentence.startswith("Compile: pays after 201 (")
+    assert "; of your 10,000 it saves 49.0 s (" in found.sentence
+    assert found.chosen == "torch.compile"
+    assert str(found).startswith("Compile: pays")
+    assert found.saved.low < 49 < found.saved.high
+
+
+def test_too_few_calls_stay():
+    found = decided(PAIR, 50)
+    assert found.sentence.startswith("Stay eager: compile pays after 201 (")
+    assert "over your 50 it would cost 754 ms (" in found.sentence
+    assert "if you call it more often" in decided(PAIR).sentence
+
+
+def test_calls_within_the_interval_are_undecided():
+    assert decided(PAIR, 201).sentence.startswith("Undecided for 201 calls")
+
+
+def test_never_has_its_reason():
+    found = decided({"eager": (0.001, 0.01), "torch.compile": (1.0, 0.02)}, 10_000)
+    assert found.sentence == "Stay eager: compile never pays, a call takes 2.00x as long."
+    assert found.row.break_even("torch.compile", "eager").never
+
+
+def test_three_modes_have_their_ranges():
+    found = decided(
+        {"dynamic": (1e-4, 1e-4), "static": (0.01, 5e-5), "static:native": (0.1, 2e-5)}, 100_000
+    )
+    assert found.sentence.startswith(
+        "Stay with dynamic below 200 calls; static to 3,000; machine code beyond; of your 100,000"
+    )
+    assert [stage.mode for stage in found.stages] == ["dynamic", "static", "static:native"]
+
+
+def test_what_is_never_the_best_is_left_out():
+    found = decided({"dynamic": (1e-4, 1e-4), "static": (0.1, 5e-5), "static:native": (0.1, 2e-5)})
+    assert [stage.mode for stage in found.stages] == ["dynamic", "static:native"]
+
+
+def test_what_cannot_be_seen_is_said():
+    found = decided({"eager": (0.001, 0.01), "torch.compile": (1.0, 0.0100001)}, 1000)
+    assert found.sentence == (
+        "Undecided on this machine: a difference under 4% cannot be seen here."
+    )
+    assert found.chosen == ""
+
+
+def test_a_control_that_fails_takes_the_verdict_away():
+    found = decided(PAIR, 1000, control=0.1)
+    assert "differs from itself" in found.sentence
+    assert found.stages == ()
+
+
+def test_a_mode_that_fails_is_named():
+    cells = (made_up(PAIR).cells[0], TimedCell("static", Failure("SymbolicBoolError", "no bool")))
+    row = Row("f", "", "", cells, "eager", control=None, replicates=4)
+    found = Decision(Comparison((row,), ABOUT), None, "NumPy", stages_of(row), "eager")
+    assert found.sentence == "Stay with eager: nothing else runs it (static: no bool)."
+
+
+# what a program is --------------------------------------------------------------------------------
+
+
+def kind_of(program, *inputs):
+    kind, subject = recognise(program, inputs, 1e-4)
+    return kind, list(subject.modes)
+
+
+def test_numpy_code_is_recognised():
+    modes = ["numpy", "dynamic", "static", "static:native"]
+    assert kind_of(lambda x: np.tanh(x), np.ones(3)) == ("NumPy", modes)
+    assert kind_of(lambda: 3.0) == ("NumPy", modes)
+
+
+def test_a_workload_is_recognised():
+    kind, modes = kind_of(lambda xp, x: xp.tanh(x), np.ones(3))
+    assert kind == "workload"
+    assert modes[:2] == ["dynamic", "static"]
+    workload = sbs.Workload(lambda xp, x: x, lambda rng, size: (np.ones(2),), wrt=(0,))
+    kind, modes = kind_of(workload)
+    assert (kind, "numpy" in modes) == ("workload", False)
+
+
+def test_torch_is_recognised():
+    torch = pytest.importorskip("torch")
+    modes = ["eager", "torch.compile"]
+    assert kind_of(torch.nn.Linear(2, 2), torch.ones(2)) == ("PyTorch", modes)
+    assert kind_of(lambda: torch.ones(3)) == ("PyTorch", modes)
+    compiled = torch.compile(torch.nn.Linear(2, 2), backend="eager")
+    subject = recognise(compiled, (torch.ones(2),), 1e-4)[1]
+    assert type(subject.workload.function) is torch.nn.Linear
+
+
+def test_jax_is_recognised():
+    jax = pytest.importorskip("jax")
+    modes = ["jax", "jax.jit"]
+    assert kind_of(lambda x: jax.numpy.sum(x), np.ones(3)) == ("JAX", modes)
+    assert kind_of(jax.jit(lambda x: x + 1), jax.numpy.ones(3)) == ("JAX", modes)
+
+
+def test_what_is_no_program_is_refused():
+    with pytest.raises(ArgumentError, match="a float is no program"):
+        sbs.decide(3.0)
+    with pytest.raises(ArgumentError, match="0 calls"):
+        sbs.decide(np.tanh, np.ones(2), calls=0)
+
+
+def test_numpy_code_that_a_trace_refuses_is_a_cell_with_the_reason():
+    def branching(x):
+        return x + 1 if x[0] > 0 else x - 1
+
+    found = sbs.decide(branching, np.ones(3), budget=0.01)
+    assert "SBS-301" in found.row.cell("static").failure.text
+    assert found.row.cell("dynamic").failure is None
+    assert "measured in one process" in found.sentence
+
+
+# what it does beside computing --------------------------------------------------------------------
+
+
+def test_work_on_the_host_is_seen(tmp_path):
+    state = {"n": 0}
+
+    def step(x):
+        state["n"] += 1
+        x += 1
+        print("here")
+        (tmp_path / "log").write_text("line")
+        return x
+
+    given = (np.ones(3), np.ones(2))
+    found = examine(lambda: step(given[0]), given, step)
+    assert found.writes == ("input 0",)
+    assert found.work == ("prints", "opens files", "changes state")
+    assert examine(lambda: np.tanh(given[0]), given, np.tanh).work == ()
