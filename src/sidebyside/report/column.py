@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from sidebyside.report import units
-from sidebyside.report.data import plain
+from sidebyside.results.plain import plain
 
 Entry = TypeVar("Entry")
 """What a line of a table is about."""

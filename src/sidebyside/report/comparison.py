@@ -15,7 +15,6 @@ from sidebyside.report.column import (
     record,
     table_lines,
 )
-from sidebyside.report.data import plain
 from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import (
     Line,
@@ -28,6 +27,7 @@ from sidebyside.report.text_table import (
 )
 from sidebyside.report.verdict import bottleneck_sentence, cell_verdict
 from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
+from sidebyside.results.plain import plain
 
 SCHEMA = 1
 

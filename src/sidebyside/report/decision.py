@@ -15,9 +15,9 @@ from sidebyside.report.comparison import (
     csv_columns,
     csv_lines,
 )
-from sidebyside.report.data import plain
 from sidebyside.report.renderer import enter
 from sidebyside.results.decision import Decision
+from sidebyside.results.plain import plain
 
 _WORDS = {
     "eager": "eager",

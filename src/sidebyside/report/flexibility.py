@@ -10,10 +10,10 @@ from typing import Any
 from sidebyside.report import html, units
 from sidebyside.report.column import NO_CSV, Column, record, table_lines
 from sidebyside.report.comparison import RATIO
-from sidebyside.report.data import plain
 from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import draw_table, indented, natural_widths
 from sidebyside.results.flexibility import ExampleCell, ExampleRow, Matrix
+from sidebyside.results.plain import plain
 from sidebyside.studies.flexibility.columns import DYNAMIC, OWN, REWRITE, STATIC
 
 SCHEMA = 1

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sidebyside.report import html
 from sidebyside.report.column import Column, csv_text
-from sidebyside.report.data import to_text
+from sidebyside.results.plain import to_text
 from sidebyside.results.result import RENDERERS, Renderer, Result
 
 Shown = TypeVar("Shown", bound=Result)
