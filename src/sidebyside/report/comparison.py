@@ -25,7 +25,13 @@ from sidebyside.report.text_table import (
     natural_widths,
     without_lost_marks,
 )
-from sidebyside.report.verdict import bottleneck_sentence, cell_verdict
+from sidebyside.report.verdict import (
+    bottleneck_sentence,
+    cell_verdict,
+    check_sentences,
+    crossing_sentences,
+    instruction_sentences,
+)
 from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
 from sidebyside.results.plain import plain
 
@@ -105,6 +111,7 @@ MODE_COLUMNS: tuple[Column[TimedCell], ...] = (
     Column("calls", csv=NO_CSV),
     Column("warm_start", csv={"warm_start_seconds": "value"}),
     Column("notes", csv=NO_CSV),
+    Column("instructions"),
     Column("replicates", _replicates, csv=NO_CSV),
 )
 """What a cell has: a line of text, an object in JSON, a line of CSV."""
@@ -118,6 +125,7 @@ EXPLANATION_COLUMNS: tuple[Column[Row], ...] = (
     Column("replicates", csv=NO_CSV),
     Column("confidence", csv=NO_CSV),
     Column("notes", csv=NO_CSV),
+    Column("checks", csv=NO_CSV),
 )
 """What a row has after its cells."""
 
@@ -148,14 +156,15 @@ PASS_COLUMNS: tuple[Column[PassGain], ...] = (
 def comparison_text(comparison: Comparison, width: int = 100) -> str:
     """Return a comparison as text of at most `width` columns where that can be done."""
     blocks = [row_text(row, width) for row in comparison.rows]
-    return "\n\n".join([*blocks, environment_text(comparison, width)])
+    crossings = [textwrap.fill(each, width) for each in crossing_sentences(comparison)]
+    return "\n\n".join([*blocks, *crossings, environment_text(comparison, width)])
 
 
 def row_text(row: Row, width: int = 100) -> str:
     """Return one workload of one size."""
     text = [textwrap.fill(_title(row), width)]
     text += [indented(sentence, width) for sentence in before_figures(row)]
-    text += [_cells_text(row, width)]
+    text += filter(None, [_cells_text(row, width)])
     text += [indented(sentence, width) for sentence in _sentences(row)]
     text += [passes_text(cell) for cell in row.cells if any(gain.gain for gain in cell.passes)]
     return "\n".join(text)
@@ -198,7 +207,7 @@ def _cells_text(row: Row, width: int) -> str:
     for text in failed:
         lines += [None, Span(text)] if lines else [Span(text)]
     if not timed:
-        return draw_table(lines, [width - 4])
+        return draw_table(lines, [width - 4]) if lines else ""
     widths = natural_widths(lines)
     if sum(widths) + 3 * len(widths) + 1 <= width:
         return draw_table(lines, widths)
@@ -219,6 +228,7 @@ def failures(row: Row) -> list[str]:
 def _sentences(row: Row) -> list[str]:
     """Return what the numbers of a row say."""
     found = [cell_verdict(row, cell) for cell in row.cells] + [bottleneck_sentence(row)]
+    found += [*check_sentences(row), *instruction_sentences(row)]
     return [sentence for sentence in found if sentence]
 
 
@@ -265,7 +275,8 @@ def _method(comparison: Comparison) -> str:
 
 def comparison_parts(comparison: Comparison) -> list[str]:
     """Return the parts of a comparison as HTML."""
-    return [*map(row_html, comparison.rows), about_html(comparison)]
+    crossings = [html.element("p", each) for each in crossing_sentences(comparison)]
+    return [*map(row_html, comparison.rows), *crossings, about_html(comparison)]
 
 
 def row_html(row: Row) -> str:
@@ -358,6 +369,7 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         "confidence": CONFIDENCE,
         "environment": plain(dict(comparison.environment)),
         "rows": [row_data(row) for row in comparison.rows],
+        "crossings": plain(comparison.crossings),
     }
 
 

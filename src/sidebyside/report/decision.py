@@ -63,7 +63,11 @@ def _stay(decision: Decision, reference: str) -> str:
         word = _big(_word(decision.stages[0].mode))
         return f"{word}: ahead from the first call on{_worth(decision)}."
     if decision.undecided:
-        visible = units.percent(row.visible or 0.0)
+        unseen = [row.visible or 0.0]
+        for cell in row.cells:
+            if cell.mode in decision.undecided and cell.ratio is not None:
+                unseen.append(max(cell.ratio.high, 1 / cell.ratio.low) - 1)
+        visible = units.percent(max(unseen))
         return f"Undecided on this machine: a difference under {visible} cannot be seen here."
     slower = [
         f"{_word(cell.mode)} never pays, a call takes {units.times(cell.ratio.value)} as long"

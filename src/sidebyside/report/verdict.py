@@ -77,6 +77,58 @@ def bottleneck_sentence(row: Row) -> str:
     return f"dynamic is {row.bottleneck.name}: {row.bottleneck.reason}."
 
 
+def check_sentences(row: Row) -> list[str]:
+    """Return what real calls from a cold start say of the break-evens."""
+    found = []
+    for check in row.checks:
+        mode, other = units.seconds(check.seconds), units.seconds(check.reference_seconds)
+        said = "as the break-even says" if check.foretold else "which the break-even does not say"
+        found.append(
+            f"Validated: {check.calls:,} calls from a cold start take {mode} in {check.mode} and "
+            f"{other} in {row.reference}, {said}."
+        )
+    return found
+
+
+def instruction_sentences(row: Row) -> list[str]:
+    """Return what counted instructions say, beside times."""
+    reference = next((cell for cell in row.cells if cell.mode == row.reference), None)
+    if reference is None or not reference.instructions:
+        return []
+    base = reference.instructions
+    found = [f"{row.reference} runs {base:,.0f} instructions a call (cachegrind)."]
+    for cell in row.cells:
+        if cell.instructions is None or cell is reference:
+            continue
+        ratio = cell.instructions / base
+        text = (
+            f"{cell.mode} runs {cell.instructions:,.0f} instructions a call, {units.times(ratio)}"
+        )
+        fewer = ratio < 1
+        if cell.speed in ("faster", "slower") and fewer != (cell.speed == "faster"):
+            text += (
+                f": time says {cell.speed}, instructions say the opposite, so memory, threads or "
+                "wider instructions decide; or cachegrind ran other machine code, since its "
+                "processor is not this one"
+            )
+        found.append(f"{text}.")
+    return found
+
+
+def crossing_sentences(comparison: Comparison) -> list[str]:
+    """Return from which size on a mode is ahead, where several sizes were measured."""
+    found = []
+    for crossing in comparison.crossings:
+        low, high = (units.calls(x) if x else "below" for x in (crossing.low, crossing.high))
+        word = "faster" if crossing.faster else "slower"
+        ends = f"{low} to {'beyond' if math.isinf(crossing.high) else high}"
+        found.append(
+            f"{crossing.workload}: {crossing.mode} is {word} than {crossing.reference} from size "
+            f"{units.calls(crossing.size)} on ({ends})."
+        )
+    return found
+
+
 # the three rows of the classical table ------------------------------------------------------------
 
 

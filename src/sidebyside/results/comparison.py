@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,6 +60,28 @@ class Replicate:
         return float(np.median(self.blocks))
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A break-even that was checked by real calls from a cold start.
+
+    Attributes
+    ----------
+    mode : str
+    calls : int
+        That were made.
+    seconds, reference_seconds : float
+        What the start and all calls took, in the mode and in the reference.
+    foretold : bool
+        Whether the one that the break-even says was ahead.
+    """
+
+    mode: str
+    calls: int
+    seconds: float
+    reference_seconds: float
+    foretold: bool
+
+
 @dataclass(frozen=True)
 class TimedCell(Cell):
     """One workload of one size in one mode. All times are in seconds.
@@ -88,6 +112,8 @@ class TimedCell(Cell):
         Whether there is no verdict, since the reference differs from itself.
     notes : tuple of str
         What is to be said of the mode before its figures.
+    instructions : float or None
+        Of a call, as cachegrind counts them.
     """
 
     start: Estimate | None = None
@@ -104,6 +130,7 @@ class TimedCell(Cell):
     replicates: tuple[Replicate, ...] = ()
     withheld: bool = False
     notes: tuple[str, ...] = ()
+    instructions: float | None = None
 
     @property
     def speedup(self) -> Estimate | None:
@@ -152,6 +179,8 @@ class Row:
         Of the intervals at the look at which measuring ended: the looks together keep 99%.
     notes : tuple of str
         What is to be said of the program before any figure.
+    checks : tuple of Check
+        Break-evens against reality.
     """
 
     workload: str
@@ -166,6 +195,13 @@ class Row:
     replicates: int = 0
     confidence: float = CONFIDENCE
     notes: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def amount(self) -> int:
+        """The size as a number; 0 where it is none."""
+        text = self.size.replace(",", "")
+        return int(text) if text.isdigit() else 0
 
     @property
     def trusted(self) -> bool:
@@ -210,6 +246,60 @@ class Row:
         return next((cell for cell in self.cells if cell.mode == mode), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The size from which on a mode is faster than its reference, or slower.
+
+    Attributes
+    ----------
+    workload, mode, reference : str
+    size : float
+    low, high : float
+        Where the ends of the intervals cross; 0 and ``inf`` where they do not.
+    faster : bool
+        Whether the mode is the faster one beyond.
+    """
+
+    workload: str
+    mode: str
+    reference: str
+    size: float
+    low: float
+    high: float
+    faster: bool
+
+
+def _crossings_of(workload: str, mode: str, rows: list[Row]) -> list[Crossing]:
+    """Return the crossings of one mode, between sizes that follow each other."""
+    points: list[tuple[float, list[float]]] = []
+    reference = ""
+    for row in rows:
+        cell = row.cell(mode)
+        if cell is not None and cell.ratio is not None:
+            ratio = cell.ratio
+            logs = [math.log(max(x, 1e-300)) for x in (ratio.value, ratio.low, ratio.high)]
+            points.append((math.log(row.amount), logs))
+            reference = reference or row.reference
+    zeros = [_zeros([(x, logs[part]) for x, logs in points]) for part in range(3)]
+    found = []
+    for place, rising in zeros[0]:
+        ends = [x for each in zeros[1:] for x, up in each if up == rising]
+        below, above = [x for x in ends if x <= place], [x for x in ends if x >= place]
+        low = math.exp(max(below)) if below else 0.0
+        high = math.exp(min(above)) if above else math.inf
+        found.append(Crossing(workload, mode, reference, math.exp(place), low, high, not rising))
+    return found
+
+
+def _zeros(points: list[tuple[float, float]]) -> list[tuple[float, bool]]:
+    """Return where a line through points crosses zero, and whether it rises there."""
+    found = []
+    for (x, y), (next_x, next_y) in pairwise(points):
+        if (y < 0) != (next_y < 0):
+            found.append((x + (next_x - x) * y / (y - next_y), next_y > y))
+    return found
+
+
 @dataclass(frozen=True, repr=False)
 class Comparison(Result):
     """The result of `compare`.
@@ -232,6 +322,17 @@ class Comparison(Result):
             for row in self.rows
             for cell in row.cells
         )
+
+    @property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """Where a mode and its reference change places as the size grows, on log axes."""
+        found: list[Crossing] = []
+        for workload in dict.fromkeys(row.workload for row in self.rows):
+            rows = [row for row in self.rows if row.workload == workload and row.amount]
+            rows.sort(key=lambda row: row.amount)
+            for mode in dict.fromkeys(cell.mode for row in rows for cell in row.cells):
+                found += _crossings_of(workload, mode, rows)
+        return tuple(found)
 
     def slower_than(self, factor: float) -> list[tuple[Row, str, Estimate]]:
         """Return the modes that surely take more than `factor` times as long as their reference.

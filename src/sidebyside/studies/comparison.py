@@ -10,7 +10,7 @@ import copy
 import gc
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -46,12 +46,13 @@ from sidebyside.measuring.statistics import (
 )
 from sidebyside.measuring.travel import CannotTravelError
 from sidebyside.modes import PassEffect, Prepared, find_mode
-from sidebyside.modes.own_code import of_variants
 from sidebyside.modes.registry import mode_names
 from sidebyside.results.cell import CRASHED, TIMED_OUT, Failure
 from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
+from sidebyside.studies import validation
+from sidebyside.studies.instructions import check_installed, count_instructions
 from sidebyside.studies.replication import Experiment, Report, Settings, replicate_all
-from sidebyside.studies.subject import Subject
+from sidebyside.studies.subject import Subject, Variants, subject_of
 from sidebyside.workloads.workload import Workload
 
 STARTS = ENOUGH + 1
@@ -76,6 +77,8 @@ def compare(
     seed: int = 0,
     time_limit: float = 300.0,
     run_limit: float = math.inf,
+    validate: bool = False,
+    instructions: bool = False,
     report: Report | None = None,
 ) -> Comparison:
     """Run each program of each size in each mode, and compare what they gave and took.
@@ -110,6 +113,10 @@ def compare(
         Seconds that a mode may take to start or to answer; what takes longer is a failure.
     run_limit : float
         Seconds after which nothing new is begun.
+    validate : bool
+        Also check each break-even by real calls from a cold start, half and twice as many.
+    instructions : bool
+        Also count the instructions of a call, by valgrind's cachegrind.
     report : callable, optional
         Called with a line of text when something new begins.
 
@@ -145,7 +152,7 @@ def compare(
             fix="leave it out, or pass a positive number of seconds",
         )
     if isinstance(workloads, Mapping):
-        subjects = [_of_variants(workloads)]
+        subjects = [subject_of(workloads)]
         packages: tuple[str, ...] = ("torch", "jax")
     else:
         subjects, packages = _of_workloads(workloads, modes, sizes, seed)
@@ -153,30 +160,11 @@ def compare(
         subjects = [
             replace(each, workload=replace(each.workload, tolerance=tolerance)) for each in subjects
         ]
-    settings = Settings(budget, replicates, seed, time_limit, time.monotonic() + run_limit)
+    if instructions:
+        check_installed()
+    deadline = time.monotonic() + run_limit
+    settings = Settings(budget, replicates, seed, time_limit, deadline, validate, instructions)
     return compare_subjects(subjects, settings, packages, attribute, report, frames_below())
-
-
-Variants = Mapping[str, Callable[[], Callable[[], Any]]]
-"""Functions that make fresh state and return a step, by the names of their modes."""
-
-
-def _of_variants(variants: Variants) -> Subject:
-    if not variants:
-        raise ArgumentError(
-            "no variants", cause="there is nothing to compare", fix="pass at least two functions"
-        )
-    for name, make in variants.items():
-        if not callable(make):
-            raise ArgumentError(
-                f"the variant {name!r} is a {type(make).__name__}",
-                cause="a variant is a function that makes fresh state and returns a step",
-                fix=f"pass it as {{{name!r}: lambda: step}}",
-            )
-    first = next(iter(variants.values()))
-    workload = Workload(first, inputs=lambda rng, size: (), name="your code")
-    modes = of_variants(variants)
-    return Subject(workload, (), modes, may_return_nothing=True, named=False)
 
 
 def _of_workloads(
@@ -243,7 +231,7 @@ def compare_subjects(
             else:
                 for experiment in experiments:
                     _raise_users_error(experiment, known)
-                    rows.append(experiment.row())
+                    rows.append(_witnessed(experiment.subject, experiment.row(), settings, say))
         if alone:
             for subject in subjects:
                 if time.monotonic() < settings.deadline:
@@ -255,6 +243,22 @@ def compare_subjects(
         )
         raise
     return Comparison(tuple(rows), {**about, "one_process": alone})
+
+
+def _witnessed(subject: Subject, row: Row, settings: Settings, say: Report) -> Row:
+    """Return a row with what was asked for besides: real calls, and instructions."""
+    if settings.validate:
+        row = replace(row, checks=validation.validate(subject, row, settings, say))
+    if settings.instructions:
+        cells = []
+        for cell in row.cells:
+            if cell.steady is not None:
+                say(f"{subject.label}: {cell.mode}, instructions")
+                count = count_instructions(subject, cell.mode, settings.time_limit)
+                cell = replace(cell, instructions=count)
+            cells.append(cell)
+        row = replace(row, cells=tuple(cells))
+    return row
 
 
 def _raise_users_error(experiment: Experiment, known: Frames) -> None:

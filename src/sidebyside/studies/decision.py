@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -41,6 +42,8 @@ def decide(
     replicates: int = 8,
     seed: int = 0,
     time_limit: float = 300.0,
+    run_limit: float = math.inf,
+    validate: bool = False,
     report: Report | None = None,
 ) -> Decision:
     """Say how to run a program, and what that is worth.
@@ -62,7 +65,7 @@ def decide(
         Largest difference of results, relative to the largest element of a result.
     modes : sequence of str, or str with commas
         Some of the modes; the first is the reference.
-    budget, replicates, seed, time_limit, report
+    budget, replicates, seed, time_limit, run_limit, validate, report
         See `compare`.
 
     Returns
@@ -90,7 +93,9 @@ def decide(
     if modes:
         subject = _chosen(subject, mode_names(modes))
     known = frames_below()
-    settings = Settings(budget, replicates, seed, time_limit, time.monotonic() + 1e9)
+    settings = Settings(
+        budget, replicates, seed, time_limit, time.monotonic() + run_limit, validate
+    )
     packages = ("torch", "jax") if kind in ("PyTorch", "JAX") else ()
     comparison = compare_subjects([subject], settings, packages, report=report, known=known)
     return decide_from(comparison, kind, calls)

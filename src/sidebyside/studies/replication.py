@@ -8,12 +8,9 @@ stand still while one of them runs. Programs are looked at after few replicates 
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,11 +34,9 @@ from sidebyside.measuring.replicates import (
 from sidebyside.measuring.scrutiny import Scrutiny
 from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import PassGain, Replicate, Row, TimedCell
-from sidebyside.studies.mode_process import Built, ModeProcess, ModeProcessError
+from sidebyside.studies.mode_process import Built, ModeProcessError
 from sidebyside.studies.subject import Subject
-
-CONTROL = "the reference again"
-"""The label of the process that repeats the reference."""
+from sidebyside.studies.team import CONTROL, Team
 
 BLOCKS = 24
 """Blocks of a replicate, where calls are short."""
@@ -80,6 +75,8 @@ class Settings:
         Seconds that one request to a mode may take: a start, or a block.
     deadline : float
         When no further replicate is begun, by `time.monotonic`.
+    validate, instructions : bool
+        Whether break-evens are checked by real calls, and instructions counted.
     """
 
     budget: float = 2.0
@@ -87,57 +84,8 @@ class Settings:
     seed: int = 0
     time_limit: float = 300.0
     deadline: float = math.inf
-
-
-class Team(AbstractContextManager["Team"]):
-    """The processes of one replicate, each started when it is first needed."""
-
-    def __init__(self, modes: Mapping[str, str | bytes], time_limit: float) -> None:
-        self._modes = dict(modes)
-        self._time_limit = time_limit
-        self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self._begun: dict[str, ModeProcess] = {}
-        self._waiting = {label: self._start(label) for label in modes}
-
-    def _start(self, label: str) -> ModeProcess:
-        # nothing on disk of earlier builds, so that a first start is one
-        folder = Path(self._folder.name, str(len(self._begun)), label.replace("/", "-"))
-        environment = {
-            "SIDEBYSIDE_CACHE": str(folder / "native"),
-            "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
-            "TRITON_CACHE_DIR": str(folder / "triton"),
-        }
-        return ModeProcess(self._modes[label], environment, self._time_limit, begin=False)
-
-    def repeat(self, reference: str) -> None:
-        """Let the control be another process of the mode `reference`."""
-        if self._modes.get(CONTROL) != self._modes[reference]:
-            self._modes[CONTROL] = self._modes[reference]
-            if CONTROL in self._begun:
-                self._begun.pop(CONTROL).close()
-
-    def ask(self, label: str, request: str, *arguments: Any) -> Any:
-        """Return what the process of a mode answers; one that is lost is started anew.
-
-        Raises
-        ------
-        ModeProcessError
-        """
-        try:
-            if label not in self._begun:
-                process = self._waiting.pop(label) if label in self._waiting else None
-                self._begun[label] = process or self._start(label)
-                self._begun[label].begin()
-            return self._begun[label].ask(request, *arguments)
-        except ModeProcessError as error:
-            if error.lost or request == "begin":
-                self._begun.pop(label).close()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        for process in (*self._begun.values(), *self._waiting.values()):
-            process.close()
-        self._folder.cleanup()
+    validate: bool = False
+    instructions: bool = False
 
 
 class Experiment:
@@ -489,7 +437,18 @@ def replicate_all(
     """
     modes = subjects[0].packed_modes()
     kept += [Experiment(subject, settings, say) for subject in subjects]
-    for _ in range(settings.replicates):
+    began = time.monotonic()
+
+    def say_left(text: str) -> None:
+        passed = time.monotonic() - began
+        left = (
+            f", at most {passed / made * (settings.replicates - made):.0f} s left" if made else ""
+        )
+        say(f"{text}{left}")
+
+    for experiment in kept:
+        experiment.say = say_left
+    for made in range(settings.replicates):  # noqa: B007  say_left reads it
         waiting = [each for each in kept if not each.done]
         if not waiting or time.monotonic() > settings.deadline:
             return

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from oplibrary.core.types import Array
-from oplibrary.messages.errors import WorkloadError
+from oplibrary.messages.errors import ArgumentError, WorkloadError
 from sidebyside.measuring.travel import pack
 from sidebyside.modes import Mode
+from sidebyside.modes.own_code import of_variants
 from sidebyside.workloads.workload import Workload, size_label
 
 
@@ -29,6 +30,8 @@ class Subject:
         Whether the program is measured in several sizes.
     may_return_nothing : bool
         Whether it is a step that may return nothing.
+    named : bool
+        Whether the modes are found by their names in any process.
     """
 
     workload: Workload
@@ -37,8 +40,7 @@ class Subject:
     given_size: Any = None
     several: bool = False
     may_return_nothing: bool = False
-    named: bool = field(default=True)
-    """Whether the modes are found by their names in any process."""
+    named: bool = True
 
     @property
     def size(self) -> str:
@@ -93,3 +95,32 @@ class Subject:
                     fix="return arrays only, in tuples, lists or dicts if there are several",
                 )
         return arrays
+
+
+Variants = Mapping[str, Callable[[], Callable[[], Any]]]
+"""Functions that make fresh state and return a step, by the names of their modes."""
+
+
+def subject_of(variants: Variants) -> Subject:
+    """Return the subject of functions that make steps, each a mode.
+
+    Raises
+    ------
+    ArgumentError
+        If there are none, or something is no function.
+    """
+    if not variants:
+        raise ArgumentError(
+            "no variants", cause="there is nothing to compare", fix="pass at least two functions"
+        )
+    for name, make in variants.items():
+        if not callable(make):
+            raise ArgumentError(
+                f"the variant {name!r} is a {type(make).__name__}",
+                cause="a variant is a function that makes fresh state and returns a step",
+                fix=f"pass it as {{{name!r}: lambda: step}}",
+            )
+    first = next(iter(variants.values()))
+    workload = Workload(first, inputs=lambda rng, size: (), name="your code")
+    modes = of_variants(variants)
+    return Subject(workload, (), modes, may_return_nothing=True, named=False)

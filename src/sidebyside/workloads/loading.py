@@ -67,6 +67,51 @@ def find_workloads(reference: str | os.PathLike[str]) -> tuple[Workload, ...]:
         raise
 
 
+_REQUIRED = object()
+
+
+def find_object(reference: str, missing: Any = _REQUIRED) -> Any:
+    """Return what a name in a Python file stands for.
+
+    Parameters
+    ----------
+    reference : str
+        ``file.py:name``.
+    missing : any, optional
+        What is returned where the file has no such name.
+
+    Raises
+    ------
+    WorkloadError
+        If the file is missing, does not parse, fails when it is run or has no such name.
+    """
+    path, _, name = reference.partition(".py:")
+    if not name:
+        raise WorkloadError(
+            f"{reference} names nothing in a file",
+            cause="a program of your own is a name in a Python file",
+            fix=f"write {reference.removesuffix('.py')}.py:name",
+        )
+    file = Path(path + ".py").resolve()
+    if file not in _RUN:
+        _RUN[file] = _load(Path(path + ".py"))
+    members = vars(_RUN[file])
+    if name in members:
+        return members[name]
+    if missing is not _REQUIRED:
+        return missing
+    known = [each for each in members if each[0] != "_"]
+    raise WorkloadError(
+        f"{path}.py has no {name!r}{did_you_mean(name, known)}",
+        cause="the file was run, and defines no such name",
+        fix=f"its names are {', '.join(known)}",
+    )
+
+
+_RUN: dict[Path, ModuleType] = {}
+"""The files that were run for a name in them: a program and its inputs are of one run."""
+
+
 # files --------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,94 @@
+"""Options that several commands have, and how what they found is written."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from oplibrary.messages.errors import ArgumentError
+from sidebyside.report.text_table import as_ascii
+from sidebyside.results.result import RENDERERS, Result
+from sidebyside.results.writing import check_writable
+
+STDOUT = "-"
+"""The name of a file that stands for the standard output."""
+
+REPORTS = {
+    "json": "everything as JSON",
+    "csv": "what was measured as CSV",
+    "html": "it as one HTML file",
+}
+"""The files that a result is written to, and what stands in them."""
+
+
+def add_reports(command: Any) -> None:
+    """Add the options that name files for a result."""
+    for kind, what in REPORTS.items():
+        help_ = f"also write {what}; {STDOUT} for the standard output, in place of the text"
+        command.add_argument(f"--{kind}", metavar="FILE", type=Path, help=help_)
+
+
+def parse_size(text: str) -> Any:
+    """Return a size as a workload takes it.
+
+    Examples
+    --------
+    >>> parse_size("4,000,000"), parse_size("512x512"), parse_size("1e6"), parse_size("large")
+    (4000000, (512, 512), 1000000, 'large')
+    """
+    parts = text.replace(",", "").replace("_", "").lower().split("x")
+    if not all(_COUNT.fullmatch(part) for part in parts):
+        return text
+    numbers = tuple(int(Decimal(part)) for part in parts)
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+_COUNT = re.compile(r"[0-9]+(e\+?[0-9]{1,2})?")
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Refuse the files that a command is to write before any work is done for them."""
+    asked = (getattr(options, name, None) for name in (*REPORTS, "output"))
+    given = [path for path in asked if path is not None and str(path) != STDOUT]
+    for path in given:
+        check_writable(path)
+    if len({path.resolve() for path in given}) < len(given):
+        raise ArgumentError(
+            "two reports would be written to one file",
+            cause=f"of {' and '.join(map(str, given))} the last would replace the others",
+            fix="name a file of its own for each",
+        )
+
+
+def report_result(result: Result, options: argparse.Namespace) -> None:
+    """Write a result to the files that were asked for, and print it.
+
+    The standard output has the text, or the file whose name is `STDOUT`.
+    """
+    printed = ""
+    for kind in REPORTS:
+        path = getattr(options, kind, None)
+        if path is not None and str(path) == STDOUT:
+            printed = getattr(RENDERERS[type(result)], kind)(result)
+        elif path is not None:
+            getattr(result, f"to_{kind}")(path)
+    write(printed.rstrip() or result.text(_width()))
+
+
+def _width() -> int:
+    return max(40, min(120, shutil.get_terminal_size((100, 24)).columns))
+
+
+def write(text: str) -> None:
+    """Print `text`, with plain characters where the stream knows no others."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = as_ascii(text).encode(encoding, "replace").decode(encoding)
+    print(text)

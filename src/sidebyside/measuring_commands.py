@@ -1,0 +1,291 @@
+"""The commands that measure: ``table``, ``compare``, ``decide`` and ``calibrate``."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oplibrary.messages.errors import ArgumentError
+from sidebyside.command_options import add_reports, parse_size, report_result, write
+from sidebyside.report.progress import Progress
+from sidebyside.results.comparison import Comparison
+from sidebyside.studies import calibration
+from sidebyside.studies import comparison as comparing
+from sidebyside.studies import decision as deciding
+from sidebyside.studies import table as filling
+from sidebyside.workloads.loading import find_object, find_workloads
+
+OK, FAILED, SLOWER = 0, 1, 3
+
+EFFORTS = {"quick": (0.5, 3), "": (2.0, 8), "thorough": (20.0, 20)}
+"""Seconds of samples, and replicates."""
+
+
+def add_table(commands: Any) -> None:
+    """Add ``sidebyside table``."""
+    table = commands.add_parser("table", help="fill in the classical table on this machine")
+    table.add_argument(
+        "--budget", metavar="S", type=float, help="seconds of samples for each workload and size"
+    )
+    table.add_argument("--quick", action="store_true", help="a look, in a third of the time")
+    add_reports(table)
+    table.set_defaults(command=table_command)
+
+
+def add_compare(commands: Any) -> None:
+    """Add ``sidebyside compare``."""
+    compare = commands.add_parser("compare", help="compare programs in several modes")
+    compare.add_argument(
+        "workloads",
+        nargs="+",
+        metavar="WORKLOAD",
+        help="a builtin name, a Python file, or file.py:name; the name may be that of a dict of "
+        "functions, each of which makes fresh state and returns a step",
+    )
+    compare.add_argument(
+        "--modes",
+        default="dynamic,static",
+        metavar="A,B",
+        help="default %(default)s; the first is the reference, one named twice is an A/A test",
+    )
+    sizes = compare.add_mutually_exclusive_group()
+    sizes.add_argument(
+        "--size", action="append", type=parse_size, metavar="N|NxM", help="in place of its sizes"
+    )
+    sizes.add_argument(
+        "--sweep", metavar="size=A:B", help="sizes from A to B, a factor of 10 apart; A:B:N for N"
+    )
+    compare.add_argument(
+        "--attribute", action="store_true", help="measure what each compiler pass buys"
+    )
+    compare.add_argument(
+        "--instructions", action="store_true", help="count them, too, by valgrind's cachegrind"
+    )
+    compare.add_argument(
+        "--fail-above",
+        metavar="R",
+        type=float,
+        help="end with exit code 3 if a mode takes more than R times as long as the reference, "
+        "and noise cannot explain it",
+    )
+    _add_effort(compare)
+    add_reports(compare)
+    compare.set_defaults(command=compare_command)
+
+
+def add_decide(commands: Any) -> None:
+    """Add ``sidebyside decide``."""
+    decide = commands.add_parser("decide", help="say how to run a program, in any framework")
+    decide.add_argument("program", metavar="FILE.py:NAME", help="a function, model or workload")
+    decide.add_argument(
+        "--inputs", metavar="FILE.py:NAME", help="a tuple, or a function that returns one"
+    )
+    decide.add_argument("--calls", type=_count, metavar="N", help="how often it will be called")
+    decide.add_argument("--modes", default="", metavar="A,B", help="some of its modes")
+    _add_effort(decide)
+    add_reports(decide)
+    decide.set_defaults(command=decide_command)
+
+
+def add_calibrate(commands: Any) -> None:
+    """Add ``sidebyside calibrate``."""
+    calibrate = commands.add_parser(
+        "calibrate", help="measure how often comparisons on this machine are right"
+    )
+    calibrate.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        default=Path("calibration.jsonl"),
+        help="a line a trial; those that it has are not made again (default %(default)s)",
+    )
+    calibrate.add_argument("--trials", type=_count, default=20, metavar="N", help="of each kind")
+    calibrate.add_argument(
+        "--planted", default="0,0.01,0.03", metavar="P,Q", help="differences (%(default)s)"
+    )
+    calibrate.add_argument(
+        "--busy", default="0,2,8", metavar="N,M", help="busy processes beside it (%(default)s)"
+    )
+    _add_effort(calibrate)
+    calibrate.set_defaults(command=calibrate_command)
+
+
+def _add_effort(command: Any) -> None:
+    effort = command.add_mutually_exclusive_group()
+    effort.add_argument("--quick", action="store_true", help="3 replicates, half a second each row")
+    effort.add_argument("--thorough", action="store_true", help="20 replicates and seconds a row")
+    command.add_argument("--budget", type=float, metavar="S", help="seconds of samples")
+    command.add_argument("--replicates", type=int, metavar="N", help="0: all in one process")
+    command.add_argument("--tolerance", type=float, metavar="T", help="of results, relative")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of inputs and order")
+    command.add_argument(
+        "--time-limit", type=float, default=300.0, metavar="S", help="for a mode to answer"
+    )
+    command.add_argument(
+        "--run-limit", type=float, default=float("inf"), metavar="S", help="for everything"
+    )
+    command.add_argument(
+        "--validate",
+        action="store_true",
+        help="check each break-even by real calls from a cold start",
+    )
+
+
+def _effort(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments that say how much is measured."""
+    name = "quick" if options.quick else "thorough" if options.thorough else ""
+    budget, replicates = EFFORTS[name]
+    return {
+        "budget": budget if options.budget is None else options.budget,
+        "replicates": replicates if options.replicates is None else options.replicates,
+        "seed": options.seed,
+        "time_limit": options.time_limit,
+        "run_limit": options.run_limit,
+        "validate": options.validate,
+    }
+
+
+def _count(text: str) -> int:
+    """Return a number of calls or trials, such as 10_000 or 1e6."""
+    size = parse_size(text)
+    if not isinstance(size, int):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number")
+    return size
+
+
+# commands -----------------------------------------------------------------------------------------
+
+
+def table_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside table``."""
+    usual = filling.QUICK_BUDGET if options.quick else filling.BUDGET
+    budget = usual if options.budget is None else options.budget
+    with Progress(sys.stderr) as progress:
+        table = filling.measure_table(budget=budget, report=progress)
+    report_result(table, options)
+    return FAILED if table.comparison.disagrees else OK
+
+
+def compare_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside compare``."""
+    if options.fail_above is not None and not options.fail_above > 0:
+        raise ArgumentError(
+            f"--fail-above {options.fail_above:g}: a time is never that many times another",
+            cause="it says how many times as long as the reference a mode may take",
+            fix="pass a positive number, such as 1.1",
+        )
+    programs = _programs(options.workloads)
+    sizes = options.size if options.sweep is None else sweep_sizes(options.sweep)
+    with Progress(sys.stderr) as progress:
+        comparison = comparing.compare(
+            programs,
+            options.modes,
+            sizes=sizes,
+            tolerance=options.tolerance,
+            attribute=options.attribute,
+            instructions=options.instructions,
+            report=progress,
+            **_effort(options),
+        )
+    report_result(comparison, options)
+    return _exit_code(comparison, options)
+
+
+def _exit_code(comparison: Comparison, options: argparse.Namespace) -> int:
+    if comparison.disagrees:
+        return FAILED
+    slower = [] if options.fail_above is None else comparison.slower_than(options.fail_above)
+    for row, mode, ratio in slower:
+        print(
+            f"{row.label}: {mode} takes {ratio.value:.3g} times as long as {row.reference}; "
+            f"--fail-above allows {options.fail_above:g}",
+            file=sys.stderr,
+        )
+    return SLOWER if slower else OK
+
+
+def _programs(references: list[str]) -> Any:
+    """Return the workloads of all references, or the variants that the only one names."""
+    if len(references) == 1 and ".py:" in references[0]:
+        found = find_object(references[0], missing=None)
+        if isinstance(found, dict):
+            return found
+    return [workload for name in references for workload in find_workloads(name)]
+
+
+def decide_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside decide``."""
+    program = find_object(options.program)
+    inputs = () if options.inputs is None else _inputs(find_object(options.inputs), options.seed)
+    effort = _effort(options)
+    tolerance = {} if options.tolerance is None else {"tolerance": options.tolerance}
+    with Progress(sys.stderr) as progress:
+        decision = deciding.decide(
+            program,
+            *inputs,
+            calls=options.calls,
+            modes=options.modes,
+            report=progress,
+            **tolerance,
+            **effort,
+        )
+    report_result(decision, options)
+    return FAILED if decision.comparison.disagrees else OK
+
+
+def _inputs(found: Any, seed: int) -> tuple[Any, ...]:
+    """Return the inputs that a tuple, a value or a function that returns one stands for."""
+    if inspect.isfunction(found):
+        takes = len(inspect.signature(found).parameters)
+        found = found(*(np.random.default_rng(seed), None)[:takes])
+    return tuple(found) if isinstance(found, (tuple, list)) else (found,)
+
+
+def calibrate_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside calibrate``."""
+    effort = _effort(options)
+    with Progress(sys.stderr) as progress:
+        rates = calibration.calibrate(
+            options.output,
+            options.trials,
+            planted=[float(each) for each in options.planted.split(",")],
+            busy=[int(each) for each in options.busy.split(",")],
+            budget=effort["budget"],
+            replicates=effort["replicates"],
+            report=progress,
+        )
+    write("\n".join(map(str, rates)))
+    return OK
+
+
+def sweep_sizes(text: str) -> list[int]:
+    """Return the sizes that ``size=A:B`` or ``size=A:B:N`` stands for, evenly on a log axis.
+
+    Raises
+    ------
+    ArgumentError
+        If it is written in another way.
+
+    Examples
+    --------
+    >>> sweep_sizes("size=1:1e4"), sweep_sizes("size=10:1000:5")
+    ([1, 10, 100, 1000, 10000], [10, 32, 100, 316, 1000])
+    """
+    name, _, limits = text.partition("=")
+    ends = [parse_size(each) for each in limits.split(":")]
+    numbers = all(isinstance(each, int) and each > 0 for each in ends)
+    if name != "size" or len(ends) not in (2, 3) or not numbers or ends[0] >= ends[1]:
+        raise ArgumentError(
+            f"--sweep {text} names no sizes",
+            cause="a sweep goes from a size to a larger one",
+            fix="write --sweep size=1:1e6, or size=1:1e6:13 for 13 of them",
+        )
+    count = ends[2] if len(ends) == 3 else round(float(np.log10(ends[1] / ends[0]))) + 1
+    points = np.geomspace(ends[0], ends[1], max(2, count))
+    return list(dict.fromkeys(round(float(each)) for each in points))

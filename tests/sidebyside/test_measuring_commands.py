@@ -1,0 +1,203 @@
+"""The commands that measure, and what they are asked for besides: sweeps, checks, trials."""
+
+import json
+import math
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+
+import sidebyside as sbs
+from oplibrary.messages.errors import ArgumentError, MissingPackageError
+from sidebyside.cli import main
+from sidebyside.measuring.statistics import Estimate
+from sidebyside.measuring_commands import sweep_sizes
+from sidebyside.results.comparison import Check, Comparison, Row, TimedCell
+from sidebyside.studies import calibration, comparison, instructions
+from sidebyside.studies.subject import subject_of
+
+ABOUT = {"python": "", "versions": {}, "system": "", "cores": 2, "threads": 2, "load": None}
+SHORT = ["--budget", "0.01"]
+MINE = """
+import numpy as np
+
+def model(x, w):
+    return np.tanh(x @ w)
+
+example = (np.ones((4, 4)), np.ones((4, 4)))
+
+def make_inputs():
+    return example
+
+def drawn(rng, size):
+    return rng.random((2, 2)), np.ones((2, 2))
+
+VARIANTS = {"twice": lambda: lambda: np.ones(3) * 2, "sum": lambda: lambda: np.ones(3) + 1}
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE)
+
+    def call(*arguments):
+        code = main(list(arguments))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.mark.parametrize("inputs", ["example", "make_inputs", "drawn"])
+def test_decide_takes_a_tuple_or_a_function_that_returns_one(run, inputs):
+    code, out, _ = run("decide", "mine.py:model", "--inputs", f"mine.py:{inputs}", *SHORT)
+    assert code == 0
+    assert out.startswith("Undecided: all was measured in one process")
+    assert "static:native" in out
+
+
+def test_decide_names_what_is_missing(run):
+    assert "names nothing in a file" in run("decide", "mine.py")[2]
+    assert "did you mean 'model'?" in run("decide", "mine.py:modle")[2]
+
+
+def test_compare_takes_variants_and_writes_json_to_the_standard_output(run):
+    code, out, _ = run("compare", "mine.py:VARIANTS", *SHORT, "--json", "-")
+    assert code == 0
+    cells = json.loads(out)["rows"][0]["cells"]
+    assert [cell["mode"] for cell in cells] == ["twice", "sum"]
+
+
+def test_a_sweep_is_even_on_a_log_axis():
+    assert sweep_sizes("size=1:1e3") == [1, 10, 100, 1000]
+    for text in ("depth=1:10", "size=1", "size=10:1", "size=a:b", "size=0:10"):
+        with pytest.raises(ArgumentError, match="names no sizes"):
+            sweep_sizes(text)
+
+
+def swept(ratios):
+    rows = []
+    for size, value in ratios.items():
+        ratio = Estimate(value, value / 1.1, value * 1.1, 0.99, 8)
+        cells = (TimedCell("dynamic"), TimedCell("static", ratio=ratio))
+        rows.append(Row("chain", "", f"{size:,}", cells, "dynamic", several=True))
+    return Comparison(tuple(rows), ABOUT)
+
+
+def test_a_sweep_finds_where_modes_change_places():
+    (found,) = swept({1: 10.0, 100: 0.1, 10_000: 0.01}).crossings
+    assert found.size == pytest.approx(10)
+    assert found.low < 10 < found.high
+    assert found.faster
+    assert not swept({1: 0.5, 100: 0.1}).crossings
+    text = str(swept({1: 10.0, 100: 0.1}))
+    assert "chain: static is faster than dynamic from size 10 on (9 to 11)." in text
+
+
+def test_checks_are_said():
+    checks = (Check("static", 50, 2.0, 1.0, True), Check("static", 200, 2.0, 1.0, False))
+    row = Row("w", "", "", (TimedCell("dynamic"),), "dynamic", checks=checks)
+    text = " ".join(str(Comparison((row,), ABOUT)).split())
+    assert "50 calls from a cold start take 2.00 s in static and 1.00 s in dynamic, as" in text
+    assert "which the break-even does not say" in text
+
+
+def test_instructions_that_say_something_else_than_time_are_explained():
+    cells = (
+        TimedCell("dynamic", instructions=1000.0),
+        TimedCell("static", ratio=Estimate(0.5, 0.4, 0.6, 0.99, 8), instructions=2000.0),
+    )
+    text = " ".join(str(Comparison((Row("w", "", "", cells, "dynamic"),), ABOUT)).split())
+    assert "static runs 2,000 instructions a call, 2.00x: time says faster" in text
+    assert "cachegrind ran other machine code" in text
+
+
+def test_without_valgrind_instructions_are_refused_before_anything_is_measured(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(MissingPackageError, match="needs valgrind"):
+        sbs.compare({"a": lambda: lambda: np.ones(2)}, budget=0.01, instructions=True)
+
+
+def test_counts_are_those_of_the_calls(monkeypatch):
+    counts = {instructions.FEW: 1_000_050, instructions.MORE: 1_000_250}
+    monkeypatch.setattr(instructions, "_run", lambda path, calls, limit: counts[calls])
+    subject = subject_of({"a": lambda: lambda: np.ones(2)})
+    assert instructions.count_instructions(subject, "a") == 10.0
+
+
+def test_an_interruption_writes_what_was_measured(run, monkeypatch, tmp_path):
+    partial = swept({1: 10.0})
+
+    def interrupted(*_, **__):
+        interrupt = KeyboardInterrupt()
+        interrupt.partial = partial
+        raise interrupt
+
+    monkeypatch.setattr(comparison, "compare", interrupted)
+    code, out, err = run("compare", "chain", "--json", "found.json")
+    assert code == 130
+    assert "chain" in out
+    assert "what was measured until then" in err
+    assert json.loads((tmp_path / "found.json").read_text())["rows"][0]["workload"] == "chain"
+
+
+def test_a_request_to_end_is_an_interruption(run, monkeypatch):
+    monkeypatch.setattr(
+        comparison, "compare", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("compare", "chain")[0] == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# trials -------------------------------------------------------------------------------------------
+
+
+def trial(planted, seed, budget, replicates):
+    verdict = "slower" if planted else "no difference"
+    return {"planted": planted, "seed": seed, "verdict": verdict, "seconds": 2.0, "visible": 0.01}
+
+
+def test_trials_are_resumed_and_their_rates_have_intervals(tmp_path, monkeypatch):
+    made = []
+
+    def counted(*arguments):
+        made.append(arguments)
+        return trial(*arguments)
+
+    monkeypatch.setattr(calibration, "make_trial", counted)
+    path = tmp_path / "trials.jsonl"
+    calibration.calibrate(path, 2, planted=[0.0, 0.01], busy=[0])
+    assert len(made) == 4
+    path.write_text(path.read_text() + '{"cut off')
+    alone, found = calibration.calibrate(path, 3, planted=[0.0, 0.01], busy=[0])
+    assert len(made) == 6
+    assert len(path.read_text().splitlines()) == 6
+    assert (alone.found, alone.trials, found.found) == (0, 3, 3)
+    assert "false alarms alone: 0 of 3, 0.0% (95%: 0.0% to 70.8%)" in str(alone)
+    assert "0.01 more work found alone: 3 of 3" in str(found)
+    calibration.calibrate(path, 1, planted=[0.0], busy=[0], budget=9.0)
+    assert len(made) == 7  # others settings are trials of another kind
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "other.jsonl"
+    path.write_text('{"a": 1}\n{"b": 2}\n')
+    with pytest.raises(ArgumentError, match="line 1 of .* is no trial"):
+        calibration.calibrate(path, 1)
+    assert path.read_text() == '{"a": 1}\n{"b": 2}\n'
+
+
+def test_a_trial_is_a_comparison():
+    found = calibration.make_trial(0.5, 0, 0.02, 0)
+    assert found["planted"] == 0.5
+    assert found["ratio"][1] > 1.2
+    assert math.isfinite(found["seconds"])
+
+
+def test_busy_processes_end_with_their_block():
+    with calibration.busy_processes(1):
+        pass
+    assert calibration.rates_of([{**trial(0.0, 0, 1, 1), "busy": 1}])[0].trials == 1
