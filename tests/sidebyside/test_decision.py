@@ -1,6 +1,7 @@
 """Decisions: what a program is recognised as, and what is said of measurements that are made up."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -188,3 +189,4 @@ def test_work_on_the_host_is_seen(tmp_path):
     assert found.writes == ("input 0",)
     assert found.work == ("prints", "opens files", "changes state")
     assert examine(lambda: np.tanh(given[0]), given, np.tanh).work == ()
+    assert examine(lambda: time.sleep(0.001), given, np.tanh).work == ("sleeps",)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import time
 import types
 import zlib
 from collections.abc import Callable, Sequence
@@ -18,12 +17,6 @@ from oplibrary.core.tree import flatten
 
 CALLS = 2
 """Calls that are looked at: what happens at the first of them alone is no work of each call."""
-
-WAITING = 0.5
-"""A part of the time without any work of a processor that is worth a word."""
-
-SHORTEST_WAIT = 0.001
-"""Seconds of a call below which its waiting is not looked at."""
 
 _EVENTS = {
     "open": "opens files",
@@ -90,19 +83,14 @@ def examine(run: Callable[[], Any], given: Any, function: Any) -> Scrutiny:
     before, variables = _prints_of(given), host_variables(function)
     said = io.StringIO()
     _LISTENER.begin()
-    wall, work = time.perf_counter(), time.process_time()
     try:
         with redirect_stdout(said):
             for _ in range(CALLS):
                 run()
     finally:
         _LISTENER.listening = False
-    wall, work = time.perf_counter() - wall, time.process_time() - work
     found = dict.fromkeys(["prints"] if said.getvalue() else [])
     found.update(_LISTENER.heard)
-    idle = wall / CALLS > SHORTEST_WAIT and work < WAITING * wall
-    if idle and "sleeps" not in found:
-        found[f"waits for {1 - work / wall:.0%} of its time"] = None
     after = host_variables(function)
     for name in sorted(name for name in after if after[name] != variables.get(name)):
         found[f"changes {name}"] = None
