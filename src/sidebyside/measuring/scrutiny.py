@@ -73,7 +73,7 @@ def _sleep_told(heard: dict[str, None]) -> Iterator[None]:
     """Enter it if a program sleeps inside the block: not every Python tells its auditors."""
     original = time.sleep
 
-    def told(seconds: float) -> None:
+    def told(seconds: Any) -> None:
         heard["sleeps"] = None
         original(seconds)
 
