@@ -82,7 +82,11 @@ def check_sentences(row: Row) -> list[str]:
     found = []
     for check in row.checks:
         mode, other = units.seconds(check.seconds), units.seconds(check.reference_seconds)
-        said = "as the break-even says" if check.foretold else "which the break-even does not say"
+        said = "as the break-even says"
+        if not check.foretold:
+            said = "which the break-even does not say"
+            if check.within:
+                said = "which its interval leaves open"
         found.append(
             f"Validated: {check.calls:,} calls from a cold start take {mode} in {check.mode} and "
             f"{other} in {row.reference}, {said}."

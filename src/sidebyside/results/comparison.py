@@ -73,6 +73,8 @@ class Check:
         What the start and all calls took, in the mode and in the reference.
     foretold : bool
         Whether the one that the break-even says was ahead.
+    within : bool
+        Whether these calls lie within the interval of the break-even, so that either may be.
     """
 
     mode: str
@@ -80,6 +82,7 @@ class Check:
     seconds: float
     reference_seconds: float
     foretold: bool
+    within: bool = False
 
 
 @dataclass(frozen=True)

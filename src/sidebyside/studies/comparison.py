@@ -254,7 +254,9 @@ def _witnessed(subject: Subject, row: Row, settings: Settings, say: Report) -> R
         for cell in row.cells:
             if cell.steady is not None:
                 say(f"{subject.label}: {cell.mode}, instructions")
-                count = count_instructions(subject, cell.mode, settings.time_limit)
+                count = count_instructions(
+                    subject, cell.mode, cell.steady.value, settings.time_limit
+                )
                 cell = replace(cell, instructions=count)
             cells.append(cell)
         row = replace(row, cells=tuple(cells))

@@ -21,8 +21,11 @@ from sidebyside.measuring.travel import pack, unpack
 from sidebyside.modes import Mode, find_mode
 from sidebyside.studies.subject import Subject
 
-FEW, MORE = 5, 25
-"""Calls of the two runs."""
+FEW = 5
+"""Calls of the first run; the second one has so many more that they stand out of its start."""
+
+SECONDS = 0.1
+"""What those take about, outside of valgrind."""
 
 
 def check_installed() -> None:
@@ -40,13 +43,17 @@ def check_installed() -> None:
         )
 
 
-def count_instructions(subject: Subject, label: str, time_limit: float = 300.0) -> float | None:
+def count_instructions(
+    subject: Subject, label: str, call: float, time_limit: float = 300.0
+) -> float | None:
     """Return the instructions of a call of a program in one mode; None where it does not run.
 
     Parameters
     ----------
     subject : Subject
     label : str
+    call : float
+        Seconds of a call, about.
     time_limit : float
         Seconds of each of the two runs.
     """
@@ -54,9 +61,9 @@ def count_instructions(subject: Subject, label: str, time_limit: float = 300.0) 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "program")
         path.write_bytes(packed)
-        counts = [_run(path, calls, time_limit) for calls in (FEW, MORE)]
-    few, more = counts
-    return None if few is None or more is None else max(0.0, (more - few) / (MORE - FEW))
+        calls = int(min(10_000, max(20, SECONDS / call)))
+        few, more = (_run(path, count, time_limit) for count in (FEW, FEW + calls))
+    return None if few is None or more is None else max(0.0, (more - few) / calls)
 
 
 def _run(path: Path, calls: int, time_limit: float) -> int | None:
@@ -76,6 +83,9 @@ def _run(path: Path, calls: int, time_limit: float) -> int | None:
     # one thread, and no random order of sets: two runs shall differ by their calls only
     environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
     environment["OPENBLAS_NUM_THREADS"] = "1"
+    # nor may the second find what the first one built
+    environment["SIDEBYSIDE_CACHE"] = "off"
+    environment["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"
     try:
         done = subprocess.run(
             command,

@@ -38,7 +38,9 @@ def validate(subject: Subject, row: Row, settings: Settings, say: Report) -> tup
                 mode, other = _totals(subject, (cell.mode, row.reference), calls, settings)
             except ModeProcessError:
                 continue
-            found.append(Check(cell.mode, calls, mode, other, (mode < other) == (factor > 1)))
+            foretold = (mode < other) == (factor > 1)
+            within = even.low <= calls <= even.high
+            found.append(Check(cell.mode, calls, mode, other, foretold, within))
     return tuple(found)
 
 
