@@ -10,6 +10,7 @@ import pytest
 import sidebyside as sbs
 from sidebyside.measuring.processes import CAN_STOP
 from sidebyside.measuring.statistics import Estimate
+from sidebyside.measuring.travel import pack, unpack
 from sidebyside.results.comparison import Row, TimedCell
 from sidebyside.studies import replication
 
@@ -137,6 +138,13 @@ def test_code_that_cannot_travel_is_measured_here_and_that_is_said():
     found = sbs.compare({"a": lambda: lambda: np.ones(2) * bool(frame)}, budget=0.12)
     assert "cannot be sent to another" in found.environment["one_process"]
     assert "All modes in one process, since the program" in str(found).replace("\n", " ")
+
+
+def test_code_travels_with_the_name_of_its_file():
+    factor = 3
+    step = unpack(pack(lambda x: [factor * each for each in x]))
+    assert step([1, 2]) == [3, 6]
+    assert step.__code__.co_filename == __file__
 
 
 def test_an_interruption_keeps_what_was_measured(monkeypatch):

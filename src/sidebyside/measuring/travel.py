@@ -7,9 +7,12 @@ a notebook, a lambda, a closure) by its code and what it reads. So a script need
 
 from __future__ import annotations
 
+import io
 import pickle
 import sys
-from types import ModuleType
+from collections import ChainMap
+from collections.abc import Callable
+from types import CodeType, ModuleType
 from typing import Any
 
 
@@ -39,14 +42,28 @@ def pack(thing: Any) -> bytes:
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
-        packed: bytes = cloudpickle.dumps(thing)
+        packed = io.BytesIO()
+        pickler: Any = cloudpickle.Pickler(packed)
+        usual = pickler.dispatch_table
+        pickler.dispatch_table = ChainMap({CodeType: _with_file(usual[CodeType])}, usual)
+        pickler.dump(thing)
     except Exception as error:  # whatever the library of an object says
         lines = str(error).strip().splitlines() or [""]
         raise CannotTravelError(f"{type(error).__name__}: {lines[0]}") from error
     finally:
         for module in modules:
             cloudpickle.unregister_pickle_by_value(module)
-    return packed
+    return packed.getvalue()
+
+
+def _with_file(reduce: Callable[[CodeType], tuple[Any, ...]]) -> Callable[[CodeType], Any]:
+    """Return how code travels with the name of its file, which messages about its lines need."""
+    return lambda code: (_code_of_file, (code.co_filename, *reduce(code)[:2]))
+
+
+def _code_of_file(name: str, make: Callable[..., CodeType], arguments: tuple[Any, ...]) -> CodeType:
+    """Return code of the file `name`."""
+    return make(*arguments).replace(co_filename=name)
 
 
 def _run_from_files() -> list[ModuleType]:
