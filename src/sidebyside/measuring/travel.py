@@ -43,10 +43,10 @@ def pack(thing: Any) -> bytes:
         cloudpickle.register_pickle_by_value(module)
     try:
         packed = io.BytesIO()
-        pickler: Any = cloudpickle.Pickler(packed)
-        usual = pickler.dispatch_table
-        pickler.dispatch_table = ChainMap({CodeType: _with_file(usual[CodeType])}, usual)
-        pickler.dump(thing)
+        usual = cloudpickle.Pickler.dispatch_table
+        table = ChainMap({CodeType: _with_file(usual[CodeType])}, usual)
+        pickler: Any = type("Pickler", (cloudpickle.Pickler,), {"dispatch_table": table})
+        pickler(packed).dump(thing)
     except Exception as error:  # whatever the library of an object says
         lines = str(error).strip().splitlines() or [""]
         raise CannotTravelError(f"{type(error).__name__}: {lines[0]}") from error
