@@ -948,6 +948,8 @@ def choice(key: _ArrayLike, a: _ArrayLike, shape: _Length | _Sequence[_Length] =
         If `p` has another length.
     DTypeError
         If the key is none.
+    SymbolicValueError
+        If `a` is as long as only a run will know, and `p` is not passed.
 
     Notes
     -----

@@ -310,3 +310,15 @@ def test_the_gradient_through_a_draw_goes_on_from_what_comes_after(xp):
         return grad(dg.tensor(a)).numpy() if xp is dg else sg.function(grad)(a)
 
     np.testing.assert_allclose(slope(weight), weight * slope(np.ones(2)))
+
+
+def test_a_length_that_only_a_run_knows():
+    with sg.Graph():
+        x = sg.placeholder("x", (sg.dim("n"), 2))
+        with pytest.raises(errors.SymbolicValueError, match="choice: from a length"):
+            sg.choice(KEY, x, (4,))
+        run = sg.compile(sg.choice(KEY, x, (4,), p=sg.ones_like(x[:, 0])), [x], backend="numpy")
+    for n in (1, 5):
+        rows = np.arange(2.0 * n).reshape(n, 2).astype("float32")
+        found = dg.choice(KEY, rows, (4,), p=np.ones(n))
+        np.testing.assert_array_equal(run(rows), found.numpy())

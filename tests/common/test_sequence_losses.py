@@ -145,3 +145,21 @@ def test_no_sequences_and_no_steps():
     none = np.zeros(0, np.int64)
     assert dg.ctc_loss(dg.zeros((3, 0, 4)), empty, none, none, reduction="none").shape == (0,)
     assert dg.ctc_loss(dg.zeros((0, 4)), np.zeros(0, np.int64), 0, 0).item() == 0
+
+
+def test_a_batch_of_unknown_size():
+    with sg.Graph():
+        n = sg.dim("n")
+        x = sg.placeholder("x", (4, n, 3), "float64")
+        targets = sg.placeholder("targets", (n, 2), "int64")
+        lengths = sg.placeholder("lengths", (n,), "int64")
+        loss = sg.ctc_loss(x, targets, lengths + 2, lengths)
+        run = sg.compile([loss, *sg.gradients(loss, [x])], [x, targets, lengths], backend="numpy")
+    for size in (1, 5):
+        given, ids, counts = scores(4, size, 3), np.full((size, 2), [[1, 2]]), np.arange(size) % 3
+        leaf = dg.tensor(given, requires_grad=True)
+        value = dg.ctc_loss(leaf, ids, counts + 2, counts)
+        value.backward()
+        found, slope = run(given, ids, counts)
+        np.testing.assert_array_equal(found, value.detach().numpy())
+        np.testing.assert_array_equal(slope, leaf.grad.numpy())

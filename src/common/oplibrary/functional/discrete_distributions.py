@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import public
-from oplibrary.core.types import is_scalar, normalize_axis
+from oplibrary.core.types import is_known, is_scalar, normalize_axis
 from oplibrary.functional.continuous_distributions import gumbel
-from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
+from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError, SymbolicValueError
 from oplibrary.ops.arguments import normalize_shape, operand_type, require_flag
 from oplibrary.ops.comparison import greater
 from oplibrary.ops.elementwise import add, cast, maximum, minimum, multiply, where
@@ -213,6 +213,8 @@ def choice(
         If `p` has another length.
     DTypeError
         If the key is none.
+    SymbolicValueError
+        If `a` is as long as only a run will know, and `p` is not passed.
 
     Notes
     -----
@@ -223,6 +225,12 @@ def choice(
     given = () if whole else operand_type("choice", a).shape
     at = 0 if whole else normalize_axis(axis, len(given))
     n = int(a) if whole else given[at]
+    if not is_known(n) and p is None:
+        raise SymbolicValueError(
+            "choice: from a length that only a run will know",
+            cause="the numbers below it are drawn",
+            fix="declare that axis with a number, or pass p, such as ones",
+        )
     lengths = normalize_shape(shape)
     count = prod(lengths)
     again = require_flag(replace, "replace")

@@ -10,13 +10,19 @@ from oplibrary.core.op import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.comparison import less
-from oplibrary.ops.elementwise import add, multiply, where
+from oplibrary.ops.creation import ones_like
+from oplibrary.ops.elementwise import add, multiply, subtract, where
 from oplibrary.ops.gather import require_integers, take
-from oplibrary.ops.movement import expand_dims, reshape
+from oplibrary.ops.movement import expand_dims
+from oplibrary.ops.reduction import max as max_
+from oplibrary.ops.reduction import sum as sum_
+from oplibrary.ops.scan import cumulative_sum
 from oplibrary.ops.searching import searchsorted
 from oplibrary.ops.segments import segment_max, segment_mean, segment_sum
+from oplibrary.ops.statistics import mean
 
-_FOLDS = {"sum": segment_sum, "mean": segment_mean, "max": segment_max}
+_ROWS = {"sum": sum_, "mean": mean, "max": max_}
+_SEGMENTS = {"sum": segment_sum, "mean": segment_mean, "max": segment_max}
 
 
 @public
@@ -65,7 +71,7 @@ def embedding_bag(
     """
     given, rows = operand_type("embedding_bag", ids), operand_type("embedding_bag", weight)
     require_integers("embedding_bag", given)
-    if mode not in _FOLDS:
+    if mode not in _ROWS:
         raise ArgumentError(
             f"embedding_bag: mode is {mode!r}",
             cause="the rows of a bag become one",
@@ -83,24 +89,7 @@ def embedding_bag(
             cause="they are (bags, k), or (k,) with offsets, and rows of a weight (n, d)",
             fix="pass offsets with ids of one axis, and none with two",
         )
-    flat = reshape(ids, shape=(given.size,))
-    if offsets is None:
-        bags = given.shape[0]
-        segments: Any = np.repeat(np.arange(bags), given.shape[1])
-    else:
-        begins = operand_type("embedding_bag", offsets)
-        require_integers("embedding_bag", begins)
-        if begins.ndim != 1:
-            raise ShapeError(
-                f"embedding_bag: offsets of shape {begins.shape}",
-                cause="there is one for each bag",
-                fix="give them one axis",
-            )
-        bags = begins.shape[0]
-        found = searchsorted(offsets, np.arange(given.size), side="right")
-        # what stands before the first bag is in none
-        segments = where(less(found, 1), bags, add(found, -1))
-    picked = take(weight, flat, axis=0)
+    picked = take(weight, ids, axis=0)
     if per_sample_weights is not None:
         if operand_type("embedding_bag", per_sample_weights).shape != given.shape:
             raise ShapeError(
@@ -109,10 +98,25 @@ def embedding_bag(
                 cause="each id has one",
                 fix="give them the shape of the ids",
             )
-        factors = reshape(per_sample_weights, shape=(given.size,))
-        picked = multiply(picked, expand_dims(factors, axis=-1))
-    folded = _FOLDS[mode](picked, segments, bags)
+        picked = multiply(picked, expand_dims(per_sample_weights, axis=-1))
+    if offsets is None:
+        fold = _ROWS[mode] if given.shape[1] else sum_
+        return fold(picked, axis=1)
+    begins = operand_type("embedding_bag", offsets)
+    require_integers("embedding_bag", begins)
+    if begins.ndim != 1:
+        raise ShapeError(
+            f"embedding_bag: offsets of shape {begins.shape}",
+            cause="there is one for each bag",
+            fix="give them one axis",
+        )
+    bags = begins.shape[0]
+    places = subtract(cumulative_sum(ones_like(ids, dtype=np.int64), axis=0), 1)
+    found = searchsorted(offsets, places, side="right")
+    # what stands before the first bag is in none
+    segments = where(less(found, 1), bags, add(found, -1))
+    folded = _SEGMENTS[mode](picked, segments, bags)
     if mode != "max":
         return folded
-    counts = segment_sum(np.ones(given.size, np.int64), segments, bags)
+    counts = segment_sum(ones_like(ids, dtype=np.int64), segments, bags)
     return where(expand_dims(less(counts, 1), axis=-1), 0.0, folded)

@@ -13,6 +13,7 @@ from oplibrary.functional.loss_reduction import reduce_losses
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag, require_int
 from oplibrary.ops.comparison import equal, greater, less, logical_and, not_equal
+from oplibrary.ops.creation import full_like, zeros_like
 from oplibrary.ops.elementwise import add, cast, divide, maximum, multiply, negative, where
 from oplibrary.ops.exponential import logaddexp
 from oplibrary.ops.gather import require_integers, take, take_along_axis
@@ -152,40 +153,36 @@ def _log_probability(
 ) -> Any:
     """Return the logarithm of the probability of each target under all its alignments, ``(n,)``."""
     n, s = targets.shape
-    counted = less(np.arange(s), expand_dims(target_lengths, axis=-1))
+    column = expand_dims(target_lengths, axis=-1)  # of which the rows have the batch's length
+    counted = less(np.arange(s), column)
     labels = where(counted, cast(targets, dtype=np.int64), blank)
     # blanks between all labels, and at both ends
-    blanks = np.full((n, s, 1), blank, np.int64)
-    pairs = reshape(concat([blanks, expand_dims(labels, axis=-1)], axis=2), shape=(n, 2 * s))
-    states = concat([pairs, np.full((n, 1), blank, np.int64)], axis=1)
+    labels = expand_dims(labels, axis=-1)
+    pairs = concat([full_like(labels, fill_value=blank), labels], axis=2)
+    end = full_like(column, fill_value=blank)
+    states = concat([reshape(pairs, shape=(n, 2 * s)), end], axis=1)
     width = 2 * s + 1
     emitted = take_along_axis(scores, expand_dims(states, axis=0), axis=2)
     emitted = where(less(emitted, _NEVER), _NEVER, emitted)
     # a label follows the one before it without a blank where it is another
-    twice_before = concat(
-        [
-            np.full((n, min(2, width)), blank, np.int64),
-            slice_axis(states, start=0, stop=max(width - 2, 0), axis=1),
-        ],
-        axis=1,
-    )
+    before_that = slice_axis(states, start=0, stop=max(width - 2, 0), axis=1)
+    twice_before = concat([*[end] * min(2, width), before_that], axis=1)
     skips = logical_and(not_equal(states, blank), not_equal(states, twice_before))
     dtype = scores.dtype
-    ends = np.full((n, 2), _NEVER, dtype)
+    never = full_like(column, fill_value=_NEVER, dtype=dtype)
 
     def step(carry: Any, row: Any) -> tuple[Any, None]:
         before, t = carry
-        padded = concat([ends, before], axis=1)
+        padded = concat([never, never, before], axis=1)
         once = slice_axis(padded, start=1, stop=width + 1, axis=1)
         twice = where(skips, slice_axis(padded, start=0, stop=width, axis=1), _NEVER)
         now = add(logaddexp(logaddexp(before, once), twice), row)
         running = expand_dims(greater(input_lengths, t), axis=-1)
         return (where(running, now, before), add(t, 1)), None
 
-    begun = np.full((n, width), _NEVER, dtype)
-    begun[:, :1] = 0
+    begun = concat([zeros_like(never), *[never] * (width - 1)], axis=1)
     (last, _), _ = scan_of((emitted,))(step, (begun, np.zeros((), np.int64)), emitted)
-    final = expand_dims(multiply(target_lengths, 2), axis=-1)
+    final = multiply(column, 2)
     with_blank = take_along_axis(last, final, axis=1)
     without = take_along_axis(last, maximum(add(final, -1), 0), axis=1)
     without = where(equal(final, 0), _NEVER, without)

@@ -11,8 +11,11 @@ import numpy as np
 from oplibrary.core.op import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_shape, operand_type
+from oplibrary.ops.creation import zeros_like
+from oplibrary.ops.elementwise import add
 from oplibrary.ops.gather import require_integers
 from oplibrary.ops.movement import reshape
+from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.scatter import scatter_max
 from oplibrary.ops.windows import per_axis, require_axes
 
@@ -29,12 +32,12 @@ def _unpool(
     padding: _Size,
     output_size: Sequence[int] | None,
 ) -> Any:
-    given, places = operand_type(name, x), operand_type(name, indices)
+    given, spots = operand_type(name, x), operand_type(name, indices)
     require_axes(name, given.shape, axes)
-    require_integers(name, places)
-    if places.shape != given.shape:
+    require_integers(name, spots)
+    if spots.shape != given.shape:
         raise ShapeError(
-            f"{name}: indices of shape {places.shape} for x {given.shape}",
+            f"{name}: indices of shape {spots.shape} for x {given.shape}",
             cause="each pixel has its place",
             fix="pass what the pool returned with return_indices=True",
         )
@@ -64,9 +67,11 @@ def _unpool(
             fix="pass the arguments of the pool",
         )
     lead, pixels = given.shape[:2], prod(given.shape[2:])
-    zeros = np.zeros((*lead, prod(lengths)), given.dtype)
-    flat = [reshape(each, shape=(*lead, pixels)) for each in (indices, x)]
-    found = scatter_max(zeros, flat[0], flat[1], axis=2, include_self=False)
+    places, values = [reshape(each, shape=(*lead, pixels)) for each in (indices, x)]
+    # zeros of x, whose first axes may be as long as only a run knows
+    line = np.zeros(prod(lengths), given.dtype)
+    zeros = add(sum_(zeros_like(values), axis=2, keepdims=True), line)
+    found = scatter_max(zeros, places, values, axis=2, include_self=False)
     return reshape(found, shape=(*lead, *lengths))
 
 
