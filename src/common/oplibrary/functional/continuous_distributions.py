@@ -114,7 +114,7 @@ def _parameters(name: str, dtype: Any, *values: Any) -> tuple[list[Any], np.dtyp
     """
     types = [operand_type(name, value) for value in values]
     known = [t.dtype for t, value in zip(types, values) if not is_scalar(value)]
-    kind = to_dtype(dtype) if dtype is not None else promoted(np.float32, *known)
+    kind = to_dtype(dtype) if dtype is not None else promoted(np.dtype(np.float32), *known)
     if kind not in (np.float32, np.float64) or any(t.dtype.kind not in REAL_NUMBERS for t in types):
         listing = ", ".join([str(t.dtype) for t in types])
         raise DTypeError(
