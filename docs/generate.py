@@ -1,6 +1,6 @@
-"""Write what is generated of the documentation: ops, errors, names, and the picture of the rooms.
+"""Write what is generated of the documentation: ops, transforms, errors, names, rooms.
 
-python docs/generate.py           writes docs/ops.md, errors.md, names.md and rooms.svg
+python docs/generate.py           writes ops.md, transforms.md, errors.md, names.md and rooms.svg
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ import oplibrary.ops  # noqa: F401  fills the registry
 import sidebyside
 import sidebyside.workloads.datasets
 import staticgraph
+from oplibrary.core.batching import rule_of
 from oplibrary.core.op import NAMESPACES, REGISTRY, Kind, namespace
+from oplibrary.core.tangents import tangent_rule_of
 from oplibrary.executors import spellings
 from oplibrary.messages import suggestion
 from oplibrary.messages.message import Message
@@ -98,6 +100,47 @@ def op_page() -> str:
             called = f"{below}.{name}" if below else name
             lines.append(f"| `{called}{parameters(function)}` | {first_line(function.__doc__)} |")
     return NOTE + "\n".join(lines) + "\n"
+
+
+def transforms_page() -> str:
+    """Return the page on what the rules of ops say of transformations of functions."""
+    namespace()
+    ops = [op for op in REGISTRY.values() if not op.name.startswith("_")]
+    moving = [op for op in ops if op.differentiable]
+    transposed = [op for op in moving if tangent_rule_of(op) is None]
+    alone = [op for op in ops if rule_of(op) is None and not op.effect]
+    return NOTE + TRANSFORMS.format(
+        moving=len(moving),
+        transposed=", ".join(f"`{op.qualified_name}`" for op in transposed),
+        ops=len(ops),
+        alone=", ".join(f"`{op.qualified_name}`" for op in alone),
+    )
+
+
+TRANSFORMS = """\
+# Forward mode and many examples
+
+## Forward mode
+
+`jvp`, `linearize`, `jacobian(mode="forward")` and `hessian` push tangents on, op by op. An op has
+one place for its derivative: an elementwise op applies its gradient rule to the tangent, a
+reduction sums up the tangent weighed with it, and what is linear, or linear in each operand, runs
+on the tangent itself. Of {moving} ops with a gradient these have no such rule, and the gradient
+rule of the op is transposed, alone:
+
+{transposed}.
+
+A declared branch or loop is declared again, with the tangents; its values are computed in both. The
+gradient of a `while_loop` has no tangents: its second derivative is refused, unless it is the
+gradient of a `jvp`.
+
+## Many examples at once
+
+Under `vmap` each op runs on all examples at once. Of {ops} ops these have no rule for that, and run
+for one example after the other:
+
+{alone}.
+"""
 
 
 def error_page() -> str:
@@ -224,6 +267,7 @@ def name_page() -> str:
 
 PAGES = {
     "ops.md": op_page,
+    "transforms.md": transforms_page,
     "errors.md": error_page,
     "names.md": name_page,
     "rooms.svg": rooms_picture,

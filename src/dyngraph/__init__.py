@@ -25,7 +25,16 @@ from dyngraph.functions.checkpoint import checkpoint
 from dyngraph.functions.control_flow import cond, fori_loop, map, scan, switch, while_loop
 from dyngraph.functions.custom_function import Function
 from dyngraph.functions.gradcheck import gradcheck, gradgradcheck
-from dyngraph.functions.transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp, vmap
+from dyngraph.functions.transforms import (
+    grad,
+    hessian,
+    jacobian,
+    jvp,
+    linearize,
+    value_and_grad,
+    vjp,
+    vmap,
+)
 from dyngraph.random import rand, randn, randperm
 from dyngraph.tape.grad_mode import (
     detect_anomaly,

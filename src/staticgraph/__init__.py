@@ -55,7 +55,16 @@ from staticgraph.show.printing import format_program, graph_text
 from staticgraph.tracing.explanation import Explanation
 from staticgraph.tracing.function import StaticFunction, function
 from staticgraph.tracing.trace import trace
-from staticgraph.transforms import grad, hessian, jacobian, jvp, value_and_grad, vjp, vmap
+from staticgraph.transforms import (
+    grad,
+    hessian,
+    jacobian,
+    jvp,
+    linearize,
+    value_and_grad,
+    vjp,
+    vmap,
+)
 
 _enter_package(__file__)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 
 from oplibrary.core.types import TensorType
-from oplibrary.messages.errors import ArgumentError
 from oplibrary.messages.source import Source
 from oplibrary.ops.comparison import equal
 from oplibrary.ops.elementwise import cast
@@ -18,6 +17,7 @@ from oplibrary.transforms.lifting import LiftedTransforms
 from staticgraph.control import map
 from staticgraph.declare.autodiff import ancestors, gradients
 from staticgraph.declare.build import declare, full, require_graph, stop_gradient, to_node
+from staticgraph.declare.forward import push_tangents
 from staticgraph.graph.graph import current_graph
 from staticgraph.graph.graph_ops import ARGUMENT
 from staticgraph.graph.node import Node
@@ -87,23 +87,23 @@ class NodeTransforms(Transforms):
         """Return the line that declared a node."""
         return x.source
 
-    def rows(self, value: Node, inputs: Sequence[Node], create_graph: bool) -> Sequence[Node]:
-        """Declare a gradient for every element, or a loop over the elements if they are many.
+    def push(
+        self,
+        outputs: Sequence[Any],
+        inputs: Sequence[Any],
+        tangents: Sequence[Any],
+        create_graph: bool,
+        transpose: Callable[..., list[Any]],
+    ) -> Sequence[Any]:
+        """Declare the tangents, in the order in which the values were declared."""
+        return push_tangents(outputs, inputs, tangents, transpose)
 
-        Raises
-        ------
-        ArgumentError
-            If the length of the value is symbolic.
-        """
-        if is_symbolic(value.type.shape):
-            raise ArgumentError(
-                f"the function returned a value of type {value.type}, whose "
-                "length each run chooses",
-                cause="each element of the value has a gradient of its own, and how many there are "
-                "must be known when the graph is declared",
-                fix="declare it for one length, or pull back the cotangents in question with vjp",
-                related=(("declared", value.source),),
-            )
+    def symbolic(self, x: Node) -> bool:
+        """Tell whether each run chooses how many elements `x` has."""
+        return is_symbolic(x.type.shape)
+
+    def rows(self, value: Node, inputs: Sequence[Node], create_graph: bool) -> Sequence[Node]:
+        """Declare a gradient for every element, or a loop over the elements if they are many."""
         if value.type.size <= _MOST_WITHOUT_A_LOOP:
             return super().rows(value, inputs, create_graph)
         cotangent = declare(ARGUMENT, (self.full(value.type, 0),), {})
@@ -138,6 +138,6 @@ def _again(nodes: Sequence[Node], changed: Node, value: Node) -> tuple[Node, ...
 
 _transforms = LiftedTransforms(NodeTransforms())
 value_and_grad, grad = _transforms.value_and_grad, _transforms.grad
-vjp, jvp = _transforms.vjp, _transforms.jvp
+vjp, jvp, linearize = _transforms.vjp, _transforms.jvp, _transforms.linearize
 jacobian, hessian = _transforms.jacobian, _transforms.hessian
 vmap = _transforms.vmap

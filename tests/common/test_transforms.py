@@ -20,7 +20,7 @@ from oplibrary.messages.errors import (
     UnusedInputWarning,
 )
 
-NAMES = ("value_and_grad", "grad", "vjp", "jvp", "jacobian", "hessian")
+NAMES = ("value_and_grad", "grad", "vjp", "jvp", "linearize", "jacobian", "hessian")
 RNG = np.random.default_rng(7)
 X = RNG.standard_normal((3, 2)).astype("float32")
 W = RNG.standard_normal((2, 4)).astype("float32")
@@ -308,7 +308,10 @@ def called(xp, call):
         (lambda xp, x, n: xp.vjp(xp.exp, x)[1](np.ones(2)), ShapeError, "(2,)"),
         (lambda xp, x, n: xp.jvp(xp.exp, [x], []), ArgumentError, "0 tangents for 1 primals"),
         (lambda xp, x, n: xp.jvp(xp.exp, x, np.ones(2)), ShapeError, "tangent 0 has shape (2,)"),
-        (lambda xp, x, n: xp.jvp(lambda x: (x, x), x, x), ArgumentError, "of type tuple"),
+        (lambda xp, x, n: xp.jvp(lambda x: "a", x, x), ArgumentError, "of type str"),
+        (lambda xp, x, n: xp.jvp(xp.exp, x, x * 1j), DTypeError, "tangent 0 is complex128"),
+        (lambda xp, x, n: xp.linearize(xp.exp, x)[1](x, x), ArgumentError, "2 tangents for 1"),
+        (lambda xp, x, n: xp.jacobian(xp.exp, x, mode="both"), ArgumentError, "mode is 'both'"),
         (lambda xp, x, n: xp.jacobian(lambda x: 3, x), ArgumentError, "of type int"),
         (lambda xp, x, n: xp.jacobian(xp.sum, [[x]]), ArgumentError, "input 0 is a list"),
         (lambda xp, x, n: xp.jacobian(xp.exp, n), NotDifferentiableError, "int64[3]"),

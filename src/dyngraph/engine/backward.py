@@ -58,7 +58,9 @@ def backward(
             fix="name the tensors to accumulate into, or leave inputs= out for every leaf",
         )
     nodes = [_wanted_node(t, i) for i, t in enumerate(wanted)]
-    found = _run(roots, retain, create_graph, nodes, _path(roots, nodes))
+    found = _run(
+        roots, retain, create_graph, nodes, path_between([node for node, _ in roots], nodes)
+    )
     for node in dict.fromkeys(nodes):
         if node in found and (node.is_leaf or node.extra is None or not node.extra.retained):
             _accumulate(node, found[node])  # what is retained was added on the way
@@ -119,7 +121,9 @@ def grad(
     roots = _roots(outputs, grad_outputs, create_graph)
     nodes = [_wanted_node(t, i) for i, t in enumerate(inputs)]
     retain = create_graph if retain_graph is None else retain_graph
-    found = _run(roots, retain, create_graph, nodes, _path(roots, nodes))
+    found = _run(
+        roots, retain, create_graph, nodes, path_between([node for node, _ in roots], nodes)
+    )
     grads: list[Tensor | None] = []
     for position, (node, x) in enumerate(zip(nodes, inputs, strict=True)):
         if node in found:
@@ -189,12 +193,12 @@ def _roots(
     return roots
 
 
-def _path(roots: list[tuple[TapeNode, Any]], wanted: Iterable[TapeNode]) -> set[TapeNode]:
-    """Return the nodes from which a wanted node can be reached."""
+def path_between(roots: Iterable[TapeNode], wanted: Iterable[TapeNode]) -> set[TapeNode]:
+    """Return the nodes that a root leads to, and from which a wanted node can be reached."""
     wanted = set(wanted)
     order: list[TapeNode] = []
     seen: set[TapeNode] = set()
-    stack = [node for node, _ in roots]
+    stack = list(roots)
     while stack:
         node = stack.pop()
         if node in seen:
@@ -258,12 +262,12 @@ def _run(
                 found[node] = conjugated(g)
             operands = node.operands
             if operands is None:
-                _recompute(node)
+                recompute(node)
                 operands = node.operands
             if latest_change[0] > node.sequence:
-                _check_versions(node)
+                check_versions(node)
             if create_graph:
-                grads = node.pull(g, *_saved_tensors(node))
+                grads = node.pull(g, *saved_tensors(node))
             elif brain and _meets_bfloat16(node, g):
                 grads = _pull_as_tensors(node, g)
             else:
@@ -299,7 +303,7 @@ def _run(
     return found
 
 
-def _saved_tensors(node: GradFn) -> tuple[Any, tuple[Any, ...]]:
+def saved_tensors(node: GradFn) -> tuple[Any, tuple[Any, ...]]:
     """Return what `node` saved as Tensors that lead on into the graph."""
     assert node.operands is not None
     out = node.out
@@ -325,7 +329,7 @@ def _meets_bfloat16(node: GradFn, g: Any) -> bool:
 
 def _pull_as_tensors(node: GradFn, g: Any) -> list[Any]:
     """Return what `node.pull` does, by the rules of this executor for dtypes."""
-    grads = node.pull(_tensor(g), *_saved_tensors(node))
+    grads = node.pull(_tensor(g), *saved_tensors(node))
     return [x._array if isinstance(x, Tensor) else x for x in grads]
 
 
@@ -380,7 +384,7 @@ def _run_extra(node: TapeNode, g: Any) -> Any:
     return conjugated(g)
 
 
-def _recompute(node: GradFn) -> None:
+def recompute(node: GradFn) -> None:
     """Fetch again what a checkpoint dropped.
 
     Raises
@@ -395,7 +399,13 @@ def _recompute(node: GradFn) -> None:
     raise FreedGraphError(f"second backward through {node.describe()}", related=(("freed", where),))
 
 
-def _check_versions(node: GradFn) -> None:
+def check_versions(node: GradFn) -> None:
+    """Refuse to read what was overwritten after `node` saved it.
+
+    Raises
+    ------
+    InPlaceError
+    """
     for array in node.saved():
         change = versions.change_after(array, node.sequence)
         if change is not None:

@@ -24,6 +24,7 @@ from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode, extra_of
 from dyngraph.tape.versions import changed, storage_of
 from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.op import LIFTED, Kind, Op, register
+from oplibrary.core.tangents import linear
 from oplibrary.core.types import Array, TensorType, type_of_array
 from oplibrary.executors.in_place import (
     one_for_all_examples,
@@ -61,6 +62,7 @@ write_view = register(
         kernel=_write_view,
         infer=lambda base, _values, **_: base,
         vjp=(_write_view_base, _write_view_values),
+        jvp=linear,
         attrs={"view": ..., "view_attrs": ...},
         alias=("copy_slices",),
         operand_names=("base", "values"),
@@ -81,6 +83,7 @@ overwrite = register(
             lambda g, _out, _base, _values: zeros_like(g),
             lambda g, _out, _base, _values: g,
         ),
+        jvp=linear,
         alias=("copy",),
         operand_names=("base", "values"),
         doc="Return `values` in the shape and dtype of `base`, which has a gradient of zeros.",

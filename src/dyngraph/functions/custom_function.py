@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -173,6 +173,42 @@ class FunctionGradFn(GradFn):
             checked.append(grad if symbolic else grad._array)
         return checked
 
+    def push(
+        self,
+        tangents: Sequence[Any],
+        out: Any,
+        operands: tuple[Any, ...],
+        transpose: Callable[..., list[Any]],
+    ) -> Any:
+        """Return the tangent of each result: by the user's ``jvp``, or by ``backward``."""
+        if self.function.jvp is None:
+            types = [TensorType(shape, dtype) for shape, dtype in self.output_types]
+            return transpose(types, tangents)
+        result = self.function.jvp(self.context, *tangents)
+        found = list(result) if isinstance(result, tuple) else [result]
+        if len(found) != len(self.output_types):
+            raise ArgumentError(
+                f"{self.function.__name__}.jvp returned {len(found)} tangents for "
+                f"{len(self.output_types)} results",
+                cause="there is one tangent for each result, None for one that does not move",
+                fix="return one value for each result of forward, in order",
+            )
+        for position, (tangent, (shape, dtype)) in enumerate(
+            zip(found, self.output_types, strict=True)
+        ):
+            if tangent is None:
+                continue
+            if tuple(tangent.shape) != tuple(shape):
+                raise ShapeError(
+                    f"{self.function.__name__}.jvp returned shape {tangent.shape} for result "
+                    f"{position} of shape {shape}",
+                    cause="a tangent has the shape of its result",
+                    fix="broadcast it to the shape of the result",
+                )
+            if tangent.dtype != dtype:
+                found[position] = cast(tangent, dtype=dtype)
+        return found
+
 
 class _OutputGradFn(GradFn):
     """One result of a `Function`: it sends its gradient to the function's node."""
@@ -193,6 +229,17 @@ class _OutputGradFn(GradFn):
         """Pass the gradient on, marked with the result it belongs to."""
         return [_Gradients({self.index: g})]
 
+    def push(
+        self,
+        tangents: Sequence[Any],
+        out: Any,
+        operands: tuple[Any, ...],
+        transpose: Callable[..., list[Any]],
+    ) -> Any:
+        """Return the tangent of this result."""
+        (of_all,) = tangents
+        return of_all[self.index]
+
 
 class Function:
     """An operation with a gradient of its own; subclass it.
@@ -200,6 +247,8 @@ class Function:
     ``forward(ctx, *args)`` computes with tensors that record nothing; ``backward(ctx, *grads)``
     gets the gradient of each result and returns one for each argument, None where there is none.
     Written with dyngraph's operations, ``backward`` can be differentiated again. Call ``apply``.
+    In forward mode ``jvp(ctx, *tangents)`` gives the tangent of each result; without it,
+    ``backward`` is differentiated by its argument.
 
     Examples
     --------
@@ -244,6 +293,9 @@ class Function:
             cause="its forward ran on a tensor that requires a gradient",
             fix="define the static method backward(ctx, *grads), or detach() the argument",
         )
+
+    jvp: ClassVar[Callable[..., Any] | None] = None
+    """``jvp(ctx, *tangents)``: the tangent of each result, given those of the arguments or None."""
 
     @classmethod
     def apply(cls, *args: Any) -> Any:

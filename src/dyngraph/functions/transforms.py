@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from dyngraph.engine import backward as engine
 from dyngraph.engine.failures import warning_of
+from dyngraph.engine.forward import push_tangents
 from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tape.grad_mode import enable_grad, is_grad_enabled
 from dyngraph.tensors.conversion import as_tensor
@@ -73,6 +74,17 @@ class TensorTransforms(Transforms):
             unused=unused,
         )
 
+    def push(
+        self,
+        outputs: Sequence[Any],
+        inputs: Sequence[Any],
+        tangents: Sequence[Any],
+        create_graph: bool,
+        transpose: Callable[..., list[Any]],
+    ) -> Sequence[Any]:
+        """Walk the tape of the outputs forward."""
+        return push_tangents(outputs, inputs, tangents, create_graph, transpose)
+
     def _without_path(self, inputs: Sequence[Tensor], unused: str) -> list[Tensor | None]:
         if unused == "none":
             return [None] * len(inputs)
@@ -107,7 +119,8 @@ class TensorTransforms(Transforms):
 
 
 _transforms = LiftedTransforms(TensorTransforms())
-value_and_grad, vjp, jvp = _transforms.value_and_grad, _transforms.vjp, _transforms.jvp
+value_and_grad, vjp = _transforms.value_and_grad, _transforms.vjp
+jvp, linearize = _transforms.jvp, _transforms.linearize
 jacobian, hessian = _transforms.jacobian, _transforms.hessian
 vmap = _transforms.vmap
 

@@ -10,10 +10,12 @@ import numpy as np
 from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import Kind, Op
 from oplibrary.core.parameters import require_callable
+from oplibrary.core.tangents import Push
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.elementwise import cast
+from oplibrary.transforms.levels import held_by
 from staticgraph.control.declaring import (
     mark_shared,
     region_from,
@@ -23,6 +25,7 @@ from staticgraph.control.declaring import (
 )
 from staticgraph.control.flow import Choice
 from staticgraph.control.region import Region
+from staticgraph.control.tangents import TangentGraph, TupleTangent, moving_operands
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.node import Node
 from staticgraph.program.tuple_values import ITEM, TupleGradient, TupleType, row_major
@@ -61,6 +64,26 @@ def _switch_rule(
     return g.memo["grads"][position]
 
 
+def _switch_tangents(push: Push) -> TupleTangent:
+    """Declare the choice between the tangents of the branches, which compute their values anew."""
+    given, levels = moving_operands(push)
+    moving = sorted(given)
+    sides = [
+        TangentGraph(branch, [i - 1 for i in moving], levels, push.transpose)
+        for branch in push.attrs["branches"]
+    ]
+    moved = [i for i in range(len(sides[0].outputs)) if any(s.moved[i] is not None for s in sides)]
+    branches = tuple(
+        [
+            side.as_region([*side.inputs, *side.tangents], [side.tangent(i) for i in moved])
+            for side in sides
+        ]
+    )
+    operands = (*push.operands, *[given[i] for i in moving])
+    values = declare_several(SWITCH, operands, {"branches": branches}) if moved else []
+    return TupleTangent(zip(moved, [held_by(x, levels) for x in values], strict=True))
+
+
 SWITCH = Op(
     name="switch",
     kind=Kind.CONTROL,
@@ -68,6 +91,7 @@ SWITCH = Op(
     kernel=_switch,
     infer=_switch_infer,
     vjp=_switch_rule,
+    jvp=_switch_tangents,
     control=Choice,
     attrs={"branches": ...},
     doc="Run the branch that the first operand chooses, and no other.",

@@ -26,6 +26,7 @@ from staticgraph.control.declaring import (
 from staticgraph.control.flow import Loop
 from staticgraph.control.region import Region
 from staticgraph.control.scan_gradient import scan_backwards
+from staticgraph.control.scan_tangent import push_scan
 from staticgraph.control.while_loop import own_copies
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.node import Node
@@ -93,6 +94,7 @@ SCAN = Op(
     kernel=_scan,
     infer=_scan_infer,
     vjp=_scan_rule,
+    jvp=push_scan,
     control=Loop,
     attrs={
         "body": ...,

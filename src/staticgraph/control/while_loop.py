@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import Kind, Op
 from oplibrary.core.parameters import require_callable, unread_carry
+from oplibrary.core.tangents import Push
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError, LoopBoundError, NotDifferentiableError
+from oplibrary.transforms.levels import held_by
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     mark_shared,
@@ -25,6 +27,13 @@ from staticgraph.control.declaring import (
 from staticgraph.control.flow import Loop
 from staticgraph.control.region import Region
 from staticgraph.control.residuals import split_pullback
+from staticgraph.control.tangents import (
+    TangentGraph,
+    TupleTangent,
+    carries_that_move,
+    first_tangents,
+    moving_operands,
+)
 from staticgraph.declare.autodiff import zeros_of
 from staticgraph.declare.build import full, require_graph, to_node
 from staticgraph.program.tuple_values import TupleGradient, TupleType, row_major
@@ -96,6 +105,45 @@ def _while_rule(
     return g.memo["grads"][position]
 
 
+def _while_tangents(push: Push) -> TupleTangent:
+    """Declare the loop again, with the tangents as further carries."""
+    graph = require_graph("while_loop")
+    body, carries = push.attrs["body"], push.attrs["carries"]
+    given, levels = moving_operands(push)
+    moving, tangents = carries_that_move(body, carries, sorted(given), levels, push.transpose)
+    inner = dict(zip(moving, tangents.tangents, strict=True))
+    of_carry = [i for i in moving if i < carries]
+    of_outer = [i for i in moving if i >= carries]
+
+    def arranged(values: Sequence[Any], moved: Mapping[int, Any]) -> list[Any]:
+        return [
+            *values[:carries],
+            *[moved[i] for i in of_carry],
+            *values[carries:],
+            *[moved[i] for i in of_outer],
+        ]
+
+    count = carries + len(of_carry)
+    outputs = [*tangents.outputs[:carries], *[tangents.tangent(i) for i in of_carry]]
+    condition = TangentGraph(push.attrs["condition"], moving, levels, push.transpose)
+    holds = dict(zip(moving, condition.tangents, strict=True))
+    first = dict(
+        zip(of_carry, first_tangents(graph, given, of_carry, push.types, levels), strict=True)
+    )
+    values = declare_several(
+        WHILE,
+        arranged(push.operands, {**given, **first}),
+        {
+            "condition": condition.as_region(arranged(condition.inputs, holds), condition.outputs),
+            "body": tangents.as_region(arranged(tangents.inputs, inner), outputs, count),
+            "carries": count,
+            "max_steps": push.attrs["max_steps"],
+        },
+    )
+    moved = [held_by(x, levels) for x in values[carries:]]
+    return TupleTangent(zip(of_carry, moved, strict=True))
+
+
 WHILE = Op(
     name="while_loop",
     kind=Kind.CONTROL,
@@ -103,6 +151,7 @@ WHILE = Op(
     kernel=_while,
     infer=_while_infer,
     vjp=_while_rule,
+    jvp=_while_tangents,
     control=Loop,
     attrs={"condition": ..., "body": ..., "carries": ..., "max_steps": None},
     doc="Run the body while the condition holds.",
@@ -146,8 +195,16 @@ def _while_gradient_infer(*operands: TensorType, body: Region, **_: Any) -> Tens
     return TupleType(operands[len(body.input_types) :])  # those of the cotangents and sums
 
 
+def _while_gradient_tangents(_push: Push) -> Any:
+    raise _second_derivative()
+
+
 def _while_gradient_rule(_position: int, _g: Any, _out: Any, *_operands: Any, **_attrs: Any) -> Any:
-    raise NotDifferentiableError(
+    raise _second_derivative()
+
+
+def _second_derivative() -> NotDifferentiableError:
+    return NotDifferentiableError(
         "the second derivative of while_loop",
         cause="its first derivative runs a number of steps that is not known beforehand",
         fix="use scan or fori_loop with a fixed number of steps, or dyngraph",
@@ -161,6 +218,7 @@ WHILE_GRADIENT = Op(
     kernel=_while_gradient,
     infer=_while_gradient_infer,
     vjp=_while_gradient_rule,
+    jvp=_while_gradient_tangents,
     attrs={"condition": ..., "body": ..., "pullback": ..., "carries": ..., "max_steps": None},
     doc="The gradients of while_loop.",
 )

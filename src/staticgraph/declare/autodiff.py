@@ -218,7 +218,7 @@ def _passes(node: Node, position: int) -> bool:
     return node.type.dtype.kind in FLOATING + "O" and node.op.operand_rule(position) is not None
 
 
-def _path(ys: list[Node], xs: list[Node]) -> set[Node]:
+def path_between(ys: list[Node], xs: list[Node]) -> set[Node]:
     """Return the nodes between `xs` and `ys` that a gradient passes, both included."""
     path: set[Node] = set()
     wanted = set(xs)
@@ -242,7 +242,7 @@ def _pull(
 
     What is declared for the gradient of a node is declared for that node's line.
     """
-    path = _path(ys, xs)
+    path = path_between(ys, xs)
     grads: dict[Node, Any] = {x: total for x, total in totals.items() if x in path}
     for y, g in zip(ys, roots, strict=True):
         if y in path:
@@ -300,12 +300,12 @@ def _contributions(node: Node, wanted: Sequence[int], g: Node) -> list[tuple[Nod
         rule = op.operand_rule(position)
         assert rule is not None
         if rule is not last or rule.rest == "others":  # else all operands of many read the same
-            read = tuple(map(_read, operands, rule.needs(position, len(operands))))
+            read = tuple(map(part_read, operands, rule.needs(position, len(operands))))
             last = rule
         operand = operands[position]
         try:
             pulled = pull_back(
-                op, position, g, _read(node, rule.out), read, node.attrs, operand.type
+                op, position, g, part_read(node, rule.out), read, node.attrs, operand.type
             )
         except SideBySideError as error:
             error.related += ((f"{node.name} declared", node.source),)
@@ -314,7 +314,8 @@ def _contributions(node: Node, wanted: Sequence[int], g: Node) -> list[tuple[Nod
     return found
 
 
-def _read(node: Node, need: str) -> Any:
+def part_read(node: Node, need: str) -> Any:
+    """Return what a gradient rule reads of a node; see `oplibrary.core.op.OperandRule`."""
     if need == "value" or (need == "complex" and node.dtype.kind == "c"):
         return node
     if need == "complex":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from oplibrary.core.op import Kind, Op
+from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import GraphError
 from staticgraph.program.variable import check_replaced
@@ -49,6 +50,7 @@ ASSIGN = Op(
     kernel=_kernel,
     infer=_assign_infer,
     vjp=(None, lambda g, _out, _variable, _value: g),
+    jvp=symmetric,
     operand_names=("variable", "value"),
     doc="The second operand; when the run ends, the variable holds it.",
 )
@@ -67,6 +69,7 @@ ARGUMENT = Op(
     kernel=_kernel,
     infer=lambda x: x,
     vjp=(lambda g, _out, _x: g,),
+    jvp=symmetric,
     doc="The operand, as something of its own to differentiate with respect to.",
 )
 STOP_GRADIENT = Op(

@@ -99,6 +99,7 @@ ITEM = Op(
     kernel=lambda values, *, index: row_major(values[index]),
     infer=lambda values, *, index: values.items[index],
     vjp=(lambda g, _out, values_type, *, index: TupleGradient(values_type, {index: g}),),
+    jvp=lambda push: push.tangents[0].get(push.attrs["index"]),
     attrs={"index": ...},
     projection=True,
     operand_names=("values",),

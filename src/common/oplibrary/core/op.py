@@ -171,6 +171,10 @@ class Op:
         variadic rule may end in ``*xs``, which follows the same convention; ``*others`` reads the
         values of the other operands and the type of the one whose gradient it gives.
         Rules call ops and operators only, so they run on arrays, Tensors and Nodes alike.
+    jvp : callable, optional
+        ``jvp(push)`` returns the tangent of the result, given a `oplibrary.core.tangents.Push`;
+        None where its kind says how, or where the gradient rule is transposed. A rule reads no
+        more of the call than the gradient rules do.
     attrs : mapping of str to default
         Attributes in the order in which they may be passed by position; ``...`` means required.
     options : mapping of str to Option
@@ -243,6 +247,7 @@ class Op:
     kernel: Callable[..., Any]
     infer: Callable[..., TensorType]
     vjp: tuple[Rule | None, ...] | Rule | None = None
+    jvp: Callable[..., Any] | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Option] = field(default_factory=dict)
     expr: str = ""

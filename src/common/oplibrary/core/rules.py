@@ -63,6 +63,7 @@ def unary(
     *,
     expr: str,
     vjp: Rule | None = None,
+    jvp: Rule | None = None,
     dtypes: np.ufunc | None = None,
     alias: tuple[str, ...] = (),
     domain: tuple[float, float] = (-2.0, 2.0),
@@ -85,6 +86,7 @@ def unary(
             kernel=kernel,
             infer=elementwise_infer(name, rules),
             vjp=None if vjp is None else (vjp,),
+            jvp=jvp,
             expr=expr,
             alias=alias,
             takes_out=True,
@@ -174,6 +176,7 @@ def reduction(
     needs_elements: bool = False,
     combine: str = "",
     lowering: Callable[..., Any] | None = None,
+    jvp: Rule | None = None,
     doc: str,
 ) -> Op:
     """Register an op that reduces `axis`: ``kernel(x, out=None, *, axis, keepdims)``.
@@ -210,6 +213,7 @@ def reduction(
             alias=alias,
             takes_out=takes_out,
             combine=combine,
+            jvp=jvp,
             lowering=lowering,
             domain=domain,
             examples=examples,

@@ -11,6 +11,7 @@ import numpy as np
 from oplibrary.core.dtypes import is_bfloat16
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, unary
+from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast, pow
@@ -57,6 +58,7 @@ ldexp: Op = register(
         kernel=_ldexp,
         infer=elementwise_infer("ldexp", np.ldexp),
         vjp=(lambda g, _out, _x, y: ldexp(g, y), None),
+        jvp=symmetric,
         takes_out=True,
         examples=(example((3, 4), _EXPONENTS), example((), _EXPONENTS.astype(np.int32))),
         doc="Return x * 2**y, for whole numbers y.",
@@ -86,6 +88,7 @@ mantissa = register(
         kernel=lambda x: np.frexp(x)[0],
         infer=_part_infer(0),
         vjp=(lambda g, _out, x: ldexp(g, -exponent(x)),),
+        jvp=symmetric,
         examples=(*UNARY_EXAMPLES, example(np.array([6.0, -0.3]))),
         kinks=(-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0),
         public=False,

@@ -12,6 +12,7 @@ import numpy as np
 
 from oplibrary.core.dtypes import HALF, REAL_FLOATING
 from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.tangents import Push, reduction
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis, type_of_array
 from oplibrary.messages.errors import DTypeError, IndexingError, ShapeError
 from oplibrary.ops.comparison import equal, less
@@ -147,6 +148,7 @@ cross_entropy: Op = register(
             ),
             None,
         ),
+        jvp=reduction,
         attrs={"axis": -1},
         lowering=_lower,
         takes_out=True,
@@ -161,6 +163,15 @@ cross_entropy: Op = register(
         doc="Return -log(softmax(logits)) of the labelled class along `axis`.",
     )
 )
+
+
+def _gradient_jvp(push: Push) -> Any:
+    dg, dx, _ = push.tangents
+    given = None if dg is None else push.op(dg, *push.operands[1:], **push.attrs)
+    # by the logits the derivatives are second ones, and so symmetric
+    moved = None if dx is None else push.pulled(1, dx)
+    return given if moved is None else moved if given is None else given + moved
+
 
 cross_entropy_gradient: Op = register(
     Op(
@@ -179,6 +190,7 @@ cross_entropy_gradient: Op = register(
             _gradient_by_logits,
             None,
         ),
+        jvp=_gradient_jvp,
         attrs={"axis": ...},
         lowering=_lower_gradient,
         takes_out=True,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, public_in, register
+from oplibrary.core.tangents import Push
 from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.ops.diagonal import diagonal
 from oplibrary.ops.elementwise import conj, imag, real
@@ -52,6 +53,10 @@ def _det_infer(x: TensorType) -> TensorType:
     return TensorType(x.shape[:-2], matrix_dtype("det", x))
 
 
+def _det_jvp(push: Push) -> Any:
+    return sum_over(cofactors(push.operands[0]) * push.tangents[0], axis=(-2, -1))
+
+
 det: Op = register(
     Op(
         name="det",
@@ -60,6 +65,7 @@ det: Op = register(
         kernel=lambda x, out=None: computed("det", np.linalg.det, x, out, refusal=NOT_CONVERGED),
         infer=_det_infer,
         vjp=(Conjugating(lambda g, _out, x: _scaled(g, _conjugate(cofactors(x)))),),
+        jvp=_det_jvp,
         takes_out=True,
         namespaces=("linalg",),
         examples=(*SQUARE_EXAMPLES, SINGULAR_MATRIX),

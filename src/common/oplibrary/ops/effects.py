@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, AssertionFailedError, DTypeError
 
@@ -87,6 +88,7 @@ print_ = register(
         kernel=_print_kernel,
         infer=_print_infer,
         vjp=(lambda g, _out, _x, message: g,),
+        jvp=symmetric,
         attrs={"message": ""},
         takes_out=True,
         effect=True,

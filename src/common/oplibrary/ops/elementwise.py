@@ -11,6 +11,7 @@ import numpy as np
 from oplibrary.core.dtypes import FLOATING, is_bfloat16, is_numeric, promoted, promoted_by, to_dtype
 from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
+from oplibrary.core.tangents import Push
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, is_scalar, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import operand_type, require_device, require_flag
@@ -178,11 +179,19 @@ def _sign_vjp(g: Any, out_if_complex: Any, x_if_complex: Any) -> Any:
     return where(size == 0, 0.0, turn / where(size == 0, 1.0, size))
 
 
+def _sign_jvp(push: Push) -> Any:
+    (t,) = push.tangents
+    if t.dtype.kind != "c":
+        return push.pulled(0, t)
+    return conj(push.pulled(0, conj(t)))  # its derivatives are symmetric as those of real pairs
+
+
 sign = unary(
     "sign",
     np.sign,
     expr="1 if {0} > 0 else -1 if {0} < 0 else 0 if {0} == 0 else {0}",
     vjp=_sign_vjp,
+    jvp=_sign_jvp,
     kinks=(0.0,),
     doc="Return -1, 0 or 1 as x is negative, zero or positive; x / |x| for complex numbers.",
 )

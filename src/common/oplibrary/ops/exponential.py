@@ -10,6 +10,7 @@ import numpy as np
 from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import Kind, Op, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, unary
+from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import Array
 from oplibrary.ops.kernels import Constant, blockwise, float_infer
 
@@ -76,6 +77,7 @@ cbrt = register(
         kernel=np.cbrt,
         infer=elementwise_infer("cbrt", np.cbrt),
         vjp=(lambda g, out, _x: g / (out * out * 3),),
+        jvp=symmetric,
         takes_out=True,
         kinks=(0.0,),
         examples=UNARY_EXAMPLES,

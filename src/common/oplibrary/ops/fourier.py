@@ -15,6 +15,7 @@ import numpy as np
 
 from oplibrary.core.dtypes import is_half, is_numeric
 from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.tangents import linear
 from oplibrary.core.types import Array, TensorType, normalize_axis
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast, conj, real
@@ -84,6 +85,7 @@ dft: Op = register(
         kernel=_dft,
         infer=lambda x, *, axes, inverse, norm: TensorType(x.shape, _complex_dtype("fft", x.dtype)),
         vjp=(_dft_rule,),
+        jvp=linear,
         attrs={"axes": ..., "inverse": False, "norm": "backward"},
         public=False,
         examples=(
@@ -128,6 +130,7 @@ real_dft: Op = register(
         kernel=_real_dft,
         infer=_real_dft_infer,
         vjp=(_real_dft_rule,),
+        jvp=linear,
         attrs={"axis": ..., "norm": "backward"},
         public=False,
         examples=(
@@ -174,6 +177,7 @@ inverse_real_dft: Op = register(
         kernel=_inverse_real_dft,
         infer=_inverse_real_dft_infer,
         vjp=(_inverse_real_dft_rule,),
+        jvp=linear,
         attrs={"n": ..., "axis": ..., "norm": "backward"},
         public=False,
         examples=(

@@ -9,6 +9,7 @@ import numpy as np
 
 from oplibrary.core.dtypes import REAL_FLOATING, REAL_NUMBERS
 from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.tangents import linear
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import add, maximum
@@ -181,6 +182,9 @@ max_pool: Op = register(
                 g, x, out, kernel, stride, padding, dilation
             ),
         ),
+        jvp=lambda push: max_pool_select(
+            push.tangents[0], push.operands[0], push.out, **push.attrs
+        ),
         attrs=_ATTRS,
         takes_out=True,
         examples=tuple(example(x, **attrs) for x, attrs in _POOLINGS),
@@ -206,6 +210,7 @@ max_pool_gradient: Op = register(
             None,
             None,
         ),
+        jvp=linear,
         attrs=_ATTRS,
         operand_names=("g", "x", "largest"),
         examples=tuple(example(y.shape, x, y, **attrs) for x, y, attrs in _LARGEST),
@@ -229,6 +234,7 @@ max_pool_select: Op = register(
             None,
             None,
         ),
+        jvp=linear,
         attrs=_ATTRS,
         operand_names=("h", "x", "largest"),
         examples=tuple(example(x.shape, x, y, **attrs) for x, y, attrs in _LARGEST),
@@ -291,6 +297,7 @@ sum_pool: Op = register(
                 g, x_type.shape, kernel, stride, padding, dilation
             ),
         ),
+        jvp=linear,
         attrs=_ATTRS,
         takes_out=True,
         examples=tuple(example(x.shape, **attrs) for x, attrs in _POOLINGS),
@@ -312,6 +319,7 @@ sum_pool_gradient: Op = register(
                 h, kernel, stride, padding, dilation
             ),
         ),
+        jvp=linear,
         attrs={"shape": ..., **_ATTRS},
         operand_names=("g",),
         examples=tuple(example(y.shape, shape=x.shape, **attrs) for x, y, attrs in _LARGEST),

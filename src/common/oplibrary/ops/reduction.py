@@ -12,6 +12,7 @@ import numpy as np
 from oplibrary.core.dtypes import HALF
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.rules import reduced_shape, reduction
+from oplibrary.core.tangents import linear
 from oplibrary.core.types import (
     Array,
     Shape,
@@ -400,6 +401,7 @@ sum_to: Op = register(
         kernel=_sum_to,
         infer=_sum_to_infer,
         vjp=(lambda g, _out, x_type, *, shape: broadcast_to(g, shape=x_type.shape),),
+        jvp=linear,
         attrs={"shape": ...},
         lowering=_lower_sum_to,
         takes_out=True,

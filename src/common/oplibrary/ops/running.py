@@ -9,13 +9,14 @@ import numpy as np
 from oplibrary.core.batching import along_axis
 from oplibrary.core.dtypes import REAL
 from oplibrary.core.op import Kind, Op, Rule, example, register
+from oplibrary.core.tangents import Push
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.comparison import equal, not_equal
 from oplibrary.ops.creation import ones_like, zeros_like
 from oplibrary.ops.elementwise import where
 from oplibrary.ops.exponential import exp
-from oplibrary.ops.gather import take_along_axis_gradient
+from oplibrary.ops.gather import take_along_axis, take_along_axis_gradient
 from oplibrary.ops.joining import concat
 from oplibrary.ops.kernels import float_dtype
 from oplibrary.ops.scan import cumulative_sum, linear_recurrence, scan_axis
@@ -34,7 +35,7 @@ def _running(
     name: str,
     ufunc: np.ufunc,
     infer: Any,
-    vjp: Rule,
+    rules: tuple[Rule, Rule],
     alias: str,
     doc: str,
     routine: str | None = None,
@@ -52,7 +53,8 @@ def _running(
             arity=1,
             kernel=kernel,
             infer=infer,
-            vjp=(vjp,),
+            vjp=rules[:1],
+            jvp=rules[1],
             attrs={"axis": None},
             routine=routine,
             alias=(alias,),
@@ -78,21 +80,28 @@ def _extremum(name: str, ufunc: np.ufunc, alias: str, which: str) -> Op:
             )
         return x
 
-    def rule(g: Any, out: Any, x: Any, *, axis: int | None) -> Any:
+    def last(out: Any, x: Any, at: int) -> Any:
+        """Return the last position whose element is the extremum so far, as a NaN is from there."""
+        line = cumulative_sum(ones_like(x, dtype=np.int64), axis=at) - 1
+        return cumulative_max(where(equal(x, out) | not_equal(x, x), line, 0), axis=at)
+
+    def vjp(g: Any, out: Any, x: Any, *, axis: int | None) -> Any:
         at = scan_axis(name, x.ndim, axis)
         if not x.shape[at]:
             return g
-        line = cumulative_sum(ones_like(x, dtype=np.int64), axis=at) - 1
-        # the last position whose element is the extremum so far, and a NaN is from where it stands
-        last = cumulative_max(where(equal(x, out) | not_equal(x, x), line, 0), axis=at)
-        return take_along_axis_gradient(g, last, shape=x.shape, axis=at)
+        return take_along_axis_gradient(g, last(out, x, at), shape=x.shape, axis=at)
+
+    def jvp(push: Push) -> Any:
+        (x,), (t,) = push.operands, push.tangents
+        at = scan_axis(name, x.ndim, push.attrs["axis"])
+        return take_along_axis(t, last(push.out, x, at), axis=at) if x.shape[at] else t
 
     doc = (
         f"Return the {which} element up to each position of `axis`, NaN from the first NaN on. Of "
         "equal elements the last has the gradient."
     )
     routine = f"oplibrary.machine.routines.scans:{'maxima' if ufunc is np.maximum else 'minima'}"
-    return _running(name, ufunc, infer, rule, alias, doc, routine)
+    return _running(name, ufunc, infer, (vjp, jvp), alias, doc, routine)
 
 
 cumulative_max: Op = _extremum("cumulative_max", np.maximum, "cummax", "largest")
@@ -120,19 +129,35 @@ def _sum_vjp(g: Any, out: Any, x: Any, *, axis: int | None) -> Any:
     length = x.shape[at]
     if not length:
         return g
-    before = slice_axis(out, start=0, stop=length - 1, axis=at)
-    after = slice_axis(out, start=1, stop=length, axis=at)
     end = slice_axis(zeros_like(out), start=0, stop=1, axis=at)
-    factors = concat([_difference(before, after), end], axis=at)
+    factors = concat([_ratios(out, at), end], axis=at)
     sums = linear_recurrence(flip(factors, axis=at), flip(g, axis=at), axis=at)
     return flip(sums, axis=at) * _difference(x, out)
+
+
+def _ratios(out: Any, at: int) -> Any:
+    """Return exp(out[k-1] - out[k]), for k from 1."""
+    length = out.shape[at]
+    before = slice_axis(out, start=0, stop=length - 1, axis=at)
+    return _difference(before, slice_axis(out, start=1, stop=length, axis=at))
+
+
+def _sum_jvp(push: Push) -> Any:
+    (x,), (t,), out = push.operands, push.tangents, push.out
+    at = scan_axis("cumulative_logsumexp", x.ndim, push.attrs["axis"])
+    if not x.shape[at]:
+        return t
+    start = slice_axis(zeros_like(out), start=0, stop=1, axis=at)
+    return linear_recurrence(
+        concat([start, _ratios(out, at)], axis=at), push.fitted(_difference(x, out) * t), axis=at
+    )
 
 
 cumulative_logsumexp: Op = _running(
     "cumulative_logsumexp",
     np.logaddexp,
     _sum_infer,
-    _sum_vjp,
+    (_sum_vjp, _sum_jvp),
     "logcumsumexp",
     "Return the logarithm of the sum of the exponentials of the elements up to each position of "
     "`axis`, without overflow.",

@@ -10,6 +10,7 @@ import numpy as np
 from oplibrary.core.batching import along_axis
 from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Kind, Op, Rule, example, register
+from oplibrary.core.tangents import Push, linear
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis
 from oplibrary.messages.errors import DTypeError, ShapeError
 from oplibrary.ops.kernels import halves_in_float32
@@ -53,7 +54,9 @@ def scan_axis(name: str, ndim: int, axis: int | None) -> int:
     return 0
 
 
-def _scan(name: str, ufunc: np.ufunc, vjp: Rule, routine: str, alias: str, doc: str) -> Op:
+def _scan(
+    name: str, ufunc: np.ufunc, vjp: Rule, jvp: Rule, routine: str, alias: str, doc: str
+) -> Op:
     """Register the running reduction of `ufunc`."""
 
     @halves_in_float32(1)
@@ -95,6 +98,7 @@ def _scan(name: str, ufunc: np.ufunc, vjp: Rule, routine: str, alias: str, doc: 
             kernel=kernel,
             infer=infer,
             vjp=(vjp,),
+            jvp=jvp,
             attrs={"axis": None, "include_initial": False},
             options=DTYPE,
             routine=f"oplibrary.machine.routines.scans:{routine}",
@@ -126,6 +130,7 @@ cumulative_sum = _scan(
     "cumulative_sum",
     np.add,
     _cumulative_sum_vjp,
+    linear,
     "sums",
     "cumsum",
     "Sum the elements up to each position of `axis`; with `include_initial`, from a leading 0 on.",
@@ -189,6 +194,16 @@ def _term_vjp(g: Any, _out: Any, a: Any, _b: Any, *, axis: int) -> Any:
     return _adjoint(a, g, at) if a.shape[at] else g
 
 
+def _recurrence_jvp(push: Push) -> Any:
+    """Run the recurrence on the tangents: ``dy[k] = a[k] dy[k-1] + (db[k] + da[k] y[k-1])``."""
+    (a, _), (da, db), axis = push.operands, push.tangents, push.attrs["axis"]
+    term = db
+    if da is not None:
+        moved = da * shift_axis(push.out, 1, axis % a.ndim, a.shape[axis]) if a.shape[axis] else da
+        term = moved if db is None else db + moved
+    return linear_recurrence(a, push.fitted(term), axis=axis)
+
+
 linear_recurrence = register(
     Op(
         name="linear_recurrence",
@@ -197,6 +212,7 @@ linear_recurrence = register(
         kernel=_linear_recurrence,
         infer=_linear_recurrence_infer,
         vjp=(_factor_vjp, _term_vjp),
+        jvp=_recurrence_jvp,
         attrs={"axis": 0},
         routine="oplibrary.machine.routines.scans:recurrence",
         operand_names=("a", "b"),
@@ -232,10 +248,20 @@ def _cumulative_prod_vjp(
     return exclusive_prod(x, at) * _adjoint(x, g, at)
 
 
+def _cumulative_prod_jvp(push: Push) -> Any:
+    (x,), (t,) = push.operands, push.tangents
+    at = scan_axis("cumulative_prod", x.ndim, push.attrs["axis"])
+    found = linear_recurrence(x, exclusive_prod(x, at) * t, axis=at)
+    if not push.attrs["include_initial"]:
+        return found
+    return pad_op(found, pad_width=tuple([(int(i == at), 0) for i in range(x.ndim)]))
+
+
 cumulative_prod = _scan(
     "cumulative_prod",
     np.multiply,
     _cumulative_prod_vjp,
+    _cumulative_prod_jvp,
     "products",
     "cumprod",
     "Multiply the elements up to each position of `axis`; with `include_initial`, "

@@ -12,6 +12,7 @@ import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
+from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import type_of
 from oplibrary.ops.comparison import isinf
 from oplibrary.ops.elementwise import cast, flat, sign, where
@@ -71,6 +72,7 @@ copysign = register(
             lambda g, out, x, _y: where(x == 0, 0.0, where(x == out, g, -g)),
             lambda g, out, x, _y: flat(g, out, x),
         ),
+        jvp=symmetric,
         takes_out=True,
         kinks=(0.0,),
         examples=_PAIRS[:-1],

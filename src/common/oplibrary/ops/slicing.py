@@ -294,6 +294,7 @@ pad_op: Op = register(
         kernel=_pad_kernel,
         infer=_pad_infer,
         vjp=(_pad_vjp,),
+        jvp=lambda push: pad_op(push.tangents[0], pad_width=push.attrs["pad_width"]),
         attrs={"pad_width": ..., "value": 0},
         takes_out=True,
         examples=(

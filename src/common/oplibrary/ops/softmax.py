@@ -13,6 +13,7 @@ import numpy as np
 from oplibrary.core.batching import along_axis
 from oplibrary.core.dtypes import HALF, REAL_FLOATING
 from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import Array, TensorType, normalize_axis
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.exponential import exp, log
@@ -95,6 +96,7 @@ softmax: Op = register(
         kernel=_softmax_kernel,
         infer=_infer("softmax"),
         vjp=(_softmax_rule,),
+        jvp=symmetric,
         attrs={"axis": -1},
         lowering=_lower_softmax,
         takes_out=True,
@@ -111,6 +113,10 @@ log_softmax: Op = register(
         kernel=_log_softmax_kernel,
         infer=_infer("log_softmax"),
         vjp=(lambda g, out, _x, *, axis: g - exp(out) * sum_(g, axis=axis, keepdims=True),),
+        jvp=lambda push: (
+            push.tangents[0]
+            - sum_(exp(push.out) * push.tangents[0], axis=push.attrs["axis"], keepdims=True)
+        ),
         attrs={"axis": -1},
         lowering=_lower_log_softmax,
         takes_out=True,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from oplibrary.core.dtypes import is_bfloat16
 from oplibrary.core.op import Kind, Op, example, public_in, register
+from oplibrary.core.tangents import Push
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
 from oplibrary.messages.errors import ArgumentError, LinAlgError, ShapeError
 from oplibrary.ops.arguments import operand_type
@@ -56,6 +58,10 @@ def _inv_rule(g: Any, out: Any, _x: Any) -> Any:
     return -matmul(matmul(back, g), back)
 
 
+def _inv_jvp(push: Push) -> Any:
+    return -matmul(matmul(push.out, push.tangents[0]), push.out)
+
+
 inv: Op = register(
     Op(
         name="inv",
@@ -64,6 +70,7 @@ inv: Op = register(
         kernel=lambda x, out=None: computed("inv", np.linalg.inv, x, out, refusal=SINGULAR),
         infer=_square_infer("inv"),
         vjp=(Conjugating(_inv_rule),),
+        jvp=_inv_jvp,
         takes_out=True,
         examples=SQUARE_EXAMPLES,
         namespaces=NAMESPACES,
@@ -94,6 +101,7 @@ inverse_or_nan: Op = register(
         kernel=_inverse_or_nan,
         infer=_square_infer("inv"),
         vjp=(Conjugating(_inv_rule),),
+        jvp=_inv_jvp,
         takes_out=True,
         public=False,
         examples=SQUARE_EXAMPLES,
@@ -136,6 +144,14 @@ def _solve_a_rule(g: Any, out: Any, a: Any, _b: Any) -> Any:
     return -matmul(solve_matrix(adjoint(a), g), adjoint(out))
 
 
+def _solve_jvp(push: Push) -> Any:
+    """Solve for the tangent: ``a @ dx = db - da @ x``."""
+    da, db = push.tangents
+    moved = None if da is None else matmul(da, push.out)
+    right = db if moved is None else -moved if db is None else db - moved
+    return push.op(push.operands[0], right, **push.attrs)
+
+
 solve_matrix: Op = register(
     Op(
         name="solve",
@@ -147,6 +163,7 @@ solve_matrix: Op = register(
             Conjugating(_solve_a_rule),
             Conjugating(lambda g, _out, a, _b: solve_matrix(adjoint(a), g)),
         ),
+        jvp=_solve_jvp,
         takes_out=True,
         operand_names=("a", "b"),
         public=False,
@@ -275,6 +292,14 @@ def _triangular_a_rule(
     return tril(whole, k=-int(unit_diagonal)) if lower else triu(whole, k=int(unit_diagonal))
 
 
+def _triangular_jvp(push: Push) -> Any:
+    da, db = push.tangents
+    if da is not None:
+        off = int(push.attrs["unit_diagonal"])
+        da = tril(da, k=-off) if push.attrs["lower"] else triu(da, k=off)
+    return _solve_jvp(replace(push, tangents=(da, db)))
+
+
 triangular: Op = register(
     Op(
         name="solve_triangular",
@@ -283,6 +308,7 @@ triangular: Op = register(
         kernel=_solve_triangular,
         infer=_solve_triangular_infer,
         vjp=(Conjugating(_triangular_a_rule), Conjugating(_triangular_b_rule)),
+        jvp=_triangular_jvp,
         attrs={"lower": False, "unit_diagonal": False},
         takes_out=True,
         operand_names=("a", "b"),

@@ -9,6 +9,7 @@ import numpy as np
 from oplibrary.core.batching import along_axis
 from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.tangents import Push
 from oplibrary.core.types import Array, TensorType, normalize_axis, type_of_array
 from oplibrary.messages.errors import ArgumentError, DataDependentShapeError, DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_int
@@ -66,6 +67,11 @@ def _sort_vjp(g: Any, _out: Any, x: Any, *, axis: int, descending: bool) -> Any:
     return take_along_axis(g, argsort(order, axis=axis), axis=axis)
 
 
+def _sort_jvp(push: Push) -> Any:
+    (x,), (t,) = push.operands, push.tangents
+    return take_along_axis(t, argsort(x, **push.attrs), axis=push.attrs["axis"])
+
+
 sort = register(
     Op(
         name="sort",
@@ -74,6 +80,7 @@ sort = register(
         kernel=_sort,
         infer=_sort_infer,
         vjp=(_sort_vjp,),
+        jvp=_sort_jvp,
         attrs={"axis": -1, "descending": False},
         options=STABLE,
         routine="oplibrary.machine.routines.sorting:values",

@@ -15,6 +15,7 @@ import numpy as np
 from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Example, Kind, Op, Rule, example, public_in, register
 from oplibrary.core.rules import UNARY_EXAMPLES
+from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import Array, TensorType, broadcast_shapes
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.arguments import operand_type, require_int
@@ -64,6 +65,7 @@ def _special(
             kernel=lambda x, out=None: _run(name, kernel, out, x),
             infer=float_infer(name),
             vjp=(vjp,),
+            jvp=symmetric,
             alias=alias,
             namespaces=namespaces,
             takes_out=True,
@@ -156,6 +158,7 @@ _POLYGAMMA: Op = register(
         kernel=_polygamma,
         infer=lambda x, *, n: TensorType(x.shape, float_dtype("polygamma", x.dtype)),
         vjp=(lambda g, _out, x, *, n: g * polygamma(n + 1, x),),
+        jvp=symmetric,
         attrs={"n": ...},
         namespaces=EVERYWHERE,
         takes_out=True,
@@ -299,6 +302,7 @@ def _times_log(name: str, doc: str, rules: tuple[Rule, Rule]) -> Op:
             kernel=lambda x, y, out=None: _run(name, name, out, x, y),
             infer=infer,
             vjp=rules,
+            jvp=symmetric,
             namespaces=EVERYWHERE if name == "xlogy" else ("special",),
             takes_out=True,
             domain=(0.1, 2.0),

@@ -11,6 +11,7 @@ import numpy as np
 
 from oplibrary.core.op import Example, Kind, Op, example, public, register
 from oplibrary.core.rules import elementwise_infer
+from oplibrary.core.tangents import symmetric
 from oplibrary.ops.elementwise import divide, floor_divide, remainder
 from oplibrary.ops.rounding import trunc
 
@@ -32,6 +33,7 @@ fmod = register(
             lambda g, _out, _x, _y: g,
             lambda g, _out, x, y: -(g * trunc(divide(x, y))),
         ),
+        jvp=symmetric,
         takes_out=True,
         domain=(0.5, 2.0),
         examples=(example((3, 4), (4,)), example((), (2, 3)), example(_ROW, np.array([[5], [-4]]))),

@@ -6,7 +6,7 @@ of an input holds the gradient of each example in its row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -104,8 +104,7 @@ class LiftedTransforms(Transforms):
             return value, self.full(type_of(value), 1)
         if type(cotangent) is Batched and cotangent._level is level:
             return value, cotangent._value
-        whole = self.array(cotangent)
-        return value, REGISTRY["broadcast_to"](whole, shape=(level.size, *type_of(whole).shape))
+        return value, self._with_rows(self.array(cotangent), level)
 
     def _each(
         self,
@@ -117,17 +116,65 @@ class LiftedTransforms(Transforms):
         create_graph: bool,
     ) -> Sequence[Any]:
         """Pull back the cotangents of one example after the other, through what ran for all."""
-        index_axis = REGISTRY["index_axis"]
         columns = []
         for i in range(level.size):
-            row = [
-                index_axis(g._value, index=i, axis=0)
-                if type(g) is Batched and g._level is level
-                else g
-                for g in cotangents
-            ]
+            row = [_row(g, i, level) for g in cotangents]
             columns.append(self.gradients(outputs, inputs, row, "zero", create_graph, True))
         return [Batched(stack(list(column)), level) for column in zip(*columns, strict=True)]
+
+    def push(
+        self,
+        outputs: Sequence[Any],
+        inputs: Sequence[Any],
+        tangents: Sequence[Any],
+        create_graph: bool,
+        transpose: Callable[..., list[Any]],
+    ) -> Sequence[Any]:
+        """Return the tangent of each output, of each example's by the tangents of its own row."""
+        level = inputs[0]._level if inputs and type(inputs[0]) is Batched else None
+        if level is None:
+            return self._plain.push(outputs, inputs, tangents, create_graph, transpose)
+        deeper = [t._level for t in tangents if type(t) is Batched and t._level.depth > level.depth]
+        if deeper:
+            last = max(deeper, key=lambda each: each.depth)
+            return self._push_each(last, outputs, inputs, tangents, create_graph, transpose)
+        own = [y for y in outputs if type(y) is Batched and y._level is level]
+        found = iter(
+            self.push(
+                [y._value for y in own],
+                [x._value for x in inputs],
+                [self._with_rows(t, level) for t in tangents],
+                create_graph,
+                transpose,
+            )
+        )
+        results = [next(found) if any(y is each for each in own) else None for y in outputs]
+        return [None if t is None else Batched(t, level) for t in results]
+
+    def _with_rows(self, x: Any, level: Level) -> Any:
+        """Return a value with a row for each example."""
+        if type(x) is Batched and x._level is level:
+            return x._value
+        return REGISTRY["broadcast_to"](x, shape=(level.size, *type_of(x).shape))
+
+    def _push_each(
+        self,
+        level: Level,
+        outputs: Sequence[Any],
+        inputs: Sequence[Any],
+        tangents: Sequence[Any],
+        create_graph: bool,
+        transpose: Callable[..., list[Any]],
+    ) -> Sequence[Any]:
+        """Push the tangents of one example after the other, through what ran for all."""
+        columns = []
+        for i in range(level.size):
+            row = [_row(t, i, level) for t in tangents]
+            columns.append(self.push(outputs, inputs, row, create_graph, transpose))
+        return [
+            None if column[0] is None else Batched(stack(list(column)), level)
+            for column in zip(*columns, strict=True)
+        ]
 
     def detach(self, x: Any) -> Any:
         """Return a result without what leads back to the inputs, if it would keep that."""
@@ -141,6 +188,10 @@ class LiftedTransforms(Transforms):
         """Tell whether `gradient` depends on its cotangent."""
         return self._plain.depends(_innermost(gradient))
 
+    def symbolic(self, x: Any) -> bool:
+        """Tell whether each run chooses how many elements `x` has."""
+        return self._plain.symbolic(_innermost(x))
+
     def declared_at(self, x: Any) -> Source | None:
         """Return the user's line that made an array, where the executor knows it."""
         return self._plain.declared_at(_innermost(x))
@@ -150,6 +201,13 @@ class LiftedTransforms(Transforms):
         if type(value) is Batched or (inputs and type(inputs[0]) is Batched):
             return super().rows(value, inputs, create_graph)
         return self._plain.rows(value, inputs, create_graph)
+
+
+def _row(x: Any, index: int, level: Level) -> Any:
+    """Return the row of one example, or what all share."""
+    if type(x) is Batched and x._level is level:
+        return REGISTRY["index_axis"](x._value, index=index, axis=0)
+    return x
 
 
 def _innermost(x: Any) -> Any:
