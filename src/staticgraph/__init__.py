@@ -34,7 +34,7 @@ from staticgraph.backends.backend import Backend
 from staticgraph.compiler.compile import compile
 from staticgraph.compiler.executable import Executable
 from staticgraph.compiler.session import Session
-from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
+from staticgraph.control import checkpoint, cond, fori_loop, map, scan, switch, while_loop
 from staticgraph.cost.cost import Cost
 from staticgraph.debugging import DebugExecutable, Frame, PassCheck, check_passes
 from staticgraph.declare.autodiff import gradients

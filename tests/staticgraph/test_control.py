@@ -339,3 +339,52 @@ def test_only_the_branch_taken_runs_as_often_as_it_is_taken(backend, capsys):
     # the gradient computes without printing again
     assert [line.split(":")[0] for line in lines] == ["taken", "other", "taken", "taken"]
     assert (float(total), slopes.tolist()) == (10.0, [1.0, -1.0, 1.0, 1.0])
+
+
+def test_a_checkpoint_keeps_less_memory():
+    def layer(x):
+        for _ in range(4):
+            x = sg.sin(sg.exp(sg.cos(x @ x) * 0.1))
+        return x
+
+    def gradient(count, wrap):
+        with sg.Graph():
+            x = sg.placeholder("x", (64, 64), "float64")
+            y = x
+            for _ in range(count):
+                y = wrap(layer, y)
+            (dx,) = sg.gradients(sg.sum(y), [x])
+            return sg.compile(dx, [x], backend="numpy")
+
+    usual, again = gradient(6, lambda f, x: f(x)), gradient(6, sg.checkpoint)
+    value = np.random.default_rng(0).standard_normal((64, 64))
+    np.testing.assert_allclose(again(value), usual(value), rtol=1e-12)
+    more = [gradient(10, wrap) for wrap in (lambda f, x: f(x), sg.checkpoint)]
+    a_layer = [
+        (long.plan.peak_bytes - short.plan.peak_bytes) // 4 // value.nbytes
+        for long, short in zip(more, (usual, again), strict=True)
+    ]
+    # arrays that each further layer keeps until its gradient: its operand, and what gave it
+    assert a_layer[0] >= 8 and a_layer[1] <= 2, a_layer
+
+
+def test_a_checkpoint_is_the_function_in_both_modes():
+    def program(xp):
+        def f(x, w, *, scale):
+            return {"y": xp.tanh(x * w) * scale}
+
+        return lambda x, w: xp.sum(xp.checkpoint(f, x, w, scale=w * 2)["y"] * x)
+
+    x, w = np.array([0.5, -1.0, 2.0]), np.array([1.5, 0.5, -0.25])
+    for derive in (
+        lambda xp: xp.grad(program(xp), (0, 1)),
+        lambda xp: lambda x, w: xp.jvp(program(xp), (x, w), (w, x)),
+        lambda xp: lambda x, w: (xp.hessian(program(xp), (x, w))[0][1],),
+    ):
+        static = sg.function(derive(sg), backend="numpy")(x, w)
+        dynamic = derive(dg)(dg.tensor(x), dg.tensor(w))
+        for ours, theirs in zip(static, dynamic, strict=True):
+            np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-12)
+    for xp in (dg, sg):
+        with pytest.raises(ArgumentError, match="checkpoint was given"):
+            xp.checkpoint(3)

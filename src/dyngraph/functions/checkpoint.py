@@ -16,6 +16,8 @@ from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError, InPlaceError
+from oplibrary.transforms.batched import levels_again, open_levels
+from oplibrary.transforms.levels import bare
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -55,6 +57,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
     random_state = generator.get_state()
     started = versions.latest[0]
+    levels = open_levels()
     given = [x for x in _leaves((args, kwargs)) if isinstance(x, Tensor)]
     nodes: list[GradFn] = []
     with collect_nodes(nodes):
@@ -80,7 +83,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         now = generator.get_state()
         generator.set_state(random_state)
         try:
-            with enable_grad(), collect_nodes(again):
+            with enable_grad(), collect_nodes(again), levels_again(levels):
                 result = function(*args, **kwargs)
         finally:
             generator.set_state(now)
@@ -109,7 +112,7 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _leaves(tree: Any) -> list[Any]:
-    return flatten(tree)[0]
+    return list(map(bare, flatten(tree)[0]))
 
 
 def _fingerprint(x: Any) -> tuple[float, float]:

@@ -28,16 +28,15 @@ from oplibrary.core.parameters import (
     unread_carry,
 )
 from oplibrary.core.tree import flatten, map_tree, unflatten
-from oplibrary.core.types import type_of
 from oplibrary.messages.errors import (
     ArgumentError,
-    BranchTypeError,
     LoopBoundError,
     SideBySideError,
 )
 from oplibrary.ops.arguments import normalize_shape
-from oplibrary.ops.effects import no_effects
+from oplibrary.ops.effects import no_effects, no_effects_in
 from oplibrary.transforms.batched import any_holds
+from oplibrary.transforms.choosing import chosen, require_choice
 
 
 def cond(
@@ -46,8 +45,10 @@ def cond(
     """Return ``true_fn(*operands) if pred else false_fn(*operands)``."""
     require_callable("cond", true_fn, false_fn)
     if type(pred) in LIFTED:  # each example has its own
-        sides = [_call("cond", function, *operands) for function in (true_fn, false_fn)]
-        return _chosen("cond", pred, *sides)
+        require_choice("cond", pred)
+        with no_effects_in("cond"):
+            sides = [_call("cond", function, *operands) for function in (true_fn, false_fn)]
+        return chosen("cond", pred, sides[0], sides[1], as_tensor)
     return _region("cond", true_fn if pred else false_fn, *operands)
 
 
@@ -62,12 +63,14 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         )
     require_callable("switch", *branches)
     if type(index) in LIFTED:  # each example has its own
-        *others, result = [_call("switch", branch, *operands) for branch in branches]
+        require_choice("switch", index)
+        with no_effects_in("switch"):
+            *others, result = [_call("switch", branch, *operands) for branch in branches]
         for number in range(len(others) - 1, -1, -1):
-            result = _chosen("switch", index <= number, others[number], result)
+            result = chosen("switch", index <= number, others[number], result, as_tensor)
         return result
-    chosen = min(max(operator.index(as_tensor(index)), 0), len(branches) - 1)
-    return _region("switch", branches[chosen], *operands)
+    number = min(max(operator.index(as_tensor(index)), 0), len(branches) - 1)
+    return _region("switch", branches[number], *operands)
 
 
 def while_loop(
@@ -95,36 +98,17 @@ def while_loop(
     while any_holds(going):
         if steps == max_steps:
             raise LoopBoundError(f"while_loop ran {steps:,} steps and its condition still holds")
-        following = _region("while_loop", body_fn, carry)
         if type(going) in LIFTED:  # an example that is done stays as it is
-            following = _chosen("while_loop", going, following, carry)
+            require_choice("while_loop", going)
+            with no_effects_in("while_loop"):
+                following = _region("while_loop", body_fn, carry)
+            following = chosen("while_loop", going, following, carry, as_tensor)
+        else:
+            following = _region("while_loop", body_fn, carry)
         carry = following
         going = _call("while_loop", cond_fn, carry)
         steps += 1
     return carry
-
-
-def _chosen(name: str, condition: Any, one: Any, other: Any) -> Any:
-    """Return for each example what `one` or `other` holds, as its condition is.
-
-    Raises
-    ------
-    BranchTypeError
-        If they are of different types.
-    """
-    leaves, structure = flatten(one)
-    others, other_structure = flatten(other)
-    types = [type_of(as_tensor(x)) for x in leaves]
-    if structure != other_structure or types != [type_of(as_tensor(x)) for x in others]:
-        raise BranchTypeError(
-            f"{name}: one side gives {types} and the other "
-            f"{[type_of(as_tensor(x)) for x in others]}",
-            cause="under vmap both sides run, and each example takes its value from one of them",
-        )
-    where = NAMESPACE["where"]
-    return unflatten(
-        structure, [where(condition, x, y) for x, y in zip(leaves, others, strict=True)]
-    )
 
 
 def scan(

@@ -12,9 +12,10 @@ from oplibrary.core.op import Kind, Op
 from oplibrary.core.parameters import require_callable
 from oplibrary.core.tangents import Push
 from oplibrary.core.tree import flatten, unflatten
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.elementwise import cast
+from oplibrary.transforms.batched import Batched, open_levels
 from oplibrary.transforms.levels import held_by
 from staticgraph.control.declaring import (
     mark_shared,
@@ -25,6 +26,7 @@ from staticgraph.control.declaring import (
 )
 from staticgraph.control.flow import Choice
 from staticgraph.control.region import Region
+from staticgraph.control.rows import choice_by_rows, choice_of_rows
 from staticgraph.control.tangents import TangentGraph, TupleTangent, moving_operands
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.node import Node
@@ -140,6 +142,9 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
             cause="one of them is to run",
             fix="pass at least one function",
         )
+    if type(index) is Batched:
+        require_callable("switch", *branches)
+        return choice_by_rows("switch", index, branches, operands)
     graph = require_graph("switch")
     chosen = to_node(graph, np.asarray(index) if isinstance(index, int) else index)
     if chosen.shape or chosen.dtype.kind not in "iub":
@@ -149,15 +154,27 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
             fix="pass one integer; to choose element by element, use where",
         )
     names = [f"branch {number}" for number in range(len(branches))]
-    return _declare("switch", chosen, dict(zip(names, branches, strict=True)), operands)
+    return declare_choice("switch", chosen, dict(zip(names, branches, strict=True)), operands)
 
 
-def _declare(
+def declare_choice(
     what: str, index: Node, branches: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]
 ) -> Any:
     """Declare the choice between `branches`, each with what errors call it."""
-    graph = require_graph(what)
     require_callable(what, *branches.values())
+    if open_levels():
+
+        def declare(crossing: Mapping[str, Callable[..., Any]], given: tuple[Any, ...]) -> Any:
+            return _declare_plain(what, index, crossing, given)
+
+        return choice_of_rows(declare, what, branches, arguments)
+    return _declare_plain(what, index, branches, arguments)
+
+
+def _declare_plain(
+    what: str, index: Node, branches: Mapping[str, Callable[..., Any]], arguments: tuple[Any, ...]
+) -> Any:
+    graph = require_graph(what)
     leaves, structure = flatten(arguments)
     operands = [to_node(graph, leaf) for leaf in leaves]
     nodes = list(dict.fromkeys(operands))
@@ -205,6 +222,11 @@ def cond(
     >>> safe_log(np.float32(1.0)), safe_log(np.float32(-1.0))
     (array(0., dtype=float32), array(-0., dtype=float32))
     """
+    if type(pred) is Batched:
+        require_callable("cond", true_fn, false_fn)
+        if type_of(pred).dtype.kind in "biu":
+            pred = cast(pred, dtype=np.dtype(bool))
+        return choice_by_rows("cond", pred, (false_fn, true_fn), operands)
     graph = require_graph("cond")
     if isinstance(pred, (bool, np.bool_)):
         pred = np.asarray(pred)
@@ -218,6 +240,6 @@ def cond(
     if chosen.dtype.kind != "b":
         chosen = cast(chosen, dtype=np.dtype(bool))
     index = cast(chosen, dtype=np.dtype(np.int64))
-    return _declare(
+    return declare_choice(
         "cond", index, {"the false branch": false_fn, "the true branch": true_fn}, operands
     )

@@ -9,12 +9,15 @@ import numpy as np
 
 from oplibrary.core.parameters import require_callable, require_parameters
 from oplibrary.core.tree import LEAF, flatten
+from oplibrary.core.types import type_of
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast
+from oplibrary.transforms.batched import Batched
 from staticgraph.control.scan import scan
 from staticgraph.control.while_loop import while_loop
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.graph import Graph
+from staticgraph.graph.node import Node
 
 
 def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:
@@ -48,13 +51,14 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
 
 
 def _bound(graph: Graph, name: str, value: Any) -> Any:
-    node = to_node(graph, np.asarray(value) if isinstance(value, int) else value)
+    value = np.asarray(value) if isinstance(value, int) else value
+    node: Any = value if type(value) is Batched else to_node(graph, value)
     if node.shape or node.dtype.kind not in "iu":
         raise DTypeError(
-            f"fori_loop: {name} is {node.type}",
+            f"fori_loop: {name} is {type_of(node)}",
             cause="the loop counts from one whole number to another",
             fix="pass an int, or a node of an integer dtype and shape ()",
-            related=((f"{node.name} declared", node.source),),
+            related=((f"{node.name} declared", node.source),) if isinstance(node, Node) else (),
         )
     return cast(node, dtype=np.dtype(np.int64))
 

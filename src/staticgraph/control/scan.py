@@ -14,6 +14,7 @@ from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError
+from oplibrary.transforms.batched import open_levels
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     mark_shared,
@@ -25,6 +26,7 @@ from staticgraph.control.declaring import (
 )
 from staticgraph.control.flow import Loop
 from staticgraph.control.region import Region
+from staticgraph.control.rows import scan_of_rows
 from staticgraph.control.scan_gradient import scan_backwards
 from staticgraph.control.scan_tangent import push_scan
 from staticgraph.control.while_loop import own_copies
@@ -156,8 +158,16 @@ def scan(
     >>> sums(np.array([1.0, 2.0, 3.0]))
     (array(6.), array([1., 3., 6.]))
     """
-    graph = require_graph("scan")
     require_callable("scan", body_fn)
+    if open_levels():
+        return scan_of_rows(_declare, body_fn, init, xs, length, reverse)  # type: ignore[no-any-return]
+    return _declare(body_fn, init, xs, length, reverse)
+
+
+def _declare(
+    body_fn: Callable[..., Any], init: Any, xs: Any, length: int | None, reverse: bool
+) -> tuple[Any, Any]:
+    graph = require_graph("scan")
     leaves, structure = flatten(init)
     nodes = [to_node(graph, leaf) for leaf in leaves]
     x_leaves, x_structure = flatten(xs)

@@ -14,6 +14,7 @@ from oplibrary.core.tangents import Push
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError, LoopBoundError, NotDifferentiableError
+from oplibrary.transforms.batched import open_levels
 from oplibrary.transforms.levels import held_by
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
@@ -27,6 +28,7 @@ from staticgraph.control.declaring import (
 from staticgraph.control.flow import Loop
 from staticgraph.control.region import Region
 from staticgraph.control.residuals import split_pullback
+from staticgraph.control.rows import while_of_rows
 from staticgraph.control.tangents import (
     TangentGraph,
     TupleTangent,
@@ -268,10 +270,18 @@ def while_loop(
     >>> float(root(np.float64(2.0))).__round__(6)
     1.414214
     """
-    graph = require_graph("while_loop")
     require_callable("while_loop", cond_fn, body_fn)
     if max_steps is not None:
         max_steps = require_count("while_loop", "max_steps", max_steps)
+    if open_levels():
+        return while_of_rows(_declare, cond_fn, body_fn, init, max_steps)
+    return _declare(cond_fn, body_fn, init, max_steps)
+
+
+def _declare(
+    cond_fn: Callable[..., Any], body_fn: Callable[..., Any], init: Any, max_steps: int | None
+) -> Any:
+    graph = require_graph("while_loop")
     leaves, structure = flatten(init)
     nodes = [to_node(graph, leaf) for leaf in leaves]
     types = [node.type for node in nodes]

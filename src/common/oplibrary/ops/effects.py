@@ -19,6 +19,8 @@ from oplibrary.messages.errors import ArgumentError, AssertionFailedError, DType
 
 
 def _require_text(name: str, message: Any) -> None:
+    if _trial.refused_in:
+        raise effect_of_rows(name, _trial.refused_in)
     if not isinstance(message, str):
         raise ArgumentError(
             f"{name}: the message is {message!r}",
@@ -46,6 +48,7 @@ class _Trial(threading.local):
     """Whether this thread runs something for its types alone."""
 
     running = False
+    refused_in = ""
 
 
 _trial = _Trial()
@@ -59,6 +62,26 @@ def no_effects() -> Iterator[None]:
         yield
     finally:
         _trial.running = before
+
+
+@contextmanager
+def no_effects_in(name: str) -> Iterator[None]:
+    """Refuse effects inside: what runs there is not what each example of `name` would run."""
+    before, _trial.refused_in = _trial.refused_in, name
+    try:
+        yield
+    finally:
+        _trial.refused_in = before
+
+
+def effect_of_rows(name: str, where: str) -> ArgumentError:
+    """Return the error of an effect called `name` under vmap."""
+    return ArgumentError(
+        f"{name} in {where}, under vmap",
+        cause="the function runs once for all examples, so what each of them would print or check "
+        "is not known",
+        fix="print or check the result of vmap",
+    )
 
 
 # print --------------------------------------------------------------------------------------------

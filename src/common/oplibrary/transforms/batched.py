@@ -26,6 +26,7 @@ from oplibrary.messages.errors import (
     SymbolicBoolError,
     SymbolicValueError,
 )
+from oplibrary.ops.effects import effect_of_rows
 from oplibrary.ops.indexing import set_item
 from oplibrary.ops.joining import holds_values, stack, stack_nested
 
@@ -71,6 +72,16 @@ def level_of(size: int, lift: Callable[[Any], Any]) -> Iterator[Level]:
     _open.levels = (*before, level)
     try:
         yield level
+    finally:
+        _open.levels = before
+
+
+@contextmanager
+def levels_again(levels: tuple[Level, ...]) -> Iterator[None]:
+    """Open calls once more, for what ran in them and is run a second time."""
+    before, _open.levels = _open.levels, levels
+    try:
+        yield
     finally:
         _open.levels = before
 
@@ -234,6 +245,8 @@ def apply_batched(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
     """Run `op` on all rows of its operands: the executor of `Batched`."""
     operands = tuple(map(_operand, operands))
     level = _level_among(operands)
+    if op.effect:
+        raise effect_of_rows(op.name, "a function")
     batched = tuple([type(x) is Batched and x._level is level for x in operands])
     rows = Rows(
         op,
