@@ -26,11 +26,11 @@ import sidebyside.workloads.datasets
 import staticgraph
 from oplibrary.core.batching import rule_of
 from oplibrary.core.op import NAMESPACES, REGISTRY, Kind, namespace
-from oplibrary.core.tangents import tangent_rule_of
 from oplibrary.executors import spellings
 from oplibrary.messages import suggestion
 from oplibrary.messages.message import Message
 from oplibrary.ops.creation import CREATION
+from oplibrary.tangents.families import tangent_rule_of
 from sidebyside.errors import catalogue
 
 HERE = Path(__file__).parent

@@ -25,6 +25,7 @@ PACKAGES = {
 ROOMS = {
     "oplibrary.messages": "errors, and where in the user's code they point",
     "oplibrary.core": "the op record, types, nested values",
+    "oplibrary.tangents": "how ops push tangents forward",
     "oplibrary.machine": "machine code for scalar expressions, its threads and its cache",
     "oplibrary.ops": "the ops, one family a file",
     "oplibrary.functional": "compositions of ops",

@@ -8,8 +8,8 @@ import staticgraph as sg
 from dyngraph.tape.grad_mode import collect_nodes
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.samples import draw
-from oplibrary.core.tangents import tangent_rule_of
 from oplibrary.messages.errors import ArgumentError, NotDifferentiableError, SideBySideError
+from oplibrary.tangents.families import tangent_rule_of
 from oplibrary.transforms.jacobians import Jacobians
 
 OPS = [op for op in REGISTRY.values() if op.examples and op.differentiable]

@@ -62,7 +62,4 @@ def _push(node: GradFn, tangents: Sequence[Any], create_graph: bool, transpose: 
 
         return transpose(pull, types, moved, create_graph)
 
-    if create_graph:
-        return node.push(tangents, *saved_tensors(node), transposed)
-    assert node.operands is not None
-    return node.push(tangents, node.out, node.operands, transposed)
+    return node.push(tangents, *saved_tensors(node), transposed)

@@ -24,7 +24,6 @@ from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode, extra_of
 from dyngraph.tape.versions import changed, storage_of
 from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.op import LIFTED, Kind, Op, register
-from oplibrary.core.tangents import linear
 from oplibrary.core.types import Array, TensorType, type_of_array
 from oplibrary.executors.in_place import (
     one_for_all_examples,
@@ -34,6 +33,7 @@ from oplibrary.executors.in_place import (
 )
 from oplibrary.messages.errors import InPlaceError
 from oplibrary.ops.creation import zeros_like
+from oplibrary.tangents.families import linear
 
 
 def _write_view(base: Array, values: Array, *, view: Op, view_attrs: Any) -> Array:

@@ -16,8 +16,7 @@ from dyngraph.tensors.tensor import Tensor
 from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError, InPlaceError
-from oplibrary.transforms.batched import levels_again, open_levels
-from oplibrary.transforms.levels import bare
+from oplibrary.transforms.batched import bare, levels_again, open_levels
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

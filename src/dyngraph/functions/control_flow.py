@@ -35,8 +35,7 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.ops.arguments import normalize_shape
 from oplibrary.ops.effects import no_effects, no_effects_in
-from oplibrary.transforms.batched import any_holds
-from oplibrary.transforms.choosing import chosen, require_choice
+from oplibrary.transforms.batched import any_holds, chosen, require_choice
 
 
 def cond(

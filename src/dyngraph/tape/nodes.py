@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from oplibrary.core.op import Op, Rule
-from oplibrary.core.tangents import Push, tangent_rule_of
 from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.executors.autodiff import fit
 from oplibrary.messages.source import Place, Source
+from oplibrary.tangents.families import Push, tangent_rule_of
 
 if TYPE_CHECKING:
     from dyngraph.tape.hooks import Removable

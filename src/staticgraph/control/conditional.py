@@ -10,13 +10,12 @@ import numpy as np
 from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import Kind, Op
 from oplibrary.core.parameters import require_callable
-from oplibrary.core.tangents import Push
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.elementwise import cast
-from oplibrary.transforms.batched import Batched, open_levels
-from oplibrary.transforms.levels import held_by
+from oplibrary.tangents.families import Push
+from oplibrary.transforms.batched import Batched, held_by, open_levels
 from staticgraph.control.declaring import (
     mark_shared,
     region_from,

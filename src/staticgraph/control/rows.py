@@ -17,9 +17,16 @@ from oplibrary.core.op import REGISTRY
 from oplibrary.core.tree import Structure, flatten, unflatten
 from oplibrary.core.types import TensorType, is_scalar, type_of
 from oplibrary.ops.effects import no_effects_in
-from oplibrary.transforms.batched import Batched
-from oplibrary.transforms.choosing import chosen, require_choice
-from oplibrary.transforms.levels import Levels, bare, held_by, levels_of, union
+from oplibrary.transforms.batched import (
+    Batched,
+    Levels,
+    bare,
+    chosen,
+    held_by,
+    levels_of,
+    require_choice,
+    union,
+)
 from staticgraph.control.declaring import region_from
 from staticgraph.control.tangents import axis_behind, axis_first
 from staticgraph.declare.autodiff import zeros_of

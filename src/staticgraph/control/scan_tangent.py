@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from oplibrary.core.tangents import Push
-from oplibrary.transforms.levels import held_by
+from oplibrary.tangents.families import Push
+from oplibrary.transforms.batched import held_by
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.region import Region
 from staticgraph.control.tangents import (

@@ -10,12 +10,11 @@ import numpy as np
 from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import Kind, Op
 from oplibrary.core.parameters import require_callable, unread_carry
-from oplibrary.core.tangents import Push
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError, LoopBoundError, NotDifferentiableError
-from oplibrary.transforms.batched import open_levels
-from oplibrary.transforms.levels import held_by
+from oplibrary.tangents.families import Push
+from oplibrary.transforms.batched import held_by, open_levels
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     mark_shared,

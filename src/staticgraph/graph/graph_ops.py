@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import GraphError
+from oplibrary.tangents.families import symmetric
 from staticgraph.program.variable import check_replaced
 
 

@@ -172,7 +172,7 @@ class Op:
         values of the other operands and the type of the one whose gradient it gives.
         Rules call ops and operators only, so they run on arrays, Tensors and Nodes alike.
     jvp : callable, optional
-        ``jvp(push)`` returns the tangent of the result, given a `oplibrary.core.tangents.Push`;
+        ``jvp(push)`` returns the tangent of the result, given a `oplibrary.tangents.families.Push`;
         None where its kind says how, or where the gradient rule is transposed. A rule reads no
         more of the call than the gradient rules do.
     attrs : mapping of str to default

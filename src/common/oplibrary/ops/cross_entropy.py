@@ -12,7 +12,6 @@ import numpy as np
 
 from oplibrary.core.dtypes import HALF, REAL_FLOATING
 from oplibrary.core.op import Kind, Op, example, register
-from oplibrary.core.tangents import Push, reduction
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis, type_of_array
 from oplibrary.messages.errors import DTypeError, IndexingError, ShapeError
 from oplibrary.ops.comparison import equal, less
@@ -22,6 +21,7 @@ from oplibrary.ops.kernels import float_dtype, halves_in_float32, in_float32, lo
 from oplibrary.ops.movement import expand_dims
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.softmax import log_softmax, softmax
+from oplibrary.tangents.families import Push, reduction
 
 
 def check_labels(scores: TensorType, labels: TensorType, axis: int) -> Shape:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, public_in, register
-from oplibrary.core.tangents import Push
 from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.ops.diagonal import diagonal
 from oplibrary.ops.elementwise import conj, imag, real
@@ -36,6 +35,7 @@ from oplibrary.ops.reduction import sum as sum_over
 from oplibrary.ops.singular_values import svd
 from oplibrary.ops.slicing import index_axis
 from oplibrary.ops.solving import SQUARE_EXAMPLES, inverse_or_nan
+from oplibrary.tangents.families import Push
 
 SINGULAR_MATRIX = example(np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.5, 1.0, -1.0]]))
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, AssertionFailedError, DTypeError
+from oplibrary.tangents.families import symmetric
 
 
 def _require_text(name: str, message: Any) -> None:

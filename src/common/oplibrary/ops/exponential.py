@@ -10,9 +10,9 @@ import numpy as np
 from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import Kind, Op, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, unary
-from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import Array
 from oplibrary.ops.kernels import Constant, blockwise, float_infer
+from oplibrary.tangents.families import symmetric
 
 _ZERO = Constant(0)
 _ONE = Constant(1)

@@ -15,12 +15,12 @@ import numpy as np
 
 from oplibrary.core.dtypes import is_half, is_numeric
 from oplibrary.core.op import Kind, Op, example, register
-from oplibrary.core.tangents import linear
 from oplibrary.core.types import Array, TensorType, normalize_axis
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast, conj, real
 from oplibrary.ops.kernels import halves_in_float32
 from oplibrary.ops.slicing import pad_op, slice_axis
+from oplibrary.tangents.families import linear
 
 NORMS = ("backward", "ortho", "forward")
 """Which transform is divided: the inverse by n, both by its root, or the other one by n."""

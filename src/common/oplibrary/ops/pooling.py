@@ -9,7 +9,6 @@ import numpy as np
 
 from oplibrary.core.dtypes import REAL_FLOATING, REAL_NUMBERS
 from oplibrary.core.op import Kind, Op, example, register
-from oplibrary.core.tangents import linear
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import add, maximum
@@ -18,6 +17,7 @@ from oplibrary.ops.kernels import halves_in_float32, lowered_in_float32
 from oplibrary.ops.reduction import max as max_
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.windows import PoolWindows, inner, pool_windows
+from oplibrary.tangents.families import linear
 
 _ATTRS = {"kernel": ..., "stride": ..., "padding": ..., "dilation": ...}
 """Each has one entry for each axis; the padding has a pair, before and after."""

@@ -12,7 +12,6 @@ import numpy as np
 from oplibrary.core.dtypes import HALF
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.rules import reduced_shape, reduction
-from oplibrary.core.tangents import linear
 from oplibrary.core.types import (
     Array,
     Shape,
@@ -30,6 +29,7 @@ from oplibrary.ops.movement import broadcast_to, broadcast_to_infer, permute_dim
 from oplibrary.ops.options import DTYPE
 from oplibrary.ops.scan import exclusive_prod
 from oplibrary.ops.slicing import flip
+from oplibrary.tangents.families import linear
 
 BOOL = np.dtype(np.bool_)
 INDEX = np.dtype(np.int64)

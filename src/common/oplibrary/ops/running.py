@@ -9,7 +9,6 @@ import numpy as np
 from oplibrary.core.batching import along_axis
 from oplibrary.core.dtypes import REAL
 from oplibrary.core.op import Kind, Op, Rule, example, register
-from oplibrary.core.tangents import Push
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.comparison import equal, not_equal
@@ -21,6 +20,7 @@ from oplibrary.ops.joining import concat
 from oplibrary.ops.kernels import float_dtype
 from oplibrary.ops.scan import cumulative_sum, linear_recurrence, scan_axis
 from oplibrary.ops.slicing import flip, slice_axis
+from oplibrary.tangents.families import Push
 
 EXAMPLES = (
     example((4,)),

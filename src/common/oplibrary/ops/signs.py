@@ -12,11 +12,11 @@ import numpy as np
 
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
-from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import type_of
 from oplibrary.ops.comparison import isinf
 from oplibrary.ops.elementwise import cast, flat, sign, where
 from oplibrary.ops.rounding import trunc
+from oplibrary.tangents.families import symmetric
 
 _SPECIAL = np.array([0.0, -0.0, 1.5, -1.5, np.inf, -np.inf, np.nan, -np.nan])
 _PAIRS = (

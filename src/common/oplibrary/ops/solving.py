@@ -9,7 +9,6 @@ import numpy as np
 
 from oplibrary.core.dtypes import is_bfloat16
 from oplibrary.core.op import Kind, Op, example, public_in, register
-from oplibrary.core.tangents import Push
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
 from oplibrary.messages.errors import ArgumentError, LinAlgError, ShapeError
 from oplibrary.ops.arguments import operand_type
@@ -28,6 +27,7 @@ from oplibrary.ops.matrices import (
     require_square,
 )
 from oplibrary.ops.movement import expand_dims, matrix_transpose, squeeze
+from oplibrary.tangents.families import Push
 
 NAMESPACES = ("linalg",)
 

@@ -9,7 +9,6 @@ import numpy as np
 from oplibrary.core.batching import along_axis
 from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.tangents import Push
 from oplibrary.core.types import Array, TensorType, normalize_axis, type_of_array
 from oplibrary.messages.errors import ArgumentError, DataDependentShapeError, DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_int
@@ -17,6 +16,7 @@ from oplibrary.ops.gather import take_along_axis
 from oplibrary.ops.joining import unstack
 from oplibrary.ops.options import STABLE
 from oplibrary.ops.slicing import slice_axis
+from oplibrary.tangents.families import Push
 
 ORDER_EXAMPLES = (
     example((5,)),

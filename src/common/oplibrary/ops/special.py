@@ -15,7 +15,6 @@ import numpy as np
 from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Example, Kind, Op, Rule, example, public_in, register
 from oplibrary.core.rules import UNARY_EXAMPLES
-from oplibrary.core.tangents import symmetric
 from oplibrary.core.types import Array, TensorType, broadcast_shapes
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.arguments import operand_type, require_int
@@ -23,6 +22,7 @@ from oplibrary.ops.comparison import equal, less_equal, logical_and
 from oplibrary.ops.elementwise import cast, sign, where
 from oplibrary.ops.exponential import exp, log, log1p, sigmoid
 from oplibrary.ops.kernels import float_dtype, float_infer
+from oplibrary.tangents.families import symmetric
 
 EVERYWHERE = ("", "special")
 """The namespaces of what PyTorch, too, has in its main one."""

@@ -11,9 +11,9 @@ import numpy as np
 
 from oplibrary.core.op import Example, Kind, Op, example, public, register
 from oplibrary.core.rules import elementwise_infer
-from oplibrary.core.tangents import symmetric
 from oplibrary.ops.elementwise import divide, floor_divide, remainder
 from oplibrary.ops.rounding import trunc
+from oplibrary.tangents.families import symmetric
 
 _ROW = np.array([12, -18, 0, 7, 30])
 _PAIRS = (

@@ -7,7 +7,7 @@ where the op has none. What they run on may again hold rows: of a `vmap` around 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -15,13 +15,16 @@ import numpy as np
 
 from oplibrary.core.batching import Rows, move_axis, rule_of
 from oplibrary.core.op import EXECUTORS, LIFTED, REGISTRY, Op, lookup
+from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import is_scalar, type_of
 from oplibrary.executors.in_place import install_in_place, require_fit
 from oplibrary.executors.numpy.protocols import call_ufunc
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.messages.errors import (
     ArgumentError,
+    BranchTypeError,
     DataDependentShapeError,
+    DTypeError,
     SideBySideError,
     SymbolicBoolError,
     SymbolicValueError,
@@ -354,6 +357,106 @@ def any_holds(condition: Any) -> bool:
 def rows_of(x: Any, axis: int, ndim: int, level: Level) -> Batched:
     """Return an array as one row for each position of an axis."""
     return Batched(move_axis(x, ndim, axis, 0), level)
+
+
+# values of several calls at once ------------------------------------------------------------------
+
+Levels = tuple[Level, ...]
+"""Open calls, the outermost first."""
+
+
+def levels_of(x: Any) -> Levels:
+    """Return the calls whose rows a value has."""
+    found: list[Level] = []
+    while type(x) is Batched:
+        found.append(x._level)
+        x = x._value
+    return tuple(reversed(found))
+
+
+def union(several: Iterable[Levels]) -> Levels:
+    """Return all the calls that occur."""
+    found = {level for levels in several for level in levels}
+    return tuple(sorted(found, key=lambda level: level.depth))
+
+
+def bare(x: Any, levels: Levels | None = None) -> Any:
+    """Return the array that holds a value, with rows of `levels`, which are at least its own."""
+    if levels is not None:
+        x = _with_levels(x, levels)
+    while type(x) is Batched:
+        x = x._value
+    return x
+
+
+def _with_levels(x: Any, levels: Levels) -> Any:
+    if not levels:
+        return x
+    *outer, level = levels
+    if type(x) is Batched and x._level is level:
+        value = x._value
+    else:
+        value = REGISTRY["broadcast_to"](x, shape=(level.size, *type_of(x).shape))
+    return Batched(_with_levels(value, tuple(outer)), level)
+
+
+def held_by(array: Any, levels: Sequence[Level]) -> Any:
+    """Return the value that an array holds, with an axis for each of `levels` in front."""
+    for level in levels:
+        array = Batched(array, level)
+    return array
+
+
+# choices that each example makes for itself -------------------------------------------------------
+
+
+def require_choice(name: str, condition: Any) -> None:
+    """Refuse what does not decide once an example.
+
+    Raises
+    ------
+    DTypeError
+    """
+    type = type_of(condition)
+    if type.shape or type.dtype.kind not in "biu":
+        raise DTypeError(
+            f"{name}: the condition of each example is {type}",
+            cause="it decides once for the whole example",
+            fix="pass one bool, such as any(x > 0); to choose element by element, use where",
+        )
+
+
+def chosen(name: str, condition: Any, one: Any, other: Any, array: Callable[[Any], Any]) -> Any:
+    """Return for each example what `one` or `other` holds, as its condition is.
+
+    Parameters
+    ----------
+    name : str
+        Of the control flow, for messages.
+    condition : array
+    one, other : tree of array
+    array : callable
+        Makes an array of the executor of a value.
+
+    Raises
+    ------
+    BranchTypeError
+        If they are of different types.
+    """
+    leaves, structure = flatten(one)
+    others, other_structure = flatten(other)
+    leaves, others = list(map(array, leaves)), list(map(array, others))
+    types = [type_of(x) for x in leaves]
+    other_types = [type_of(x) for x in others]
+    if structure != other_structure or types != other_types:
+        raise BranchTypeError(
+            f"{name}: one side gives {types} and the other {other_types}",
+            cause="under vmap both sides run, and each example takes its value from one of them",
+        )
+    where = REGISTRY["where"]
+    return unflatten(
+        structure, [where(condition, x, y) for x, y in zip(leaves, others, strict=True)]
+    )
 
 
 install_in_place(Batched, _in_place, _lookup)

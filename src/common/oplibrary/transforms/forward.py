@@ -1,8 +1,8 @@
 """Forward mode: jvp and linearize.
 
 The function runs, and each of its operations then pushes the tangents of its operands on to its
-result, by the rule of its record (`oplibrary.core.tangents`). An operation without one transposes
-its gradient rule, alone: what that gives for a cotangent is differentiated by the cotangent.
+result, by the rule of its record (`oplibrary.tangents.families`). An operation without one
+transposes its gradient rule, alone: what that gives for a cotangent is differentiated by it.
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from oplibrary.core.dtypes import FLOATING, promoted
 from oplibrary.core.op import REGISTRY, Kind, Op
 from oplibrary.core.types import TensorType
 
@@ -91,9 +90,9 @@ def symmetric(push: Push) -> Any:
     wanted = push.type.dtype
     total = None
     for position, tangent in push.moving():
-        dtype = np.result_type(wanted, tangent.dtype) if wanted.kind == "f" else wanted
-        if tangent.dtype.kind == "c" and wanted.kind == "f":
-            dtype = np.result_type(wanted, np.complex64)
+        dtype = wanted
+        if tangent.dtype.kind == "c" and wanted.kind != "c":
+            dtype = promoted(wanted, tangent.dtype)
         if tangent.dtype != dtype:
             tangent = REGISTRY["cast"](tangent, dtype=dtype)
         total = _plus(total, push.fitted(push.pulled(position, tangent)))
@@ -132,7 +131,7 @@ def linear(push: Push) -> Any:
 def _may_move(push: Push, position: int) -> bool:
     """Tell whether an operand that stays could have moved: others are no part of what is linear."""
     rule = push.op.operand_rule(position)
-    return rule is not None and push.types[position].dtype.kind in "fc"
+    return rule is not None and push.types[position].dtype.kind in FLOATING
 
 
 def multilinear(push: Push) -> Any:

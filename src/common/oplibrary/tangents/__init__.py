@@ -1,0 +1,1 @@
+"""How ops push tangents forward: what a rule is given, and the rules of families."""
