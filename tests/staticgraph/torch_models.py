@@ -374,6 +374,35 @@ class Loop(nn.Module):
         return while_loop(holds, body, (torch.tensor(0), x * 1))[1]
 
 
+class Spectrum(nn.Module):
+    """Transforms, complex numbers, windows and order statistics."""
+
+    def __init__(self):
+        super().__init__()
+        self.filter = nn.Parameter(torch.randn(4))
+
+    def forward(self, x):
+        spectrum = torch.fft.rfft(x) * torch.complex(self.filter, self.filter.tanh())
+        y = torch.fft.irfft(spectrum, n=6)
+        image = torch.fft.ifft2(torch.fft.fft2(y)).real
+        windows = y.unfold(1, 3, 2).amax(-1)
+        middle, where = y.kthvalue(2, dim=1)
+        near = torch.cdist(y, image + 1)
+        sizes = torch.linalg.svdvals(y)
+        power = torch.matrix_exp(0.1 * y @ y.T)
+        return torch.view_as_real(spectrum), windows, middle, (where << 1) % 3, near, sizes, power
+
+
+class Noisy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x):
+        y = F.dropout2d(self.linear(x)[:, :, None, None], 0.3)[..., 0, 0]
+        return F.gumbel_softmax(y), torch.normal(y, 0.5), y + torch.randint(0, 5, (4,)), None
+
+
 def numbers(*shape):
     return torch.randn(*shape)
 
@@ -414,6 +443,8 @@ MODELS = {
     "classifier": lambda: (Classifier(), (numbers(4, 4), labels(3, 4))),
     "in place": lambda: (InPlace(), (numbers(3, 3),)),
     "branches": lambda: (Branches(), (numbers(2, 3),)),
+    "spectrum": lambda: (Spectrum(), (numbers(3, 6),)),
+    "noisy": lambda: (Noisy(), (numbers(3, 4),)),
     "loop": lambda: (Loop(), (numbers(3),)),
 }
 """What makes each module and its inputs, by name."""

@@ -41,6 +41,16 @@ def _zeros(xp: Any, size: Any, dtype: Any = None) -> Any:
     return xp.zeros(tuple(size), dtype=dtype)
 
 
+@TABLE.entry("aten.empty.memory_format", ignored=PLACED)
+def _empty(xp: Any, size: Any, dtype: Any = None) -> Any:
+    return xp.zeros(tuple(size), dtype=dtype)
+
+
+@TABLE.entry("aten.empty_permuted.default", ignored=(*PLACED, "physical_layout"))
+def _empty_permuted(xp: Any, size: Any, dtype: Any = None) -> Any:
+    return xp.zeros(tuple(size), dtype=dtype)
+
+
 @TABLE.entry("aten.ones.default", ignored=PLACED)
 def _ones(xp: Any, size: Any, dtype: Any = None) -> Any:
     return xp.ones(tuple(size), dtype=dtype)
@@ -433,6 +443,34 @@ def _sort_stable(xp: Any, self: Any, dim: int = -1, descending: bool = False) ->
 @TABLE.entry("aten.argsort.default", "aten.argsort.stable", ignored=("stable",))
 def _argsort(xp: Any, self: Any, dim: int = -1, descending: bool = False) -> Any:
     return xp.argsort(self, axis=dim, descending=descending)
+
+
+def _kth(xp: Any, x: Any, k: int, dim: int, keepdim: bool) -> Any:
+    """Return the k-th smallest element along an axis, from 0 on, and where it stands."""
+    order = xp.argsort(x, axis=dim)
+    where = order[_at_axis(x, dim, builtins.slice(k, k + 1))]
+
+    def squeezed(y: Any) -> Any:
+        return y if keepdim else xp.squeeze(y, axis=dim)
+
+    return Several(
+        lambda: squeezed(xp.take_along_axis(x, where, axis=dim)), lambda: squeezed(where)
+    )
+
+
+@TABLE.entry("aten.kthvalue.default")
+def _kthvalue(xp: Any, self: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    return _kth(xp, self, k - 1, dim, keepdim)
+
+
+@TABLE.entry("aten.unfold.default")
+def _unfold(xp: Any, self: Any, dimension: int, size: int, step: int) -> Any:
+    axis = _axis(dimension, len(self.shape))
+    starts = np.arange(0, self.shape[axis] - size + 1, step)
+    index = (starts[:, None] + np.arange(size)).reshape(-1)
+    rows = xp.take(self, xp.asarray(index), axis=axis)
+    shape = (*self.shape[:axis], len(starts), size, *self.shape[axis + 1 :])
+    return xp.moveaxis(xp.reshape(rows, shape), axis + 1, -1)
 
 
 @TABLE.entry("aten.topk.default", ignored=("sorted",))

@@ -140,6 +140,16 @@ for each in ("and", "or", "xor"):
     TABLE.entry(f"aten.bitwise_{each}.Tensor", f"aten.bitwise_{each}.Scalar")(_bits(each))
 
 
+@TABLE.entry("aten.__lshift__.Scalar", "aten.__lshift__.Tensor")
+def _left_shift(xp: Any, self: Any, other: Any) -> Any:
+    return xp.bitwise_left_shift(self, other)
+
+
+@TABLE.entry("aten.__rshift__.Scalar", "aten.__rshift__.Tensor")
+def _right_shift(xp: Any, self: Any, other: Any) -> Any:
+    return xp.bitwise_right_shift(self, other)
+
+
 @TABLE.entry("aten.bitwise_not.default")
 def _bitwise_not(xp: Any, self: Any) -> Any:
     return xp.logical_not(self) if self.dtype == np.bool_ else xp.bitwise_invert(self)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import numpy as np
-
 from oplibrary.messages.errors import UnsupportedOpError
-from staticgraph.importing.pytorch.table import PLACED, TABLE
+from staticgraph.importing.pytorch.table import TABLE
 from staticgraph.importing.shared.block import Several
 
 # products -----------------------------------------------------------------------------------------
@@ -209,6 +207,11 @@ for rank in (2, 3):
     TABLE.entry(f"aten._adaptive_avg_pool{rank}d.default")(_adaptive("avg", rank))
 
 
+@TABLE.entry("aten.adaptive_max_pool2d.default")
+def _adaptive_max_pool2d(xp: Any, self: Any, output_size: Any) -> Any:
+    return Several(lambda: _adaptive("max", 2)(xp, self, output_size))
+
+
 @TABLE.entry("aten.avg_pool1d.default")
 def _avg_pool1d(
     xp: Any,
@@ -361,54 +364,6 @@ def _rms_norm(
     return xp.rms_norm(input, tuple(normalized_shape), weight, eps)
 
 
-# random numbers -----------------------------------------------------------------------------------
-
-
-@TABLE.entry("aten.native_dropout.default")
-def _dropout(xp: Any, input: Any, p: float, train: bool | None, draw: Any) -> Any:
-    if not train or p == 0:
-        return Several(lambda: input, lambda: xp.ones_like(input, dtype=np.dtype(bool)))
-    kept = draw(lambda key: xp.bernoulli(key, 1 - p, input.shape))
-    scale = 0.0 if p == 1 else 1 / (1 - p)
-    return Several(lambda: input * xp.astype(kept, input.dtype) * scale, lambda: kept)
-
-
-@TABLE.entry("aten.bernoulli.p", generator=None)
-def _bernoulli(xp: Any, self: Any, draw: Any, p: float = 0.5) -> Any:
-    return draw(lambda key: xp.astype(xp.bernoulli(key, p, self.shape), self.dtype))
-
-
-@TABLE.entry("aten.bernoulli.default", generator=None)
-def _bernoulli_each(xp: Any, self: Any, draw: Any) -> Any:
-    return draw(
-        lambda key: xp.astype(xp.uniform(key, self.shape, dtype=self.dtype) < self, self.dtype)
-    )
-
-
-def _made(name: str) -> Any:
-    def entry(xp: Any, size: Any, draw: Any, dtype: Any = None) -> Any:
-        return draw(lambda key: getattr(xp, name)(key, tuple(size), dtype=dtype or np.dtype("f4")))
-
-    return entry
-
-
-def _made_like(name: str) -> Any:
-    def entry(xp: Any, self: Any, draw: Any, dtype: Any = None) -> Any:
-        return draw(lambda key: getattr(xp, name)(key, self.shape, dtype=dtype or self.dtype))
-
-    return entry
-
-
-for source, ours in (("rand", "uniform"), ("randn", "normal")):
-    TABLE.entry(f"aten.{source}.default", ignored=PLACED)(_made(ours))
-    TABLE.entry(f"aten.{source}_like.default", ignored=PLACED)(_made_like(ours))
-
-
-@TABLE.entry("aten.randperm.default", ignored=PLACED)
-def _randperm(xp: Any, n: int, draw: Any, dtype: Any = None) -> Any:
-    return draw(lambda key: xp.permutation(key, n))
-
-
 # recurrences --------------------------------------------------------------------------------------
 
 
@@ -434,6 +389,12 @@ def _layers(
         )
     size = 4 if has_biases else 2
     directions = 2 if bidirectional else 1
+    if len(params) != num_layers * directions * size:
+        raise UnsupportedOpError(
+            "a projection of the state is not supported",
+            cause="the cells of the library have none",
+            fix="leave out proj_size, and apply a torch.nn.Linear to the outputs",
+        )
     x = xp.swapaxes(input, 0, 1) if batch_first else input
     last = []
     for layer in range(num_layers):
@@ -518,35 +479,6 @@ def _plain_recurrence(name: str, **given: Any) -> Any:
 TABLE.entry("aten.gru.input")(_plain_recurrence("gru"))
 TABLE.entry("aten.rnn_tanh.input")(_plain_recurrence("rnn"))
 TABLE.entry("aten.rnn_relu.input")(_plain_recurrence("rnn", nonlinearity="relu"))
-
-
-# linear algebra -----------------------------------------------------------------------------------
-
-
-def _matrices(name: str) -> Any:
-    def entry(xp: Any, A: Any) -> Any:
-        return getattr(xp.linalg, name)(A)
-
-    return entry
-
-
-for name in ("det", "inv"):
-    TABLE.entry(f"aten.linalg_{name}.default")(_matrices(name))
-
-
-@TABLE.entry("aten.linalg_solve.default", left=True)
-def _solve(xp: Any, A: Any, B: Any) -> Any:
-    return xp.linalg.solve(A, B)
-
-
-@TABLE.entry("aten.linalg_cholesky.default")
-def _cholesky(xp: Any, self: Any, upper: bool = False) -> Any:
-    return xp.linalg.cholesky(self, upper=upper)
-
-
-@TABLE.entry("aten.linalg_slogdet.default")
-def _slogdet(xp: Any, A: Any) -> Any:
-    return xp.linalg.slogdet(A)
 
 
 # flow ---------------------------------------------------------------------------------------------

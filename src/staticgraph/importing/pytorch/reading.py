@@ -19,7 +19,13 @@ from oplibrary.messages.errors import (
     UnsupportedOpError,
 )
 from oplibrary.messages.source import Source
-from staticgraph.importing.pytorch import arrays, elementwise, networks  # noqa: F401  they fill it
+from staticgraph.importing.pytorch import (  # noqa: F401  they fill the table
+    arrays,
+    drawing,
+    elementwise,
+    mathematics,
+    networks,
+)
 from staticgraph.importing.pytorch.table import TABLE
 from staticgraph.importing.shared.block import (
     Block,
@@ -36,7 +42,9 @@ from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
 _DTYPES = """bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64
 complex64 complex128""".split()
-_CHECKS = ("_assert_scalar", "_assert_tensor_metadata", "sym_constrain_range")
+_CHECKS = ("_assert_scalar", "_assert_tensor_metadata", "_assert_async", "sym_constrain_range")
+"""What checks values and gives none. The library's own operations refuse bad indices."""
+
 _REWRITINGS = {
     "aten.nonzero.default": "write torch.where(mask, x, other), whose shape does not depend on x",
     "aten._local_scalar_dense.default": "leave out .item(), and compute with the tensor itself",
@@ -83,6 +91,7 @@ class _Reader:
         self.dynamic = dynamic
         self.name = f"PyTorch: {type(module).__name__}"
         self.lengths: dict[str, str] = {}
+        self.by_inputs = True
 
     def read(self) -> Imported:
         self.program = self._export()
@@ -347,7 +356,16 @@ class _Reader:
 
     def _check(self, imported: Imported) -> None:
         drawn: dict[str, Any] = {}
-        source = self._of_source(imported, self.torch.float32, drawn)
+        try:
+            source = self._of_source(imported, self.torch.float32, drawn)
+        except RuntimeError as error:
+            if "not differentiable" not in str(error):
+                said = f"its gradients cannot be taken: {str(error).splitlines()[0][:300]}"
+                line = line_of_traceback(error, "torch")
+                raise not_given("PyTorch", type(self.module).__name__, said, line) from error
+            self.by_inputs = False
+            imported.notes.append("gradients by inputs are not compared: PyTorch has none")
+            source = self._of_source(imported, self.torch.float32, drawn)
         cotangents = self._cotangents
         here = run_here(imported, self._examples(), cotangents, drawn)
         imported.differences = compare(
@@ -387,6 +405,8 @@ class _Reader:
         tree = torch.utils._pytree
         flat, spec = tree.tree_flatten((self.args, self.kwargs))
         inputs = [taken(x) for x in flat]
+        if not self.by_inputs:
+            inputs = [x.detach() if isinstance(x, torch.Tensor) else x for x in inputs]
         with torch.enable_grad():
             if imported.keys:
                 outputs = self._interpreted(imported, leaves, state, inputs, drawn)
@@ -399,14 +419,14 @@ class _Reader:
                 held = {n: x for n, x in state.items() if n in dict(module.named_buffers())}
                 # copies, since modules write into what they are given
                 result = torch.func.functional_call(module, {**given, **held}, args, kwargs)
-                outputs = [x for x in tree.tree_leaves(result) if isinstance(x, torch.Tensor)]
+                outputs = [x for x in tree.tree_leaves(result) if x is not None]
             cotangents = cotangents_for([_numbers(x) for x in outputs])
             if not widened:
                 self._cotangents = cotangents
             pairs = [
                 (y, torch.from_numpy(np.asarray(c)).to(y.dtype))
                 for y, c in zip(outputs, self._cotangents, strict=True)
-                if c is not None and y.requires_grad
+                if c is not None and isinstance(y, torch.Tensor) and y.requires_grad
             ]
             tensors = [x for x, place in zip(inputs, self.places, strict=True) if place is not None]
             wanted = {
@@ -430,6 +450,7 @@ class _Reader:
         gradients = {
             n: np.zeros(tuple(x.shape), _numbers(x).dtype) if g is None else _numbers(g)
             for (n, x), g in zip(wanted.items(), slopes, strict=True)
+            if any(c is not None for c in cotangents)
         }
         updated = {n: _numbers(state[n]) for n in imported.signature.updated}
         return Results([_numbers(x) for x in outputs], updated, gradients)
@@ -468,11 +489,11 @@ class _Reader:
         results = Keeping(program.graph_module).run(*given)
         updated = imported.signature.updated
         state.update(zip(updated, results, strict=False))
-        return [x for x in results[len(updated) :] if isinstance(x, torch.Tensor)]
+        return [x for x in results[len(updated) :] if x is not None]
 
 
 def _numbers(x: Any) -> Any:
-    return x.detach().numpy().copy()
+    return x.detach().resolve_conj().numpy().copy() if hasattr(x, "detach") else np.asarray(x)
 
 
 def _arrange(spec: Any, leaves: Any) -> Any:

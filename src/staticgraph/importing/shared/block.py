@@ -149,6 +149,13 @@ class _at:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if self.graph is not None:
             self.graph.line = self.outer
+        if isinstance(error, (TypeError, LookupError, AttributeError)) and not isinstance(
+            error, SideBySideError
+        ):
+            raise UnsupportedOpError(
+                f"{self.step.label}: these arguments are not supported: {error}",
+                source=self.step.line,
+            ) from error
         if isinstance(error, SideBySideError) and not hasattr(error, "of_step"):
             error.with_context(self.step.label)
             error.source = self.step.line or error.source
@@ -228,7 +235,10 @@ def simplified(block: Block, arrays: Any) -> Block:
 def _folds(arrays: Any, step: Step, found: dict[str, Any]) -> bool:
     """Compute a step of constants into `found`, unless its results are large."""
     made: dict[str, Any] = dict(found)
-    Block((), [], None)._run_step(arrays, step, made, no_draw)
+    try:
+        Block((), [], None)._run_step(arrays, step, made, no_draw)
+    except Exception:  # the run says what is wrong, and where
+        return False
     results = {name: made[name] for name in step.names}
     if any(np.size(value) > MOST_FOLDED for value in results.values() if not _lazy(value)):
         return False

@@ -89,6 +89,7 @@ def run_here(
         results, updated = imported._results(
             DECLARING, parameters, buffers, inputs, lambda name, make: draws[name]
         )
+        results = [x for x in results if x is not None]
         pairs = [
             (y, fed(f"c.{i}", c))
             for i, (y, c) in enumerate(zip(results, cotangents, strict=True))
@@ -104,10 +105,10 @@ def run_here(
             if pairs and wanted
             else []
         )
-        fetches = [*(x for x in results if x is not None), *updated.values(), *found]
+        fetches = [*results, *updated.values(), *found]
         run = compile(fetches, graph.inputs, backend="numpy")
     values = list(run(*feeds))
-    count = sum(x is not None for x in results)
+    count = len(results)
     outputs, rest = values[:count], values[count:]
     state, slopes = rest[: len(updated)], rest[len(updated) :]
     return Results(

@@ -1,0 +1,79 @@
+"""PyTorch's operators that draw random numbers, here of keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from staticgraph.importing.pytorch.table import PLACED, TABLE
+from staticgraph.importing.shared.block import Several
+
+
+@TABLE.entry("aten.native_dropout.default")
+def _dropout(xp: Any, input: Any, p: float, train: bool | None, draw: Any) -> Any:
+    if not train or p == 0:
+        return Several(lambda: input, lambda: xp.ones_like(input, dtype=np.dtype(bool)))
+    kept = draw(lambda key: xp.bernoulli(key, 1 - p, input.shape))
+    scale = 0.0 if p == 1 else 1 / (1 - p)
+    return Several(lambda: input * xp.astype(kept, input.dtype) * scale, lambda: kept)
+
+
+@TABLE.entry("aten.bernoulli.p", generator=None)
+def _bernoulli(xp: Any, self: Any, draw: Any, p: float = 0.5) -> Any:
+    return draw(lambda key: xp.astype(xp.bernoulli(key, p, self.shape), self.dtype))
+
+
+@TABLE.entry("aten.bernoulli.default", generator=None)
+def _bernoulli_each(xp: Any, self: Any, draw: Any) -> Any:
+    return draw(
+        lambda key: xp.astype(xp.uniform(key, self.shape, dtype=self.dtype) < self, self.dtype)
+    )
+
+
+def _made(name: str) -> Any:
+    def entry(xp: Any, size: Any, draw: Any, dtype: Any = None) -> Any:
+        return draw(lambda key: getattr(xp, name)(key, tuple(size), dtype=dtype or np.dtype("f4")))
+
+    return entry
+
+
+def _made_like(name: str) -> Any:
+    def entry(xp: Any, self: Any, draw: Any, dtype: Any = None) -> Any:
+        return draw(lambda key: getattr(xp, name)(key, self.shape, dtype=dtype or self.dtype))
+
+    return entry
+
+
+for source, ours in (("rand", "uniform"), ("randn", "normal")):
+    TABLE.entry(f"aten.{source}.default", ignored=PLACED)(_made(ours))
+    TABLE.entry(f"aten.{source}_like.default", ignored=PLACED)(_made_like(ours))
+
+
+@TABLE.entry("aten.randperm.default", ignored=PLACED)
+def _randperm(xp: Any, n: int, draw: Any, dtype: Any = None) -> Any:
+    return draw(lambda key: xp.permutation(key, n))
+
+
+@TABLE.entry("aten.exponential.default", generator=None)
+def _exponential(xp: Any, self: Any, draw: Any, lambd: float = 1.0) -> Any:
+    def made(key: Any) -> Any:
+        return -xp.log1p(-xp.uniform(key, self.shape, dtype=self.dtype)) / lambd
+
+    return draw(made)
+
+
+@TABLE.entry("aten.normal.Tensor_float", generator=None)
+def _normal(xp: Any, mean: Any, draw: Any, std: float = 1.0) -> Any:
+    centre = xp.stop_gradient(mean)  # as PyTorch does, which has no gradient for it
+    return draw(lambda key: centre + std * xp.normal(key, mean.shape, dtype=mean.dtype))
+
+
+@TABLE.entry("aten.randint.low", ignored=PLACED)
+def _randint(xp: Any, low: int, high: int, size: Any, draw: Any, dtype: Any = None) -> Any:
+    return draw(lambda key: xp.randint(key, tuple(size), low, high))
+
+
+@TABLE.entry("aten.randint.default", ignored=PLACED)
+def _randint_below(xp: Any, high: int, size: Any, draw: Any, dtype: Any = None) -> Any:
+    return draw(lambda key: xp.randint(key, tuple(size), 0, high))
