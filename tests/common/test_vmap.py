@@ -15,6 +15,7 @@ from dyngraph.errors import (
     SymbolicBoolError,
     SymbolicValueError,
 )
+from oplibrary.core.batching import rule_of
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.samples import draw
 from oplibrary.core.tree import flatten
@@ -66,7 +67,7 @@ def test_every_op_gives_what_a_loop_gives(op):
                 np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-12)
 
 
-STATIC = [op for op in OPS if op.batch is not None or op.kind.value in ("reduction",)]
+STATIC = [op for op in OPS if rule_of(op) is not None]
 
 
 @pytest.mark.parametrize("op", STATIC, ids=lambda op: op.name)
@@ -536,3 +537,7 @@ def test_a_reshape_of_rows_that_may_not_copy():
     assert dg.vmap(lambda x: x.reshape(6, copy=False))(x).tolist() == x.reshape(2, 6).tolist()
     with pytest.raises(ArgumentError, match="copy=False"):
         dg.vmap(lambda x: x.mT.reshape(6, copy=False))(x)
+
+
+def test_few_ops_run_example_by_example():
+    assert len([op for op in OPS if rule_of(op) is None]) <= 35

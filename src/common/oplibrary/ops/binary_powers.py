@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import elementwise
 from oplibrary.core.dtypes import is_bfloat16
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, unary
@@ -61,6 +62,7 @@ ldexp: Op = register(
         jvp=symmetric,
         takes_out=True,
         examples=(example((3, 4), _EXPONENTS), example((), _EXPONENTS.astype(np.int32))),
+        batch=elementwise,
         doc="Return x * 2**y, for whole numbers y.",
     )
 )
@@ -92,6 +94,7 @@ mantissa = register(
         examples=(*UNARY_EXAMPLES, example(np.array([6.0, -0.3]))),
         kinks=(-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0),
         public=False,
+        batch=elementwise,
         doc="Return the part of x that is from 0.5 up to 1 in magnitude: the first result of "
         "frexp.",
     )
@@ -105,6 +108,7 @@ exponent: Op = register(
         infer=_part_infer(1),
         examples=(*UNARY_EXAMPLES, example(_SPECIAL[:5])),
         public=False,
+        batch=elementwise,
         doc="Return the power of two that the mantissa of x is multiplied with, int32: the second "
         "result of frexp.",
     )
@@ -118,6 +122,7 @@ spacing = register(
         infer=elementwise_infer("spacing", np.spacing),
         takes_out=True,
         examples=(*UNARY_EXAMPLES, example(_SPECIAL[:5])),
+        batch=elementwise,
         doc="Return the distance from x to the next number of its dtype, away from 0.",
     )
 )

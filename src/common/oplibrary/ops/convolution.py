@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import Rows, reshape
 from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Example, Kind, Op, example, register
 from oplibrary.core.types import Array, Shape, TensorType
@@ -80,6 +81,30 @@ def _convolution_infer(x: TensorType, weight: TensorType, **attrs: Any) -> Tenso
     return TensorType(shape, promoted(x.dtype, weight.dtype))
 
 
+def _merged(rows: Rows) -> Any:
+    """Return the first operand with the images of all examples along its axis 0."""
+    count, *rest = rows.types[0].shape
+    return reshape(rows.operands[0], (rows.size * count, *rest))
+
+
+def _apart(rows: Rows, result: Any) -> Any:
+    return reshape(result, (rows.size, rows.types[0].shape[0], *result.shape[1:]))
+
+
+def _rows(rows: Rows) -> Any:
+    if rows.batched != (True, False) or not rows.types[0].size or not rows.result().size:
+        return NotImplemented
+    return _apart(rows, rows.op(_merged(rows), rows.operands[1], **rows.attrs))
+
+
+def _input_gradient_rows(rows: Rows) -> Any:
+    if rows.batched != (True, False) or not rows.types[0].size or not rows.result().size:
+        return NotImplemented
+    count, *rest = rows.attrs["shape"]
+    attrs = {**rows.attrs, "shape": (rows.size * count, *rest)}
+    return _apart(rows, rows.op(_merged(rows), rows.operands[1], **attrs))
+
+
 convolution: Op = register(
     Op(
         name="convolution",
@@ -111,6 +136,7 @@ convolution: Op = register(
             _example((2, 2, 20), (2, 1, 3), groups=2),
             _example((2, 2, 3, 4, 3), (3, 2, 2, 3, 2), padding=((1, 0), (1, 1), (0, 0))),
         ),
+        batch=_rows,
         doc="Correlate images (n, c, ...) with filters (f, c / groups, ...).",
     )
 )
@@ -243,6 +269,7 @@ input_gradient: Op = register(
             _example((2, 4, 4), (4, 3, 3), shape=(2, 3, 7), stride=(2,), padding=((2, 0),)),
             _example((1, 2, 2, 3, 2), (2, 1, 2, 2, 2), shape=(1, 1, 3, 4, 3)),
         ),
+        batch=_input_gradient_rows,
         doc="Return the gradient of convolution with respect to the image.",
     )
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oplibrary.core.batching import unchanged
 from oplibrary.core.dtypes import BREADTH, REAL_FLOATING, REAL_NUMBERS, is_numeric, to_dtype
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import DEFAULT_DTYPE, Array, Shape, TensorType, type_of
@@ -455,6 +456,7 @@ def _like(name: str, value: int, alias: tuple[str, ...], doc: str) -> Op:
                 example((0, 2), dtype="int64"),
                 example(()),
             ),
+            batch=unchanged,
             doc=doc,
         )
     )
@@ -481,6 +483,7 @@ full_like = register(
             example((2,), fill_value=2.5, dtype="float64"),
             example((), fill_value=True, dtype="bool"),
         ),
+        batch=unchanged,
         doc="Return the shape of x filled with `fill_value`, by default in the dtype of x.",
     )
 )

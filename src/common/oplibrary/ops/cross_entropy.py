@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import Rows, along_axis
 from oplibrary.core.dtypes import HALF, REAL_FLOATING
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis, type_of_array
@@ -160,6 +161,7 @@ cross_entropy: Op = register(
             example((4,), np.array(1)),
             example((0, 4), np.zeros((0,), np.int64)),
         ),
+        batch=along_axis,
         doc="Return -log(softmax(logits)) of the labelled class along `axis`.",
     )
 )
@@ -171,6 +173,11 @@ def _gradient_jvp(push: Push) -> Any:
     # by the logits the derivatives are second ones, and so symmetric
     moved = None if dx is None else push.pulled(1, dx)
     return given if moved is None else moved if given is None else given + moved
+
+
+def _gradient_rows(rows: Rows) -> Any:
+    axis = normalize_axis(rows.attrs["axis"], rows.types[1].ndim) + 1
+    return cross_entropy_gradient(*[rows.whole(i) for i in range(3)], axis=axis)
 
 
 cross_entropy_gradient: Op = register(
@@ -200,6 +207,7 @@ cross_entropy_gradient: Op = register(
             example((3,), (4, 3), _LABELS, axis=0),
             example((2, 3), (2, 4, 3), np.array([[2, 0, 3], [1, 1, 0]]), axis=1),
         ),
+        batch=_gradient_rows,
         doc="Return g times (softmax(logits) - one_hot(labels)): the gradient of cross_entropy.",
     )
 )

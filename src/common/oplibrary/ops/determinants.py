@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.batching import trailing
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.ops.diagonal import diagonal
@@ -69,6 +70,7 @@ det: Op = register(
         takes_out=True,
         namespaces=("linalg",),
         examples=(*SQUARE_EXAMPLES, SINGULAR_MATRIX),
+        batch=trailing,
         doc="Return the determinants of square matrices.",
     )
 )
@@ -123,6 +125,7 @@ cofactors: Op = register(
         takes_out=True,
         public=False,
         examples=SQUARE_EXAMPLES,
+        batch=trailing,
         doc="Return the derivatives of the determinant by each element.",
     )
 )
@@ -162,6 +165,7 @@ products_without_two: Op = register(
         public=False,
         domain=(0.5, 2.0),
         examples=(example((4,)), example((2, 3)), example((2,)), example((1,)), example((0,))),
+        batch=trailing,
         doc="Return the products of all numbers along the last axis but two, for each two others.",
     )
 )
@@ -210,6 +214,7 @@ slogdet_parts: Op = register(
         public=False,
         namespaces=("linalg",),
         examples=SQUARE_EXAMPLES,
+        batch=trailing,
         doc="Return the sign of each determinant and the logarithm of its absolute value, joined.",
     )
 )

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.batching import trailing
 from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType
@@ -113,6 +114,7 @@ eigh_joined: Op = register(
         public=False,
         namespaces=("linalg",),
         examples=(*EXAMPLES, example((3, 3), upper=True)),
+        batch=trailing,
         doc="Return the eigenvalues and eigenvectors of symmetric matrices, joined.",
     )
 )
@@ -179,6 +181,7 @@ eigvalsh: Op = register(
         symmetric=True,
         namespaces=("linalg",),
         examples=EXAMPLES,
+        batch=trailing,
         doc="Return the eigenvalues of symmetric (Hermitian) matrices, in ascending order.\n\n"
         "The lower triangle is read, or with `upper` the upper one; the gradient is symmetric, as "
         "the matrices are.",
@@ -241,6 +244,7 @@ eig_joined: Op = register(
         public=False,
         namespaces=("linalg",),
         examples=EXAMPLES,
+        batch=trailing,
         doc="Return the eigenvalues and eigenvectors of square matrices, joined.",
     )
 )
@@ -293,6 +297,7 @@ eigvals: Op = register(
         takes_out=True,
         namespaces=("linalg",),
         examples=EXAMPLES,
+        batch=trailing,
         doc="Return the eigenvalues of square matrices, which are complex, in no order.",
     )
 )

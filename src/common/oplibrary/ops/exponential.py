@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import elementwise
 from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import Kind, Op, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, unary
@@ -81,6 +82,7 @@ cbrt = register(
         takes_out=True,
         kinks=(0.0,),
         examples=UNARY_EXAMPLES,
+        batch=elementwise,
         doc="Return the cube root, which is negative where x is.",
     )
 )

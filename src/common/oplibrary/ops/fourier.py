@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import Rows, along_axis
 from oplibrary.core.dtypes import is_half, is_numeric
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, TensorType, normalize_axis
@@ -75,6 +76,12 @@ def _dft_rule(g: Any, _out: Any, x_type: TensorType, **attrs: Any) -> Any:
     return _fitting(result, x_type)
 
 
+def _dft_rows(rows: Rows) -> Any:
+    ndim = rows.types[0].ndim
+    axes = tuple([normalize_axis(axis, ndim) + 1 for axis in rows.attrs["axes"]])
+    return dft(rows.operands[0], **{**rows.attrs, "axes": axes})
+
+
 _COMPLEX = np.array([[1 + 2j, -0.5j, 3.0], [0.25, -1 - 1j, 2j]])
 
 dft: Op = register(
@@ -93,6 +100,7 @@ dft: Op = register(
             example(_COMPLEX, axes=(0, 1), inverse=True, norm="ortho"),
             example((3, 4), axes=(0,)),
         ),
+        batch=_dft_rows,
         doc="Return the discrete Fourier transform along some axes.",
     )
 )
@@ -138,6 +146,7 @@ real_dft: Op = register(
             example((5, 2), axis=0, norm="ortho"),
             example((1,), axis=0),
         ),
+        batch=along_axis,
         doc="Return the first half of the transform of real numbers along an axis.",
     )
 )
@@ -186,6 +195,7 @@ inverse_real_dft: Op = register(
             example(_COMPLEX, n=5, axis=1, norm="forward"),
             example(_COMPLEX, n=2, axis=0, norm="ortho"),
         ),
+        batch=along_axis,
         doc="Return the n real numbers along an axis of whose transform this is the first half.",
     )
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from oplibrary.core.batching import Rows, move_axis
+from oplibrary.core.batching import Rows, along_axis, move_axis
 from oplibrary.core.dtypes import FLOAT32, is_half, to_dtype
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import (
@@ -344,9 +344,21 @@ take_along_axis: Op = register(
             example((3, 4), np.array([[2, 2]])),
             example((1, 4), np.array([[2], [2], [3]])),
         ),
+        batch=along_axis,
         doc="Take one element an index along `axis`; the other axes are paired and broadcast.",
     )
 )
+
+
+def _along_axis_gradient_rows(rows: Rows) -> Any:
+    shape, axis = rows.attrs["shape"], rows.attrs["axis"]
+    return take_along_axis_gradient(
+        rows.whole(0),
+        rows.whole(1),
+        shape=(rows.size, *shape),
+        axis=normalize_axis(axis, len(shape)) + 1,
+    )
+
 
 take_along_axis_gradient: Op = register(
     Op(
@@ -367,6 +379,7 @@ take_along_axis_gradient: Op = register(
             example((3, 1), np.array([[1], [0], [-1]]), shape=(3, 4), axis=1),
             example((2, 4), np.array([[2, 2, 0, 1], [0, 2, 0, 1]]), shape=(3, 4), axis=0),
         ),
+        batch=_along_axis_gradient_rows,
         doc="Add each element of g into zeros of `shape` at its index: the gradient of "
         "take_along_axis.",
     )

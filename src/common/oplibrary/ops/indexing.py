@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.batching import Rows
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import movement
 from oplibrary.core.tree import refuse_depth
@@ -165,6 +166,14 @@ def _basic_set_infer(x: TensorType, value: TensorType, *, index: Index) -> Tenso
     return x
 
 
+def _set_rows(rows: Rows) -> Any:
+    selected = basic_index.infer(rows.types[0], index=rows.attrs["index"]).ndim
+    if rows.types[1].ndim > selected:
+        return NotImplemented
+    index = (_WHOLE, *rows.attrs["index"])
+    return basic_set(rows.whole(0), rows.padded(1, selected), index=index)
+
+
 basic_set: Op = register(
     Op(
         name="basic_set",
@@ -188,6 +197,7 @@ basic_set: Op = register(
             example((3, 4), (1, 1), index=(Slice(0, 2), Slice(None, None, 2))),
             example((3, 4), (1, 3, 4), index=()),
         ),
+        batch=_set_rows,
         doc="Return a copy of x with the elements that basic_index selects replaced by value.",
     )
 )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.batching import trailing
 from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
@@ -91,6 +92,7 @@ pinv: Op = register(
             example((1, 1)),
             example((0, 2)),
         ),
+        batch=trailing,
         doc="Return the Moore-Penrose pseudoinverses of matrices.\n\n"
         "Singular values up to `rtol` times the greatest count as 0; by default `rtol` is the "
         "greater length times the dtype's eps. The gradient is that at constant rank.",

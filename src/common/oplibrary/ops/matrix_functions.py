@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import trailing
 from oplibrary.core.op import Kind, Op, public_in, register
 from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.messages.errors import ArgumentError, ShapeError
@@ -198,6 +199,7 @@ expm: Op = register(
         alias=("matrix_exp",),
         namespaces=("linalg",),
         examples=SQUARE_EXAMPLES,
+        batch=trailing,
         doc="Return the exponentials of square matrices.",
     )
 )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.batching import trailing
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError
@@ -113,6 +114,7 @@ qr_joined: Op = register(
             example((0, 2)),
             example((2, 0)),
         ),
+        batch=trailing,
         doc="Return orthonormal columns and triangular matrices whose product is x, joined.",
     )
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import Rows
 from oplibrary.core.dtypes import HALF
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.rules import reduced_shape, reduction
@@ -392,6 +393,13 @@ def _lower_sum_to(x: Any, *, shape: Any) -> Any:
     return reshape(cast(sum(x, axis=axes), dtype=x.dtype) if axes else x, shape=shape)
 
 
+def _sum_to_rows(rows: Rows) -> Any:
+    shape = rows.result().shape
+    ones = (1,) * (rows.types[0].ndim - len(shape))
+    found = sum_to(rows.operands[0], shape=(rows.size, *ones, *shape))
+    return found.reshape((rows.size, *shape)) if ones else found
+
+
 sum_to: Op = register(
     Op(
         name="sum_to",
@@ -412,6 +420,7 @@ sum_to: Op = register(
             example((1, 3), shape=(3,)),
             example((0, 3), shape=(1, 3)),
         ),
+        batch=_sum_to_rows,
         doc="Sum the axes that broadcasting from `shape` enlarged: the gradient of broadcast_to.",
     )
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import elementwise
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
 from oplibrary.core.types import type_of
@@ -58,6 +59,7 @@ signbit = register(
         infer=elementwise_infer("signbit", np.signbit),
         takes_out=True,
         examples=(*UNARY_EXAMPLES, example(_SPECIAL)),
+        batch=elementwise,
         doc="Return whether x has a minus sign, as -0.0 has, too.",
     )
 )
@@ -76,6 +78,7 @@ copysign = register(
         takes_out=True,
         kinks=(0.0,),
         examples=_PAIRS[:-1],
+        batch=elementwise,
         doc="Return x with the sign of y; the gradient at 0 is 0, and that of y.",
     )
 )
@@ -88,6 +91,7 @@ nextafter = register(
         infer=elementwise_infer("nextafter", np.nextafter),
         takes_out=True,
         examples=_PAIRS,
+        batch=elementwise,
         doc="Return the number of the dtype that is next to x, towards y.",
     )
 )

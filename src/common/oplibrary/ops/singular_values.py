@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.batching import trailing, unchanged
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
@@ -52,6 +53,7 @@ undetermined: Op = register(
         view=True,
         public=False,
         examples=(example(np.arange(3)),),
+        batch=unchanged,
         doc="Return the operand; a gradient of it is refused.",
     )
 )
@@ -180,6 +182,7 @@ svd_joined: Op = register(
             example((0, 2), full_matrices=False),
             example((2, 0, 0)),
         ),
+        batch=trailing,
         doc="Return the singular vectors and values of matrices, joined.",
     )
 )
@@ -264,6 +267,7 @@ svdvals: Op = register(
             example((1, 1)),
             example((0, 2)),
         ),
+        batch=trailing,
         doc="Return the singular values of matrices, in descending order.",
     )
 )

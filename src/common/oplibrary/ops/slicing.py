@@ -141,6 +141,10 @@ flip: Op = movement(
         example((2, 3, 4), axis=(0, -1)),
         example(()),
     ),
+    batch=lambda rows: flip(
+        rows.operands[0],
+        axis=tuple([a + 1 for a in normalize_axes(rows.attrs["axis"], rows.types[0].ndim)]),
+    ),
     doc="Reverse the order along `axis`, or along every axis.",
 )
 

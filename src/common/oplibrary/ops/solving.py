@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import trailing
 from oplibrary.core.dtypes import is_bfloat16
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
@@ -74,6 +75,7 @@ inv: Op = register(
         takes_out=True,
         examples=SQUARE_EXAMPLES,
         namespaces=NAMESPACES,
+        batch=trailing,
         doc="Return the inverses of square matrices. One that is singular is refused.",
     )
 )
@@ -105,6 +107,7 @@ inverse_or_nan: Op = register(
         takes_out=True,
         public=False,
         examples=SQUARE_EXAMPLES,
+        batch=trailing,
         doc="Return the inverses of square matrices, NaN for one that is singular.",
     )
 )
@@ -175,6 +178,7 @@ solve_matrix: Op = register(
             example((0, 0), (0, 2)),
             example(SQUARE_EXAMPLES[0].operands[0], (3, 0)),
         ),
+        batch=trailing,
         doc="Return the matrices x of a @ x = b, for matrices b.",
     )
 )
@@ -321,6 +325,7 @@ triangular: Op = register(
             example((2, 2), (2, 2), lower=True, unit_diagonal=True),
             example((0, 0), (0, 2)),
         ),
+        batch=trailing,
         doc="Return the matrices x of a @ x = b, for triangular a and matrices b.",
     )
 )
@@ -433,6 +438,7 @@ cholesky: Op = register(
             *DEFINITE_EXAMPLES,
             *[example(*each.operands, upper=True) for each in DEFINITE_EXAMPLES[:2]],
         ),
+        batch=trailing,
         doc="Return the triangular matrices L of x = L @ L^H, or with `upper` U of x = U^H @ U.\n\n"
         "Of symmetric (Hermitian) matrices the lower triangle is read, with `upper` the upper one; "
         "the gradient is symmetric, as the matrices are. One that is not positive definite is "

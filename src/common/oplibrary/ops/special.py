@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import elementwise
 from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Example, Kind, Op, Rule, example, public_in, register
 from oplibrary.core.rules import UNARY_EXAMPLES
@@ -71,6 +72,7 @@ def _special(
             takes_out=True,
             domain=domain,
             examples=examples,
+            batch=elementwise,
             doc=doc,
         )
     )
@@ -164,6 +166,7 @@ _POLYGAMMA: Op = register(
         takes_out=True,
         domain=(0.5, 4.0),
         examples=(example((3, 4), n=1), example((), n=2), example((0,), n=0)),
+        batch=elementwise,
         doc="Return the n-th derivative of digamma(x).",
     )
 )
@@ -312,6 +315,7 @@ def _times_log(name: str, doc: str, rules: tuple[Rule, Rule]) -> Op:
                 example((), (2, 3)),
                 example((0, 3), (1,)),
             ),
+            batch=elementwise,
             doc=doc,
         )
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import elementwise
 from oplibrary.core.op import Example, Kind, Op, example, public, register
 from oplibrary.core.rules import elementwise_infer
 from oplibrary.ops.elementwise import divide, floor_divide, remainder
@@ -37,6 +38,7 @@ fmod = register(
         takes_out=True,
         domain=(0.5, 2.0),
         examples=(example((3, 4), (4,)), example((), (2, 3)), example(_ROW, np.array([[5], [-4]]))),
+        batch=elementwise,
         doc="Return x - y * trunc(x / y), which has the sign of x.",
     )
 )
@@ -57,6 +59,7 @@ def _of_whole_numbers(
             infer=elementwise_infer(name, ufunc),
             takes_out=True,
             examples=examples,
+            batch=elementwise,
             doc=doc,
         )
     )
