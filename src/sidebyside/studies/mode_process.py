@@ -27,6 +27,9 @@ from sidebyside.modes import PassEffect, find_mode
 from sidebyside.results.cell import CRASHED, TIMED_OUT
 from sidebyside.workloads.workload import Workload
 
+LOADING = 120.0
+"""Seconds that a library may take to load, however little time its programs are given."""
+
 
 class ModeProcessError(Exception):
     """What went wrong in the other process.
@@ -90,11 +93,14 @@ class ModeProcess(AbstractContextManager["ModeProcess"]):
         ModeProcessError
             If that fails; the process is ended then.
         """
+        patience = self.patience
+        self.patience = max(patience, LOADING)
         try:
             self.ask("begin", self.mode)
         except ModeProcessError:
             self.close()
             raise
+        self.patience = patience
 
     def ask(self, request: str, *arguments: Any) -> Any:
         """Return what a method of `Server` answers; it runs meanwhile, and at no other time.
