@@ -541,3 +541,21 @@ def test_a_reshape_of_rows_that_may_not_copy():
 
 def test_few_ops_run_example_by_example():
     assert len([op for op in OPS if rule_of(op) is None]) <= 35
+
+
+def test_each_example_has_its_own_number_of_steps():
+    def make(xp):
+        return xp.vmap(lambda n, x: xp.fori_loop(0, n, lambda i, c: c * x + i, x))
+
+    n = np.array([0, 3, 1, 2])
+    found = both(make, n, X)
+    for i in range(4):
+        one = dg.fori_loop(0, int(n[i]), lambda k, c, i=i: c * X[i] + k, dg.tensor(X[i]))
+        np.testing.assert_allclose(found[i], one.numpy())
+
+
+def test_loops_without_a_step():
+    def make(xp):
+        return xp.vmap(lambda x, e: xp.scan(lambda c, y: (c + y * x, c), x, e)[0], (0, None))
+
+    np.testing.assert_array_equal(both(make, X, np.zeros((0, 3))), X)

@@ -261,6 +261,14 @@ def _region(name: str, function: Callable[..., Any], *args: Any) -> Any:
 def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:
     """Run ``carry = body_fn(i, carry)`` for each `i` from `lower` up to `upper`, excluded."""
     require_callable("fori_loop", body_fn)
+    if type(lower) in LIFTED or type(upper) in LIFTED:  # each example has its own
+        first = lower if type(lower) in LIFTED else as_tensor(lower)
+        _, carry = while_loop(
+            lambda state: state[0] < upper,
+            lambda state: (state[0] + 1, body_fn(state[0], state[1])),
+            (first, init),
+        )
+        return carry
     carry = _begun(init)
     for i in range(operator.index(as_tensor(lower)), operator.index(as_tensor(upper))):
         carry = _region("fori_loop", body_fn, i, carry)
