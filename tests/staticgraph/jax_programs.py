@@ -159,6 +159,12 @@ def padded(x):
     return jnp.flip(y, 0), jnp.roll(x, 1, 0), jnp.concatenate([x, x[:1]]), x.T, jnp.tile(x, (2, 1))
 
 
+def spectrum(x):
+    y = jnp.fft.irfft2(jnp.fft.rfft2(x) * 0.5) + jnp.fft.ifft(jnp.fft.fft(x)).real
+    whole = (jnp.abs(x) * 10).astype(jnp.uint32) >> jnp.uint32(1)
+    return jnp.stack([y, x], 1), whole, jax.scipy.special.i0e(x) + jax.scipy.special.i1e(x)
+
+
 LABELS = np.array([0, 2, 1, 0], "int32")
 EDGES = np.array([[0, 1, 2, 3, 4, 0], [1, 1, 0, 4, 2, 3]], "int32")
 
@@ -186,6 +192,7 @@ PROGRAMS = {
     "runge kutta": (runge_kutta, {"w": numbers(2, 2)}, (numbers(3, 2),)),
     "mapped": (mapped, {"w": numbers(3, 4)}, (numbers(5, 4),)),
     "numeric": (numeric, None, (numbers(3, 4),)),
+    "spectrum": (spectrum, None, (numbers(3, 4),)),
     "padded": (padded, None, (numbers(3, 4),)),
 }
 """Each program with its parameters, None if it takes none, and its inputs."""

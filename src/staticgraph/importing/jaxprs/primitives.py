@@ -58,6 +58,27 @@ for each in ("and", "or", "xor"):
     TABLE.entry(each)(_bits(each))
 
 
+@TABLE.entry("shift_right_logical")
+def _shift_right_logical(xp: Any, x: Any, y: Any) -> Any:
+    if x.dtype.kind != "u":
+        raise UnsupportedOpError(
+            f"whole numbers of {x.dtype} are not supported",
+            cause="the library shifts signed numbers with their sign",
+            fix="shift unsigned numbers",
+        )
+    return xp.bitwise_right_shift(x, y)
+
+
+@TABLE.entry("bessel_i0e")
+def _bessel_i0e(xp: Any, x: Any) -> Any:
+    return xp.special.i0e(x)
+
+
+@TABLE.entry("bessel_i1e")
+def _bessel_i1e(xp: Any, x: Any) -> Any:
+    return xp.special.i1e(x)
+
+
 @TABLE.entry("not")
 def _not(xp: Any, x: Any) -> Any:
     return xp.logical_not(x) if x.dtype == np.bool_ else xp.bitwise_invert(x)
@@ -139,6 +160,11 @@ def _rev(xp: Any, x: Any, dimensions: Any) -> Any:
 @TABLE.entry("concatenate")
 def _concatenate(xp: Any, *parts: Any, dimension: int) -> Any:
     return xp.concat(list(parts), axis=dimension)
+
+
+@TABLE.entry("stack")
+def _stack(xp: Any, *parts: Any, axis: int) -> Any:
+    return xp.stack(list(parts), axis=axis)
 
 
 @TABLE.entry("split")
@@ -348,6 +374,15 @@ def _window(kind: str) -> Any:
 
 TABLE.entry("reduce_window_max")(_window("max"))
 TABLE.entry("reduce_window_sum")(_window("avg"))
+
+
+@TABLE.entry("fft")
+def _fft(xp: Any, x: Any, fft_type: Any, fft_lengths: Any) -> Any:
+    name = str(getattr(fft_type, "name", fft_type)).upper()
+    axes = tuple(range(-len(fft_lengths), 0))
+    if name == "IRFFT":
+        return xp.fft.irfftn(x, s=tuple(fft_lengths), axes=axes)
+    return getattr(xp.fft, {"FFT": "fftn", "IFFT": "ifftn", "RFFT": "rfftn"}[name])(x, axes=axes)
 
 
 @TABLE.entry("cholesky", symmetrize_input=True)
