@@ -2393,7 +2393,7 @@ def histogram(a: _ArrayLike, bins: _ArrayLike = 10, range: _ArrayLike | None = N
     --------
     >>> counts, edges = histogram(np.array([1.0, 2.0, 2.0, 4.0]), bins=2)
     >>> counts.tolist(), edges.tolist()
-    ([1, 3], [1.0, 2.5, 4.0])
+    ([3, 1], [1.0, 2.5, 4.0])
     """
 
 def histogram_bin_edges(a: _ArrayLike, bins: _ArrayLike = 10, range: _ArrayLike | None = None) -> _Value:
@@ -5093,7 +5093,7 @@ def unwrap(p: _ArrayLike, discont: _builtins.float | None = None, axis: int = -1
     Examples
     --------
     >>> unwrap(np.array([0, 3, 1, 4]), period=4).tolist()
-    [0, -1, 1, 0]
+    [0, -1, -3, -4]
     """
 
 def vander(x: _ArrayLike, N: int | None = None, increasing: _builtins.bool = False) -> _Value:

@@ -1,6 +1,9 @@
 """Tests of the pytest plugin, each in a pytest of its own."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -42,12 +45,17 @@ def run(tmp_path, run_python):
 @pytest.fixture
 def run_python():
     """Return a function that runs Python with some arguments."""
-    import subprocess
-    import sys
+    # a pytest that runs tests side by side measures nothing, and says so to those below it
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
     def of(*arguments, cwd):
         return subprocess.run(
-            [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env=alone,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
 
     return of

@@ -32,8 +32,8 @@ def drawn(shape, dtype):
     return array
 
 
-def by_both(function, *arrays):
-    """Return what a program gives by both backends; that it is machine code is checked."""
+def by_both(function, *arrays, left=False):
+    """Return what a program gives by both backends; whether it is machine code is checked."""
     found = []
     for backend in ("numpy", "native"):
         with sg.Graph():
@@ -41,12 +41,12 @@ def by_both(function, *arrays):
             run = sg.compile(function(*nodes), nodes, backend=backend)
         with np.errstate(all="ignore"):
             found.append(run(*arrays))
-    assert "left to NumPy" not in run.report()
+    assert ("left to NumPy" in run.report()) is left
     return found
 
 
-def same_bits(function, *arrays):
-    numpy, native = by_both(function, *arrays)
+def same_bits(function, *arrays, left=False):
+    numpy, native = by_both(function, *arrays, left=left)
     assert numpy.dtype == native.dtype
     np.testing.assert_array_equal(native, numpy)
     if numpy.dtype.kind == "f":
@@ -57,20 +57,24 @@ def same_bits(function, *arrays):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("scan", SCANS)
 def test_a_scan_has_numpys_bits(scan, dtype):
+    # halves are added up in float32, and rounded once, which is left to NumPy's kernel
+    left = dtype == "float16" and scan in ("sum", "prod")
     for shape, axis in (((3, 5, 19), 0), ((3, 5, 19), 1), ((3, 7), -1), ((2, 1), 1), ((1, 2), 1)):
         x = drawn(shape, dtype)
-        same_bits(lambda x, a=axis: SCANS[scan](x, axis=a), x)
-    same_bits(lambda x: SCANS[scan](x[::2, 1:].T, axis=0), drawn((5, 6), dtype))
+        same_bits(lambda x, a=axis: SCANS[scan](x, axis=a), x, left=left)
+    same_bits(lambda x: SCANS[scan](x[::2, 1:].T, axis=0), drawn((5, 6), dtype), left=left)
     if scan in ("sum", "prod"):
-        same_bits(lambda x: SCANS[scan](x, axis=1, include_initial=True), drawn((3, 4, 2), dtype))
+        x = drawn((3, 4, 2), dtype)
+        same_bits(lambda x: SCANS[scan](x, axis=1, include_initial=True), x, left=left)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_a_linear_recurrence_goes_from_position_to_position(dtype):
+    left = dtype == "float16"
     a, b = drawn((5, 300), "int8").astype(dtype), drawn((5, 300), dtype)
-    same_bits(lambda a, b: linear_recurrence(a, b, axis=0), a, b)
+    same_bits(lambda a, b: linear_recurrence(a, b, axis=0), a, b, left=left)
     a, b = np.random.default_rng(0).normal(size=(2, 4, 9)).astype(dtype)
-    numpy, native = by_both(lambda a, b: linear_recurrence(a, b, axis=1), a, b)
+    numpy, native = by_both(lambda a, b: linear_recurrence(a, b, axis=1), a, b, left=left)
     np.testing.assert_allclose(native, numpy, rtol=0, atol=40 * np.finfo(dtype).eps)
 
 

@@ -90,6 +90,8 @@ def promoted(*values: Any) -> DType:
     """
     brain, half, plain = None, False, []
     for value in values:
+        if isinstance(value, type):  # a class of NumPy's scalars is a dtype, too
+            value = np.dtype(value)
         dtype = value if isinstance(value, np.dtype) else getattr(value, "dtype", None)
         if dtype is None:
             plain.append(value)

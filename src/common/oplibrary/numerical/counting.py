@@ -240,7 +240,7 @@ def histogram(
     --------
     >>> counts, edges = histogram(np.array([1.0, 2.0, 2.0, 4.0]), bins=2)
     >>> counts.tolist(), edges.tolist()
-    ([1, 3], [1.0, 2.5, 4.0])
+    ([3, 1], [1.0, 2.5, 4.0])
     """
     given = as_array(a)
     line = flat(given)

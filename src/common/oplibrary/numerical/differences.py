@@ -276,7 +276,7 @@ def unwrap(p: Any, discont: float | None = None, axis: int = -1, period: float =
     Examples
     --------
     >>> unwrap(np.array([0, 3, 1, 4]), period=4).tolist()
-    [0, -1, 1, 0]
+    [0, -1, -3, -4]
     """
     p = as_array(p)
     at = normalize_axis(axis, len(p.shape))

@@ -25,11 +25,13 @@ NANOSECONDS = 1.5
 
 def sums(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, Any]) -> Routine:
     """Return the routine of running sums."""
+    _refuse_halves(result)
     return _running(_SUM, 0, types[0], result, attrs)
 
 
 def products(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, Any]) -> Routine:
     """Return the routine of running products."""
+    _refuse_halves(result)
     return _running(_PRODUCT, 1, types[0], result, attrs)
 
 
@@ -41,6 +43,11 @@ def maxima(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, 
 def minima(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, Any]) -> Routine:
     """Return the routine of running minima."""
     return _running(_MINIMUM, None, types[0], result, attrs)
+
+
+def _refuse_halves(result: TensorType) -> None:
+    if result.dtype.itemsize == 2 and result.dtype.kind == "f":
+        raise Unsupported("halves are added up in float32, and rounded once")
 
 
 def _running(
@@ -61,6 +68,7 @@ def recurrence(
     types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, Any]
 ) -> Routine:
     """Return the routine of ``y[k] = b[k] + a[k] * y[k - 1]``, of the operands a and b."""
+    _refuse_halves(result)
     axis = normalize_axis(attrs["axis"], len(result.shape))
     return _scan("recurrence", _STEP, [each.shape for each in types], result, axis, 1, None)
 
