@@ -334,7 +334,7 @@ FIXED_LENGTH = {
 @pytest.mark.parametrize("name", ANY_LENGTH)
 def test_lengths_that_each_run_chooses(name):
     with sg.Graph():
-        x = sg.placeholder("x", (sg.dim("n", min=2),), "float64")
+        x = sg.placeholder("x", (sg.dim("two_or_more", min=2),), "float64")
         run = sg.compile(ANY_LENGTH[name](x), [x], backend="numpy")
     for array in (D, D[:3], np.tile(D, 3)):
         np.testing.assert_allclose(run(array), ANY_LENGTH[name](array), rtol=1e-12)
@@ -343,7 +343,7 @@ def test_lengths_that_each_run_chooses(name):
 @pytest.mark.parametrize("name", FIXED_LENGTH)
 def test_functions_that_need_the_length_say_so(name):
     with sg.Graph(), pytest.raises(SymbolicValueError, match="is not known yet"):
-        FIXED_LENGTH[name](sg.placeholder("x", (sg.dim("n", min=2),), "float64"))
+        FIXED_LENGTH[name](sg.placeholder("x", (sg.dim("two_or_more", min=2),), "float64"))
 
 
 @pytest.mark.parametrize("name", [*ANY_LENGTH, *FIXED_LENGTH])
