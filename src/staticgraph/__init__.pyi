@@ -4063,7 +4063,7 @@ def random_split(key: _ArrayLike, n: _Length = 2) -> _Value:
     """Return n new keys, (n, 2), whose streams are independent of the key's own."""
 
 def ravel(a: _ArrayLike) -> _Value:
-    """Return the elements in one line, in row-major order.
+    """Return the elements in one line, in row-major order and without gaps.
 
     Examples
     --------

@@ -197,7 +197,7 @@ def test_item_of_a_place():
 
 def test_methods_of_other_libraries_say_how_they_are_written():
     x = dg.ones(2)
-    with pytest.raises(AttributeError, match="cuda"):
+    with pytest.raises(AttributeError, match=r"did you mean .*cpu|leave it out|did you mean"):
         x.cuda()
     assert not hasattr(x, "cuda") and not hasattr(dg.Tensor, "cuda")
     assert x.copy().tolist() == [1, 1]

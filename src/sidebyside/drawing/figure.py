@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,7 +17,7 @@ from oplibrary.core.tree import map_tree
 from oplibrary.messages.errors import ArgumentError
 from sidebyside.drawing.show import Picture, format_of, pictures, pictures_text
 from sidebyside.results.writing import write_whole
-from sidebyside.workloads.workload import Workload
+from sidebyside.workloads.workload import NAMESPACE, Workload, takes_namespace
 
 MOST_DRAWN = 300
 """Nodes of all graphs together; a figure of more is shown as text."""
@@ -125,19 +126,29 @@ def show(program: Workload | Callable[..., Any], *inputs: Any, size: Any = None)
 
 def _with_namespace(program: Callable[..., Any]) -> Callable[..., Any]:
     """Return `program` as a function of a namespace and the inputs."""
-    try:
-        parameters = list(inspect.signature(program).parameters.values())
-    except (TypeError, ValueError):  # some callables have none
-        parameters = []
-    if parameters and parameters[0].name == "xp":
+    if takes_namespace(program):
         return program
 
     def function(xp: Any, *inputs: Any) -> Any:
         return program(*inputs)
 
-    names = inspect.Parameter("xp", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if all(each.kind in kinds for each in parameters):
-        plain = [each.replace(kind=names.kind) for each in parameters]
-        function.__signature__ = inspect.Signature([names, *plain])  # type: ignore[attr-defined]
+    first = inspect.Parameter(NAMESPACE, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    with suppress(TypeError, ValueError):  # some callables have no signature
+        names = [each.replace(kind=first.kind) for each in _positional(program)]
+        function.__signature__ = inspect.Signature([first, *names])  # type: ignore[attr-defined]
     return function
+
+
+def _positional(program: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the parameters of `program`, whose names the drawing shows.
+
+    Raises
+    ------
+    ValueError
+        If some are not passed by position.
+    """
+    parameters = list(inspect.signature(program).parameters.values())
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if any(each.kind not in kinds for each in parameters):
+        raise ValueError("not all parameters are passed by position")
+    return parameters

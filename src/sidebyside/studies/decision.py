@@ -22,10 +22,7 @@ from sidebyside.results.decision import Decision, decide_from
 from sidebyside.studies.comparison import compare_subjects
 from sidebyside.studies.replication import Report, Settings
 from sidebyside.studies.subject import Subject
-from sidebyside.workloads.workload import Workload
-
-NAMESPACE = "xp"
-"""The first parameter of a function that is written against a namespace."""
+from sidebyside.workloads.workload import Workload, takes_namespace
 
 OURS = ("dynamic", "static", "static:native")
 PEERS = ("numpy", "torch", "torch.compile", "jax", "jax.jit")
@@ -124,7 +121,7 @@ def recognise(
     program = _uncompiled(program)
     name = getattr(program, "__name__", type(program).__name__)
     workload = Workload(program, inputs=lambda rng, size: inputs, name=name, tolerance=tolerance)
-    if _takes_namespace(program):
+    if takes_namespace(program):
         return "workload", Subject(workload, inputs, _namespace_modes(workload))
     kind = _library(program, inputs)
     modes: Mapping[str, Mode] = {
@@ -140,14 +137,6 @@ def _uncompiled(program: Any) -> Any:
     if "jax" in sys.modules and type(program).__module__.partition(".")[0] in ("jaxlib", "jax"):
         return getattr(program, "__wrapped__", program)
     return getattr(program, "_orig_mod", getattr(program, "_torchdynamo_orig_callable", program))
-
-
-def _takes_namespace(program: Any) -> bool:
-    try:
-        parameters = list(inspect.signature(program).parameters)
-    except (TypeError, ValueError):
-        return False
-    return bool(parameters) and parameters[0] == NAMESPACE
 
 
 def _namespace_modes(workload: Workload) -> dict[str, Mode]:

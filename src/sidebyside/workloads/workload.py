@@ -16,6 +16,9 @@ from oplibrary.core.types import Array
 from oplibrary.messages.errors import OutOfMemoryError, SideBySideError, WorkloadError
 from oplibrary.messages.source import Source, is_our_file
 
+NAMESPACE = "xp"
+"""The first parameter of a function that is written against a namespace."""
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -245,6 +248,15 @@ class Workload:
         given = ("a namespace", *(f"input {position}" for position in range(len(inputs))))
         _check_takes(self.name, self.function, "f(xp, *inputs)", given)
         return inputs
+
+
+def takes_namespace(program: Any) -> bool:
+    """Tell whether a function is written against a namespace: its first parameter is ``xp``."""
+    try:
+        parameters = list(inspect.signature(program).parameters)
+    except (TypeError, ValueError):  # some callables have none
+        return False
+    return bool(parameters) and parameters[0] == NAMESPACE
 
 
 def _maker() -> Source | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from staticgraph.declare.lower import lower
 from staticgraph.graph.graph_ops import CONSTANT, SOURCES, TRANSPARENT
-from staticgraph.graph.node import Node
+from staticgraph.graph.node import Node, lies_in_order
 from staticgraph.program.layout import (
     Layout,
     find_layouts,
@@ -36,6 +36,14 @@ def layout_of(node: Node) -> Layout:
             waiting.pop()
     found: Layout = known[node.sequence]
     return found
+
+
+def _lies_in_order(node: Node) -> bool | None:
+    layout = layout_of(node)
+    return None if layout.strides is None else layout.contiguous
+
+
+lies_in_order.enter(_lies_in_order)
 
 
 def _layout(node: Node) -> Layout:

@@ -25,6 +25,9 @@ declare_assign: Upcall[[Node, Any], Node] = Upcall("staticgraph.declare.build")
 load_variable: Upcall[[Node, Any], None] = Upcall("staticgraph.declare.build")
 """Set what a variable holds from now on."""
 
+lies_in_order: Upcall[[Node], bool | None] = Upcall("staticgraph.declare.node_layouts")
+"""Tell whether the elements lie in row-major order in the dynamic executor; None if unknown."""
+
 
 class Node(Declaration, ArrayOperators):
     """Stand for one value of a graph: the result of an op, or an input, a constant, a variable.
@@ -93,6 +96,16 @@ class Node(Declaration, ArrayOperators):
         """Return a copy, which no in-place change of this node reaches."""
         node: Node = clone(self)
         return node
+
+    def contiguous(self) -> Node:
+        """Return this node, or a copy where its elements do not lie in row-major order."""
+        in_order = lies_in_order(self)
+        if in_order:
+            return self
+        copy = self.clone()
+        if in_order is None:
+            copy.graph.shared[copy] = "it may be the array itself, if that lies in row-major order"
+        return copy
 
     def _part(self, copy: Node) -> Node:
         copy.graph.shared[copy] = "it is a copy of a part of numbers that would not change"

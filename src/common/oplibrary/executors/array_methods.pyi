@@ -420,7 +420,7 @@ class ArrayMethods:
         """Return the sum over `axis` of the elements that are not NaN."""
 
     def ravel(self) -> Self:
-        """Return the elements in one line, in row-major order."""
+        """Return the elements in one line, in row-major order and without gaps."""
 
     def vdot(self, b: _ArrayLike) -> Self:
         """Return the dot product of two arrays in one line, of the first's complex conjugate."""

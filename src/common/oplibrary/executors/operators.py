@@ -159,10 +159,6 @@ class ArrayOperators(ArrayMethods):
         """Return the bytes of one element."""
         return self.itemsize
 
-    def contiguous(self) -> Any:
-        """Return the array itself: how its elements lie in memory has no meaning here."""
-        return self
-
     def to(self, dtype: Any) -> Any:
         """Return the array as `dtype`; itself if it has that dtype, or for ``"cpu"``."""
         if isinstance(dtype, str) and dtype == "cpu":

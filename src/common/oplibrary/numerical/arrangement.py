@@ -70,14 +70,15 @@ def atleast_3d(*arys: Any) -> Any:
 
 @offered
 def ravel(a: Any) -> Any:
-    """Return the elements in one line, in row-major order.
+    """Return the elements in one line, in row-major order and without gaps.
 
     Examples
     --------
     >>> ravel(np.array([[1, 2], [3, 4]])).tolist()
     [1, 2, 3, 4]
     """
-    return flat(a)
+    line = flat(a)
+    return np.ascontiguousarray(line) if isinstance(line, np.ndarray) else line.contiguous()
 
 
 # joining ------------------------------------------------------------------------------------------

@@ -129,7 +129,9 @@ class Batched(ArrayOperators):
         """Return a copy."""
         return REGISTRY["clone"](self)
 
-    contiguous = clone
+    def contiguous(self) -> Any:
+        """Return these rows, or a copy where their elements do not lie in row-major order."""
+        return self if self._value.contiguous() is self._value else self.clone()
 
     def __len__(self) -> int:
         return len(self._value[0])

@@ -144,7 +144,7 @@ def ravel(a: Any, order: str = "C") -> Any:
     """Return the elements in one line, in row-major or column-major order."""
     if order not in ("C", "F"):
         raise unsupported(f"numpy.ravel: argument 'order', {order!r},")
-    return flat(transpose(a) if order == "F" else a)
+    return ours("ravel")(transpose(a) if order == "F" else a)
 
 
 def unique(
