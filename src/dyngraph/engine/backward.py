@@ -21,7 +21,7 @@ from dyngraph.tape.nodes import AccumulateGrad, Dropped, Freed, GradFn, TapeNode
 from dyngraph.tensors.arguments import listed_tensors
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.dtypes import is_bfloat16
+from oplibrary.core.dtypes import bfloat16_met, is_bfloat16
 from oplibrary.core.types import TensorType
 from oplibrary.executors.autodiff import complex_value, conjugated, require_policy
 from oplibrary.messages.errors import (
@@ -234,7 +234,7 @@ def _run(
     freed = None if retain else Freed(user_place())
     anomaly = grad_mode.is_anomaly_enabled()
     latest_change = versions.latest
-    brain = "ml_dtypes" in sys.modules  # whether there can be a bfloat16
+    brain = bfloat16_met[0]
     pending: dict[TapeNode, Any] = {}  # what has arrived at each node so far
     heap: list[tuple[int, TapeNode]] = []  # the operations in it, latest first
     node: Any

@@ -15,7 +15,7 @@ from dyngraph.tape.versions import version_of
 from dyngraph.tensors import printing
 from dyngraph.tensors.lost_numbers import announce_number_taken
 from oplibrary.core.data import copy_of, to_dlpack
-from oplibrary.core.dtypes import FLOATING
+from oplibrary.core.dtypes import FLOATING, is_bfloat16
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.numpy.protocols import call_ufunc
@@ -392,5 +392,6 @@ def tensor_of(array: Array, node: GradFn | AccumulateGrad | None = None) -> Tens
 
 
 def _leaf(array: Array, requires_grad: bool) -> Tensor:
+    is_bfloat16(array.dtype)  # notes it: a pickle may bring the first one
     out = tensor_of(array)
     return out.requires_grad_() if requires_grad else out

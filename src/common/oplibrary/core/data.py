@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import is_bfloat16, is_numeric, to_dtype
+from oplibrary.core.dtypes import PLAIN_NUMBERS, is_bfloat16, is_numeric, to_dtype
 from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import DEFAULT_DTYPE, Array
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError, out_of_memory
@@ -53,7 +53,7 @@ def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
         ) from None
     except MemoryError as error:
         raise out_of_memory(error, becomes) from None
-    if not is_numeric(array.dtype):
+    if array.dtype.kind not in PLAIN_NUMBERS and not is_numeric(array.dtype):
         raise DTypeError(
             f"no {becomes} can be made of a {type(data).__name__} of dtype {array.dtype}",
             cause="elements must be numbers or booleans",
@@ -71,7 +71,7 @@ def _known_dtype(dtype: npt.DTypeLike) -> npt.DTypeLike:
 
 def _readable(data: Any) -> Any:
     """Return `data` itself, or an array of an array of another library that NumPy cannot read."""
-    if isinstance(data, np.ndarray) or not hasattr(data, "__dlpack__"):
+    if isinstance(data, (np.ndarray, list, tuple)) or not hasattr(data, "__dlpack__"):
         return data
     return array_from_dlpack(data, None, None) if _has_bfloat16(data) else data
 

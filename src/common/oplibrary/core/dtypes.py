@@ -28,13 +28,24 @@ HALF = "eE"
 
 FLOAT16, FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
 
-_NUMBERS = "biufc"
+PLAIN_NUMBERS = "biufc"
+"""Kinds of NumPy's own numbers and booleans: all that elements may be but bfloat16."""
 _BFLOAT16 = "E"
+
+bfloat16_met = [False]
+"""Whether elements of bfloat16 have come in: until then nothing looks for them in a hot path.
+
+Loading ml_dtypes says nothing: JAX does that, too. What makes a value of an array, or of a dtype
+that a user names, asks `is_bfloat16`, which notes it here.
+"""
 
 
 def is_bfloat16(dtype: DType) -> bool:
     """Tell whether a dtype is bfloat16."""
-    return dtype.char in _BFLOAT16
+    if dtype.char == _BFLOAT16:
+        bfloat16_met[0] = True
+        return True
+    return False
 
 
 def is_half(dtype: DType) -> bool:
@@ -44,7 +55,7 @@ def is_half(dtype: DType) -> bool:
 
 def is_numeric(dtype: DType) -> bool:
     """Tell whether a dtype is one that elements may have: numbers and booleans."""
-    return dtype.kind in _NUMBERS or is_bfloat16(dtype)
+    return dtype.kind in PLAIN_NUMBERS or is_bfloat16(dtype)
 
 
 def bfloat16() -> DType:
@@ -68,13 +79,18 @@ def to_dtype(value: Any) -> DType:
     >>> to_dtype("bfloat16"), to_dtype(np.float32)
     (dtype(bfloat16), dtype('float32'))
     """
+    if isinstance(value, np.dtype):
+        return value
     try:
         found: DType = np.dtype(value)
-        return found
     except TypeError:
         if isinstance(value, str) and value == "bfloat16":
-            return bfloat16()
-        raise
+            found = bfloat16()
+        else:
+            raise
+    if found.kind == "V":
+        is_bfloat16(found)  # notes it
+    return found
 
 
 def promoted(*values: Any) -> DType:
@@ -88,22 +104,20 @@ def promoted(*values: Any) -> DType:
     >>> promoted(brain, 2.0), promoted(brain, half), promoted(brain, np.dtype("int32"))
     (dtype(bfloat16), dtype('float32'), dtype('float64'))
     """
-    brain, half, plain = None, False, []
     for value in values:
-        if isinstance(value, type):  # a class of NumPy's scalars is a dtype, too
-            value = np.dtype(value)
-        dtype = value if isinstance(value, np.dtype) else getattr(value, "dtype", None)
-        if dtype is None:
-            plain.append(value)
-        elif is_bfloat16(dtype):
-            brain = dtype
-        else:
-            half = half or dtype == FLOAT16
-            plain.append(dtype)
-    if brain is None:
+        if getattr(getattr(value, "dtype", value), "char", "") == _BFLOAT16:
+            break
+    else:
         return np.result_type(*values)
+    # a class of scalars is a dtype, too, and has a ``dtype`` that is not one
+    dtypes = [
+        np.dtype(value) if isinstance(value, type) else getattr(value, "dtype", value)
+        for value in values
+    ]
+    plain = [each for each in dtypes if getattr(each, "char", "") != _BFLOAT16]
+    half = any(isinstance(each, np.dtype) and each == FLOAT16 for each in plain)
     result = np.result_type(FLOAT32 if half else FLOAT16, *plain)
-    return brain if result == FLOAT16 else result
+    return bfloat16() if result == FLOAT16 else result
 
 
 def castable(source: DType, target: DType, casting: Any = "safe") -> bool:
