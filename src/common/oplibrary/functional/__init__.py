@@ -1,265 +1,93 @@
 """Functions of neural networks that are compositions of ops, and so run in every mode.
 
-Importing this package enters them into every executor's namespace.
+Importing this package enters their names into every executor's namespace. They are loaded when one
+of them is first asked for, but for those that stand in for ops of the same name, and the transforms
+to frequencies, which have a namespace of their own.
 """
 
-from oplibrary.functional.activation import (
-    celu,
-    glu,
-    gumbel_softmax,
-    hardshrink,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    logsigmoid,
-    mish,
-    prelu,
-    relu6,
-    selu,
-    softmin,
-    softplus,
-    softshrink,
-    softsign,
-    tanhshrink,
-    threshold,
-)
-from oplibrary.functional.adaptive_pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
-)
-from oplibrary.functional.associative_scan import associative_scan
-from oplibrary.functional.attention import multi_head_attention, scaled_dot_product_attention
-from oplibrary.functional.bilinear import bilinear
-from oplibrary.functional.class_losses import cross_entropy, nll_loss
-from oplibrary.functional.continuous_distributions import (
-    beta,
-    cauchy,
-    dirichlet,
-    exponential,
-    gamma,
-    gumbel,
-    laplace,
-    multivariate_normal,
-    student_t,
-    truncated_normal,
-)
-from oplibrary.functional.convolution import (
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
-)
-from oplibrary.functional.discrete_distributions import (
-    binomial,
-    categorical,
-    choice,
-    multinomial,
-    poisson,
-    shuffle,
-)
-from oplibrary.functional.distance_losses import (
-    cosine_embedding_loss,
-    cosine_similarity,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    pairwise_distance,
-    soft_margin_loss,
-    triplet_margin_loss,
-)
-from oplibrary.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
-from oplibrary.functional.embedding_bag import embedding_bag
-from oplibrary.functional.fourier import (
-    fft,
-    fft2,
-    fftfreq,
-    fftn,
-    fftshift,
-    hfft,
-    ifft,
-    ifft2,
-    ifftn,
-    ifftshift,
-    ihfft,
-    irfft,
-    irfft2,
-    irfftn,
-    rfft,
-    rfft2,
-    rfftfreq,
-    rfftn,
-)
-from oplibrary.functional.grid_sampling import affine_grid, grid_sample
-from oplibrary.functional.group_normalization import (
-    group_norm,
-    instance_norm,
-    local_response_norm,
-    normalize,
-    rms_norm,
-)
-from oplibrary.functional.losses import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    gaussian_nll_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
-)
-from oplibrary.functional.margin_losses import (
-    multi_margin_loss,
-    multilabel_margin_loss,
-    multilabel_soft_margin_loss,
-    triplet_margin_with_distance_loss,
-)
-from oplibrary.functional.normalization import batch_norm, layer_norm
-from oplibrary.functional.pooling import (
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-)
-from oplibrary.functional.power_pooling import lp_pool1d, lp_pool2d, lp_pool3d
-from oplibrary.functional.recurrent import gru, gru_cell, lstm, lstm_cell, rnn, rnn_cell
-from oplibrary.functional.resampling import (
-    channel_shuffle,
-    fold,
-    interpolate,
-    pixel_shuffle,
-    pixel_unshuffle,
-    unfold,
-)
-from oplibrary.functional.sequence_losses import ctc_loss
-from oplibrary.functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
-from oplibrary.ops.gather import embedding, one_hot
-from oplibrary.ops.linalg import linear
-from oplibrary.ops.softmax import log_softmax, softmax
+from __future__ import annotations
 
-__all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
-    "adaptive_max_pool3d",
-    "affine_grid",
-    "alpha_dropout",
-    "associative_scan",
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
-    "batch_norm",
-    "beta",
-    "bilinear",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "binomial",
-    "categorical",
-    "cauchy",
-    "celu",
-    "channel_shuffle",
-    "choice",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
-    "cosine_embedding_loss",
-    "cosine_similarity",
-    "cross_entropy",
-    "ctc_loss",
-    "dirichlet",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "embedding",
-    "embedding_bag",
-    "exponential",
-    "fold",
-    "gamma",
-    "gaussian_nll_loss",
-    "glu",
-    "grid_sample",
-    "group_norm",
-    "gru",
-    "gru_cell",
-    "gumbel",
-    "gumbel_softmax",
-    "hardshrink",
-    "hardsigmoid",
-    "hardswish",
-    "hardtanh",
-    "hinge_embedding_loss",
-    "huber_loss",
-    "instance_norm",
-    "interpolate",
-    "kl_div",
-    "l1_loss",
-    "laplace",
-    "layer_norm",
-    "linear",
-    "local_response_norm",
-    "log_softmax",
-    "logsigmoid",
-    "lp_pool1d",
-    "lp_pool2d",
-    "lp_pool3d",
-    "lstm",
-    "lstm_cell",
-    "margin_ranking_loss",
-    "max_pool1d",
-    "max_pool2d",
-    "max_pool3d",
-    "max_unpool1d",
-    "max_unpool2d",
-    "max_unpool3d",
-    "mish",
-    "mse_loss",
-    "multi_head_attention",
-    "multi_margin_loss",
-    "multilabel_margin_loss",
-    "multilabel_soft_margin_loss",
-    "multinomial",
-    "multivariate_normal",
-    "nll_loss",
-    "normalize",
-    "one_hot",
-    "pairwise_distance",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "poisson",
-    "poisson_nll_loss",
-    "prelu",
-    "relu6",
-    "rms_norm",
-    "rnn",
-    "rnn_cell",
-    "scaled_dot_product_attention",
-    "selu",
-    "shuffle",
-    "smooth_l1_loss",
-    "soft_margin_loss",
-    "softmax",
-    "softmin",
-    "softplus",
-    "softshrink",
-    "softsign",
-    "student_t",
-    "tanhshrink",
-    "threshold",
-    "triplet_margin_loss",
-    "triplet_margin_with_distance_loss",
-    "truncated_normal",
-    "unfold",
-]
+from typing import Any
+
+from oplibrary.core.op import enter_late, late
+from oplibrary.functional import activation as activation
+from oplibrary.functional import class_losses as class_losses
+from oplibrary.functional import fourier as fourier
+from oplibrary.functional import losses as losses
+
+enter_late(
+    "oplibrary.functional.adaptive_pooling",
+    """
+    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d
+    adaptive_max_pool2d adaptive_max_pool3d
+    """,
+)
+enter_late("oplibrary.functional.associative_scan", "associative_scan")
+enter_late("oplibrary.functional.attention", "multi_head_attention scaled_dot_product_attention")
+enter_late("oplibrary.functional.bilinear", "bilinear")
+enter_late(
+    "oplibrary.functional.continuous_distributions",
+    """
+    beta cauchy dirichlet exponential gamma gumbel laplace multivariate_normal student_t
+    truncated_normal
+    """,
+)
+enter_late(
+    "oplibrary.functional.convolution",
+    """
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
+    """,
+)
+enter_late(
+    "oplibrary.functional.discrete_distributions",
+    """
+    binomial categorical choice multinomial poisson shuffle
+    """,
+)
+enter_late(
+    "oplibrary.functional.distance_losses",
+    """
+    cosine_embedding_loss cosine_similarity hinge_embedding_loss margin_ranking_loss
+    pairwise_distance soft_margin_loss triplet_margin_loss
+    """,
+)
+enter_late("oplibrary.functional.dropout", "alpha_dropout dropout dropout1d dropout2d dropout3d")
+enter_late("oplibrary.functional.embedding_bag", "embedding_bag")
+enter_late("oplibrary.functional.grid_sampling", "affine_grid grid_sample")
+enter_late(
+    "oplibrary.functional.group_normalization",
+    """
+    group_norm instance_norm local_response_norm normalize rms_norm
+    """,
+)
+enter_late(
+    "oplibrary.functional.margin_losses",
+    """
+    multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss
+    triplet_margin_with_distance_loss
+    """,
+)
+enter_late("oplibrary.functional.normalization", "batch_norm layer_norm")
+enter_late(
+    "oplibrary.functional.pooling",
+    """
+    avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d
+    """,
+)
+enter_late("oplibrary.functional.power_pooling", "lp_pool1d lp_pool2d lp_pool3d")
+enter_late("oplibrary.functional.recurrent", "gru gru_cell lstm lstm_cell rnn rnn_cell")
+enter_late(
+    "oplibrary.functional.resampling",
+    """
+    channel_shuffle fold interpolate pixel_shuffle pixel_unshuffle unfold
+    """,
+)
+enter_late("oplibrary.functional.sequence_losses", "ctc_loss")
+enter_late("oplibrary.functional.unpooling", "max_unpool1d max_unpool2d max_unpool3d")
+
+
+def __getattr__(name: str) -> Any:
+    found = late(name)
+    if found is None or not found.__module__.startswith(f"{__name__}."):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found
