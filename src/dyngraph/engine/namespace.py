@@ -13,16 +13,8 @@ import oplibrary.functional
 import oplibrary.numerical  # noqa: F401  both enter compositions into the namespace
 from dyngraph.engine.apply import FAST, lift, make_attributed, make_binary, make_unary
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import (
-    REGISTRY,
-    Kind,
-    Op,
-    explain_call,
-    explain_creation,
-    late,
-    named_as,
-    namespace,
-)
+from oplibrary.core.op import REGISTRY, Kind, Op, late, named_as, namespace
+from oplibrary.messages.call_errors import explain_call, explain_creation
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.creation import CREATION
 

@@ -13,18 +13,9 @@ import oplibrary.numerical
 import oplibrary.ops  # noqa: F401  importing them fills the registry
 from oplibrary.core.data import array_from_dlpack
 from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import (
-    EXECUTORS,
-    LATE,
-    LIFTED,
-    Op,
-    explain_call,
-    explain_creation,
-    late,
-    named_as,
-    namespace,
-)
+from oplibrary.core.op import EXECUTORS, LATE, LIFTED, Op, late, named_as, namespace
 from oplibrary.core.tree import flatten, map_tree
+from oplibrary.messages.call_errors import explain_call, explain_creation
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
 from oplibrary.ops.creation import CREATION

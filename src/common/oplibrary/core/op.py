@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -19,6 +18,7 @@ import numpy as np
 
 from oplibrary.core.expression import ATTRIBUTE, OPERAND, Expression, parse_expression
 from oplibrary.core.types import Shape, TensorType, is_scalar, type_of
+from oplibrary.messages.call_errors import written
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
@@ -479,17 +479,6 @@ class Op:
         return _lookup, (self.name,)
 
 
-def written(name: str, value: Any, meant: str | None) -> str:
-    """Return the advice to write one argument in place of another, or "" where none is meant."""
-    if meant is None:
-        return ""
-    if not isinstance(value, (bool, int, float, str, tuple, type(None))):
-        return f"write {meant}= in place of {name}="
-    # unbiased is divided by one less than the number of elements
-    same = int(value) if name == "unbiased" and isinstance(value, bool) else value
-    return f"write {meant}={same!r} in place of {name}={value!r}"
-
-
 def _lookup(name: str) -> Op:
     return REGISTRY[name]
 
@@ -733,44 +722,3 @@ def _not_fixed(op: Op, attrs: Mapping[str, Any]) -> ArgumentError | None:
                     fix=f"the signature is {op.name}{op.signature}; pass {name} as a plain value",
                 )
     return None
-
-
-def explain_call(name: str, function: Callable[..., Any], error: Exception) -> ArgumentError:
-    """Return the error that says why the composition called `name` could not use its arguments.
-
-    Parameters
-    ----------
-    name : str
-    function : callable
-    error : TypeError or AttributeError
-        What calling it raised.
-    """
-    signature = inspect.signature(function)
-    parameters = [p.replace(annotation=Parameter.empty) for p in signature.parameters.values()]
-    unknown = _UNEXPECTED.search(str(error))
-    meant = unknown and argument_meant(unknown[1], signature.parameters)
-    advice = f"write {meant}= in place of {unknown[1]}=; " if unknown and meant else ""
-    return ArgumentError(
-        f"{name}: {error}",
-        cause="an argument is missing, unknown, or of a kind that the function cannot use",
-        fix=f"{advice}the signature is {name}{inspect.Signature(parameters)}",
-    )
-
-
-_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
-
-
-def explain_creation(
-    function: Callable[..., Any], args: tuple[Any, ...], error: Exception
-) -> ArgumentError:
-    """Return `explain_call` of a function that makes an array; lengths may be no tuple, too."""
-    name = function.__name__
-    first = next(iter(inspect.signature(function).parameters), "")
-    if first == "shape" and len(args) > 2 and all(isinstance(n, (int, np.integer)) for n in args):
-        shown = ", ".join(map(repr, args))
-        return ArgumentError(
-            f"{name}: {error}",
-            cause="the lengths of all axes are one argument",
-            fix=f"write {name}(({shown}))",
-        )
-    return explain_call(name, function, error)

@@ -10,9 +10,10 @@ import numpy as np
 
 from oplibrary.core.data import to_numbers
 from oplibrary.core.dtypes import promoted, to_dtype
-from oplibrary.core.op import EXECUTORS, explain_call, public
+from oplibrary.core.op import EXECUTORS, public
 from oplibrary.core.rules import reduced_shape
 from oplibrary.core.types import Shape, is_known, normalize_axes, normalize_axis
+from oplibrary.messages.call_errors import explain_call
 from oplibrary.messages.errors import DataDependentShapeError, SideBySideError, SymbolicValueError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.joining import holds_values, stack_nested
