@@ -61,7 +61,7 @@ def add_compare(commands: Any) -> None:
         "--sweep", metavar="size=A:B", help="sizes from A to B, a factor of 10 apart; A:B:N for N"
     )
     compare.add_argument(
-        "--attribute", action="store_true", help="measure what each compiler pass buys"
+        "--attribute", action="store_true", help="measure what each step of compiling saves"
     )
     compare.add_argument(
         "--instructions", action="store_true", help="count them, too, by valgrind's cachegrind"

@@ -151,8 +151,9 @@ def test_compare_takes_modes_and_sizes(run):
 def test_compare_attributes_the_gain_to_passes(run):
     code, out, _ = run("compare", "seed", "--attribute", *QUICK)
     assert code == 0
-    assert "what the passes of static buy" in out
-    assert "fuse_elementwise" in out
+    assert "Where static comes from: " in out
+    assert "│ simplify_algebra " in out
+    assert "│ a call of nothing " in out
 
 
 def test_show_prints_both_graphs(run):

@@ -1,6 +1,7 @@
 """Comparisons of real programs: what is refused, what is gated, and what is recorded."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from oplibrary.messages.errors import (
 from sidebyside.measuring.statistics import Estimate
 from sidebyside.modes import find_mode, registry
 from sidebyside.results.comparison import Row, TimedCell
+from sidebyside.studies.explaining.attribution import Climbed, steps_of, together
 
 QUICK = 0.02
 
@@ -62,7 +64,7 @@ def test_everything_is_measured(pair):
     assert static.ratio.value == pytest.approx(static.steady.value / dynamic.steady.value, rel=0.5)
     assert static.break_even.low <= static.break_even.calls <= static.break_even.high
     assert static.planned_bytes > 0
-    assert static.passes[0].record.name == "fold_constants"
+    assert static.passes[0].name == "fold_constants"
     assert row.bottleneck.name.endswith("-bound")
 
 
@@ -214,12 +216,40 @@ def test_each_size_is_a_row():
         comparison.row("layer", "7")
 
 
-def test_attribution_measures_each_pass():
-    row = sbs.compare([make(wrt=(0,))], budget=QUICK, attribute=True).rows[0]
-    gains = row.cell("static").passes
-    assert {gain.record.name for gain in gains} >= {"fold_constants", "fuse_elementwise"}
-    assert all(gain.gain.value > 0 for gain in gains)
-    assert row.cell("dynamic").passes == ()
+@pytest.mark.parametrize("mode", ["static", "static:native", "static:interpret"])
+def test_the_steps_to_a_compiled_program_add_up(mode):
+    row = sbs.compare([make(wrt=(0,))], ("dynamic", mode), budget=QUICK, attribute=True).rows[0]
+    steps = row.cell(mode).steps
+    first, last = steps[0], steps[-1]
+    assert (first.name, last.name) == ("operation by operation", "a call of nothing")
+    assert first.change is None
+    changes = [step.change for step in steps[1:]]
+    whole = first.seconds.value - last.seconds.value
+    assert sum(change.value for change in changes) == pytest.approx(-whole)
+    assert all(change.low <= change.value <= change.high for change in changes)
+    passes = [step for step in steps if step.effect is not None]
+    assert "fuse_elementwise" in [step.name for step in passes]
+    counts = [step.effect for step in passes]
+    assert all(one.after == two.before for one, two in pairwise(counts))
+    assert row.cell("dynamic").steps == ()
+
+
+def test_steps_of_replicates_are_measured_in_the_process_of_the_mode():
+    row = sbs.compare([make()], budget=0.1, replicates=2, attribute=True).rows[0]
+    steps = row.cell("static").steps
+    assert {step.seconds.count for step in steps} == {row.replicates} == {2}
+    assert row.cell("static").notes == ()
+
+
+def test_what_the_steps_say_of_known_times():
+    values = np.array([[8.0, 3.0, 1.0], [10.0, 5.0, 1.0]])
+    climbed = Climbed(("a", "b", "c"), (None, None, None), values)
+    steps = steps_of(climbed, 0.99)
+    assert [step.seconds.value for step in steps] == [9.0, 4.0, 1.0]
+    assert [step.change.value for step in steps[1:]] == [-5.0, -3.0]
+    assert steps[1].change.low == steps[1].change.high == -5.0  # in both batches, whatever they are
+    assert steps[2].change.low < -3.0 < steps[2].change.high
+    assert together([climbed, climbed]).batches.tolist() == [[9.0, 4.0, 1.0]] * 2
 
 
 def test_progress_is_reported_by_workload():

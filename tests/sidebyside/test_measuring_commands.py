@@ -15,7 +15,8 @@ from sidebyside.cli import main
 from sidebyside.measuring.statistics import Estimate
 from sidebyside.measuring_commands import sweep_sizes
 from sidebyside.results.comparison import Check, Comparison, Row, TimedCell
-from sidebyside.studies import calibration, comparison, instructions
+from sidebyside.studies import calibration, comparison
+from sidebyside.studies.explaining import instructions
 from sidebyside.studies.subject import subject_of
 
 ABOUT = {"python": "", "versions": {}, "system": "", "cores": 2, "threads": 2, "load": None}

@@ -21,7 +21,7 @@ from sidebyside.report import comparison, flexibility, profile, training, units,
 from sidebyside.report.column import Column, csv_headings
 from sidebyside.report.text_table import Span, as_ascii, draw_table
 from sidebyside.results.cell import Failure
-from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
+from sidebyside.results.comparison import Comparison, Row, Step, TimedCell
 from sidebyside.results.flexibility import ExampleCell, ExampleRow, Matrix
 from sidebyside.results.profile import ModeProfile, OpProfile, Profile
 from sidebyside.results.result import RENDERERS, Result
@@ -122,15 +122,26 @@ def test_a_disagreement_shows_no_time_at_all():
 
 
 def test_attribution_is_shown_where_it_was_measured():
-    gains = (
-        PassGain(PassEffect("fold_constants", 52, 47, 1e-4), about(1.5)),
-        PassGain(PassEffect("merge_views", 47, 47, 2e-4), about(1.0)),
+    def change(value, half):
+        return Estimate(value, value - half, value + half, CONFIDENCE, 8)
+
+    steps = (
+        Step("operation by operation", about(9e-6)),
+        Step("fold_constants", about(3e-6), change(-6e-6, 1e-6), PassEffect("f", 52, 47, 1e-4)),
+        Step("merge_views", about(3e-6), change(1e-9, 1e-7), PassEffect("m", 47, 47, 2e-4)),
+        Step("a call of nothing", about(1e-6), change(-2e-6, 1e-7)),
     )
-    cell = timed("static", 3e-6, about(0.25), passes=gains)
-    text = str(compared(row_of(timed("dynamic", 12e-6), cell)).text())
+    cell = timed("static", 3e-6, about(0.25), steps=steps)
+    found = compared(row_of(timed("dynamic", 12e-6), cell))
+    text = " ".join(str(found.text()).split())
+    assert "9.00 µs a call operation by operation, 3.00 µs compiled; most is saved by fold" in text
     assert "52 → 47" in text
-    assert "1.50x (1.47–1.53)" in text
+    assert "−6.00 µs (−7.00 to −5.00)" in text
     assert "no difference" in text
+    assert max(map(len, str(found.text(60)).splitlines())) <= 60
+    (_, data) = found.to_data()["rows"][0]["cells"]
+    assert [step["name"] for step in data["steps"]] == [step.name for step in steps]
+    assert data["steps"][1]["effect"]["before"] == 52
 
 
 # verdicts -----------------------------------------------------------------------------------------

@@ -112,8 +112,11 @@ class Mode:
         Whether its results must be those of the dynamic mode to the last bit.
     counts_memory : bool
         Whether `tracemalloc` sees its arrays.
-    without_pass : callable, optional
-        ``without_pass(name)`` gives the mode with one compiler pass switched off.
+    climb : callable, optional
+        ``climb(workload, inputs)`` returns the rungs from operations one by one to the mode, see
+        `sidebyside.modes.ladder`.
+    eager : bool
+        Whether each operation runs by itself, so that it does what is declared and no less.
     without_caches : callable
         Returns a context in which nothing is used of what earlier builds left, on disk too.
     load : callable
@@ -130,7 +133,8 @@ class Mode:
     packages: tuple[str, ...] = ()
     exact: bool = False
     counts_memory: bool = False
-    without_pass: Callable[[str], Mode] | None = None
+    climb: Callable[[Workload, tuple[Any, ...]], Sequence[Any]] | None = None
+    eager: bool = False
     without_caches: Callable[[], AbstractContextManager[Any]] = nullcontext
     load: Callable[[], None] = _nothing
     warm_up: Callable[[], None] = _nothing

@@ -17,6 +17,7 @@ from oplibrary.machine.cache import bypassed
 from sidebyside.measuring.bottleneck import Work
 from sidebyside.measuring.clock import time_once
 from sidebyside.modes.conversion import converter
+from sidebyside.modes.ladder import climb
 from sidebyside.modes.mode import Mode, PassEffect, Prepared
 from sidebyside.modes.tape import Loss, as_scalar, program_of
 from sidebyside.workloads.workload import Workload
@@ -112,9 +113,7 @@ def make_mode(name: str, title: str, exact: bool = True, **options: Any) -> Mode
         namespace=sg,
         exact=exact,
         counts_memory=True,
-        without_pass=lambda skipped: make_mode(
-            name, f"{title} without {skipped}", exact, **options, passes=sg.without(skipped)
-        ),
+        climb=lambda workload, inputs: climb(trace(workload, inputs), workload, inputs, options),
         without_caches=bypassed,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from sidebyside.measuring.statistics import CONFIDENCE, differs
+from sidebyside.measuring.statistics import CONFIDENCE
 from sidebyside.report import html, units
 from sidebyside.report.column import (
     NO_CSV,
@@ -31,8 +31,9 @@ from sidebyside.report.verdict import (
     check_sentences,
     crossing_sentences,
     instruction_sentences,
+    steps_sentence,
 )
-from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
+from sidebyside.results.comparison import Comparison, Row, Step, TimedCell
 from sidebyside.results.plain import plain
 
 SCHEMA = 1
@@ -108,6 +109,7 @@ MODE_COLUMNS: tuple[Column[TimedCell], ...] = (
     Column("planned_bytes"),
     Column("difference", heading="differs by", show=_difference, csv=DIFFERENCE),
     Column("passes", csv=NO_CSV),
+    Column("steps", csv=NO_CSV),
     Column("calls", csv=NO_CSV),
     Column("warm_start", csv={"warm_start_seconds": "value"}),
     Column("notes", csv=NO_CSV),
@@ -130,24 +132,29 @@ EXPLANATION_COLUMNS: tuple[Column[Row], ...] = (
 """What a row has after its cells."""
 
 
-def _instructions(gain: PassGain) -> str:
-    before, after = gain.record.before, gain.record.after
+def _done(step: Step) -> str:
+    if step.effect is None:
+        return units.NOTHING
+    before, after = step.effect.before, step.effect.after
     return f"{before:,} → {after:,}" if after != before else f"{before:,}"
 
 
-def _bought(gain: PassGain) -> str:
-    if gain.gain is not None and not differs(gain.gain):
+def _changed(step: Step) -> str:
+    change = step.change
+    if change is None:
+        return units.NOTHING
+    if change.known and change.low <= 0 <= change.high:
         return "no difference"
-    return units.in_unit(gain.gain, "x±")
+    return units.signed_with_interval(change)
 
 
-PASS_COLUMNS: tuple[Column[PassGain], ...] = (
-    Column("name", "record.name", "pass"),
-    Column("instructions", "record", "instructions", show=_instructions),
-    Column("seconds", "record.seconds", "its time", "s"),
-    Column("gain", heading="a call without it", show=_bought),
+STEP_COLUMNS: tuple[Column[Step], ...] = (
+    Column("name", heading="step"),
+    Column("instructions", "effect", "instructions", show=_done),
+    Column("seconds", heading="a call", unit="s"),
+    Column("change", heading="the step", show=_changed),
 )
-"""What is shown of a compiler pass."""
+"""What is shown of each step from operations one by one to the compiled program."""
 
 
 # text ---------------------------------------------------------------------------------------------
@@ -166,7 +173,7 @@ def row_text(row: Row, width: int = 100) -> str:
     text += [indented(sentence, width) for sentence in before_figures(row)]
     text += filter(None, [_cells_text(row, width)])
     text += [indented(sentence, width) for sentence in _sentences(row)]
-    text += [passes_text(cell) for cell in row.cells if any(gain.gain for gain in cell.passes)]
+    text += [steps_text(cell, width) for cell in row.cells if cell.steps]
     return "\n".join(text)
 
 
@@ -232,10 +239,13 @@ def _sentences(row: Row) -> list[str]:
     return [sentence for sentence in found if sentence]
 
 
-def passes_text(cell: TimedCell) -> str:
-    """Return what each compiler pass of a mode did and bought."""
-    table = draw_table(table_lines(PASS_COLUMNS, cell.passes))
-    return f"  what the passes of {cell.mode} buy\n{table}"
+def steps_text(cell: TimedCell, width: int = 100) -> str:
+    """Return where the time of a mode is saved."""
+    lines = table_lines(STEP_COLUMNS, cell.steps)
+    widths = natural_widths(lines)
+    wide = sum(widths) + 3 * len(widths) + 1 > width
+    table = "\n".join(as_list(lines, width, ", ")) if wide else draw_table(lines, widths)
+    return f"{indented(steps_sentence(cell), width)}\n{table}"
 
 
 def environment_text(comparison: Comparison, width: int = 100) -> str:
@@ -356,7 +366,9 @@ def comparison_data(comparison: Comparison) -> dict[str, Any]:
         - ``break_even``: ``calls``, ``low``, ``high``, and whether it is ``known``
         - ``warm_start`` as ``start``, with what an earlier one left; ``notes`` on the mode
         - ``replicates``: of each, ``start`` and ``warm`` seconds, and those of a call in ``blocks``
-        - ``passes``: ``record`` (name, instructions before and after, seconds) and ``gain``
+        - ``passes``: of each its name, instructions before and after, and seconds
+        - ``steps`` from operations one by one to the compiled program: ``name``, ``seconds`` of a
+          call with it, the ``change`` that it makes, and the ``effect`` of a pass
 
         A row also has its ``control`` (the reference to itself, as ``ratio``), ``visible``, the
         smallest relative difference that can be seen, the number of ``replicates`` (0: all in one

@@ -67,6 +67,32 @@ def seconds_with_interval(estimate: Estimate) -> str:
     return f"{three_digits(estimate.value / scale)} {name} {interval(estimate, scale)}"
 
 
+def signed_with_interval(estimate: Estimate) -> str:
+    """Return a difference of times with its interval.
+
+    Examples
+    --------
+    >>> signed_with_interval(Estimate(-1.5e-6, -1.7e-6, -1.3e-6, 0.99, 8))
+    '−1.50 µs (−1.70 to −1.30)'
+    """
+    scale, name = _unit(estimate.value, _TIMES)
+    ends = f"{signed(estimate.low / scale)} to {signed(estimate.high / scale)}"
+    note = "" if estimate.known else f", {estimate.count} runs"
+    return f"{signed(estimate.value / scale)} {name} ({ends}{note})"
+
+
+def signed(value: float) -> str:
+    """Return a number with three digits that count, and its sign.
+
+    Examples
+    --------
+    >>> signed(1.5), signed(-1.5), signed(0.0)
+    ('+1.50', '−1.50', '0')
+    """
+    sign = "" if value == 0 else "−" if value < 0 else "+"
+    return f"{sign}{three_digits(abs(value))}"
+
+
 def interval(estimate: Estimate, scale: float = 1.0) -> str:
     """Return the interval of an estimate, in units of `scale`.
 

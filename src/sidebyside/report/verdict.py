@@ -119,6 +119,21 @@ def instruction_sentences(row: Row) -> list[str]:
     return found
 
 
+def steps_sentence(cell: TimedCell) -> str:
+    """Return how much is saved from operations one by one to the mode, and by which step most."""
+    first, *between, _ = cell.steps
+    whole = cell.steps[-2]
+    text = (
+        f"Where {cell.mode} comes from: {units.seconds(first.seconds.value)} a call operation by "
+        f"operation, {units.seconds(whole.seconds.value)} compiled"
+    )
+    sure = [step for step in between if step.change is not None and step.change.high < 0]
+    if sure:
+        most = min(sure, key=lambda step: step.change.value if step.change else 0.0)
+        text += f"; most is saved by {most.name}"
+    return f"{text}. Each step keeps those above it, and they add up."
+
+
 def crossing_sentences(comparison: Comparison) -> list[str]:
     """Return from which size on a mode is ahead, where several sizes were measured."""
     found = []

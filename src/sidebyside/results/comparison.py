@@ -20,20 +20,26 @@ from sidebyside.results.cell import Cell
 from sidebyside.results.result import Result
 
 
-@dataclass(frozen=True)
-class PassGain:
-    """What one compiler pass bought.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step from operations one by one to the compiled program.
 
     Attributes
     ----------
-    record : PassEffect
-        Its instructions before and after, and its seconds.
-    gain : Estimate or None
-        Time of a call without the pass over the time with all passes; None if not measured.
+    name : str
+        What is changed from the step before; a compiler pass by its own name.
+    seconds : Estimate
+        Of a call, with this and all changes before it.
+    change : Estimate or None
+        Seconds that a call takes longer than before this step; None of the first.
+    effect : PassEffect or None
+        What a compiler pass did.
     """
 
-    record: PassEffect
-    gain: Estimate | None = None
+    name: str
+    seconds: Estimate
+    change: Estimate | None = None
+    effect: PassEffect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,10 @@ class TimedCell(Cell):
         From the reference.
     break_even : BreakEven or None
         Calls after which the mode has made up for a later start than the reference's.
-    passes : tuple of PassGain
+    passes : tuple of PassEffect
+    steps : tuple of Step
+        Where its time was saved, step by step, if that was asked for: the changes add up. The last
+        is a call of nothing.
     calls : int
         Calls in a sample.
     warm_start : Estimate or None
@@ -127,7 +136,8 @@ class TimedCell(Cell):
     planned_bytes: int | None = None
     difference: Difference | None = None
     break_even: BreakEven | None = None
-    passes: tuple[PassGain, ...] = ()
+    passes: tuple[PassEffect, ...] = ()
+    steps: tuple[Step, ...] = ()
     calls: int = 0
     warm_start: Estimate | None = None
     replicates: tuple[Replicate, ...] = ()

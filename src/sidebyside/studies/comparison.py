@@ -38,6 +38,7 @@ from sidebyside.measuring.clock import (
 from sidebyside.measuring.memory import measure_memory
 from sidebyside.measuring.processes import CAN_STOP
 from sidebyside.measuring.statistics import (
+    CONFIDENCE,
     ENOUGH,
     break_even,
     median_estimate,
@@ -48,10 +49,17 @@ from sidebyside.measuring.travel import CannotTravelError
 from sidebyside.modes import PassEffect, Prepared, find_mode
 from sidebyside.modes.registry import mode_names
 from sidebyside.results.cell import CRASHED, TIMED_OUT, Failure
-from sidebyside.results.comparison import Comparison, PassGain, Row, TimedCell
-from sidebyside.studies import validation
-from sidebyside.studies.instructions import check_installed, count_instructions
-from sidebyside.studies.replication import Experiment, Report, Settings, replicate_all
+from sidebyside.results.comparison import Comparison, Row, Step, TimedCell
+from sidebyside.studies.explaining import validation
+from sidebyside.studies.explaining.attribution import climb, steps_of
+from sidebyside.studies.explaining.instructions import check_installed, count_instructions
+from sidebyside.studies.replication import (
+    ATTRIBUTION,
+    Experiment,
+    Report,
+    Settings,
+    replicate_all,
+)
 from sidebyside.studies.subject import Subject, Variants, subject_of
 from sidebyside.workloads.workload import Workload
 
@@ -106,7 +114,8 @@ def compare(
     tolerance : float, optional
         In place of the workloads' own.
     attribute : bool
-        Also measure what each compiler pass buys, by switching it off; all in this process.
+        Also measure where compiled modes save time, step by step, from operations one by one to the
+        whole program; it takes `ATTRIBUTION` budgets more.
     seed : int
         Of the inputs and of the order of the modes.
     time_limit : float
@@ -163,8 +172,10 @@ def compare(
     if instructions:
         check_installed()
     deadline = time.monotonic() + run_limit
-    settings = Settings(budget, replicates, seed, time_limit, deadline, validate, instructions)
-    return compare_subjects(subjects, settings, packages, attribute, report, frames_below())
+    settings = Settings(
+        budget, replicates, seed, time_limit, deadline, validate, instructions, attribute
+    )
+    return compare_subjects(subjects, settings, packages, report, frames_below())
 
 
 def _of_workloads(
@@ -196,7 +207,6 @@ def compare_subjects(
     subjects: Sequence[Subject],
     settings: Settings,
     packages: tuple[str, ...] = (),
-    attribute: bool = False,
     report: Report | None = None,
     known: Frames = frozenset(),
 ) -> Comparison:
@@ -208,7 +218,6 @@ def compare_subjects(
     settings : Settings
     packages : tuple of str
         Whose versions are recorded.
-    attribute : bool
     report : callable, optional
     known : frozenset
         Who called: lines that no message need name.
@@ -216,9 +225,7 @@ def compare_subjects(
     say, load = report or (lambda text: None), load_average()
     about = {**environment(packages), "load": load}
     alone = "" if settings.replicates and CAN_STOP else "it was asked for"
-    if attribute:
-        alone = "what each pass buys is measured so"
-    elif settings.budget < LEAST_BUDGET:
+    if settings.budget < LEAST_BUDGET:
         alone = f"the budget of {settings.budget:g} s is less than a process takes to start"
     experiments: list[Experiment] = []
     rows: list[Row] = []
@@ -235,7 +242,7 @@ def compare_subjects(
         if alone:
             for subject in subjects:
                 if time.monotonic() < settings.deadline:
-                    rows.append(_Pairing(subject, settings, say, known).row(attribute))
+                    rows.append(_Pairing(subject, settings, say, known).row())
     except KeyboardInterrupt as interrupt:
         rows = rows or [each.row() for each in experiments if each.count]
         interrupt.partial = Comparison(  # type: ignore[attr-defined]
@@ -303,6 +310,7 @@ class _Pairing:
         self.modes = subject.modes
         self.budget = settings.budget
         self.seed = settings.seed
+        self.attribute = settings.attribute
         self._say = say
         self._label = subject.label
         self.size = subject.size
@@ -322,7 +330,7 @@ class _Pairing:
         """Report that something begins."""
         self._say(f"{self._label}: {text}")
 
-    def row(self, attribute: bool) -> Row:
+    def row(self) -> Row:
         """Measure everything."""
         self._run_each_once()
         timed = self._gate()
@@ -336,8 +344,8 @@ class _Pairing:
             )
             for label in timed:
                 cells[label] = self._cell(label, timings, starts)
-                if attribute:
-                    cells[label] = replace(cells[label], passes=self._attribute(label))
+                if self.attribute:
+                    cells[label] = replace(cells[label], steps=self._attribute(label))
             bottleneck = self._bottleneck(cells)
         return Row(
             self.workload.name,
@@ -439,7 +447,7 @@ class _Pairing:
                 phase: float(np.median([each.build[phase] for each in own]))
                 for phase in own[0].build
             },
-            passes=tuple(PassGain(record) for record in own[-1].passes),
+            passes=own[-1].passes,
             calls=timings.calls[label],
         )
         if mode.counts_memory:
@@ -460,24 +468,12 @@ class _Pairing:
 
     # what explains them -------------------------------------------------------------------------
 
-    def _attribute(self, label: str) -> tuple[PassGain, ...]:
-        """Measure the mode with each pass switched off, beside the mode as it is."""
-        without = self.modes[label].without_pass
-        prepared = self.prepared[label]
-        if without is None or not prepared.passes:
-            return ()
-        variants = {"": prepared.run}
-        for record in prepared.passes:
-            self.say(f"{label} without {record.name}")
-            variants[record.name] = (
-                without(record.name).prepare_anew(self.workload, self.inputs).run
-            )
-        timings = measure(variants, self.budget * 2, seed=self.seed)
-        whole = timings.samples[""]
-        return tuple(
-            PassGain(record, paired_ratio(timings.samples[record.name], whole))
-            for record in prepared.passes
-        )
+    def _attribute(self, label: str) -> tuple[Step, ...]:
+        """Measure where the time of a mode is saved."""
+        self.say(f"{label}, step by step")
+        inputs, budget = self.inputs, ATTRIBUTION * self.budget
+        climbed = climb(self.modes[label], self.workload, inputs, budget, self.seed)
+        return () if climbed is None else steps_of(climbed, CONFIDENCE)
 
     def _bottleneck(self, cells: Mapping[str, TimedCell]) -> Bottleneck | None:
         work = next((p.work for p in self.prepared.values() if p.work is not None), None)

@@ -25,6 +25,7 @@ from sidebyside.measuring.scrutiny import Scrutiny, examine
 from sidebyside.measuring.travel import unpack
 from sidebyside.modes import PassEffect, find_mode
 from sidebyside.results.cell import CRASHED, TIMED_OUT
+from sidebyside.studies.explaining.attribution import Climbed, climb
 from sidebyside.workloads.workload import Workload
 
 LOADING = 120.0
@@ -278,6 +279,11 @@ class Server:
         found = self.sample(calls)
         gc.collect()
         return found * 1e-9
+
+    def climb(self, budget: float, seed: int) -> Climbed | None:
+        """Return the times of the steps from operations one by one to the mode."""
+        self._awake()
+        return climb(self.mode, self.workload, self.inputs, budget, seed)
 
     def whole(self, calls: int) -> float:
         """Return the seconds that a start and as many calls take in all."""

@@ -33,7 +33,8 @@ from sidebyside.measuring.replicates import (
 )
 from sidebyside.measuring.scrutiny import Scrutiny
 from sidebyside.results.cell import Failure
-from sidebyside.results.comparison import PassGain, Replicate, Row, TimedCell
+from sidebyside.results.comparison import Replicate, Row, TimedCell
+from sidebyside.studies.explaining.attribution import Climbed, steps_of, together
 from sidebyside.studies.mode_process import Built, ModeProcessError
 from sidebyside.studies.subject import Subject
 from sidebyside.studies.team import CONTROL, Team
@@ -53,6 +54,9 @@ PRECISE = 0.1
 
 ALIKE = 0.003
 """Half width with which modes that do not differ need no further replicate."""
+
+ATTRIBUTION = 2
+"""Budgets that finding out where time is saved takes for each mode, beside the samples."""
 
 CALLS_COMPARED = 3
 """Calls whose results are compared: programs may have state."""
@@ -75,8 +79,9 @@ class Settings:
         Seconds that one request to a mode may take: a start, or a block.
     deadline : float
         When no further replicate is begun, by `time.monotonic`.
-    validate, instructions : bool
-        Whether break-evens are checked by real calls, and instructions counted.
+    validate, instructions, attribute : bool
+        Whether break-evens are checked by real calls, instructions counted, and what each step of
+        compiling saves is measured.
     """
 
     budget: float = 2.0
@@ -86,6 +91,7 @@ class Settings:
     deadline: float = math.inf
     validate: bool = False
     instructions: bool = False
+    attribute: bool = False
 
 
 class Experiment:
@@ -104,6 +110,8 @@ class Experiment:
         self.replicates: dict[str, list[Replicate]] = {}
         self.built: dict[str, list[Built]] = {}
         self.memory: dict[str, tuple[Memory | None, int | None]] = {}
+        self.climbed: dict[str, list[Climbed]] = {}
+        self.unclimbed: dict[str, str] = {}
         self.scrutiny: dict[str, Scrutiny] = {}
         self.calls: dict[str, int] = {}
         self.notes: list[str] = []
@@ -134,6 +142,9 @@ class Experiment:
         if first:
             for label in self.timed:
                 self._try(team, label, self._remember)
+        if self.settings.attribute:
+            for label in self.timed:
+                self._attribute(team, label)
         if not self.timed or (self.reference not in self.timed):
             self.done = True
 
@@ -278,6 +289,20 @@ class Experiment:
                 self.replicates.setdefault(label, []).append(Replicate(*starts[label], blocks))
         self.calls.update(calls)
 
+    def _attribute(self, team: Team, label: str) -> None:
+        """Measure the steps of a mode; one whose steps fail has times all the same."""
+        if label in self.unclimbed:
+            return
+        self.say(f"{self.subject.label}: {label}, step by step")
+        budget = ATTRIBUTION * self.settings.budget / self.settings.replicates
+        try:
+            climbed = team.ask(label, "climb", budget, int(self.rng.integers(1 << 31)))
+        except ModeProcessError as error:
+            self.unclimbed[label] = f"its steps could not be measured: {error}"
+        else:
+            if climbed is not None:
+                self.climbed.setdefault(label, []).append(climbed)
+
     # verdicts -----------------------------------------------------------------------------------
 
     def look(self) -> None:
@@ -344,6 +369,7 @@ class Experiment:
             return TimedCell(label, failure)
         built = self.built[label]
         memory, planned = self.memory.get(label, (None, None))
+        climbed = self.climbed.get(label, ())
         cell = TimedCell(
             label,
             steady=time_estimate([each.steady for each in own], confidence),
@@ -355,12 +381,13 @@ class Experiment:
                 phase: float(np.median([each.build[phase] for each in built]))
                 for phase in built[0].build
             },
-            passes=tuple(PassGain(record) for record in built[-1].passes),
+            passes=built[-1].passes,
             calls=self.calls[label],
             memory=memory,
             planned_bytes=planned,
             replicates=tuple(own),
             notes=self._notes_on(label),
+            steps=steps_of(together(climbed), confidence) if climbed else (),
         )
         reference = self.replicates.get(self.reference, [])[: len(own)]
         if label == self.reference or not reference:
@@ -387,6 +414,8 @@ class Experiment:
             missed = [each for each in other.writes if each not in mine.writes]
             if missed:
                 notes.append(f"a call does not write into {', '.join(missed)}")
+        if label in self.unclimbed:
+            notes.append(self.unclimbed[label])
         trouble = unsettled(self._blocks_of(label))
         return (*notes, trouble) if trouble else tuple(notes)
 
