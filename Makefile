@@ -32,6 +32,7 @@ bench: $(READY)
 	$(BIN)/python -m bench.ratios
 	$(BIN)/python -m bench.peers
 	$(BIN)/python -m bench.builds
+	$(BIN)/python -m bench.dynamic
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

@@ -63,9 +63,11 @@ from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import late_dtype as _late_dtype
 from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.executors.spellings import MissingName as _MissingName
+from oplibrary.executors.warm_memory import keep_memory_warm as _keep_memory_warm
 from oplibrary.messages.source import enter_package as _enter_package
 
 _enter_package(__file__)
+_keep_memory_warm()
 
 globals().update(_common_names(data_dependent_shapes=True), **_NAMESPACE)
 __all__ = sorted({*_public_names(globals()), *_LATE, *_LATE_DTYPES})

@@ -26,6 +26,7 @@ from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import late_dtype as _late_dtype
 from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.executors.spellings import MissingName as _MissingName
+from oplibrary.executors.warm_memory import keep_memory_warm as _keep_memory_warm
 from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
 from oplibrary.messages.source import enter_package as _enter_package
 from staticgraph import errors, fft, linalg, special
@@ -67,6 +68,7 @@ from staticgraph.transforms import (
 )
 
 _enter_package(__file__)
+_keep_memory_warm()
 
 globals().update(_common_names(data_dependent_shapes=False))
 __all__ = sorted({*_public_names(globals()), *_names(), *_LATE_DTYPES})
