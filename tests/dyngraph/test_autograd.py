@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import threading
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -377,3 +378,43 @@ def test_tensors_that_are_one_stay_one():
     with dg.no_grad():
         again.add_(1.0)
     assert x.tolist() == [1.0, 2.0]
+
+
+def test_sums_of_gradients_in_place_change_nothing_that_others_see():
+    """Large contributions are added up in place; what a user or the tape holds stays."""
+    rng = np.random.default_rng(0)
+    shape = (64, 128)
+    x, y = (dg.tensor(rng.standard_normal(shape, np.float32), requires_grad=True) for _ in "xy")
+    seen = []
+    total = x + y  # its rule hands the same array on to both operands
+    total.retain_grad()
+    total.register_hook(lambda g: seen.append((g, g.numpy().copy())))
+    cotangent = rng.standard_normal(shape).astype(np.float32)
+    before = cotangent.copy()
+    result = total * 2.0 + total.T.T + x + (x + x) * y
+    result.backward(cotangent)
+    np.testing.assert_array_equal(cotangent, before)
+    ((g, held),) = seen
+    np.testing.assert_array_equal(g.numpy(), held)
+    np.testing.assert_allclose(total.grad.numpy(), 3 * before, rtol=1e-6)
+    np.testing.assert_allclose(
+        x.grad.numpy(), 4 * before + 2 * before * y.detach().numpy(), rtol=1e-5, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        y.grad.numpy(), 3 * before + 2 * before * x.detach().numpy(), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_large_gradients_of_many_uses_are_added_up_in_place():
+    """The sum of many large gradients takes no array a contribution."""
+    x = dg.tensor(np.ones((256, 256), np.float32), requires_grad=True)
+    y = sum((x * float(i) for i in range(1, 21)), start=x * 0.0)
+    cotangent = np.ones(x.shape, np.float32)
+    tracemalloc.start()
+    try:
+        y.backward(cotangent)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert x.grad.numpy()[0, 0] == sum(range(1, 21))
+    assert peak < 3.5 * cotangent.nbytes  # the cotangent is shared: the sum and a contribution

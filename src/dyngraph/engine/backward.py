@@ -6,13 +6,14 @@ a heap visits every node after all that used its result, in one pass and without
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush, heappushpop
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from dyngraph.engine import failures
 from dyngraph.engine.hooks import run_accumulated, run_before
@@ -22,7 +23,7 @@ from dyngraph.tensors.arguments import listed_tensors
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.dtypes import bfloat16_met, is_bfloat16
-from oplibrary.core.types import TensorType
+from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.autodiff import complex_value, conjugated, require_policy
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -33,6 +34,9 @@ from oplibrary.messages.errors import (
     warn,
 )
 from oplibrary.messages.source import source_of, user_place
+
+_LARGE = 1 << 14
+"""Bytes from which on a sum of gradients is added up in place: smaller ones gain nothing."""
 
 
 def backward(
@@ -278,7 +282,17 @@ def _run(
                 if grad is None or (path is not None and edge not in path):
                     continue
                 if edge in pending:
-                    pending[edge] = pending[edge] + grad
+                    before = pending[edge]
+                    if (
+                        type(before) is ndarray
+                        and before.nbytes >= _LARGE
+                        and getrefcount(before) == 3  # `pending`, here, and in getrefcount
+                        and _may_be_added_to(before, grad)
+                    ):
+                        before += grad
+                    else:
+                        pending[edge] = before + grad
+                    before = None
                 else:
                     pending[edge] = grad
                     if not edge.is_leaf:
@@ -301,6 +315,13 @@ def _run(
                 if node.extra is not None:
                     run_accumulated(node, g)
     return found
+
+
+def _may_be_added_to(sum_: Array, g: Any) -> bool:
+    """Tell whether `g` can be added to `sum_`, an array that nobody else sees, in its place."""
+    return (
+        sum_.base is None and type(g) is ndarray and g.dtype == sum_.dtype and g.shape == sum_.shape
+    )
 
 
 def saved_tensors(node: GradFn) -> tuple[Any, tuple[Any, ...]]:
@@ -351,7 +372,7 @@ def _accumulate(node: TapeNode, g: Any) -> None:
         if before is None:
             if not isinstance(g, Tensor):
                 # 3: here, in _run and in getrefcount; anything above is someone else's
-                shared = sys.getrefcount(g) > 3 or type(g) is not np.ndarray or g.base is not None
+                shared = getrefcount(g) > 3 or type(g) is not np.ndarray or g.base is not None
                 g = tensor_of(np.array(g, order="C") if shared else g)
             holder.grad = g
         elif isinstance(g, Tensor):
