@@ -1,10 +1,13 @@
 """Indexing, gathering and scattering against NumPy and torch."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 import dyngraph as dg
+import staticgraph as sg
 from oplibrary.core.op import REGISTRY
 from oplibrary.core.types import TensorType, type_of
 from oplibrary.executors.autodiff import pull_back
@@ -217,6 +220,38 @@ def test_a_mask_of_no_axes(shape, truth):
     np.testing.assert_array_equal(u.numpy(), np.where(truth, 5.0, x))
 
 
+@pytest.mark.parametrize("lengths", [(0,), (3,), (3, 2), (0, 2), (3, 2, 4)])
+def test_a_mask_without_elements_selects_nothing(lengths):
+    """As the array API standard has it, a length of 0 fits an axis of any length."""
+    x = np.ones(lengths)
+    masks = [m[:n] for m in itertools.product((0, 2, 3), repeat=3) for n in (1, 2, 3) if 0 in m[:n]]
+    for mask in [np.ones(each, bool) for each in sorted(set(masks))]:
+        calls = (
+            lambda mask=mask: dg.tensor(x)[mask],
+            lambda mask=mask: dg.tensor(x)[dg.tensor(mask)],
+            lambda mask=mask: declared(lambda x: x[mask], x),
+        )
+        writes = (
+            lambda mask=mask: set_item(dg.tensor(x), dg.tensor(mask), 2.0),
+            lambda mask=mask: declared(lambda x, m: sg.set_item(x, m, 2.0), x, mask),
+        )
+        try:
+            selected = x[mask]
+        except IndexError:
+            for call in (*calls, *writes):
+                with pytest.raises(IndexingError, match="a mask of shape|indices for"):
+                    call()
+        else:
+            for call in calls:
+                assert call().shape == selected.shape
+            for write in writes:
+                assert write().tolist() == x.tolist()
+
+
+def declared(program, *inputs):
+    return sg.function(program, backend="interpret")(*inputs)
+
+
 def test_masks_that_are_tensors():
     x = dg.tensor(array(), requires_grad=True)
     mask = x > 60
@@ -276,7 +311,7 @@ def test_a_mask_that_is_not_known_has_no_static_shape():
     with pytest.raises(DataDependentShapeError) as error:
         advanced_index.infer(TensorType((3, 4)), TensorType((3,), "bool"), axes=(0,), position=0)
     assert "where(mask, x, 0)" in error.value.fix
-    with pytest.raises(IndexingError, match="a mask of shape"):
+    with pytest.raises(IndexingError, match="a mask of shape|indices for"):
         advanced_index.infer(TensorType((3, 4)), TensorType((2,), "bool"), axes=(0,), position=0)
 
 

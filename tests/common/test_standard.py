@@ -336,3 +336,22 @@ def test_gradients_of_clip_with_arrays_are_pytorchs():
     here = [dg.tensor(a, requires_grad=True) for a in arrays]
     for one, other in zip(dg.grad(dg.sum(dg.clip(*here)), here), wanted, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+# numbers that a dtype cannot hold -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("xp", [dg, sg])
+@pytest.mark.parametrize(
+    ("value", "dtype", "what"),
+    [
+        (3.4028235677973366e38, None, "overflow"),  # float32 rounds it to infinity
+        (3.4028235677973366e38j, None, "overflow"),
+        (300, "uint8", "overflow"),
+        (2.5, "int8", "be another number"),
+        (1j, "float64", "be another number"),
+    ],
+)
+def test_what_would_become_of_a_number_is_said(xp, value, dtype, what):
+    with sg.Graph(), pytest.raises(ArgumentError, match=f"it would {what}"):
+        xp.full((2,), value, dtype=dtype)

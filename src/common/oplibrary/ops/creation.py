@@ -74,17 +74,19 @@ def require_number(value: Any, dtype: np.dtype[Any], name: str = "value") -> Non
             fix="pass a Python number: item() takes the one out of an array",
         )
     number = value.item() if isinstance(value, np.generic) else value
-    fits = number in (0, 1) or _BREADTH_OF.get(type(number), 2) <= BREADTH[dtype.kind]
-    if fits:
+    happens = ""
+    if number not in (0, 1) and _BREADTH_OF.get(type(number), 2) > BREADTH[dtype.kind]:
+        happens = "be another number"
+    else:
         try:
             with np.errstate(over="raise"):
                 dtype.type(number)
         except (OverflowError, FloatingPointError):
-            fits = False
-    if not fits:
+            happens = "overflow"
+    if happens:
         raise ArgumentError(
             f"{name} {value!r} does not fit into {dtype}",
-            cause=f"as {dtype} it would be another number",
+            cause=f"as {dtype} it would {happens}",
             fix="choose a dtype that holds it",
         )
 

@@ -26,6 +26,7 @@ from oplibrary.ops.selection import (
     advanced_set,
     align_value,
     check_kind,
+    check_mask,
     check_value,
 )
 
@@ -385,12 +386,7 @@ def _parts(entry: Any, covered: Shape) -> list[tuple[Any, int]]:
     """Return an index array with its axis; a known mask becomes the indices it selects."""
     if not (isinstance(entry, np.ndarray) and entry.dtype == np.bool_):
         return [(entry, 0)]
-    if entry.shape != covered:
-        raise IndexingError(
-            f"a mask of shape {entry.shape} selects from axes of lengths {covered}",
-            cause="a mask has one truth value for each element that it may select",
-            fix="give the mask the shape of the leading axes, or broadcast_to it first",
-        )
+    check_mask(entry.shape, covered)
     return [(part, offset) for offset, part in enumerate(entry.nonzero())]
 
 

@@ -27,7 +27,7 @@ def _selectors(
     for selector, axis in zip(indices, axes):
         selector = np.asarray(selector)
         if selector.dtype == np.bool_:
-            _check_mask(name, shape, selector.shape, axis)
+            check_mask(selector.shape, shape[axis:], f"{name}: ")
             parts = selector.nonzero()
             arrays += parts
             positions += range(axis, axis + len(parts))
@@ -37,11 +37,28 @@ def _selectors(
     return arrays, positions
 
 
-def _check_mask(name: str, shape: Shape, mask: Shape, axis: int) -> None:
-    covered = shape[axis : axis + len(mask)]
-    if covered != mask:
+def check_mask(mask: Shape, lengths: Shape, prefix: str = "") -> None:
+    """Refuse a mask that selects from axes of other lengths; one without elements selects nothing.
+
+    Parameters
+    ----------
+    mask : tuple of int
+        Its shape.
+    lengths : tuple of int
+        Those of the axes from the first on that it selects from.
+    prefix : str
+        What the text of the error begins with.
+
+    Raises
+    ------
+    IndexingError
+        If there are fewer axes, or a length of the mask is neither that of its axis nor 0, as the
+        array API standard has it.
+    """
+    covered = lengths[: len(mask)]
+    if len(covered) < len(mask) or any(m not in (n, 0) for m, n in zip(mask, covered)):
         raise IndexingError(
-            f"{name}: a mask of shape {mask} selects from axes of lengths {covered} of {shape}",
+            f"{prefix}a mask of shape {mask} selects from axes of lengths {covered}",
             cause="a mask has one truth value for each element that it may select",
             fix="give the mask the shape of the leading axes, or broadcast_to it first",
         )
@@ -82,7 +99,7 @@ def _advanced_shape(
 ) -> Shape:
     for selector, axis in zip(indices, axes):
         if selector.dtype == np.bool_:
-            _check_mask(name, x, selector.shape, axis)
+            check_mask(selector.shape, x[axis:], f"{name}: ")
             raise DataDependentShapeError(
                 f"{name}: a mask of shape {selector.shape} selects an unknown number of elements",
                 cause="the result's length is known only when the mask is",
@@ -261,7 +278,7 @@ def _advanced_set_infer(
     else:
         for selector, axis in zip(indices, axes):
             if selector.dtype == np.bool_:
-                _check_mask("advanced_set", x.shape, selector.shape, axis)
+                check_mask(selector.shape, x.shape[axis:], "advanced_set: ")
     return x
 
 
