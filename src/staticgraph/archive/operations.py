@@ -111,20 +111,26 @@ def _loop_gradient_fits(
     condition: Region,
     body: Region,
     pullback: Region,
+    first: Sequence[Region],
     carries: int,
+    moving: int,
     max_steps: int | None,
 ) -> bool:
     given = types[: len(body.input_types)]
     results = body.output_types
+    pulled = tuple(types[len(given) :])
     return (
         _is_count(carries)
+        and _is_count(moving)
+        and moving <= len(pulled)
         and _is_count(max_steps or 0)
         and len(given) >= carries
         and _decides(condition, given)
         and _accepts(body, given)
         and results[:carries] == tuple(given[:carries])
         and _accepts(pullback, [*types, *results[carries:]])
-        and pullback.output_types == tuple(types[len(given) :])
+        and pullback.output_types == pulled
+        and all(_accepts(each, types) and each.output_types == pulled for each in first)
     )
 
 

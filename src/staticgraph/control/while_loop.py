@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import Kind, Op
 from oplibrary.core.parameters import require_callable, unread_carry
 from oplibrary.core.tree import flatten, unflatten
@@ -15,6 +14,7 @@ from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError, LoopBoundError, NotDifferentiableError
 from oplibrary.tangents.families import Push
 from oplibrary.transforms.batched import held_by, open_levels
+from staticgraph.control.carried import carried_gradients
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     mark_shared,
@@ -25,7 +25,7 @@ from staticgraph.control.declaring import (
     shared_outputs,
 )
 from staticgraph.control.flow import Loop
-from staticgraph.control.region import Region
+from staticgraph.control.region import Pullback, Region, RegionGraph
 from staticgraph.control.residuals import split_pullback
 from staticgraph.control.rows import while_of_rows
 from staticgraph.control.tangents import (
@@ -81,29 +81,53 @@ def _while_rule(
 ) -> Any:
     if "grads" not in g.memo:
         graph = require_graph("while_loop")
-        of_carry = [i for i in range(carries) if operands[i].dtype.kind in FLOATING]
+        carried = carried_gradients(body, carries, [i for i in range(carries) if i in g.items])
+        g.absent.update(i for i in range(carries) if i not in carried.last)
+        of_carry = carried.settled
         of_outer = [i for i in sorted(g.wanted) if i >= carries]
+        # the sum of -0.0 and x is x, also where x is -0.0
         cotangents = [
-            g.items[i] if i in g.items else zeros_of(graph, operands[i].type) for i in of_carry
+            g.items[i] if i in g.items else full(graph, operands[i].type, -0.0) for i in of_carry
         ]
         totals = [g.continue_total(operands[i]) for i in of_outer]
         sums = [
             full(graph, operands[i].type, -0.0) if total is None else total
             for i, total in zip(of_outer, totals, strict=True)
         ]
-        given = [t.dtype.kind in FLOATING for t in body.output_types]
-        pullback = body.pullback(given, [*of_carry, *of_outer], of_outer, absent=-0.0)
-        saving, pulling = split_pullback(body.silent(), pullback)
+
+        def pullback(present: Collection[int]) -> Pullback:
+            given = [i in present for i in range(carries)]
+            return body.pullback(given, [*of_carry, *of_outer], of_outer, absent=-0.0)
+
+        saving, pulling = split_pullback(body.silent(), pullback(of_carry))
         attrs = {
             "condition": condition.silent(),
             "body": saving,
             "pullback": pulling,
+            "first": tuple(
+                [_with_cotangents(pullback(each), each, of_carry) for each in carried.first]
+            ),
             "carries": carries,
+            "moving": len(of_carry),
             "max_steps": max_steps,
         }
         values = declare_several(WHILE_GRADIENT, (*operands, *cotangents, *sums), attrs)
-        g.memo["grads"] = dict(zip([*of_carry, *of_outer], values, strict=True))
+        grads = dict(zip([*of_carry, *of_outer], values, strict=True))
+        for i in g.absent:
+            grads[i] = zeros_of(graph, operands[i].type)
+        g.memo["grads"] = grads
     return g.memo["grads"][position]
+
+
+def _with_cotangents(pullback: Pullback, present: Collection[int], of_carry: list[int]) -> Region:
+    """Return a pullback that is given a cotangent for each of `of_carry`, and reads some."""
+    inputs, graph = list(pullback.inputs), pullback.graph
+    assert isinstance(graph, RegionGraph)
+    start = len(inputs) - len(pullback.outputs) + len(of_carry) - len(present)
+    for place, i in enumerate(of_carry, start):
+        if i not in present:
+            inputs.insert(place, graph.add_input(f"g{i}", pullback.inputs[i].type))
+    return Region(graph, inputs, pullback.outputs, pullback.source)
 
 
 def _while_tangents(push: Push) -> TupleTangent:
@@ -164,7 +188,9 @@ def _while_gradient(
     condition: Region,
     body: Region,
     pullback: Region,
+    first: Sequence[Region],
     carries: int,
+    moving: int,
     max_steps: int | None,
 ) -> tuple[Array, ...]:
     """Run the loop again, keeping what its gradient needs, then its steps backwards."""
@@ -172,9 +198,8 @@ def _while_gradient(
     inputs = len(body.input_types)
     carry: Sequence[Array] = arrays[:carries]
     outer = arrays[carries:inputs]
-    floats = sum(x.dtype.kind in FLOATING for x in carry)
-    grads: Sequence[Array] = arrays[inputs : inputs + floats]
-    sums: Sequence[Array] = arrays[inputs + floats :]
+    grads: Sequence[Array] = arrays[inputs : inputs + moving]
+    sums: Sequence[Array] = arrays[inputs + moving :]
     holds, step, pull = condition.run, body.run, pullback.run
     history: list[tuple[Sequence[Array], Sequence[Array]]] = []
     while holds(*carry, *outer)[0]:
@@ -185,10 +210,14 @@ def _while_gradient(
         carry = results[:carries]
     if not history:  # the results are arrays of their own
         return (*own_copies(grads), *own_copies(sums))
+    for region, (carry, _) in zip(first, reversed(history), strict=False):
+        pulled = region.run(*carry, *outer, *grads, *sums)
+        grads, sums = pulled[:moving], pulled[moving:]
+    del history[-len(first) or len(history) :]
     while history:
         carry, residuals = history.pop()
         pulled = pull(*carry, *outer, *grads, *sums, *residuals)
-        grads, sums = pulled[:floats], pulled[floats:]
+        grads, sums = pulled[:moving], pulled[moving:]
     return (*grads, *sums)
 
 
@@ -220,7 +249,15 @@ WHILE_GRADIENT = Op(
     infer=_while_gradient_infer,
     vjp=_while_gradient_rule,
     jvp=_while_gradient_tangents,
-    attrs={"condition": ..., "body": ..., "pullback": ..., "carries": ..., "max_steps": None},
+    attrs={
+        "condition": ...,
+        "body": ...,
+        "pullback": ...,
+        "first": (),
+        "carries": ...,
+        "moving": ...,
+        "max_steps": None,
+    },
     doc="The gradients of while_loop.",
 )
 

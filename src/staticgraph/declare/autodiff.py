@@ -212,7 +212,7 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
     return seen
 
 
-def _passes(node: Node, position: int) -> bool:
+def passes(node: Node, position: int) -> bool:
     """Tell whether a gradient flows from `node` to its operand at `position`."""
     # the type of an op with several results is a tuple of types, of dtype object
     return node.type.dtype.kind in FLOATING + "O" and node.op.operand_rule(position) is not None
@@ -224,7 +224,7 @@ def path_between(ys: list[Node], xs: list[Node]) -> set[Node]:
     wanted = set(xs)
     for node in sorted(ancestors(ys), key=lambda node: node.sequence):
         for position, operand in enumerate(node.operands):
-            if operand in path and _passes(node, position):
+            if operand in path and passes(node, position):
                 path.add(node)
         if node in wanted:
             path.add(node)
@@ -263,7 +263,7 @@ def _pull(
             wanted = [
                 position
                 for position, operand in enumerate(node.operands)
-                if operand in path and _passes(node, position)
+                if operand in path and passes(node, position)
             ]
             if isinstance(g, TupleGradient):
                 g.wanted = frozenset(wanted)
@@ -273,10 +273,13 @@ def _pull(
             if isinstance(g, TupleGradient):
                 for operand in g.continued:  # its sum so far is part of the contribution
                     del grads[operand]
+                coming = [
+                    each
+                    for position, each in zip(wanted, pulled, strict=True)
+                    if position not in g.absent
+                ]
                 # as dyngraph's tape has it: captured values first, the first carry last
-                pulled.reverse()
-                absent = {node.operands[position] for position in g.absent}
-                pulled = [each for each in pulled if each[0] not in absent]
+                pulled = coming[::-1]
             for operand, contribution in pulled:
                 if operand in grads:
                     grads[operand] = grads[operand] + contribution
@@ -363,7 +366,7 @@ def _first_break(x: Node, between: set[Node]) -> Node:
     breaks = []
     for node in sorted(between, key=lambda node: node.sequence):
         positions = [i for i, operand in enumerate(node.operands) if operand in reached]
-        if any(_passes(node, position) for position in positions):
+        if any(passes(node, position) for position in positions):
             reached.add(node)
         elif positions:
             breaks.append(node)

@@ -1,0 +1,154 @@
+"""Where no gradient comes back to a carry, a loop backwards has none either, and no zero for it.
+
+A zero times an infinite derivative would be NaN, and added to -0.0 it would be 0.0.
+"""
+
+import numpy as np
+import pytest
+
+import dyngraph as dg
+import staticgraph as sg
+
+POINT = np.random.default_rng(0).standard_normal(3)
+ROWS = np.random.default_rng(1).standard_normal((4, 3))
+
+
+def a_carry_that_nobody_reads(xp, x, rows, reverse):
+    def step(carry, row):
+        a, norm = carry
+        return (a * row + 1.0, xp.sqrt(xp.sum(norm * 0.0))), a * 2.0
+
+    (a, _), ys = xp.scan(step, (x, xp.sum(x)), rows, reverse=reverse)
+    return xp.sum(a) + xp.sum(ys)
+
+
+def a_last_carry_that_nobody_reads(xp, x, rows, reverse):
+    def step(carry, row):
+        return xp.sqrt(carry * 0.0) * row, xp.sin(carry)
+
+    _, ys = xp.scan(step, x, rows, reverse=reverse)
+    return xp.sum(ys)
+
+
+def a_carry_that_others_read_a_step_later(xp, x, rows, reverse):
+    def step(carry, row):
+        a, b, c = carry
+        return (xp.sqrt(b * 0.0) + row, a * row, xp.sqrt(a * 0.0) * b), xp.sin(a) * c
+
+    _, ys = xp.scan(step, (x, x, x), rows, reverse=reverse)
+    return xp.sum(ys)
+
+
+def carries_that_change_places(xp, x, rows, reverse):
+    def step(carry, row):
+        a, b = carry
+        return (b * -row, a * -1.0), None
+
+    (a, _), _ = xp.scan(step, (x, x * 2.0), rows, reverse=reverse)
+    return xp.sum(a)
+
+
+def zeros_of_both_signs(xp, x, rows, reverse):
+    def step(carry, row):
+        return -carry * row, carry * 0.0
+
+    _, ys = xp.scan(step, x, rows, reverse=reverse)
+    return xp.sum(ys)
+
+
+def rows_with_negative_zeros(xp, x, rows, reverse):
+    _, ys = xp.scan(lambda carry, row: (carry, row * -0.0), x, rows, reverse=reverse)
+    return xp.sum(ys) + xp.sum(x)
+
+
+def rows_that_only_a_dead_carry_reads(xp, x, rows, reverse):
+    def step(carry, row):
+        a, b = carry
+        return (a * x, xp.sqrt(row * 0.0) * b), a
+
+    (a, _), _ = xp.scan(step, (x, x), rows, reverse=reverse)
+    return xp.sum(a) + xp.sum(rows * -0.0)
+
+
+SCANS = [
+    a_carry_that_nobody_reads,
+    a_last_carry_that_nobody_reads,
+    a_carry_that_others_read_a_step_later,
+    carries_that_change_places,
+    zeros_of_both_signs,
+    rows_with_negative_zeros,
+    rows_that_only_a_dead_carry_reads,
+]
+
+
+@np.errstate(divide="ignore", invalid="ignore")
+def same_gradients(program, arguments, backend):
+    def gradient(xp):
+        return xp.grad(lambda *xs: program(xp, *xs), argnums=tuple(range(len(arguments))))
+
+    expected = gradient(dg)(*arguments)
+    found = sg.function(gradient(sg), backend=backend)(*arguments)
+    for ours, theirs in zip(found, expected, strict=True):
+        theirs = theirs.numpy()
+        np.testing.assert_array_equal(ours, theirs)
+        numbers = ~np.isnan(theirs)
+        np.testing.assert_array_equal(np.signbit(ours[numbers]), np.signbit(theirs[numbers]))
+
+
+@pytest.mark.parametrize("backend", ["interpret", "numpy", "native"])
+@pytest.mark.parametrize("program", SCANS)
+def test_scans(program, backend):
+    for steps in (1, 2, 4) if backend == "interpret" else (4,):
+        for reverse in (False, True):
+            same_gradients(
+                lambda xp, x, rows, reverse=reverse: program(xp, x, rows, reverse),
+                (POINT, ROWS[:steps]),
+                backend,
+            )
+
+
+@pytest.mark.parametrize("program", SCANS[:4])
+def test_second_derivatives(program):
+    def slope(xp, x):
+        return xp.sum(xp.grad(lambda v: program(xp, v, ROWS * ROWS, False))(x) ** 2)
+
+    same_gradients(slope, (POINT,), "numpy")
+
+
+def dead(xp, x, steps):
+    def body(state):
+        i, a, norm = state
+        return i + 1, a * x, xp.sqrt(norm * 0.0)
+
+    return xp.sum(xp.while_loop(lambda state: state[0] < steps, body, (0, x, x * 1.0))[1])
+
+
+def late(xp, x, steps):
+    def body(state):
+        i, a, b, c = state
+        return i + 1, a * c, xp.sqrt(a * 0.0), xp.sqrt(b * 0.0) - a
+
+    return xp.sum(xp.while_loop(lambda state: state[0] < steps, body, (0, x, x, x))[1])
+
+
+@pytest.mark.parametrize("backend", ["interpret", "numpy", "native"])
+@pytest.mark.parametrize("program", [dead, late])
+def test_while_loops(program, backend):
+    for steps in (1, 2, 5):
+        same_gradients(lambda xp, x, steps=steps: program(xp, x, steps), (POINT,), backend)
+
+
+def test_a_loop_of_a_length_that_is_not_known():
+    places = (0, 1)
+    graph = sg.Graph()
+    with graph:
+        x = sg.placeholder("x", (3,), np.float64)
+        rows = sg.placeholder("rows", (sg.dim("rows_carried"), 3), np.float64)
+        total = a_carry_that_nobody_reads(sg, x, rows, False)
+        run = sg.compile(sg.gradients(total, [x, rows]))
+    for steps in (2, 4):
+        expected = dg.grad(
+            lambda x, rows: a_carry_that_nobody_reads(dg, x, rows, False), argnums=places
+        )(POINT, ROWS[:steps])
+        for ours, theirs in zip(run(POINT, ROWS[:steps]), expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs.numpy())
