@@ -9,6 +9,7 @@ from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.types import TensorType
 from oplibrary.ops.elementwise import add
 from oplibrary.ops.joining import concat
+from oplibrary.ops.movement import expand_dims
 from staticgraph.control.carried import carried_gradients
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.region import Pullback, Region, RegionGraph
@@ -101,7 +102,7 @@ class _Backwards:
         residuals = find_residuals(self.body, pullback)
         kept = self._stack_more(list(residuals))
         step = with_residuals(pullback, residuals)
-        values = [
+        values: list[Callable[[], Node]] = [
             *[position(stacked, carries + i) for i in range(carries)],
             *[position(operands.__getitem__, i) for i in range(carries, self.captures)],
             *[partial(operands.__getitem__, i) for i in range(self.captures, len(operands))],
@@ -231,7 +232,7 @@ class _Backwards:
         operand = self.operands[i]
         if pulled is None:
             return zeros_of(self.graph, TensorType((1, *operand.shape[1:]), operand.dtype))
-        return self._of_position(i, pulled)[None]
+        return expand_dims(self._of_position(i, pulled), axis=0)  # type: ignore[no-any-return]
 
     def _pullback(self, present: Collection[int]) -> Pullback:
         """Return the gradient of a step where only the carries that are `present` have one."""
@@ -241,16 +242,17 @@ class _Backwards:
 
     def _gradient(self, carry: int) -> Node:
         """Return the gradient of a carry so far, or the zero that leaves sums as they are."""
-        if carry in self.gradients:
-            return self.gradients[carry]
-        return full(self.graph, self.operands[carry].type, -0.0)
+        known: Node | None = self.gradients.get(carry)
+        if known is None:
+            return full(self.graph, self.operands[carry].type, -0.0)
+        return known
 
     def _left(self, stack: Node) -> Node:
         """Return the positions of a stack that the steps declared apart leave."""
         done = len(self.of_positions)
-        if not done:
-            return stack
-        return stack[done:] if self.reverse else stack[: self.rest]
+        if done:
+            stack = stack[done:] if self.reverse else stack[: self.rest]
+        return stack
 
     def _total(self, operand: Node) -> Node:
         """Return the sum to which the steps add their gradients of `operand`."""
