@@ -14,7 +14,8 @@ from oplibrary.core.parameters import require_callable
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError
-from oplibrary.transforms.batched import open_levels
+from oplibrary.tangents.families import Push
+from oplibrary.transforms.batched import held_by, open_levels
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     mark_shared,
@@ -28,7 +29,14 @@ from staticgraph.control.flow import Loop
 from staticgraph.control.region import Region
 from staticgraph.control.rows import scan_of_rows
 from staticgraph.control.scan_gradient import scan_backwards
-from staticgraph.control.scan_tangent import push_scan
+from staticgraph.control.tangents import (
+    TupleTangent,
+    axis_behind,
+    axis_first,
+    carries_that_move,
+    first_tangents,
+    moving_operands,
+)
 from staticgraph.control.while_loop import own_copies
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.node import Node
@@ -89,6 +97,68 @@ def _scan_rule(position: int, g: TupleGradient, out: Any, *operands: Any, **attr
     return g.memo["grads"][position]
 
 
+def _scan_tangents(push: Push) -> TupleTangent:
+    """Declare the tangents of a scan's results.
+
+    The steps compute the values anew, as the loop that has them cannot be given tangents that are
+    declared behind it; nothing is stacked for them.
+    """
+    graph = require_graph("scan")
+    body: Region = push.attrs["body"]
+    carries, sequences = push.attrs["carries"], push.attrs["sequences"]
+    captures = carries + sequences
+    given, levels = moving_operands(push)
+    moving, tangents = carries_that_move(body, carries, sorted(given), levels, push.transpose)
+    inner = dict(zip(moving, tangents.tangents, strict=True))
+    of_carry = [i for i in moving if i < carries]
+    of_xs = [i for i in moving if carries <= i < captures]
+    of_outer = [i for i in moving if i >= captures]
+    of_ys = [i for i in range(carries, len(body.outputs)) if tangents.moved[i] is not None]
+    count = carries + len(of_carry)
+    inputs, operands = tangents.inputs, push.operands
+    step = tangents.as_region(
+        [
+            *inputs[:carries],
+            *[inner[i] for i in of_carry],
+            *inputs[carries:captures],
+            *[inner[i] for i in of_xs],
+            *inputs[captures:],
+            *[inner[i] for i in of_outer],
+        ],
+        [
+            *tangents.outputs[:carries],
+            *[tangents.tangent(i) for i in of_carry],
+            *[tangents.tangent(i) for i in of_ys],
+        ],
+        count,
+    )
+    values = declare_several(
+        push.op,
+        [
+            *operands[:carries],
+            *first_tangents(graph, given, of_carry, push.types, levels),
+            *operands[carries:captures],
+            *[axis_first(given[i], levels) for i in of_xs],
+            *operands[captures:],
+            *[given[i] for i in of_outer],
+        ],
+        {
+            **push.attrs,
+            "body": step,
+            "carries": count,
+            "sequences": sequences + len(of_xs),
+            "keep": (True,) * len(step.outputs),
+        },
+    )
+    found = TupleTangent()
+    for place, i in enumerate(of_carry, carries):
+        found[i] = held_by(values[place], levels)
+        found[carries + i] = held_by(axis_behind(values[count + place], levels), levels)
+    for place, i in enumerate(of_ys, 2 * count):
+        found[carries + i] = held_by(axis_behind(values[place], levels), levels)
+    return found
+
+
 SCAN = Op(
     name="scan",
     kind=Kind.CONTROL,
@@ -96,7 +166,7 @@ SCAN = Op(
     kernel=_scan,
     infer=_scan_infer,
     vjp=_scan_rule,
-    jvp=push_scan,
+    jvp=_scan_tangents,
     control=Loop,
     attrs={
         "body": ...,
