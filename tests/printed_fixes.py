@@ -1097,6 +1097,17 @@ PRINTED: list[Printed] = [
         "y.shape == (1, 1, 4, 4)",
         "dg.max_pool2d(x, 2, {})",
     ),
+    Printed(
+        "import pathlib, tempfile\n"
+        "path = pathlib.Path(tempfile.mkdtemp(), 'found.json')\n"
+        "found = sbs.Comparison((), dict())\n"
+        "found.save(path)\n"
+        "found.save(path{})",
+        "",
+        "overwrite=True",
+        "sbs.load(path).rows == ()",
+        ", {}",
+    ),
 ]
 
 UNCOVERED = {
