@@ -428,21 +428,6 @@ def missing_package():
     digits()
 
 
-@example("SBS-405")
-def result_file():
-    from pathlib import Path
-
-    Path("report.json").write_text('{"totals": {"covered_lines": 12}}')
-    sbs.load("report.json")
-
-
-@example("SBS-406")
-def not_comparable():
-    here = sbs.Comparison((), {"processor": "AMD EPYC 7763", "threads": 4})
-    there = sbs.Comparison((), {"processor": "Intel Xeon 8370C", "threads": 4})
-    sbs.diff(here, there)
-
-
 # extensions ---------------------------------------------------------------------------------------
 
 

@@ -624,9 +624,9 @@ PRINTED: list[Printed] = [
     Printed(
         "def f(x):\n    y = np.zeros(3)\n    {}\n    return y\nz = sg.function(f, backend='numpy')(np.ones(3))",
         "y += x",
-        "a = a + x",
+        "y = y + x",
         "np.allclose(z, 1)",
-        "a = y; {}; y = a",
+        "{}",
     ),
     Printed(
         "def f(x, w):\n    y = sg.sum(x * w)\n    {}\n    return dx\nz = sg.function(f, backend='numpy')(np.ones(3), np.ones(3))",
@@ -861,6 +861,13 @@ PRINTED: list[Printed] = [
         "enable_grad()",
         "w.grad.numpy()[0] == 1",
         "enable_grad().__enter__(); dg.sum(w).backward()",
+    ),
+    Printed(  # as at a prompt: there is no source to say more from
+        "w = dg.ones(3, requires_grad=True)\nwith dg.no_grad():\n    {}exec(compile('dg.sum(w * 2).backward()', '<prompt>', 'exec'))",
+        "",
+        "enable_grad()",
+        "w.grad.numpy()[0] == 2",
+        "with dg.{}: ",
     ),
     Printed(
         "w = dg.ones(3, requires_grad=True)\nbase = w * 1\nwith dg.no_grad():\n    v = base[0:1]{}\nv += 1",
@@ -1097,46 +1104,181 @@ PRINTED: list[Printed] = [
         "y.shape == (1, 1, 4, 4)",
         "dg.max_pool2d(x, 2, {})",
     ),
+    # transforms
     Printed(
-        "import pathlib, tempfile\n"
-        "path = pathlib.Path(tempfile.mkdtemp(), 'found.json')\n"
-        "found = sbs.Comparison((), dict())\n"
-        "found.save(path)\n"
-        "found.save(path{})",
+        "v = np.ones((2, 3))\ny = dg.vmap(lambda x: dg.cond({}, lambda: x, lambda: -x))(v)",
+        "x > 0",
+        "any(x > 0)",
+        "y.numpy().sum() == 6",
+        "dg.{}",
+    ),
+    Printed(
+        "y = dg.jacobian(lambda z: z * z, np.ones(2) + 0j, {})",
+        'mode="forward"',
+        "holomorphic=True",
+        "np.array_equal(y.numpy(), 2 * np.eye(2))",
+        'mode="forward", {}',
+    ),
+    Printed(
+        "y = dg.jacobian(lambda x: x * x, np.ones(3), {})",
+        'mode="sideways"',
+        'mode="forward"',
+        "np.array_equal(y.numpy(), 2 * np.eye(3))",
+    ),
+    Printed(
+        "v = np.arange(6.0).reshape(2, 3)\ny = dg.vmap(lambda x: {})(v)",
+        "x[x > 1]",
+        "where(mask, x, 0)",
+        "y.numpy().sum() == 14",
+        "(lambda mask: dg.{})(x > 1)",
+    ),
+    Printed(
+        "w = dg.tensor(np.zeros(3))\n\ndef f(x):\n    w = globals()['w']\n    {}\n    return w\n\ny = dg.vmap(f)(np.ones((2, 3)))",
+        "w += x",
+        "x = x + y",
+        "y.shape == (2, 3)",
+        "y = w; {}; w = x",
+    ),
+    Printed(
+        "def f(x):\n    return dg.sum(dg.tensor(x.detach().numpy(), requires_grad=True))\n\ny = dg.grad(f{})(np.ones(3))",
+        ', unused="raise"',
+        'unused="zero"',
+        "y.numpy().sum() == 0",
+        ", {}",
+    ),
+    # the instrument
+    Printed(
+        "from sidebyside.measuring_commands import sweep_sizes\ny = sweep_sizes('{}')",
+        "depth",
+        "size=1:1e6",
+        "y[0] == 1",
+    ),
+    Printed(
+        "y = sbs.decide(lambda x: np.tanh(x), np.ones(3), {}, budget=0.01)",
+        "calls=0",
+        "calls=1000",
+        "y.row is not None",
+    ),
+    Printed(
+        "workload = sbs.Workload(lambda xp, x: x + x, inputs=lambda rng, size: (np.ones(size),), sizes=(2,))\ny = sbs.{}",
+        "show(workload, np.ones(2))",
+        "show(workload, size=",
+        "y.pictures",
+        "{}3)",
+    ),
+    # arrays
+    Printed("x = dg.tensor(3.0)\ny = list({})", "x", "x.reshape(1)", "float(y[0]) == 3"),
+    *both(
+        "xp.multi_head_attention(x, x, x, {}, in_proj_weight=xp.ones((12, 4), dtype='float64'), in_proj_bias=None, out_proj_weight=xp.ones((4, 4), dtype='float64'), out_proj_bias=None) where x = np.ones((1, 2, 4))",
+        "num_heads=3",
+        "num_heads=1",
+        "np.shape(y) == (1, 2, 4)",
+    ),
+    *both(
+        "xp.embedding_bag(x, xp.asarray(np.array([[0, 1]])), {}, per_sample_weights=xp.ones((1, 2), dtype='float64')) where x = np.ones((3, 2))",
+        'mode="mean"',
+        'mode="sum"',
+        "np.allclose(y, 2)",
+    ),
+    *both(
+        "xp.triplet_margin_with_distance_loss(x, x, x, {}) where x = np.ones((2, 3))",
+        "margin=-1.0",
+        "margin=1.0",
+        "np.shape(y) == ()",
+    ),
+    *both(
+        "xp.batch_norm(x, {}) where x = np.arange(6.0).reshape(2, 3)",
+        "training=False",
+        "training=True",
+        "np.shape(y) == (2, 3)",
+    ),
+    *both(
+        "xp.batch_norm(x, None, None, xp.zeros(3, dtype='float64'), xp.ones(3, dtype='float64'), {}) where x = np.ones((1, 3))",
+        "training=True",
+        "training=False",
+        "np.shape(y) == (1, 3)",
+    ),
+    *both(
+        "xp.{} where x = np.arange(4.0)",
+        "vsplit(x, 2)[0]",
+        "array_split(x, sections, axis=0)",
+        "np.array_equal(np.asarray(y), [0, 1])",
+        "asarray((lambda sections: xp.{})(2)[0])",
+    ),
+    *both("xp.sum(xp.eye({}))", "1.5", "int()", "float(y) == 1", "int(1.5)"),
+    Printed(
+        "y = sg.function(lambda x: sg.linalg.cholesky(x, {}))(np.eye(2))",
+        "upper='yes'",
+        "upper=True",
+        "np.allclose(y, np.eye(2))",
+    ),
+    *both(
+        "xp.linalg.svd(x, {})[1] where x = np.eye(3)[:, :2]",
+        "full_matrices='no'",
+        "full_matrices=False",
+        "np.allclose(y, 1)",
+    ),
+    Printed(
+        "x = dg.tensor(np.arange(6.0).reshape(3, 2), requires_grad=True)\ny = dg.grad(lambda x: dg.sum(dg.linalg.{}[0] ** 3))(x)",
+        "svd(x)",
+        "svd(x, full_matrices=False)",
+        "y.shape == (3, 2)",
+    ),
+    Printed(
+        "y = sg.function(lambda a, b: sg.{})(np.ones((3, 2)), np.ones((3, 1)))",
+        "linalg.lstsq(a, b)[1]",
+        "sum((b - a @ x) ** 2, axis=0)",
+        "np.allclose(y, 0)",
+        "sum((b - a @ (x := sg.linalg.lstsq(a, b)[0])) ** 2, axis=0)",
+    ),
+    # dyngraph
+    Printed(
+        "x = dg.tensor(np.ones(3){})\nx.retain_grad()",
         "",
-        "overwrite=True",
-        "sbs.load(path).rows == ()",
+        "requires_grad=True",
+        "x.requires_grad",
         ", {}",
     ),
     Printed(
-        "row = sbs.Row('model', '', '', ())\n"
-        "old, new = (sbs.Comparison((row,), dict(cores=cores)) for cores in (2, 4))\n"
-        "found = sbs.diff(old, new{})",
+        "x = dg.tensor(np.ones(3){})\nx.register_hook(print)",
         "",
-        "across='machine'",
-        "found.mismatches[0].name == 'cores'",
+        "requires_grad=True",
+        "x.requires_grad",
         ", {}",
+    ),
+    # staticgraph
+    Printed(
+        "import copy\nwith sg.Graph() as graph:\n    x = sg.placeholder('x', (2,), np.float64)\n    y = x * 2\nsession = sg.Session(graph)\nfrom staticgraph import Session\nagain = {}",
+        "copy.deepcopy(session)",
+        "Session(session.graph)",
+        "again.run(y, {x: np.ones(2)}).sum() == 4",
+    ),
+    Printed(
+        "with sg.Graph():\n    x = sg.placeholder('x', (sg.dim('long_constant'),), np.float64)\n    y = x + {}",
+        "np.broadcast_to(1.0, x.shape)",
+        "sg.zeros(x.shape)",
+        "y.shape == x.shape",
+    ),
+    Printed(
+        "with sg.Graph():\n    x = sg.placeholder('x', (4,), np.float64)\n    i = sg.argmax(x)\n    y = {}",
+        "[1, 2, 3][x]",
+        "take(x, indices)",
+        "y.shape == (1,)",
+        "(lambda indices: sg.{})(sg.reshape(i, (1,)))",
+    ),
+    Printed(
+        "out = np.zeros(3)\n\n@sg.function\ndef f(x):\n    out = np.zeros(3)\n    {}\n    out[0] = x[1]\n    return out\n\ny = f(np.arange(3.0))",
+        "pass",
+        "out = sg.asarray(out, copy=True)",
+        "list(y) == [1, 0, 0]",
     ),
 ]
 
 UNCOVERED = {
     (
-        "common/oplibrary/transforms/batched.py",
-        "'pass one bool, such as any(x > 0); to choose element by element, use where'",
-    ): "not covered yet",
-    (
         "common/oplibrary/transforms/jacobians.py",
         "'pass holomorphic=True if it is, or mode=\"reverse\"'",
     ): "not covered yet",
-    (
-        "common/oplibrary/transforms/jacobians.py",
-        '\'pass mode="forward", mode="reverse", or leave it out\'',
-    ): "not covered yet",
-    (
-        "sidebyside/measuring_commands.py",
-        "'write --sweep size=1:1e6, or size=1:1e6:13 for 13 of them'",
-    ): "not covered yet",
-    ("sidebyside/studies/decision.py", "'pass calls=1000, or leave it out'"): "not covered yet",
     (
         "staticgraph/importing/pytorch/arrays.py",
         "'add torch.where(mask, values, 0) in place of it'",
@@ -1149,17 +1291,10 @@ UNCOVERED = {
         "staticgraph/importing/pytorch/reading.py",
         'f\'write dynamic={{"{given[0]}": {{0: "batch"}}}}\'',
     ): "not covered yet",
-    (
-        "staticgraph/importing/shared/imported.py",
-        "'pass key=sg.random_key(0)'",
-    ): "not covered yet",
+    ("staticgraph/importing/shared/imported.py", "'pass key=sg.random_key(0)'"): "not covered yet",
     (
         "staticgraph/importing/shared/imported.py",
         'f\'import it with dynamic={{"{declared.name}": {{0: "batch"}}}} to let it change\'',
-    ): "not covered yet",
-    (
-        "sidebyside/drawing/figure.py",
-        "'choose a size, show(workload, size=...), or pass the function itself'",
     ): "not covered yet",
     (
         "common/oplibrary/transforms/batched.py",
@@ -1178,30 +1313,6 @@ UNCOVERED = {
         'f"use the library\'s own functions in place of {what}; for a dynamic tensor, x.detach().numpy() gives the numbers"',
     ): "not covered yet",
     (
-        "common/oplibrary/executors/operators.py",
-        "'use the value itself, or x.reshape(1)'",
-    ): "not covered yet",
-    (
-        "common/oplibrary/functional/attention.py",
-        "'pass a divisor of the number of features, such as num_heads=1'",
-    ): "not covered yet",
-    (
-        "common/oplibrary/functional/embedding_bag.py",
-        "'pass mode=\"sum\", or leave them out'",
-    ): "not covered yet",
-    (
-        "common/oplibrary/functional/margin_losses.py",
-        "'pass margin=1.0, or another positive number'",
-    ): "not covered yet",
-    (
-        "common/oplibrary/functional/normalization.py",
-        "'pass both, or training=True'",
-    ): "not covered yet",
-    (
-        "common/oplibrary/functional/normalization.py",
-        "'train with larger batches, or pass training=False'",
-    ): "not covered yet",
-    (
         "common/oplibrary/machine/target.py",
         "'run `pip install --upgrade llvmlite` (0.45 or later)'",
     ): "a package is missing or of another version",
@@ -1214,24 +1325,6 @@ UNCOVERED = {
         "'use backend=\"numpy\"'",
     ): "a package is missing or of another version",
     (
-        "common/oplibrary/numerical/arrangement.py",
-        "'use array_split(x, sections, axis=0)'",
-    ): "not covered yet",
-    ("common/oplibrary/ops/arguments.py", "'convert it with int()'"): "not covered yet",
-    (
-        "common/oplibrary/ops/least_squares.py",
-        "'compute them, as sum((b - a @ x) ** 2, axis=0)'",
-    ): "not covered yet",
-    (
-        "common/oplibrary/ops/singular_values.py",
-        "'ask for the others alone: svd(x, full_matrices=False), or qr(x)'",
-    ): "not covered yet",
-    (
-        "common/oplibrary/ops/singular_values.py",
-        "'pass full_matrices=False for the vectors of singular values alone'",
-    ): "not covered yet",
-    ("common/oplibrary/ops/solving.py", "'pass upper=True, or leave it out'"): "not covered yet",
-    (
         "common/oplibrary/transforms/batched.py",
         "'use the out-of-place form: x = set_item(x, key, value), or x = x + y'",
     ): "not covered yet",
@@ -1243,7 +1336,6 @@ UNCOVERED = {
         "dyngraph/functions/transforms.py",
         '"write the backward with dyngraph\'s operations, without detach()"',
     ): "not covered yet",
-    ("dyngraph/tensors/tensor.py", "'create an input with requires_grad=True'"): "not covered yet",
     (
         "sidebyside/studies/flexibility/matrix.py",
         "'define PROGRAMS = (Example(function, inputs=...),)'",
@@ -1273,10 +1365,6 @@ UNCOVERED = {
         "f'feed longer arrays, or declare dim({symbol.name!r}, min={length})'",
     ): "not covered yet",
     (
-        "staticgraph/compiler/session.py",
-        "'make another one, Session(session.graph), or pickle it together with its nodes'",
-    ): "not covered yet",
-    (
         "staticgraph/debugging/debugger.py",
         "\"name a value, an op or a line such as 'model.py:12'; print(executable.program) shows all; what no output needs is not run\"",
     ): "advice on a file or a prompt of its own",
@@ -1287,10 +1375,6 @@ UNCOVERED = {
     (
         "staticgraph/declare/operands.py",
         "\"call vmap inside of the loop's or the branch's function, choose with where(condition, a, b), or run the program in dyngraph\"",
-    ): "not covered yet",
-    (
-        "staticgraph/graph/constants.py",
-        '"make it of the graph\'s values: sg.arange(x.shape[0]), sg.zeros(x.shape), x * 0"',
     ): "not covered yet",
     (
         "staticgraph/graph/dimension.py",
@@ -1307,14 +1391,6 @@ UNCOVERED = {
     (
         "staticgraph/graph/symbolic.py",
         "'nest fewer of them, or raise the limit first: sys.setrecursionlimit(100_000)'",
-    ): "not covered yet",
-    (
-        "staticgraph/graph/symbolic.py",
-        "'pass a plain int, or take(x, indices) for many indices at once'",
-    ): "not covered yet",
-    (
-        "staticgraph/graph/symbolic.py",
-        "f'make it an array of the graph, which can be written to, before this line and before any loop around it: {name} = {sg}.asarray({name}, copy=True)'",
     ): "not covered yet",
     (
         "staticgraph/program/verify.py",

@@ -505,6 +505,8 @@ def svd(x: _ArrayLike, full_matrices: _builtins.bool = True) -> _SVDResult:
 
     Raises
     ------
+    ArgumentError
+        If `full_matrices` is no bool.
     LinAlgError
         If a matrix holds NaN or infinities.
     MatrixShapeError

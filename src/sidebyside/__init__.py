@@ -26,9 +26,6 @@ from sidebyside.modes import MODES, Mode, Prepared, find_mode
 from sidebyside.results.cell import Cell
 from sidebyside.results.comparison import Comparison, Row
 from sidebyside.results.decision import Decision
-from sidebyside.results.saved.change import Change, Changes, diff
-from sidebyside.results.saved.file import load
-from sidebyside.results.saved.history import History, history
 from sidebyside.results.table import Table
 from sidebyside.studies.comparison import compare
 from sidebyside.studies.decision import decide
@@ -47,13 +44,10 @@ __all__ = [
     "BUILTIN",
     "MODES",
     "Cell",
-    "Change",
-    "Changes",
     "Comparison",
     "Decision",
     "Example",
     "Figure",
-    "History",
     "Mode",
     "Prepared",
     "Row",
@@ -66,13 +60,10 @@ __all__ = [
     "compare",
     "compare_training",
     "decide",
-    "diff",
     "errors",
     "find_mode",
     "find_workload",
     "find_workloads",
-    "history",
-    "load",
     "measure_flexibility",
     "measure_table",
     "show",

@@ -32,14 +32,12 @@ from oplibrary.messages.errors import NoGraphError as NoGraphError
 from oplibrary.messages.errors import NodeBudgetError as NodeBudgetError
 from oplibrary.messages.errors import NonLeafGradWarning as NonLeafGradWarning
 from oplibrary.messages.errors import NonScalarError as NonScalarError
-from oplibrary.messages.errors import NotComparableError as NotComparableError
 from oplibrary.messages.errors import NotDifferentiableError as NotDifferentiableError
 from oplibrary.messages.errors import OutOfMemoryError as OutOfMemoryError
 from oplibrary.messages.errors import OutputError as OutputError
 from oplibrary.messages.errors import PassError as PassError
 from oplibrary.messages.errors import PicklingError as PicklingError
 from oplibrary.messages.errors import ProgramFileError as ProgramFileError
-from oplibrary.messages.errors import ResultFileError as ResultFileError
 from oplibrary.messages.errors import RetraceWarning as RetraceWarning
 from oplibrary.messages.errors import RunError as RunError
 from oplibrary.messages.errors import ShapeError as ShapeError

@@ -47,7 +47,6 @@ class Bottleneck:
     Attributes
     ----------
     name : {"overhead-bound", "memory-bound", "compute-bound"}
-        What bounds it.
     reason : str
         The measured comparison behind it.
     """

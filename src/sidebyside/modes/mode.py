@@ -20,11 +20,9 @@ class PassEffect:
     Attributes
     ----------
     name : str
-        Of the pass.
     before, after : int
         Instructions of the program.
     seconds : float
-        That it took.
     """
 
     name: str

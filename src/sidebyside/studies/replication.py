@@ -114,7 +114,6 @@ class Experiment:
         self.unclimbed: dict[str, str] = {}
         self.scrutiny: dict[str, Scrutiny] = {}
         self.calls: dict[str, int] = {}
-        self.pools: dict[str, list[dict[str, Any]]] = {}
         self.notes: list[str] = []
         self.starting = 0.0
         self.done = False
@@ -255,7 +254,6 @@ class Experiment:
     def _remember(self, team: Team, label: str) -> None:
         self.say(f"{self.subject.label}: {label}, memory")
         self.memory[label] = team.ask(label, "memory")
-        self.pools[label] = team.ask(label, "pools")
 
     # steady calls -------------------------------------------------------------------------------
 

@@ -443,26 +443,6 @@ class MissingPackageError(SideBySideError, ImportError):
     remedy = "install the extra named above"
 
 
-class ResultFileError(SideBySideError, ValueError):
-    """A file that holds no result that this library can read."""
-
-    id = "SBS-405"
-    title = "the file holds no result that can be read"
-    explanation = "it is missing, damaged, of something else, or from another version of the format"
-    remedy = "name a file that save or --save has written, or measure again"
-
-
-class NotComparableError(SideBySideError, ValueError):
-    """Two saved results that were not measured alike, or have nothing in common."""
-
-    id = "SBS-406"
-    title = "the results cannot be compared"
-    explanation = (
-        "times from another machine, of other versions or settings differ whatever the program does"
-    )
-    remedy = "measure both alike, or say that the difference is meant with across"
-
-
 # 5xx: what other distributions add ----------------------------------------------------------------
 
 

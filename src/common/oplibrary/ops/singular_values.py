@@ -100,12 +100,6 @@ def _svd_joined(x: Array, full_matrices: bool) -> Array:
 
 def _svd_infer(x: TensorType, *, full_matrices: bool = True) -> TensorType:
     rows, columns = require_matrix("svd", x)
-    if not isinstance(full_matrices, (int, np.bool_)):
-        raise ArgumentError(
-            f"svd: full_matrices must be a bool, not {full_matrices!r}",
-            cause="it says whether the bases of singular vectors are completed",
-            fix="pass full_matrices=False for the vectors of singular values alone",
-        )
     _, left, right = _widths(x.shape, bool(full_matrices))
     shape = (*x.shape[:-2], rows + 1 + columns, max(left, right))
     return TensorType(shape, matrix_dtype("svd", x))
@@ -211,6 +205,8 @@ def svd(x: Any, full_matrices: bool = True) -> SVDResult:
 
     Raises
     ------
+    ArgumentError
+        If `full_matrices` is no bool.
     LinAlgError
         If a matrix holds NaN or infinities.
     MatrixShapeError
@@ -221,6 +217,12 @@ def svd(x: Any, full_matrices: bool = True) -> SVDResult:
     >>> svd(np.array([[3.0, 0.0], [0.0, -4.0]])).S.tolist()
     [4.0, 3.0]
     """
+    if not isinstance(full_matrices, (int, np.bool_)):
+        raise ArgumentError(
+            f"svd: full_matrices must be a bool, not {full_matrices!r}",
+            cause="it says whether the bases of singular vectors are completed",
+            fix="pass full_matrices=False for the vectors of singular values alone",
+        )
     shape = operand_type("svd", x).shape
     rows, columns = require_matrix("svd", operand_type("svd", x))
     joined = svd_joined(x, full_matrices=full_matrices and rows != columns)

@@ -1,1 +1,0 @@
-"""How what several saved results say is shown."""

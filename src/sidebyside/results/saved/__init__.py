@@ -1,1 +1,0 @@
-"""Results in files, and what several of them say together."""
