@@ -57,6 +57,8 @@ ROOMS = {
     "staticgraph.importing.shared": "what the readers of all other libraries' programs share",
     "staticgraph.importing.pytorch": "PyTorch's modules",
     "staticgraph.importing.jaxprs": "JAX's functions",
+    "staticgraph.importing.graphdefs.ops": "TensorFlow's ops, by families",
+    "staticgraph.importing.graphdefs": "TensorFlow's functions and graphs",
     "staticgraph.importing": "programs of other libraries",
     "staticgraph.backends.native.definitions": "what each value is, in terms of others",
     "staticgraph.backends.native.planning": "what is written to memory, by which loops, where",
@@ -184,6 +186,7 @@ LATE: dict[tuple[str, str], str] = {
         "staticgraph.importing.pytorch.reading",
     ): "few programs are another library's",
     ("staticgraph.importing", "staticgraph.importing.jaxprs.reading"): "likewise",
+    ("staticgraph.importing", "staticgraph.importing.graphdefs.reading"): "likewise",
     (
         "staticgraph.backends.native",
         "staticgraph.backends.native.run.fallback",

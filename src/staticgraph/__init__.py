@@ -48,7 +48,7 @@ from staticgraph.declare.networkx_import import import_networkx as _import_netwo
 from staticgraph.graph.dimension import Dim, dim
 from staticgraph.graph.graph import Graph, current_graph
 from staticgraph.graph.node import Node
-from staticgraph.importing import from_jax, from_torch
+from staticgraph.importing import from_jax, from_tensorflow, from_torch
 from staticgraph.passes.pipeline import DEFAULT_PASSES, without
 from staticgraph.program.program import Instruction, Program, Value, Variable
 from staticgraph.show.drawing import to_dot, to_graphml, to_json, to_mermaid, to_svg

@@ -104,4 +104,66 @@ def from_jax(function: Callable[..., Any], *args: Any, parameters: Any = None) -
     return read_function(function, *args, parameters=parameters)
 
 
-__all__ = ["from_jax", "from_torch"]
+def from_tensorflow(
+    program: Any,
+    *args: Any,
+    fetches: Sequence[Any] | None = None,
+    variables: Mapping[str, Any] | None = None,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+    **kwargs: Any,
+) -> Imported:
+    """Return a function, a Keras model or a graph of TensorFlow as a program, checked against it.
+
+    Parameters
+    ----------
+    program : callable, tf.Graph or GraphDef
+        A ``tf.function``, a concrete function, a signature of a SavedModel, a Keras model or
+        layer, or a function that ``tf.function`` can trace; or a graph of TensorFlow 1.
+    *args, **kwargs
+        Example inputs: arrays and tensors, in nested containers. Other values, such as
+        ``training=True``, belong to the program. Of a graph it is one dict, with an array for each
+        placeholder.
+    fetches : sequence of str, optional
+        What of a graph is wanted: the names of tensors, and of ops that assign.
+    variables : mapping of str to array, optional
+        The values of a graph's variables; left out, those that its ``Assign`` ops give them first.
+    dynamic : mapping of str to mapping of int to str, optional
+        The axes that each run may choose the length of: by the name of the argument, then by the
+        axis, what the length is called.
+
+    Returns
+    -------
+    Imported
+        Its parameters are called as TensorFlow's variables. What the program assigns is state: the
+        next values are returned. Outputs, the next state, and gradients by all parameters and
+        inputs were compared with TensorFlow's; the differences stand in its ``report()``.
+
+    Raises
+    ------
+    MissingPackageError
+        If TensorFlow is not installed.
+    ForeignProgramError
+        If TensorFlow cannot trace the function; its reason and line are shown.
+    UnsupportedOpError
+        If the program has an op, or an attribute of one, that is not supported here.
+    ImportCheckError
+        If results differ from TensorFlow's.
+
+    Notes
+    -----
+    It is used as follows::
+
+        imported = sg.from_tensorflow(model, x, training=False, dynamic={"x": {0: "batch"}})
+        run = sg.function(lambda parameters, x: imported.function(sg, parameters, x))
+        y = run(imported.parameters, x)
+
+        graph = sg.from_tensorflow(graph_def, {"x": x}, fetches=["y", "train"])
+    """
+    from staticgraph.importing.graphdefs.reading import read_tensorflow
+
+    return read_tensorflow(
+        program, args, kwargs, fetches=fetches, variables=variables, dynamic=dynamic
+    )
+
+
+__all__ = ["from_jax", "from_tensorflow", "from_torch"]

@@ -57,7 +57,8 @@ class Step:
     entry : Entry
         What runs it.
     names : tuple of str
-        What its result is called, or each of its results if there are `several`.
+        What its result is called, or each of its results if there are `several`; one that nothing
+        reads has no name.
     args, kwargs
         Trees in which a `Ref` stands for a value, and a `Block` for a function.
     line : Source or None
@@ -123,6 +124,8 @@ class Block:
         result = step.entry.function(xp, *args, **kwargs)
         results = result if step.several else (result,)
         for i, name in enumerate(step.names):
+            if not name:
+                continue
             dtype = step.dtypes[i] if step.dtypes else None
             found[name] = _as(xp, results[i], dtype)
 
@@ -166,6 +169,8 @@ def _as(xp: Any, value: Any, dtype: Any) -> Any:
     """Return a result in the dtype that the source has, where the library's rule is another."""
     if dtype is None or getattr(value, "dtype", dtype) == dtype:
         return value
+    if isinstance(value, np.ndarray):  # and stays one that is known
+        return value.astype(dtype)
     return xp.astype(value, dtype)
 
 
@@ -229,6 +234,9 @@ def simplified(block: Block, arrays: Any) -> Block:
         steps.append(step)
     read = {*refs(block.outputs), *(n for s in steps for n in refs((s.args, s.kwargs)))}
     constants = {name: value for name, value in found.items() if name in read}
+    for step in steps:
+        if step.several:
+            step.names = tuple([name if name in read else "" for name in step.names])
     return Block(block.inputs, steps, block.outputs, constants)
 
 
@@ -239,7 +247,7 @@ def _folds(arrays: Any, step: Step, found: dict[str, Any]) -> bool:
         Block((), [], None)._run_step(arrays, step, made, no_draw)
     except Exception:  # the run says what is wrong, and where
         return False
-    results = {name: made[name] for name in step.names}
+    results = {name: made[name] for name in step.names if name}
     if any(np.size(value) > MOST_FOLDED for value in results.values() if not _lazy(value)):
         return False
     found.update(results)

@@ -19,9 +19,13 @@ def line_in(stack: str, library: str) -> Source | None:
     library : str
         The folder of the library whose own lines do not count.
     """
-    places = [Source(f, int(n), function) for f, n, function in _PLACE.findall(stack)]
-    users = [each for each in places if _is_users(each.filename, library)]
+    users = [each for each in places_in(stack) if _is_users(each.filename, library)]
     return users[-1] if users else None
+
+
+def places_in(stack: str) -> list[Source]:
+    """Return the places that a stack names, which is given as text, the innermost one last."""
+    return [Source(f, int(n), function) for f, n, function in _PLACE.findall(stack)]
 
 
 def line_of_traceback(error: BaseException, library: str) -> Source | None:
