@@ -241,6 +241,55 @@ def test_many_calls_leave_no_objects_and_no_memory(kind):
     assert max(b - a for a, b in zip(before, after, strict=True)) < 50
 
 
+MANY = 100
+
+
+def many_arrays():
+    """Return a program of many inputs, variables with updates, and results, and its variables."""
+    with sg.Graph():
+        xs = [sg.placeholder(f"x{i}", (2,)) for i in range(MANY)]
+        i = sg.placeholder("i", (1,), "int64")
+        ws = [sg.variable(np.full(2, n, "float32"), name=f"w{n}") for n in range(MANY)]
+        taken = [sg.take(w, i) + x for x, w in zip(xs, ws, strict=True)]
+        updates = [sg.assign(w, w + x) for x, w in zip(xs, ws, strict=True)]
+        run = sg.compile([*taken, *updates], [*xs, i], backend="native")
+    return run, [w.variable for w in ws]
+
+
+@pytest.mark.parametrize("kind", ["right", "shape", "dtype", "index", "variable"])
+def test_many_arrays_at_once(kind):
+    run, variables = many_arrays()
+    assert type(run.call) is type(len)  # machine code from the first check on
+    xs = [np.full(2, 10 * n, "float32") for n in range(MANY)]
+    index = np.array([1])
+    if kind == "shape":
+        xs[-1] = np.ones(3, "float32")
+    elif kind == "dtype":
+        xs[-1] = np.ones(2)
+    elif kind == "index":
+        index = np.array([2])
+    elif kind == "variable":
+        variables[-1].value = np.zeros(2, "float32")[::-1]
+    counted = [*xs, xs[0].dtype, np.ndarray]
+    for times in range(1, 101):
+        if times == 2:  # a state is made for what goes the slow way, and is kept
+            before = [sys.getrefcount(each) for each in counted]
+        if kind in ("shape", "dtype", "index"):
+            with pytest.raises((FeedError, IndexingError)):
+                run(*xs, index)
+            continue
+        results = run(*xs, index)
+        for n in range(0, MANY - 1, 7):
+            held = np.full(2, n + 10.0 * n * times)
+            np.testing.assert_array_equal(results[n], held)
+            np.testing.assert_array_equal(results[MANY + n], held)
+            np.testing.assert_array_equal(variables[n].value, held)
+    results = None
+    gc.collect()
+    after = [sys.getrefcount(each) for each in counted]
+    assert max(b - a for a, b in zip(before, after, strict=True)) < 20
+
+
 def test_an_executable_is_freed_with_all_it_holds():
     run, w = updated()
     run(np.ones(5, "float32"))

@@ -75,11 +75,11 @@ class Signature(NamedTuple):
 def write_entry(module: Module, signature: Signature, segment: str) -> None:
     """Write ``ptr entry(ptr self, ptr arguments, i64 count)``, a METH_FASTCALL function."""
     code = Code(module)
-    _Entry(code, signature, segment).write()
+    writer = _Entry(code, signature, segment)
+    writer.write()
     # beside long work or many arrays, its speed is not worth the time to optimise it, which grows
     # faster than the length of a function
-    arrays = len(signature.inputs) + len(signature.variables) + len(signature.results)
-    plain = signature.work > LONG_WORK or arrays > MANY_ARRAYS
+    plain = signature.work > LONG_WORK or writer.many
     attributes = "noinline optnone" if plain else ""
     parameters = ["ptr %self", "ptr %arguments", "i64 %count"]
     module.add_function("entry", code, "ptr", parameters, attributes=attributes)
@@ -90,9 +90,15 @@ class _Entry:
         self.code = code
         self.signature = signature
         self.segment = segment
+        made = len(signature.variables) + len(signature.results)
+        self.many = len(signature.inputs) + made > MANY_ARRAYS
         self.slow = code.new_label()
         self.unwound = self.slow
         """Where to go on after letting go of all objects that are held so far."""
+        # a register that is read in a far block takes the compiler time in each block between, so
+        # of many arrays nothing stays in registers
+        self.objects = code.allocate("ptr", made) if self.many else None
+        self.held: list[Callable[[], Register]] = []
         words = [*_FIXED, *(f"dtype {d}" for d in signature.dtypes), "value"]
         words += [f"variable {i}" for i in range(len(signature.variables))]
         self.words = {word: number for number, word in enumerate(words)}
@@ -129,17 +135,46 @@ class _Entry:
         self._require(self.count.equals(len(signature.inputs)))
         if signature.work > LONG_WORK:
             self._require(code.load(self.word("busy"), "i64").equals(0))
+        if self.objects is not None:
+            self._let_go_of_all(self.objects)
+        self.slots = self.word("slots")
         array_type = self.word("PyArray_Type")
         data = []
         for number, type_ in enumerate(signature.inputs):
             given = code.load(code.address(self.arguments, number, "ptr"), "ptr")
-            data.append(self._checked(given, type_, array_type, self.slow))
+            data.append(self._kept(number, self._checked(given, type_, array_type, self.slow)))
         self._write_run(data, array_type)
         code.begin_block(self.slow)
         result = self.object_call(
             "PyObject_Vectorcall", self.word("slow"), self.arguments, self.count, "ptr null"
         )
         code.statement(f"ret ptr {result.ref}")
+
+    def _let_go_of_all(self, objects: Register) -> None:
+        """Forget all objects, and write a block that lets go of those that are held by then."""
+        code, count = self.code, len(self.signature.variables) + len(self.signature.results)
+        if not count:
+            return
+        none = code.effect("inttoptr i64 0 to ptr", "ptr", 1)
+        loop = code.begin_loop(0, count, 1, [])
+        code.store(none, code.address(objects, loop.index, "ptr"))
+        code.end_loop(loop, [])
+
+        def let_go() -> None:
+            loop = code.begin_loop(0, count, 1, [])
+            held = code.load(code.address(objects, loop.index, "ptr"), "ptr")
+            self.call("Py_DecRef", "void", held)  # which takes null for no object
+            code.end_loop(loop, [])
+            code.jump(self.slow)
+
+        self.unwound = self._block(let_go)
+
+    def _kept(self, slot: int, data: Register) -> Register | None:
+        """Keep the data of an array for the run, of many arrays in its slot at once."""
+        if not self.many:
+            return data
+        self.code.store(data, self.code.address(self.slots, slot, "ptr"))
+        return None
 
     def _require(self, condition: Register, otherwise: str = "") -> None:
         on = self.code.new_label()
@@ -165,39 +200,42 @@ class _Entry:
             self._require(fits, otherwise)
         return self.field(given, api.DATA)
 
-    def _write_run(self, data: list[Register], array_type: Register) -> None:
+    def _write_run(self, data: list[Register | None], array_type: Register) -> None:
         """Write the variables' reading, the results' allocation, the run and the return."""
         code, signature = self.code, self.signature
-        variables: list[Register] = []
         for number, type_ in enumerate(signature.variables):
             held = self.object_call(
                 "PyObject_GetAttr", self.word(f"variable {number}"), self.word("value")
             )
             # deleted: the slow way says so
-            self._require(~held.is_null(), self._block(self._clear))
-            variables.append(held)
+            self._require(~held.is_null(), self._cleared())
             self._hold(held)
-            data.append(self._checked(held, type_, array_type, self.unwound))
-        results: list[Register] = []
-        for type_ in signature.results:
+            checked = self._checked(held, type_, array_type, self.unwound)
+            data.append(self._kept(len(data), checked))
+        variables = self.held
+        self.held = []
+        for number, type_ in enumerate(signature.results, signature.result_slot):
             made = self._new_array(type_, array_type)
             # out of memory: the slow way fails, too, and says where
-            self._require(~made.is_null(), self._block(self._clear))
-            results.append(made)
-            self._hold(made)
-        slots = self.word("slots")
-        for number, address in enumerate(data):
-            code.store(address, code.address(slots, number, "ptr"))
-        for number, made in enumerate(results, signature.result_slot):
-            code.store(self.field(made, api.DATA), code.address(slots, number, "ptr"))
-        self._run(slots)
+            self._require(~made.is_null(), self._cleared())
+            self._hold(made, len(variables))
+            if self.many:
+                self._kept(number, self.field(made, api.DATA))
+        results = self.held
+        if not self.many:
+            for number, address in enumerate(data):
+                assert address is not None
+                code.store(address, code.address(self.slots, number, "ptr"))
+            for number, result in enumerate(results, signature.result_slot):
+                code.store(self.field(result(), api.DATA), code.address(self.slots, number, "ptr"))
+        self._run(self.slots)
         if signature.checks_status:
             status = code.load(self.word("status"), "i64")
             code.store(code.constant(0, "i64"), self.word("status"))
             self._require(status.equals(0), self.unwound)
         self._update(variables, results)
-        for held in variables:
-            self.call("Py_DecRef", "void", held)
+        for each in variables:
+            self.call("Py_DecRef", "void", each())
         self._return(results[: len(signature.outputs)])
 
     def _block(self, write: Callable[[], None]) -> str:
@@ -211,30 +249,46 @@ class _Entry:
         self.code.begin_block(over)
         return label
 
-    def _hold(self, held: Register) -> None:
-        """Write a block that lets go of one object more and then of those before it.
+    def _hold(self, held: Register, before: int = 0) -> None:
+        """Hold one object more, behind `before` that are not in `held`; all are let go of later.
 
-        One block an object: lists of them for each point that may fail would take the square.
+        Few have a block each, which goes on with those before it: lists of them for each point that
+        may fail would take the square. Many are in memory, from which one loop takes them.
         """
-        then = self.unwound
+        objects, then = self.objects, self.unwound
+        if objects is not None:
+            offset = 8 * (before + len(self.held))
+
+            def place() -> Register:  # anew each time: it is not kept in a register, either
+                text = f"getelementptr inbounds i8, ptr {objects.ref}, i64 {offset}"
+                return self.code.effect(text, "ptr", 1)
+
+            self.code.store(held, place())
+            self.held.append(lambda: self.code.load(place(), "ptr"))
+            return
 
         def let_go() -> None:
             self.call("Py_DecRef", "void", held)
             self.code.jump(then)
 
         self.unwound = self._block(let_go)
+        self.held.append(lambda: held)
 
-    def _clear(self) -> None:
-        """Drop the exception that is set, let go of what is held, and go the slow way."""
-        self.call("PyErr_Clear", "void")
-        self.code.jump(self.unwound)
+    def _cleared(self) -> str:
+        """Write a block that drops the exception that is set, and goes on at `unwound`."""
 
-    def _failure(self, held: Sequence[Register]) -> str:
+        def clear() -> None:
+            self.call("PyErr_Clear", "void")
+            self.code.jump(self.unwound)
+
+        return self._block(clear)
+
+    def _failure(self, held: Sequence[Callable[[], Register]]) -> str:
         """Write a block that lets go of objects and returns with the exception that is set."""
 
         def fail() -> None:
             for each in held:
-                self.call("Py_DecRef", "void", each)
+                self.call("Py_DecRef", "void", each())
             self.code.statement("ret ptr null")
 
         return self._block(fail)
@@ -271,7 +325,9 @@ class _Entry:
         self.call("PyEval_RestoreThread", "void", thread)
         self.code.store(self.code.constant(0, "i64"), busy)
 
-    def _update(self, variables: list[Register], results: list[Register]) -> None:
+    def _update(
+        self, variables: list[Callable[[], Register]], results: list[Callable[[], Register]]
+    ) -> None:
         """Write the assignments; the variables then hold the only reference to the new arrays."""
         outputs = len(self.signature.outputs)
         failed = self._failure((*variables, *results)) if self.signature.updates else ""
@@ -281,14 +337,14 @@ class _Entry:
                 "i32",
                 self.word(f"variable {number}"),
                 self.word("value"),
-                made,
+                made(),
             )
             assert done is not None
             self._require(done.equals(0), failed)
         for made in results[outputs:]:
-            self.call("Py_DecRef", "void", made)
+            self.call("Py_DecRef", "void", made())
 
-    def _return(self, outputs: Sequence[Register]) -> None:
+    def _return(self, outputs: Sequence[Callable[[], Register]]) -> None:
         code = self.code
         form = code.cast("ptrtoint", self.word("form"), "i64")
         labels = [code.new_label() for _ in FORMS]
@@ -300,12 +356,12 @@ class _Entry:
         for label, kind in zip(labels, ("", "PyList", "PyTuple"), strict=True):
             code.begin_block(label)
             if not kind:
-                code.statement(f"ret ptr {outputs[0].ref}" if outputs else "unreachable")
+                code.statement(f"ret ptr {outputs[0]().ref}" if outputs else "unreachable")
                 continue
             made = self.object_call(f"{kind}_New", f"i64 {len(outputs)}")
             self._require(~made.is_null(), self._failure(outputs))
             for number, output in enumerate(outputs):
-                self.call(f"{kind}_SetItem", "i32", made, f"i64 {number}", output)
+                self.call(f"{kind}_SetItem", "i32", made, f"i64 {number}", output())
             code.statement(f"ret ptr {made.ref}")
             code.forget(mark)
 
