@@ -14,7 +14,7 @@ OTHERS = $(strip $(foreach version,$(filter-out $(shell $(PYTHON) -c '$(VERSION)
     $(shell python$(version) -c '$(VERSION)' 2>/dev/null)))
 VERSION = import sys; print("%d.%d" % sys.version_info[:2])
 
-.PHONY: table test lint bench docs site wheel fuzz mutants full others clean
+.PHONY: table test lint bench docs site wheel fuzz standard mutants full others clean
 
 table: $(READY)
 	$(BIN)/sidebyside table
@@ -54,6 +54,14 @@ wheel: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.staticgraph.fuzz --seeds 0:20000
+
+# the test suite of the array API standard on both modes and on NumPy, which takes an hour or two:
+# git clone --recurse-submodules https://github.com/data-apis/array-api-tests build/array-api-tests
+SUITE ?= build/array-api-tests
+standard: $(READY)
+	@test -d $(SUITE) || { echo "clone the suite first: docs/standard.md says how"; exit 1; }
+	$(BIN)/python -m pip install --quiet -r $(SUITE)/requirements.txt
+	$(BIN)/python -m tests.standard.run_suite $(SUITE)
 
 # are the tests any good? 200 changes of the code, one at a time; a run that was ended goes on
 mutants: $(READY)

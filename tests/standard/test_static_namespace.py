@@ -1,8 +1,11 @@
 """The adapter gives what NumPy gives, so a failure of a suite that runs on it is the library's."""
 
+import json
+
 import numpy as np
 import pytest
 from tests.standard import static_namespace as xp
+from tests.standard.run_suite import Counts, table
 
 
 def test_functions_operators_and_what_is_below():
@@ -37,3 +40,20 @@ def test_what_an_array_says_of_itself():
     assert np.from_dlpack(x).tolist() == [[1.0, 2.0]]
     with pytest.raises(AttributeError):
         x._repr_pretty_  # noqa: B018  what printers look for
+
+
+def test_the_table_tells_apart_what_numpy_fails_too(tmp_path):
+    def found(**outcomes):
+        tests = [{"nodeid": name, "outcome": each} for name, each in outcomes.items()]
+        report = tmp_path / "report.json"
+        report.write_text(json.dumps({"tests": tests}))
+        return Counts.of(report)
+
+    rows = [
+        ("NumPy", "2025.12", 20, found(a="passed", b="failed", c="skipped", d="passed")),
+        ("dyngraph", "2025.12", 20, found(a="passed", b="failed", c="skipped", d="error")),
+    ]
+    lines = table(rows).splitlines()
+    assert lines[2] == "| NumPy | 2025.12 | 20 | 2 | 1 | 1 | 1 |"
+    assert lines[3] == "| dyngraph | 2025.12 | 20 | 1 | 1 | 2 | 1 |"
+    assert lines[-1] == "dyngraph, 2025.12, alone: `d`"

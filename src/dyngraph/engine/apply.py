@@ -29,7 +29,7 @@ from dyngraph.tape.nodes import (
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.dtypes import FLOATING
+from oplibrary.core.dtypes import FLOATING, PLAIN_NUMBERS
 from oplibrary.core.op import (
     ENTRIES,
     EXECUTORS,
@@ -416,7 +416,7 @@ def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[TapeNod
             tracked = tracked or edge is not None
             arrays.append(x._array)
         elif type(x) is ndarray:
-            arrays.append(x)
+            arrays.append(x if x.dtype.kind in PLAIN_NUMBERS else numeric(x))
         elif is_scalar(x):
             weak = True
             arrays.append(x)

@@ -13,9 +13,11 @@ import oplibrary.functional
 import oplibrary.numerical  # noqa: F401  both enter compositions into the namespace
 from dyngraph.engine.apply import FAST, lift, make_attributed, make_binary, make_unary
 from dyngraph.tensors.tensor import Tensor, tensor_of
+from oplibrary.core.data import require_numbers
 from oplibrary.core.op import REGISTRY, Kind, Op, late, named_as, namespace
-from oplibrary.messages.call_errors import explain_call, explain_creation
+from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
 from oplibrary.messages.errors import SideBySideError
+from oplibrary.ops.arguments import require_flag
 from oplibrary.ops.creation import CREATION
 
 
@@ -45,11 +47,15 @@ def _lifted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
+            require_numbers((*args, *kwargs.values()))
             return wrap(function(*args, **kwargs))
         except SideBySideError:
             raise
-        except (TypeError, AttributeError) as error:
-            raise explain_call(name, function, error) from error
+        except UNFIT as error:
+            explained = explain_call(name, function, error)
+            if explained is error:
+                raise
+            raise explained from error
 
     return call
 
@@ -63,9 +69,9 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
             out = tensor_of(function(*args, **kwargs))
         except SideBySideError:
             raise
-        except TypeError as error:
+        except UNFIT as error:
             raise explain_creation(function, args, error) from error
-        return out.requires_grad_() if requires_grad else out
+        return out.requires_grad_() if require_flag(requires_grad, "requires_grad") else out
 
     plain = inspect.signature(function)
     flag = inspect.Parameter("requires_grad", inspect.Parameter.KEYWORD_ONLY, default=False)

@@ -162,6 +162,9 @@ def from_dlpack(array: Any, /, *, device: str | None = None, copy: bool | None =
     ArgumentError
         If the array cannot be shared, because it lies elsewhere or has no ``__dlpack__``.
     """
+    require_device(device)
+    if copy is not None:
+        require_flag(copy, "copy")
     return asarray(array_from_dlpack(array, device, copy))
 
 

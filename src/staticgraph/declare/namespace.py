@@ -11,14 +11,13 @@ import numpy as np
 import oplibrary.functional
 import oplibrary.numerical
 import oplibrary.ops  # noqa: F401  importing them fills the registry
-from oplibrary.core.data import array_from_dlpack
-from oplibrary.core.dtypes import to_dtype
+from oplibrary.core.data import array_from_dlpack, require_numbers
 from oplibrary.core.op import EXECUTORS, LATE, LIFTED, Op, late, named_as, namespace
 from oplibrary.core.tree import flatten, map_tree
-from oplibrary.messages.call_errors import explain_call, explain_creation
+from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
-from oplibrary.ops.creation import CREATION
+from oplibrary.ops.creation import CREATION, resolve_dtype
 from oplibrary.ops.joining import holds_values, stack_nested
 from staticgraph.declare.build import constant, declare, require_graph
 from staticgraph.declare.creation import declare_creation
@@ -89,12 +88,16 @@ def _composition(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _called(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     try:
+        require_numbers((*args, *kwargs.values()))
         return function(*args, **kwargs)
     except SideBySideError as error:
         error.what, error.cause = named_text(error.what), named_text(error.cause)
         raise
-    except (TypeError, AttributeError) as error:
-        raise explain_call(function.__name__, function, error) from error
+    except UNFIT as error:
+        explained = explain_call(function.__name__, function, error)
+        if explained is error:
+            raise
+        raise explained from error
 
 
 def _lift(graph: Graph, x: Any) -> Any:
@@ -114,7 +117,7 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Node]:
             made = function(*args, **kwargs)
         except SideBySideError:
             raise
-        except (TypeError, AttributeError) as error:
+        except UNFIT as error:
             raise explain_creation(function, args, error) from error
         return graph.constant_array(made, copy=False, own=True)
 
@@ -149,21 +152,22 @@ def asarray(
     Node(constant: float32[2])
     """
     require_device(device)
+    dtype = None if dtype is None else resolve_dtype(dtype)
     if copy is not None and not require_flag(copy, "copy"):
-        if not isinstance(value, Node) or (dtype is not None and to_dtype(dtype) != value.dtype):
+        if not isinstance(value, Node) or (dtype is not None and dtype != value.dtype):
             raise ArgumentError(
                 f"asarray: with copy=False this {type(value).__name__} cannot become a node"
-                + ("" if dtype is None else f" of {to_dtype(dtype)}"),
+                + ("" if dtype is None else f" of {dtype}"),
                 cause="a graph keeps a copy of what it is given",
                 fix="leave copy out: asarray copies only where it has to",
             )
         return value
-    if isinstance(value, Node) and (dtype is None or to_dtype(dtype) == value.dtype):
+    if isinstance(value, Node) and (dtype is None or dtype == value.dtype):
         return value.clone() if copy else value
     if isinstance(value, (list, tuple)) and holds_values(value):
         value = stack_nested(value)
     if type(value) in LIFTED:  # rows of nodes
-        value = value if dtype is None or value.dtype == to_dtype(dtype) else value.astype(dtype)
+        value = value if dtype is None or value.dtype == dtype else value.astype(dtype)
         return value.clone() if copy else value  # type: ignore[no-any-return]
     if copy and isinstance(value, (np.ndarray, np.generic)):
         graph = require_graph("asarray")

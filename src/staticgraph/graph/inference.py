@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from oplibrary.core.keys import exact_key
@@ -70,7 +71,9 @@ class TypeTable:
             types = tuple([x.type for x in operands])
             if any(is_symbolic(t.shape) for t in types):
                 _refuse_quotients(op, types, attrs)
-            known = self.intern(infer(op, types, attrs))
+            known = infer(op, types, attrs)
+            _refuse_beyond_index(op, types, attrs, known)
+            known = self.intern(known)
             _require_for_all_lengths(op, types, attrs, known)
             if key is not None:
                 self._inferred[key] = known
@@ -95,6 +98,27 @@ def _refuse_quotients(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str,
                     fix="declare the axis as a multiple, 2 * dim('half'), where it is divided; or "
                     "let sg.function trace each length",
                 )
+
+
+_INDICES = 2**63
+"""How far NumPy counts: elements, bytes and positions."""
+
+
+def _refuse_beyond_index(
+    op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any], result: TensorType
+) -> None:
+    """Refuse lengths and positions that no kernel can count with, as it would when it runs.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    counts = [value for name, value in attrs.items() if type(op.attrs.get(name)) is int]
+    if isinstance(result, TensorType) and not is_symbolic(result.shape):
+        counts.append(prod(result.shape) * result.dtype.itemsize)
+    for count in counts:
+        if type(count) is int and abs(count) >= _INDICES and not is_symbolic(count):
+            raise refused(op, types, OverflowError(f"{count} is more than 64 bits hold"))
 
 
 def _require_for_all_lengths(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +61,18 @@ def to_numbers(data: Any, dtype: npt.DTypeLike | None, becomes: str) -> Array:
             fix="encode the data as numbers first",
         )
     return array
+
+
+def require_numbers(values: Iterable[Any]) -> None:
+    """Refuse arrays among `values` whose elements are no numbers, such as texts and dates.
+
+    Raises
+    ------
+    DTypeError
+    """
+    for x in values:
+        if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind not in PLAIN_NUMBERS:
+            to_numbers(x, None, "operand")
 
 
 def _known_dtype(dtype: npt.DTypeLike) -> npt.DTypeLike:

@@ -661,14 +661,8 @@ def explain(
         return error.with_context(op.name)
     types = []
     for position, operand in enumerate(operands):
-        if is_scalar(operand) and op.kind is not Kind.ELEMENTWISE:
-            return DTypeError(
-                f"{op.name}: operand {position} is the Python number {operand!r}",
-                cause=f"{op.name} works on arrays",
-                fix="make it one first, for example with asarray",
-            )
         try:
-            listed = isinstance(operand, (list, tuple))
+            listed = isinstance(operand, (list, tuple)) or is_scalar(operand)
             types.append(type_of(np.asarray(operand) if listed else operand))
         except (AttributeError, ValueError):
             return DTypeError(
@@ -682,6 +676,13 @@ def explain(
         return known.with_context(op.name)
     except Exception as refusal:
         return refused(op, types, refusal)
+    for position, operand in enumerate(operands):
+        if is_scalar(operand) and op.kind is not Kind.ELEMENTWISE:
+            return DTypeError(
+                f"{op.name}: operand {position} is the Python number {operand!r}",
+                cause=f"{op.name} works on arrays",
+                fix="make it one first, for example with asarray",
+            )
     listing = ", ".join(map(repr, types))
     wrapper = DTypeError if isinstance(error, TypeError) else ArgumentError
     return wrapper(

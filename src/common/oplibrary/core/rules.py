@@ -140,7 +140,7 @@ def reduced_shape(
 ) -> tuple[int, ...]:
     """Return the shape that is left when `axis` is reduced."""
     axes = normalize_axes(axis, len(shape))
-    if not isinstance(keepdims, (int, np.bool_)):
+    if not isinstance(keepdims, (int, np.integer, np.bool_)) or abs(int(keepdims)) >= 2**31:
         raise ArgumentError(
             f"keepdims must be a bool, not {keepdims!r}",
             cause="the reduced axes are kept, with length 1, or they are not",

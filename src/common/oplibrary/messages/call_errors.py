@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.messages.errors import ArgumentError
+from oplibrary.messages.errors import ArgumentError, out_of_memory
+from oplibrary.messages.source import is_users
 from oplibrary.messages.suggestion import argument_meant
+
+UNFIT = (TypeError, AttributeError, ValueError, LookupError, ArithmeticError, MemoryError)
+"""What Python and NumPy raise where an argument is of a kind that the code was not written for."""
 
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
 
@@ -27,16 +31,24 @@ def written(name: str, value: Any, meant: str | None) -> str:
     return f"write {meant}={same!r} in place of {name}={value!r}"
 
 
-def explain_call(name: str, function: Callable[..., Any], error: Exception) -> ArgumentError:
+def explain_call(name: str, function: Callable[..., Any], error: Exception) -> Exception:
     """Return the error that says why the composition called `name` could not use its arguments.
 
     Parameters
     ----------
     name : str
     function : callable
-    error : TypeError or AttributeError
-        What calling it raised.
+    error : Exception
+        What calling it raised, one of `UNFIT`. Where the user's own code did, which a function that
+        takes functions runs, it is returned as it is.
     """
+    trace = error.__traceback__
+    while trace is not None:
+        if is_users(trace.tb_frame.f_code):
+            return error
+        trace = trace.tb_next
+    if isinstance(error, MemoryError):
+        return out_of_memory(error, name)
     signature = inspect.signature(function)
     parameters = [p.replace(annotation=Parameter.empty) for p in signature.parameters.values()]
     unknown = _UNEXPECTED.search(str(error))
@@ -51,7 +63,7 @@ def explain_call(name: str, function: Callable[..., Any], error: Exception) -> A
 
 def explain_creation(
     function: Callable[..., Any], args: tuple[Any, ...], error: Exception
-) -> ArgumentError:
+) -> Exception:
     """Return `explain_call` of a function that makes an array; lengths may be no tuple, too."""
     name = function.__name__
     first = next(iter(inspect.signature(function).parameters), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ def normalize_ints(value: Any, name: str) -> tuple[int, ...]:
     try:
         if hasattr(value, "__index__") and getattr(value, "ndim", 0) == 0:
             return (_whole(value),)
+        if isinstance(value, (Set, Mapping)):
+            raise TypeError("it has no order")
         return tuple(map(_whole, value))
     except SideBySideError:  # a static value says better itself why it is no number
         raise
@@ -76,6 +79,11 @@ def require_number(value: Any, name: str) -> None:
         )
 
 
+def is_flag(value: Any) -> bool:
+    """Tell whether `value` is a truth value: a bool, or a whole number that NumPy takes for one."""
+    return isinstance(value, (int, np.integer, np.bool_)) and abs(int(value)) < 2**31
+
+
 def require_flag(value: Any, name: str) -> bool:
     """Return `value`, which must be a truth value.
 
@@ -84,7 +92,7 @@ def require_flag(value: Any, name: str) -> bool:
     ArgumentError
         If it is not. An array of one truth value is refused too: attributes are constants.
     """
-    if isinstance(value, (bool, int, np.bool_)):
+    if is_flag(value):
         return bool(value)
     raise ArgumentError(
         f"{name} must be a bool, not {value!r}",
@@ -100,7 +108,7 @@ def require_device(device: Any) -> None:
     ------
     ArgumentError
     """
-    if device not in (None, "cpu"):
+    if device is not None and not (isinstance(device, str) and device == "cpu"):
         raise ArgumentError(
             f"there is no device {device!r}",
             cause="arrays live in the memory of the processor",

@@ -56,6 +56,7 @@ def _joined_infer(name: str, dtype_of: Any) -> Any:
 
 def _values_infer(name: str, dtype_of: Any) -> Any:
     def infer(x: TensorType, upper: bool = False) -> TensorType:
+        require_flag(upper, "upper")
         require_square(name, x)
         return TensorType(x.shape[:-1], dtype_of(matrix_dtype(name, x)))
 
@@ -78,7 +79,7 @@ class EighResult(NamedTuple):
 
 
 def _triangle(upper: bool) -> Literal["L", "U"]:
-    return "U" if upper else "L"
+    return "U" if require_flag(upper, "upper") else "L"
 
 
 def _eigh_rule(g: Any, out: Any, _x: Any, *, upper: bool) -> Any:

@@ -9,8 +9,8 @@ import numpy as np
 from oplibrary.core.batching import trailing, unchanged
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, Shape, TensorType
-from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
-from oplibrary.ops.arguments import operand_type
+from oplibrary.messages.errors import NotDifferentiableError
+from oplibrary.ops.arguments import operand_type, require_flag
 from oplibrary.ops.diagonal import diagonal
 from oplibrary.ops.elementwise import real
 from oplibrary.ops.joining import concat
@@ -156,7 +156,7 @@ svd_joined: Op = register(
         arity=1,
         kernel=lambda x, out=None, *, full_matrices=True: computed(
             "svd",
-            lambda each: _svd_joined(each, bool(full_matrices)),
+            lambda each: _svd_joined(each, require_flag(full_matrices, "full_matrices")),
             x,
             out,
             refusal=NOT_CONVERGED,

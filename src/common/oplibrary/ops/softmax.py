@@ -26,8 +26,9 @@ def _shifted(name: str, x: Array, out: Array | None, axis: int) -> Array:
     """Return `x` less its largest element along `axis`, so that no exponential overflows."""
     if x.dtype.kind not in REAL_FLOATING:
         x = x.astype(float_dtype(name, x.dtype))
-    if axis is None or not x.size:
-        normalize_axis(axis, x.ndim)
+    if type(axis) is not int or not x.size:
+        normalize_axis(axis, x.ndim)  # NumPy would take None, and several
+    if not x.size:
         return np.empty_like(x) if out is None else out
     return np.subtract(x, np.maximum.reduce(x, axis, keepdims=True), out)
 

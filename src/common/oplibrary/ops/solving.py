@@ -12,7 +12,7 @@ from oplibrary.core.dtypes import is_bfloat16
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
 from oplibrary.messages.errors import ArgumentError, LinAlgError, ShapeError
-from oplibrary.ops.arguments import operand_type
+from oplibrary.ops.arguments import operand_type, require_flag
 from oplibrary.ops.diagonal import diagonal, tril, triu
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.matrices import (
@@ -242,7 +242,9 @@ def _solve_triangular(
     lower: bool = False,
     unit_diagonal: bool = False,
 ) -> Any:
-    solution = _systems("solve_triangular", type_of(a), type_of(b))
+    solution = _solve_triangular_infer(
+        type_of(a), type_of(b), lower=lower, unit_diagonal=unit_diagonal
+    )
     triangle = _triangle(a, lower, unit_diagonal)
     if not np.diagonal(triangle, 0, -2, -1).all():
         raise LinAlgError("solve_triangular: a number on the diagonal is 0: the matrix is singular")
@@ -272,13 +274,8 @@ def _back_substitution(triangle: Array, right: Array, solution: TensorType) -> A
 def _solve_triangular_infer(
     a: TensorType, b: TensorType, *, lower: bool = False, unit_diagonal: bool = False
 ) -> TensorType:
-    for name, value in (("lower", lower), ("unit_diagonal", unit_diagonal)):
-        if not isinstance(value, (int, np.bool_)):
-            raise ArgumentError(
-                f"solve_triangular: {name} must be a bool, not {value!r}",
-                cause="it says how the matrix is read",
-                fix=f"pass {name}=True, or leave it out",
-            )
+    require_flag(lower, "lower")
+    require_flag(unit_diagonal, "unit_diagonal")
     return _systems("solve_triangular", a, b)
 
 
@@ -394,12 +391,7 @@ DEFINITE_EXAMPLES = (
 
 
 def _cholesky_infer(x: TensorType, *, upper: bool = False) -> TensorType:
-    if not isinstance(upper, (int, np.bool_)):
-        raise ArgumentError(
-            f"cholesky: upper must be a bool, not {upper!r}",
-            cause="it says which triangle is read and made",
-            fix="pass upper=True, or leave it out",
-        )
+    require_flag(upper, "upper")
     require_square("cholesky", x)
     return TensorType(x.shape, matrix_dtype("cholesky", x))
 
@@ -423,7 +415,7 @@ cholesky: Op = register(
         arity=1,
         kernel=lambda x, out=None, *, upper=False: computed(
             "cholesky",
-            lambda each: np.linalg.cholesky(each, upper=bool(upper)),
+            lambda each: np.linalg.cholesky(each, upper=require_flag(upper, "upper")),
             x,
             out,
             refusal=NOT_DEFINITE,
