@@ -11,7 +11,7 @@ import staticgraph as sg
 def test_namespace_info(xp):
     info = xp.__array_namespace_info__()
     assert info.capabilities()["data-dependent shapes"] is (xp is dg)
-    assert info.devices() == [info.default_device()] == ["cpu"]
+    assert info.devices() == (info.default_device(),) == ("cpu",)
     assert info.dtypes(kind="real floating") == {
         "float32": np.dtype("float32"),
         "float64": np.dtype("float64"),
