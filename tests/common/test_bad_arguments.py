@@ -7,6 +7,7 @@ beyond memory and beyond 64 bits, and what is no value at all.
 
 import inspect
 import itertools
+import re
 import warnings
 import zlib
 
@@ -124,11 +125,17 @@ CONSTANT_SECOND["delete"] = 1
 SAMPLES = {each.values[0]: each.values[1:] for each in reversed(list(samples()))}
 
 
+STEPS = {"array_split", "polyint", "mvlgamma"}
+"""What makes as many steps or arrays as a number says: no wrong one is so large here."""
+
+
 def calls(below, name, arguments, named):
     """Yield calls of which each has one wrong argument."""
     for position, right in enumerate(arguments):
         operands = other_operands(right.array) if isinstance(right, Given) else ()
-        for wrong in (*wrong_values(), *map(Given, operands)):
+        plain = not any(isinstance(x, Given) for x in arguments)
+        values = (x for x in wrong_values() if not (plain and isinstance(x, np.ndarray)))
+        for wrong in (*values, *map(Given, operands)):
             yield (*arguments[:position], wrong, *arguments[position + 1 :]), named
     by_name = [
         p for p in parameters(below, name) if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
@@ -200,6 +207,8 @@ def test_a_bad_argument_is_named_alike_in_both_modes(below, name, capfd):
     if base is None:
         pytest.skip("no call was found that it takes")
     every = list(calls(below, name, *base))
+    if name in STEPS:
+        every = [each for each in every if not re.search(r"\d{8}", repr(each))]
     rng = np.random.default_rng(zlib.crc32(f"{below}.{name}".encode()))
     for number in rng.permutation(len(every))[:MOST]:
         call = below, name, *every[number]

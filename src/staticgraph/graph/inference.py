@@ -114,6 +114,9 @@ def _refuse_beyond_index(
     ArgumentError
     """
     counts = [value for name, value in attrs.items() if type(op.attrs.get(name)) is int]
+    for value in attrs.values():
+        if type(value) is tuple:
+            counts += value
     if isinstance(result, TensorType) and not is_symbolic(result.shape):
         counts.append(prod(result.shape) * result.dtype.itemsize)
     for count in counts:

@@ -248,7 +248,7 @@ def polyder(p: Any, m: int = 1) -> Any:
     """Return the coefficients of the `m`-th derivative of a polynomial."""
     p = as_array(p)
     require_known("polyder", *p.shape)
-    for _ in range(require_int(m, "m")):
+    for _ in range(min(require_int(m, "m"), p.shape[0])):  # nothing is left of it then
         count = p.shape[0] - 1
         p = p[:-1] * np.arange(count, 0, -1)
     return p

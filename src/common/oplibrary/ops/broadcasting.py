@@ -155,7 +155,7 @@ def diff(x: Any, axis: int = -1, n: int = 1, *, prepend: Any = None, append: Any
     if prepend is not None or append is not None:
         ends = [None if end is None else _end(x, end, at) for end in (prepend, append)]
         x = concat([part for part in (ends[0], x, ends[1]) if part is not None], axis=at)
-    for _ in range(n):
+    for _ in range(min(n, x.shape[at])):  # nothing is left of it then
         length = x.shape[at]
         later = slice_axis(x, start=min(1, length), stop=length, axis=at)
         x = subtract(later, slice_axis(x, start=0, stop=max(length - 1, 0), axis=at))

@@ -10,7 +10,7 @@ from oplibrary.core.batching import trailing
 from oplibrary.core.op import Kind, Op, example, public, public_in, register
 from oplibrary.core.rules import movement
 from oplibrary.core.types import Array, Shape, TensorType
-from oplibrary.messages.errors import ShapeError
+from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_shape, operand_type, require_int
 from oplibrary.ops.elementwise import cast, where
 from oplibrary.ops.reduction import sum as sum_over
@@ -33,6 +33,12 @@ def _length(rows: int, columns: int, offset: int) -> int:
 
 def _diagonal_infer(x: TensorType, *, offset: int = 0) -> TensorType:
     rows, columns = _matrix("diagonal", x.shape)
+    if abs(require_int(offset, "offset")) >= 2**31 and abs(offset) > rows + columns:
+        raise ArgumentError(
+            f"diagonal: offset is {offset}",
+            cause="it is counted with 32 bits, and no diagonal is so far away",
+            fix="pass a number of rows or columns of the matrix",
+        )
     return TensorType(
         (*x.shape[:-2], _length(rows, columns, require_int(offset, "offset"))), x.dtype
     )
@@ -40,7 +46,7 @@ def _diagonal_infer(x: TensorType, *, offset: int = 0) -> TensorType:
 
 diagonal: Op = movement(
     "diagonal",
-    lambda x, *, offset=0: x.diagonal(offset, -2, -1),
+    lambda x, *, offset=0: x.diagonal(require_int(offset, "offset"), -2, -1),
     infer=_diagonal_infer,
     vjp=lambda g, _out, x_type, *, offset: diagonal_embed(g, shape=x_type.shape, offset=offset),
     attrs={"offset": 0},

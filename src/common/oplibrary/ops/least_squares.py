@@ -44,6 +44,8 @@ Number = float | None
 def _tolerance(x: Array, rtol: Number) -> Any:
     """Return the part of the greatest singular value below which others count as 0."""
     if rtol is not None:
+        if not hasattr(rtol, "shape"):
+            require_number(rtol, "rtol")
         return rtol
     return max(x.shape[-2:]) * float(np.finfo(matrix_dtype("pinv", type_of(x))).eps)
 
