@@ -68,8 +68,17 @@ class Array:
 
         return namespace
 
-    def __dlpack__(self, **asked: Any) -> Any:  # what a run returns is NumPy's
-        return self.held.__dlpack__(**asked)
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: Any = None,
+        dl_device: Any = None,
+        copy: Any = None,
+    ) -> Any:  # what a run returns is NumPy's
+        return self.held.__dlpack__(
+            stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+        )
 
     def __dlpack_device__(self) -> Any:
         return self.held.__dlpack_device__()

@@ -9,7 +9,7 @@ import numpy as np
 from oplibrary.core.batching import trailing, unchanged
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, Shape, TensorType
-from oplibrary.messages.errors import NotDifferentiableError
+from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
 from oplibrary.ops.arguments import operand_type, require_flag
 from oplibrary.ops.diagonal import diagonal
 from oplibrary.ops.elementwise import real
