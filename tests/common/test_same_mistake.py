@@ -149,7 +149,8 @@ def mistakes(name, operands, named):
         ):
             yield (*operands[:position], wrong, *operands[position + 1 :]), named
     yield operands[:-1], named
-    if name not in FUNCTIONS and next(iter(REGISTRY[name].attrs), "") not in ANY_VALUE:
+    is_op = name in REGISTRY and name not in FUNCTIONS and name not in COMPOSITIONS
+    if is_op and next(iter(REGISTRY[name].attrs), "") not in ANY_VALUE:
         yield (*operands, np.ones((3, 4), "float32")), named
     yield operands, {**named, "nope": 1}
     for name in named:
