@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.loops import scanned, scanned_gradients, while_loop
 from sidebyside.measuring.agreement import check_agreement
-from sidebyside.measuring.clock import thread_count
+from sidebyside.measuring.environment import thread_count
 from sidebyside.modes import is_installed
 from sidebyside.studies.mode_process import ModeProcess, ModeProcessError
 from sidebyside.workloads.registry import load

@@ -20,7 +20,8 @@ import staticgraph as sg
 from bench import products
 from bench.programs import layers, small_ops, unlike_ops
 from oplibrary.machine.cache import bypassed
-from sidebyside.measuring.clock import collector_at_rest, measure, thread_count
+from sidebyside.measuring.clock import collector_at_rest, measure
+from sidebyside.measuring.environment import thread_count
 from sidebyside.modes import find_mode, is_installed
 from sidebyside.studies.mode_process import ModeProcess
 from sidebyside.workloads.registry import load

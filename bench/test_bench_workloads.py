@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from sidebyside.measuring.clock import environment
+from sidebyside.measuring.environment import environment
 from sidebyside.modes import find_mode
 from sidebyside.workloads.builtin import BUILTIN
 from sidebyside.workloads.registry import load

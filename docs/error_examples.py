@@ -428,6 +428,14 @@ def missing_package():
     digits()
 
 
+@example("SBS-405")
+def result_file():
+    from pathlib import Path
+
+    Path("report.json").write_text('{"totals": {"covered_lines": 12}}')
+    sbs.load("report.json")
+
+
 # extensions ---------------------------------------------------------------------------------------
 
 

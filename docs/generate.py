@@ -1,6 +1,6 @@
-"""Write what is generated of the documentation: ops, transforms, errors, names, rooms.
+"""Write what is generated of the documentation: ops, transforms, errors, names, files, rooms.
 
-python docs/generate.py           writes ops.md, transforms.md, errors.md, names.md and rooms.svg
+python docs/generate.py           writes each of `PAGES`
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 import error_examples  # noqa: E402  modules beside this one
 from mistakes import MISTAKES  # noqa: E402
+from result_fields import result_files_page  # noqa: E402
 from rooms import rooms_picture  # noqa: E402
 
 FILE = "program.py"
@@ -270,6 +271,7 @@ PAGES = {
     "transforms.md": transforms_page,
     "errors.md": error_page,
     "names.md": name_page,
+    "result_files.md": lambda: NOTE + result_files_page(),
     "rooms.svg": rooms_picture,
 }
 

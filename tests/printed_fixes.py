@@ -1272,6 +1272,17 @@ PRINTED: list[Printed] = [
         "out = sg.asarray(out, copy=True)",
         "list(y) == [1, 0, 0]",
     ),
+    Printed(
+        "import pathlib, tempfile\n"
+        "path = pathlib.Path(tempfile.mkdtemp(), 'found.json')\n"
+        "found = sbs.Comparison((), dict())\n"
+        "found.save(path)\n"
+        "found.save(path{})",
+        "",
+        "overwrite=True",
+        "sbs.load(path).rows == ()",
+        ", {}",
+    ),
 ]
 
 UNCOVERED = {

@@ -38,6 +38,7 @@ from oplibrary.messages.errors import OutputError as OutputError
 from oplibrary.messages.errors import PassError as PassError
 from oplibrary.messages.errors import PicklingError as PicklingError
 from oplibrary.messages.errors import ProgramFileError as ProgramFileError
+from oplibrary.messages.errors import ResultFileError as ResultFileError
 from oplibrary.messages.errors import RetraceWarning as RetraceWarning
 from oplibrary.messages.errors import RunError as RunError
 from oplibrary.messages.errors import ShapeError as ShapeError

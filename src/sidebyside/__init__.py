@@ -26,6 +26,7 @@ from sidebyside.modes import MODES, Mode, Prepared, find_mode
 from sidebyside.results.cell import Cell
 from sidebyside.results.comparison import Comparison, Row
 from sidebyside.results.decision import Decision
+from sidebyside.results.saved.file import load
 from sidebyside.results.table import Table
 from sidebyside.studies.comparison import compare
 from sidebyside.studies.decision import decide
@@ -64,6 +65,7 @@ __all__ = [
     "find_mode",
     "find_workload",
     "find_workloads",
+    "load",
     "measure_flexibility",
     "measure_table",
     "show",

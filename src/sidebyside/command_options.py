@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import shutil
 import sys
@@ -13,10 +14,18 @@ from typing import Any
 from oplibrary.messages.errors import ArgumentError
 from sidebyside.report.text_table import as_ascii
 from sidebyside.results.result import RENDERERS, Result
+from sidebyside.results.saved.contents import comparison_of
+from sidebyside.results.saved.file import SavedResult, check_new
 from sidebyside.results.writing import check_writable
 
 STDOUT = "-"
 """The name of a file that stands for the standard output."""
+
+FOLDER = Path(".sidebyside")
+"""Where results are kept that are given no name."""
+
+AUTOMATIC = Path("")
+"""Stands for a name that is made when the result is there."""
 
 REPORTS = {
     "json": "everything as JSON",
@@ -31,6 +40,38 @@ def add_reports(command: Any) -> None:
     for kind, what in REPORTS.items():
         help_ = f"also write {what}; {STDOUT} for the standard output, in place of the text"
         command.add_argument(f"--{kind}", metavar="FILE", type=Path, help=help_)
+
+
+def add_save(command: Any) -> None:
+    """Add the options that keep a result."""
+    command.add_argument(
+        "--save",
+        metavar="FILE",
+        type=_saved_file,
+        nargs="?",
+        const=AUTOMATIC,
+        help=f"keep everything in a file; without a name in the folder {FOLDER}/, by its date",
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace the file of --save")
+
+
+def _saved_file(text: str) -> Path:
+    path = Path(text)
+    if path.suffix != ".json":
+        raise argparse.ArgumentTypeError(
+            f"{text} does not end in .json; write --save=NAME.json, or --save as the last option"
+        )
+    return path
+
+
+def automatic_name(result: SavedResult) -> Path:
+    """Return a name that is not taken, made of the date and of what was measured."""
+    comparison = comparison_of(result)
+    programs = "-".join(dict.fromkeys(row.workload for row in comparison.rows)) or "nothing"
+    programs = re.sub(r"[^\w.-]+", "_", programs)[:60]
+    date = comparison.environment["date"].partition("+")[0].replace(":", "")
+    names = (FOLDER / f"{date}-{programs}{f'-{n}' if n else ''}.json" for n in itertools.count())
+    return next(path for path in names if not path.exists())
 
 
 def parse_size(text: str) -> Any:
@@ -55,6 +96,13 @@ def check_outputs(options: argparse.Namespace) -> None:
     """Refuse the files that a command is to write before any work is done for them."""
     asked = (getattr(options, name, None) for name in (*REPORTS, "output"))
     given = [path for path in asked if path is not None and str(path) != STDOUT]
+    save = getattr(options, "save", None)
+    if save is not None and save != AUTOMATIC:
+        given.append(save)
+        if not options.overwrite:
+            check_new(save)
+    elif save == AUTOMATIC:
+        check_writable(FOLDER / "any" if FOLDER.exists() else FOLDER)
     for path in given:
         check_writable(path)
     if len({path.resolve() for path in given}) < len(given):
@@ -70,6 +118,14 @@ def report_result(result: Result, options: argparse.Namespace) -> None:
 
     The standard output has the text, or the file whose name is `STDOUT`.
     """
+    save = getattr(options, "save", None)
+    if save is not None:
+        assert isinstance(result, SavedResult)
+        if save == AUTOMATIC:
+            FOLDER.mkdir(exist_ok=True)
+            save = automatic_name(result)
+        result.save(save, overwrite=options.overwrite)
+        print(f"saved: {save}", file=sys.stderr)
     printed = ""
     for kind in REPORTS:
         path = getattr(options, kind, None)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.messages.errors import ArgumentError
-from sidebyside.command_options import add_reports, parse_size, report_result, write
+from sidebyside.command_options import add_reports, add_save, parse_size, report_result, write
 from sidebyside.report.progress import Progress
 from sidebyside.results.comparison import Comparison
 from sidebyside.studies import calibration
@@ -33,6 +33,7 @@ def add_table(commands: Any) -> None:
         "--budget", metavar="S", type=float, help="seconds of samples for each workload and size"
     )
     table.add_argument("--quick", action="store_true", help="a look, all in one process")
+    add_save(table)
     add_reports(table)
     table.set_defaults(command=table_command)
 
@@ -74,6 +75,7 @@ def add_compare(commands: Any) -> None:
         "and noise cannot explain it",
     )
     _add_effort(compare)
+    add_save(compare)
     add_reports(compare)
     compare.set_defaults(command=compare_command)
 
@@ -88,6 +90,7 @@ def add_decide(commands: Any) -> None:
     decide.add_argument("--calls", type=_count, metavar="N", help="how often it will be called")
     decide.add_argument("--modes", default="", metavar="A,B", help="some of its modes")
     _add_effort(decide)
+    add_save(decide)
     add_reports(decide)
     decide.set_defaults(command=decide_command)
 

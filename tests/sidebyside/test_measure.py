@@ -8,7 +8,8 @@ import pytest
 from oplibrary.messages.errors import DisagreementError
 from sidebyside.measuring import clock as measuring
 from sidebyside.measuring.agreement import check_agreement, compare_results, ulp_distance
-from sidebyside.measuring.clock import calibrate_clock, environment, measure, take_sample
+from sidebyside.measuring.clock import calibrate_clock, measure, take_sample
+from sidebyside.measuring.environment import environment
 from sidebyside.measuring.memory import available_memory, measure_memory, memory_limit
 
 

@@ -13,7 +13,7 @@ import pytest
 from oplibrary.messages.errors import OutputError
 from sidebyside.measuring.agreement import Difference
 from sidebyside.measuring.bottleneck import Bottleneck, Work, find_bottleneck
-from sidebyside.measuring.clock import environment
+from sidebyside.measuring.environment import environment
 from sidebyside.measuring.memory import Memory
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
 from sidebyside.modes.mode import PassEffect
@@ -25,6 +25,7 @@ from sidebyside.results.comparison import Comparison, Row, Step, TimedCell
 from sidebyside.results.flexibility import ExampleCell, ExampleRow, Matrix
 from sidebyside.results.profile import ModeProfile, OpProfile, Profile
 from sidebyside.results.result import RENDERERS, Result
+from sidebyside.results.saved.file import SavedResult
 from sidebyside.results.table import Table
 from sidebyside.results.training import TrainingComparison, TrainingRecord
 from sidebyside.results.writing import check_writable, write_whole
@@ -269,7 +270,7 @@ def test_json_is_strict_and_whole():
     data = json.loads(text, parse_constant=refuse)
     cell = data["rows"][0]["cells"][1]
     assert cell["break_even"]["calls"] == "Infinity"
-    assert cell["outcome"] == "slower"
+    assert cell["speed"] == "slower"
     assert cell["steady"]["value"] == 3e-6
     assert data["confidence"] == CONFIDENCE
     assert data["environment"]["cores"] >= 1
@@ -282,7 +283,7 @@ def test_csv_has_a_line_a_mode():
     assert list(rows[0]) == csv_headings(comparison.csv_columns())
     assert [row["mode"] for row in rows] == ["dynamic", "static"] * 2
     assert float(rows[1]["ratio"]) == 0.25
-    assert rows[1]["outcome"] == "faster"
+    assert rows[1]["speed"] == "faster"
     assert rows[3]["failure"] == 'a "quoted", reason'
     assert rows[3]["steady_seconds"] == ""
 
@@ -402,7 +403,7 @@ TRAINED = TrainingComparison(
     0.9,
     80,
     20,
-    (TrainingRecord("dynamic", LOSSES, [], 0.95, 1.5), TrainingRecord("static", LOSSES, [], 1, 1)),
+    (TrainingRecord("dynamic", LOSSES, 0.95, 1.5), TrainingRecord("static", LOSSES, 1, 1)),
     (Difference(0.0, 0.0), Difference(3.0, 1e-7)),
 )
 PROFILED = Profile(
@@ -494,4 +495,5 @@ def test_every_result_is_shown_and_written_in_the_same_ways(result, tmp_path):
 
 
 def test_each_type_of_result_says_how_it_is_shown():
-    assert set(RENDERERS) == set(Result.__subclasses__())
+    kinds = {*Result.__subclasses__(), *SavedResult.__subclasses__()} - {SavedResult}
+    assert set(RENDERERS) == kinds

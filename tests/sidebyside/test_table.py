@@ -93,9 +93,9 @@ def test_a_mode_is_checked_against_itself(table):
 def test_json_has_everything(table, tmp_path):
     table.to_json(tmp_path / "table.json")
     data = json.loads((tmp_path / "table.json").read_text())
-    assert [row["workload"] for row in data["rows"]] == list(NAMES)
-    assert data["rows"][2]["cells"][1]["failure"]["kind"] == "SymbolicBoolError"
-    first, second = data["trainings"][0]["runs"]
+    assert [row["workload"] for row in data["comparison"]["rows"]] == list(NAMES)
+    assert data["comparison"]["rows"][2]["cells"][1]["failure"]["kind"] == "SymbolicBoolError"
+    first, second = data["trainings"][0]["records"]
     assert first["losses"] == second["losses"]
     assert len(first["losses"]) > 100
     assert data["self_check"]["cells"][1]["mode"] == "dynamic #2"

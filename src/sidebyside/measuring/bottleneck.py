@@ -47,6 +47,7 @@ class Bottleneck:
     Attributes
     ----------
     name : {"overhead-bound", "memory-bound", "compute-bound"}
+        What bounds it.
     reason : str
         The measured comparison behind it.
     """

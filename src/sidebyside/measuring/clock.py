@@ -8,10 +8,8 @@ taken and runs between rounds; the objects that exist beforehand are frozen, so 
 from __future__ import annotations
 
 import gc
-import os
-import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
@@ -34,13 +32,6 @@ SHORT_SAMPLE_NS = 20_000
 MOST_ROUNDS = 400
 WARM_UP_CALLS = 3
 WARM_UP_NS = 20_000_000
-
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,54 +203,3 @@ def time_once(action: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
     result = action()
     return time.perf_counter() - start, result
-
-
-def core_count() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def thread_count() -> int:
-    """Return how many threads every mode is to use: what the environment says, or all cores."""
-    for variable in _THREAD_VARIABLES:
-        setting = os.environ.get(variable, "")
-        if setting.isdigit() and int(setting) > 0:
-            return min(int(setting), core_count())
-    return core_count()
-
-
-def load_average() -> float | None:
-    """Return how many processes wanted a core in the last minute, where that is known."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-
-
-def environment(packages: Sequence[str] = ()) -> dict[str, Any]:
-    """Describe the machine and how the measurement was made.
-
-    Parameters
-    ----------
-    packages : sequence of str
-        Further packages whose version matters; those not installed are left out.
-    """
-    from importlib import metadata
-
-    versions = {}
-    for package in ("numpy", "networkx", *packages):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": core_count(),
-        "threads": thread_count(),
-        "thread_variables": {
-            name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ
-        },
-        "versions": versions,
-        "collector": "off during samples, run between rounds",
-        "order": "drawn at random in each round",
-    }

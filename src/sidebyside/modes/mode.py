@@ -20,9 +20,11 @@ class PassEffect:
     Attributes
     ----------
     name : str
+        Of the pass.
     before, after : int
         Instructions of the program.
     seconds : float
+        That it took.
     """
 
     name: str

@@ -13,7 +13,8 @@ import numpy as np
 import onnxruntime
 
 from oplibrary.core.tree import flatten
-from sidebyside.measuring.clock import thread_count, time_once
+from sidebyside.measuring.clock import time_once
+from sidebyside.measuring.environment import thread_count
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.static import trace
 from sidebyside.onnx_model import onnx_model

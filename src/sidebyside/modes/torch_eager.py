@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sidebyside.measuring.clock import thread_count
+from sidebyside.measuring.environment import thread_count
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import prepare_taped
 from sidebyside.workloads.workload import Workload

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from sidebyside.measuring.statistics import CONFIDENCE
 from sidebyside.report import html, units
 from sidebyside.report.column import (
     NO_CSV,
@@ -33,10 +33,9 @@ from sidebyside.report.verdict import (
     instruction_sentences,
     steps_sentence,
 )
+from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Comparison, Row, Step, TimedCell
 from sidebyside.results.plain import plain
-
-SCHEMA = 1
 
 BUSY = 0.5
 """A load above this part of the cores is worth a warning."""
@@ -64,21 +63,8 @@ def _difference(cell: TimedCell) -> str:
     return f"{cell.difference.ulp:,.0f} ULP\n{cell.difference.relative:.0e}"
 
 
-def _failure(cell: TimedCell) -> dict[str, str] | None:
-    failure = cell.failure
-    return None if failure is None else {"kind": failure.kind, "text": failure.text}
-
-
-def _replicates(cell: TimedCell) -> list[dict[str, Any]]:
-    """Return the raw samples, in seconds."""
-    return [
-        {"start": each.start, "warm": each.warm, "blocks": each.blocks.tolist()}
-        for each in cell.replicates
-    ]
-
-
-def _first_line(failure: dict[str, str]) -> str:
-    return (failure["text"] or failure["kind"]).splitlines()[0]
+def _first_line(failure: Failure) -> str:
+    return (failure.text or failure.kind).splitlines()[0]
 
 
 STEADY = {"steady_seconds": "value", "steady_low": "low", "steady_high": "high", "samples": "count"}
@@ -96,10 +82,11 @@ WORKLOAD_COLUMNS: tuple[Column[Row], ...] = (
 
 MODE_COLUMNS: tuple[Column[TimedCell], ...] = (
     Column("mode", heading="mode"),
-    Column("failure", _failure, csv={"failure": _first_line}),
+    Column("failure", csv={"failure": _first_line}),
     Column("steady", heading="a call", unit="s±", csv=STEADY),
     Column("ratio", heading="speed-up", show=lambda c: units.in_unit(c.speedup, "x±"), csv=RATIO),
-    Column("outcome", "speed"),
+    Column("outcome"),
+    Column("speed"),
     Column("start", heading="first result", show=_start, csv={"start_seconds": "value"}),
     Column("built", csv={"build_seconds": "value"}),
     Column("build", csv=NO_CSV),
@@ -114,13 +101,15 @@ MODE_COLUMNS: tuple[Column[TimedCell], ...] = (
     Column("warm_start", csv={"warm_start_seconds": "value"}),
     Column("notes", csv=NO_CSV),
     Column("instructions"),
-    Column("replicates", _replicates, csv=NO_CSV),
+    Column("withheld", csv=NO_CSV),
+    Column("replicates", csv=NO_CSV),
+    Column("samples", csv=NO_CSV),
 )
 """What a cell has: a line of text, an object in JSON, a line of CSV."""
 
 EXPLANATION_COLUMNS: tuple[Column[Row], ...] = (
     Column("reference", csv=NO_CSV),
-    Column("regime", "bottleneck", csv={"regime": "name"}),
+    Column("bottleneck", csv={"bottleneck": "name"}),
     Column("several", csv=NO_CSV),
     Column("control", csv=NO_CSV),
     Column("visible", csv=NO_CSV),
@@ -251,14 +240,16 @@ def steps_text(cell: TimedCell, width: int = 100) -> str:
 def environment_text(comparison: Comparison, width: int = 100) -> str:
     """Return the machine and the method."""
     about = comparison.environment
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    versions = [f"{name} {version}" for name, version in about.get("versions", {}).items()]
+    python = f"Python {about.get('python', '?')}"
     lines = [
-        f"Python {about['python']}, {versions}; {about['system']}, {about['cores']} cores, "
-        f"{about['threads']} threads.",
+        f"{', '.join([python, *versions])}; "
+        f"{about.get('system', 'machine unknown')}, {about.get('cores', '?')} cores, "
+        f"{about.get('threads', '?')} threads.",
         _method(comparison),
     ]
     load = about.get("load")
-    if load is not None and load > BUSY * about["cores"]:
+    if load is not None and load > BUSY * about.get("cores", math.inf):
         lines.append(
             f"The machine was busy before this began (load {load:.1f}): on an idle one the "
             "intervals are narrower."
@@ -345,40 +336,13 @@ def row_data(row: Row) -> dict[str, Any]:
 
 
 def comparison_data(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison as nested dicts and lists; this is what ``--json`` writes.
+    """Return a comparison as nested dicts and lists, its fields and what follows from them.
 
-    Returns
-    -------
-    dict
-        ``schema`` changes when a key changes its meaning; ``confidence`` is that of all intervals;
-        ``environment`` has the machine, its load, the threads, the versions and how samples were
-        taken. Each of ``rows`` is a `Row` with its attributes: ``workload``, ``title``, ``size``,
-        ``reference``, ``regime``, ``several``, and ``cells``, a `TimedCell` a mode:
-
-        - ``failure``: null, or the ``kind`` and ``text`` of the error; then nothing was timed
-        - ``steady``, ``start``, ``first_call``, ``built``: seconds, as ``value`` (the median),
-          ``low`` and ``high`` (its interval), ``confidence`` and ``count`` (of samples)
-        - ``build``: median seconds of each phase
-        - ``memory``: ``held`` and ``peak`` bytes; ``planned_bytes``
-        - ``difference`` from the reference: ``ulp``, ``relative``, ``where``, ``values``
-        - ``ratio`` of a steady call to the reference's, paired, with its interval; ``outcome``,
-          what that means; ``calls`` in a sample
-        - ``break_even``: ``calls``, ``low``, ``high``, and whether it is ``known``
-        - ``warm_start`` as ``start``, with what an earlier one left; ``notes`` on the mode
-        - ``replicates``: of each, ``start`` and ``warm`` seconds, and those of a call in ``blocks``
-        - ``passes``: of each its name, instructions before and after, and seconds
-        - ``steps`` from operations one by one to the compiled program: ``name``, ``seconds`` of a
-          call with it, the ``change`` that it makes, and the ``effect`` of a pass
-
-        A row also has its ``control`` (the reference to itself, as ``ratio``), ``visible``, the
-        smallest relative difference that can be seen, the number of ``replicates`` (0: all in one
-        process), the ``confidence`` of its intervals and ``notes``.
-
-        Numbers that are not finite are text: ``"Infinity"`` calls mean never.
+    docs/result_files.md lists them. Numbers that are not finite are text: ``"Infinity"`` calls mean
+    never.
     """
     return {
-        "schema": SCHEMA,
-        "confidence": CONFIDENCE,
+        "confidence": comparison.confidence,
         "environment": plain(dict(comparison.environment)),
         "rows": [row_data(row) for row in comparison.rows],
         "crossings": plain(comparison.crossings),

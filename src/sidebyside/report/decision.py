@@ -153,21 +153,15 @@ def decision_text(decision: Decision, width: int = 100) -> str:
 
 
 def decision_data(decision: Decision) -> dict[str, Any]:
-    """Return a decision as nested dicts and lists: what a comparison has, and what follows."""
+    """Return a decision as nested dicts and lists: what follows, and the comparison behind it."""
     return {
         "sentence": sentence(decision),
         "calls": decision.calls,
         "kind": decision.kind,
         "chosen": decision.chosen,
         "undecided": list(decision.undecided),
-        "stages": [
-            {
-                "mode": stage.mode,
-                "begins": plain(stage.begins),
-            }
-            for stage in decision.stages
-        ],
-        **comparison_data(decision.comparison),
+        "stages": plain(decision.stages),
+        "comparison": comparison_data(decision.comparison),
     }
 
 

@@ -9,6 +9,7 @@ from sidebyside.report import html
 from sidebyside.report.column import Column, csv_text
 from sidebyside.results.plain import to_text
 from sidebyside.results.result import RENDERERS, Renderer, Result
+from sidebyside.results.saved.file import header
 
 Shown = TypeVar("Shown", bound=Result)
 
@@ -43,10 +44,13 @@ def enter(
     def fragment(result: Shown) -> str:
         return html.block(parts(result))
 
+    def whole(result: Shown) -> dict[str, Any]:
+        return {**header(kind), **data(result)}
+
     RENDERERS[kind] = Renderer(
         text,
-        data,
-        json=lambda result: to_text(data(result)),
+        whole,
+        json=lambda result: to_text(whole(result)),
         csv=lambda result: csv_text(columns(), lines(result)),
         html=lambda result: html.document(title, fragment(result)),
         fragment=fragment,

@@ -24,6 +24,7 @@ from sidebyside.report.training import training_data, training_text
 from sidebyside.report.verdict import Pair
 from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Comparison, Row, TimedCell
+from sidebyside.results.plain import plain
 from sidebyside.results.table import NATIVE, Table
 
 CLAIMS = (
@@ -319,9 +320,9 @@ def table_parts(table: Table) -> list[str]:
 def table_data(table: Table) -> dict[str, Any]:
     """Return the table's measurements as nested dicts and lists; loss curves included."""
     return {
-        **comparison_data(table.comparison),
+        "comparison": comparison_data(table.comparison),
         "seconds": table.seconds,
-        "skipped": [{"workload": name, "text": text} for name, text in table.skipped],
+        "skipped": plain(table.skipped),
         "self_check": row_data(table.self_check),
         "trainings": [training_data(training) for training in table.trainings],
     }

@@ -11,6 +11,7 @@ from sidebyside.report import html, units
 from sidebyside.report.column import NO_CSV, Column, record, table_lines
 from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import draw_table
+from sidebyside.results.plain import plain
 from sidebyside.results.training import TrainingComparison, TrainingRecord
 
 
@@ -38,8 +39,8 @@ RUN_COLUMNS: tuple[Column[Run], ...] = (
     Column("mode", "record.mode", "mode"),
     Column("accuracy", "record.accuracy", "right", "%"),
     Column("seconds", "record.seconds", "takes", "s"),
-    Column("losses", lambda run: run.record.losses.tolist(), csv=NO_CSV),
-    Column("largest_ulp", "difference.ulp", "differs by", show=_differs_by),
+    Column("losses", "record.losses", csv=NO_CSV),
+    Column("", "difference.ulp", "differs by", show=_differs_by, csv={"largest_ulp": float}),
 )
 """What a run has."""
 
@@ -88,7 +89,8 @@ def training_data(training: TrainingComparison) -> dict[str, Any]:
     """Return a training as nested dicts and lists; loss curves included."""
     return {
         **record(TRAINING_COLUMNS, training),
-        "runs": [record(RUN_COLUMNS, run) for run in runs(training)],
+        "records": [record(RUN_COLUMNS, run) for run in runs(training)],
+        "differences": plain(training.differences),
     }
 
 

@@ -67,6 +67,7 @@ class Cell:
     Attributes
     ----------
     mode : str
+        Its name, numbered where a mode was named twice.
     failure : Failure or None
         With it, there is no timing.
     outcome : str

@@ -17,7 +17,7 @@ from sidebyside.measuring.replicates import Numbers, break_even_of, saving
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate, differs
 from sidebyside.modes.mode import PassEffect
 from sidebyside.results.cell import Cell
-from sidebyside.results.result import Result
+from sidebyside.results.saved.file import SavedResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Check:
     Attributes
     ----------
     mode : str
+        That was held against the reference.
     calls : int
         That were made.
     seconds, reference_seconds : float
@@ -100,17 +101,21 @@ class TimedCell(Cell):
     start : Estimate or None
         From nothing to the first result: the build and the first call.
     first_call : Estimate or None
+        Of a fresh build, once that is there.
     built : Estimate or None
         All that comes before the first call.
     build : mapping of str to float
         Median seconds of each phase of it.
     memory : Memory or None
+        What a call needs, where that can be seen.
     planned_bytes : int or None
+        Peak of its buffers, where the mode plans them.
     difference : Difference or None
         From the reference.
     break_even : BreakEven or None
         Calls after which the mode has made up for a later start than the reference's.
     passes : tuple of PassEffect
+        Of a mode that has compiler passes, in their order.
     steps : tuple of Step
         Where its time was saved, step by step, if that was asked for: the changes add up. The last
         is a call of nothing.
@@ -120,6 +125,8 @@ class TimedCell(Cell):
         From nothing to the first result where an earlier start has left what it builds.
     replicates : tuple of Replicate
         What everything follows from; empty where all was measured in one process.
+    samples : tuple of float
+        Where all was measured in one process: seconds of a call in each round.
     withheld : bool
         Whether there is no verdict, since the reference differs from itself.
     notes : tuple of str
@@ -144,6 +151,7 @@ class TimedCell(Cell):
     withheld: bool = False
     notes: tuple[str, ...] = ()
     instructions: float | None = None
+    samples: tuple[float, ...] = ()
 
     @property
     def speedup(self) -> Estimate | None:
@@ -154,7 +162,7 @@ class TimedCell(Cell):
     def speed(self) -> str:
         """Against the reference: faster, slower, no difference, too few samples, or empty.
 
-        ``no verdict`` where it is withheld.
+        Where there is no verdict, ``no verdict``.
         """
         if self.ratio is None:
             return ""
@@ -174,6 +182,7 @@ class Row:
     Attributes
     ----------
     workload, title, size : str
+        The name, what it is in words, and its size as a person writes it; each may be empty.
     cells : tuple of TimedCell
         The first that has a timing is the reference.
     reference : str
@@ -314,18 +323,24 @@ def _zeros(points: list[tuple[float, float]]) -> list[tuple[float, bool]]:
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison(Result):
+class Comparison(SavedResult):
     """The result of `compare`.
 
     Attributes
     ----------
     rows : tuple of Row
+        One a workload and size.
     environment : mapping
         The machine and how the measurement was made.
     """
 
     rows: tuple[Row, ...]
     environment: Mapping[str, Any]
+
+    @property
+    def confidence(self) -> float:
+        """That of every interval, at least."""
+        return CONFIDENCE
 
     @property
     def disagrees(self) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from sidebyside.measuring.statistics import BreakEven, Estimate
 from sidebyside.results.comparison import Comparison, Row
-from sidebyside.results.result import RENDERERS, Result
+from sidebyside.results.result import RENDERERS
+from sidebyside.results.saved.file import SavedResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Stage:
     Attributes
     ----------
     mode : str
+        Its name.
     begins : BreakEven
         Against the mode of the stage before it; at once for the first.
     """
@@ -26,12 +28,13 @@ class Stage:
 
 
 @dataclass(frozen=True, repr=False)
-class Decision(Result):
+class Decision(SavedResult):
     """The result of `decide`; printing it shows one sentence first, then the evidence.
 
     Attributes
     ----------
     comparison : Comparison
+        The evidence: of one program.
     calls : int or None
         How often the program will be called; None where that is not known.
     kind : str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidebyside.results.comparison import Comparison, Row
-from sidebyside.results.result import Result
+from sidebyside.results.saved.file import SavedResult
 from sidebyside.results.training import TrainingComparison
 
 NATIVE = "static:native"
@@ -13,13 +13,15 @@ NATIVE = "static:native"
 
 
 @dataclass(frozen=True, repr=False)
-class Table(Result):
+class Table(SavedResult):
     """What `measure_table` found.
 
     Attributes
     ----------
     comparison : Comparison
+        Of the workloads of the table.
     trainings : tuple of TrainingComparison
+        Of those that can be trained.
     self_check : Row
         A workload in the dynamic mode against itself.
     seconds : float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from oplibrary.core.types import Array
 from sidebyside.measuring.agreement import Difference
@@ -16,21 +16,22 @@ class TrainingRecord:
     Attributes
     ----------
     mode : str
+        Its name.
     losses : numpy.ndarray
         One a step.
-    parameters : list of numpy.ndarray
-        As they ended.
     accuracy : float
         Fraction of right answers on the test part.
     seconds : float
         Of all steps and, in a mode that has one, the build.
+    parameters : list of numpy.ndarray
+        As they ended; none in a result that was read from a file.
     """
 
     mode: str
     losses: Array
-    parameters: list[Array]
     accuracy: float
     seconds: float
+    parameters: list[Array] = field(default_factory=list)
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,9 +41,11 @@ class TrainingComparison(Result):
     Attributes
     ----------
     workload : str
+        Its name.
     target : float
         Test accuracy to reach.
     examples, test_examples : int
+        That were trained on, and tested on.
     records : tuple of TrainingRecord
         The first is the reference.
     differences : tuple of Difference

@@ -46,8 +46,10 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def write_whole(path: str | os.PathLike[str], text: str) -> None:
+def write_whole(path: str | os.PathLike[str], text: str, overwrite: bool = True) -> None:
     """Write `text` to `path`; a failure leaves what was there before.
+
+    Without `overwrite`, a file that is there already is a failure.
 
     Raises
     ------
@@ -56,13 +58,18 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """
     target = check_writable(path)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    taken = False
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)
+        if not overwrite:  # takes the name, or finds that somebody else was quicker
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            taken = True
         os.replace(name, target)
+        taken = False
     except OSError as error:
         raise OutputError(
             f"cannot write {target}: {error.strerror or error}",
@@ -72,3 +79,5 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
     finally:
         if os.path.exists(name):
             os.unlink(name)
+        if taken:
+            os.unlink(target)

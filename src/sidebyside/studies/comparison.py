@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,12 +31,11 @@ from sidebyside.measuring.bottleneck import Bottleneck, find_bottleneck
 from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.clock import (
     Timings,
-    environment,
     frozen_heap,
-    load_average,
     measure,
     time_once,
 )
+from sidebyside.measuring.environment import environment, thread_pools
 from sidebyside.measuring.memory import measure_memory
 from sidebyside.measuring.processes import CAN_STOP
 from sidebyside.measuring.statistics import (
@@ -61,6 +62,7 @@ from sidebyside.studies.replication import (
     replicate_all,
 )
 from sidebyside.studies.subject import Subject, Variants, subject_of
+from sidebyside.workloads import builtin
 from sidebyside.workloads.workload import Workload
 
 STARTS = ENOUGH + 1
@@ -68,6 +70,9 @@ STARTS = ENOUGH + 1
 
 START_BUDGET = 4
 """The most that starts may take, in budgets."""
+
+BUILTIN = Path(builtin.__file__).parent
+"""Where programs are no user's."""
 
 LEAST_BUDGET = 0.1
 """Seconds below which no process is started: that takes longer."""
@@ -199,7 +204,7 @@ def _of_workloads(
         for size in chosen:
             inputs = workload.make_inputs(size, seed)
             subjects.append(Subject(workload, inputs, found, size, len(chosen) > 1))
-    packages = dict.fromkeys(name for mode in found.values() for name in mode.packages[:1])
+    packages = dict.fromkeys(name for mode in found.values() for name in mode.packages)
     return subjects, tuple(packages)
 
 
@@ -222,8 +227,18 @@ def compare_subjects(
     known : frozenset
         Who called: lines that no message need name.
     """
-    say, load = report or (lambda text: None), load_average()
-    about = {**environment(packages), "load": load}
+    say = report or (lambda text: None)
+    about = environment(packages, _folder_of(subjects))
+    about["settings"] = {
+        "budget": settings.budget,
+        "replicates": settings.replicates,
+        "seed": settings.seed,
+        "tolerance": {each.workload.name: each.workload.tolerance for each in subjects},
+        "time_limit": settings.time_limit,
+        "validate": settings.validate,
+        "instructions": settings.instructions,
+        "attribute": settings.attribute,
+    }
     alone = "" if settings.replicates and CAN_STOP else "it was asked for"
     if settings.budget < LEAST_BUDGET:
         alone = f"the budget of {settings.budget:g} s is less than a process takes to start"
@@ -245,11 +260,27 @@ def compare_subjects(
                     rows.append(_Pairing(subject, settings, say, known).row())
     except KeyboardInterrupt as interrupt:
         rows = rows or [each.row() for each in experiments if each.count]
-        interrupt.partial = Comparison(  # type: ignore[attr-defined]
-            tuple(rows), {**about, "one_process": alone, "interrupted": True}
-        )
+        about |= {"pools": _pools(experiments), "one_process": alone, "interrupted": True}
+        interrupt.partial = Comparison(tuple(rows), about)  # type: ignore[attr-defined]
         raise
-    return Comparison(tuple(rows), {**about, "one_process": alone})
+    about |= {"pools": _pools(experiments), "one_process": alone}
+    return Comparison(tuple(rows), about)
+
+
+def _folder_of(subjects: Sequence[Subject]) -> Path | None:
+    """Return the folder of the user's program; None where it is ours, or in no file."""
+    for subject in subjects:
+        code = getattr(inspect.unwrap(subject.workload.function), "__code__", None)
+        path = Path(getattr(code, "co_filename", ""))
+        if path.is_file() and BUILTIN not in path.parents:
+            return path.parent
+    return None
+
+
+def _pools(experiments: Sequence[Experiment]) -> dict[str, Any]:
+    """Return the pools of threads of each mode; without processes, those of this one for all."""
+    found = {label: pools for each in experiments for label, pools in each.pools.items()}
+    return found or {"all": thread_pools()}
 
 
 def _witnessed(subject: Subject, row: Row, settings: Settings, say: Report) -> Row:
@@ -449,6 +480,7 @@ class _Pairing:
             },
             passes=own[-1].passes,
             calls=timings.calls[label],
+            samples=tuple((samples[label] * 1e-9).tolist()),
         )
         if mode.counts_memory:
             self.say(f"{label}, memory")

@@ -19,6 +19,7 @@ from oplibrary.messages.errors import OutOfMemoryError, SideBySideError
 from sidebyside.measuring.bottleneck import Work
 from sidebyside.measuring.call_stack import forget_frames, frames_below
 from sidebyside.measuring.clock import calibrate_clock, take_sample, warm_up
+from sidebyside.measuring.environment import thread_pools
 from sidebyside.measuring.memory import Memory, measure_memory
 from sidebyside.measuring.processes import Give, LostProcessError, Take, WorkerProcess
 from sidebyside.measuring.scrutiny import Scrutiny, examine
@@ -302,6 +303,10 @@ class Server:
             return None, planned
         self._awake()
         return measure_memory(lambda: self.mode.prepare(self.workload, self.inputs).run), planned
+
+    def pools(self) -> list[dict[str, Any]]:
+        """Return the pools of threads of this process."""
+        return thread_pools()
 
     def _awake(self) -> None:
         """Let the collector work as in any program."""

@@ -114,6 +114,7 @@ class Experiment:
         self.unclimbed: dict[str, str] = {}
         self.scrutiny: dict[str, Scrutiny] = {}
         self.calls: dict[str, int] = {}
+        self.pools: dict[str, list[dict[str, Any]]] = {}
         self.notes: list[str] = []
         self.starting = 0.0
         self.done = False
@@ -254,6 +255,7 @@ class Experiment:
     def _remember(self, team: Team, label: str) -> None:
         self.say(f"{self.subject.label}: {label}, memory")
         self.memory[label] = team.ask(label, "memory")
+        self.pools[label] = team.ask(label, "pools")
 
     # steady calls -------------------------------------------------------------------------------
 

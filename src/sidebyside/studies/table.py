@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oplibrary.messages.errors import MissingPackageError
-from sidebyside.results.comparison import Row
+from sidebyside.results.comparison import Comparison, Row
 from sidebyside.results.table import NATIVE, Table
 from sidebyside.studies.comparison import compare
 from sidebyside.studies.training import compare_training
@@ -63,6 +63,11 @@ def measure_table(
         How often everything is repeated in fresh processes; see `compare`.
     report : callable, optional
         Called with a line of text when something new begins.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        With the comparison so far as its attribute ``partial``.
     """
     start = time.perf_counter()
     workloads, skipped = [], []
@@ -75,12 +80,17 @@ def measure_table(
             workloads.append(workload)
     modes = ("dynamic", "static", NATIVE) if native_is_installed() else ("dynamic", "static")
     comparison = compare(workloads, modes, budget=budget, replicates=replicates, report=report)
-    trainings = tuple(
-        compare_training(workload, report=report)
-        for workload in workloads
-        if workload.training is not None
-    )
-    self_check = check_against_itself(workloads[0], budget / 4, replicates)
+    try:
+        trainings = tuple(
+            compare_training(workload, report=report)
+            for workload in workloads
+            if workload.training is not None
+        )
+        self_check = check_against_itself(workloads[0], budget / 4, replicates)
+    except KeyboardInterrupt as interrupt:
+        about = {**comparison.environment, "interrupted": True}
+        interrupt.partial = Comparison(comparison.rows, about)  # type: ignore[attr-defined]
+        raise
     seconds = time.perf_counter() - start
     return Table(comparison, trainings, self_check, seconds, tuple(skipped))
 

@@ -50,7 +50,7 @@ def train(workload: Workload, mode: str) -> TrainingRecord:
     answers = Workload(training.accuracy, workload.inputs)
     judged = runs.prepare(answers, (unflatten(structure, leaves), *splits.test))
     accuracy = float(judged.arrays(judged.run())[0])
-    return TrainingRecord(mode, np.array(losses, np.float32), leaves, accuracy, seconds)
+    return TrainingRecord(mode, np.array(losses, np.float32), accuracy, seconds, leaves)
 
 
 def compare_training(

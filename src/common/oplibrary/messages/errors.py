@@ -443,6 +443,15 @@ class MissingPackageError(SideBySideError, ImportError):
     remedy = "install the extra named above"
 
 
+class ResultFileError(SideBySideError, ValueError):
+    """A file that holds no result that this library can read."""
+
+    id = "SBS-405"
+    title = "the file holds no result that can be read"
+    explanation = "it is missing, damaged, of something else, or from another version of the format"
+    remedy = "name a file that save or --save has written, or measure again"
+
+
 # 5xx: what other distributions add ----------------------------------------------------------------
 
 

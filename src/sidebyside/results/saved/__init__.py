@@ -1,0 +1,1 @@
+"""Results in files, and what several of them say together."""
