@@ -436,6 +436,13 @@ def result_file():
     sbs.load("report.json")
 
 
+@example("SBS-406")
+def not_comparable():
+    here = sbs.Comparison((), {"processor": "AMD EPYC 7763", "threads": 4})
+    there = sbs.Comparison((), {"processor": "Intel Xeon 8370C", "threads": 4})
+    sbs.diff(here, there)
+
+
 # extensions ---------------------------------------------------------------------------------------
 
 

@@ -1283,6 +1283,15 @@ PRINTED: list[Printed] = [
         "sbs.load(path).rows == ()",
         ", {}",
     ),
+    Printed(
+        "row = sbs.Row('model', '', '', ())\n"
+        "old, new = (sbs.Comparison((row,), dict(cores=cores)) for cores in (2, 4))\n"
+        "found = sbs.diff(old, new{})",
+        "",
+        "across='machine'",
+        "found.mismatches[0].name == 'cores'",
+        ", {}",
+    ),
 ]
 
 UNCOVERED = {

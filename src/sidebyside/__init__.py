@@ -26,7 +26,9 @@ from sidebyside.modes import MODES, Mode, Prepared, find_mode
 from sidebyside.results.cell import Cell
 from sidebyside.results.comparison import Comparison, Row
 from sidebyside.results.decision import Decision
+from sidebyside.results.saved.change import Change, Changes, diff
 from sidebyside.results.saved.file import load
+from sidebyside.results.saved.history import History, history
 from sidebyside.results.table import Table
 from sidebyside.studies.comparison import compare
 from sidebyside.studies.decision import decide
@@ -45,10 +47,13 @@ __all__ = [
     "BUILTIN",
     "MODES",
     "Cell",
+    "Change",
+    "Changes",
     "Comparison",
     "Decision",
     "Example",
     "Figure",
+    "History",
     "Mode",
     "Prepared",
     "Row",
@@ -61,10 +66,12 @@ __all__ = [
     "compare",
     "compare_training",
     "decide",
+    "diff",
     "errors",
     "find_mode",
     "find_workload",
     "find_workloads",
+    "history",
     "load",
     "measure_flexibility",
     "measure_table",

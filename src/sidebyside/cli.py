@@ -15,7 +15,7 @@ from typing import Any
 
 from oplibrary.messages.errors import ArgumentError, OutOfMemoryError, SideBySideError
 from oplibrary.messages.source import is_our_file
-from sidebyside import __version__, measuring_commands
+from sidebyside import __version__, measuring_commands, saved_commands
 from sidebyside.command_options import (
     add_reports,
     check_outputs,
@@ -50,6 +50,9 @@ Measure dynamic against static graphs: one program, two executors over one op li
   sidebyside compare seed chain         workloads in both modes, with break-even and memory
   sidebyside compare mine.py            a program of your own
   sidebyside decide mine.py:model --inputs mine.py:example --calls 10000
+  sidebyside compare mine.py --save     the same, kept in .sidebyside/
+  sidebyside history                    what is kept there, one program over time
+  sidebyside diff old.json new.json --fail-if-slower 5%
   sidebyside show seed -o seed.svg      both graphs, before and after the passes
   sidebyside trace seed -o seed.json    a timeline of both modes, for Perfetto
   sidebyside profile seed               the time of each operation, in both modes
@@ -61,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     0: done. 1: the workload's own program failed, or modes disagree about what it computes. 2: what
-    was asked for is not possible; the message says why. 3: a mode is slower than ``--fail-above``
-    allows. 130: interrupted, 143: terminated; what was measured until then is written.
+    was asked for is not possible; the message says why. 3: something is slower than
+    ``--fail-if-slower`` allows. 130: interrupted, 143: terminated; what was measured until then is
+    written.
     """
     known = frames_below()
     parser = make_parser()
@@ -160,6 +164,8 @@ def make_parser() -> argparse.ArgumentParser:
     measuring_commands.add_compare(commands)
     measuring_commands.add_decide(commands)
     measuring_commands.add_calibrate(commands)
+    saved_commands.add_history(commands)
+    saved_commands.add_diff(commands)
     _add_show(commands)
     _add_trace(commands)
     _add_profile(commands)

@@ -16,13 +16,11 @@ from sidebyside.report.text_table import as_ascii
 from sidebyside.results.result import RENDERERS, Result
 from sidebyside.results.saved.contents import comparison_of
 from sidebyside.results.saved.file import SavedResult, check_new
+from sidebyside.results.saved.history import FOLDER
 from sidebyside.results.writing import check_writable
 
 STDOUT = "-"
 """The name of a file that stands for the standard output."""
-
-FOLDER = Path(".sidebyside")
-"""Where results are kept that are given no name."""
 
 AUTOMATIC = Path("")
 """Stands for a name that is made when the result is there."""
@@ -134,6 +132,12 @@ def report_result(result: Result, options: argparse.Namespace) -> None:
         elif path is not None:
             getattr(result, f"to_{kind}")(path)
     write(printed.rstrip() or result.text(_width()))
+
+
+def write_beside(text: str, options: argparse.Namespace) -> None:
+    """Print `text` below a report; on the error stream where a report is all that is printed."""
+    taken = any(str(getattr(options, kind, None)) == STDOUT for kind in REPORTS)
+    print(f"\n{text}", file=sys.stderr if taken else sys.stdout)
 
 
 def _width() -> int:

@@ -32,6 +32,7 @@ from oplibrary.messages.errors import NoGraphError as NoGraphError
 from oplibrary.messages.errors import NodeBudgetError as NodeBudgetError
 from oplibrary.messages.errors import NonLeafGradWarning as NonLeafGradWarning
 from oplibrary.messages.errors import NonScalarError as NonScalarError
+from oplibrary.messages.errors import NotComparableError as NotComparableError
 from oplibrary.messages.errors import NotDifferentiableError as NotDifferentiableError
 from oplibrary.messages.errors import OutOfMemoryError as OutOfMemoryError
 from oplibrary.messages.errors import OutputError as OutputError

@@ -13,14 +13,14 @@ import numpy as np
 from oplibrary.messages.errors import ArgumentError
 from sidebyside.command_options import add_reports, add_save, parse_size, report_result, write
 from sidebyside.report.progress import Progress
-from sidebyside.results.comparison import Comparison
+from sidebyside.saved_commands import add_limit, check_baseline, hold_against
 from sidebyside.studies import calibration
 from sidebyside.studies import comparison as comparing
 from sidebyside.studies import decision as deciding
 from sidebyside.studies import table as filling
 from sidebyside.workloads.loading import find_object, find_workloads
 
-OK, FAILED, SLOWER = 0, 1, 3
+OK, FAILED = 0, 1
 
 EFFORTS = {"quick": (0.5, 3), "": (2.0, 8), "thorough": (20.0, 20)}
 """Seconds of samples, and replicates."""
@@ -68,11 +68,12 @@ def add_compare(commands: Any) -> None:
         "--instructions", action="store_true", help="count them, too, by valgrind's cachegrind"
     )
     compare.add_argument(
-        "--fail-above",
-        metavar="R",
-        type=float,
-        help="end with exit code 3 if a mode takes more than R times as long as the reference, "
-        "and noise cannot explain it",
+        "--baseline", metavar="FILE.json", type=Path, help="hold it against a saved result"
+    )
+    add_limit(
+        compare,
+        "a mode is surely slower by more than that: than in the baseline, without one than the "
+        "reference",
     )
     _add_effort(compare)
     add_save(compare)
@@ -178,12 +179,8 @@ def table_command(options: argparse.Namespace) -> int:
 
 def compare_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside compare``."""
-    if options.fail_above is not None and not options.fail_above > 0:
-        raise ArgumentError(
-            f"--fail-above {options.fail_above:g}: a time is never that many times another",
-            cause="it says how many times as long as the reference a mode may take",
-            fix="pass a positive number, such as 1.1",
-        )
+    effort = _effort(options)
+    baseline = check_baseline(options, effort)
     programs = _programs(options.workloads)
     sizes = options.size if options.sweep is None else sweep_sizes(options.sweep)
     with Progress(sys.stderr) as progress:
@@ -195,23 +192,11 @@ def compare_command(options: argparse.Namespace) -> int:
             attribute=options.attribute,
             instructions=options.instructions,
             report=progress,
-            **_effort(options),
+            **effort,
         )
     report_result(comparison, options)
-    return _exit_code(comparison, options)
-
-
-def _exit_code(comparison: Comparison, options: argparse.Namespace) -> int:
-    if comparison.disagrees:
-        return FAILED
-    slower = [] if options.fail_above is None else comparison.slower_than(options.fail_above)
-    for row, mode, ratio in slower:
-        print(
-            f"{row.label}: {mode} takes {ratio.value:.3g} times as long as {row.reference}; "
-            f"--fail-above allows {options.fail_above:g}",
-            file=sys.stderr,
-        )
-    return SLOWER if slower else OK
+    code = hold_against(comparison, baseline, options)
+    return FAILED if comparison.disagrees else code
 
 
 def _programs(references: list[str]) -> Any:

@@ -162,6 +162,64 @@ def ratio_estimate(
     return _exponential(mean_estimate(effects_of(samples, reference), confidence))
 
 
+def ratio_of_two(
+    logs: Sequence[float] | Numbers,
+    reference: Sequence[float] | Numbers,
+    confidence: float = CONFIDENCE,
+) -> Estimate:
+    """Return the ratio of two times that were measured apart, with Welch's interval.
+
+    Parameters
+    ----------
+    logs, reference : sequence of float
+        Logarithms of times, one a replicate, two at least; the variances may differ (Welch,
+        Biometrika 34, 1947).
+
+    Examples
+    --------
+    >>> found = ratio_of_two(np.log([2.0, 2.02, 1.98, 2.0]), np.log([1.0, 1.01, 0.99]))
+    >>> round(found.value, 2), found.low < 2 < found.high, found.known
+    (2.0, True, True)
+    """
+    one, other = np.asarray(logs, np.float64), np.asarray(reference, np.float64)
+    value = float(np.mean(one) - np.mean(other))
+    half = _welch_half_width(one, other, confidence)
+    found = Estimate(value, value - half, value + half, confidence, min(len(one), len(other)))
+    return _exponential(found)
+
+
+def visible_between(
+    logs: Sequence[float] | Numbers,
+    reference: Sequence[float] | Numbers,
+    confidence: float = CONFIDENCE,
+) -> float | None:
+    """Return the smallest relative difference that `ratio_of_two` finds with `POWER`.
+
+    None where one of them has fewer than two replicates.
+
+    Examples
+    --------
+    >>> round(visible_between([0.0, 0.01, -0.01, 0.0], [0.0, 0.01, -0.01, 0.0]), 3)
+    0.031
+    """
+    one, other = np.asarray(logs, np.float64), np.asarray(reference, np.float64)
+    if min(len(one), len(other)) < 2:
+        return None
+    half = _welch_half_width(one, other, confidence)
+    power = _welch_half_width(one, other, 2 * POWER - 1)
+    return math.expm1(min(half + power, 700.0))
+
+
+def _welch_half_width(one: Numbers, other: Numbers, confidence: float) -> float:
+    parts = [float(np.var(each, ddof=1)) / len(each) for each in (one, other)]
+    whole = sum(parts)
+    if whole == 0:
+        return 0.0
+    ends = (part**2 / (len(each) - 1) for part, each in zip(parts, (one, other), strict=True))
+    degrees = whole**2 / sum(ends)
+    return t_quantile(degrees, 1 - (1 - confidence) / 2) * math.sqrt(whole)
+
+
 def effects_of(samples: Sequence[Numbers], reference: Sequence[Numbers]) -> Numbers:
     """Return the log ratio of each replicate, whose numbers of blocks may differ."""
     return np.array([float(log_ratios(x, y)) for x, y in zip(samples, reference, strict=True)])

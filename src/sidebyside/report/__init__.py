@@ -4,5 +4,15 @@ Importing it enters how each type of result is shown in `sidebyside.results.resu
 """
 
 from sidebyside.report import comparison, decision, flexibility, profile, table, training
+from sidebyside.report.saved import changes, history
 
-__all__ = ["comparison", "decision", "flexibility", "profile", "table", "training"]
+__all__ = [
+    "changes",
+    "comparison",
+    "decision",
+    "flexibility",
+    "history",
+    "profile",
+    "table",
+    "training",
+]

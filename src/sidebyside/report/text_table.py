@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sidebyside.report import units
 
-_ASCII = str.maketrans("│─┌┐└┘├┤┬┴┼═║╞╡╪–−µ·÷→×", "|-+++++++++=|+++--u./>x")
+_ASCII = str.maketrans("│─┌┐└┘├┤┬┴┼═║╞╡╪–−µ·÷→×▁▂▃▄▅▆▇█", "|-+++++++++=|+++--u./>x_.,-~=+#")
 
 
 @dataclass(frozen=True, slots=True)

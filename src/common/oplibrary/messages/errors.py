@@ -452,6 +452,17 @@ class ResultFileError(SideBySideError, ValueError):
     remedy = "name a file that save or --save has written, or measure again"
 
 
+class NotComparableError(SideBySideError, ValueError):
+    """Two saved results that were not measured alike, or have nothing in common."""
+
+    id = "SBS-406"
+    title = "the results cannot be compared"
+    explanation = (
+        "times from another machine, of other versions or settings differ whatever the program does"
+    )
+    remedy = "measure both alike, or say that the difference is meant with across"
+
+
 # 5xx: what other distributions add ----------------------------------------------------------------
 
 

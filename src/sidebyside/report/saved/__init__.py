@@ -1,0 +1,1 @@
+"""How what several saved results say is shown."""
