@@ -23,12 +23,14 @@ from sidebyside.command_options import (
     report_result,
     write,
 )
+from sidebyside.completion import SHELLS, completion
 from sidebyside.drawing import show
 from sidebyside.drawing.timeline import timeline_json
 from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.memory import memory_limit
 from sidebyside.modes import MODES, entered_modes, is_installed
-from sidebyside.report.progress import Progress
+from sidebyside.own_output import programs_apart
+from sidebyside.progress import Progress
 from sidebyside.report.text_table import Line, Span, draw_table, natural_widths
 from sidebyside.results.writing import write_whole
 from sidebyside.studies import profile as profiling
@@ -57,6 +59,10 @@ Measure dynamic against static graphs: one program, two executors over one op li
   sidebyside trace seed -o seed.json    a timeline of both modes, for Perfetto
   sidebyside profile seed               the time of each operation, in both modes
   sidebyside flexibility                what each mode makes of control flow, by running it
+
+What a program prints goes to the error stream, beside the progress; the standard output has the
+report alone. Completion: eval "$(sidebyside --completion bash)", likewise for zsh;
+sidebyside --completion fish | source.
 """
 
 
@@ -72,11 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser()
     options = parser.parse_args(arguments)
     command: Callable[[argparse.Namespace], int] | None = getattr(options, "command", None)
+    if options.completion is not None:
+        command = completion_command
     if command is None:
         parser.print_help()
         return OK
     try:
-        with memory_limit(), until_terminated():
+        with memory_limit(), until_terminated(), programs_apart():
             check_outputs(options)
             code = command(options)
         sys.stdout.flush()
@@ -159,6 +167,9 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sidebyside {__version__}")
+    parser.add_argument(
+        "--completion", choices=SHELLS, help="print what completes this command line in a shell"
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     measuring_commands.add_table(commands)
     measuring_commands.add_compare(commands)
@@ -282,6 +293,12 @@ def flexibility_command(options: argparse.Namespace) -> int:
             report=progress,
         )
     report_result(matrix, options)
+    return OK
+
+
+def completion_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside --completion``."""
+    write(completion(make_parser(), options.completion).rstrip())
     return OK
 
 

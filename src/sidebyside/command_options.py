@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oplibrary.messages.errors import ArgumentError
+from sidebyside.own_output import report_stream
 from sidebyside.report.text_table import as_ascii
 from sidebyside.results.result import RENDERERS, Result
 from sidebyside.results.saved.contents import comparison_of
@@ -29,6 +30,7 @@ REPORTS = {
     "json": "everything as JSON",
     "csv": "what was measured as CSV",
     "html": "it as one HTML file",
+    "markdown": "it as Markdown",
 }
 """The files that a result is written to, and what stands in them."""
 
@@ -137,7 +139,10 @@ def report_result(result: Result, options: argparse.Namespace) -> None:
 def write_beside(text: str, options: argparse.Namespace) -> None:
     """Print `text` below a report; on the error stream where a report is all that is printed."""
     taken = any(str(getattr(options, kind, None)) == STDOUT for kind in REPORTS)
-    print(f"\n{text}", file=sys.stderr if taken else sys.stdout)
+    if taken:
+        print(text, file=sys.stderr)
+    else:
+        write(f"\n{text}")
 
 
 def _width() -> int:
@@ -146,9 +151,10 @@ def _width() -> int:
 
 def write(text: str) -> None:
     """Print `text`, with plain characters where the stream knows no others."""
-    encoding = sys.stdout.encoding or "utf-8"
+    stream = report_stream()
+    encoding = stream.encoding or "utf-8"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
         text = as_ascii(text).encode(encoding, "replace").decode(encoding)
-    print(text)
+    print(text, file=stream, flush=True)

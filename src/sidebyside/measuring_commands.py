@@ -12,7 +12,7 @@ import numpy as np
 
 from oplibrary.messages.errors import ArgumentError
 from sidebyside.command_options import add_reports, add_save, parse_size, report_result, write
-from sidebyside.report.progress import Progress
+from sidebyside.progress import Progress
 from sidebyside.saved_commands import add_limit, check_baseline, hold_against
 from sidebyside.studies import calibration
 from sidebyside.studies import comparison as comparing
@@ -32,7 +32,9 @@ def add_table(commands: Any) -> None:
     table.add_argument(
         "--budget", metavar="S", type=float, help="seconds of samples for each workload and size"
     )
-    table.add_argument("--quick", action="store_true", help="a look, all in one process")
+    effort = table.add_mutually_exclusive_group()
+    effort.add_argument("--quick", action="store_true", help="a look, all in one process")
+    effort.add_argument("--thorough", action="store_true", help="8 replicates, 4 seconds each row")
     add_save(table)
     add_reports(table)
     table.set_defaults(command=table_command)
@@ -168,9 +170,9 @@ def _count(text: str) -> int:
 
 def table_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside table``."""
-    usual = filling.QUICK_BUDGET if options.quick else filling.BUDGET
+    name = "quick" if options.quick else "thorough" if options.thorough else ""
+    usual, replicates = filling.EFFORTS[name]
     budget = usual if options.budget is None else options.budget
-    replicates = 0 if options.quick else filling.REPLICATES
     with Progress(sys.stderr) as progress:
         table = filling.measure_table(budget=budget, replicates=replicates, report=progress)
     report_result(table, options)

@@ -12,7 +12,7 @@ import pytest
 
 import sidebyside
 from sidebyside.cli import main, parse_size
-from sidebyside.report.progress import Progress
+from sidebyside.progress import Progress
 from sidebyside.studies import comparison
 
 QUICK = ["--budget", "0.02"]

@@ -147,11 +147,20 @@ def csv_text(parts: Sequence[Sequence[Column[Any]]], lines: Iterable[Sequence[An
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(csv_headings(parts))
-    for entries in lines:
-        writer.writerow(
+    writer.writerows(csv_rows(parts, lines))
+    return text.getvalue()
+
+
+def csv_rows(
+    parts: Sequence[Sequence[Column[Any]]], lines: Iterable[Sequence[Any]]
+) -> list[list[Any]]:
+    """Return what stands below the headings in CSV, as values; see `csv_text`."""
+    return [
+        [
             cell
             for columns, entry in zip(parts, entries, strict=True)
             for column in columns
             for cell in column.cells(entry)
-        )
-    return text.getvalue()
+        ]
+        for entries in lines
+    ]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from sidebyside.report import html
-from sidebyside.report.column import Column, csv_text
+from sidebyside.report.column import Column, csv_headings, csv_rows, csv_text
+from sidebyside.report.markdown import markdown_text
 from sidebyside.results.plain import to_text
 from sidebyside.results.result import RENDERERS, Renderer, Result
 from sidebyside.results.saved.file import header
@@ -52,6 +53,8 @@ def enter(
         whole,
         json=lambda result: to_text(whole(result)),
         csv=lambda result: csv_text(columns(), lines(result)),
+        markdown=lambda result: markdown_text(parts(result)),
+        rows=lambda result: (csv_headings(columns()), csv_rows(columns(), lines(result))),
         html=lambda result: html.document(title, fragment(result)),
         fragment=fragment,
     )

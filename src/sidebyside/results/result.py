@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sidebyside.results.frame import data_frame
 from sidebyside.results.writing import write_whole
 
 
@@ -29,8 +30,10 @@ class Renderer:
         ``text(result, width)`` for a terminal of `width` columns.
     data : callable
         Everything as nested dicts and lists.
-    json, csv : callable
+    json, csv, markdown : callable
         Text of a file.
+    rows : callable
+        The headings of CSV, and the lines below them as values.
     html : callable
         A whole document.
     fragment : callable
@@ -41,6 +44,8 @@ class Renderer:
     data: Callable[[Any], dict[str, Any]]
     json: Callable[[Any], str]
     csv: Callable[[Any], str]
+    markdown: Callable[[Any], str]
+    rows: Callable[[Any], tuple[list[str], list[list[Any]]]]
     html: Callable[[Any], str]
     fragment: Callable[[Any], str]
 
@@ -94,6 +99,37 @@ class Result:
             If `path` cannot be written; nothing is left half-written.
         """
         write_whole(path, RENDERERS[type(self)].html(self))
+
+    def to_markdown(self, path: str | os.PathLike[str]) -> None:
+        """Write the result as Markdown, for a page, an issue, or the summary of a workflow.
+
+        Raises
+        ------
+        OutputError
+            If `path` cannot be written; nothing is left half-written.
+        """
+        write_whole(path, RENDERERS[type(self)].markdown(self))
+
+    def to_frame(self, library: str = "") -> Any:
+        """Return what `to_csv` writes as a data frame; times are in seconds.
+
+        Parameters
+        ----------
+        library : {"", "pandas", "polars"}
+            By default the first of them that is installed.
+
+        Returns
+        -------
+        pandas.DataFrame or polars.DataFrame
+
+        Raises
+        ------
+        MissingPackageError
+            If it is not installed.
+        ArgumentError
+            If it is another one.
+        """
+        return data_frame(*RENDERERS[type(self)].rows(self), library)
 
     def _repr_html_(self) -> str:
         return RENDERERS[type(self)].fragment(self)

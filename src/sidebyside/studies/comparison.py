@@ -255,9 +255,11 @@ def compare_subjects(
                     _raise_users_error(experiment, known)
                     rows.append(_witnessed(experiment.subject, experiment.row(), settings, say))
         if alone:
-            for subject in subjects:
+            began = time.monotonic()
+            for made, subject in enumerate(subjects):
                 if time.monotonic() < settings.deadline:
-                    rows.append(_Pairing(subject, settings, say, known).row())
+                    say_left = _saying_what_is_left(say, began, made, len(subjects))
+                    rows.append(_Pairing(subject, settings, say_left, known).row())
     except KeyboardInterrupt as interrupt:
         rows = rows or [each.row() for each in experiments if each.count]
         about |= {"pools": _pools(experiments), "one_process": alone, "interrupted": True}
@@ -265,6 +267,15 @@ def compare_subjects(
         raise
     about |= {"pools": _pools(experiments), "one_process": alone}
     return Comparison(tuple(rows), about)
+
+
+def _saying_what_is_left(say: Report, began: float, made: int, total: int) -> Report:
+    """Return `say` with the time that is left, if all programs take as long as those made."""
+    if not made:
+        return say
+    each = (time.monotonic() - began) / made
+    ends = began + each * total
+    return lambda text: say(f"{text}, about {max(0.0, ends - time.monotonic()):.0f} s left")
 
 
 def _folder_of(subjects: Sequence[Subject]) -> Path | None:

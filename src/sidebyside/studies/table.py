@@ -33,8 +33,8 @@ BUDGET = 0.8
 REPLICATES = 3
 """Repetitions in fresh processes: many rows, each with an interval that counts processes."""
 
-QUICK_BUDGET = 0.2
-"""Seconds of samples with ``--quick``, which measures all in one process."""
+EFFORTS = {"quick": (0.2, 0), "": (BUDGET, REPLICATES), "thorough": (4.0, 8)}
+"""Seconds of samples, and replicates; none where all is measured in one process."""
 
 Report = Callable[[str], None]
 

@@ -7,6 +7,8 @@ import time
 from contextlib import AbstractContextManager
 from typing import TextIO
 
+from sidebyside.own_output import PROGRESS
+
 DELAY = 2.0
 
 
@@ -49,10 +51,20 @@ class Progress(AbstractContextManager["Progress"]):
 
     def close(self) -> None:
         """Take the line away again."""
+        self.make_room()
+        self._shown = ""
+
+    def make_room(self) -> None:
+        """Take the line of a terminal away, for somebody else to write."""
         if self._terminal and self._shown:
             self._stream.write("\r" + " " * len(self._shown) + "\r")
             self._stream.flush()
-        self._shown = ""
+            self._shown = ""
+
+    def __enter__(self) -> Progress:
+        PROGRESS.append(self.make_room)
+        return self
 
     def __exit__(self, *_: object) -> None:
+        PROGRESS.remove(self.make_room)
         self.close()
