@@ -1,5 +1,13 @@
 """Programs that only the benchmarks need, written once for every namespace."""
 
+import dyngraph as dg
+
+
+def with_machine_code(make):
+    """Return what `make` does, in a process whose operations are machine code from now on."""
+    dg.set_kernels("machine")
+    return make()
+
 
 def small_ops(xp, x, w, count):
     """Return the sum after `count` small operations, a chain of products and tanhs."""

@@ -57,6 +57,13 @@ def both(program: str, broken: str, pasted: str, result: str, more: str = "{}") 
 TWO_BY_THREE = "x = np.arange(6.0).reshape(2, 3)"
 
 PRINTED: list[Printed] = [
+    # the makes of kernels
+    Printed(
+        "with dg.{}:\n    y = dg.exp(dg.zeros(3))",
+        'set_kernels("fortran")',
+        'set_kernels("machine")',
+        "y.tolist() == [1.0, 1.0, 1.0]",
+    ),
     # data and creation
     Printed(
         "x = np.ma.masked_array([1.0, 2.0], [False, True])\nvalue = 0.0\ny = dg.asarray({})",

@@ -58,6 +58,7 @@ from dyngraph.tensors.tensor import Tensor
 from oplibrary import optimizers
 from oplibrary.core.op import LATE as _LATE
 from oplibrary.core.types import TensorType
+from oplibrary.executors.kernels import kernels_report, set_kernels
 from oplibrary.executors.namespace import LATE_DTYPES as _LATE_DTYPES
 from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import late_dtype as _late_dtype

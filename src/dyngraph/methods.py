@@ -159,12 +159,13 @@ def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 
 def _in_place(name: str, spelling: str) -> Callable[..., Tensor]:
     function = NAMESPACE[name]
-    op = lookup(name)
+    op: Any = lookup(name)
     kernel: Any = op.kernel if isinstance(op, Op) and op.arity == 2 else None
     directly = isinstance(kernel, np.ufunc)
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if directly and len(args) == 1 and not kwargs and _untracked(self, args[0]):
+        usual = directly and op.run is kernel and len(args) == 1 and not kwargs
+        if usual and _untracked(self, args[0]):
             other = args[0]
             try:
                 kernel(

@@ -21,6 +21,7 @@ from typing import Any as _Any
 import staticgraph.declare.in_place
 from oplibrary import optimizers
 from oplibrary.core.types import TensorType
+from oplibrary.executors.kernels import kernels_report, set_kernels
 from oplibrary.executors.namespace import LATE_DTYPES as _LATE_DTYPES
 from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import late_dtype as _late_dtype

@@ -41,6 +41,7 @@ from oplibrary.core.op import (
     named_as,
 )
 from oplibrary.core.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
+from oplibrary.executors.kernels import FOLLOWERS
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
 from oplibrary.messages.source import user_source
 from oplibrary.ops.joining import holds_values, stack_nested
@@ -104,7 +105,13 @@ def annotate(node: GradFn) -> None:
 
 def make_unary(op: Op) -> Callable[[Any], Any]:
     """Return the entry of an elementwise op of one operand."""
-    kernel = op.kernel
+    kernel = op.run
+
+    def follow() -> None:
+        nonlocal kernel
+        kernel = op.run
+
+    FOLLOWERS.append(follow)
     rule = op.rules[0] if op.rules else None
     differentiable = rule is not None
     saves_x = rule is not None and rule.operands[0] == "value"
@@ -147,7 +154,13 @@ def make_unary(op: Op) -> Callable[[Any], Any]:
 
 def make_binary(op: Op) -> Callable[[Any, Any], Any]:
     """Return the entry of an elementwise op of two operands."""
-    kernel = op.kernel
+    kernel = op.run
+
+    def follow() -> None:
+        nonlocal kernel
+        kernel = op.run
+
+    FOLLOWERS.append(follow)
     rule_x, rule_y = op.rules or (None, None)
     differentiable = rule_x is not None or rule_y is not None
     # what is kept if x, y or both need a gradient: by name, "value", "type" or ""
@@ -251,7 +264,13 @@ def node_type_of(op: Op) -> type[GradFn]:
 
 def make_attributed(op: Op) -> Callable[..., Any]:
     """Return the entry of an op of one operand and some attributes."""
-    kernel = op.kernel
+    kernel = op.run
+
+    def follow() -> None:
+        nonlocal kernel
+        kernel = op.run
+
+    FOLLOWERS.append(follow)
     rule = op.rules[0] if op.rules else None
     (need_out, need_x, *_) = _needs(rule)
     node_type = node_type_of(op)
@@ -322,7 +341,7 @@ def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
             return fast(*operands, **attrs)
     arrays, edges, tracked = unwrap(op, operands)
     try:
-        result = op.kernel(*arrays, **attrs)
+        result = op.run(*arrays, **attrs)
     except Exception as error:
         raise explain(op, operands, attrs, error) from None
     if type(result) is tuple:

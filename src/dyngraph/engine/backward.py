@@ -24,7 +24,8 @@ from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.dtypes import bfloat16_met, is_bfloat16
 from oplibrary.core.types import Array, TensorType
-from oplibrary.executors.autodiff import complex_value, conjugated, require_policy
+from oplibrary.executors.autodiff import complex_value, conjugated, fit, require_policy
+from oplibrary.executors.kernels import choice, fused_gradient, meets_large
 from oplibrary.messages.errors import (
     ArgumentError,
     FreedGraphError,
@@ -239,6 +240,7 @@ def _run(
     anomaly = grad_mode.is_anomaly_enabled()
     latest_change = versions.latest
     brain = bfloat16_met[0]
+    machine = choice.maker is not None
     pending: dict[TapeNode, Any] = {}  # what has arrived at each node so far
     heap: list[tuple[int, TapeNode]] = []  # the operations in it, latest first
     node: Any
@@ -274,6 +276,8 @@ def _run(
                 grads = node.pull(g, *saved_tensors(node))
             elif brain and _meets_bfloat16(node, g):
                 grads = _pull_as_tensors(node, g)
+            elif machine and meets_large((g, node.out, *operands)):
+                grads = _pull_by_functions(node, g)
             else:
                 grads = node.pull(g, node.out, operands)
             if anomaly:
@@ -352,6 +356,24 @@ def _pull_as_tensors(node: GradFn, g: Any) -> list[Any]:
     """Return what `node.pull` does, by the rules of this executor for dtypes."""
     grads = node.pull(_tensor(g), *saved_tensors(node))
     return [x._array if isinstance(x, Tensor) else x for x in grads]
+
+
+def _pull_by_functions(node: GradFn, g: Any) -> Sequence[Any]:
+    """Return what `node.pull` does, by a function for each rule, or each op of a rule."""
+    op, types = node.op, node.types
+    operands = node.operands
+    assert operands is not None
+    grads: list[Any] = []
+    for position, edge in enumerate(node.edges):
+        grad = None
+        if edge is not None and op.operand_rule(position) is not None:
+            grad = fused_gradient(op, position, g, node.out, operands, node.attrs)
+            if grad is None:
+                return _pull_as_tensors(node, g)
+            if types is not None:
+                grad = fit(grad, types[position])
+        grads.append(grad)
+    return grads
 
 
 def _tensor(g: Any) -> Tensor:

@@ -58,7 +58,7 @@ class _Generator:
             writer.bind(helper, name)
         fail = writer.bind(_fail_with(writer), "fail")
         for instruction in program.instructions:
-            writer.bind(instruction.op.kernel, instruction.op.name)
+            writer.bind(instruction.op.run, instruction.op.name)
         for value, array in program.constants.items():
             writer.namespace[writer.name_of(value)] = array
         parameters = ", ".join([writer.name_of(value) for value in program.inputs])
@@ -97,7 +97,7 @@ class _Generator:
     def call(self, instruction: Instruction, arguments: list[str]) -> str:
         op = instruction.op
         named = [f"{name}={self.writer.literal(v)}" for name, v in instruction.attrs.items()]
-        return f"{self.writer.bind(op.kernel, op.name)}({', '.join([*arguments, *named])})"
+        return f"{self.writer.bind(op.run, op.name)}({', '.join([*arguments, *named])})"
 
     # steps ----------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ def build(program: Program, plan: BufferPlan, hooks: Iterable[Hook] = ()) -> Run
             if instruction in waiting:
                 attrs = attrs_at(attrs, current_lengths())
             try:
-                result = instruction.op.kernel(*operands, **attrs)
+                result = instruction.op.run(*operands, **attrs)
             except Exception as error:
                 raise_explained(instruction, error)
             if isinstance(result, np.generic):  # what NumPy makes of an array without axes

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from oplibrary.core.types import Array, Shape
+from oplibrary.executors.kernels import choice
 from staticgraph.backends.backend import Backend, Runner
 from staticgraph.backends.blocking import form_steps
 from staticgraph.backends.generate import generate
@@ -26,8 +27,8 @@ saves 20 ns a call there, and a program without an arena needs no copy of it for
 def plan(program: Program, borrow: bool = False) -> ArrayPlan:
     """Return where the values of `program` are kept, and which groups run block by block."""
     layouts = find_layouts(program)
-    if program_is_symbolic(program):
-        # the memory of a run is not known: NumPy allocates it, whatever the lengths are
+    if program_is_symbolic(program) or choice.maker is not None:
+        # the memory of a run is not known, or functions of machine code allocate their results
         single = [PlannedStep((instruction,)) for instruction in program.instructions]
         return plan_buffers(program, single, layouts, ())
     steps = form_steps(program, layouts)

@@ -46,7 +46,7 @@ def _foldable(instruction: Instruction) -> bool:
 def _compute(instruction: Instruction, operands: list[Array]) -> Array | None:
     try:
         with np.errstate(divide="raise", over="raise", invalid="raise"):
-            array = np.asarray(instruction.op.kernel(*operands, **instruction.attrs))
+            array = np.asarray(instruction.op.run(*operands, **instruction.attrs))
     except Exception:  # of any kind: the run will raise it where the user can see it
         return None
     if type_of_array(array) != instruction.output.type:

@@ -257,7 +257,7 @@ class _Planner:
     ) -> Value | None:
         """Return the operand whose memory the result can take over, or None."""
         output = instruction.output
-        if output.type.nbytes < IN_PLACE_BYTES or not isinstance(instruction.op.kernel, np.ufunc):
+        if output.type.nbytes < IN_PLACE_BYTES or not isinstance(instruction.op.run, np.ufunc):
             return None
         for value in instruction.inputs:
             if (
@@ -303,7 +303,7 @@ class _Planner:
                 for value in dict.fromkeys((*instruction.inputs, output))
                 if value in step.inner and value in self.offsets and last[value] == position
             ]
-            if isinstance(instruction.op.kernel, np.ufunc):
+            if isinstance(instruction.op.run, np.ufunc):
                 self._release(dead, free)
                 dead = []
             if output in step.inner and instruction.op.takes_out:

@@ -239,6 +239,12 @@ class Op:
     namespaces : tuple of str
         Those that offer it: ``""`` is the main one, ``"linalg"`` the one below it of that name.
     doc : str
+
+    Attributes
+    ----------
+    run : callable
+        What executors call on arrays: `kernel`, or what makes machine code of this record and runs
+        that; see `oplibrary.executors.kernels.set_kernels`.
     """
 
     name: str
@@ -273,10 +279,12 @@ class Op:
     public: bool = True
     namespaces: tuple[str, ...] = ("",)
     doc: str = ""
+    run: Callable[..., Any] = field(init=False)
     rules: tuple[OperandRule | None, ...] = field(init=False, default=())
     expression: Expression | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "run", self.kernel)
         if self.vjp is None:
             rules: tuple[OperandRule | None, ...] = ()
         elif self.arity is None:
@@ -464,7 +472,7 @@ class Op:
         if apply is not None:
             return apply(self, operands, attrs)
         try:
-            return self.kernel(*operands, **attrs)
+            return self.run(*operands, **attrs)
         except Exception as error:
             raise explain(self, operands, attrs, error) from None
 

@@ -50,7 +50,7 @@ def fit(g: Any, operand_type: TensorType) -> Any:
     """Return `g` summed and cast to `operand_type`; `g` itself where it has that type already."""
     if g.shape != operand_type.shape:
         if type(g) is ndarray:  # the commonest case, without the dispatch
-            g = sum_to.kernel(g, shape=operand_type.shape)
+            g = sum_to.run(g, shape=operand_type.shape)
         else:
             g = sum_to(g, shape=operand_type.shape)
     if g.dtype != operand_type.dtype:

@@ -11,6 +11,7 @@ import atexit
 import ctypes
 import os
 import threading
+from contextvars import ContextVar
 from typing import Any
 
 from oplibrary.machine.cache import assemble_cached
@@ -33,13 +34,21 @@ SPINS = 400
 """How often a thread looks for work before it goes to sleep: about 20 microseconds."""
 
 
+sharing_from: ContextVar[float] = ContextVar("sharing_from", default=0.0)
+"""Nanoseconds of work from which on a run shares its chunks, for what is built meanwhile.
+
+To wake a thread takes 5 to 50 microseconds: a program does so once, single operations each time.
+"""
+
+
 class Pool:
     """The threads of this process.
 
     Attributes
     ----------
-    run : int
-        The address of ``void run(ptr pool, ptr kernel, ptr bases, i64 chunks)``.
+    run, run_alone : int
+        The addresses of ``void run(ptr pool, ptr kernel, ptr bases, i64 chunks)``, and of the same
+        by the calling thread alone.
     address : int
         Of the pool.
     """
@@ -47,9 +56,11 @@ class Pool:
     def __init__(self) -> None:
         target = host_target()
         self._library = Library(
-            assemble_cached(_write_module(target), target), ["pool_run", "pool_work"]
+            assemble_cached(_write_module(target), target),
+            ["pool_run", "pool_run_alone", "pool_work"],
         )
         self.run = self._library.addresses["pool_run"]
+        self.run_alone = self._library.addresses["pool_run_alone"]
         self._work = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._library.addresses["pool_work"])
         self._memory = (ctypes.c_int64 * (_WORDS + 8))()
         self.address = -(-ctypes.addressof(self._memory) // 64) * 64
@@ -144,10 +155,13 @@ def thread_count() -> int:
 
 # machine code -------------------------------------------------------------------------------------
 
+_PARAMETERS = ["ptr %pool", "ptr %kernel", "ptr %bases", "i64 %chunks"]
+
 
 def _write_module(target: Target) -> str:
     module = Module(target)
     _write_run(module)
+    _write_run_alone(module)
     _write_work(module, target)
     return str(module)
 
@@ -226,8 +240,14 @@ def _write_run(module: Module) -> None:
     code.begin_block(done)
     _store(code, LOCK, 0)
     code.statement("ret void")
-    parameters = ["ptr %pool", "ptr %kernel", "ptr %bases", "i64 %chunks"]
-    module.add_function("pool_run", code, "void", parameters)
+    module.add_function("pool_run", code, "void", _PARAMETERS)
+
+
+def _write_run_alone(module: Module) -> None:
+    code = Code(module)
+    code.statement("call void %kernel(ptr %bases, i64 0, i64 %chunks)")
+    code.statement("ret void")
+    module.add_function("pool_run_alone", code, "void", _PARAMETERS)
 
 
 def _system(code: Code, function: int, *objects: int) -> None:

@@ -17,7 +17,7 @@ from oplibrary.machine.cache import assemble_cached, object_name
 from oplibrary.machine.code import Code
 from oplibrary.machine.entry import make_entry, write_entry
 from oplibrary.machine.module import Module
-from oplibrary.machine.pool import get_pool
+from oplibrary.machine.pool import get_pool, sharing_from
 from oplibrary.machine.target import Library, LinkError
 from oplibrary.messages.errors import RunError, SideBySideError
 from staticgraph.backends import interpret
@@ -167,8 +167,10 @@ class State:
                 self.slots[number] = address
         if image.needs_threads:
             pool = get_pool()
-            pool.start()
-            self.slots[special + POOL_RUN] = pool.run
+            shares = image.work >= sharing_from.get()
+            if shares:
+                pool.start()
+            self.slots[special + POOL_RUN] = pool.run if shares else pool.run_alone
             self.slots[special + POOL_RUN + 1] = pool.address
         if image.needs_blas_alone:
             switch = blas_threads()
