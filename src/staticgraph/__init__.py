@@ -46,10 +46,11 @@ from staticgraph.declare.namespace import asarray, from_dlpack
 from staticgraph.declare.namespace import lookup as _lookup
 from staticgraph.declare.namespace import names as _names
 from staticgraph.declare.networkx_import import import_networkx as _import_networkx
+from staticgraph.exporting import to_onnx
 from staticgraph.graph.dimension import Dim, dim
 from staticgraph.graph.graph import Graph, current_graph
 from staticgraph.graph.node import Node
-from staticgraph.importing import from_jax, from_tensorflow, from_torch
+from staticgraph.importing import from_jax, from_onnx, from_tensorflow, from_torch
 from staticgraph.passes.pipeline import DEFAULT_PASSES, without
 from staticgraph.program.program import Instruction, Program, Value, Variable
 from staticgraph.show.drawing import to_dot, to_graphml, to_json, to_mermaid, to_svg

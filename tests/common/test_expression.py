@@ -159,7 +159,7 @@ def test_programs_memory_and_results_do_not_depend_on_the_spelling(spelled, prog
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_onnx_does_not_depend_on_the_spelling(spelled, program):
     pytest.importorskip("onnx")
-    from sidebyside.onnx_model import onnx_model
+    from staticgraph.exporting.model import onnx_model
 
     models = []
     for ops in spelled:

@@ -6,11 +6,11 @@ ours.
 
 import numpy as np
 import pytest
+from tests.staticgraph.onnx_samples import HAVE_NO_FORM, sample_calls
 
 import dyngraph
 import sidebyside as sbs
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
 from oplibrary.messages.errors import BackendError, SymbolicBoolError
 from sidebyside.measuring.agreement import check_agreement
 from sidebyside.modes import find_mode, is_installed
@@ -159,47 +159,19 @@ def test_a_comparison_reports_what_a_peer_refuses():
 
 def onnx_results(graph, arrays):
     onnxruntime = pytest.importorskip("onnxruntime")
-    from sidebyside.onnx_model import onnx_model
+    from staticgraph.exporting.model import onnx_model
 
     model = onnx_model(lower(graph, graph.outputs, graph.inputs))
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    wanted = [each.name for each in session.get_inputs()]
-    feeds = {name: arrays[int(name[1:])] for name in wanted}
+    wanted = {each.name for each in session.get_inputs()}
+    feeds = {
+        each.name: array
+        for each, array in zip(model.graph.input, arrays, strict=True)
+        if each.name in wanted
+    }
     return session.run(None, feeds)
-
-
-HAVE_NO_FORM = set(
-    """
-    _windows advanced_index advanced_index_gradient advanced_set angle argsort assert_
-    atan2 basic_set binomial_counts bitwise_count bitwise_left_shift bitwise_right_shift
-    cbrt cholesky cofactors conj convolution_weight_gradient copysign cumulative_logsumexp
-    cumulative_max cumulative_min cumulative_prod cumulative_sum det dft diagonal
-    diagonal_embed digamma eig eigh eigvals eigvalsh entr erfc erfinv expm exponent fmod
-    full_rank_residuals gamma_slope gcd hypot i0 i0e i1 i1e imag inv inverse_or_nan
-    inverse_real_dft lcm ldexp lgamma linear_recurrence log_ndtr lstsq mantissa
-    max_pool_indices max_pool_select multinomial_counts ndtr ndtri nextafter normal
-    permutation pinv poisson_counts polygamma print_ products_without_two qr randint
-    random_bits random_split real real_dft roll scatter_fold searchsorted signbit slogdet
-    solve solve_triangular sort spacing standard_gamma sum_pool_gradient svd svdvals
-    take_along_axis take_along_axis_gradient uniform xlog1py xlogy
-    """.split()
-)
-"""Ops of which at least one sample is refused; of those in neither list every sample must run."""
-
-
-def sample_calls():
-    for op in dict.fromkeys(REGISTRY.values()):
-        for example in op.examples:
-            rng = np.random.default_rng(7)
-            operands = [
-                np.array(x, order="C")
-                if isinstance(x, np.ndarray)
-                else rng.uniform(*np.clip(op.domain, -50, 50), x).astype("float32")
-                for x in example.operands
-            ]
-            yield op, *op.bind(tuple(map(np.asarray, operands)), dict(example.attrs))
 
 
 def test_onnx_runtime_computes_what_the_kernels_do():
@@ -222,12 +194,13 @@ def test_onnx_runtime_computes_what_the_kernels_do():
 
 def test_programs_with_state_have_no_form_in_onnx():
     pytest.importorskip("onnx")
-    from sidebyside.onnx_model import onnx_model
+    from staticgraph.exporting.model import onnx_model
 
     graph = sg.Graph()
     with graph:
-        result = sg.variable(np.ones(2, "float32")) * 2
-    with pytest.raises(BackendError, match="with variables has no form"):
+        held = sg.variable(np.ones(2, "float32"))
+        result = sg.assign(held, held * 2)
+    with pytest.raises(BackendError, match="assigns to variables has no form"):
         onnx_model(lower(graph, [result], []))
 
 

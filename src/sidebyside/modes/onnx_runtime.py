@@ -17,9 +17,9 @@ from sidebyside.measuring.clock import time_once
 from sidebyside.measuring.environment import thread_count
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.static import trace
-from sidebyside.onnx_model import onnx_model
 from sidebyside.workloads.workload import Workload
 from staticgraph.declare.lower import lower
+from staticgraph.exporting.model import onnx_model
 
 ort: Any = onnxruntime
 
@@ -27,17 +27,17 @@ ort: Any = onnxruntime
 def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
     """Make the workload ready."""
     tracing, graph = time_once(lambda: trace(workload, inputs))
-    exporting, text = time_once(
-        lambda: onnx_model(lower(graph, graph.outputs, graph.inputs)).SerializeToString()
-    )
+    exporting, model = time_once(lambda: onnx_model(lower(graph, graph.outputs, graph.inputs)))
     options = ort.SessionOptions()
     options.intra_op_num_threads = thread_count()
     options.log_severity_level = 3
     loading, session = time_once(
-        lambda: ort.InferenceSession(text, options, providers=["CPUExecutionProvider"])
+        lambda: ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
     )
     leaves = map(np.asarray, flatten(list(inputs))[0])
-    feeds = {f"x{position}": leaf for position, leaf in enumerate(leaves)}
+    feeds = dict(zip([each.name for each in model.graph.input], leaves, strict=True))
     wanted = {each.name for each in session.get_inputs()}  # those that nothing reads are gone
     feeds = {name: leaf for name, leaf in feeds.items() if name in wanted}
     return Prepared(

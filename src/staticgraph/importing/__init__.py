@@ -104,6 +104,63 @@ def from_jax(function: Callable[..., Any], *args: Any, parameters: Any = None) -
     return read_function(function, *args, parameters=parameters)
 
 
+def from_onnx(
+    model: Any,
+    inputs: Sequence[Any] | Mapping[str, Any] | None = None,
+    *,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+    constants: Mapping[str, Any] | None = None,
+    parameters: Sequence[str] | None = None,
+) -> Imported:
+    """Return a model in the ONNX format as a program here, checked against its source.
+
+    Parameters
+    ----------
+    model : path, bytes or onnx.ModelProto
+    inputs : sequence or mapping of str to array, optional
+        Example inputs, in order or by name. Those that are not given are made: normal numbers, and
+        zeros and ones for integers.
+    dynamic : mapping of str to mapping of int to str, optional
+        The axes that each run may choose the length of: by the name of the input, then by the
+        axis, what the length is called. By default they are those that the model leaves open.
+    constants : mapping of str to array, optional
+        Inputs that are always the same, such as shapes that are passed in; they are inputs no more.
+    parameters : sequence of str, optional
+        The stored arrays that are parameters, by name. By default they are those of floating-point
+        numbers with an axis, if no shape depends on them.
+
+    Returns
+    -------
+    Imported
+        Its parameters and inputs have the model's names. Its outputs were compared on the example
+        inputs with those of ``onnx.reference``, or of ONNX Runtime where that does not run the
+        model; the differences stand in its ``report()``.
+
+    Raises
+    ------
+    MissingPackageError
+        If ``onnx`` is not installed.
+    ForeignProgramError
+        If the file is damaged, its data are missing, or it does not run on the example inputs.
+    UnsupportedOpError
+        If the model has an operator, or an argument of one, that is not supported here.
+    ImportCheckError
+        If results differ from the source's.
+
+    Notes
+    -----
+    Operators that the table does not have are taken apart as ONNX's own schema says. Nothing in
+    the file is run but its operators. It is used as follows::
+
+        imported = sg.from_onnx("model.onnx")
+        run = sg.function(lambda parameters, x: imported.function(sg, parameters, x))
+        y = run(imported.parameters, x)
+    """
+    from staticgraph.importing.onnx_models.reading import read_model
+
+    return read_model(model, inputs, dynamic=dynamic, constants=constants, parameters=parameters)
+
+
 def from_tensorflow(
     program: Any,
     *args: Any,
@@ -166,4 +223,4 @@ def from_tensorflow(
     )
 
 
-__all__ = ["from_jax", "from_tensorflow", "from_torch"]
+__all__ = ["from_jax", "from_onnx", "from_tensorflow", "from_torch"]

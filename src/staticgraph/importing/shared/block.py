@@ -101,12 +101,15 @@ class Block:
         With a `Ref` for each value.
     constants : dict of str to array
         Values that are known.
+    captured : tuple of str
+        Values of the block around it, which are its first inputs.
     """
 
     inputs: tuple[str, ...]
     steps: list[Step]
     outputs: Any
     constants: dict[str, Any] = field(default_factory=dict)
+    captured: tuple[str, ...] = ()
 
     def run(self, xp: Any, values: Sequence[Any], draw: Draw = no_draw) -> Any:
         """Return the results of the steps, run by the namespace `xp` on `values`."""
@@ -179,7 +182,8 @@ def resolve(xp: Any, tree: Any, found: Mapping[str, Any], draw: Draw) -> Any:
     if isinstance(tree, Ref):
         return found[tree.name]
     if isinstance(tree, Block):
-        return lambda *values: tree.run(xp, values, draw)
+        around = [found[name] for name in tree.captured]
+        return lambda *values: tree.run(xp, [*around, *values], draw)
     if type(tree) in (tuple, list):  # and no named tuple, which is an argument of its own
         return type(tree)([resolve(xp, each, found, draw) for each in tree])
     if isinstance(tree, dict):
@@ -191,6 +195,8 @@ def refs(tree: Any) -> Iterator[str]:
     """Yield the names of the values that a tree reads."""
     if isinstance(tree, Ref):
         yield tree.name
+    elif isinstance(tree, Block):
+        yield from tree.captured
     elif isinstance(tree, (tuple, list)):
         for each in tree:
             yield from refs(each)

@@ -12,7 +12,7 @@ import numpy as np
 from oplibrary.core.op import Op
 from oplibrary.core.types import TensorType
 from oplibrary.ops.indexing import Slice
-from sidebyside.onnx_model.writer import Name, Writer
+from staticgraph.exporting.writer import Name, Writer
 
 TRANSLATIONS: dict[str, Translation] = {}
 """The name of an op to what writes it."""
@@ -217,7 +217,7 @@ def _take_along_axis(call: Call) -> Name | None:
     data, indices = ((*each.shape[:axis], *each.shape[axis + 1 :]) for each in call.types)
     if data != indices:  # ONNX does not broadcast them
         return None
-    return call.writer.node("GatherElements", *call.names, axis=call.attrs["axis"])
+    return call.writer.node("GatherElements", *call.names, axis=axis)
 
 
 # reductions and contractions ----------------------------------------------------------------------

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 Name = str
 """A value of the ONNX graph, which knows values by name."""
+
+Names = Any
+"""A name, or those of the results of an op that has several."""
 
 
 class Writer:
@@ -21,15 +25,22 @@ class Writer:
     constants : list of TensorProto
     """
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Iterable[Name] = ()) -> None:
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
-        self._count = 0
+        self.taken = set(taken)
+        self._numbers = count(1)
+
+    def within(self) -> Writer:
+        """Return the writer of a graph inside this one, whose constants are kept here."""
+        inner = Writer()
+        inner.constants, inner.taken = self.constants, self.taken
+        inner._numbers = self._numbers
+        return inner
 
     def fresh(self) -> Name:
         """Return a name that no value has."""
-        self._count += 1
-        return f"v{self._count}"
+        return next(each for n in self._numbers if (each := f"v{n}") not in self.taken)
 
     def constant(self, array: Any) -> Name:
         """Add a constant."""
@@ -46,10 +57,10 @@ class Writer:
         return self.nodes_results(kind, operands, 1, **attributes)[0]
 
     def nodes_results(
-        self, kind: str, operands: Sequence[Name], count: int, **attributes: Any
+        self, kind: str, operands: Sequence[Name], results: int, **attributes: Any
     ) -> list[Name]:
-        """Add a node with `count` results."""
-        names = [self.fresh() for _ in range(count)]
+        """Add a node with so many results."""
+        names = [self.fresh() for _ in range(results)]
         self.nodes.append(helper.make_node(kind, list(operands), names, **attributes))
         return names
 
@@ -65,3 +76,8 @@ class Writer:
 def onnx_type(dtype: np.dtype[Any]) -> int:
     """Return ONNX's number for a dtype."""
     return int(helper.np_dtype_to_tensor_dtype(dtype))
+
+
+def declared(name: Name, dtype: np.dtype[Any], shape: Sequence[int]) -> ValueInfoProto:
+    """Return what an input or a result of a graph is."""
+    return helper.make_tensor_value_info(name, onnx_type(dtype), list(shape))

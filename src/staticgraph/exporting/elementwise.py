@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.expression import COMPARISONS, Expression, parse_expression
-from sidebyside.onnx_model.writer import Name, Writer
+from staticgraph.exporting.writer import Name, Writer
 
 Typed = tuple[Name, np.dtype[Any]]
 """A value with its dtype; a number of the expression has none yet and is a `float` or `int`."""
@@ -121,7 +121,8 @@ class _Writer:
         known = [each[1] for each in found if isinstance(each, tuple)]
         wide = np.result_type(*known) if known else self.dtype
         if wide.kind in "iub" and any(isinstance(each, float) for each in found):
-            wide = self.dtype
+            # a number with a fraction, or an infinite one, is no whole number
+            wide = self.dtype if self.dtype.kind == "f" else np.dtype(np.float64)
         names = []
         for each in found:
             if isinstance(each, tuple):

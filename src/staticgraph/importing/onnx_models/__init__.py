@@ -1,0 +1,1 @@
+"""Models in the ONNX format, read from their files."""

@@ -1,0 +1,125 @@
+"""Programs as ONNX models: every op, branches and loops, gradients, names, and the way back."""
+
+import numpy as np
+import pytest
+
+import staticgraph as sg
+from oplibrary.core.tree import flatten
+
+onnx = pytest.importorskip("onnx")
+
+from onnx.reference import ReferenceEvaluator  # noqa: E402
+from tests.staticgraph.onnx_samples import HAVE_NO_FORM, sample_calls  # noqa: E402
+
+
+def reference(model, arrays):
+    feeds = dict(zip([each.name for each in model.graph.input], arrays, strict=True))
+    with np.errstate(all="ignore"):
+        return ReferenceEvaluator(model).run(None, feeds)
+
+
+def test_the_reference_computes_what_the_kernels_do():
+    refused = set()
+    for op, operands, attrs in sample_calls():
+        with np.errstate(all="ignore"):
+            expected = op.kernel(*operands, **attrs)
+        if isinstance(expected, tuple) or 0 in expected.shape:
+            continue  # what ONNX makes of empty arrays is not said everywhere
+        graph = sg.trace(lambda *xs, op=op, attrs=attrs: op(*xs, **attrs), *operands)
+        try:
+            model = sg.to_onnx(graph)  # which its checker has found sound
+        except sg.errors.BackendError:
+            refused.add(op.name)
+            continue
+        if attrs.get("groups", 1) > 1 and any(
+            n.op_type == "ConvTranspose" for n in model.graph.node
+        ):
+            continue  # the reference has no groups there; ONNX Runtime's test has them
+        (found,) = reference(model, operands)
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape), op
+        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-5, err_msg=repr(op))
+    assert refused <= HAVE_NO_FORM
+
+
+def shifted(i, h):
+    return h * 0.5 + sg.astype(i, "float32")
+
+
+FLOWS = {
+    "cond": lambda x: sg.cond(sg.sum(x) > 0, lambda: x * 2, lambda: -x),
+    "switch": lambda x: sg.switch(
+        sg.astype(sg.sum(x) * 0 + 1, "int64"), [lambda: x * 2, lambda: -x, lambda: x + 1]
+    ),
+    "scan": lambda x: sg.scan(lambda h, row: (sg.tanh(h + row), h * row), sg.zeros((3,)), x),
+    "backwards": lambda x: sg.scan(
+        lambda h, row: (sg.tanh(h + row), h * row), sg.zeros((3,)), x, reverse=True
+    ),
+    "while_loop": lambda x: sg.while_loop(lambda h: sg.max(h) > 0.1, lambda h: h * 0.5, x),
+    "fori_loop": lambda x: sg.fori_loop(0, 5, shifted, x),
+    "loop in a branch": lambda x: sg.cond(
+        sg.sum(x) > 0, lambda: sg.fori_loop(0, 3, shifted, x), lambda: x
+    ),
+    "gradient of a branch": sg.grad(
+        lambda x: sg.sum(sg.cond(sg.sum(x) > 0, lambda: x * x, lambda: -x))
+    ),
+    "gradient of a scan": sg.grad(
+        lambda x: sg.sum(sg.scan(lambda h, row: (sg.tanh(h + row), h * row), sg.zeros((3,)), x)[1])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_branches_loops_and_their_gradients_leave_and_come_back(name, sign):
+    x = sign * np.abs(np.random.default_rng(0).normal(size=(4, 3))).astype("float32")
+    function = FLOWS[name]
+    expected = flatten(sg.function(function, backend="numpy")(x))[0]
+    model = sg.to_onnx(sg.trace(function, x))
+    for found, each in zip(reference(model, [x]), expected, strict=True):
+        np.testing.assert_allclose(found, each, 1e-5, 1e-6)
+    back = sg.from_onnx(model, [x])
+    again = flatten(sg.function(lambda x: back.function(sg, {}, x), backend="numpy")(x))[0]
+    for found, each in zip(again, expected, strict=True):
+        np.testing.assert_allclose(found, each, 1e-5, 1e-6)
+
+
+def test_variables_are_arrays_under_their_names(tmp_path):
+    with sg.Graph() as graph:
+        x = sg.placeholder("x", (2, 3))
+        w = sg.variable(np.ones((3, 2), "float32"), name="weights")
+        graph.outputs = [sg.relu(x @ w)]
+    path = tmp_path / "layer.onnx"
+    sg.to_onnx(graph, path)
+    back = sg.from_onnx(path)
+    assert list(back.parameters) == ["weights"]
+    assert [each.name for each in back.inputs] == ["x"]
+    run = sg.compile(graph.outputs[0])
+    assert sg.to_onnx(run) == sg.to_onnx(graph) == sg.to_onnx(graph.outputs)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (lambda x: sg.linalg.svdvals(x), "svd"),
+        (lambda x: sg.assert_(x > 0, "all are"), "assert_ has no form"),
+    ],
+)
+def test_what_onnx_cannot_say_is_named(program, said):
+    graph = sg.trace(program, np.ones((2, 2), "float32"))
+    with pytest.raises(sg.errors.BackendError, match=said):
+        sg.to_onnx(graph)
+
+
+def test_wrong_calls_are_named(tmp_path):
+    with pytest.raises(sg.errors.ArgumentError, match="a function was passed"):
+        sg.to_onnx(lambda x: x)
+    with sg.Graph() as graph:
+        x = sg.placeholder("x", (sg.dim("n"), 3))
+        graph.outputs = [x * 2]
+    with pytest.raises(sg.errors.BackendError, match="length each run chooses"):
+        sg.to_onnx(graph)
+    plain = sg.trace(lambda x: x * 2, np.ones(2, "float32"))
+    with pytest.raises(sg.errors.OutputError, match="cannot be written"):
+        sg.to_onnx(plain, tmp_path / "no" / "model.onnx")
+    with pytest.raises(sg.errors.ArgumentError, match="beside a program"):
+        sg.to_onnx(sg.compile(plain.outputs), inputs=plain.inputs)
