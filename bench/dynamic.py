@@ -17,7 +17,7 @@ import numpy as np
 from bench.peers import LOOPS, ROWS, verdict
 from bench.programs import with_machine_code
 from sidebyside.measuring.agreement import check_agreement
-from sidebyside.measuring.clock import thread_count
+from sidebyside.measuring.environment import thread_count
 from sidebyside.modes import is_installed
 from sidebyside.studies.mode_process import ModeProcess, ModeProcessError
 
