@@ -266,7 +266,41 @@ def name_page() -> str:
     return NOTE + "\n".join(lines) + "\n"
 
 
+def import_page() -> str:
+    """Return which operations of PyTorch and JAX are read, and why others are not."""
+    from staticgraph.importing.jaxprs import reading as jaxprs
+    from staticgraph.importing.jaxprs import refused as of_jax
+    from staticgraph.importing.pytorch import reading as pytorch
+    from staticgraph.importing.pytorch import refused as of_torch
+
+    lines = [
+        "# Operations that are read\n",
+        "What `sg.from_torch` and `sg.from_jax` read, and what they refuse, with the reason that "
+        "each error gives. PyTorch decomposes its other operators into these; a test holds its "
+        "core set and the primitives of `jax.lax` against the lists. "
+        "[Bringing models](bringing_models.md) has the use.\n",
+    ]
+    for source, table, refused in (
+        ("PyTorch", pytorch.TABLE, of_torch.REFUSED),
+        ("JAX", jaxprs.TABLE, of_jax.REFUSED),
+    ):
+        families: dict[str, list[str]] = {}
+        for name, entry in table.items():
+            family = entry.function.__module__.rpartition(".")[2]
+            families.setdefault(family, []).append(name)
+        lines += [f"## {source}\n", f"{len(table)} operations are read.\n"]
+        for family, names in sorted(families.items()):
+            listed = ", ".join(f"`{name}`" for name in sorted(names))
+            lines.append(f"- {family}: {listed}")
+        lines += ["\n| refused | why | in its place |", "|---|---|---|"]
+        for name, (cause, fix) in sorted(refused.items()):
+            lines.append(f"| `{name}` | {cause} | {fix} |")
+        lines.append("")
+    return NOTE + "\n".join(lines)
+
+
 PAGES = {
+    "imported_ops.md": import_page,
     "ops.md": op_page,
     "transforms.md": transforms_page,
     "errors.md": error_page,

@@ -26,9 +26,7 @@ def generator():
     return module
 
 
-@pytest.mark.parametrize(
-    "name", ["ops.md", "transforms.md", "errors.md", "names.md", "result_files.md", "rooms.svg"]
-)
+@pytest.mark.parametrize("name", generator().PAGES)
 def test_generated_pages_are_up_to_date(name):
     text = generator().PAGES[name]()
     assert (ROOT / "docs" / name).read_text() == text, "run `make docs`"

@@ -165,6 +165,39 @@ def spectrum(x):
     return jnp.stack([y, x], 1), whole, jax.scipy.special.i0e(x) + jax.scipy.special.i1e(x)
 
 
+def algebra(x):
+    a = x @ x.T + 3 * jnp.eye(3)
+    factor = jnp.linalg.cholesky(a)
+    solution = jax.scipy.linalg.cho_solve((factor, True), x)
+    across = jax.scipy.linalg.solve_triangular(factor, x, trans=1, lower=True)
+    turned = lax.linalg.triangular_solve(factor, x.T, left_side=False, lower=True)
+    q, r = jnp.linalg.qr(x.T)
+    reflected = lax.linalg.householder_product(*lax.stop_gradient((x.T, x[:, 0])))
+    values = jnp.linalg.eigvalsh(a) + jnp.linalg.svd(a, compute_uv=False)
+    return solution, across, turned, q @ r, values, jnp.abs(reflected)
+
+
+def folds(x, at):
+    windows = (1, 3, 2), (1, 2, 1), "SAME"
+    low = lax.reduce_window(x[None], jnp.inf, lax.min, *windows)
+    slope = jax.grad(lambda x: lax.reduce_window(x[None], -jnp.inf, lax.max, *windows).sum())
+    return (
+        x.at[at].max(0.5),
+        x.at[at].min(-0.5),
+        x.at[at].multiply(2.0),
+        x.at[at].subtract(1.0),
+        lax.cummax(x),
+        lax.cummin(x, axis=1),
+        lax.cumlogsumexp(x, reverse=True),
+        low,
+        slope(x),
+        lax.reduce_precision(x, 8, 7),
+        lax.complex(x, x).imag,
+        lax.population_count(at),
+        jax.checkpoint_name(x, "kept") if hasattr(jax, "checkpoint_name") else x,
+    )
+
+
 LABELS = np.array([0, 2, 1, 0], "int32")
 EDGES = np.array([[0, 1, 2, 3, 4, 0], [1, 1, 0, 4, 2, 3]], "int32")
 
@@ -193,6 +226,8 @@ PROGRAMS = {
     "mapped": (mapped, {"w": numbers(3, 4)}, (numbers(5, 4),)),
     "numeric": (numeric, None, (numbers(3, 4),)),
     "spectrum": (spectrum, None, (numbers(3, 4),)),
+    "algebra": (algebra, None, (numbers(3, 4),)),
+    "folds": (folds, None, (numbers(3, 4), np.array([2, 0, 2], "int32"))),
     "padded": (padded, None, (numbers(3, 4),)),
 }
 """Each program with its parameters, None if it takes none, and its inputs."""

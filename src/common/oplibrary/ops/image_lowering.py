@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -20,7 +21,8 @@ from oplibrary.core.rules import movement
 from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.ops.comparison import equal, logical_and, logical_not, logical_or, not_equal
 from oplibrary.ops.einsum import einsum
-from oplibrary.ops.elementwise import cast, where
+from oplibrary.ops.elementwise import add, cast, where
+from oplibrary.ops.gather import take
 from oplibrary.ops.indexing import Slice, basic_index
 from oplibrary.ops.joining import concat, stack
 from oplibrary.ops.movement import permute_dims, reshape
@@ -269,10 +271,12 @@ def lower_pool(
 
 
 def lower_max_gradient(g: Any, x: Any, largest: Any, **attrs: Any) -> Any | None:
-    """Return the gradient of the largest element; None where windows overlap or leave gaps."""
+    """Return the gradient of the largest element; None where windows have too many places."""
     windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", tuple(x.shape), **attrs)
-    if not windows.tiles or prod(windows.kernel) > MOST_PLACES:
+    if prod(windows.kernel) > MOST_PLACES:
         return None
+    if not windows.tiles:
+        return _gathered(g, windows, _first_places(x, largest, windows))
     shares = []
     found = None
     for each in _shifted(x, windows, 0):
@@ -288,10 +292,12 @@ def lower_max_gradient(g: Any, x: Any, largest: Any, **attrs: Any) -> Any | None
 
 
 def lower_sum_gradient(g: Any, *, shape: Shape, **attrs: Any) -> Any | None:
-    """Return the gradient of the sum; None where windows overlap or leave gaps."""
+    """Return the gradient of the sum; None where windows have too many places."""
     windows = pool_windows(f"avg_pool{len(attrs['kernel'])}d", shape, **attrs)
-    if not windows.tiles or prod(windows.kernel) > MOST_PLACES:
+    if prod(windows.kernel) > MOST_PLACES:
         return None
+    if not windows.tiles:
+        return _gathered(g, windows)
     return _tiled([g] * prod(windows.kernel), windows)
 
 
@@ -301,3 +307,76 @@ def _tiled(places: list[Any], windows: PoolWindows) -> Any:
         k = windows.kernel[axis]
         places = [stack(places[i : i + k], axis=3 + axis) for i in range(0, len(places), k)]
     return reshape(places[0], shape=windows.shape)
+
+
+def _first_places(x: Any, largest: Any, windows: PoolWindows) -> Any:
+    """Return at which place of each window its first largest element stands, counted from 0 on."""
+    inside = np.pad(np.ones(windows.shape[2:], bool), windows.padding)
+    places = [inside[place] for _, place in windows.offsets()]
+    first: Any = np.full((1,) * len(windows.shape), len(places), np.int32)
+    for number, each in reversed(list(enumerate(_shifted(x, windows, 0)))):
+        here = equal(each, largest)
+        if x.dtype.kind in REAL_FLOATING:  # NaN is the largest, and equals nothing
+            here = logical_or(here, not_equal(each, each))
+        if not places[number].all():
+            here = logical_and(here, places[number][None, None])
+        first = where(here, np.array(number, np.int32), first)
+    return first
+
+
+def _gathered(g: Any, windows: PoolWindows, chosen: Any = None) -> Any:
+    """Return for each pixel the sum of `g` at the windows that it is in.
+
+    Parameters
+    ----------
+    g : array
+        A number a window.
+    windows : PoolWindows
+        They may overlap, or leave gaps.
+    chosen : array, optional
+        The place in each window that alone gets its number, counted row by row; otherwise all do.
+    """
+    lengths = windows.shape[2:]
+    axes = [_windows_of(windows, axis) for axis in range(len(lengths))]
+    total: Any = None
+    for turn in product(*[range(len(each)) for each in axes]):
+        taken, selected, number = g, chosen, np.zeros((), np.int32)
+        valid: Array = np.ones((1,) * len(lengths), bool)
+        for axis, i in enumerate(turn):
+            window, place, there = axes[axis][i]
+            along = (1,) * axis + (-1,) + (1,) * (len(lengths) - axis - 1)
+            valid = valid & there.reshape(along)
+            number = number * windows.kernel[axis] + place.reshape(along)
+            taken = take(taken, window, axis=2 + axis)
+            if selected is not None:
+                selected = take(selected, window, axis=2 + axis)
+        if selected is not None:
+            number = np.where(valid, number, -1).astype(np.int32)  # which no place is
+            taken = where(equal(selected, number[None, None]), taken, np.zeros((), g.dtype))
+        elif not valid.all():
+            taken = where(valid[None, None], taken, np.zeros((), g.dtype))
+        total = taken if total is None else add(total, taken)
+    return total
+
+
+def _windows_of(windows: PoolWindows, axis: int) -> list[tuple[Array, Array, Array]]:
+    """Return the windows that each pixel of an axis is in: which, at what place, and whether any.
+
+    One triple for the first window of each pixel, one for the second, and so on, in the order of
+    the places.
+    """
+    n, out = windows.shape[2 + axis], windows.out[axis]
+    step, gap, before = windows.stride[axis], windows.dilation[axis], windows.padding[axis][0]
+    found: list[list[tuple[int, int]]] = [[] for _ in range(n)]
+    for place in range(windows.kernel[axis]):
+        for window in range(out):
+            pixel = window * step + place * gap - before
+            if 0 <= pixel < n:
+                found[pixel].append((window, place))
+    triples = []
+    for turn in range(max(map(len, found), default=0) or 1):
+        there = np.array([len(each) > turn for each in found], bool)
+        pairs = [each[turn] if len(each) > turn else (0, 0) for each in found]
+        which = np.array([window for window, _ in pairs], np.int64)
+        triples.append((which, np.array([place for _, place in pairs], np.int32), there))
+    return triples

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING
 from staticgraph.importing.jaxprs.table import TABLE
 
 _CLIP, _DROP = 0, 1
@@ -99,7 +100,7 @@ def _gather(
     order = [a for a in kept if a in chosen] + whole  # behind the axes of the indices
     total = rank + len(order)
     if inside is not None:
-        lowest: Any = np.nan if x.dtype.kind in "fc" else _extreme(x.dtype)
+        lowest: Any = np.nan if x.dtype.kind in FLOATING else _extreme(x.dtype)
         fill = lowest if fill_value is None else fill_value
         mask = xp.reshape(inside, (*inside.shape, *(1,) * len(order)))
         values = xp.where(mask, values, xp.asarray(np.asarray(fill, x.dtype)))
@@ -161,6 +162,25 @@ def _scatter_add(
 ) -> Any:
     row, where, values, size = _scattered(xp, x, indices, updates, dimension_numbers, mode)
     return xp.reshape(xp.scatter_add(row, where, values)[:size], x.shape)
+
+
+@TABLE.entry("scatter-sub", ignored=_UNREAD)
+def _scatter_sub(xp: Any, x: Any, indices: Any, updates: Any, **given: Any) -> Any:
+    return _scatter_add(xp, x, indices, -updates, **given)
+
+
+def _scatter_with(name: str) -> Any:
+    def entry(
+        xp: Any, x: Any, indices: Any, updates: Any, dimension_numbers: Any, mode: Any
+    ) -> Any:
+        row, where, values, size = _scattered(xp, x, indices, updates, dimension_numbers, mode)
+        return xp.reshape(getattr(xp, name)(row, where, values)[:size], x.shape)
+
+    return entry
+
+
+for theirs, ours in (("max", "max"), ("min", "min"), ("mul", "prod")):
+    TABLE.entry(f"scatter-{theirs}", ignored=_UNREAD)(_scatter_with(f"scatter_{ours}"))
 
 
 @TABLE.entry("scatter", ignored=_UNREAD)

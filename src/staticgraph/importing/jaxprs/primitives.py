@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING, to_dtype
 from oplibrary.messages.errors import UnsupportedOpError
 from staticgraph.importing.jaxprs.table import TABLE
 
@@ -40,7 +41,7 @@ for each in _BINARY:
 
 @TABLE.entry("div", ignored=_WHERE)
 def _div(xp: Any, x: Any, y: Any) -> Any:
-    if x.dtype.kind in "fc":
+    if x.dtype.kind in FLOATING:
         return xp.divide(x, y)
     down = xp.floor_divide(x, y)  # which rounds down, where JAX rounds towards 0
     inexact = xp.logical_and(down * y != x, xp.logical_xor(x < 0, y < 0))
@@ -126,6 +127,51 @@ def _copy(xp: Any, x: Any) -> Any:
     return x
 
 
+@TABLE.entry("name", ignored=("name",))
+def _named(xp: Any, x: Any) -> Any:
+    return x
+
+
+@TABLE.entry("device_put", ignored=("devices", "srcs", "copy_semantics"))
+def _device_put(xp: Any, *xs: Any) -> Any:
+    return list(xs)
+
+
+@TABLE.entry("optimization_barrier")
+def _barrier(xp: Any, *xs: Any) -> Any:
+    return list(xs)
+
+
+@TABLE.entry("complex")
+def _complex(xp: Any, x: Any, y: Any) -> Any:
+    dtype = np.dtype(np.result_type(x.dtype, np.complex64))
+    return xp.astype(x, dtype) + xp.astype(y, dtype) * 1j
+
+
+@TABLE.entry("population_count")
+def _population_count(xp: Any, x: Any) -> Any:
+    return xp.bitwise_count(x)
+
+
+_PRECISIONS = {(5, 10): "float16", (8, 7): "bfloat16", (8, 23): "float32", (11, 52): "float64"}
+"""Dtypes by the bits of their exponents and of their fractions."""
+
+
+@TABLE.entry("reduce_precision")
+def _reduce_precision(xp: Any, x: Any, exponent_bits: int, mantissa_bits: int) -> Any:
+    name = _PRECISIONS.get((exponent_bits, mantissa_bits))
+    if name is None:
+        raise UnsupportedOpError(
+            f"{exponent_bits} bits of exponent and {mantissa_bits} of fraction are not supported",
+            cause=f"numbers are rounded to {', '.join(_PRECISIONS.values())}",
+            fix="round to one of these",
+        )
+    dtype = to_dtype(name)
+    if dtype.itemsize >= x.dtype.itemsize and dtype.kind == x.dtype.kind:
+        return x
+    return xp.astype(xp.astype(x, dtype), x.dtype)
+
+
 # shapes -------------------------------------------------------------------------------------------
 
 
@@ -167,6 +213,11 @@ def _stack(xp: Any, *parts: Any, axis: int) -> Any:
     return xp.stack(list(parts), axis=axis)
 
 
+@TABLE.entry("unstack")
+def _unstack(xp: Any, x: Any, axis: int) -> Any:
+    return list(xp.unbind(x, axis=axis))
+
+
 @TABLE.entry("split")
 def _split(xp: Any, x: Any, sizes: Any, axis: int) -> Any:
     ends = np.cumsum(sizes)
@@ -185,7 +236,8 @@ def _slice(xp: Any, x: Any, start_indices: Any, limit_indices: Any, strides: Any
 
 
 @TABLE.entry("pad")
-def _pad(xp: Any, x: Any, value: Any, padding_config: Any) -> Any:
+def pad(xp: Any, x: Any, value: Any, padding_config: Any) -> Any:
+    """Return an array with a number around it and between its elements, or less of it."""
     if not isinstance(value, np.ndarray | np.generic):
         raise UnsupportedOpError(
             "the padding is computed",
@@ -267,8 +319,14 @@ def _running(name: str) -> Any:
     return entry
 
 
-TABLE.entry("cumsum")(_running("cumulative_sum"))
-TABLE.entry("cumprod")(_running("cumulative_prod"))
+for theirs, ours in (
+    ("cumsum", "sum"),
+    ("cumprod", "prod"),
+    ("cummax", "max"),
+    ("cummin", "min"),
+    ("cumlogsumexp", "logsumexp"),
+):
+    TABLE.entry(theirs)(_running(f"cumulative_{ours}"))
 
 
 @TABLE.entry("sort", ignored=("is_stable",), num_keys=1)
@@ -326,7 +384,7 @@ def _convolution(
     config = [(0, 0, 0), (0, 0, 0)]
     config += [(low, high, n - 1) for (low, high), n in zip(padding, lhs_dilation, strict=True)]
     if any(map(any, config)):
-        images = _pad(xp, images, np.float32(0), config)
+        images = pad(xp, images, np.float32(0), config)
     found = getattr(xp, f"conv{len(window_strides)}d")(
         images,
         filters,
@@ -337,57 +395,12 @@ def _convolution(
     return xp.permute_dims(found, tuple(np.argsort(dimension_numbers.out_spec).tolist()))
 
 
-def _window(kind: str) -> Any:
-    def entry(
-        xp: Any,
-        x: Any,
-        window_dimensions: Any,
-        window_strides: Any,
-        padding: Any,
-        base_dilation: Any,
-        window_dilation: Any,
-    ) -> Any:
-        moved = [a for a, n in enumerate(window_dimensions) if n != 1 or window_strides[a] != 1]
-        if not 1 <= len(moved) <= 3 or {*base_dilation, *window_dilation} != {1}:
-            raise UnsupportedOpError(
-                f"windows of shape {tuple(window_dimensions)} are not supported",
-                cause="a pool has windows along one to three axes, without dilation",
-                fix="pool along these axes one after the other",
-            )
-        outside = -np.inf if kind == "max" else 0.0
-        padded = _pad(xp, x, np.float32(outside), [(*each, 0) for each in padding])
-        kept = [a for a in range(len(x.shape)) if a not in moved]
-        order = (*kept, *moved)
-        turned = xp.permute_dims(padded, order)
-        before = [padded.shape[a] for a in kept]
-        images = xp.reshape(turned, (-1, 1, *[padded.shape[a] for a in moved]))
-        kernel = tuple([window_dimensions[a] for a in moved])
-        stride = tuple([window_strides[a] for a in moved])
-        name = f"{kind}_pool{len(moved)}d"
-        given = {} if kind == "max" else {"divisor_override": 1}
-        found = getattr(xp, name)(images, kernel, stride, **given)
-        found = xp.reshape(found, (*before, *found.shape[2:]))
-        return xp.permute_dims(found, tuple(np.argsort(order).tolist()))
-
-    return entry
-
-
-TABLE.entry("reduce_window_max")(_window("max"))
-TABLE.entry("reduce_window_sum")(_window("avg"))
-
-
-@TABLE.entry("fft")
-def _fft(xp: Any, x: Any, fft_type: Any, fft_lengths: Any) -> Any:
-    name = str(getattr(fft_type, "name", fft_type)).upper()
-    axes = tuple(range(-len(fft_lengths), 0))
-    if name == "IRFFT":
-        return xp.fft.irfftn(x, s=tuple(fft_lengths), axes=axes)
-    return getattr(xp.fft, {"FFT": "fftn", "IFFT": "ifftn", "RFFT": "rfftn"}[name])(x, axes=axes)
-
-
-@TABLE.entry("cholesky", symmetrize_input=True)
-def _cholesky(xp: Any, x: Any) -> Any:
-    return xp.linalg.cholesky((x + xp.matrix_transpose(x)) / 2)
+@TABLE.entry("custom_linear_solve")
+def _custom_linear_solve(xp: Any, *operands: Any, const_lengths: Any, jaxprs: Any) -> Any:
+    """Solve as the function does: the gradient of its parts is that of the solution."""
+    before = const_lengths.matvec + const_lengths.vecmat
+    constants = operands[before : before + const_lengths.solve]
+    return list(jaxprs.solve(*constants, *operands[sum(const_lengths) :]))
 
 
 # flow ---------------------------------------------------------------------------------------------

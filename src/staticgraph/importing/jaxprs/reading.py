@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.messages.errors import (
     ArgumentError,
     ForeignProgramError,
@@ -15,7 +16,13 @@ from oplibrary.messages.errors import (
     UnsupportedOpError,
 )
 from oplibrary.messages.source import Source
-from staticgraph.importing.jaxprs import gathering, primitives  # noqa: F401  they fill it
+from staticgraph.importing.jaxprs import (  # noqa: F401  they fill the table
+    algebra,
+    gathering,
+    primitives,
+    windows,
+)
+from staticgraph.importing.jaxprs.refused import REFUSED
 from staticgraph.importing.jaxprs.table import TABLE
 from staticgraph.importing.shared.block import (
     Block,
@@ -34,7 +41,6 @@ from staticgraph.importing.shared.table import Entry
 _INLINED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 _CALLS = """jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr
 remat remat2 checkpoint""".split()
-_RANDOM = "draw the random numbers outside, and pass them as an argument"
 
 
 def _kink(name: str) -> Entry:
@@ -188,8 +194,8 @@ class _Reader:
         name = equation.primitive.name
         entry = TABLE.get(name)
         if entry is None:
-            random = name.startswith(("random_", "threefry"))
-            raise unsupported(name, line, _RANDOM if random else "")
+            cause, rewriting = REFUSED.get(name, ("", ""))
+            raise unsupported(name, line, rewriting, cause)
         given = {key: self._argument(value) for key, value in equation.params.items()}
         return entry, entry.accepted(name, given, line)
 
@@ -240,7 +246,7 @@ class _Reader:
         self, imported: Imported, names: Sequence[str], values: Sequence[Any], cotangents: Any
     ) -> tuple[Results, list[Any]]:
         structure = self.tree.tree_structure((self.parameters, self.args))
-        positions = [i for i, x in enumerate(values) if np.asarray(x).dtype.kind == "f"]
+        positions = [i for i, x in enumerate(values) if np.asarray(x).dtype.kind in REAL_FLOATING]
 
         def of(*moving: Any) -> Any:
             whole = list(values)
@@ -277,7 +283,9 @@ class _Reader:
             with self.jax.enable_x64(True):
                 wide = [
                     self.jax.numpy.asarray(
-                        np.asarray(x).astype("float64") if np.asarray(x).dtype.kind == "f" else x
+                        np.asarray(x).astype("float64")
+                        if np.asarray(x).dtype.kind in REAL_FLOATING
+                        else x
                     )
                     for x in leaves
                 ]
@@ -302,4 +310,5 @@ def _dtype(aval: Any, name: str) -> Any:
     try:
         return np.dtype(aval.dtype)
     except TypeError:
-        raise UnsupportedOpError(f"{name}: values of type {aval}", fix=_RANDOM) from None
+        cause, fix = REFUSED["random_bits"]
+        raise UnsupportedOpError(f"{name}: values of type {aval}", cause=cause, fix=fix) from None

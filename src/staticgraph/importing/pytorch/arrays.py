@@ -10,7 +10,6 @@ import numpy as np
 
 from oplibrary.messages.errors import UnsupportedOpError
 from staticgraph.importing.pytorch.table import PLACED, TABLE
-from staticgraph.importing.shared.block import Several
 
 _END = 2**63 - 1
 
@@ -211,16 +210,17 @@ def _slice_key(x: Any, dim: int, start: Any, end: Any, step: int) -> Any:
         start = None
     if start is None and end is None and step == 1:
         return None
-    return _at_axis(x, dim, builtins.slice(start, end, step))
+    return at_axis(x, dim, builtins.slice(start, end, step))
 
 
-def _at_axis(x: Any, dim: int, index: Any) -> tuple[Any, ...]:
+def at_axis(x: Any, dim: int, index: Any) -> tuple[Any, ...]:
+    """Return the key that selects `index` along one axis."""
     return (builtins.slice(None),) * _axis(dim, len(x.shape)) + (index,)
 
 
 @TABLE.entry("aten.select.int")
 def _select(xp: Any, self: Any, dim: int, index: Any) -> Any:
-    return self[_at_axis(self, dim, index)]
+    return self[at_axis(self, dim, index)]
 
 
 @TABLE.entry("aten.slice_scatter.default")
@@ -233,7 +233,7 @@ def _slice_scatter(
 
 @TABLE.entry("aten.select_scatter.default")
 def _select_scatter(xp: Any, self: Any, src: Any, dim: int, index: Any) -> Any:
-    return xp.set_item(self, _at_axis(self, dim, index), src)
+    return xp.set_item(self, at_axis(self, dim, index), src)
 
 
 @TABLE.entry("aten.copy.default", ignored=PLACED)
@@ -244,6 +244,17 @@ def _copy(xp: Any, self: Any, src: Any) -> Any:
 @TABLE.entry("aten.diagonal.default")
 def _diagonal(xp: Any, self: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     return xp.diagonal(xp.moveaxis(self, (dim1, dim2), (-2, -1)), offset=offset)
+
+
+@TABLE.entry("aten.diagonal_scatter.default")
+def _diagonal_scatter(
+    xp: Any, self: Any, src: Any, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> Any:
+    turned = xp.moveaxis(self, (dim1, dim2), (0, 1))
+    rows = np.arange(src.shape[-1]) + max(-offset, 0)
+    key = (xp.asarray(rows), xp.asarray(rows + offset))
+    found = xp.set_item(turned, key, xp.moveaxis(src, -1, 0))
+    return xp.moveaxis(found, (0, 1), (dim1, dim2))
 
 
 @TABLE.entry("aten.tril.default")
@@ -316,6 +327,14 @@ def _index_put(xp: Any, self: Any, indices: Any, values: Any, accumulate: bool =
     return xp.add(self, _added(xp, self, _key(indices), values))
 
 
+def _position(xp: Any, x: Any, key: Sequence[Any], axes: Any = None) -> Any:
+    """Return one index that counts through all selected axes of `x`, in row-major order."""
+    where: Any = 0
+    for a, index in zip(axes or range(len(key)), key, strict=True):
+        where = where * x.shape[a] + xp.where(index < 0, index + x.shape[a], index)
+    return where
+
+
 def _added(xp: Any, x: Any, key: tuple[Any, ...], values: Any) -> Any:
     """Return zeros of the shape of `x` to which `values` are added where `key` says."""
     rank = len(x.shape)
@@ -328,16 +347,13 @@ def _added(xp: Any, x: Any, key: tuple[Any, ...], values: Any) -> Any:
     kept = [x.shape[a] for a in rest]
     updates = xp.broadcast_to(values, (*kept[:first], *chosen[0].shape, *kept[first:]))
     updates = xp.moveaxis(updates, tuple(range(first, first + points)), tuple(range(points)))
-    # one index that counts through all selected axes, in row-major order
-    where: Any = 0
-    for a, index in zip(axes, chosen, strict=True):
-        where = where * x.shape[a] + xp.where(index < 0, index + x.shape[a], index)
+    where = _position(xp, x, [key[a] for a in axes], axes)
     total: Any = 1
     for a in axes:
         total = total * x.shape[a]
     rows = xp.scatter_add(
         xp.zeros((total, *kept), dtype=x.dtype),
-        xp.reshape(where, (-1,)),
+        xp.reshape(xp.broadcast_to(where, chosen[0].shape), (-1,)),
         xp.reshape(updates, (-1, *kept)),
     )
     found = xp.reshape(rows, (*[x.shape[a] for a in axes], *kept))
@@ -409,58 +425,57 @@ def _scatter_add(xp: Any, self: Any, dim: int, index: Any, src: Any) -> Any:
     return xp.add(self, _added(xp, self, _scatter_key(xp, index, dim), _part(src, index.shape)))
 
 
+_FOLDS = {"sum": "add", "add": "add", "mean": "mean", "prod": "prod", "multiply": "prod"}
+_FOLDS |= {"amax": "max", "amin": "min"}
+"""What PyTorch's reductions of the elements of one index are called here."""
+
+
 @TABLE.entry("aten.scatter_reduce.two")
 def _scatter_reduce(
     xp: Any, self: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool = True
 ) -> Any:
-    if reduce not in ("sum", "mean"):
-        raise UnsupportedOpError(
-            f"reduce={reduce!r} is not supported",
-            cause="what stands at one index is added up here",
-            fix="reduce the elements of each index by a loop, or use 'sum' or 'mean'",
-        )
     key = _scatter_key(xp, index, dim)
-    part = _part(src, index.shape)
-    count = _added(xp, self, key, xp.ones_like(part))
-    start = self if include_self else xp.where(count > 0, xp.zeros_like(self), self)
-    total = xp.add(start, _added(xp, self, key, part))
-    if reduce == "sum":
-        return total
-    return total / (count + 1 if include_self else xp.maximum(count, xp.ones_like(count)))
+    size = int(np.prod(self.shape))
+    where = xp.reshape(xp.broadcast_to(_position(xp, self, key), index.shape), (-1,))
+    given = (xp.reshape(self, (size,)), where, xp.reshape(_part(src, index.shape), (-1,)))
+    if _FOLDS[reduce] == "add" and include_self:
+        found = xp.scatter_add(*given)
+    elif _FOLDS[reduce] == "add":
+        ones = xp.ones(where.shape, dtype=where.dtype)
+        touched = xp.scatter_add(xp.zeros(size, dtype=where.dtype), where, ones) > 0
+        found = xp.scatter_add(xp.where(touched, xp.zeros_like(given[0]), given[0]), *given[1:])
+    else:
+        found = getattr(xp, f"scatter_{_FOLDS[reduce]}")(*given, include_self=include_self)
+    return xp.reshape(found, self.shape)
 
 
-@TABLE.entry("aten.sort.default")
-def _sort(xp: Any, self: Any, dim: int = -1, descending: bool = False) -> Any:
-    order = xp.argsort(self, axis=dim, descending=descending)
-    return Several(lambda: xp.take_along_axis(self, order, axis=dim), lambda: order)
+@TABLE.entry("aten.scatter.reduce")
+def _scatter_with(xp: Any, self: Any, dim: int, index: Any, src: Any, reduce: str) -> Any:
+    return _scatter_reduce(xp, self, dim, index, src, reduce)
 
 
-@TABLE.entry("aten.sort.stable", ignored=("stable",))
-def _sort_stable(xp: Any, self: Any, dim: int = -1, descending: bool = False) -> Any:
-    return _sort(xp, self, dim, descending)
+@TABLE.entry("aten.scatter.value_reduce")
+def _scatter_value_with(xp: Any, self: Any, dim: int, index: Any, value: Any, reduce: str) -> Any:
+    src = xp.full(index.shape, value, dtype=self.dtype)
+    return _scatter_reduce(xp, self, dim, index, src, reduce)
 
 
-@TABLE.entry("aten.argsort.default", "aten.argsort.stable", ignored=("stable",))
-def _argsort(xp: Any, self: Any, dim: int = -1, descending: bool = False) -> Any:
-    return xp.argsort(self, axis=dim, descending=descending)
+@TABLE.entry("aten.index_reduce.default")
+def _index_reduce(
+    xp: Any, self: Any, dim: int, index: Any, source: Any, reduce: str, include_self: bool = True
+) -> Any:
+    name = f"scatter_{_FOLDS[reduce]}"
+    return getattr(xp, name)(self, index, source, axis=dim, include_self=include_self)
 
 
-def _kth(xp: Any, x: Any, k: int, dim: int, keepdim: bool) -> Any:
-    """Return the k-th smallest element along an axis, from 0 on, and where it stands."""
-    order = xp.argsort(x, axis=dim)
-    where = order[_at_axis(x, dim, builtins.slice(k, k + 1))]
-
-    def squeezed(y: Any) -> Any:
-        return y if keepdim else xp.squeeze(y, axis=dim)
-
-    return Several(
-        lambda: squeezed(xp.take_along_axis(x, where, axis=dim)), lambda: squeezed(where)
-    )
-
-
-@TABLE.entry("aten.kthvalue.default")
-def _kthvalue(xp: Any, self: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
-    return _kth(xp, self, k - 1, dim, keepdim)
+@TABLE.entry("aten.masked_scatter.default")
+def _masked_scatter(xp: Any, self: Any, mask: Any, source: Any) -> Any:
+    shape = np.broadcast_shapes(self.shape, mask.shape)
+    chosen = xp.broadcast_to(mask, shape)
+    count = xp.cumulative_sum(xp.astype(xp.reshape(chosen, (-1,)), np.dtype("int64")), axis=0)
+    where = xp.reshape(xp.clip(count - 1, 0, int(np.prod(source.shape)) - 1), shape)
+    taken = xp.take(xp.reshape(source, (-1,)), where, axis=0)
+    return xp.where(chosen, taken, xp.broadcast_to(self, shape))
 
 
 @TABLE.entry("aten.unfold.default")
@@ -471,13 +486,3 @@ def _unfold(xp: Any, self: Any, dimension: int, size: int, step: int) -> Any:
     rows = xp.take(self, xp.asarray(index), axis=axis)
     shape = (*self.shape[:axis], len(starts), size, *self.shape[axis + 1 :])
     return xp.moveaxis(xp.reshape(rows, shape), axis + 1, -1)
-
-
-@TABLE.entry("aten.topk.default", ignored=("sorted",))
-def _topk(xp: Any, self: Any, k: int, dim: int = -1, largest: bool = True) -> Any:
-    return xp.topk(self, k, axis=dim, largest=largest)
-
-
-@TABLE.entry("aten.bucketize.Tensor", ignored=("out_int32",))
-def _bucketize(xp: Any, self: Any, boundaries: Any, right: bool = False) -> Any:
-    return xp.searchsorted(boundaries, self, side="right" if right else "left")

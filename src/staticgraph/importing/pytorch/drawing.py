@@ -77,3 +77,58 @@ def _randint(xp: Any, low: int, high: int, size: Any, draw: Any, dtype: Any = No
 @TABLE.entry("aten.randint.default", ignored=PLACED)
 def _randint_below(xp: Any, high: int, size: Any, draw: Any, dtype: Any = None) -> Any:
     return draw(lambda key: xp.randint(key, tuple(size), 0, high))
+
+
+@TABLE.entry("aten.randint_like.default", ignored=PLACED)
+def _randint_like_below(xp: Any, self: Any, high: int, draw: Any, dtype: Any = None) -> Any:
+    return draw(lambda key: xp.randint(key, self.shape, 0, high))
+
+
+@TABLE.entry("aten.randint_like.low_dtype", ignored=PLACED)
+def _randint_like(xp: Any, self: Any, low: int, high: int, draw: Any, dtype: Any = None) -> Any:
+    return draw(lambda key: xp.randint(key, self.shape, low, high))
+
+
+@TABLE.entry("aten.bernoulli.Tensor", generator=None)
+def _bernoulli_of(xp: Any, self: Any, p: Any, draw: Any) -> Any:
+    return draw(lambda key: xp.astype(xp.uniform(key, self.shape, dtype=p.dtype) < p, self.dtype))
+
+
+@TABLE.entry("aten.uniform.default", generator=None)
+def _uniform(xp: Any, self: Any, draw: Any, from_: float = 0.0, to: float = 1.0) -> Any:
+    return draw(lambda key: xp.uniform(key, self.shape, from_, to, dtype=self.dtype))
+
+
+@TABLE.entry("aten.normal.float_Tensor", generator=None)
+def _normal_around(xp: Any, std: Any, draw: Any, mean: float = 0.0) -> Any:
+    wide = xp.stop_gradient(std)
+    return draw(lambda key: mean + wide * xp.normal(key, std.shape, dtype=std.dtype))
+
+
+@TABLE.entry("aten.normal.Tensor_Tensor", generator=None)
+def _normal_of(xp: Any, mean: Any, std: Any, draw: Any) -> Any:
+    wide, centre = xp.stop_gradient(std), xp.stop_gradient(mean)
+    shape = np.broadcast_shapes(mean.shape, std.shape)
+    return draw(lambda key: centre + wide * xp.normal(key, shape, dtype=mean.dtype))
+
+
+@TABLE.entry("aten.normal.float_float", ignored=PLACED, generator=None)
+def _normal_numbers(
+    xp: Any, mean: float, std: float, size: Any, draw: Any, dtype: Any = None
+) -> Any:
+    return draw(lambda key: mean + std * xp.normal(key, tuple(size), dtype=dtype or np.dtype("f4")))
+
+
+@TABLE.entry("aten.poisson.default", generator=None)
+def _poisson(xp: Any, self: Any, draw: Any) -> Any:
+    return draw(lambda key: xp.astype(xp.poisson(key, self, self.shape), self.dtype))
+
+
+@TABLE.entry("aten.cauchy.default", generator=None)
+def _cauchy(xp: Any, self: Any, draw: Any, median: float = 0.0, sigma: float = 1.0) -> Any:
+    return draw(lambda key: median + sigma * xp.cauchy(key, self.shape, dtype=self.dtype))
+
+
+@TABLE.entry("aten.log_normal.default", generator=None)
+def _log_normal(xp: Any, self: Any, draw: Any, mean: float = 1.0, std: float = 2.0) -> Any:
+    return draw(lambda key: xp.exp(mean + std * xp.normal(key, self.shape, dtype=self.dtype)))

@@ -14,7 +14,7 @@ _UNARY = """abs acos acosh asin asinh atan atanh ceil conj_physical:conj cos cos
 exp exp2 expm1 floor isfinite isinf isnan log log10 log1p log2 logical_not neg:negative reciprocal
 relu
 rsqrt sgn:sign sigmoid sign sin sinh sqrt square tan tanh trunc silu mish hardswish hardsigmoid
-lgamma digamma special_i0:i0 relu6 selu log_sigmoid:logsigmoid deg2rad rad2deg angle
+lgamma digamma special_i0:i0 i0 relu6 selu log_sigmoid:logsigmoid deg2rad rad2deg angle
 _conj:conj real imag signbit lift_fresh:positive frac:_frac""".split()
 
 _BINARY = """atan2 maximum minimum fmax fmin hypot logical_and logical_or logical_xor logaddexp
@@ -44,6 +44,13 @@ def _unary(name: str) -> Any:
     return entry
 
 
+def _special(name: str) -> Any:
+    def entry(xp: Any, self: Any) -> Any:
+        return getattr(xp.special, name)(self)
+
+    return entry
+
+
 def _binary(name: str) -> Any:
     def entry(xp: Any, self: Any, other: Any) -> Any:
         return getattr(xp, name)(self, other)
@@ -54,6 +61,8 @@ def _binary(name: str) -> Any:
 for each in _UNARY:
     source, _, ours = each.partition(":")
     TABLE.entry(f"aten.{source}.default")(_unary(ours or source))
+for each in ("i0e", "i1", "i1e", "ndtri"):
+    TABLE.entry(f"aten.special_{each}.default")(_special(each))
 for each in _BINARY:
     overload = "Tensor" if each in ("copysign", "xlogy") else "default"
     TABLE.entry(f"aten.{each}.{overload}")(
@@ -113,6 +122,24 @@ def _round(xp: Any, self: Any) -> Any:
     return xp.round(self)
 
 
+@TABLE.entry("aten.round.decimals")
+def _round_decimals(xp: Any, self: Any, decimals: int) -> Any:
+    scale = 10.0 ** abs(decimals)
+    if decimals < 0:
+        return xp.round(self / scale) * scale
+    return xp.round(self * scale) / scale
+
+
+@TABLE.entry("aten.remainder.Scalar_Tensor")
+def _remainder_of_number(xp: Any, self: Any, other: Any) -> Any:
+    return xp.remainder(self, other)
+
+
+@TABLE.entry("aten.frexp.Tensor")
+def _frexp(xp: Any, self: Any) -> Any:
+    return xp.frexp(self)
+
+
 @TABLE.entry("aten.addcmul.default")
 def _addcmul(xp: Any, self: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Any:
     return self + tensor1 * tensor2 * value
@@ -130,22 +157,34 @@ def _lerp(xp: Any, self: Any, end: Any, weight: Any) -> Any:
 
 def _bits(name: str) -> Any:
     def entry(xp: Any, self: Any, other: Any) -> Any:
-        boolean = getattr(self, "dtype", None) == np.bool_
+        boolean = getattr(other, "dtype", getattr(self, "dtype", None)) == np.bool_
         return getattr(xp, f"logical_{name}" if boolean else f"bitwise_{name}")(self, other)
 
     return entry
 
 
 for each in ("and", "or", "xor"):
-    TABLE.entry(f"aten.bitwise_{each}.Tensor", f"aten.bitwise_{each}.Scalar")(_bits(each))
+    TABLE.entry(
+        f"aten.bitwise_{each}.Tensor",
+        f"aten.bitwise_{each}.Scalar",
+        f"aten.bitwise_{each}.Scalar_Tensor",
+    )(_bits(each))
 
 
-@TABLE.entry("aten.__lshift__.Scalar", "aten.__lshift__.Tensor")
+def _shifts(name: str, operator: str) -> list[str]:
+    kinds = ("Tensor", "Tensor_Scalar", "Scalar_Tensor")
+    return [
+        *[f"aten.bitwise_{name}_shift.{each}" for each in kinds],
+        *[f"aten.{operator}.{each}" for each in ("Scalar", "Tensor")],
+    ]
+
+
+@TABLE.entry(*_shifts("left", "__lshift__"))
 def _left_shift(xp: Any, self: Any, other: Any) -> Any:
     return xp.bitwise_left_shift(self, other)
 
 
-@TABLE.entry("aten.__rshift__.Scalar", "aten.__rshift__.Tensor")
+@TABLE.entry(*_shifts("right", "__rshift__"))
 def _right_shift(xp: Any, self: Any, other: Any) -> Any:
     return xp.bitwise_right_shift(self, other)
 
@@ -245,7 +284,7 @@ def _logit(xp: Any, self: Any) -> Any:
 
 @TABLE.entry("aten.nan_to_num.default")
 def _nan_to_num(xp: Any, self: Any, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Any:
-    limits = np.finfo(self.dtype)
+    limits = xp.finfo(self.dtype)
     high = float(limits.max) if posinf is None else posinf
     low = float(limits.min) if neginf is None else neginf
     found = xp.where(xp.isnan(self), nan or 0.0, self)

@@ -55,6 +55,93 @@ def _qr(xp: Any, A: Any, mode: str = "reduced") -> Any:
     return xp.linalg.qr(A, mode=mode)
 
 
+@TABLE.entry("aten.linalg_cholesky_ex.default", ignored=("check_errors",))
+def _cholesky_ex(xp: Any, self: Any, upper: bool = False) -> Any:
+    return Several(lambda: xp.linalg.cholesky(self, upper=upper))
+
+
+@TABLE.entry("aten.linalg_inv_ex.default", ignored=("check_errors",))
+def _inv_ex(xp: Any, A: Any) -> Any:
+    return Several(lambda: xp.linalg.inv(A))
+
+
+@TABLE.entry("aten._linalg_solve_ex.default", ignored=("check_errors",), left=True)
+def _solve_ex(xp: Any, A: Any, B: Any) -> Any:
+    return Several(lambda: xp.linalg.solve(A, B))
+
+
+@TABLE.entry("aten._linalg_det.default")
+def _det(xp: Any, A: Any) -> Any:
+    return Several(lambda: xp.linalg.det(A))
+
+
+@TABLE.entry("aten._linalg_slogdet.default")
+def _slogdet_and_factors(xp: Any, A: Any) -> Any:
+    return Several(lambda: xp.linalg.slogdet(A)[0], lambda: xp.linalg.slogdet(A)[1])
+
+
+@TABLE.entry("aten.linalg_solve_triangular.default")
+def _solve_triangular(
+    xp: Any, self: Any, B: Any, upper: bool, left: bool = True, unitriangular: bool = False
+) -> Any:
+    if left:
+        return xp.linalg.solve_triangular(self, B, lower=not upper, unit_diagonal=unitriangular)
+    turned, right = xp.matrix_transpose(self), xp.matrix_transpose(B)
+    found = xp.linalg.solve_triangular(turned, right, lower=upper, unit_diagonal=unitriangular)
+    return xp.matrix_transpose(found)
+
+
+@TABLE.entry("aten.triangular_solve.default")
+def _triangular_solve(
+    xp: Any,
+    self: Any,
+    A: Any,
+    upper: bool = True,
+    transpose: bool = False,
+    unitriangular: bool = False,
+) -> Any:
+    return Several(
+        lambda: xp.linalg.solve_triangular(
+            A, self, int(transpose), lower=not upper, unit_diagonal=unitriangular
+        ),
+        lambda: A,
+    )
+
+
+@TABLE.entry("aten.cholesky.default")
+def _older_cholesky(xp: Any, self: Any, upper: bool = False) -> Any:
+    return xp.linalg.cholesky(self, upper=upper)
+
+
+@TABLE.entry("aten.cholesky_solve.default")
+def _cholesky_solve(xp: Any, self: Any, input2: Any, upper: bool = False) -> Any:
+    triangle, solve = input2, xp.linalg.solve_triangular
+    first, second = (2, 0) if upper else (0, 2)
+    return solve(triangle, solve(triangle, self, first, not upper), second, not upper)
+
+
+@TABLE.entry("aten.cholesky_inverse.default")
+def _cholesky_inverse(xp: Any, self: Any, upper: bool = False) -> Any:
+    return _cholesky_solve(xp, xp.eye(self.shape[-1], dtype=self.dtype), self, upper)
+
+
+@TABLE.entry("aten.linalg_eig.default")
+def _eig(xp: Any, self: Any) -> Any:
+    return xp.linalg.eig(self)
+
+
+@TABLE.entry("aten._linalg_eigvals.default")
+def _eigvals(xp: Any, self: Any) -> Any:
+    return xp.linalg.eigvals(self)
+
+
+@TABLE.entry("aten._pdist_forward.default")
+def _pdist(xp: Any, self: Any, p: float = 2) -> Any:
+    first, second = np.triu_indices(self.shape[0], 1)
+    apart = self[(xp.asarray(first),)] - self[(xp.asarray(second),)]
+    return xp.vector_norm(apart, axis=-1, ord=p)
+
+
 @TABLE.entry("aten.linalg_matrix_exp.default")
 def _matrix_exp(xp: Any, self: Any) -> Any:
     return xp.linalg.expm(self)
@@ -107,6 +194,11 @@ def _fft_c2r(xp: Any, self: Any, dim: Any, normalization: int, last_dim_size: in
 def _complex(xp: Any, real: Any, imag: Any) -> Any:
     dtype = np.result_type(real.dtype, np.complex64)
     return xp.astype(real, dtype) + xp.astype(imag, dtype) * 1j
+
+
+@TABLE.entry("aten.polar.default")
+def _polar(xp: Any, abs: Any, angle: Any) -> Any:
+    return _complex(xp, abs * xp.cos(angle), abs * xp.sin(angle))
 
 
 @TABLE.entry("aten.view_as_real.default")

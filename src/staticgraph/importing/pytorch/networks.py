@@ -46,6 +46,12 @@ def _baddbmm(xp: Any, self: Any, batch1: Any, batch2: Any, beta: Any = 1, alpha:
     return _scaled(xp, xp.matmul(batch1, batch2), alpha) + _scaled(xp, self, beta)
 
 
+@TABLE.entry("aten.addbmm.default")
+def _addbmm(xp: Any, self: Any, batch1: Any, batch2: Any, beta: Any = 1, alpha: Any = 1) -> Any:
+    found = xp.sum(xp.matmul(batch1, batch2), axis=0)
+    return _scaled(xp, found, alpha) + _scaled(xp, self, beta)
+
+
 @TABLE.entry("aten.addmv.default")
 def _addmv(xp: Any, self: Any, mat: Any, vec: Any, beta: Any = 1, alpha: Any = 1) -> Any:
     return _scaled(xp, xp.matmul(mat, vec), alpha) + _scaled(xp, self, beta)
@@ -59,6 +65,31 @@ def _linear(xp: Any, input: Any, weight: Any, bias: Any = None) -> Any:
 @TABLE.entry("aten.einsum.default", ignored=("path",))
 def _einsum(xp: Any, equation: str, tensors: Any) -> Any:
     return xp.einsum(equation, *tensors)
+
+
+_BAGS = ("sum", "mean", "max")
+
+
+@TABLE.entry(
+    "aten._embedding_bag.default",
+    "aten._embedding_bag_forward_only.default",
+    ignored=("sparse",),
+    scale_grad_by_freq=False,
+    padding_idx=-1,
+)
+def _embedding_bag(
+    xp: Any,
+    weight: Any,
+    indices: Any,
+    offsets: Any,
+    mode: int = 0,
+    per_sample_weights: Any = None,
+    include_last_offset: bool = False,
+) -> Any:
+    starts = offsets[:-1] if include_last_offset else offsets
+    return Several(
+        lambda: xp.embedding_bag(weight, indices, starts, _BAGS[mode], per_sample_weights)
+    )
 
 
 @TABLE.entry("aten.scaled_dot_product_attention.default", dropout_p=0.0)
@@ -194,6 +225,8 @@ def _max_pool(rank: int) -> Any:
 def _adaptive(kind: str, rank: int) -> Any:
     def entry(xp: Any, self: Any, output_size: Any) -> Any:
         size = tuple(output_size)
+        if kind == "avg" and set(size) == {1}:  # of any length, also one that changes
+            return xp.mean(self, axis=tuple(range(-rank, 0)), keepdims=True)
         return _with_images(
             xp, self, rank, lambda x: getattr(xp, f"adaptive_{kind}_pool{rank}d")(x, size)
         )
@@ -201,15 +234,22 @@ def _adaptive(kind: str, rank: int) -> Any:
     return entry
 
 
+def _adaptive_max(rank: int) -> Any:
+    def entry(xp: Any, self: Any, output_size: Any) -> Any:
+        return Several(lambda: _adaptive("max", rank)(xp, self, output_size))
+
+    return entry
+
+
 for rank in (2, 3):
     TABLE.entry(f"aten.avg_pool{rank}d.default")(_avg_pool(rank))
     TABLE.entry(f"aten.max_pool{rank}d_with_indices.default")(_max_pool(rank))
-    TABLE.entry(f"aten._adaptive_avg_pool{rank}d.default")(_adaptive("avg", rank))
+    names = [f"aten.{each}adaptive_avg_pool{rank}d.default" for each in ("_", "")]
+    TABLE.entry(*names)(_adaptive("avg", rank))
 
 
-@TABLE.entry("aten.adaptive_max_pool2d.default")
-def _adaptive_max_pool2d(xp: Any, self: Any, output_size: Any) -> Any:
-    return Several(lambda: _adaptive("max", 2)(xp, self, output_size))
+for rank in (2, 3):
+    TABLE.entry(f"aten.adaptive_max_pool{rank}d.default")(_adaptive_max(rank))
 
 
 @TABLE.entry("aten.avg_pool1d.default")

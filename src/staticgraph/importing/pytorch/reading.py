@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import bfloat16, is_bfloat16, to_dtype
 from oplibrary.messages.errors import (
     ArgumentError,
     ForeignProgramError,
@@ -25,7 +26,10 @@ from staticgraph.importing.pytorch import (  # noqa: F401  they fill the table
     elementwise,
     mathematics,
     networks,
+    ordering,
+    sampling,
 )
+from staticgraph.importing.pytorch.refused import REFUSED
 from staticgraph.importing.pytorch.table import TABLE
 from staticgraph.importing.shared.block import (
     Block,
@@ -40,16 +44,10 @@ from staticgraph.importing.shared.imported import Imported, Input, Signature
 from staticgraph.importing.shared.lines import line_in, line_of_traceback
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
-_DTYPES = """bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 float32 float64
+_DTYPES = """bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 bfloat16 float32 float64
 complex64 complex128""".split()
 _CHECKS = ("_assert_scalar", "_assert_tensor_metadata", "_assert_async", "sym_constrain_range")
 """What checks values and gives none. The library's own operations refuse bad indices."""
-
-_REWRITINGS = {
-    "aten.nonzero.default": "write torch.where(mask, x, other), whose shape does not depend on x",
-    "aten._local_scalar_dense.default": "leave out .item(), and compute with the tensor itself",
-    "aten.masked_select.default": "write torch.where(mask, x, 0), whose shape does not depend on x",
-}
 
 
 def read_module(
@@ -270,7 +268,8 @@ class _Reader:
         label, order = self._label(node.target)
         entry = TABLE.get(label)
         if entry is None:
-            raise unsupported(label, line, _REWRITINGS.get(label, ""))
+            cause, rewriting = REFUSED.get(label, ("", ""))
+            raise unsupported(label, line, rewriting, cause)
         given = {**dict(zip(order, node.args, strict=False)), **node.kwargs}
         arguments = {name: self._tree(value, names, inner) for name, value in given.items()}
         return Step(
@@ -316,7 +315,7 @@ class _Reader:
         if any(not isinstance(n, int) and "u" in str(n)[:1] for n in value.shape):
             raise UnsupportedOpError(
                 f"{label} has a shape that depends on values",
-                fix=_REWRITINGS.get(label, "use torch.where in place of a selection by a mask"),
+                fix="use torch.where in place of a selection by a mask",
                 source=line,
             )
         return self._dtype(value.dtype, label, line)
@@ -326,15 +325,15 @@ class _Reader:
         if name not in _DTYPES:
             raise UnsupportedOpError(
                 f"{label or self.name}: values of dtype {name} are not supported",
-                cause="PyTorch does not hand them to NumPy",
+                cause="no dtype of the library has such elements",
                 fix="import the module in float32: module.float()",
                 source=line,
             )
-        return np.dtype(name)
+        return to_dtype(name)
 
     def _array(self, tensor: Any) -> Any:
         self._dtype(tensor.dtype)
-        return np.array(tensor.detach().numpy(), order="C")
+        return np.array(_numbers(tensor), order="C")
 
     # calls ----------------------------------------------------------------------------------------
 
@@ -399,8 +398,7 @@ class _Reader:
         first = {**{n: n for n in imported.parameters}, **imported.tied}
         leaves = {n: taken(self.program.state_dict[n]) for n in imported.parameters}
         state = {
-            n: taken(torch.from_numpy(np.array(x))).requires_grad_(False)
-            for n, x in imported.buffers.items()
+            n: taken(_tensor(torch, x)).requires_grad_(False) for n, x in imported.buffers.items()
         }
         tree = torch.utils._pytree
         flat, spec = tree.tree_flatten((self.args, self.kwargs))
@@ -424,7 +422,7 @@ class _Reader:
             if not widened:
                 self._cotangents = cotangents
             pairs = [
-                (y, torch.from_numpy(np.asarray(c)).to(y.dtype))
+                (y, _tensor(torch, c).to(y.dtype))
                 for y, c in zip(outputs, self._cotangents, strict=True)
                 if c is not None and isinstance(y, torch.Tensor) and y.requires_grad
             ]
@@ -493,7 +491,23 @@ class _Reader:
 
 
 def _numbers(x: Any) -> Any:
-    return x.detach().resolve_conj().numpy().copy() if hasattr(x, "detach") else np.asarray(x)
+    """Return a copy of a tensor as an array; NumPy takes bfloat16 as the bits that it is."""
+    if not hasattr(x, "detach"):
+        return np.asarray(x)
+    x = x.detach().resolve_conj()
+    if str(x.dtype) == "torch.bfloat16":
+        import torch
+
+        return x.contiguous().view(torch.int16).numpy().view(bfloat16()).copy()
+    return x.numpy().copy()
+
+
+def _tensor(torch: Any, x: Any) -> Any:
+    """Return an array as a tensor."""
+    array = np.array(x)
+    if is_bfloat16(array.dtype):
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
 
 
 def _arrange(spec: Any, leaves: Any) -> Any:

@@ -250,7 +250,8 @@ def _folds(arrays: Any, step: Step, found: dict[str, Any]) -> bool:
     """Compute a step of constants into `found`, unless its results are large."""
     made: dict[str, Any] = dict(found)
     try:
-        Block((), [], None)._run_step(arrays, step, made, no_draw)
+        with np.errstate(all="ignore"):  # as in a run
+            Block((), [], None)._run_step(arrays, step, made, no_draw)
     except Exception:  # the run says what is wrong, and where
         return False
     results = {name: made[name] for name in step.names if name}
@@ -264,10 +265,15 @@ def _lazy(value: Any) -> bool:
     return isinstance(value, (Several, tuple, list))
 
 
-def unsupported(label: str, line: Source | None, rewriting: str = "") -> UnsupportedOpError:
+def unsupported(
+    label: str, line: Source | None, rewriting: str = "", cause: str = ""
+) -> UnsupportedOpError:
     """Return the error of an operation that no table has."""
     return UnsupportedOpError(
-        f"{label} is not in the table of operations that are read", source=line, fix=rewriting
+        f"{label} is not in the table of operations that are read",
+        source=line,
+        cause=cause,
+        fix=rewriting,
     )
 
 

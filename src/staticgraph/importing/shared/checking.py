@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING, REAL_FLOATING
 from oplibrary.messages.errors import ImportCheckError
 from staticgraph.compiler.compile import compile
 from staticgraph.declare.autodiff import gradients
@@ -50,7 +51,7 @@ def cotangents_for(outputs: Sequence[Any]) -> list[Any]:
     rng = np.random.default_rng(0)
     return [
         rng.standard_normal(np.shape(x)).astype(x.dtype)
-        if np.asarray(x).dtype.kind == "f"
+        if np.asarray(x).dtype.kind in REAL_FLOATING
         else None
         for x in outputs
     ]
@@ -99,7 +100,7 @@ def run_here(
             **parameters,
             **{each.name: x for each, x in zip(signature.inputs, inputs, strict=True)},
         }
-        wanted = {name: x for name, x in named.items() if x.dtype.kind == "f"}
+        wanted = {name: x for name, x in named.items() if x.dtype.kind in REAL_FLOATING}
         found = (
             gradients([y for y, _ in pairs], list(wanted.values()), [c for _, c in pairs], "zero")
             if pairs and wanted
@@ -183,31 +184,34 @@ def disagrees(source: str, what: str, error: float) -> ImportCheckError:
     )
 
 
-def _widened(x: Any) -> Any:
-    """Return `x`, if it is of bfloat16, in a dtype that NumPy counts among the floating ones."""
-    return x.astype(np.float32) if x.dtype.kind == "V" else x
-
-
 def _largest(x: Any) -> float:
     numbers = np.abs(np.asarray(x))
+    if numbers.dtype.kind in REAL_FLOATING:
+        numbers = numbers.astype(np.float64)
     finite = numbers[np.isfinite(numbers)]
     return float(finite.max()) if finite.size else 0.0
 
 
+def _family(x: Any) -> str:
+    return "f" if x.dtype.kind in REAL_FLOATING else str(x.dtype.kind)
+
+
 def distance(ours: Any, theirs: Any, scale: float = 0.0) -> float:
     """Return the largest difference in parts of the largest number; inf for other shapes."""
-    ours, theirs = _widened(np.asarray(ours)), _widened(np.asarray(theirs))
-    if ours.shape != theirs.shape or ours.dtype.kind != theirs.dtype.kind:
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    if ours.shape != theirs.shape or _family(ours) != _family(theirs):
         return np.inf
     if not theirs.size:
         return 0.0
-    if theirs.dtype.kind not in "fc":
+    if theirs.dtype.kind not in FLOATING:
         return 0.0 if np.array_equal(ours, theirs) else np.inf
+    if theirs.dtype.kind in REAL_FLOATING:  # halves have no infinities among complex numbers
+        ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
     same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     if same.all():
         return 0.0
     with np.errstate(invalid="ignore"):
-        apart = np.abs(np.where(same, 0, ours.astype(complex) - theirs))
+        apart = np.abs(np.where(same, 0, ours - theirs))
     if not np.isfinite(apart).all():
         return np.inf
     return float(apart.max() / max(_largest(theirs), scale, 1e-30))

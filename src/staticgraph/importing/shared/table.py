@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any
 
 from oplibrary.messages.errors import UnsupportedOpError
@@ -20,8 +21,9 @@ class Entry:
     Attributes
     ----------
     function : callable
-        ``function(xp, **arguments)``, its parameters called as in the source's schema. One called
-        ``draw`` is no argument: it gives the random numbers that are made of a key.
+        ``function(xp, **arguments)``, its parameters called as in the source's schema, or with
+        ``_`` behind what is a word of Python. One called ``draw`` is no argument: it gives the
+        random numbers that are made of a key.
     ignored : frozenset of str
         Arguments that do not change the values, such as where they lie.
     fixed : mapping
@@ -72,8 +74,12 @@ class Entry:
                     cause="another version of the source has an argument that the table lacks",
                     source=line,
                 )
-            accepted[name] = value
+            accepted[f"{name}_" if iskeyword(name) else name] = value
         return accepted
+
+
+def _in_schema(name: str) -> str:
+    return name[:-1] if name.endswith("_") and iskeyword(name[:-1]) else name
 
 
 class Table(dict[str, Entry]):
@@ -92,7 +98,7 @@ class Table(dict[str, Entry]):
                     function,
                     frozenset(ignored),
                     fixed,
-                    frozenset(p.name for p in parameters) - {"draw"},
+                    frozenset(_in_schema(p.name) for p in parameters) - {"draw"},
                     any(p.kind is p.VAR_KEYWORD for p in parameters),
                 )
             return function

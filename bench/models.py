@@ -1,0 +1,391 @@
+"""Published models, imported and compared: ``python -m bench.models``; the table is docs/models.md.
+
+Each model runs in a process of its own: it is imported, so checked against its source in outputs
+and gradients, and its gradients are built by the native backend and compared with the source's
+once more. What was found lies in ``build/models`` as JSON; a run goes on where another ended.
+
+    pip install torchvision timm transformers flax equinox optax
+    python -m bench.models                      # all that have no result yet, then the table
+    python -m bench.models --again GPT-2 ViT    # these, whatever there is
+    python -m bench.models --time               # and the time of a step, against the source's
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import re
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parent.parent
+FOUND = ROOT / "build" / "models"
+PAGE = ROOT / "docs" / "models.md"
+LIMIT = 600
+"""Seconds that one model may take."""
+PYTORCH = ("torchvision", "timm", "transformers")
+PREFACE = """<!-- written by python -m bench.models; do not edit -->
+
+# Published models
+
+Models as their libraries publish them, made small, with random weights, imported by `sg.from_torch`
+and `sg.from_jax` ([bringing models](bringing_models.md)). Outputs and gradients by all parameters
+are compared with the source's in float32, in parts of the largest number of each; what is farther
+than 1e-5 is as near to the source in float64 as the source itself. `machine code` is the same
+of the `native` backend, for another loss. There an element that is 0 but for rounding can fall to
+the other side of a kink, such as that of `relu`, and moves the gradients of all layers below it.
+The last column says what machine code left to NumPy.
+
+{totals}
+
+| model | from | operations | numbers | outputs | gradients | machine code | left to NumPy |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def registry() -> dict[str, tuple[str, Callable[[], Any]]]:
+    """Return what makes each model or function, and where it was published, by its name."""
+    from bench.published.functions import FUNCTIONS
+    from bench.published.language import TRANSFORMERS
+    from bench.published.vision import TIMM, TORCHVISION
+
+    found = {}
+    for source, table in (
+        ("torchvision", TORCHVISION),
+        ("timm", TIMM),
+        ("transformers", TRANSFORMERS),
+    ):
+        found.update({name: (source, make) for name, make in table.items()})
+    for name, (source, make) in FUNCTIONS.items():
+        found[name] = (source, make)
+    return found
+
+
+# one model ----------------------------------------------------------------------------------------
+
+
+def weights(x: Any) -> Any:
+    """Return what an output is multiplied with for its gradients: numbers without a pattern."""
+    shape = tuple(x.shape)
+    return np.cos(np.arange(int(np.prod(shape)), dtype="float32")).reshape(shape)
+
+
+def distance(ours: Any, theirs: Any, scale: float = 0.0) -> float:
+    """Return the largest difference in parts of the largest number, or of `scale`."""
+    ours, theirs = np.asarray(ours, "float64"), np.asarray(theirs, "float64")
+    largest = max(float(np.abs(theirs).max(initial=0)), scale, 1e-30)
+    return float(np.abs(ours - theirs).max(initial=0) / largest)
+
+
+def measure(name: str, timed: bool) -> dict[str, Any]:
+    """Import one model, build its gradients, and return what was found."""
+    import staticgraph as sg
+
+    source, make = registry()[name]
+    is_torch = source in PYTORCH
+    found: dict[str, Any] = {"name": name, "source": source}
+    made = _of_torch(make) if is_torch else _of_jax(make)
+    start = time.perf_counter()
+    try:
+        imported = made["import"]()
+    except sg.errors.SideBySideError as error:
+        return {**found, "refused": str(error), "kind": type(error).__name__}
+    found |= {
+        "import_seconds": time.perf_counter() - start,
+        "operations": len(imported.block.steps),
+        "numbers": sum(int(np.size(x)) for x in imported.parameters.values()),
+        "outputs": _worst(imported, "output"),
+        "gradients": _worst(imported, "gradient"),
+        "notes": imported.notes,
+    }
+    found |= _built(imported, made)
+    if timed:
+        found |= _timed(imported, made)
+    return found
+
+
+def _worst(imported: Any, what: str) -> float:
+    return max((d.error for d in imported.differences if d.what.startswith(what)), default=0.0)
+
+
+def _built(imported: Any, made: dict[str, Any]) -> dict[str, Any]:
+    """Build outputs and gradients in machine code, run them, and compare them with the source's."""
+    start = time.perf_counter()
+    run, feeds = step(imported, made["inputs"], "native")
+    built = time.perf_counter() - start
+    values = [np.asarray(x) for x in run(*feeds)]
+    outputs, slopes = made["step"](imported)
+    count = len(values) - len(slopes)
+    largest = max((float(np.abs(x).max(initial=0)) for x in slopes.values()), default=0.0)
+    text = run.report()
+    left = re.findall(r"left to NumPy:? +(.*)", text)
+    return {
+        "build_seconds": built,
+        "phases": run.phases,
+        "instructions": len(run.program.instructions),
+        "left": left,
+        "native_outputs": max(
+            (distance(a, b) for a, b in zip(values[:count], outputs, strict=True)), default=0.0
+        ),
+        "native_gradients": max(
+            (
+                distance(a, b, 1e-3 * largest)
+                for a, b in zip(values[count:], slopes.values(), strict=True)
+            ),
+            default=0.0,
+        ),
+    }
+
+
+def step(imported: Any, inputs: list[Any], backend: str) -> tuple[Any, list[Any]]:
+    """Return the executable of outputs and gradients by all parameters, and what it is fed."""
+    import staticgraph as sg
+    from oplibrary.core.dtypes import REAL_FLOATING
+    from oplibrary.core.tree import flatten
+    from oplibrary.machine.cache import bypassed
+
+    with sg.Graph():
+        parameters = {
+            name: sg.placeholder(f"p{i}", np.shape(x), x.dtype)
+            for i, (name, x) in enumerate(imported.parameters.items())
+        }
+        given = [
+            sg.placeholder(each.name, np.shape(x), x.dtype)
+            for each, x in zip(imported.inputs, inputs, strict=True)
+        ]
+        results, _ = imported._results(
+            sg, parameters, imported.buffers, given, imported._drawn(sg, None)
+        )
+        outputs = [x for x in flatten(results)[0] if x is not None]
+        total = [sg.sum(y * weights(y)) for y in outputs if y.dtype.kind in REAL_FLOATING]
+        wanted = [x for x in parameters.values() if x.dtype.kind in REAL_FLOATING]
+        slopes = sg.gradients(total, wanted, unused="zero") if total and wanted else []
+        with bypassed():
+            run = sg.compile([*outputs, *slopes], [*parameters.values(), *given], backend=backend)
+    return run, [*imported.parameters.values(), *inputs]
+
+
+def _of_torch(make: Callable[[], Any]) -> dict[str, Any]:
+    import torch
+
+    import staticgraph as sg
+
+    torch.manual_seed(0)
+    module, args, kwargs = make()
+    leaves = torch.utils._pytree.tree_leaves
+
+    def one_step(imported: Any, call: Any = module) -> tuple[list[Any], dict[str, Any]]:
+        outputs = [x for x in leaves(call(*args, **kwargs)) if isinstance(x, torch.Tensor)]
+        total = sum(
+            (y * torch.from_numpy(weights(y.detach()))).sum()
+            for y in outputs
+            if y.is_floating_point()
+        )
+        named = dict(module.named_parameters())
+        wanted = [named[name] for name in imported.parameters]
+        slopes = torch.autograd.grad(total, wanted, allow_unused=True)
+        return [y.detach().numpy() for y in outputs], {
+            name: np.zeros(tuple(x.shape), "float32") if g is None else g.numpy()
+            for name, x, g in zip(imported.parameters, wanted, slopes, strict=True)
+        }
+
+    return {
+        "import": lambda: sg.from_torch(module, args, kwargs),
+        "inputs": [x.numpy() for x in leaves((args, kwargs)) if isinstance(x, torch.Tensor)],
+        "step": one_step,
+        "module": module,
+    }
+
+
+def _of_jax(make: Callable[[], Any]) -> dict[str, Any]:
+    import jax
+
+    import staticgraph as sg
+
+    function, parameters, inputs = make()
+    leaves = jax.tree_util.tree_leaves
+
+    def total(parameters: Any) -> Any:
+        outputs = function(*([] if parameters is None else [parameters]), *inputs)
+        parts = [
+            (y * weights(y)).sum()
+            for y in leaves(outputs)
+            if jax.numpy.issubdtype(y.dtype, jax.numpy.floating)
+        ]
+        return sum(parts), outputs
+
+    def one_step(imported: Any) -> tuple[list[Any], dict[str, Any]]:
+        if parameters is None:
+            return leaves(total(None)[1]), {}
+        floats = [x for x in leaves(parameters) if np.asarray(x).dtype.kind == "f"]
+        assert len(floats) == len(leaves(parameters)), "parameters are floating-point numbers"
+        slopes, outputs = jax.jit(jax.grad(total, has_aux=True))(parameters)
+        return [np.asarray(x) for x in leaves(outputs)], {
+            name: np.asarray(g) for name, g in zip(imported.parameters, leaves(slopes), strict=True)
+        }
+
+    return {
+        "import": lambda: sg.from_jax(function, *inputs, parameters=parameters),
+        "inputs": [np.asarray(x) for x in leaves(inputs)],
+        "step": one_step,
+    }
+
+
+# timing -------------------------------------------------------------------------------------------
+
+
+def _timed(imported: Any, made: dict[str, Any], seconds: float = 2.0) -> dict[str, Any]:
+    """Return seconds of a step of outputs and gradients: medians of calls that take turns."""
+    run, feeds = step(imported, made["inputs"], "native")
+    ways: dict[str, Callable[[], Any]] = {
+        "native": lambda: run(*feeds),
+        "source": lambda: made["step"](imported),
+    }
+    if "module" in made:
+        import torch
+
+        compiled = torch.compile(made["module"])
+        ways["torch.compile"] = lambda: made["step"](imported, compiled)
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for call in ways.values():
+        call()
+    end = time.perf_counter() + seconds * len(ways)
+    while time.perf_counter() < end:
+        for name, call in ways.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    return {"step_seconds": {name: float(np.median(each)) for name, each in times.items()}}
+
+
+# all models ---------------------------------------------------------------------------------------
+
+
+def path_of(name: str) -> Path:
+    """Return where the result of a model lies."""
+    return FOUND / f"{re.sub(r'[^A-Za-z0-9]+', '-', name)}.json"
+
+
+def preload() -> None:
+    """Import what models are made of once; their processes are forked from this one."""
+    from bench.published.vision import load_torchvision
+
+    load_torchvision()
+    import timm
+    import torch
+    import transformers
+
+    import staticgraph as sg
+
+    assert timm and transformers
+    sg.from_torch(torch.nn.Linear(2, 2), (torch.ones(1, 2),))  # loads what torch.export needs
+
+
+def run_one(name: str, timed: bool) -> dict[str, Any]:
+    """Measure a model in a process of its own; what went wrong there is a result, too."""
+    path = path_of(name)
+    path.unlink(missing_ok=True)
+    start = time.perf_counter()
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(name, timed))
+    process.start()
+    process.join(LIMIT)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        write({"name": name, "source": registry()[name][0], "failed": f"no result in {LIMIT} s"})
+    elif not path.exists():
+        failed = f"the process ended with {process.exitcode}"
+        write({"name": name, "source": registry()[name][0], "failed": failed})
+    found: dict[str, Any] = json.loads(path.read_text())
+    write({**found, "seconds": time.perf_counter() - start})
+    return found
+
+
+def write(found: dict[str, Any]) -> None:
+    """Keep what was found of a model."""
+    path_of(found["name"]).write_text(json.dumps(found, indent=1))
+
+
+def _child(name: str, timed: bool) -> None:
+    try:
+        write(measure(name, timed))
+    except Exception:
+        said = traceback.format_exc()
+        write({"name": name, "source": registry()[name][0], "failed": said[-3000:]})
+
+
+def results() -> dict[str, dict[str, Any]]:
+    """Return what was found of each model, in the order of the registry."""
+    found = [json.loads(path.read_text()) for path in FOUND.glob("*.json")]
+    by_name = {each["name"]: each for each in found}
+    return {name: by_name[name] for name in registry() if name in by_name}
+
+
+def said(found: dict[str, Any]) -> str:
+    """Return one line about a model."""
+    if "failed" in found:
+        return f"failed: {found['failed'].strip().splitlines()[-1]}"
+    if "refused" in found:
+        return f"{found['kind']}: {found['refused'].splitlines()[0]}"
+    left = ", ".join(sorted({each.partition(":")[0] for each in found["left"]})) or "nothing"
+    return (
+        f"{found['operations']} operations, outputs {found['outputs']:.0e}, "
+        f"gradients {found['gradients']:.0e}, machine code {found['native_gradients']:.0e}, "
+        f"left: {left}; {found['import_seconds']:.0f} + {found['build_seconds']:.0f} s"
+    )
+
+
+def main() -> None:
+    """Measure what has no result yet, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", help="models; all of them by default")
+    parser.add_argument("--again", action="store_true", help="also what has a result")
+    parser.add_argument("--time", action="store_true", help="time steps, on a quiet machine")
+    parser.add_argument("--table", action="store_true", help="only write the table")
+    options = parser.parse_args()
+    FOUND.mkdir(parents=True, exist_ok=True)
+    known = results()
+    if not options.table:
+        preload()
+    for name in [] if options.table else options.names or registry():
+        if name not in known or options.again:
+            print(f"{name}: {said(run_one(name, options.time))}", flush=True)
+    PAGE.write_text(page(results()))
+
+
+def page(found: dict[str, dict[str, Any]]) -> str:
+    """Return the page of all results."""
+    rows, counts = [], {}
+    for name, each in found.items():
+        kind = "JAX" if each["source"] not in PYTORCH else "PyTorch"
+        count = counts.setdefault(kind, [0, 0, 0])
+        count[0] += 1
+        if "outputs" not in each:
+            said = each.get("refused") or each["failed"].strip().splitlines()[-1]
+            rows.append(f"| {name} | {each['source']} | | | | | | {said.splitlines()[0]} |")
+            continue
+        left = ", ".join(sorted({part.partition(":")[0] for part in each["left"]}))
+        count[1] += 1
+        count[2] += not left
+        numbers = [each[key] for key in ("outputs", "gradients", "native_gradients")]
+        shown = " | ".join(f"{number:.0e}" for number in numbers)
+        rows.append(
+            f"| {name} | {each['source']} | {each['operations']} | {each['numbers']:,} | {shown} "
+            f"| {left or 'nothing'} |"
+        )
+    totals = [
+        f"{kind}: {done} of {count} import, {whole} of these with nothing left to NumPy."
+        for kind, (count, done, whole) in counts.items()
+    ]
+    listed = "\n".join(f"- {each}" for each in totals)
+    return PREFACE.format(totals=listed) + "\n".join([*rows, ""])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""JAX's primitives of linear algebra and Fourier transforms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oplibrary.messages.errors import UnsupportedOpError
+from staticgraph.importing.jaxprs.table import TABLE
+
+
+@TABLE.entry("fft")
+def _fft(xp: Any, x: Any, fft_type: Any, fft_lengths: Any) -> Any:
+    name = str(getattr(fft_type, "name", fft_type)).upper()
+    axes = tuple(range(-len(fft_lengths), 0))
+    if name == "IRFFT":
+        return xp.fft.irfftn(x, s=tuple(fft_lengths), axes=axes)
+    return getattr(xp.fft, {"FFT": "fftn", "IFFT": "ifftn", "RFFT": "rfftn"}[name])(x, axes=axes)
+
+
+@TABLE.entry("cholesky", symmetrize_input=True)
+def _cholesky(xp: Any, x: Any) -> Any:
+    return xp.linalg.cholesky((x + xp.matrix_transpose(x)) / 2)
+
+
+@TABLE.entry("triangular_solve")
+def _triangular_solve(
+    xp: Any,
+    a: Any,
+    b: Any,
+    left_side: bool,
+    lower: bool,
+    transpose_a: bool,
+    conjugate_a: bool,
+    unit_diagonal: bool,
+) -> Any:
+    if conjugate_a and not transpose_a:
+        a = xp.conj(a)
+    if not left_side:  # x a = b, whose transpose is a^T x^T = b^T
+        b = xp.matrix_transpose(b)
+        if transpose_a and conjugate_a:
+            a = xp.conj(a)
+        transpose, conjugate = not transpose_a, False
+    else:
+        transpose, conjugate = transpose_a, conjugate_a
+    how = (2 if conjugate else 1) if transpose else 0
+    found = xp.linalg.solve_triangular(a, b, how, lower, unit_diagonal)
+    return found if left_side else xp.matrix_transpose(found)
+
+
+@TABLE.entry("qr", ignored=("use_magma",), pivoting=False)
+def _qr(xp: Any, x: Any, full_matrices: bool) -> Any:
+    return list(xp.linalg.qr(x, mode="complete" if full_matrices else "reduced"))
+
+
+@TABLE.entry("svd", ignored=("algorithm",), subset_by_index=None)
+def _svd(xp: Any, x: Any, full_matrices: bool, compute_uv: bool) -> Any:
+    if not compute_uv:
+        return [xp.linalg.svdvals(x)]
+    u, s, vh = xp.linalg.svd(x, full_matrices=full_matrices)
+    return [s, u, vh]
+
+
+@TABLE.entry(
+    "eigh", ignored=("algorithm", "implementation"), subset_by_index=None, sort_eigenvalues=True
+)
+def _eigh(xp: Any, x: Any, lower: bool) -> Any:
+    if not lower:
+        raise UnsupportedOpError(
+            "lower=False is not supported",
+            cause="the library reads the lower triangle",
+            fix="pass the conjugate transpose",
+        )
+    values, vectors = xp.linalg.eigh(x)
+    return [vectors, values]
+
+
+@TABLE.entry(
+    "eig", ignored=("enable_eigvec_derivs", "implementation"), compute_left_eigenvectors=False
+)
+def _eig(xp: Any, x: Any, compute_right_eigenvectors: bool) -> Any:
+    if not compute_right_eigenvectors:
+        return [xp.linalg.eigvals(x)]
+    return list(xp.linalg.eig(x))
+
+
+@TABLE.entry("householder_product")
+def _householder_product(xp: Any, a: Any, taus: Any) -> Any:
+    """Multiply the reflections that the columns of `a` hold below the diagonal."""
+    rows, columns = a.shape[-2:]
+    product = xp.eye(rows, columns, dtype=a.dtype)
+    product = xp.broadcast_to(product, a.shape)
+    for i in reversed(range(taus.shape[-1])):
+        below = a[..., i + 1 :, i : i + 1]
+        zeros = xp.zeros((*a.shape[:-2], i, 1), dtype=a.dtype)
+        one = xp.ones((*a.shape[:-2], 1, 1), dtype=a.dtype)
+        v = xp.concat([zeros, one, below], axis=-2)
+        along = xp.matmul(xp.matrix_transpose(v), product)
+        product = product - taus[..., i : i + 1, None] * xp.matmul(v, along)
+    return product
