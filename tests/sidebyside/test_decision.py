@@ -140,7 +140,8 @@ def test_a_workload_is_recognised():
 def test_torch_is_recognised():
     torch = pytest.importorskip("torch")
     modes = ["eager", "torch.compile"]
-    assert kind_of(torch.nn.Linear(2, 2), torch.ones(2)) == ("PyTorch", modes)
+    here = ["static", "static:native"]
+    assert kind_of(torch.nn.Linear(2, 2), torch.ones(2)) == ("PyTorch", [*modes, *here])
     assert kind_of(lambda: torch.ones(3)) == ("PyTorch", modes)
     compiled = torch.compile(torch.nn.Linear(2, 2), backend="eager")
     subject = recognise(compiled, (torch.ones(2),), 1e-4)[1]
@@ -149,9 +150,32 @@ def test_torch_is_recognised():
 
 def test_jax_is_recognised():
     jax = pytest.importorskip("jax")
-    modes = ["jax", "jax.jit"]
+    modes = ["jax", "jax.jit", "static", "static:native"]
     assert kind_of(lambda x: jax.numpy.sum(x), np.ones(3)) == ("JAX", modes)
     assert kind_of(jax.jit(lambda x: x + 1), jax.numpy.ones(3)) == ("JAX", modes)
+
+
+def results_of_modes(program, *inputs):
+    subject = recognise(program, inputs, 1e-4)[1]
+    prepared = {
+        name: subject.modes[name].prepare(subject.workload, inputs)
+        for name in subject.modes
+        if name not in ("torch.compile", "jax")
+    }
+    return {name: each.arrays(each.run())[0] for name, each in prepared.items()}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_module_and_a_function_of_jax_run_imported():
+    torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
+    pytest.importorskip("llvmlite")
+    layer = torch.nn.Linear(3, 2)
+    by_torch = results_of_modes(layer, torch.ones(4, 3))
+    by_jax = results_of_modes(lambda x: jax.numpy.tanh(x) * 2, jax.numpy.ones(3))
+    for found, reference in ((by_torch, "eager"), (by_jax, "jax.jit")):
+        assert found.keys() == {reference, "static", "static:native"}
+        for each in found.values():
+            np.testing.assert_allclose(each, found[reference], 1e-5)
 
 
 def test_what_is_no_program_is_refused():

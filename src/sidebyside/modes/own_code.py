@@ -92,19 +92,26 @@ def _load_of(make: Callable[[], Any]) -> None:
 # PyTorch ------------------------------------------------------------------------------------------
 
 
-def torch_modes() -> dict[str, Mode]:
-    """Return how a module or a function of tensors can be run."""
+def torch_modes(is_module: bool = False) -> dict[str, Mode]:
+    """Return how a function of tensors can be run, or a module, which is imported here, too."""
 
     def compiled(function: Any, inputs: Any) -> Any:
         torch: Any = import_module("torch")
         torch.compiler.reset()
         return torch.compile(function), inputs
 
+    def imported(backend: str, module: Any, inputs: Any) -> Any:
+        torch: Any = import_module("torch")
+        sg: Any = import_module("staticgraph")
+        here = sg.from_torch(module, inputs)
+        given = torch.utils._pytree.tree_map(_array_of, tuple(inputs))
+        return _imported(sg, here, backend), (here.parameters, *given)
+
     def load() -> None:
         warm_up_torch()
         import_module("torch._inductor.compile_fx")
 
-    return {
+    found = {
         "eager": Mode("eager", "PyTorch, eager", OwnCode(_as_it_is), load=warm_up_torch),
         "torch.compile": Mode(
             "torch.compile",
@@ -113,6 +120,29 @@ def torch_modes() -> dict[str, Mode]:
             load=load,
             warm_up=_warm_up_compiler,
         ),
+    }
+    return {**found, **_static_modes(imported, warm_up_torch)} if is_module else found
+
+
+def _array_of(x: Any) -> Any:
+    return x.detach().numpy() if hasattr(x, "detach") else x
+
+
+def _imported(sg: Any, program: Any, backend: str) -> Any:
+    """Return an imported program as a function of its parameters and inputs."""
+    return sg.function(
+        lambda parameters, *inputs: program.function(sg, parameters, *inputs), backend=backend
+    )
+
+
+def _static_modes(make: Callable[..., Any], load: Callable[[], None]) -> dict[str, Mode]:
+    """Return the modes of a program that `make` imports for a backend."""
+    return {
+        name: Mode(name, f"static graph, {said}", OwnCode(partial(make, backend)), load=load)
+        for name, said, backend in (
+            ("static", "imported", "numpy"),
+            ("static:native", "imported, machine code", "native"),
+        )
     }
 
 
@@ -144,6 +174,13 @@ def jax_modes() -> dict[str, Mode]:
         jax: Any = import_module("jax")
         return partial(_waits_for_jax, jax.jit(function)), inputs
 
+    def imported(backend: str, function: Any, inputs: Any) -> Any:
+        jax: Any = import_module("jax")
+        sg: Any = import_module("staticgraph")
+        here = sg.from_jax(function, *inputs)
+        given = jax.tree_util.tree_map(np.asarray, tuple(inputs))
+        return _imported(sg, here, backend), (here.parameters, *given)
+
     def load() -> None:
         jax: Any = import_module("jax")
         jax.block_until_ready(jax.jit(jax.numpy.tanh)(jax.numpy.ones((600, 600))))
@@ -151,6 +188,7 @@ def jax_modes() -> dict[str, Mode]:
     return {
         "jax": Mode("jax", "JAX, operation by operation", OwnCode(eager), load=load),
         "jax.jit": Mode("jax.jit", "JAX, compiled by XLA", OwnCode(jitted), load=load),
+        **_static_modes(imported, load),
     }
 
 

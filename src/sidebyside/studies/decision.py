@@ -46,10 +46,10 @@ def decide(
     """Say how to run a program, and what that is worth.
 
     The program is called as it is, ``program(*inputs)``: a PyTorch module or function of tensors
-    runs eagerly and by ``torch.compile``; a function of JAX's arrays operation by operation and by
-    ``jax.jit``; NumPy code by NumPy, recorded by dyngraph, traced by staticgraph, and as machine
-    code. A function whose first parameter is called ``xp``, and a `Workload`, is given each mode's
-    namespace first.
+    runs eagerly and by ``torch.compile``, a module also imported by staticgraph; a function of
+    JAX's arrays operation by operation, by ``jax.jit``, and imported; NumPy code by NumPy,
+    recorded by dyngraph, traced by staticgraph, and as machine code. A function whose first
+    parameter is called ``xp``, and a `Workload`, is given each mode's namespace first.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def recognise(
         return "workload", Subject(workload, inputs, _namespace_modes(workload))
     kind = _library(program, inputs)
     modes: Mapping[str, Mode] = {
-        "PyTorch": torch_modes,
+        "PyTorch": lambda: torch_modes(_is_module(program)),
         "JAX": jax_modes,
         "NumPy": numpy_modes,
     }[kind]()
@@ -147,14 +147,18 @@ def _namespace_modes(workload: Workload) -> dict[str, Mode]:
     return {name: find_mode(name) for name in names if is_installed(name)}
 
 
+def _is_module(program: Any) -> bool:
+    torch: Any = sys.modules.get("torch")
+    return torch is not None and isinstance(program, torch.nn.Module)
+
+
 def _library(program: Any, inputs: tuple[Any, ...]) -> str:
     """Return whose arrays a program takes: by its inputs, and else by what it reads."""
     kinds = {type(leaf).__module__.partition(".")[0] for leaf in flatten(list(inputs))[0]}
     for library, name in (("torch", "PyTorch"), ("jax", "JAX"), ("jaxlib", "JAX")):
         if library in kinds:
             return name
-    torch: Any = sys.modules.get("torch")
-    if torch is not None and isinstance(program, torch.nn.Module):
+    if _is_module(program):
         return "PyTorch"
     read = _modules_read(program)
     if "jax" in read:

@@ -145,7 +145,7 @@ class _Reader:
         outer: Source | None,
     ) -> None:
         """Append the steps of a jaxpr; calls of others, at the line `outer`, become their steps."""
-        for equation in jaxpr.eqns:
+        for equation in _needed(jaxpr):
             line = self._line(equation) or outer
             operands = [self._value(values, constants, var) for var in equation.invars]
             name = equation.primitive.name
@@ -292,6 +292,17 @@ class _Reader:
                 return self._of_source(imported, names, wide, self._cotangents)[0]
         except Exception:  # whatever a function does that has dtypes of its own
             return None
+
+
+def _needed(jaxpr: Any) -> list[Any]:
+    """Return the equations that the results need: others may be what nothing here reads."""
+    wanted = {var for var in jaxpr.outvars if not hasattr(var, "val")}
+    kept = []
+    for equation in reversed(jaxpr.eqns):
+        if equation.effects or wanted.intersection(equation.outvars):
+            wanted.update(var for var in equation.invars if not hasattr(var, "val"))
+            kept.append(equation)
+    return kept[::-1]
 
 
 def _called(inner: Any) -> str:
