@@ -178,6 +178,7 @@ def _of_torch(make: Callable[[], Any]) -> dict[str, Any]:
 
     torch.manual_seed(0)
     module, args, kwargs = make()
+    module.requires_grad_(True)  # also what a model keeps as it is
     leaves = torch.utils._pytree.tree_leaves
 
     def one_step(imported: Any, call: Any = module) -> tuple[list[Any], dict[str, Any]]:
