@@ -56,6 +56,7 @@ _WHOLE = {
 """Expressions for which ONNX has one op."""
 
 BOOL = np.dtype(bool)
+_NUMBER = np.dtype(np.int32)
 
 
 class Unknown(Exception):
@@ -190,6 +191,9 @@ class _Writer:
         if dtype.kind != "f" and function not in ("abs", "max", "min"):
             names = [self.writer.cast(name, dtype, self.dtype) for name in names]
             dtype = self.dtype
+        if dtype == BOOL:  # which ONNX has no such functions of
+            names = [self.writer.cast(name, dtype, _NUMBER) for name in names]
+            dtype = _NUMBER
         if function in _FUNCTIONS:
             return self.writer.node(_FUNCTIONS[function], *names), dtype
         one = self.writer.constant(np.ones((), dtype))
