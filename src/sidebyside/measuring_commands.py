@@ -22,6 +22,9 @@ from sidebyside.workloads.loading import find_object, find_workloads
 
 OK, FAILED = 0, 1
 
+SIZE = "size"
+"""What is swept of every workload; all else is a parameter of its own."""
+
 EFFORTS = {"quick": (0.5, 3), "": (2.0, 8), "thorough": (20.0, 20)}
 """Seconds of samples, and replicates."""
 
@@ -56,12 +59,14 @@ def add_compare(commands: Any) -> None:
         metavar="A,B",
         help="default %(default)s; the first is the reference, one named twice is an A/A test",
     )
-    sizes = compare.add_mutually_exclusive_group()
-    sizes.add_argument(
+    compare.add_argument(
         "--size", action="append", type=parse_size, metavar="N|NxM", help="in place of its sizes"
     )
-    sizes.add_argument(
-        "--sweep", metavar="size=A:B", help="sizes from A to B, a factor of 10 apart; A:B:N for N"
+    compare.add_argument(
+        "--sweep",
+        metavar="NAME=A:B",
+        help="sizes (size=1:1e6), or a parameter of the program (depth=1:100), from A to B, a "
+        "factor of 10 apart; A:B:N for N of them, A,B,C for these",
     )
     compare.add_argument(
         "--attribute", action="store_true", help="measure what each step of compiling saves"
@@ -184,12 +189,21 @@ def compare_command(options: argparse.Namespace) -> int:
     effort = _effort(options)
     baseline = check_baseline(options, effort)
     programs = _programs(options.workloads)
-    sizes = options.size if options.sweep is None else sweep_sizes(options.sweep)
+    sizes, sweep = options.size, None if options.sweep is None else sweep_of(options.sweep)
+    if sweep is not None and sweep[0] == SIZE:
+        if sizes is not None:
+            raise ArgumentError(
+                "both --size and --sweep size= were given",
+                cause="each says which sizes are measured",
+                fix="leave one of them out",
+            )
+        sizes, sweep = sweep[1], None
     with Progress(sys.stderr) as progress:
         comparison = comparing.compare(
             programs,
             options.modes,
             sizes=sizes,
+            sweep=sweep,
             tolerance=options.tolerance,
             attribute=options.attribute,
             instructions=options.instructions,
@@ -255,8 +269,10 @@ def calibrate_command(options: argparse.Namespace) -> int:
     return OK
 
 
-def sweep_sizes(text: str) -> list[int]:
-    """Return the sizes that ``size=A:B`` or ``size=A:B:N`` stands for, evenly on a log axis.
+def sweep_of(text: str) -> tuple[str, list[int]]:
+    """Return what ``NAME=A:B``, ``NAME=A:B:N`` or ``NAME=A,B,C`` sweeps, and over which values.
+
+    Those between two ends lie evenly on a log axis.
 
     Raises
     ------
@@ -265,18 +281,22 @@ def sweep_sizes(text: str) -> list[int]:
 
     Examples
     --------
-    >>> sweep_sizes("size=1:1e4"), sweep_sizes("size=10:1000:5")
-    ([1, 10, 100, 1000, 10000], [10, 32, 100, 316, 1000])
+    >>> sweep_of("size=1:1e4"), sweep_of("depth=10:1000:5"), sweep_of("steps=1,3,5")
+    (('size', [1, 10, 100, 1000, 10000]), ('depth', [10, 32, 100, 316, 1000]), ('steps', [1, 3, 5]))
     """
     name, _, limits = text.partition("=")
-    ends = [parse_size(each) for each in limits.split(":")]
-    numbers = all(isinstance(each, int) and each > 0 for each in ends)
-    if name != "size" or len(ends) not in (2, 3) or not numbers or ends[0] >= ends[1]:
+    listed = ":" not in limits
+    parts = [parse_size(each) for each in limits.split("," if listed else ":")]
+    numbers = all(isinstance(each, int) and each > 0 for each in parts)
+    fits = listed or (len(parts) in (2, 3) and numbers and parts[0] < parts[1])
+    if not (name.isidentifier() and numbers and fits):
         raise ArgumentError(
-            f"--sweep {text} names no sizes",
-            cause="a sweep goes from a size to a larger one",
-            fix="write --sweep size=1:1e6, or size=1:1e6:13 for 13 of them",
+            f"--sweep {text} names no values",
+            cause="a sweep goes from a positive whole number to a larger one",
+            fix="write --sweep size=1:1e6, size=1:1e6:13 for 13 of them, or depth=1,2,5",
         )
-    count = ends[2] if len(ends) == 3 else round(float(np.log10(ends[1] / ends[0]))) + 1
-    points = np.geomspace(ends[0], ends[1], max(2, count))
-    return list(dict.fromkeys(round(float(each)) for each in points))
+    if listed:
+        return name, parts
+    count = parts[2] if len(parts) == 3 else round(float(np.log10(parts[1] / parts[0]))) + 1
+    points = np.geomspace(parts[0], parts[1], max(2, count))
+    return name, list(dict.fromkeys(round(float(each)) for each in points))

@@ -199,9 +199,10 @@ class SideBySide:
         about = benchmark.extra_info
         about["mode"] = self.mode
         about["build"] = dict(prepared.build)
-        if prepared.work is not None:
-            about["nodes"] = prepared.work.operations
-            about["bytes"] = prepared.work.bytes
+        if prepared.count_work is not None:
+            declared = prepared.count_work().declared
+            about["nodes"] = declared.operations
+            about["bytes"] = declared.bytes
         if prepared.plan_memory is not None:
             about["planned_bytes"] = prepared.plan_memory()
         if self.start or benchmark.stats is None:  # --benchmark-disable

@@ -16,8 +16,10 @@ from oplibrary.messages.errors import (
     ShapeError,
     WorkloadError,
 )
+from sidebyside.measuring.machine import measure_machine
 from sidebyside.measuring.statistics import Estimate
 from sidebyside.modes import find_mode, registry
+from sidebyside.report.comparison import row_text
 from sidebyside.results.comparison import Row, TimedCell
 from sidebyside.studies.explaining.attribution import Climbed, steps_of, together
 
@@ -65,7 +67,14 @@ def test_everything_is_measured(pair):
     assert static.break_even.low <= static.break_even.calls <= static.break_even.high
     assert static.planned_bytes > 0
     assert static.passes[0].name == "fold_constants"
-    assert row.bottleneck.name.endswith("-bound")
+    dynamic = row.cell("dynamic")
+    assert row.bottleneck is dynamic.bottleneck
+    assert dynamic.bottleneck.name.endswith("-bound")
+    assert min(dynamic.bottleneck.calls, static.bottleneck.calls) > 0
+    products = 2 * 4 * 3 * 2 * 3  # forward, and one for each gradient
+    assert dynamic.work.flops > products
+    assert dynamic.work.operations > static.work.operations > 0
+    assert dynamic.work.transcendentals == static.work.transcendentals == 4 * 2
 
 
 def test_results_are_value_further_results_and_gradients():
@@ -250,6 +259,19 @@ def test_what_the_steps_say_of_known_times():
     assert steps[1].change.low == steps[1].change.high == -5.0  # in both batches, whatever they are
     assert steps[2].change.low < -3.0 < steps[2].change.high
     assert together([climbed, climbed]).batches.tolist() == [[9.0, 4.0, 1.0]] * 2
+
+
+def test_roofs_are_measured_once_and_kept_in_the_report(pair):
+    machine = pair.to_data()["environment"]["machine"]
+    assert all(rate > 1e6 for rate in machine["copies"].values())
+    assert {*machine["products"]} == {"float32", "float64"}
+    assert measure_machine() is measure_machine()
+
+
+def test_replicates_know_what_bounds_each_mode():
+    row = sbs.compare([make()], ("dynamic", "static"), budget=0.1, replicates=2).rows[0]
+    assert all(cell.bottleneck.calls > 0 for cell in row.cells)
+    assert "static is " in str(row_text(row, 200))
 
 
 def test_progress_is_reported_by_workload():

@@ -13,7 +13,7 @@ import sidebyside as sbs
 from oplibrary.messages.errors import ArgumentError, MissingPackageError
 from sidebyside.cli import main
 from sidebyside.measuring.statistics import Estimate
-from sidebyside.measuring_commands import sweep_sizes
+from sidebyside.measuring_commands import sweep_of
 from sidebyside.results.comparison import Check, Comparison, Row, TimedCell
 from sidebyside.studies import calibration, comparison
 from sidebyside.studies.explaining import instructions
@@ -72,10 +72,48 @@ def test_compare_takes_variants_and_writes_json_to_the_standard_output(run):
 
 
 def test_a_sweep_is_even_on_a_log_axis():
-    assert sweep_sizes("size=1:1e3") == [1, 10, 100, 1000]
-    for text in ("depth=1:10", "size=1", "size=10:1", "size=a:b", "size=0:10"):
-        with pytest.raises(ArgumentError, match="names no sizes"):
-            sweep_sizes(text)
+    assert sweep_of("size=1:1e3") == ("size", [1, 10, 100, 1000])
+    assert sweep_of("size=1:1e7")[1][-1] == 10_000_000
+    assert sweep_of("depth=2,3,20") == ("depth", [2, 3, 20])
+    for text in ("size", "size=10:1", "size=a:b", "size=0:10", "size=1:2:3:4", "=1:10", "a-b=1,2"):
+        with pytest.raises(ArgumentError, match="names no values"):
+            sweep_of(text)
+
+
+def test_a_parameter_of_a_program_is_swept_by_its_name(run):
+    arguments = ["compare", "chain", "--size", "3", "--json", "-", *SHORT]
+    code, _, said = run(*arguments, "--sweep", "size=1:10")
+    assert code == 2 and "each says which sizes are measured" in said
+    code, out, _ = run(*arguments, "--sweep", "depth=1,5")
+    assert code == 0
+    rows = json.loads(out)["rows"]
+    assert [(row["parameter"], row["size"]) for row in rows] == [("depth", "1"), ("depth", "5")]
+    operations = [row["cells"][0]["work"]["operations"] for row in rows]
+    assert operations == [2 * 1, 2 * 5]
+    moved = [row["cells"][0]["work"]["bytes"] for row in rows]
+    assert moved[0] == 4 * (3 + 1 + 3) + 4 * (3 + 3)  # of three numbers each
+    code, out, _ = run("compare", "chain", "--sweep", "depth=1,5", *SHORT)
+    assert "chain depth 5: 20-op tanh chain" in out
+    code, _, said = run("compare", "chain", "--sweep", "dept=1,5", *SHORT)
+    assert code == 2
+    assert "no parameter 'dept'; did you mean 'depth'?" in said
+
+
+def test_a_parameter_may_be_one_of_the_inputs_or_of_both():
+    def program(xp, x, *, times=1):
+        return x * times
+
+    def inputs(rng, size, *, times=1):
+        return (np.ones(times),)
+
+    workload = sbs.Workload(program, inputs)
+    assert workload.parameters() == ("times",)
+    chosen = workload.with_parameter("times", 3)
+    assert chosen.function(np, *chosen.make_inputs(None)).tolist() == [3.0, 3.0, 3.0]
+    row = sbs.compare(workload, sweep=("times", (2, 3)), budget=0.1, replicates=2).rows[1]
+    assert (row.label, row.parameter) == ("program times 3", "times")
+    with pytest.raises(ArgumentError, match="no times of steps"):
+        sbs.compare({"a": lambda: lambda: np.ones(2)}, sweep=("times", (1, 2)))
 
 
 def swept(ratios):

@@ -1,6 +1,7 @@
 """A profile has every operation of a call once, in rows whose parts add up."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from oplibrary.messages.errors import ArgumentError, SideBySideError, SymbolicBoolError
 from sidebyside.cli import main
 from sidebyside.drawing.timeline import timeline
+from sidebyside.report.figures.profile import profile_figures
+from sidebyside.report.profile import memory_line
 from sidebyside.results.profile import ModeProfile, OpProfile, Profile
 from sidebyside.studies.profile import _summarize, profile
 from sidebyside.workloads.registry import load
@@ -183,7 +186,9 @@ def test_the_table_has_a_line_an_op(found):
     assert dynamic.splitlines()[1].split() == ["op", "calls", "total", "share", "mean"]
     assert static.splitlines()[1].split()[-3:] == ["FLOPs", "GFLOP/s", "GB/s"]
     for text, mode in zip((dynamic, static), found.modes, strict=True):
-        assert [line.split()[0] for line in text.splitlines()[3:]] == [r.op for r in mode.rows]
+        *lines, memory = text.splitlines()[3:]
+        assert [line.split()[0] for line in lines] == [r.op for r in mode.rows]
+        assert memory.startswith("memory over the call ")
 
 
 def test_a_table_that_is_too_wide_becomes_a_list(found):
@@ -273,3 +278,24 @@ def test_what_is_asked_wrongly_is_refused(run, arguments, what):
     assert "Traceback" not in err
     assert err.startswith("[SBS-")
     assert what in err
+
+
+def test_memory_over_a_call_is_a_line_of_bars_and_a_figure():
+    mode = ModeProfile("static", (), 1.0, memory=((0.1, 0), (0.5, 1000), (0.9, 8000), (1.0, 4000)))
+    line = memory_line(mode, 60)
+    bars = re.search(r"[▁▂▃▄▅▆▇█]+", line)[0]
+    assert len(line) <= 60 and line.endswith("at most 8.00 kB")
+    assert bars[0] == "▁" and "█" in bars and bars.index("█") > 0.8 * len(bars)
+    assert memory_line(ModeProfile("dynamic"), 60) == ""
+    (figure,) = profile_figures(Profile("w", "", 1, False, (mode,)))
+    assert [each["bytes"] for each in figure.spec["layer"][0]["data"]["values"]][-1] == 4000
+    assert profile_figures(Profile("w", "", 1, False, (ModeProfile("static"),))) == []
+
+
+def test_a_profile_knows_the_memory_of_both_modes():
+    found = profile(load("chain"), 1000, runs=1)
+    for mode in found.modes:
+        seconds = [moment for moment, _ in mode.memory]
+        assert seconds == sorted(seconds)
+        assert max(size for _, size in mode.memory) >= 4000  # one result at least
+    assert "memory over the call" in str(found)

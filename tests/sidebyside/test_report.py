@@ -5,15 +5,18 @@ import io
 import json
 import math
 import os
+import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from oplibrary.messages.errors import OutputError
 from sidebyside.measuring.agreement import Difference
-from sidebyside.measuring.bottleneck import Bottleneck, Work, find_bottleneck
+from sidebyside.measuring.bottleneck import Bottleneck, Overhead, Work, find_bottleneck
 from sidebyside.measuring.environment import environment
+from sidebyside.measuring.machine import Machine
 from sidebyside.measuring.memory import Memory
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
 from sidebyside.modes.mode import PassEffect
@@ -78,7 +81,8 @@ PAIR = row_of(timed("dynamic", 12e-6), FASTER)
 
 
 def test_text_has_each_mode_with_its_interval_and_the_verdict():
-    text = str(compared(PAIR).text())
+    found = compared(PAIR)
+    text = str(found.text())
     assert "12.0 µs" in text
     assert "(11.8–12.2)" in text
     assert "4.00x" in text
@@ -88,7 +92,7 @@ def test_text_has_each_mode_with_its_interval_and_the_verdict():
         "static is 4.00 times faster than dynamic (3.92 to 4.08); its start of 60.0 µs is" in text
     )
     assert "overhead-bound" in text
-    assert repr(compared(PAIR)) == text == repr(compared(PAIR).text())
+    assert repr(found) == text == repr(found.text())
 
 
 def test_lines_of_a_box_are_of_one_length_and_fit():
@@ -201,16 +205,37 @@ def test_a_static_mode_that_does_not_gain_is_not_confirmed():
     assert verdict.efficiency_verdict([(row, *row.cells)], []).startswith("Not here")
 
 
-def test_bottlenecks_follow_the_probes(monkeypatch):
-    monkeypatch.setattr(
-        "sidebyside.measuring.bottleneck.smallest_operation", lambda gradients: 1000.0
-    )
-    monkeypatch.setattr("sidebyside.measuring.bottleneck.copy_time", lambda size: 5000.0)
-    work = Work(10, 1 << 20, True)
-    assert find_bottleneck(work, 15_000).name == "overhead-bound"
-    assert find_bottleneck(work, 100_000).name == "memory-bound"
-    assert find_bottleneck(work, 1_000_000).name == "compute-bound"
-    assert "20x the time of copying" in find_bottleneck(work, 1_000_000).reason
+ROOFS = Machine({1 << 10: 1e10, 1 << 20: 1e9}, {"float32": 1e9, "float64": 5e8}, 1e8)
+"""A machine that computes and moves little, so that a test can say what bounds a program."""
+
+
+@pytest.mark.parametrize(
+    ("work", "name", "reason"),
+    [
+        (Work(10, 100), "overhead-bound", "10 operations on single numbers take 90% of its time"),
+        (Work(0, 100), "overhead-bound", "a call on single numbers take"),
+        (Work(1, 8000), "memory-bound", "moving its bytes takes 80%"),
+        (Work(1, 100, flops=9000), "compute-bound", "its arithmetic takes 90%"),
+        (Work(1, 100, flops=4500, dtype="float64"), "compute-bound", "its arithmetic takes 90%"),
+        (Work(1, 100, transcendentals=900), "compute-bound", "its arithmetic takes 90%"),
+        (Work(1, 100), "compute-bound", "neither its calls (18% of its time) nor its bytes (1%)"),
+    ],
+)
+def test_what_bounds_a_program_follows_from_the_roofs(work, name, reason):
+    overhead = Overhead(call=5e-6 if not work.operations else 1e-6, operation=8e-7)
+    machine = replace(ROOFS, copies={1: 1e9})
+    found = find_bottleneck(work, 1e-5, overhead, machine)
+    assert found.name == name
+    assert reason in found.reason
+    assert found.calls == pytest.approx(overhead.call + overhead.operation * work.operations)
+
+
+def test_bytes_move_at_the_rate_of_the_memory_that_they_lie_in():
+    work = Work(operations=10, bytes=10 << 20)
+    found = find_bottleneck(work, 1.0, Overhead(0, 0), ROOFS)
+    assert found.memory == pytest.approx((10 << 20) / 1e9)
+    found = find_bottleneck(replace(work, operations=10 << 10), 1.0, Overhead(0, 0), ROOFS)
+    assert found.memory == pytest.approx((10 << 20) / 1e10)
 
 
 # numbers ------------------------------------------------------------------------------------------
@@ -367,12 +392,6 @@ def test_extremes_are_those_that_noise_cannot_explain():
     assert "no speed-up is sure" in verdict.efficiency_verdict(verdict.pairs_of(only), [])
 
 
-def test_few_bytes_an_operation_are_overhead_however_slow_the_machine():
-    bottleneck = find_bottleneck(Work(operations=1, bytes=100, gradients=False), nanoseconds=1e9)
-    assert bottleneck.name == "overhead-bound"
-    assert "100 bytes" in bottleneck.reason
-
-
 def test_html_has_what_the_text_has_and_hides_no_markup():
     failure = Failure("TypeError", "no <b> here & there")
     html = written(compared(row_of(*PAIR.cells, TimedCell("torch", failure))), "html")
@@ -389,10 +408,13 @@ def test_html_has_what_the_text_has_and_hides_no_markup():
     assert bars[0] == pytest.approx(4 * bars[1], rel=0.01)
 
 
-def test_a_notebook_shows_html():
+def test_a_notebook_shows_the_tables_of_the_page():
     found = compared(PAIR)
-    assert found._repr_html_() in written(found, "html")
-    assert found._repr_html_().startswith("<div")
+    page, shown = written(found, "html"), found._repr_html_()
+    tables = re.findall(r"<table>.*?</table>", shown, re.DOTALL)
+    assert len(tables) == 1
+    assert all(table in page for table in tables)
+    assert "faster than dynamic" in shown
 
 
 # columns ------------------------------------------------------------------------------------------
@@ -491,7 +513,9 @@ def test_every_result_is_shown_and_written_in_the_same_ways(result, tmp_path):
     assert (
         len({len(line) for line in csv.reader(io.StringIO((tmp_path / "a.csv").read_text()))}) == 1
     )
-    assert result._repr_html_() in (tmp_path / "a.html").read_text()
+    page, shown = (tmp_path / "a.html").read_text(), result._repr_html_()
+    tables = re.findall(r"<table.*?</table>", shown, re.DOTALL)
+    assert tables and all(table in page for table in tables)
 
 
 def test_each_type_of_result_says_how_it_is_shown():

@@ -198,4 +198,6 @@ def test_the_table_is_one_html_file(table, tmp_path):
     assert text.startswith("<!DOCTYPE html>")
     for shown in ("needs a whole graph before any result", "Confirmed", "seed", "SBS-301"):
         assert shown in text
-    assert table._repr_html_() in text
+    shown = table._repr_html_()
+    claims = shown[shown.index("<table") : shown.index("</table>")]
+    assert 'class="claims"' in claims and claims in text

@@ -148,6 +148,17 @@ def _recorded(run: Run) -> tuple[Recording, list[int]]:
     return timed, counted.held
 
 
+def memory_over_time(run: Run) -> tuple[tuple[float, int], ...]:
+    """Return the allocated bytes at each operation of a call, and the seconds at which it ended.
+
+    Times are from one run, bytes from another with the same operations; both begin at 0.
+    """
+    timed, held = _recorded(run)
+    moments = [each.weighed for each in timed.slices if each.weighed is not None]
+    zero = min((each.start for each in timed.slices), default=0.0)
+    return tuple((moment - zero, size) for moment, size in zip(moments, held, strict=True))
+
+
 def _events(process: int, name: str, timed: Recording, held: list[int]) -> list[dict[str, Any]]:
     """Return the events of one process; times are in microseconds from its first slice."""
 

@@ -1,48 +1,70 @@
-"""What bounds the time of a workload: overhead, memory or computing, told by measured probes."""
+"""What bounds the time of a program: calls, memory or arithmetic, told by measured roofs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any
 
-import numpy as np
+from sidebyside.measuring.machine import Machine
 
-import dyngraph
-from sidebyside.measuring.clock import calibrate_clock, take_sample, warm_up
+EXPLAINS = 1 / 3
+"""A roof that explains less of the time than that does not bound it."""
 
-dg: Any = dyngraph
-
-NEAR = 3.0
-"""A mean operation within this factor of a probe is bound by what the probe measures."""
-
-
-FEW_BYTES = 1024
-"""A mean operation on no more than this is overhead: even a product of 9x9 matrices is quicker to
-compute than to call."""
+OVERHEAD, MEMORY, COMPUTE = "overhead-bound", "memory-bound", "compute-bound"
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a program does before any optimisation.
+    """What one call of a program does.
 
     Attributes
     ----------
     operations : int
+        Operations that are declared, or instructions of the compiled program.
     bytes : int
-        That its operations read and write, each operand and result counted once an operation.
+        That they read and write; what a group of fused operations passes on among its own is not
+        moved.
     gradients : bool
         Whether it has a backward pass.
+    flops : int
+        Floating-point operations.
+    transcendentals : int
+        Values of functions such as tanh, which are not among them.
+    dtype : str
+        That of most of the arithmetic, ``float32`` or ``float64``.
     """
 
     operations: int
     bytes: int
-    gradients: bool
+    gradients: bool = False
+    flops: int = 0
+    transcendentals: int = 0
+    dtype: str = "float32"
+
+    @property
+    def arithmetic(self) -> int:
+        """Floating-point operations and values of functions together."""
+        return self.flops + self.transcendentals
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """What a mode takes beside computing, in seconds: measured on single numbers.
+
+    Attributes
+    ----------
+    call : float
+        For a call of a program, however small.
+    operation : float
+        For each operation more.
+    """
+
+    call: float
+    operation: float
 
 
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
-    """What bounds a workload in the dynamic mode.
+    """What bounds a program in a mode.
 
     Attributes
     ----------
@@ -50,74 +72,65 @@ class Bottleneck:
         What bounds it.
     reason : str
         The measured comparison behind it.
+    calls, memory, arithmetic : float
+        Seconds that a call would take if it did nothing but be called, move its bytes, or compute:
+        at the best rates that were measured on this machine.
     """
 
     name: str
     reason: str
+    calls: float = 0.0
+    memory: float = 0.0
+    arithmetic: float = 0.0
 
 
-def find_bottleneck(work: Work, nanoseconds: float) -> Bottleneck:
-    """Return what bounds a program that takes `nanoseconds` a call in the dynamic mode.
+def find_bottleneck(work: Work, seconds: float, overhead: Overhead, machine: Machine) -> Bottleneck:
+    """Return what bounds a program that takes `seconds` a call.
 
-    Its mean operation is compared with one on a single number, and with a copy of as many bytes.
+    The name is that of the roof which explains most of the time. Where none explains `EXPLAINS` of
+    it, the program computes: with code that is far from what the machine can do.
+
+    Parameters
+    ----------
+    work : Work
+    seconds : float
+    overhead : Overhead
+        Of the mode that takes so long.
+    machine : Machine
+
+    Examples
+    --------
+    >>> machine = Machine({1 << 20: 1e9}, {"float32": 1e9}, 1e8)
+    >>> found = find_bottleneck(Work(10, 1000), 1e-5, Overhead(1e-6, 8e-7), machine)
+    >>> found.name, found.reason
+    ('overhead-bound', '10 operations on single numbers take 90% of its time')
     """
-    each = nanoseconds / max(1, work.operations)
-    smallest = smallest_operation(work.gradients)
-    if each <= NEAR * smallest:
-        return Bottleneck(
-            "overhead-bound",
-            f"an operation takes {_times(each / smallest)} the time of one on a single number",
+    calls = overhead.call + overhead.operation * work.operations
+    rate = machine.bandwidth(work.bytes / max(1, work.operations))
+    memory = work.bytes / rate
+    arithmetic = work.flops / machine.products[work.dtype]
+    arithmetic += work.transcendentals / machine.functions
+    roofs = {OVERHEAD: calls, MEMORY: memory, COMPUTE: arithmetic}
+    name = max(roofs, key=lambda each: roofs[each])
+    parts = {each: f"{min(1.0, roofs[each] / seconds):.0%}" for each in roofs}
+    reasons = {
+        OVERHEAD: f"{_operations(work)} on single numbers take {parts[OVERHEAD]} of its time",
+        MEMORY: f"at the best rate of this machine, moving its bytes takes {parts[MEMORY]} of its "
+        "time",
+        COMPUTE: f"at the best rate of this machine, its arithmetic takes {parts[COMPUTE]} of its "
+        "time",
+    }
+    reason = reasons[name]
+    if roofs[name] < EXPLAINS * seconds:
+        name = COMPUTE
+        reason = (
+            f"neither its calls ({parts[OVERHEAD]} of its time) nor its bytes ({parts[MEMORY]}) "
+            f"nor its arithmetic at the best rate ({parts[COMPUTE]}) explain it"
         )
-    size = work.bytes / max(1, work.operations)
-    if size <= FEW_BYTES:
-        return Bottleneck(
-            "overhead-bound",
-            f"an operation reads and writes {size:.0f} bytes, less than a call costs",
-        )
-    copy = copy_time(_rounded(size))
-    return Bottleneck(
-        "memory-bound" if each <= NEAR * copy else "compute-bound",
-        f"an operation takes {_times(each / copy)} the time of copying its bytes",
-    )
+    return Bottleneck(name, reason, calls, memory, arithmetic)
 
 
-def _times(factor: float) -> str:
-    return f"{factor:.1f}x" if factor < 10 else f"{factor:.0f}x"
-
-
-@cache
-def smallest_operation(gradients: bool) -> float:
-    """Return the ns of one operation on a single number, in a program of six.
-
-    With `gradients` three of them are recorded and three belong to the backward pass.
-    """
-    x = dg.tensor([2.0], requires_grad=gradients)
-
-    def program() -> None:
-        y = (x + x) * x + x
-        if gradients:
-            y.backward()
-            x.grad = None
-        else:
-            (y * x - x) * y
-
-    return _median_time(program) / 6
-
-
-def _rounded(size: float) -> int:
-    """Return `size` rounded to a power of two, so that few sizes are probed."""
-    return 1 << max(6, min(26, round(float(np.log2(max(size, 1.0))))))
-
-
-@lru_cache(maxsize=64)
-def copy_time(size: int) -> float:
-    """Return the ns it takes to read and write `size` bytes in all."""
-    source = np.zeros(size // 2, np.uint8)
-    target = np.empty_like(source)
-    return _median_time(lambda: np.copyto(target, source))
-
-
-def _median_time(run: Any) -> float:
-    clock = calibrate_clock(200, 2000)
-    calls = max(1, int(100_000 / max(1.0, warm_up(run, clock))))
-    return float(np.median([take_sample(run, calls, clock) for _ in range(15)]))
+def _operations(work: Work) -> str:
+    if work.operations == 0:
+        return "a call"
+    return f"{work.operations:,} operation{'' if work.operations == 1 else 's'}"

@@ -41,6 +41,9 @@ RECORDED = {
     "`threads`, `architecture`; JAX does not say how many it has",
     "settings": "what the measurement was asked for: `budget`, `replicates`, `seed`, `tolerance` "
     "by the program, `time_limit`, `validate`, `instructions`, `attribute`",
+    "machine": "the best rates that were measured, where it is said what bounds a program: "
+    "`copies`, bytes a second by the bytes of the copy; `products`, operations a second by dtype; "
+    "`functions`, values of tanh a second",
     "collector": "when the garbage collector ran",
     "order": "of the modes",
     "one_process": "why all was measured in one process; empty where it was not",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sidebyside.modes.mode import Mode, PassEffect, Prepared
+from sidebyside.modes.mode import Counted, Mode, PassEffect, Prepared
 from sidebyside.modes.registry import MODES, PEERS, entered_modes, find_mode, is_installed
 
 __all__ = [
     "MODES",
     "PEERS",
+    "Counted",
     "Mode",
     "PassEffect",
     "Prepared",

@@ -23,5 +23,6 @@ DYNAMIC = Mode.of_calls(
     prepare_calls,
     namespace=dg,
     exact=True,
+    eager=True,
     counts_memory=True,
 )

@@ -81,5 +81,5 @@ def prepare_calls(workload: Workload, static: tuple[int, ...] = ()) -> Prepared:
 
 
 AUTOGRAD = Mode.of_calls(
-    "autograd", "HIPS autograd", prepare_calls, namespace=NAMESPACE, counts_memory=True
+    "autograd", "HIPS autograd", prepare_calls, namespace=NAMESPACE, counts_memory=True, eager=True
 )

@@ -83,4 +83,4 @@ def prepare(workload: Workload, inputs: tuple[Any, ...]) -> Prepared:
     )
 
 
-JAX = Mode("jax", "JAX, eager", prepare, namespace=NAMESPACE)
+JAX = Mode("jax", "JAX, eager", prepare, namespace=NAMESPACE, eager=True)

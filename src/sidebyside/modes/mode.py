@@ -33,6 +33,22 @@ class PassEffect:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a call of a program does.
+
+    Attributes
+    ----------
+    declared : Work
+        Operation by operation.
+    compiled : Work
+        After the passes.
+    """
+
+    declared: Work
+    compiled: Work
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A program made ready in one mode, and what the mode can say about it.
@@ -53,8 +69,8 @@ class Prepared:
     passes : tuple of PassEffect
     plan_memory : callable, optional
         Returns the peak of the buffers in bytes, as planned; None where there is no plan.
-    work : Work, optional
-        What the program does before any optimisation, where that is known.
+    count_work : callable, optional
+        Returns what a call does, as declared and as compiled; None where that is not known.
     builds : callable
         How often the program was traced or compiled so far; None where nothing is.
     notes : callable
@@ -70,7 +86,7 @@ class Prepared:
     build: Mapping[str, float] = field(default_factory=dict)
     passes: tuple[PassEffect, ...] = ()
     plan_memory: Callable[[], int] | None = None
-    work: Work | None = None
+    count_work: Callable[[], Counted] | None = None
     builds: Callable[[], int | None] = lambda: None
     notes: Callable[[], list[str]] = list
     breaks: Callable[[], dict[str, int]] = dict

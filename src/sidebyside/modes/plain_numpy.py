@@ -27,4 +27,6 @@ def prepare_calls(workload: Workload, static: tuple[int, ...] = ()) -> Prepared:
     return Prepared(lambda *arguments: function(np, *arguments))
 
 
-NUMPY = Mode.of_calls("numpy", "NumPy, no graph", prepare_calls, namespace=np, counts_memory=True)
+NUMPY = Mode.of_calls(
+    "numpy", "NumPy, no graph", prepare_calls, namespace=np, counts_memory=True, eager=True
+)

@@ -18,9 +18,11 @@ from sidebyside.measuring.bottleneck import Work
 from sidebyside.measuring.clock import time_once
 from sidebyside.modes.conversion import converter
 from sidebyside.modes.ladder import climb
-from sidebyside.modes.mode import Mode, PassEffect, Prepared
+from sidebyside.modes.mode import Counted, Mode, PassEffect, Prepared
 from sidebyside.modes.tape import Loss, as_scalar, program_of
 from sidebyside.workloads.workload import Workload
+from staticgraph.cost.cost import program_cost
+from staticgraph.program.program import Program
 
 sg: Any = staticgraph
 
@@ -62,15 +64,25 @@ def build(workload: Workload, inputs: Sequence[Any], **options: Any) -> tuple[An
         build={"trace": seconds, **_phases(executable.phases, [r.name for r in records])},
         passes=tuple(PassEffect(r.name, r.before, r.after, r.seconds) for r in records),
         plan_memory=lambda: executable.plan.peak_bytes,
-        work=Work(
-            sum(1 for node in graph if node.operands),
-            sum(
-                node.type.nbytes + sum(operand.type.nbytes for operand in node.operands)
-                for node in graph
-                if node.operands
-            ),
-            bool(workload.wrt),
+        count_work=lambda: Counted(
+            _work(executable.lowered, bool(workload.wrt), fused=False),
+            _work(executable.program, bool(workload.wrt), fused=True),
         ),
+    )
+
+
+def _work(program: Program, gradients: bool, fused: bool) -> Work:
+    """Return what a run of a program does."""
+    cost = program_cost(program, fused=fused)
+    dearest = max(cost.rows, key=lambda row: row.flops or 0, default=None)
+    double = dearest is not None and dearest.type.dtype.itemsize > np.dtype("float32").itemsize
+    return Work(
+        len(cost.rows),
+        cost.bytes_moved,
+        gradients,
+        cost.flops,
+        cost.transcendentals,
+        "float64" if double else "float32",
     )
 
 

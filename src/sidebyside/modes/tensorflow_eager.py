@@ -168,4 +168,6 @@ def prepare_calls(
     return Prepared(call, convert, builds=call.experimental_get_tracing_count)
 
 
-TENSORFLOW = Mode.of_calls("tensorflow", "TensorFlow, eager", prepare_calls, namespace=NAMESPACE)
+TENSORFLOW = Mode.of_calls(
+    "tensorflow", "TensorFlow, eager", prepare_calls, namespace=NAMESPACE, eager=True
+)

@@ -48,4 +48,4 @@ def prepare_calls(workload: Workload, static: tuple[int, ...] = (), **counters: 
     return prepare_taped(workload, NAMESPACE, torch.Tensor, torch.tensor, **counters)
 
 
-TORCH = Mode.of_calls("torch", "PyTorch, eager", prepare_calls, namespace=NAMESPACE)
+TORCH = Mode.of_calls("torch", "PyTorch, eager", prepare_calls, namespace=NAMESPACE, eager=True)

@@ -15,6 +15,8 @@ from sidebyside.report.column import (
     record,
     table_lines,
 )
+from sidebyside.report.figures.comparison import comparison_figures, row_figures
+from sidebyside.report.figures.drawing import can_draw, figures
 from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import (
     Line,
@@ -26,7 +28,7 @@ from sidebyside.report.text_table import (
     without_lost_marks,
 )
 from sidebyside.report.verdict import (
-    bottleneck_sentence,
+    bottleneck_sentences,
     cell_verdict,
     check_sentences,
     crossing_sentences,
@@ -71,12 +73,14 @@ STEADY = {"steady_seconds": "value", "steady_low": "low", "steady_high": "high",
 RATIO = {"ratio": "value", "ratio_low": "low", "ratio_high": "high"}
 EVEN = {"break_even_calls": "calls", "break_even_low": "low", "break_even_high": "high"}
 MEMORY = {"peak_bytes": "peak", "held_bytes": "held"}
+WORK = {"operations": "operations", "bytes": "bytes", "flops": "flops"}
 DIFFERENCE = {"largest_ulp": "ulp", "largest_relative": "relative"}
 
 WORKLOAD_COLUMNS: tuple[Column[Row], ...] = (
     Column("workload"),
     Column("title", csv=NO_CSV),
     Column("size"),
+    Column("parameter"),
 )
 """What a row has before its cells."""
 
@@ -101,6 +105,8 @@ MODE_COLUMNS: tuple[Column[TimedCell], ...] = (
     Column("warm_start", csv={"warm_start_seconds": "value"}),
     Column("notes", csv=NO_CSV),
     Column("instructions"),
+    Column("work", csv=WORK),
+    Column("bottleneck", csv={"bottleneck": "name"}),
     Column("withheld", csv=NO_CSV),
     Column("replicates", csv=NO_CSV),
     Column("samples", csv=NO_CSV),
@@ -109,7 +115,7 @@ MODE_COLUMNS: tuple[Column[TimedCell], ...] = (
 
 EXPLANATION_COLUMNS: tuple[Column[Row], ...] = (
     Column("reference", csv=NO_CSV),
-    Column("bottleneck", csv={"bottleneck": "name"}),
+    Column("bottleneck", csv=NO_CSV),
     Column("several", csv=NO_CSV),
     Column("control", csv=NO_CSV),
     Column("visible", csv=NO_CSV),
@@ -223,7 +229,7 @@ def failures(row: Row) -> list[str]:
 
 def _sentences(row: Row) -> list[str]:
     """Return what the numbers of a row say."""
-    found = [cell_verdict(row, cell) for cell in row.cells] + [bottleneck_sentence(row)]
+    found = [cell_verdict(row, cell) for cell in row.cells] + bottleneck_sentences(row)
     found += [*check_sentences(row), *instruction_sentences(row)]
     return [sentence for sentence in found if sentence]
 
@@ -274,14 +280,28 @@ def _method(comparison: Comparison) -> str:
 # HTML ---------------------------------------------------------------------------------------------
 
 
-def comparison_parts(comparison: Comparison) -> list[str]:
-    """Return the parts of a comparison as HTML."""
+def comparison_parts(comparison: Comparison, drawn: bool = False) -> list[str]:
+    """Return the parts of a comparison as HTML, with figures if it is to be `drawn`."""
     crossings = [html.element("p", each) for each in crossing_sentences(comparison)]
-    return [*map(row_html, comparison.rows), *crossings, about_html(comparison)]
+    together = figures(comparison_figures(comparison)) if drawn else []
+    rows = [row_html(row, drawn) for row in comparison.rows]
+    return [*rows, *crossings, *together, about_html(comparison)]
 
 
-def row_html(row: Row) -> str:
-    """Return one workload of one size as HTML."""
+def comparison_page(comparison: Comparison) -> list[str]:
+    """Return the parts of a page: what was found in short, then the evidence, with figures."""
+    said = [
+        html.element("li", f"{row.label}: {sentence}")
+        for row in comparison.rows
+        for cell in row.cells
+        if (sentence := cell_verdict(row, cell))
+    ]
+    short = [f'<ul class="short">{"".join(said)}</ul>'] if said else []
+    return [*short, *comparison_parts(comparison, drawn=True)]
+
+
+def row_html(row: Row, drawn: bool = False) -> str:
+    """Return one workload of one size as HTML, with figures if it is to be `drawn`."""
     parts = [html.element("h3", _title(row))]
     parts += [html.element("p", sentence) for sentence in before_figures(row)]
     lines = _mode_lines(row)
@@ -289,6 +309,12 @@ def row_html(row: Row) -> str:
         parts += [_bars(row.cells), html.table([_intervals_below(line) for line in lines])]
     parts += [html.element("pre", text) for text in failures(row)]
     parts += [html.element("p", sentence) for sentence in _sentences(row)]
+    for cell in row.cells:
+        if cell.steps:
+            parts.append(html.element("p", steps_sentence(cell)))
+            parts.append(html.table(table_lines(STEP_COLUMNS, cell.steps)))
+    if drawn and can_draw():
+        parts += figures(row_figures(row))
     return "\n".join(parts)
 
 
@@ -313,9 +339,10 @@ def _bars(cells: Sequence[TimedCell]) -> str:
             f'<text x="{max(value, end) + 8:.1f}" y="{middle + 5:g}">'
             f"{escape(units.seconds(steady.value))}</text>"
         )
-    size = f'width="{left + wide + 90}" height="{high * len(shown)}"'
+    width, height = left + wide + 90, high * len(shown)
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     label = "time of a call with its 99% interval"
-    return f'<svg {size} role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<svg class="bars" {size} role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
 def about_html(comparison: Comparison) -> str:
@@ -367,4 +394,5 @@ enter(
     parts=comparison_parts,
     columns=csv_columns,
     lines=csv_lines,
+    page=comparison_page,
 )

@@ -165,15 +165,18 @@ def decision_data(decision: Decision) -> dict[str, Any]:
     }
 
 
+def _parts(decision: Decision, drawn: bool = False) -> list[str]:
+    evidence = comparison_parts(decision.comparison, drawn)
+    return [html.element("p", sentence(decision)), *evidence]
+
+
 enter(
     Decision,
     "what to do",
     text=decision_text,
     data=decision_data,
-    parts=lambda decision: [
-        html.element("p", sentence(decision)),
-        *comparison_parts(decision.comparison),
-    ],
+    parts=_parts,
     columns=csv_columns,
     lines=lambda decision: csv_lines(decision.comparison),
+    page=lambda decision: _parts(decision, drawn=True),
 )

@@ -9,11 +9,15 @@ from sidebyside.report.text_table import Line, Span
 
 _LIGHT = (
     "--text:#222;--paper:#fff;--line:#ccc;--strong:#999;--verdict:#eef3fb;--code:#f6f6f6;"
-    "--bar:#7aa6d8;--faint:#666"
+    "--bar:#7aa6d8;--faint:#666;"
+    "--series-1:#0b62a8;--series-2:#c4520a;--series-3:#0a7d55;--series-4:#7a4fb0;"
+    "--series-5:#a8326e;--series-6:#7d6608;--series-7:#27788f;--series-8:#5c5c5c"
 )
 _DARK = (
     "--text:#e8eaed;--paper:#17181b;--line:#3c4043;--strong:#7d8288;--verdict:#1c2a40;"
-    "--code:#202225;--bar:#4f86c6;--faint:#a3a8ae"
+    "--code:#202225;--bar:#4f86c6;--faint:#a3a8ae;"
+    "--series-1:#6db3f2;--series-2:#f4955a;--series-3:#55c99b;--series-4:#bb9ae8;"
+    "--series-5:#ef8cbd;--series-6:#d6bd4f;--series-7:#78c6d9;--series-8:#b5b5b5"
 )
 _STYLE = f"""
 .sbs {{ {_LIGHT} }}
@@ -30,7 +34,14 @@ _STYLE = f"""
 .sbs .claims .verdict td {{ background: var(--verdict); border-bottom: 2px solid var(--strong); }}
 .sbs pre {{ background: var(--code); padding: .6em; overflow-x: auto; }}
 .sbs .bar {{ fill: var(--bar); }} .sbs .whisker {{ stroke: var(--text); }}
-.sbs svg {{ max-width: 100%; }} .sbs svg text {{ font-size: 13px; fill: var(--text); }}
+.sbs svg {{ max-width: 100%; height: auto; overflow: visible; }}
+.sbs svg.bars text {{ font-size: 13px; fill: var(--text); }}
+.sbs figure {{ margin: 1em 0; max-width: 44em; break-inside: avoid; }}
+.sbs figcaption {{ color: var(--faint); font-size: 13px; }}
+.sbs .short {{ border-left: 3px solid var(--strong); padding: .2em 1em .2em 2em; margin: 0; }}
+@media (max-width: 40em) {{ .sbs table:not(.claims) {{ display: block; overflow-x: auto; }}
+  .sbs table:not(.claims) :is(td, th) {{ white-space: pre; }} }}
+@media print {{ .sbs tr, .sbs h3 {{ break-inside: avoid; break-after: avoid; }} }}
 .sbs .about {{ color: var(--faint); font-size: 13px; white-space: pre-line; }}
 """
 """In light and dark, as the page or the system says; on paper always in light."""

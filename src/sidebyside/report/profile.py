@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from sidebyside.report import html, units
 from sidebyside.report.column import NO_CSV, Column, left_columns, record, table_lines
+from sidebyside.report.figures.drawing import figures
+from sidebyside.report.figures.profile import profile_figures
 from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import (
     as_list,
@@ -17,6 +19,8 @@ from sidebyside.report.text_table import (
     without_lost_marks,
 )
 from sidebyside.results.profile import ModeProfile, OpProfile, Profile
+
+BARS = "▁▂▃▄▅▆▇█"
 
 LONGEST = 25
 """Operations that a table shows."""
@@ -51,6 +55,7 @@ MODE_COLUMNS: tuple[Column[ModeProfile], ...] = (
     Column("refusal", lambda mode: mode.refusal or None),
     Column("call_seconds", _unless_refused("call_seconds")),
     Column("seconds", _unless_refused("seconds"), csv=NO_CSV),
+    Column("memory", csv=NO_CSV),
 )
 """What a mode has before its operations."""
 
@@ -78,7 +83,26 @@ def _mode_text(profile: Profile, mode: ModeProfile, width: int) -> str:
     if mode.refusal:
         said = without_lost_marks(mode.refusal, width - 2).splitlines()
         return "\n".join([_title(profile, mode), *(indented(line, width) for line in said)])
-    return f"{textwrap.fill(_title(profile, mode), width)}\n{_table(mode, width)}"
+    parts = [textwrap.fill(_title(profile, mode), width), _table(mode, width)]
+    return "\n".join([*parts, *filter(None, [memory_line(mode, width)])])
+
+
+def memory_line(mode: ModeProfile, width: int) -> str:
+    """Return the allocated bytes over the time of a call as a line of bars; empty without any."""
+    most = max((size for _, size in mode.memory), default=0)
+    if most == 0:
+        return ""
+    before, after = "memory over the call ", f" at most {units.size_in_bytes(most)}"
+    bars = max(8, min(48, width - len(before) - len(after)))
+    end, heights, current = mode.memory[-1][0], [], 0
+    left = list(mode.memory)
+    for place in range(1, bars + 1):
+        tallest = current
+        while left and (left[0][0] <= end * place / bars or place == bars):
+            current = left.pop(0)[1]
+            tallest = max(tallest, current)
+        heights.append(BARS[min(len(BARS) - 1, int(tallest / most * len(BARS)))])
+    return f"{before}{''.join(heights)}{after}"
 
 
 def _title(profile: Profile, mode: ModeProfile) -> str:
@@ -120,8 +144,8 @@ def _table(mode: ModeProfile, width: int) -> str:
     return "\n".join([table, *_rest(mode)])
 
 
-def _parts(profile: Profile) -> list[str]:
-    """Return the parts of a profile as HTML."""
+def _parts(profile: Profile, drawn: bool = False) -> list[str]:
+    """Return the parts of a profile as HTML, with figures if it is to be `drawn`."""
     parts = []
     for mode in profile.modes:
         parts.append(html.element("h3", _title(profile, mode)))
@@ -129,6 +153,8 @@ def _parts(profile: Profile) -> list[str]:
             html.element("pre", mode.refusal) if mode.refusal else html.table(_lines(mode))
         )
         parts += [html.element("p", text) for text in _rest(mode)]
+    if drawn:
+        parts += figures(profile_figures(profile))
     return parts
 
 
@@ -161,4 +187,5 @@ enter(
     parts=_parts,
     columns=lambda: (PROFILE_COLUMNS, MODE_COLUMNS, OP_COLUMNS),
     lines=_csv_lines,
+    page=lambda profile: _parts(profile, drawn=True),
 )

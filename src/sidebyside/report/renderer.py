@@ -24,6 +24,7 @@ def enter(
     parts: Callable[[Shown], Sequence[str]],
     columns: Callable[[], Sequence[Sequence[Column[Any]]]],
     lines: Callable[[Shown], Iterable[Sequence[Any]]],
+    page: Callable[[Shown], Sequence[str]] | None = None,
 ) -> None:
     """Enter how results of one type are shown.
 
@@ -37,9 +38,11 @@ def enter(
     data : callable
         Returns nested dicts and lists, for JSON.
     parts : callable
-        Returns the parts of an HTML document.
+        Returns the parts of an HTML document, as a notebook shows them.
     columns, lines : callable
         Return what `csv_text` takes: the columns in CSV, and the entries of each line.
+    page : callable, optional
+        Returns the parts of a document of its own, which has figures besides.
     """
 
     def fragment(result: Shown) -> str:
@@ -55,6 +58,6 @@ def enter(
         csv=lambda result: csv_text(columns(), lines(result)),
         markdown=lambda result: markdown_text(parts(result)),
         rows=lambda result: (csv_headings(columns()), csv_rows(columns(), lines(result))),
-        html=lambda result: html.document(title, fragment(result)),
+        html=lambda result: html.document(title, html.block((page or parts)(result))),
         fragment=fragment,
     )

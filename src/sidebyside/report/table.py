@@ -18,6 +18,8 @@ from sidebyside.report.comparison import (
     row_data,
     row_html,
 )
+from sidebyside.report.figures.comparison import comparison_figures
+from sidebyside.report.figures.drawing import figures
 from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import Line, Span, draw_table, natural_widths, without_lost_marks
 from sidebyside.report.training import training_data, training_text
@@ -302,7 +304,7 @@ def _closing(table: Table, width: int) -> str:
 # HTML and data ------------------------------------------------------------------------------------
 
 
-def table_parts(table: Table) -> list[str]:
+def table_parts(table: Table, drawn: bool = False) -> list[str]:
     """Return the parts of the classical table as HTML."""
     pairs = verdict.pairs_of(table.comparison)
     lines: list[Line] = [["dynamic graph (dyngraph)", "static graph (staticgraph)"], None]
@@ -310,7 +312,10 @@ def table_parts(table: Table) -> list[str]:
         CLAIMS, verdict.verdicts(pairs, refused_rows(table.comparison)), strict=True
     ):
         lines += [claims, Span(sentence)]
-    parts = [html.table(lines, "claims"), *map(row_html, table.comparison.rows)]
+    rows = [row_html(row, drawn) for row in table.comparison.rows]
+    parts = [html.table(lines, "claims"), *rows]
+    if drawn:
+        parts += figures(comparison_figures(table.comparison))
     parts += [html.element("p", f"{name} was left out: {text}") for name, text in table.skipped]
     if table.trainings:
         parts.append(html.element("pre", training_text(table.trainings, 100)))
@@ -336,4 +341,5 @@ enter(
     parts=table_parts,
     columns=csv_columns,
     lines=lambda table: csv_lines(table.comparison),
+    page=lambda table: table_parts(table, drawn=True),
 )

@@ -70,11 +70,16 @@ def _payback(cell: TimedCell) -> str:
     return f"; build-bound: {shown}" if even.calls > BUILD_BOUND else f"; {shown}"
 
 
-def bottleneck_sentence(row: Row) -> str:
-    """Return what bounds the dynamic mode, or an empty string."""
-    if row.bottleneck is None:
-        return ""
-    return f"dynamic is {row.bottleneck.name}: {row.bottleneck.reason}."
+def bottleneck_sentences(row: Row) -> list[str]:
+    """Return what bounds the program in each mode of which that is known."""
+    found = {cell.mode: cell.bottleneck for cell in row.cells}
+    found.setdefault("dynamic", None)
+    found["dynamic"] = found["dynamic"] or row.bottleneck
+    return [
+        f"{mode} is {bottleneck.name}: {bottleneck.reason}."
+        for mode, bottleneck in found.items()
+        if bottleneck is not None
+    ]
 
 
 def check_sentences(row: Row) -> list[str]:
@@ -142,7 +147,8 @@ def crossing_sentences(comparison: Comparison) -> list[str]:
         word = "faster" if crossing.faster else "slower"
         ends = f"{low} to {'beyond' if math.isinf(crossing.high) else high}"
         found.append(
-            f"{crossing.workload}: {crossing.mode} is {word} than {crossing.reference} from size "
+            f"{crossing.workload}: {crossing.mode} is {word} than {crossing.reference} from "
+            f"{crossing.parameter} "
             f"{units.calls(crossing.size)} on ({ends})."
         )
     return found

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sidebyside.measuring.agreement import Difference
-from sidebyside.measuring.bottleneck import Bottleneck
+from sidebyside.measuring.bottleneck import Bottleneck, Work
 from sidebyside.measuring.memory import Memory
 from sidebyside.measuring.replicates import Numbers, break_even_of, saving
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate, differs
@@ -133,6 +133,10 @@ class TimedCell(Cell):
         What is to be said of the mode before its figures.
     instructions : float or None
         Of a call, as cachegrind counts them.
+    work : Work or None
+        What a call does, where that is known.
+    bottleneck : Bottleneck or None
+        What bounds it, on the machine that the environment of the comparison describes.
     """
 
     start: Estimate | None = None
@@ -152,6 +156,8 @@ class TimedCell(Cell):
     notes: tuple[str, ...] = ()
     instructions: float | None = None
     samples: tuple[float, ...] = ()
+    work: Work | None = None
+    bottleneck: Bottleneck | None = None
 
     @property
     def speedup(self) -> Estimate | None:
@@ -203,6 +209,8 @@ class Row:
         What is to be said of the program before any figure.
     checks : tuple of Check
         Break-evens against reality.
+    parameter : str
+        What the size is the value of: ``size``, or a parameter of the program that was swept.
     """
 
     workload: str
@@ -218,6 +226,7 @@ class Row:
     confidence: float = CONFIDENCE
     notes: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
+    parameter: str = "size"
 
     @property
     def amount(self) -> int:
@@ -261,7 +270,10 @@ class Row:
     @property
     def label(self) -> str:
         """The workload's name, with its size where it has several."""
-        return f"{self.workload} {self.size}".strip() if self.several else self.workload
+        if not self.several:
+            return self.workload
+        name = "" if self.parameter == "size" else f"{self.parameter} "
+        return f"{self.workload} {name}{self.size}".strip()
 
     def cell(self, mode: str) -> TimedCell | None:
         """Return the cell of a mode, or None."""
@@ -280,6 +292,8 @@ class Crossing:
         Where the ends of the intervals cross; 0 and ``inf`` where they do not.
     faster : bool
         Whether the mode is the faster one beyond.
+    parameter : str
+        What the size is the value of.
     """
 
     workload: str
@@ -289,6 +303,7 @@ class Crossing:
     low: float
     high: float
     faster: bool
+    parameter: str = "size"
 
 
 def _crossings_of(workload: str, mode: str, rows: list[Row]) -> list[Crossing]:
@@ -309,7 +324,8 @@ def _crossings_of(workload: str, mode: str, rows: list[Row]) -> list[Crossing]:
         below, above = [x for x in ends if x <= place], [x for x in ends if x >= place]
         low = math.exp(max(below)) if below else 0.0
         high = math.exp(min(above)) if above else math.inf
-        found.append(Crossing(workload, mode, reference, math.exp(place), low, high, not rising))
+        size, parameter = math.exp(place), rows[0].parameter
+        found.append(Crossing(workload, mode, reference, size, low, high, not rising, parameter))
     return found
 
 

@@ -59,12 +59,16 @@ class ModeProfile:
         A call that nobody looks at.
     refusal : str
         Why the mode does not run the program; empty where it does.
+    memory : tuple of (float, int)
+        Of each operation, in order, the second of the call at which it ends, and the bytes that are
+        allocated then; the update of parameters is left out.
     """
 
     mode: str
     rows: tuple[OpProfile, ...] = ()
     call_seconds: float = 0.0
     refusal: str = ""
+    memory: tuple[tuple[float, int], ...] = ()
 
     @property
     def seconds(self) -> float:

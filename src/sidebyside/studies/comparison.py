@@ -27,7 +27,6 @@ from oplibrary.messages.errors import (
     SideBySideError,
 )
 from sidebyside.measuring.agreement import Difference, check_agreement
-from sidebyside.measuring.bottleneck import Bottleneck, find_bottleneck
 from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.clock import (
     Timings,
@@ -36,6 +35,7 @@ from sidebyside.measuring.clock import (
     time_once,
 )
 from sidebyside.measuring.environment import environment, thread_pools
+from sidebyside.measuring.machine import measure_machine
 from sidebyside.measuring.memory import measure_memory
 from sidebyside.measuring.processes import CAN_STOP
 from sidebyside.measuring.statistics import (
@@ -47,13 +47,16 @@ from sidebyside.measuring.statistics import (
     paired_ratio,
 )
 from sidebyside.measuring.travel import CannotTravelError
-from sidebyside.modes import PassEffect, Prepared, find_mode
+from sidebyside.modes import Mode, PassEffect, Prepared, find_mode
+from sidebyside.modes.overhead import measure_overhead
 from sidebyside.modes.registry import mode_names
 from sidebyside.results.cell import CRASHED, TIMED_OUT, Failure
 from sidebyside.results.comparison import Comparison, Row, Step, TimedCell
+from sidebyside.results.plain import plain
 from sidebyside.studies.explaining import validation
 from sidebyside.studies.explaining.attribution import climb, steps_of
 from sidebyside.studies.explaining.instructions import check_installed, count_instructions
+from sidebyside.studies.explaining.roofline import below_roofs, bottleneck_of_dynamic, works_of
 from sidebyside.studies.replication import (
     ATTRIBUTION,
     Experiment,
@@ -85,6 +88,7 @@ def compare(
     budget: float = 2.0,
     replicates: int = 8,
     sizes: Sequence[Any] | None = None,
+    sweep: tuple[str, Sequence[Any]] | None = None,
     tolerance: float | None = None,
     attribute: bool = False,
     seed: int = 0,
@@ -116,6 +120,9 @@ def compare(
         and intervals do not count what a new process would change.
     sizes : sequence, optional
         In place of the workloads' own.
+    sweep : tuple of str and sequence, optional
+        A parameter that the workloads have, see `Workload.with_parameter`, and its values: each is
+        measured, at the first size.
     tolerance : float, optional
         In place of the workloads' own.
     attribute : bool
@@ -166,10 +173,16 @@ def compare(
             fix="leave it out, or pass a positive number of seconds",
         )
     if isinstance(workloads, Mapping):
+        if sweep is not None:
+            raise ArgumentError(
+                f"there is no {sweep[0]} of steps without arguments to sweep",
+                cause="a parameter is swept of a workload, which is called with it",
+                fix="leave sweep out, or make the program a sidebyside.Workload",
+            )
         subjects = [subject_of(workloads)]
         packages: tuple[str, ...] = ("torch", "jax")
     else:
-        subjects, packages = _of_workloads(workloads, modes, sizes, seed)
+        subjects, packages = _of_workloads(workloads, modes, sizes, sweep, seed)
     if tolerance is not None:
         subjects = [
             replace(each, workload=replace(each.workload, tolerance=tolerance)) for each in subjects
@@ -187,9 +200,10 @@ def _of_workloads(
     workloads: Sequence[Workload] | Workload,
     modes: str | Sequence[str],
     sizes: Sequence[Any] | None,
+    sweep: tuple[str, Sequence[Any]] | None,
     seed: int,
 ) -> tuple[list[Subject], tuple[str, ...]]:
-    """Return a subject for each size of each workload, and the packages of the modes."""
+    """Return a subject for each size, or value, of each workload, and the packages of the modes."""
     if isinstance(workloads, Workload):
         workloads = [workloads]
     modes = mode_names(modes)
@@ -201,11 +215,32 @@ def _of_workloads(
     subjects = []
     for workload in workloads:
         chosen = workload.sizes if sizes is None else tuple(sizes)
+        if sweep is not None:
+            subjects += _swept(workload, found, chosen[0], *sweep, seed)
+            continue
         for size in chosen:
             inputs = workload.make_inputs(size, seed)
             subjects.append(Subject(workload, inputs, found, size, len(chosen) > 1))
     packages = dict.fromkeys(name for mode in found.values() for name in mode.packages)
     return subjects, tuple(packages)
+
+
+def _swept(
+    workload: Workload,
+    modes: Mapping[str, Mode],
+    size: Any,
+    parameter: str,
+    values: Sequence[Any],
+    seed: int,
+) -> list[Subject]:
+    """Return a subject for each value of a parameter."""
+    found = []
+    for value in values:
+        chosen = workload.with_parameter(parameter, value)
+        inputs = chosen.make_inputs(size, seed)
+        several = len(values) > 1
+        found.append(Subject(chosen, inputs, modes, value, several, parameter=parameter))
+    return found
 
 
 def compare_subjects(
@@ -266,6 +301,8 @@ def compare_subjects(
         interrupt.partial = Comparison(tuple(rows), about)  # type: ignore[attr-defined]
         raise
     about |= {"pools": _pools(experiments), "one_process": alone}
+    if any(cell.bottleneck is not None for row in rows for cell in row.cells):
+        about["machine"] = plain(measure_machine())
     return Comparison(tuple(rows), about)
 
 
@@ -377,7 +414,6 @@ class _Pairing:
         self._run_each_once()
         timed = self._gate()
         cells = {label: TimedCell(label, self.failures.get(label)) for label in self.modes}
-        bottleneck = None
         if timed:
             starts = self._measure_starts(timed)
             self.say("steady state")
@@ -388,15 +424,16 @@ class _Pairing:
                 cells[label] = self._cell(label, timings, starts)
                 if self.attribute:
                     cells[label] = replace(cells[label], steps=self._attribute(label))
-            bottleneck = self._bottleneck(cells)
+            self._below_roofs(cells, timed)
         return Row(
             self.workload.name,
             self.workload.title,
             self.size,
             tuple(cells.values()),
             self.reference if timed else "",
-            bottleneck,
+            bottleneck_of_dynamic(cells.values()),
             self.subject.several,
+            parameter=self.subject.parameter,
         )
 
     # results ------------------------------------------------------------------------------------
@@ -518,9 +555,11 @@ class _Pairing:
         climbed = climb(self.modes[label], self.workload, inputs, budget, self.seed)
         return () if climbed is None else steps_of(climbed, CONFIDENCE)
 
-    def _bottleneck(self, cells: Mapping[str, TimedCell]) -> Bottleneck | None:
-        work = next((p.work for p in self.prepared.values() if p.work is not None), None)
-        reference = cells.get("dynamic")
-        if work is None or reference is None or reference.steady is None:
-            return None
-        return find_bottleneck(work, reference.steady.value * 1e9)
+    def _below_roofs(self, cells: dict[str, TimedCell], timed: Sequence[str]) -> None:
+        """Find what bounds the program in each mode of which it is known what it does."""
+        counts = {label: self.prepared[label].count_work for label in timed}
+        counted = {label: count() for label, count in counts.items() if count is not None}
+        for label, work in works_of({name: self.modes[name] for name in timed}, counted).items():
+            self.say(f"{label}, overhead")
+            overhead = measure_overhead(self.modes[label], work.gradients)
+            cells[label] = below_roofs(cells[label], work, overhead)

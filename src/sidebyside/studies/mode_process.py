@@ -16,7 +16,7 @@ import numpy as np
 
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import OutOfMemoryError, SideBySideError
-from sidebyside.measuring.bottleneck import Work
+from sidebyside.measuring.bottleneck import Overhead
 from sidebyside.measuring.call_stack import forget_frames, frames_below
 from sidebyside.measuring.clock import calibrate_clock, take_sample, warm_up
 from sidebyside.measuring.environment import thread_pools
@@ -24,7 +24,8 @@ from sidebyside.measuring.memory import Memory, measure_memory
 from sidebyside.measuring.processes import Give, LostProcessError, Take, WorkerProcess
 from sidebyside.measuring.scrutiny import Scrutiny, examine
 from sidebyside.measuring.travel import unpack
-from sidebyside.modes import PassEffect, find_mode
+from sidebyside.modes import Counted, PassEffect, find_mode
+from sidebyside.modes.overhead import measure_overhead
 from sidebyside.results.cell import CRASHED, TIMED_OUT
 from sidebyside.studies.explaining.attribution import Climbed, climb
 from sidebyside.workloads.workload import Workload
@@ -166,7 +167,6 @@ class Built:
     build : mapping of str to float
         Seconds of each phase before it, where the mode says them.
     passes : tuple of PassEffect
-    work : Work or None
     results : list
         Numbers as ndarrays, and all else in words.
     """
@@ -175,7 +175,6 @@ class Built:
     first_call: float
     build: Mapping[str, float]
     passes: tuple[PassEffect, ...]
-    work: Work | None
     results: list[Any]
 
 
@@ -262,7 +261,6 @@ class Server:
             first,
             dict(build),
             self.prepared.passes,
-            self.prepared.work,
             list(map(_as_sent, self.prepared.arrays(results))),
         )
 
@@ -280,6 +278,15 @@ class Server:
         found = self.sample(calls)
         gc.collect()
         return found * 1e-9
+
+    def count_work(self) -> Counted | None:
+        """Return what a call does; None where that is not known."""
+        count = self.prepared.count_work
+        return None if count is None else count()
+
+    def overhead(self, gradients: bool) -> Overhead:
+        """Return what the mode takes beside computing."""
+        return measure_overhead(self.mode, gradients)
 
     def climb(self, budget: float, seed: int) -> Climbed | None:
         """Return the times of the steps from operations one by one to the mode."""

@@ -23,6 +23,7 @@ from sidebyside.drawing.timeline import (
     Watching,
     backward_in_steps,
     call_dynamic,
+    memory_over_time,
     run_instructions,
 )
 from sidebyside.measuring.clock import collector_at_rest
@@ -190,7 +191,8 @@ def _dynamic(workload: Workload, inputs: tuple[Any, ...], runs: int, lines: bool
         [OpProfile(s.name, s.details.get("line", ""), 1, s.end - s.start) for s in slices]
         for slices in recorded
     ]
-    return ModeProfile("dynamic", _summarize(timed), whole)
+    memory = memory_over_time(partial(call_dynamic, workload, inputs))
+    return ModeProfile("dynamic", _summarize(timed), whole, memory=memory)
 
 
 def _call_dynamic(workload: Workload, inputs: tuple[Any, ...], recording: Recording) -> None:
@@ -236,7 +238,8 @@ def _static(workload: Workload, inputs: tuple[Any, ...], runs: int, lines: bool)
         [_counted(entered, cost, lines) for entered, cost in zip(slices, costs, strict=True)]
         for slices in recorded
     ]
-    return ModeProfile("static", _summarize(timed), whole)
+    memory = memory_over_time(lambda recording: run_instructions(recording, program, arrays))
+    return ModeProfile("static", _summarize(timed), whole, memory=memory)
 
 
 def _counted(entered: Slice, cost: InstructionCost, lines: bool) -> OpProfile:

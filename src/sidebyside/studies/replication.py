@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import DisagreementError, WorkloadError
 from sidebyside.measuring.agreement import Difference, check_agreement, compare_results
-from sidebyside.measuring.bottleneck import Bottleneck, Work, find_bottleneck
+from sidebyside.measuring.bottleneck import Overhead
 from sidebyside.measuring.drift import unsettled
 from sidebyside.measuring.memory import Memory
 from sidebyside.measuring.replicates import (
@@ -32,9 +33,11 @@ from sidebyside.measuring.replicates import (
     time_estimate,
 )
 from sidebyside.measuring.scrutiny import Scrutiny
+from sidebyside.modes import Counted
 from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Replicate, Row, TimedCell
 from sidebyside.studies.explaining.attribution import Climbed, steps_of, together
+from sidebyside.studies.explaining.roofline import below_roofs, bottleneck_of_dynamic, works_of
 from sidebyside.studies.mode_process import Built, ModeProcessError
 from sidebyside.studies.subject import Subject
 from sidebyside.studies.team import CONTROL, Team
@@ -110,6 +113,8 @@ class Experiment:
         self.replicates: dict[str, list[Replicate]] = {}
         self.built: dict[str, list[Built]] = {}
         self.memory: dict[str, tuple[Memory | None, int | None]] = {}
+        self.counted: dict[str, Counted | None] = {}
+        self.overheads: dict[str, Overhead] = {}
         self.climbed: dict[str, list[Climbed]] = {}
         self.unclimbed: dict[str, str] = {}
         self.scrutiny: dict[str, Scrutiny] = {}
@@ -141,8 +146,9 @@ class Experiment:
                 starts[label] = self._last_start
         self._blocks(team, [label for label in labels if label in starts], starts)
         if first:
-            for label in self.timed:
+            for label in list(self.timed):
                 self._try(team, label, self._remember)
+            self._count(team)
         if self.settings.attribute:
             for label in self.timed:
                 self._attribute(team, label)
@@ -257,6 +263,19 @@ class Experiment:
         self.memory[label] = team.ask(label, "memory")
         self.pools[label] = team.ask(label, "pools")
 
+    def _count(self, team: Team) -> None:
+        """Find out what a call does in each mode, and what the mode takes beside it."""
+        for label in list(self.timed):
+            self._try(team, label, self._count_work)
+        modes = {label: self.subject.modes[label] for label in self.timed}
+        for label, work in works_of(modes, self.counted).items():
+            self.say(f"{self.subject.label}: {label}, overhead")
+            with suppress(ModeProcessError):  # then nothing is said of what bounds it
+                self.overheads[label] = team.ask(label, "overhead", work.gradients)
+
+    def _count_work(self, team: Team, label: str) -> None:
+        self.counted[label] = team.ask(label, "count_work")
+
     # steady calls -------------------------------------------------------------------------------
 
     def _blocks(
@@ -346,20 +365,25 @@ class Experiment:
             pair = self._blocks_of(CONTROL)[:count], self._blocks_of(self.reference)[:count]
             control = ratio_estimate(*pair, confidence)
             visible = smallest_visible(effects_of(*pair), max(count, self.settings.replicates))
-        cells = [self._cell(label, confidence) for label in subject.modes]
+        works = works_of({label: subject.modes[label] for label in self.timed}, self.counted)
+        cells = [
+            below_roofs(self._cell(label, confidence), works.get(label), self.overheads.get(label))
+            for label in subject.modes
+        ]
         row = Row(
             subject.workload.name,
             subject.workload.title,
             subject.size,
             tuple(cells),
             self.reference if self.timed and count else "",
-            self._bottleneck(cells),
+            bottleneck_of_dynamic(cells),
             subject.several,
             control,
             visible,
             count,
             confidence,
             tuple(self.notes),
+            parameter=subject.parameter,
         )
         if row.trusted:
             return row
@@ -420,14 +444,6 @@ class Experiment:
             notes.append(self.unclimbed[label])
         trouble = unsettled(self._blocks_of(label))
         return (*notes, trouble) if trouble else tuple(notes)
-
-    def _bottleneck(self, cells: Sequence[TimedCell]) -> Bottleneck | None:
-        works = (built[0].work for built in self.built.values())
-        work: Work | None = next((work for work in works if work is not None), None)
-        dynamic = next((cell for cell in cells if cell.mode == "dynamic"), None)
-        if work is None or dynamic is None or dynamic.steady is None:
-            return None
-        return find_bottleneck(work, dynamic.steady.value * 1e9)
 
 
 def _shortest(pairs: tuple[list[Any], ...]) -> Callable[[list[Any]], list[Any]]:

@@ -28,6 +28,8 @@ class Subject:
     given_size : any
     several : bool
         Whether the program is measured in several sizes.
+    parameter : str
+        What `given_size` is the value of: ``size``, or a parameter of the program.
     may_return_nothing : bool
         Whether it is a step that may return nothing.
     named : bool
@@ -41,6 +43,7 @@ class Subject:
     several: bool = False
     may_return_nothing: bool = False
     named: bool = True
+    parameter: str = "size"
 
     @property
     def size(self) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from types import FrameType
 from typing import Any
 
@@ -13,8 +14,14 @@ import numpy as np
 
 from oplibrary.core.tree import flatten
 from oplibrary.core.types import Array
-from oplibrary.messages.errors import OutOfMemoryError, SideBySideError, WorkloadError
+from oplibrary.messages.errors import (
+    ArgumentError,
+    OutOfMemoryError,
+    SideBySideError,
+    WorkloadError,
+)
 from oplibrary.messages.source import Source, is_our_file
+from oplibrary.messages.suggestion import did_you_mean
 
 NAMESPACE = "xp"
 """The first parameter of a function that is written against a namespace."""
@@ -194,6 +201,50 @@ class Workload:
                     fix=f"pass a number as {option}, or leave it out",
                 )
 
+    def parameters(self) -> tuple[str, ...]:
+        """Return the names of what can be set beside inputs and sizes: see `with_parameter`."""
+        return tuple(dict.fromkeys((*_own(self.function), *_own(self.inputs))))
+
+    def with_parameter(self, name: str, value: Any) -> Workload:
+        """Return the workload with a parameter of its own set.
+
+        Parameters
+        ----------
+        name : str
+            A parameter with a default, of the program, of `inputs`, or of both.
+        value : any
+
+        Raises
+        ------
+        ArgumentError
+            If neither has such a parameter.
+
+        Examples
+        --------
+        >>> def power(xp, x, *, steps=2):
+        ...     y = x
+        ...     for _ in range(steps - 1):
+        ...         y = y * x
+        ...     return y
+        >>> cube = Workload(power, lambda rng, size: (np.ones(2),)).with_parameter("steps", 3)
+        >>> cube.parameters(), cube.function(np, 2.0)
+        ((), 8.0)
+        """
+        if name not in self.parameters():
+            known = ", ".join(self.parameters())
+            raise ArgumentError(
+                f"workload {self.name!r} has no parameter {name!r}"
+                f"{did_you_mean(name, self.parameters())}",
+                cause="a parameter of its own has a default, in f(xp, *inputs) or inputs(rng, size)"
+                + (f": here {known}" if known else ", and here none has"),
+                fix="name one of them" if known else "give one of them such a parameter",
+            )
+        return replace(
+            self,
+            function=_with(self.function, name, value),
+            inputs=_with(self.inputs, name, value),
+        )
+
     def make_inputs(self, size: Any, seed: int = 0) -> tuple[Any, ...]:
         """Return the inputs of one size, always the same for a seed.
 
@@ -248,6 +299,30 @@ class Workload:
         given = ("a namespace", *(f"input {position}" for position in range(len(inputs))))
         _check_takes(self.name, self.function, "f(xp, *inputs)", given)
         return inputs
+
+
+def _own(function: Callable[..., Any]) -> list[str]:
+    """Return the parameters of a function that have defaults."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some callables have none
+        return []
+    return [each.name for each in parameters if each.default is not inspect.Parameter.empty]
+
+
+def _with(function: Callable[..., Any], name: str, value: Any) -> Callable[..., Any]:
+    """Return a function with a parameter set, where it has one of that name."""
+    if name not in _own(function):
+        return function
+
+    @wraps(function)
+    def chosen(*arguments: Any) -> Any:
+        return function(*arguments, **{name: value})
+
+    signature = inspect.signature(function)
+    others = [each for each in signature.parameters.values() if each.name != name]
+    chosen.__signature__ = signature.replace(parameters=others)  # type: ignore[attr-defined]
+    return chosen
 
 
 def takes_namespace(program: Any) -> bool:

@@ -11,9 +11,9 @@ from sidebyside.workloads.workload import Workload
 LINKS = 10
 
 
-def chain(xp: Any, x: Any, scale: Any) -> Any:
-    """Multiply by `scale` and take the tanh, ten times over."""
-    for _ in range(LINKS):
+def chain(xp: Any, x: Any, scale: Any, *, depth: int = LINKS) -> Any:
+    """Multiply by `scale` and take the tanh, `depth` times over."""
+    for _ in range(depth):
         x = xp.tanh(x * scale)
     return x
 

@@ -75,10 +75,10 @@ def initial(rng: np.random.Generator) -> Parameters:
     )
 
 
-def _inputs(rng: np.random.Generator, size: int) -> tuple[Any, ...]:
+def _inputs(rng: np.random.Generator, size: int, *, steps: int = STEPS) -> tuple[Any, ...]:
     ids = text_ids()
-    starts = rng.integers(0, len(ids) - STEPS - 1, size)
-    windows = ids[starts + np.arange(STEPS + 1)[:, None]]
+    starts = rng.integers(0, len(ids) - steps - 1, size)
+    windows = ids[starts + np.arange(steps + 1)[:, None]]
     return initial(rng), windows[:-1], one_hot(windows[1:].reshape(-1), SYMBOLS)
 
 

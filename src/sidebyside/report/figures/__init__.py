@@ -1,0 +1,1 @@
+"""Figures of results: Vega-Lite specifications, drawn as SVG inside the page."""
