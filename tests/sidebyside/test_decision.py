@@ -178,6 +178,29 @@ def test_a_module_and_a_function_of_jax_run_imported():
             np.testing.assert_allclose(each, found[reference], 1e-5)
 
 
+def test_tensorflow_is_recognised():
+    tf = pytest.importorskip("tensorflow")
+    modes = ["tensorflow", "tf.function", "tf.function:xla"]
+    assert kind_of(lambda x: tf.tanh(x), np.ones(3)) == ("TensorFlow", modes)
+    assert kind_of(lambda x: x + 1, tf.ones(3)) == ("TensorFlow", modes)
+    traced = tf.function(lambda x: tf.tanh(x))
+    subject = recognise(traced, (tf.ones(2),), 1e-4)[1]
+    assert subject.workload.function is traced.python_function
+    keras = pytest.importorskip("keras")
+    if keras.backend.backend() == "tensorflow":
+        assert kind_of(keras.layers.Dense(2), np.ones((1, 2), "float32")) == ("TensorFlow", modes)
+
+
+def test_tensorflow_computes_the_same_in_all_its_modes():
+    tf = pytest.importorskip("tensorflow")
+    x = tf.constant([0.5, -2.0])
+    subject = recognise(lambda x: tf.tanh(x) * 2.0, (x,), 1e-4)[1]
+    for mode in subject.modes.values():
+        prepared = mode.prepare(subject.workload, (x,))
+        (found,) = prepared.arrays(prepared.call(*prepared.given))
+        np.testing.assert_allclose(found, np.tanh(x.numpy()) * 2, 1e-5)
+
+
 def test_what_is_no_program_is_refused():
     with pytest.raises(ArgumentError, match="a float is no program"):
         sbs.decide(3.0)

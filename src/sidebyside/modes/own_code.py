@@ -192,6 +192,39 @@ def jax_modes() -> dict[str, Mode]:
     }
 
 
+# TensorFlow ---------------------------------------------------------------------------------------
+
+
+def tensorflow_modes() -> dict[str, Mode]:
+    """Return how a function or a model of TensorFlow can be run."""
+
+    def graph(jit_compile: bool | None, function: Any, inputs: Any) -> Any:
+        tf: Any = import_module("tensorflow")
+        return tf.function(partial(function), jit_compile=jit_compile), inputs
+
+    def load(jit_compile: bool | None) -> None:
+        tf: Any = import_module("tensorflow")
+        tf.function(lambda x: tf.tanh(x @ x), jit_compile=jit_compile)(tf.ones((600, 600)))
+
+    return {
+        "tensorflow": Mode(
+            "tensorflow", "TensorFlow, eager", OwnCode(_as_it_is), load=partial(load, None)
+        ),
+        "tf.function": Mode(
+            "tf.function",
+            "TensorFlow, as a graph",
+            OwnCode(partial(graph, None)),
+            load=partial(load, None),
+        ),
+        "tf.function:xla": Mode(
+            "tf.function:xla",
+            "TensorFlow, compiled by XLA",
+            OwnCode(partial(graph, True)),
+            load=partial(load, True),
+        ),
+    }
+
+
 # NumPy --------------------------------------------------------------------------------------------
 
 

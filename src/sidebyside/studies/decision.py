@@ -16,7 +16,12 @@ from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError
 from sidebyside.measuring.call_stack import frames_below
 from sidebyside.modes import MODES, Mode, find_mode, is_installed
-from sidebyside.modes.own_code import jax_modes, numpy_modes, torch_modes
+from sidebyside.modes.own_code import (
+    jax_modes,
+    numpy_modes,
+    tensorflow_modes,
+    torch_modes,
+)
 from sidebyside.modes.registry import mode_names
 from sidebyside.results.decision import Decision, decide_from
 from sidebyside.studies.comparison import compare_subjects
@@ -27,6 +32,13 @@ from sidebyside.workloads.workload import Workload, takes_namespace
 OURS = ("dynamic", "static", "static:native")
 PEERS = ("numpy", "torch", "torch.compile", "jax", "jax.jit")
 """Modes of a program that is written against a namespace; of peers, those that are loaded."""
+
+
+_PACKAGES: dict[str, tuple[str, ...]] = {
+    "PyTorch": ("torch", "jax"),
+    "JAX": ("torch", "jax"),
+    "TensorFlow": ("tensorflow",),
+}
 
 
 def decide(
@@ -47,9 +59,10 @@ def decide(
 
     The program is called as it is, ``program(*inputs)``: a PyTorch module or function of tensors
     runs eagerly and by ``torch.compile``, a module also imported by staticgraph; a function of
-    JAX's arrays operation by operation, by ``jax.jit``, and imported; NumPy code by NumPy,
-    recorded by dyngraph, traced by staticgraph, and as machine code. A function whose first
-    parameter is called ``xp``, and a `Workload`, is given each mode's namespace first.
+    JAX's arrays operation by operation, by ``jax.jit``, and imported; a function or model of
+    TensorFlow eagerly, by ``tf.function`` and by XLA; NumPy code by NumPy, recorded by dyngraph,
+    traced by staticgraph, and as machine code. A function whose first parameter is called
+    ``xp``, and a `Workload`, is given each mode's namespace first.
 
     Parameters
     ----------
@@ -93,7 +106,7 @@ def decide(
     settings = Settings(
         budget, replicates, seed, time_limit, time.monotonic() + run_limit, validate
     )
-    packages = ("torch", "jax") if kind in ("PyTorch", "JAX") else ()
+    packages = _PACKAGES.get(kind, ())
     comparison = compare_subjects([subject], settings, packages, report=report, known=known)
     return decide_from(comparison, kind, calls)
 
@@ -127,6 +140,7 @@ def recognise(
     modes: Mapping[str, Mode] = {
         "PyTorch": lambda: torch_modes(_is_module(program)),
         "JAX": jax_modes,
+        "TensorFlow": tensorflow_modes,
         "NumPy": numpy_modes,
     }[kind]()
     return kind, Subject(workload, inputs, modes, named=False)
@@ -136,6 +150,8 @@ def _uncompiled(program: Any) -> Any:
     """Return what a user has compiled already as it was before."""
     if "jax" in sys.modules and type(program).__module__.partition(".")[0] in ("jaxlib", "jax"):
         return getattr(program, "__wrapped__", program)
+    if _is_of(program, "tensorflow") and hasattr(program, "python_function"):
+        return program.python_function
     return getattr(program, "_orig_mod", getattr(program, "_torchdynamo_orig_callable", program))
 
 
@@ -155,15 +171,34 @@ def _is_module(program: Any) -> bool:
 def _library(program: Any, inputs: tuple[Any, ...]) -> str:
     """Return whose arrays a program takes: by its inputs, and else by what it reads."""
     kinds = {type(leaf).__module__.partition(".")[0] for leaf in flatten(list(inputs))[0]}
-    for library, name in (("torch", "PyTorch"), ("jax", "JAX"), ("jaxlib", "JAX")):
+    for library, name in (
+        ("torch", "PyTorch"),
+        ("jax", "JAX"),
+        ("jaxlib", "JAX"),
+        ("tensorflow", "TensorFlow"),
+    ):
         if library in kinds:
             return name
     if _is_module(program):
         return "PyTorch"
+    if _is_of(program, "tensorflow") or _is_keras_on_tensorflow(program):
+        return "TensorFlow"
     read = _modules_read(program)
     if "jax" in read:
         return "JAX"
-    return "PyTorch" if "torch" in read else "NumPy"
+    if "torch" in read:
+        return "PyTorch"
+    return "TensorFlow" if "tensorflow" in read else "NumPy"
+
+
+def _is_of(program: Any, library: str) -> bool:
+    """Tell whether the class of a program, or one that it derives from, is a library's."""
+    return any(each.__module__.partition(".")[0] == library for each in type(program).__mro__)
+
+
+def _is_keras_on_tensorflow(program: Any) -> bool:
+    keras: Any = sys.modules.get("keras")
+    return _is_of(program, "keras") and keras.backend.backend() == "tensorflow"
 
 
 def _modules_read(program: Any, seen: set[int] | None = None) -> set[str]:

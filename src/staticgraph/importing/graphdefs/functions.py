@@ -227,7 +227,12 @@ class FunctionReader(Reader):
         if imported.keys:
             self._called(self.examples, watch=False)
             drawn = self._drawn(imported)
-            source = self._in_session(imported, drawn, widened=False)
+            try:
+                source = self._in_session(imported, drawn, widened=False)
+            except (ValueError, TypeError, LookupError) as error:
+                # a gradient of the user's own belongs to the graph that it was traced in
+                self._without_gradients(imported, error)
+                source = self._in_session(imported, drawn, widened=False, slopes=False)
         else:
             drawn = {}
             source = self._of_source(imported)
@@ -318,7 +323,12 @@ class FunctionReader(Reader):
         return {**feeds, **{x.name: array for x, array in self.fixed}}
 
     def _in_session(
-        self, imported: Imported, drawn: Mapping[str, Any], *, widened: bool
+        self,
+        imported: Imported,
+        drawn: Mapping[str, Any],
+        *,
+        widened: bool,
+        slopes: bool = True,
     ) -> Results:
         """Return the results of a copy of the graph, with these random numbers or in float64."""
         graph = self.concrete.graph
@@ -342,7 +352,7 @@ class FunctionReader(Reader):
             [op.name for op in self.after],
             [by_key[key] for key in self.updated],
             self.cotangents,
-            wanted if any(c is not None for c in self.cotangents) else {},
+            wanted if slopes and any(c is not None for c in self.cotangents) else {},
         )
         found.state = {key: found.state[by_key[key]] for key in self.updated}
         return found
