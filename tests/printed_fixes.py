@@ -1155,10 +1155,10 @@ PRINTED: list[Printed] = [
     ),
     # the instrument
     Printed(
-        "from sidebyside.measuring_commands import sweep_sizes\ny = sweep_sizes('{}')",
+        "from sidebyside.measuring_commands import sweep_of\ny = sweep_of('{}')",
         "depth",
         "size=1:1e6",
-        "y[0] == 1",
+        "y[1][0] == 1",
     ),
     Printed(
         "y = sbs.decide(lambda x: np.tanh(x), np.ones(3), {}, budget=0.01)",
