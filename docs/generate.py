@@ -119,7 +119,7 @@ def transforms_page() -> str:
 
 
 TRANSFORMS = """\
-# Forward mode and many examples
+# Forward mode, derivatives of your own and many examples
 
 ## Forward mode
 
@@ -134,6 +134,55 @@ rule of the op is transposed, alone:
 A declared branch or loop is declared again, with the tangents; its values are computed in both. The
 gradient of a `while_loop` has no tangents: its second derivative is refused, unless it is the
 gradient of a `jvp`.
+
+## Derivatives of your own
+
+`custom_vjp` gives a function a gradient that you write, `custom_jvp` a derivative in a direction,
+of which the gradient is the transpose. Both have the form of JAX's, and one definition serves both
+modes, under every transformation, in branches and loops, at the same bits:
+
+```python
+import numpy as np
+
+import dyngraph as dg
+import staticgraph as sg
+
+
+def program(xp, x):
+    @xp.custom_vjp
+    def round_through(x):  # a step function, whose gradient is that of the identity
+        return xp.round(x)
+
+    round_through.defvjp(lambda x: (xp.round(x), None), lambda needed, g: (g,))
+
+    @xp.custom_jvp
+    def norm(x):  # at zero, the derivative of the square root is infinite
+        return xp.sqrt(xp.sum(x * x))
+
+    @norm.defjvp
+    def norm_rule(primals, tangents):
+        (x,), (t,) = primals, tangents
+        y = norm(x)
+        return y, xp.sum(x * t) / xp.where(y == 0, 1, y)
+
+    return xp.grad(lambda x: norm(round_through(x)) + norm(0 * x))(x)
+
+
+x = np.float32([1.2, -1.7])
+found = program(dg, dg.tensor(x))
+assert sg.function(lambda x: program(sg, x), backend="numpy")(x).tolist() == found.tolist()
+np.testing.assert_allclose(found.tolist(), [1 / 5**0.5, -2 / 5**0.5], rtol=1e-6)
+```
+
+- `forward` returns the result and what `backward` needs of it; `backward` gets that, and the
+  gradient of the result. Arguments, results and what is needed may be trees.
+- Gradients are those by the arguments. One by a value that the function reads from outside is
+  refused where it is asked for.
+- A `custom_vjp` has no forward mode; `jacobian` and `hessian` go through it in reverse. The rule of
+  a `custom_jvp` must be linear in the tangents; where it is not, its gradient is refused.
+- A derivative of the gradient, of any order, goes by the rules again: what `forward` and `backward`
+  compute is differentiated, and the result of the function always by its own rule. JAX
+  differentiates `forward` there as it is written.
 
 ## Many examples at once
 

@@ -66,6 +66,8 @@ from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.executors.spellings import MissingName as _MissingName
 from oplibrary.executors.warm_memory import keep_memory_warm as _keep_memory_warm
 from oplibrary.messages.source import enter_package as _enter_package
+from oplibrary.transforms.custom_jvp import custom_jvp
+from oplibrary.transforms.custom_vjp import custom_vjp
 
 _enter_package(__file__)
 _keep_memory_warm()

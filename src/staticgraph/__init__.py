@@ -30,6 +30,8 @@ from oplibrary.executors.spellings import MissingName as _MissingName
 from oplibrary.executors.warm_memory import keep_memory_warm as _keep_memory_warm
 from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
 from oplibrary.messages.source import enter_package as _enter_package
+from oplibrary.transforms.custom_jvp import custom_jvp
+from oplibrary.transforms.custom_vjp import custom_vjp
 from staticgraph import errors, fft, linalg, special
 from staticgraph.archive import open_program, save_program
 from staticgraph.backends.backend import Backend

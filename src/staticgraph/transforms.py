@@ -12,11 +12,14 @@ from oplibrary.core.types import TensorType
 from oplibrary.messages.source import Source
 from oplibrary.ops.comparison import equal
 from oplibrary.ops.elementwise import cast
+from oplibrary.tangents.families import is_linear
+from oplibrary.transforms.custom_call import CustomCall
 from oplibrary.transforms.derivatives import Transforms
-from oplibrary.transforms.lifting import LiftedTransforms
+from oplibrary.transforms.lifting import OF_KIND, LiftedTransforms
 from staticgraph.control import map
-from staticgraph.declare.autodiff import ancestors, gradients
+from staticgraph.declare.autodiff import ancestors, gradients, path_between
 from staticgraph.declare.build import declare, full, require_graph, stop_gradient, to_node
+from staticgraph.declare.custom_calls import attach, customs_of, isolated
 from staticgraph.declare.forward import push_tangents
 from staticgraph.graph.graph import current_graph
 from staticgraph.graph.graph_ops import ARGUMENT
@@ -98,6 +101,42 @@ class NodeTransforms(Transforms):
         """Declare the tangents, in the order in which the values were declared."""
         return push_tangents(outputs, inputs, tangents, transpose)
 
+    def reverse_only(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
+        """Tell whether something between the inputs and the outputs cannot push tangents."""
+        return any(
+            custom.push is None
+            for node in _between(outputs, inputs)
+            for custom in customs_of(node.op, node.attrs)
+        )
+
+    def not_linear(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> str | None:
+        """Return the name of an operation between the two that is not linear."""
+        path, given = _between(outputs, inputs), set(inputs)
+        for node in path - given:
+            moving = [i for i, operand in enumerate(node.operands) if operand in path]
+            if not is_linear(node.op, moving, len(node.operands)):
+                return node.op.name
+        return None
+
+    def isolated(self, x: Node) -> Node:
+        """Declare the same value, as an argument of its own."""
+        return isolated(x)
+
+    def moment(self) -> float:
+        """Return the place of the next node in the order of declaration."""
+        return require_graph(_USER).next_sequence
+
+    def attached(
+        self,
+        results: Sequence[Any],
+        inputs: Sequence[Any],
+        kept: Sequence[Any],
+        custom: CustomCall,
+        moment: float,
+    ) -> Sequence[Any]:
+        """Declare the results of a function that has its own derivative."""
+        return attach(results, inputs, kept, custom, moment)
+
     def symbolic(self, x: Node) -> bool:
         """Tell whether each run chooses how many elements `x` has."""
         return is_symbolic(x.type.shape)
@@ -115,6 +154,11 @@ class NodeTransforms(Transforms):
             return _again(grads, cotangent, chosen)
 
         return map(row, places)  # type: ignore[no-any-return]
+
+
+def _between(outputs: Sequence[Node], inputs: Sequence[Node]) -> set[Node]:
+    graph = require_graph(_USER)
+    return path_between([graph.adopt(y) for y in outputs], [graph.adopt(x) for x in inputs])
 
 
 def _again(nodes: Sequence[Node], changed: Node, value: Node) -> tuple[Node, ...]:
@@ -136,7 +180,7 @@ def _again(nodes: Sequence[Node], changed: Node, value: Node) -> tuple[Node, ...
     return tuple([new[node] if node in new else graph.adopt(node) for node in nodes])
 
 
-_transforms = LiftedTransforms(NodeTransforms())
+_transforms = OF_KIND[Node] = LiftedTransforms(NodeTransforms())
 value_and_grad, grad = _transforms.value_and_grad, _transforms.grad
 vjp, jvp, linearize = _transforms.vjp, _transforms.jvp, _transforms.linearize
 jacobian, hessian = _transforms.jacobian, _transforms.hessian

@@ -238,7 +238,24 @@ def test_a_session_travels_with_its_state():
 
 def test_every_op_of_a_graph_travels():
     kept = [op for op in vars(graph_ops).values() if isinstance(op, Op)]
-    assert set(kept) == set(_OF_GRAPHS.values())
+    of_rules = {graph_ops.KEPT, graph_ops.CUSTOM_CALL, graph_ops.CUSTOM_RESULT}
+    assert set(kept) == set(_OF_GRAPHS.values()) | of_rules
+
+
+@pytest.mark.parametrize("in_a_loop", [False, True])
+def test_a_function_with_its_own_derivative_travels_compiled(in_a_loop):
+    with sg.Graph() as graph:
+        x = sg.placeholder("x", (3,))
+        f = sg.custom_vjp(lambda x: x * 2)
+        f.defvjp(lambda x: (x * 2, None), lambda _, g: (g * 5,))
+        y = sg.fori_loop(0, 2, lambda i, c: f(c), x) if in_a_loop else f(x)
+    with pytest.raises(PicklingError, match="a function with a derivative of its own, <lambda>"):
+        pickle.dumps(graph)
+    with graph:
+        (dx,) = sg.gradients(sg.sum(y), [x])
+        run = sg.compile([y, dx], [x], backend="numpy")
+    ones = np.ones(3, "float32")
+    assert [z.tolist() for z in again(run)(ones)] == [z.tolist() for z in run(ones)]
 
 
 def test_symbolic_lengths_have_other_stand_ins_in_another_process(tmp_path):

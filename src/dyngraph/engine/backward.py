@@ -354,7 +354,8 @@ def _meets_bfloat16(node: GradFn, g: Any) -> bool:
 
 def _pull_as_tensors(node: GradFn, g: Any) -> list[Any]:
     """Return what `node.pull` does, by the rules of this executor for dtypes."""
-    grads = node.pull(_tensor(g), *saved_tensors(node))
+    parts = [None if part is None else _tensor(part) for part in node.parts(g)]
+    grads = node.pull(node.joined(parts), *saved_tensors(node))
     return [x._array if isinstance(x, Tensor) else x for x in grads]
 
 

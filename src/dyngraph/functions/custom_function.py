@@ -78,14 +78,14 @@ class Context:
         for array, node in self._arrays:
             if isinstance(node, int):
                 owner = self._owner() if self._owner is not None else None
-                node = None if owner is None else _output_node(owner, node)
+                node = None if owner is None else OutputGradFn.of(owner, node)
             if array is not None and not isinstance(array, np.ndarray):
                 array = array()
             tensors.append(None if array is None else tensor_of(array, node))
         return tuple(tensors)
 
 
-class _Gradients:
+class Gradients:
     """The gradients of several results, on their way to one node."""
 
     __slots__ = ("parts",)
@@ -93,11 +93,11 @@ class _Gradients:
     def __init__(self, parts: dict[int, Any]) -> None:
         self.parts = parts
 
-    def __add__(self, other: _Gradients) -> _Gradients:
+    def __add__(self, other: Gradients) -> Gradients:
         merged = dict(self.parts)
         for index, g in other.parts.items():
             merged[index] = merged[index] + g if index in merged else g
-        return _Gradients(merged)
+        return Gradients(merged)
 
 
 class FunctionGradFn(GradFn):
@@ -116,9 +116,9 @@ class FunctionGradFn(GradFn):
         """Return the gradient of each result, None where none arrived."""
         return [g.parts.get(index) for index in range(len(self.output_types))]
 
-    def joined(self, parts: list[Any]) -> _Gradients:
+    def joined(self, parts: list[Any]) -> Gradients:
         """Return the gradients of the results as one."""
-        return _Gradients({i: part for i, part in enumerate(parts) if part is not None})
+        return Gradients({i: part for i, part in enumerate(parts) if part is not None})
 
     def describe(self) -> str:
         """Return the function's name."""
@@ -133,7 +133,7 @@ class FunctionGradFn(GradFn):
 
     def pull(self, g: Any, out: Any, operands: tuple[Any, ...]) -> list[Any]:
         """Return what the user's ``backward`` gives."""
-        symbolic = any(isinstance(part, Tensor) for part in g.parts.values())
+        symbolic = is_grad_enabled()  # else nobody goes on from what is computed here
         cotangents: list[Tensor | None] = []
         for index, (shape, dtype) in enumerate(self.output_types):
             part = g.parts.get(index)
@@ -210,12 +210,24 @@ class FunctionGradFn(GradFn):
         return found
 
 
-class _OutputGradFn(GradFn):
+class OutputGradFn(GradFn):
     """One result of a `Function`: it sends its gradient to the function's node."""
 
     __slots__ = ("index",)
     index: int
     saves = False
+
+    @classmethod
+    def of(cls, node: GradFn, index: int) -> OutputGradFn:
+        """Return the node of the result at `index` of a function's node."""
+        output = cls()
+        output.edges = (node,)
+        output.out = None
+        output.operands = ()
+        output.extra = None
+        output.index = index
+        output.sequence = tick()
+        return output
 
     def describe(self) -> str:
         """Return the function's name."""
@@ -223,11 +235,11 @@ class _OutputGradFn(GradFn):
 
     def name(self) -> str:
         """Return the function's name with ``Backward``."""
-        return type(self.edges[0]).__name__
+        return str(self.edges[0].name())
 
     def pull(self, g: Any, out: Any, operands: tuple[Any, ...]) -> list[Any]:
         """Pass the gradient on, marked with the result it belongs to."""
-        return [_Gradients({self.index: g})]
+        return [Gradients({self.index: g})]
 
     def push(
         self,
@@ -238,7 +250,7 @@ class _OutputGradFn(GradFn):
     ) -> Any:
         """Return the tangent of this result."""
         (of_all,) = tangents
-        return of_all[self.index]
+        return None if of_all is None else of_all[self.index]
 
 
 class Function:
@@ -338,7 +350,7 @@ class Function:
             context._owner = weakref.ref(node)
             for index, (output, out) in enumerate(zip(outputs, fresh, strict=True)):
                 if out.dtype.kind in FLOATING and id(output) not in context._not_differentiable:
-                    continue_from(out, _output_node(node, index))
+                    continue_from(out, OutputGradFn.of(node, index))
         else:
             fresh = tuple(tensor_of(output._array) for output in outputs)
         context._saved = ()
@@ -376,17 +388,6 @@ def _fresh(output: Tensor, args: tuple[Any, ...], context: Context) -> Tensor:
     owner = storage_of(output._array)
     shared = any(isinstance(x, Tensor) and storage_of(x._array) is owner for x in args)
     return tensor_of(output._array.copy() if shared else output._array)
-
-
-def _output_node(node: FunctionGradFn, index: int) -> _OutputGradFn:
-    output = _OutputGradFn()
-    output.edges = (node,)
-    output.out = None
-    output.operands = ()
-    output.extra = None
-    output.index = index
-    output.sequence = tick()
-    return output
 
 
 def _saved(

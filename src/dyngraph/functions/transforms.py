@@ -12,7 +12,10 @@ from dyngraph.engine import backward as engine
 from dyngraph.engine.failures import warning_of
 from dyngraph.engine.forward import push_tangents
 from dyngraph.engine.namespace import NAMESPACE
+from dyngraph.functions.custom_call import CustomGradFn, attach
+from dyngraph.tape import versions
 from dyngraph.tape.grad_mode import enable_grad, is_grad_enabled
+from dyngraph.tape.nodes import GradFn, TapeNode
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.types import TensorType
@@ -22,8 +25,10 @@ from oplibrary.messages.errors import (
     UnusedInputError,
     warn,
 )
+from oplibrary.tangents.families import is_linear
+from oplibrary.transforms.custom_call import CustomCall
 from oplibrary.transforms.derivatives import Transforms
-from oplibrary.transforms.lifting import LiftedTransforms
+from oplibrary.transforms.lifting import OF_KIND, LiftedTransforms
 
 
 class TensorTransforms(Transforms):
@@ -95,6 +100,43 @@ class TensorTransforms(Transforms):
             warn(warning_of(error))
         return [self.full(TensorType(x.shape, x.dtype), 0) for x in inputs]
 
+    def reverse_only(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
+        """Tell whether something between the inputs and the outputs cannot push tangents."""
+        return any(
+            isinstance(node, CustomGradFn) and node.custom.push is None
+            for node in _between(outputs, inputs)
+        )
+
+    def not_linear(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> str | None:
+        """Return the name of an operation between the two that is not linear."""
+        path = _between(outputs, inputs)
+        for node in path:
+            op = getattr(node, "op", None)
+            if isinstance(node, GradFn) and op is not None:
+                moving = [i for i, edge in enumerate(node.edges) if edge in path]
+                if not is_linear(op, moving, len(node.edges)):
+                    return node.describe()
+        return None
+
+    def isolated(self, x: Tensor) -> Tensor:
+        """Return the same elements, off the tape."""
+        return x.detach()
+
+    def moment(self) -> int:
+        """Return the number of the latest in-place change."""
+        return versions.latest[0]
+
+    def attached(
+        self,
+        results: Sequence[Any],
+        inputs: Sequence[Any],
+        kept: Sequence[Any],
+        custom: CustomCall,
+        moment: int,
+    ) -> Sequence[Any]:
+        """Return the results with the node of a function that has its own derivative."""
+        return attach(results, inputs, kept, custom, moment)
+
     def detach(self, x: Tensor) -> Tensor:
         """Return a tensor of the same elements that keeps no graph alive."""
         return x.detach()
@@ -118,7 +160,14 @@ class TensorTransforms(Transforms):
         return False
 
 
-_transforms = LiftedTransforms(TensorTransforms())
+def _between(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> set[TapeNode]:
+    return engine.path_between(
+        [y._node for y in outputs if y._node is not None],
+        [x._node for x in inputs if x._node is not None],
+    )
+
+
+_transforms = OF_KIND[Tensor] = LiftedTransforms(TensorTransforms())
 value_and_grad, vjp = _transforms.value_and_grad, _transforms.vjp
 jvp, linearize = _transforms.jvp, _transforms.linearize
 jacobian, hessian = _transforms.jacobian, _transforms.hessian

@@ -13,6 +13,7 @@ from staticgraph.archive.operations import find_op
 from staticgraph.archive.reading import DocumentReader
 from staticgraph.archive.values import damaged
 from staticgraph.archive.writing import ProgramWriter
+from staticgraph.declare.custom_calls import customs_of
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.graph_ops import (
     ARGUMENT,
@@ -62,6 +63,16 @@ def graph_document(graph: Graph, writer: ProgramWriter) -> dict[str, Any]:
             cause="its edges are no longer the uses of operands",
             fix="pickle graph.copy(), or the graph as it was declared",
         )
+    for node in nodes:
+        customs = customs_of(node.op, node.attrs)
+        if customs:
+            raise PicklingError(
+                f"graph {graph.name!r} has a function with a derivative of its own, "
+                f"{customs[0].name}",
+                cause="its rule is Python code, and a document holds none",
+                fix="pickle what is compiled of the graph, which holds the derivatives themselves",
+                related=(("declared", node.source),),
+            )
     written = []
     for node in nodes:
         attrs: dict[str, Any] = {}

@@ -8,10 +8,11 @@ from typing import Any
 
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array, TensorType
-from oplibrary.messages.errors import FeedError
+from oplibrary.messages.errors import ArgumentError, FeedError
 from oplibrary.messages.source import Source
 from staticgraph.declare.autodiff import gradients_onto, passes
 from staticgraph.declare.build import full, placeholder, require_graph
+from staticgraph.declare.custom_calls import customs_of
 from staticgraph.declare.effects import has_effect, silenced
 from staticgraph.declare.lower import lower
 from staticgraph.declare.node_layouts import layout_of
@@ -92,6 +93,8 @@ class Region:
         How many of the first inputs a run may overwrite: the caller does not read them again.
     effect : bool
         Whether running it does something besides computing.
+    customs : tuple of CustomCall
+        The functions in it that have derivatives of their own.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Region:
         self.owned = owned
         # known of those inside, so that asking is no call for each level
         self.effect = not quiet and any(has_effect(node.op, node.attrs) for node in graph)
+        self.customs = tuple([each for node in graph for each in customs_of(node.op, node.attrs)])
         self._silent: Region | None = None
         self._pullbacks: dict[Any, Pullback] = {}
         self._default: Callable[..., Sequence[Array]] | None = None
@@ -276,6 +280,7 @@ class Region:
             cotangents = [graph.add_input(f"g{i}", y.type) for i, y in enumerate(targets)]
             totals = {inputs[i]: graph.add_input(f"sum{i}", inputs[i].type) for i in started}
             here = self._declare_again(inputs)
+            graph.captured.update(here)  # what a function's own rule reads from around it
             ys = [here[y] for y in targets]
             xs = [inputs[i] for i in wanted]
             pulled = gradients_onto(ys, xs, cotangents, totals)
@@ -283,11 +288,23 @@ class Region:
                 full(graph, x.type, absent) if g is None else g
                 for x, g in zip(xs, pulled, strict=True)
             ]
+        if len(graph.inputs) > len(inputs) + len(cotangents) + len(totals):
+            raise self._read_around(graph.inputs[-1])
         primal = {copy: node for node, copy in reversed(here.items())}
         known = Pullback(graph, (*inputs, *cotangents, *totals.values()), found, self.source)
         known.primal = primal
         known.absent = {i for i, g in zip(wanted, pulled, strict=True) if g is None}
         return known
+
+    def _read_around(self, node: Node) -> ArgumentError:
+        return ArgumentError(
+            f"the gradient of a branch or a loop reads {node.name}, a value from around it",
+            cause="it is a graph of its own, which is given what the branch or the loop reads; a "
+            "custom_vjp or custom_jvp has a rule that reads more",
+            fix="let forward return that value among what backward needs, or pass it as an "
+            "argument of the function",
+            related=(("the branch or the loop declared", self.source),),
+        )
 
 
 class Pullback(Region):

@@ -8,7 +8,7 @@ from oplibrary.core.op import Kind
 from staticgraph.control.region import Pullback, Region
 from staticgraph.declare.effects import with_effects_of
 from staticgraph.declare.lower import lower
-from staticgraph.graph.graph_ops import CONSTANT, TRANSPARENT
+from staticgraph.graph.graph_ops import CONSTANT, TRANSPARENT, computed_from
 from staticgraph.graph.node import Node
 from staticgraph.program.layout import find_layouts
 from staticgraph.program.tuple_values import ITEM, TupleType
@@ -63,7 +63,7 @@ def find_residuals(body: Region, pullback: Pullback) -> dict[Node, Node]:
             if original is not None and ordered(original):
                 found[original] = node
                 continue
-        stack += node.operands
+        stack += computed_from(node)
     return dict(sorted(found.items(), key=lambda pair: pair[0].sequence))
 
 

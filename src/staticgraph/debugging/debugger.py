@@ -307,7 +307,7 @@ class Debugger:
         if not any(unit.graph is node.graph for unit in self.units.values()):
             raise leaked(node, self._graph)
         while node.op in TRANSPARENT or node.op is ASSIGN:
-            node = node.operands[-1]
+            node = node.operands[-1] if node.op is ASSIGN else node.operands[0]
         return node
 
     def _nowhere(self, target: Node | str) -> GraphError:

@@ -15,7 +15,15 @@ from oplibrary.messages.source import Source
 from staticgraph.declare.build import placeholder
 from staticgraph.declare.effects import computable_effects, silenced
 from staticgraph.graph.graph import Graph
-from staticgraph.graph.graph_ops import ASSIGN, CONSTANT, GROUP, PLACEHOLDER, TRANSPARENT, VARIABLE
+from staticgraph.graph.graph_ops import (
+    ASSIGN,
+    CONSTANT,
+    GROUP,
+    PLACEHOLDER,
+    TRANSPARENT,
+    VARIABLE,
+    computed_from,
+)
 from staticgraph.graph.node import Node
 from staticgraph.program.program import Instruction, Program, Value, Variable
 
@@ -81,7 +89,7 @@ def _needed(outputs: Iterable[Node], fed: Iterable[Node]) -> list[Node]:
     seen = set(outputs)
     stack = [node for node in seen if node not in given]
     while stack:
-        for operand in stack.pop().operands:
+        for operand in computed_from(stack.pop()):
             if operand not in seen:
                 seen.add(operand)
                 if operand not in given:

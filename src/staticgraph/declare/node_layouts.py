@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from staticgraph.declare.lower import lower
-from staticgraph.graph.graph_ops import CONSTANT, SOURCES, TRANSPARENT
+from staticgraph.graph.graph_ops import CONSTANT, SOURCES, TRANSPARENT, computed_from
 from staticgraph.graph.node import Node, lies_in_order
 from staticgraph.program.layout import (
     Layout,
@@ -28,7 +28,7 @@ def layout_of(node: Node) -> Layout:
         if each.sequence in known:
             waiting.pop()
             continue
-        missing = [x for x in each.operands if x.sequence not in known]
+        missing = [x for x in computed_from(each) if x.sequence not in known]
         if missing:
             waiting += missing
         else:
@@ -52,7 +52,7 @@ def _layout(node: Node) -> Layout:
         return layout_of_array(value, node.attrs["value"])
     if node.op in SOURCES:
         return row_major_layout(value)
-    operands = [node.graph.layouts[x.sequence] for x in node.operands]
+    operands = [node.graph.layouts[x.sequence] for x in computed_from(node)]
     if node.op in TRANSPARENT:
         return operands[0]  # type: ignore[no-any-return]
     if symbols_exist() and any(is_symbolic(x.type.shape) for x in (node, *node.operands)):

@@ -218,10 +218,10 @@ class Observation:
             self._entered.add(id(value))
             self._outside.setdefault(id(value), (value, path))
             self._meet(value.__wrapped__, path)
-        elif isinstance(value, FunctionType) and is_library_object(value) and value.__closure__:
+        if isinstance(value, FunctionType) and is_library_object(value) and value.__closure__:
             self._entered.add(id(value))
             self._outside.setdefault(id(value), (value, path))
-            for cell in value.__closure__:  # of a transformation: the function that it takes
+            for cell in value.__closure__:  # of a transformation: the functions that it takes
                 found = _contents(cell)
                 if callable(found) and id(found) not in self._outside:
                     self._meet(found, path)

@@ -9,7 +9,7 @@ has none the executor transposes the gradient rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,3 +161,28 @@ def tangent_rule_of(op: Op) -> Rule | None:
     if op.jvp is not None:
         return op.jvp
     return linear if op.combine == "add" else _FAMILIES.get(op.kind)
+
+
+def is_linear(op: Op, moving: Sequence[int], count: int) -> bool:
+    """Tell whether the result of `op` is linear in some operands together, up to a constant.
+
+    The rules say it: that of a linear op runs the op itself, and the gradient rules of any other
+    read nothing that moves.
+
+    Parameters
+    ----------
+    op : Op
+    moving : sequence of int
+        The positions of these operands.
+    count : int
+        How many operands there are.
+    """
+    if op.kind is Kind.CONTROL or tangent_rule_of(op) is linear:
+        return True
+    for position in moving:
+        rule = op.operand_rule(position)
+        if rule is not None:
+            needs = rule.needs(position, count)
+            if rule.out == "value" or any(needs[each] == "value" for each in moving):
+                return False
+    return True

@@ -391,6 +391,14 @@ def bare(x: Any, levels: Levels | None = None) -> Any:
     return x
 
 
+def peeled(x: Any, levels: Levels) -> Any:
+    """Return the array that holds a value's rows of `levels`, the innermost; it may have others."""
+    x = _with_levels(x, union([levels_of(x), levels]))
+    for _ in levels:
+        x = x._value
+    return x
+
+
 def _with_levels(x: Any, levels: Levels) -> Any:
     if not levels:
         return x

@@ -129,6 +129,55 @@ class Differentiation(ABC):
         """Tell whether `gradient`, made with ``create_graph``, depends on its cotangent."""
         return gradient is not None
 
+    def reverse_only(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
+        """Tell whether something between the inputs and the outputs cannot push tangents."""
+        raise NotImplementedError
+
+    def not_linear(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> str | None:
+        """Return the name of an operation between the two that is not linear, or None.
+
+        What the executor knows no rule of, such as a function of the user's, counts as linear.
+        """
+        raise NotImplementedError
+
+    # functions with derivatives of their own; see `oplibrary.transforms.custom_call`
+
+    def isolated(self, x: Any) -> Any:
+        """Return the value of `x` as one of its own, for a function with its own derivative."""
+        raise NotImplementedError
+
+    def moment(self) -> Any:
+        """Return what tells later operations from earlier ones, for `attached`."""
+        raise NotImplementedError
+
+    def attached(
+        self,
+        results: Sequence[Any],
+        inputs: Sequence[Any],
+        kept: Sequence[Any],
+        custom: Any,
+        moment: Any,
+    ) -> Sequence[Any]:
+        """Return results whose derivatives by the inputs are what `custom` says.
+
+        Parameters
+        ----------
+        results : sequence of array
+            What was computed, of `isolated` inputs.
+        inputs : sequence of array
+        kept : sequence of array
+            What `custom` is given again when a gradient is pulled.
+        custom : CustomCall
+        moment
+            When the computation began: what is read of earlier values is from outside.
+
+        Raises
+        ------
+        InPlaceError
+            If an input was overwritten meanwhile.
+        """
+        raise NotImplementedError
+
     def symbolic(self, x: Any) -> bool:
         """Tell whether each run chooses how many elements `x` has."""
         return False

@@ -52,7 +52,8 @@ class Jacobians(ReverseMode, ForwardMode):
             the complex derivative. Without it the value must be real; the derivative of a real
             value by a complex input is its gradient, as that of `value_and_grad`.
         mode : {"forward", "reverse"}, optional
-            By default forward where the inputs have fewer elements than the value.
+            By default forward where the inputs have fewer elements than the value, and nothing on
+            the way is a `custom_vjp`.
 
         Returns
         -------
@@ -89,7 +90,8 @@ class Jacobians(ReverseMode, ForwardMode):
     def hessian(self, function: Callable[..., Any], inputs: Any) -> Any:
         """Return the second derivatives of a function that returns one number.
 
-        It is the jacobian, in forward mode, of the gradient.
+        It is the jacobian of the gradient: in forward mode, or in reverse mode if the function is
+        made of a `custom_vjp`.
 
         Parameters
         ----------
@@ -113,7 +115,7 @@ class Jacobians(ReverseMode, ForwardMode):
         single = not isinstance(inputs, (tuple, list))
         xs = listed(inputs)
         gradient = self.grad(function, tuple(range(len(xs))), create_graph=True)
-        blocks = self._jacobians(gradient, xs, False, False, "forward")
+        blocks = self._jacobians(gradient, xs, False, False, "either")
         return blocks[0][0] if single else blocks
 
     def _jacobians(
@@ -142,8 +144,10 @@ class Jacobians(ReverseMode, ForwardMode):
             if mode is None:
                 forward = not holomorphic and any(x.dtype.kind == "c" for x in xs)
                 forward = not forward and self._elements(xs) < self._elements(values)
+                forward = forward and not self.reverse_only(values, xs)
             else:
                 forward = mode == "forward"
+                forward = forward or (mode == "either" and not self.reverse_only(values, xs))
             by = self._by_columns if forward else self._by_rows
             return tuple([by(value, xs, deep, holomorphic) for value in values])
 

@@ -19,10 +19,16 @@ from oplibrary.transforms.derivatives import Transforms
 
 
 class LiftedTransforms(Transforms):
-    """The derivatives of functions for an executor's arrays, and for rows of them."""
+    """The derivatives of functions for an executor's arrays, and for rows of them.
+
+    Attributes
+    ----------
+    plain : Transforms
+        Those for its arrays alone.
+    """
 
     def __init__(self, plain: Transforms) -> None:
-        self._plain = plain
+        self.plain = self._plain = plain
         self.kind = (plain.kind, Batched)  # type: ignore[assignment]
 
     def tracked(self, x: Any) -> bool:
@@ -184,6 +190,18 @@ class LiftedTransforms(Transforms):
             else (self._plain.detach(x))
         )
 
+    def reverse_only(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
+        """Tell whether something between the inputs and the outputs cannot push tangents."""
+        return self._plain.reverse_only(
+            list(map(_innermost, outputs)), list(map(_innermost, inputs))
+        )
+
+    def isolated(self, x: Any) -> Any:
+        """Return the value of `x` as one of its own, for a function with its own derivative."""
+        if type(x) is Batched:
+            return Batched(self.isolated(x._value), x._level)
+        return self._plain.isolated(x)
+
     def depends(self, gradient: Any) -> bool:
         """Tell whether `gradient` depends on its cotangent."""
         return self._plain.depends(_innermost(gradient))
@@ -215,3 +233,7 @@ def _innermost(x: Any) -> Any:
     while type(x) is Batched:
         x = x._value
     return x
+
+
+OF_KIND: dict[type, LiftedTransforms] = {}
+"""The transforms of each executor, by the type of its arrays."""
