@@ -64,6 +64,12 @@ PRINTED: list[Printed] = [
         'set_kernels("machine")',
         "y.tolist() == [1.0, 1.0, 1.0]",
     ),
+    *both(
+        "{} where x = np.array([1.0, -3.0, 2.0])",
+        "np.roots(x)",
+        "xp.roots(x)",
+        "np.allclose(np.sort(np.asarray(y).real), [1, 2])",
+    ),
     # data and creation
     Printed(
         "x = np.ma.masked_array([1.0, 2.0], [False, True])\nvalue = 0.0\ny = dg.asarray({})",
@@ -1274,9 +1280,15 @@ PRINTED: list[Printed] = [
         "(lambda indices: sg.{})(sg.reshape(i, (1,)))",
     ),
     Printed(
-        "out = np.zeros(3)\n\n@sg.function\ndef f(x):\n    out = np.zeros(3)\n    {}\n    out[0] = x[1]\n    return out\n\ny = f(np.arange(3.0))",
+        "@sg.function\ndef f(x):\n    {}\n    out[0] = x[1]\n    return out\n\ny = f(np.arange(3.0))",
+        "out = np.zeros(3)",
+        "out = sg.asarray(np.zeros(3), copy=True)",
+        "list(y) == [1, 0, 0]",
+    ),
+    Printed(
+        "@sg.function\ndef f(x):\n    out = dict(h=np.zeros(3))\n    {}\n    out['h'][0] = x[1]\n    return out['h']\n\ny = f(np.arange(3.0))",
         "pass",
-        "out = sg.asarray(out, copy=True)",
+        "out['h'] = sg.asarray(out['h'], copy=True)",
         "list(y) == [1, 0, 0]",
     ),
     Printed(

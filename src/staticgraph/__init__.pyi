@@ -21,6 +21,8 @@ from oplibrary.executors.kernels import kernels_report as kernels_report
 from oplibrary.executors.kernels import set_kernels as set_kernels
 from oplibrary.messages.errors import BakedValueWarning as BakedValueWarning
 from oplibrary.messages.errors import RetraceWarning as RetraceWarning
+from oplibrary.transforms.custom_jvp import custom_jvp as custom_jvp
+from oplibrary.transforms.custom_vjp import custom_vjp as custom_vjp
 from staticgraph import errors as errors
 from staticgraph import fft as fft
 from staticgraph import linalg as linalg
@@ -95,7 +97,7 @@ _Nested: _TypeAlias = _Sequence[complex | _Sequence[complex | _Sequence[complex 
 _ArrayLike: _TypeAlias = (
     _Value | _Length | _np.ndarray[_Any, _Any] | _np.generic | complex | _Nested
 )
-__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'affine_grid', 'all', 'allclose', 'alpha_dropout', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'associative_scan', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'batch_norm', 'bernoulli', 'beta', 'bfloat16', 'bilinear', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'binomial', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'categorical', 'cauchy', 'cbrt', 'ceil', 'celu', 'channel_shuffle', 'check_passes', 'checkpoint', 'choice', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'compile', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'ctc_loss', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'dim', 'dirichlet', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dropout1d', 'dropout2d', 'dropout3d', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'embedding_bag', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'exponential', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float16', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'format_program', 'frexp', 'from_dlpack', 'from_jax', 'from_onnx', 'from_tensorflow', 'from_torch', 'full', 'full_like', 'function', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradient', 'gradients', 'graph_text', 'greater', 'greater_equal', 'grid_sample', 'group', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel', 'gumbel_softmax', 'half', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram_bin_edges', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kernels_report', 'kl_div', 'kron', 'l1_loss', 'laplace', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linearize', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lp_pool1d', 'lp_pool2d', 'lp_pool3d', 'lstm', 'lstm_cell', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'max_unpool1d', 'max_unpool2d', 'max_unpool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multi_margin_loss', 'multilabel_margin_loss', 'multilabel_soft_margin_loss', 'multinomial', 'multiply', 'multivariate_normal', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'placeholder', 'poisson', 'poisson_nll_loss', 'polyadd', 'polyder', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'randint', 'random_bits', 'random_key', 'random_split', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'rot90', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_item', 'set_kernels', 'setdiff1d', 'setxor1d', 'shuffle', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'student_t', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_onnx', 'to_svg', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triplet_margin_with_distance_loss', 'triu', 'true_divide', 'trunc', 'truncated_normal', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'variable', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
+__all__ = ['Backend', 'BakedValueWarning', 'Cost', 'DEFAULT_PASSES', 'DebugExecutable', 'Dim', 'Executable', 'Explanation', 'Frame', 'Graph', 'Instruction', 'Node', 'PassCheck', 'Program', 'RetraceWarning', 'Session', 'StaticFunction', 'TensorType', 'Value', 'Variable', 'abs', 'absolute', 'acos', 'acosh', 'adaptive_avg_pool1d', 'adaptive_avg_pool2d', 'adaptive_avg_pool3d', 'adaptive_max_pool1d', 'adaptive_max_pool2d', 'adaptive_max_pool3d', 'add', 'affine_grid', 'all', 'allclose', 'alpha_dropout', 'amax', 'amin', 'angle', 'any', 'append', 'arange', 'argmax', 'argmin', 'argpartition', 'argsort', 'argwhere', 'array_equal', 'array_equiv', 'array_split', 'asarray', 'asin', 'asinh', 'assert_', 'assign', 'associative_scan', 'astype', 'atan', 'atan2', 'atanh', 'atleast_1d', 'atleast_2d', 'atleast_3d', 'average', 'avg_pool1d', 'avg_pool2d', 'avg_pool3d', 'batch_norm', 'bernoulli', 'beta', 'bfloat16', 'bilinear', 'binary_cross_entropy', 'binary_cross_entropy_with_logits', 'bincount', 'binomial', 'bitwise_and', 'bitwise_count', 'bitwise_invert', 'bitwise_left_shift', 'bitwise_not', 'bitwise_or', 'bitwise_right_shift', 'bitwise_xor', 'block', 'bool', 'broadcast_arrays', 'broadcast_shapes', 'broadcast_to', 'can_cast', 'cast', 'cat', 'categorical', 'cauchy', 'cbrt', 'ceil', 'celu', 'channel_shuffle', 'check_passes', 'checkpoint', 'choice', 'choose', 'clamp', 'clip', 'clone', 'column_stack', 'compile', 'complex128', 'complex64', 'compress', 'concat', 'concatenate', 'cond', 'conj', 'constant', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d', 'convolve', 'copysign', 'corrcoef', 'correlate', 'cos', 'cosh', 'cosine_embedding_loss', 'cosine_similarity', 'count_nonzero', 'cov', 'cross', 'cross_entropy', 'ctc_loss', 'cummax', 'cummin', 'cumprod', 'cumsum', 'cumulative_logsumexp', 'cumulative_max', 'cumulative_min', 'cumulative_prod', 'cumulative_sum', 'current_graph', 'custom_jvp', 'custom_vjp', 'deg2rad', 'degrees', 'delete', 'diag', 'diagflat', 'diagonal', 'diagonal_embed', 'diff', 'digamma', 'digitize', 'dim', 'dirichlet', 'div', 'divide', 'divmod', 'dot', 'double', 'dropout', 'dropout1d', 'dropout2d', 'dropout3d', 'dsplit', 'dstack', 'e', 'ediff1d', 'einsum', 'elu', 'embedding', 'embedding_bag', 'empty', 'empty_like', 'eq', 'equal', 'erf', 'erfc', 'erfinv', 'errors', 'euclidean_norm', 'exp', 'exp2', 'expand_dims', 'expm1', 'exponential', 'extract', 'eye', 'fabs', 'fft', 'finfo', 'fix', 'flatnonzero', 'flatten', 'flip', 'fliplr', 'flipud', 'float', 'float16', 'float32', 'float64', 'float_power', 'floor', 'floor_divide', 'fmax', 'fmin', 'fmod', 'fold', 'fori_loop', 'format_program', 'frexp', 'from_dlpack', 'from_jax', 'from_onnx', 'from_tensorflow', 'from_torch', 'full', 'full_like', 'function', 'gamma', 'gammaln', 'gaussian_nll_loss', 'gcd', 'ge', 'gelu', 'gelu_tanh', 'glu', 'grad', 'gradient', 'gradients', 'graph_text', 'greater', 'greater_equal', 'grid_sample', 'group', 'group_norm', 'gru', 'gru_cell', 'gt', 'gumbel', 'gumbel_softmax', 'half', 'hardshrink', 'hardsigmoid', 'hardswish', 'hardtanh', 'heaviside', 'hessian', 'hinge_embedding_loss', 'histogram', 'histogram2d', 'histogram_bin_edges', 'histogramdd', 'hsplit', 'hstack', 'huber_loss', 'hypot', 'i0', 'iinfo', 'imag', 'index_axis', 'inf', 'inner', 'insert', 'instance_norm', 'int16', 'int32', 'int64', 'int8', 'interp', 'interpolate', 'intersect1d', 'isclose', 'iscomplex', 'iscomplexobj', 'isdtype', 'isfinite', 'isin', 'isinf', 'isnan', 'isneginf', 'isposinf', 'isreal', 'isrealobj', 'ix_', 'jacobian', 'jvp', 'kernels_report', 'kl_div', 'kron', 'l1_loss', 'laplace', 'layer_norm', 'lcm', 'ldexp', 'le', 'leaky_relu', 'less', 'less_equal', 'lexsort', 'lgamma', 'linalg', 'linear', 'linear_recurrence', 'linearize', 'linspace', 'local_response_norm', 'log', 'log10', 'log1p', 'log2', 'log_softmax', 'logaddexp', 'logaddexp2', 'logcumsumexp', 'logical_and', 'logical_not', 'logical_or', 'logical_xor', 'logit', 'logsigmoid', 'logsumexp', 'long', 'lower', 'lp_pool1d', 'lp_pool2d', 'lp_pool3d', 'lstm', 'lstm_cell', 'lt', 'map', 'margin_ranking_loss', 'matmul', 'matrix_transpose', 'max', 'max_pool1d', 'max_pool2d', 'max_pool3d', 'max_unpool1d', 'max_unpool2d', 'max_unpool3d', 'maximum', 'mean', 'median', 'meshgrid', 'min', 'minimum', 'mish', 'modf', 'moveaxis', 'mse_loss', 'mul', 'multi_head_attention', 'multi_margin_loss', 'multilabel_margin_loss', 'multilabel_soft_margin_loss', 'multinomial', 'multiply', 'multivariate_normal', 'mvlgamma', 'nan', 'nan_to_num', 'nanargmax', 'nanargmin', 'nancumprod', 'nancumsum', 'nanmax', 'nanmean', 'nanmedian', 'nanmin', 'nanpercentile', 'nanprod', 'nanquantile', 'nanstd', 'nansum', 'nanvar', 'ne', 'neg', 'negative', 'newaxis', 'nextafter', 'nll_loss', 'nonzero', 'normal', 'normalize', 'not_equal', 'one_hot', 'ones', 'ones_like', 'open_program', 'optimizers', 'outer', 'pad', 'pairwise_distance', 'partition', 'percentile', 'permutation', 'permute', 'permute_dims', 'pi', 'piecewise', 'pixel_shuffle', 'pixel_unshuffle', 'placeholder', 'poisson', 'poisson_nll_loss', 'poly', 'polyadd', 'polyder', 'polydiv', 'polyfit', 'polygamma', 'polyint', 'polymul', 'polysub', 'polyval', 'positive', 'pow', 'power', 'prelu', 'print_', 'prod', 'psi', 'ptp', 'quantile', 'rad2deg', 'radians', 'randint', 'random_bits', 'random_key', 'random_split', 'ravel', 'ravel_multi_index', 'real', 'reciprocal', 'relu', 'relu6', 'remainder', 'repeat', 'repeat_interleave', 'reshape', 'resize', 'result_type', 'rms_norm', 'rnn', 'rnn_cell', 'roll', 'rollaxis', 'roots', 'rot90', 'round', 'rsqrt', 'save_program', 'scaled_dot_product_attention', 'scan', 'scatter_add', 'scatter_max', 'scatter_mean', 'scatter_min', 'scatter_prod', 'searchsorted', 'segment_max', 'segment_mean', 'segment_min', 'segment_prod', 'segment_sum', 'select', 'selu', 'set_item', 'set_kernels', 'setdiff1d', 'setxor1d', 'shuffle', 'sigmoid', 'sign', 'signbit', 'silu', 'sin', 'sinc', 'sinh', 'slice_axis', 'smooth_l1_loss', 'soft_margin_loss', 'softmax', 'softmin', 'softplus', 'softshrink', 'softsign', 'sort', 'sort_complex', 'spacing', 'special', 'split', 'sqrt', 'square', 'squeeze', 'stack', 'std', 'stop_gradient', 'student_t', 'sub', 'subtract', 'sum', 'swapaxes', 'swish', 'switch', 'take', 'take_along_axis', 'tan', 'tanh', 'tanhshrink', 'tensordot', 'threshold', 'tile', 'to_dot', 'to_graphml', 'to_json', 'to_mermaid', 'to_onnx', 'to_svg', 'topk', 'trace', 'transpose', 'trapezoid', 'tril', 'trim_zeros', 'triplet_margin_loss', 'triplet_margin_with_distance_loss', 'triu', 'true_divide', 'trunc', 'truncated_normal', 'uint16', 'uint32', 'uint64', 'uint8', 'unbind', 'unfold', 'uniform', 'union1d', 'unique', 'unique_all', 'unique_counts', 'unique_inverse', 'unique_values', 'unravel_index', 'unsqueeze', 'unstack', 'unwrap', 'value_and_grad', 'vander', 'var', 'variable', 'vdot', 'vecdot', 'vector_norm', 'vjp', 'vmap', 'vsplit', 'vstack', 'where', 'while_loop', 'without', 'xlogy', 'zeros', 'zeros_like']
 
 def __array_namespace_info__() -> _NamespaceInfo: ...
 
@@ -385,8 +387,8 @@ def assert_(condition: _ArrayLike, message: str = '', *values: _ArrayLike) -> _V
     Parameters
     ----------
     condition : bool array
-        It holds if every element is True. A plain Python bool is checked at once, also while a
-        graph is declared.
+        It holds if every element is True, under `vmap` of every example. A plain Python bool is
+        checked at once, also while a graph is declared.
     message : str
         What the error says.
     *values : array
@@ -657,6 +659,10 @@ def bernoulli(key: _ArrayLike, p: _ArrayLike, shape: _Length | _Sequence[_Length
     Returns
     -------
     array of bool
+
+    Notes
+    -----
+    There is no gradient by `p`; see `poisson`.
     """
 
 def beta(key: _ArrayLike, a: _ArrayLike, b: _ArrayLike, shape: _Length | _Sequence[_Length] | None = None, dtype: _npt.DTypeLike | None = None) -> _Value:
@@ -795,6 +801,10 @@ def binomial(key: _ArrayLike, n: _Length, p: _ArrayLike, shape: _Length | _Seque
         If a number or a probability is none.
     DTypeError, ShapeError
         As by `poisson`.
+
+    Notes
+    -----
+    There is no gradient by `p`; see `poisson`.
     """
 
 def bitwise_and(x: _ArrayLike, y: _ArrayLike) -> _Value:
@@ -910,7 +920,8 @@ def categorical(key: _ArrayLike, logits: _ArrayLike, shape: _Length | _Sequence[
 
     Notes
     -----
-    By the largest of the logits with Gumbel noise added (Gumbel, 1954).
+    By the largest of the logits with Gumbel noise added (Gumbel, 1954). There is no gradient by the
+    logits, see `poisson`; that of `gumbel_softmax` is one of a smooth choice.
     """
 
 def cauchy(key: _ArrayLike, shape: _Length | _Sequence[_Length], dtype: _npt.DTypeLike = ...) -> _Value:
@@ -983,8 +994,9 @@ def choice(key: _ArrayLike, a: _ArrayLike, shape: _Length | _Sequence[_Length] =
 
     Notes
     -----
-    Without replacement by the order of the logarithms with Gumbel noise added (Kool, van Hoof and
-    Welling, "Stochastic beams and where to find them", 2019).
+    There is no gradient by `p`, see `poisson`; that by `a` goes to what was chosen. Without
+    replacement by the order of the logarithms with Gumbel noise added (Kool, van Hoof and Welling,
+    "Stochastic beams and where to find them", 2019).
     """
 
 def choose(a: _ArrayLike, choices: _ArrayLike, mode: str = 'raise') -> _Value:
@@ -2425,8 +2437,53 @@ def histogram(a: _ArrayLike, bins: _ArrayLike = 10, range: _ArrayLike | None = N
     ([3, 1], [1.0, 2.5, 4.0])
     """
 
+def histogram2d(x: _ArrayLike, y: _ArrayLike, bins: _ArrayLike = 10, range: _ArrayLike | None = None, density: _builtins.bool = False, weights: _ArrayLike | None = None) -> tuple[_Any, _Any, _Any]:
+    """Return how many points lie in each cell of a grid, and the edges along both coordinates.
+
+    Parameters
+    ----------
+    x, y : array, (n,)
+    bins, range, density, weights
+        As for `histogramdd`; an array of more than two numbers is the edges along both.
+
+    Examples
+    --------
+    >>> counts, _, _ = histogram2d(np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.4]), bins=2)
+    >>> counts.tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
+    """
+
 def histogram_bin_edges(a: _ArrayLike, bins: _ArrayLike = 10, range: _ArrayLike | None = None) -> _Value:
     """Return the edges of the bins that `histogram` would count in."""
+
+def histogramdd(sample: _ArrayLike, bins: _ArrayLike = 10, range: _ArrayLike | None = None, density: _builtins.bool = False, weights: _ArrayLike | None = None) -> tuple[_Any, list[_Any]]:
+    """Return how many points lie in each box of a grid, and the edges along each coordinate.
+
+    Parameters
+    ----------
+    sample : array, (n, d), or list of d arrays, (n,)
+    bins : int, or list of int or array
+        How many of one width, along all coordinates or each, or the edges in order.
+    range : list of (float, float) or None, optional
+        Along each coordinate from where to where bins of one width reach; by default the least and
+        greatest element.
+    density : bool
+        Whether the counts are divided so that the volume is 1.
+    weights : array, (n,), optional
+        What each point counts. Gradients go to them.
+
+    Returns
+    -------
+    counts : array of float64
+        With an axis for each coordinate.
+    edges : list of array
+
+    Examples
+    --------
+    >>> counts, _ = histogramdd([np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.4])], bins=2)
+    >>> counts.tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
+    """
 
 def hsplit(ary: _ArrayLike, indices_or_sections: _ArrayLike) -> list[_Any]:
     """Return the parts of an array, cut along its second axis, a vector along its only one."""
@@ -3465,6 +3522,10 @@ def multinomial(key: _ArrayLike, n: _Length, p: _ArrayLike, shape: _Length | _Se
         If a probability is negative or NaN, or all are 0, or `n` does not count.
     DTypeError, ShapeError
         As by `poisson`.
+
+    Notes
+    -----
+    There is no gradient by `p`; see `poisson`.
     """
 
 def multiply(x: _ArrayLike, y: _ArrayLike) -> _Value:
@@ -3867,6 +3928,13 @@ def poisson(key: _ArrayLike, rate: _ArrayLike, shape: _Length | _Sequence[_Lengt
         If the key is none, or the rate no real number.
     ShapeError
         If the parameters do not broadcast to `shape`.
+
+    Notes
+    -----
+    Whole numbers have no gradient by the rate: one through the draws is 0, and refused with
+    ``unused="raise"``. That of the mean of ``f(draws)`` is the gradient of
+    ``mean(stop_gradient(f(draws)) * log_probability(draws))`` (Williams, "Simple statistical
+    gradient-following algorithms", 1992).
     """
 
 def poisson_nll_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean', log_input: _builtins.bool = True, full: _builtins.bool = False, eps: _builtins.float = 1e-08) -> _Value:
@@ -3895,11 +3963,52 @@ def poisson_nll_loss(x: _ArrayLike, target: _ArrayLike, reduction: str = 'mean',
         If `reduction` is unknown.
     """
 
+def poly(seq_of_zeros: _ArrayLike) -> _Value:
+    """Return the coefficients of the polynomial that is zero at some numbers, the first one 1.
+
+    Parameters
+    ----------
+    seq_of_zeros : array, (n,) or (n, n)
+        The numbers, or a matrix, whose characteristic polynomial it is.
+
+    Returns
+    -------
+    array, (n + 1,)
+        Of complex numbers if those given are.
+
+    Examples
+    --------
+    >>> poly(np.array([2.0, 1.0])).tolist()
+    [1.0, -3.0, 2.0]
+    """
+
 def polyadd(a1: _ArrayLike, a2: _ArrayLike) -> _Value:
     """Return the coefficients of the sum of two polynomials, the highest power first."""
 
 def polyder(p: _ArrayLike, m: int = 1) -> _Value:
     """Return the coefficients of the `m`-th derivative of a polynomial."""
+
+def polydiv(u: _ArrayLike, v: _ArrayLike) -> tuple[_Value, _Value]:
+    """Return the quotient and the remainder of two polynomials.
+
+    Parameters
+    ----------
+    u, v : array
+        Coefficients, that of the highest power first, which is not 0 in `v`.
+
+    Raises
+    ------
+    DataDependentShapeError
+        If one is a static value: how many zeros stand in front of the remainder is not known.
+    ArgumentError
+        If the first coefficient of `v` is 0.
+
+    Examples
+    --------
+    >>> quotient, remainder = polydiv(np.array([3.0, 5.0, 2.0]), np.array([2.0, 1.0]))
+    >>> quotient.tolist(), remainder.tolist()
+    ([1.5, 1.75], [0.25])
+    """
 
 def polyfit(x: _ArrayLike, y: _ArrayLike, deg: int, rcond: _builtins.float | None = None, w: _ArrayLike | None = None) -> _Value:
     """Return the coefficients of the polynomial of degree `deg` that is nearest to points.
@@ -4240,6 +4349,35 @@ def roll(x: _ArrayLike, shift: int | _Sequence[int], axis: int | _Sequence[int] 
 
 def rollaxis(a: _ArrayLike, axis: int, start: int = 0) -> _Value:
     """Return the array with an axis moved to stand before the axis `start`."""
+
+def roots(p: _ArrayLike) -> _Value:
+    """Return the numbers at which a polynomial is zero.
+
+    Parameters
+    ----------
+    p : array, (n,)
+        Its coefficients, that of the highest power first, which is not 0.
+
+    Returns
+    -------
+    array of complex numbers, (n - 1,)
+        Differentiable where all are different.
+
+    Raises
+    ------
+    AssertionFailedError
+        If the first coefficient is 0.
+
+    Notes
+    -----
+    The eigenvalues of the companion matrix. ``np.roots`` drops zeros in front; here each run has
+    the same number of roots.
+
+    Examples
+    --------
+    >>> roots(np.array([1.0, -3.0, 2.0])).tolist()
+    [(2+0j), (1+0j)]
+    """
 
 def rot90(m: _ArrayLike, k: int = 1, axes: _Sequence[int] = (0, 1)) -> _Value:
     """Return the array turned by `k` quarters of a circle, from the first axis to the second.

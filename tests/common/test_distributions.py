@@ -322,3 +322,54 @@ def test_a_length_that_only_a_run_knows():
         rows = np.arange(2.0 * n).reshape(n, 2).astype("float32")
         found = dg.choice(KEY, rows, (4,), p=np.ones(n))
         np.testing.assert_array_equal(run(rows), found.numpy())
+
+
+# whole numbers have no derivative by their parameters ---------------------------------------------
+
+WITHOUT_A_GRADIENT = {
+    "bernoulli": lambda xp, key, p: xp.bernoulli(key, p, (3,)),
+    "poisson": lambda xp, key, p: xp.poisson(key, p, (3,)),
+    "binomial": lambda xp, key, p: xp.binomial(key, 5, p, (3,)),
+    "multinomial": lambda xp, key, p: xp.multinomial(key, 5, xp.stack([p, 1 - p])),
+    "categorical": lambda xp, key, p: xp.categorical(key, xp.stack([p, 1 - p]), (3,)),
+    "choice": lambda xp, key, p: xp.choice(key, 2, (3,), p=xp.stack([p, 1 - p])),
+    "choice without replacement": lambda xp, key, p: xp.choice(
+        key, 2, (2,), replace=False, p=xp.stack([p, 1 - p])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_A_GRADIENT)
+def test_a_gradient_through_whole_numbers_is_zero_as_documented_or_refused(name):
+    draw = WITHOUT_A_GRADIENT[name]
+    assert "no gradient" in getattr(dg, name.split()[0]).__doc__
+    for xp in (dg, sg):
+
+        def gradient(key, p, unused, xp=xp):
+            return xp.grad(lambda p: xp.sum(draw(xp, key, p) * 1.0), unused=unused)(p)
+
+        if xp is dg:
+            run = lambda unused: gradient(dg.tensor(KEY), dg.tensor(0.3), unused)  # noqa: E731
+        else:
+            run = lambda unused: sg.function(lambda k, p: gradient(k, p, unused))(  # noqa: E731
+                KEY, np.float32(0.3)
+            )
+        assert float(run("zero")) == 0
+        with pytest.raises(errors.UnusedInputError):
+            run("raise")
+
+
+def test_the_gradient_of_a_mean_by_the_logarithm_of_the_probability():
+    """As the docstrings say: d/dp E[f(k)] = E[f(k) d log P(k) / dp]."""
+
+    def surrogate(xp, key, rate):
+        k = xp.poisson(key, xp.stop_gradient(rate), (40000,)).astype("float64")
+        log_probability = k * xp.log(rate) - rate - xp.lgamma(k + 1)
+        return xp.mean(xp.stop_gradient(k * k) * log_probability)
+
+    found = dg.grad(lambda rate: surrogate(dg, dg.tensor(KEY), rate))(dg.tensor(np.array(2.0)))
+    compiled = sg.function(sg.grad(lambda rate, key: surrogate(sg, key, rate)), backend="numpy")(
+        np.array(2.0), KEY
+    )
+    assert compiled == found.numpy()
+    assert abs(found.item() - 5.0) < 0.3  # E[k**2] is rate + rate**2

@@ -117,6 +117,70 @@ def test_both_modes_give_the_same_bits(op, dtype):
         assert_same_bits(declared(op, example.attrs, operands), (results, grads))
 
 
+def tangents_of(xp, op, attrs, operands, places, tangents):
+    """Return the value of an op and its tangent, the operands at `places` moving."""
+
+    def call(*xs):
+        given = list(operands) if xp is sg else list(map(dg.tensor, operands))
+        for i, x in zip(places, xs, strict=True):
+            given[i] = x
+        return op(*given, **attrs)
+
+    primals = [operands[i] for i in places]
+    if xp is dg:
+        found = dg.jvp(call, list(map(dg.tensor, primals)), list(map(dg.tensor, tangents)))
+        return [x.numpy() for x in found]
+    run = sg.function(lambda xs, ts: sg.jvp(call, xs, ts), backend="numpy")
+    return run(tuple(primals), tuple(tangents))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("op", [op for op in SILENT if op.differentiable], ids=lambda op: op.name)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_tangents_are_those_of_float32(op, dtype):
+    """Within half precision of what is added up: each operand's part, of each element's size."""
+    for number, (example, operands) in enumerate(samples(op, dtype)):
+        places = [
+            i for i, x in enumerate(operands) if is_half(x.dtype) and op.operand_rule(i) is not None
+        ]
+        try:
+            op(*operands, **example.attrs)
+        except dg.errors.DTypeError:
+            continue
+        if not places:
+            continue
+        rng, attrs = np.random.default_rng(number), dict(example.attrs)
+        tangents = [
+            np.asarray(rng.standard_normal(operands[i].shape)).astype(to_dtype(dtype))
+            for i in places
+        ]
+        value, found = tangents_of(dg, op, attrs, operands, places, tangents)
+        assert found.dtype == value.dtype
+        if not number:  # the first example, as a graph takes its time
+            assert_same_bits(tangents_of(sg, op, attrs, operands, places, tangents)[1:], [found])
+        wide = [x.astype(np.float32) if is_half(x.dtype) else x for x in operands]
+        exact = [x.astype(np.float32) for x in tangents]
+        expected = tangents_of(dg, op, attrs, wide, places, exact)[1]
+        found = found.astype(expected.dtype)
+        size = np.max(np.abs(expected), initial=0)
+        if np.max(np.abs(found - expected), initial=0) > 4 * EPS[dtype] * size:
+            # terms cancel: what is rounded is each of them
+
+            def call(*xs, wide=wide, places=places, op=op, attrs=attrs):
+                given = list(map(dg.tensor, wide))
+                for i, x in zip(places, xs, strict=True):
+                    given[i] = x
+                return op(*given, **attrs)
+
+            slopes = dg.jacobian(call, tuple([dg.tensor(wide[i]) for i in places]))
+            terms = sum(
+                np.tensordot(np.abs(slope.numpy()), np.abs(t), np.ndim(t))
+                for slope, t in zip(slopes, exact, strict=True)
+            )
+            size = np.max(terms)
+        assert np.max(np.abs(found - expected), initial=0) <= 4 * EPS[dtype] * size
+
+
 NUMBERS = ("bool", "int8", "uint8", "int16", "int32", "int64", "float32", "float64", "complex64")
 
 

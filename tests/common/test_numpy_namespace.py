@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from tests.common.numpy_calls import MODES, M, ModeCall, V, assert_same, leaves
+from tests.common.numpy_calls import MODES, ModeCall, V, assert_same, leaves
 from tests.common.numpy_examples import COUNTS, EXAMPLES, D, E
 from tests.common.test_decompositions import BY_NUMPY
 from tests.common.test_fourier import ALONG_ONE, ALONG_SOME
@@ -33,6 +33,7 @@ SHAPE_FROM_DATA = {
     "intersect1d",
     "nonzero",
     "piecewise",
+    "polydiv",
     "polymul",
     "setdiff1d",
     "setxor1d",
@@ -50,16 +51,10 @@ REFUSED = {
     "array2string": lambda f: f(V),
     "array_repr": lambda f: f(V),
     "array_str": lambda f: f(V),
-    "geomspace": lambda f: f(V, V + 1),
-    "histogram2d": lambda f: f(V, V),
-    "histogramdd": lambda f: f(M),
     "may_share_memory": lambda f: f(V, V),
     "min_scalar_type": lambda f: f(V),
     "packbits": lambda f: f(V > 0),
-    "poly": lambda f: f(V),
-    "polydiv": lambda f: f(V, V),
     "real_if_close": lambda f: f(V),
-    "roots": lambda f: f(V),
     "save": lambda f: f("never-written", V),
     "savetxt": lambda f: f("never-written", V),
     "savez": lambda f: f("never-written", V),
@@ -351,10 +346,6 @@ def test_rows_of_vmap(name):
     function = {**ANY_LENGTH, **FIXED_LENGTH}[name]
     if name == "put":
         return  # nothing is returned
-    if name == "average":
-        with pytest.raises(SideBySideError, match="under vmap"):  # weights are checked
-            dg.vmap(function)(dg.asarray(np.stack([D, D])))
-        return
     rows = np.stack([D, D[::-1], D * 1.5])
 
     def first(x):
@@ -399,3 +390,41 @@ def test_out_of_another_shape_is_refused():
     x = dg.asarray(E)
     with pytest.raises(SideBySideError, match="does not fit into"):
         np.sum(x, axis=0, out=dg.asarray(D))
+
+
+def test_roots_of_real_coefficients_are_complex_and_have_a_gradient():
+    """The dtype of ``np.roots`` depends on the numbers, so it takes complex ones only."""
+    with pytest.raises(SymbolicArrayError, match=r"write xp.roots\(x\)"):
+        np.roots(dg.asarray(D))
+
+    def program(xp, x):
+        return xp.sum(xp.abs(xp.roots(x)) ** 2)
+
+    for x in (D, np.array([2.0, -3.0]), np.array([1.0, 0.0, 1.0])):
+        np.testing.assert_allclose(
+            np.sort_complex(dg.roots(dg.asarray(x)).numpy()), np.sort_complex(np.roots(x) + 0j)
+        )
+        found = dg.grad(lambda x: program(dg, x))(dg.asarray(x)).numpy()
+        for backend in ("numpy", "native"):
+            compiled = sg.function(sg.grad(lambda x: program(sg, x)), backend=backend)(x)
+            np.testing.assert_allclose(compiled, found, rtol=1e-9)
+        total = lambda x: np.sum(np.abs(np.roots(x)) ** 2)  # noqa: E731
+        for i in range(len(x)):
+            step = 1e-6 * np.eye(len(x))[i]
+            slope = (total(x + step) - total(x - step)) / 2e-6
+            np.testing.assert_allclose(found[i], slope, rtol=1e-4, atol=1e-5)
+    assert dg.roots(dg.asarray([3.0])).shape == (0,)
+    with pytest.raises(SideBySideError, match="the first coefficient is 0"):
+        dg.roots(dg.asarray([0.0, 1.0]))
+    with pytest.raises(SideBySideError, match="the first coefficient is 0"):
+        sg.function(sg.roots)(np.array([0.0, 1.0]))
+
+
+def test_ends_of_geomspace_are_no_zeros():
+    for run in (
+        lambda x: np.geomspace(dg.asarray(x), 1.0, 3),
+        lambda x: sg.function(lambda x: np.geomspace(x, 1.0, 3))(x),
+    ):
+        with pytest.raises(SideBySideError, match="an end is 0"):
+            run(np.array([1.0, 0.0]))
+        np.testing.assert_allclose(run(np.array([4.0])), np.geomspace([4.0], 1.0, 3))

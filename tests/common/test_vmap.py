@@ -559,3 +559,21 @@ def test_loops_without_a_step():
         return xp.vmap(lambda x, e: xp.scan(lambda c, y: (c + y * x, c), x, e)[0], (0, None))
 
     np.testing.assert_array_equal(both(make, X, np.zeros((0, 3))), X)
+
+
+def test_a_condition_is_checked_for_every_example():
+    def checked(xp):
+        return lambda x: xp.assert_(xp.sum(x) > 0, "positive", x) & (x > 0)
+
+    good, bad = np.float32([[1, 2], [3, -1]]), np.float32([[1, 2], [-3, 1], [2, 2]])
+    found = dg.vmap(checked(dg))(dg.tensor(good)).numpy()
+    np.testing.assert_array_equal(found, good > 0)
+    np.testing.assert_array_equal(sg.function(sg.vmap(checked(sg)))(good), good > 0)
+    for run in (
+        lambda: dg.vmap(checked(dg))(dg.tensor(bad)),
+        lambda: sg.function(sg.vmap(checked(sg)), backend="numpy")(bad),
+        lambda: sg.function(sg.vmap(checked(sg)), backend="native")(bad),
+    ):
+        with pytest.raises(dg.errors.AssertionFailedError) as caught:
+            run()
+        assert "1 of 3 elements, first at [1]" in caught.value.cause

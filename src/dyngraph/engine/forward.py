@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from dyngraph.engine.backward import check_versions, path_between, recompute, saved_tensors
 from dyngraph.tape import grad_mode, versions
 from dyngraph.tape.nodes import GradFn
-from dyngraph.tensors.tensor import Tensor
+from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.types import TensorType
 
 Transpose = Callable[..., list[Any]]
@@ -48,6 +50,14 @@ def push_tangents(
                     node, [found.get(edge) for edge in node.edges], create_graph, transpose
                 )
     return [None if y._node is None else found.get(y._node) for y in outputs]
+
+
+def _full(type: TensorType, value: float) -> Tensor:
+    """Return a tensor of one number: beside an array of bfloat16 NumPy takes Python's for wide."""
+    return tensor_of(np.full(type.shape, value, type.dtype))
+
+
+GradFn.full = staticmethod(_full)
 
 
 def _push(node: GradFn, tangents: Sequence[Any], create_graph: bool, transpose: Transpose) -> Any:

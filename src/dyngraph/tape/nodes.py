@@ -10,8 +10,6 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from oplibrary.core.op import Op, Rule
 from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.executors.autodiff import fit
@@ -141,6 +139,7 @@ class GradFn:
     types: ClassVar[Any] = None
     attrs: ClassVar[Mapping[str, Any]] = {}
     saves: ClassVar[bool] = True
+    full: ClassVar[Callable[[TensorType, float], Any]]  # `dyngraph.engine.forward` puts it here
 
     edges: tuple[Any, ...]  # of GradFn, AccumulateGrad or None
     extra: Extra | None
@@ -215,7 +214,8 @@ class GradFn:
         rule = tangent_rule_of(op)
         if rule is None:
             return transpose([result], moved)[0]
-        push = Push(op, moved, out, operands, types, result, self.attrs, _full, transpose)
+        full = GradFn.full
+        push = Push(op, moved, out, operands, types, result, self.attrs, full, transpose)
         tangent = rule(push)
         return None if tangent is None else push.fitted(tangent)
 
@@ -238,10 +238,6 @@ class GradFn:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {id(self):#x}>"
-
-
-def _full(type: TensorType, value: float) -> Array:
-    return np.full(type.shape, value, type.dtype)
 
 
 class UnaryGradFn(GradFn):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import ast
 import functools
-import linecache
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
 from typing import Concatenate, ParamSpec, cast
-
-import numpy as np
 
 from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.executors.spellings import METHODS, call_for
@@ -28,6 +25,7 @@ from oplibrary.messages.errors import (
 from oplibrary.messages.source import Source, is_users, source_of, user_frame
 from staticgraph.graph.declaration import Declaration
 from staticgraph.graph.graph_ops import PLACEHOLDER, VARIABLE
+from staticgraph.graph.ndarray_writes import Write, out_of_place, running_write
 from staticgraph.graph.rewriting import (
     Rewriting,
     asking,
@@ -233,55 +231,12 @@ def _truth_fix(construct: str, rewrite: str, frame: FrameType | None, node: Decl
     return f"select elements with where, or a branch with cond; or {dynamic}"
 
 
-def _written_to(frame: FrameType | None) -> str | None:
-    """Return the name of the ndarray whose elements the running line assigns, or None."""
-    statement = None if frame is None else _statement(frame)
-    targets: list[ast.expr] = []
-    if isinstance(statement, ast.Assign):
-        targets = statement.targets
-    elif isinstance(statement, ast.AugAssign):
-        targets = [statement.target]
-    for target in targets:
-        if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-            name = target.value.id
-            assert frame is not None
-            held = frame.f_locals.get(name, frame.f_globals.get(name))
-            if isinstance(held, np.ndarray):
-                return name
-    return None
-
-
-def _out_of_place(frame: FrameType | None) -> str | None:
-    """Return the running line, such as ``a += x``, as one that gives the name another value."""
-    statement = None if frame is None else _statement(frame)
-    if not isinstance(statement, ast.AugAssign):
-        return None
-    # the left-hand side is written, and read on the right
-    source, value = ast.unparse(statement.target), ast.unparse(statement.value)
-    whole = ast.parse(f"{source} = ({source}) + ({value})").body[0]
-    assert isinstance(whole, ast.Assign) and isinstance(whole.value, ast.BinOp)
-    whole.value.op = statement.op
-    return ast.unparse(whole)
-
-
-def _statement(frame: FrameType) -> ast.stmt | None:
-    """Return the statement of the running line, where it stands in one line."""
-    try:
-        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
-        tree = ast.parse(line.strip())
-    except SyntaxError:  # a part of a statement
-        return None
-    return tree.body[0] if tree.body else None
-
-
-def _into_ndarray(node: Declaration, frame: FrameType | None, name: str) -> SideBySideError:
-    sg = "sg" if frame is None else module_name(frame)
+def _into_ndarray(node: Declaration, frame: FrameType | None, write: Write) -> SideBySideError:
     return SymbolicArrayError(
-        f"{node!r} was to be written into the ndarray {name!r}",
+        f"{node!r} was to be written into the ndarray {write.name!r}",
         cause="the graph is being declared: " + _origin(node),
-        fix=f"make it an array of the graph, which can be written to, before this line and before "
-        f"any loop around it: {name} = {sg}.asarray({name}, copy=True)",
-        related=_related(node, frame),
+        fix=write.fix,
+        related=(*write.related, *_related(node, frame)),
     )
 
 
@@ -289,8 +244,8 @@ def _into_ndarray(node: Declaration, frame: FrameType | None, name: str) -> Side
 def no_number(node: Declaration, kind: str) -> SideBySideError:
     """Return the error of ``int(node)``, ``float(node)`` and of its use as an index."""
     frame, asked = _asking()
-    if kind == "float" and (name := _written_to(frame)) is not None:
-        return _into_ndarray(node, frame, name)
+    if kind != "index" and (write := running_write(frame)) is not None:
+        return _into_ndarray(node, frame, write)
     by = f" by `{asked.construct}`" if asked is not None and asked.construct else ""
     wanted = {"int": "an int", "float": "a float", "complex": "a complex"}.get(kind, "an index")
     what = f"{wanted} was asked of {node!r}{by}"
@@ -344,8 +299,8 @@ def no_value(node: Declaration, request: str) -> SideBySideError:
 def no_array(node: Declaration) -> SideBySideError:
     """Return the error of ``np.asarray(node)``."""
     frame, asked = _asking()
-    if (name := _written_to(frame)) is not None:
-        return _into_ndarray(node, frame, name)
+    if (write := running_write(frame)) is not None:
+        return _into_ndarray(node, frame, write)
     by = f" by `{asked.construct}`" if asked is not None and asked.construct else ""
     return SymbolicArrayError(
         f"an ndarray was asked of {node!r}{by}",
@@ -359,7 +314,9 @@ def no_array(node: Declaration) -> SideBySideError:
 def no_out(node: Declaration, function: str) -> SideBySideError:
     """Return the error of writing a node into an ndarray."""
     frame, _ = _asking()
-    line = _out_of_place(frame) or "a = a + x"
+    if (write := running_write(frame)) is not None:
+        return _into_ndarray(node, frame, write)
+    line = out_of_place(frame) or "a = a + x"
     return SymbolicArrayError(
         f"{function} was to write {node!r} into an ndarray",
         cause="the graph is being declared: " + _origin(node),

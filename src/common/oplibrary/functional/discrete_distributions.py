@@ -61,6 +61,13 @@ def poisson(key: Any, rate: Any, shape: int | Sequence[int] | None = None) -> An
         If the key is none, or the rate no real number.
     ShapeError
         If the parameters do not broadcast to `shape`.
+
+    Notes
+    -----
+    Whole numbers have no gradient by the rate: one through the draws is 0, and refused with
+    ``unused="raise"``. That of the mean of ``f(draws)`` is the gradient of
+    ``mean(stop_gradient(f(draws)) * log_probability(draws))`` (Williams, "Simple statistical
+    gradient-following algorithms", 1992).
     """
     rate = _array("poisson", rate, np.float64)
     return poisson_counts(key, rate, shape=drawn_shape("poisson", shape, rate.shape))
@@ -85,6 +92,10 @@ def binomial(key: Any, n: Any, p: Any, shape: int | Sequence[int] | None = None)
         If a number or a probability is none.
     DTypeError, ShapeError
         As by `poisson`.
+
+    Notes
+    -----
+    There is no gradient by `p`; see `poisson`.
     """
     n, p = _array("binomial", n, np.int64), _array("binomial", p, np.float64)
     return binomial_counts(key, n, p, shape=drawn_shape("binomial", shape, n.shape, p.shape))
@@ -115,6 +126,10 @@ def multinomial(key: Any, n: Any, p: Any, shape: int | Sequence[int] | None = No
         If a probability is negative or NaN, or all are 0, or `n` does not count.
     DTypeError, ShapeError
         As by `poisson`.
+
+    Notes
+    -----
+    There is no gradient by `p`; see `poisson`.
     """
     n = _array("multinomial", n, np.int64)
     operand_type("multinomial", p)
@@ -152,7 +167,8 @@ def categorical(
 
     Notes
     -----
-    By the largest of the logits with Gumbel noise added (Gumbel, 1954).
+    By the largest of the logits with Gumbel noise added (Gumbel, 1954). There is no gradient by the
+    logits, see `poisson`; that of `gumbel_softmax` is one of a smooth choice.
     """
     given = operand_type("categorical", logits)
     if given.dtype not in (np.float32, np.float64):
@@ -218,8 +234,9 @@ def choice(
 
     Notes
     -----
-    Without replacement by the order of the logarithms with Gumbel noise added (Kool, van Hoof and
-    Welling, "Stochastic beams and where to find them", 2019).
+    There is no gradient by `p`, see `poisson`; that by `a` goes to what was chosen. Without
+    replacement by the order of the logarithms with Gumbel noise added (Kool, van Hoof and Welling,
+    "Stochastic beams and where to find them", 2019).
     """
     whole = isinstance(a, (int, np.integer)) and not isinstance(a, bool)
     given = () if whole else operand_type("choice", a).shape

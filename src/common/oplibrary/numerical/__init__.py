@@ -33,7 +33,8 @@ enter_late(
 enter_late(
     "oplibrary.numerical.counting",
     """
-    bincount digitize histogram histogram_bin_edges intersect1d setdiff1d setxor1d union1d
+    bincount digitize histogram histogram2d histogram_bin_edges histogramdd intersect1d setdiff1d
+    setxor1d union1d
     """,
 )
 enter_late("oplibrary.numerical.differences", "ediff1d gradient interp trapezoid unwrap")
@@ -44,6 +45,7 @@ enter_late(
     nanvar
     """,
 )
+enter_late("oplibrary.numerical.polynomials", "poly polydiv roots")
 enter_late(
     "oplibrary.numerical.products",
     """

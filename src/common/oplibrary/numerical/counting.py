@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -274,6 +275,139 @@ def histogram(
         shares = counts / as_dtype(diff(edges, axis=0), np.dtype(np.float64))
         counts = shares / sum_(counts)
     return counts, edges
+
+
+def _columns(sample: Any) -> list[Any]:
+    """Return the coordinates of points: an array has a point a row, a list a coordinate each."""
+    if not hasattr(sample, "shape"):
+        listed = [as_array(each) for each in sample]
+        return (
+            [flat(each) for each in listed]
+            if any(each.shape for each in listed)
+            else [as_array(sample)]
+        )
+    if len(sample.shape) != 2:
+        return [flat(sample)]
+    return [sample[:, i] for i in np.arange(sample.shape[1]).tolist()]
+
+
+def _each_of(name: str, what: str, value: Any, count: int) -> list[Any]:
+    if len(value) != count:
+        raise ArgumentError(
+            f"{name}: {len(value)} {what} for {count} coordinates",
+            cause="each coordinate has its own",
+            fix=f"pass {count} of them, or one for all",
+        )
+    return list(value)
+
+
+@offered
+def histogramdd(
+    sample: Any, bins: Any = 10, range: Any = None, density: bool = False, weights: Any = None
+) -> tuple[Any, list[Any]]:
+    """Return how many points lie in each box of a grid, and the edges along each coordinate.
+
+    Parameters
+    ----------
+    sample : array, (n, d), or list of d arrays, (n,)
+    bins : int, or list of int or array
+        How many of one width, along all coordinates or each, or the edges in order.
+    range : list of (float, float) or None, optional
+        Along each coordinate from where to where bins of one width reach; by default the least and
+        greatest element.
+    density : bool
+        Whether the counts are divided so that the volume is 1.
+    weights : array, (n,), optional
+        What each point counts. Gradients go to them.
+
+    Returns
+    -------
+    counts : array of float64
+        With an axis for each coordinate.
+    edges : list of array
+
+    Examples
+    --------
+    >>> counts, _ = histogramdd([np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.4])], bins=2)
+    >>> counts.tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
+    """
+    name = "histogramdd"
+    columns = _columns(sample)
+    count = len(columns)
+    one = (
+        not is_value(bins) and np.ndim(bins) == 0 if not isinstance(bins, (list, tuple)) else False
+    )
+    each_bins = [bins] * count if one else _each_of(name, "bins", bins, count)
+    ranges = [None] * count if range is None else _each_of(name, "ranges", range, count)
+    edges = [_edges(name, *each) for each in zip(columns, each_bins, ranges, strict=True)]
+    place: Any = 0
+    lengths = [int(each.shape[0]) + 1 for each in edges]  # with what lies outside, on both sides
+    for x, ends, length in zip(columns, edges, lengths, strict=True):
+        number = searchsorted(ends, as_dtype(x, promoted(x.dtype, ends.dtype)), side="right")
+        # the last bin has both of its ends
+        number = number - as_dtype(equal(x, ends[-1]), number.dtype)
+        place = place * length + number
+    if weights is None:
+        found = as_dtype(
+            scatter_add(
+                np.zeros(prod(lengths), np.int64), place, np.ones(tuple(place.shape), np.int64)
+            ),
+            FLOAT64,
+        )
+    else:
+        weights = as_array(weights)
+        if tuple(weights.shape) != tuple(place.shape):
+            raise ShapeError(
+                f"{name}: weights of shape {tuple(weights.shape)} for {tuple(place.shape)}",
+                cause="each point has a weight",
+                fix="pass a vector of one number for each",
+            )
+        found = scatter_add(np.zeros(prod(lengths)), place, as_dtype(weights, FLOAT64))
+    counts = found.reshape(tuple(lengths))[(slice(1, -1),) * count]
+    if density:
+        total = sum_(counts)
+        for axis, ends in enumerate(edges):
+            widths = diff(ends, axis=0)
+            counts = counts / widths.reshape([-1 if i == axis else 1 for i in np.arange(count)])
+        counts = counts / total
+    return counts, edges
+
+
+@offered
+def histogram2d(
+    x: Any,
+    y: Any,
+    bins: Any = 10,
+    range: Any = None,
+    density: bool = False,
+    weights: Any = None,
+) -> tuple[Any, Any, Any]:
+    """Return how many points lie in each cell of a grid, and the edges along both coordinates.
+
+    Parameters
+    ----------
+    x, y : array, (n,)
+    bins, range, density, weights
+        As for `histogramdd`; an array of more than two numbers is the edges along both.
+
+    Examples
+    --------
+    >>> counts, _, _ = histogram2d(np.array([0.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.4]), bins=2)
+    >>> counts.tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
+    """
+    x, y = as_array(x), as_array(y)
+    if tuple(x.shape) != tuple(y.shape) or len(x.shape) != 1:
+        raise ShapeError(
+            f"histogram2d: coordinates of shapes {tuple(x.shape)} and {tuple(y.shape)}",
+            cause="each point has both",
+            fix="pass two vectors of one length",
+        )
+    if (isinstance(bins, (list, tuple)) or np.ndim(bins)) and len(bins) not in (1, 2):
+        bins = [bins, bins]
+    counts, edges = histogramdd([x, y], bins, range, density, weights)
+    return counts, edges[0], edges[1]
 
 
 # sets ---------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.batching import Rows
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, AssertionFailedError, DTypeError
@@ -156,6 +157,11 @@ def _assert_infer(condition: TensorType, *_values: TensorType, message: str) -> 
     return TensorType(condition.shape, condition.dtype)
 
 
+def _assert_rows(rows: Rows) -> Any:
+    """Check the conditions of all examples at once: the first that does not hold is named."""
+    return rows.op(*[rows.whole(i) for i in range(len(rows.operands))], **rows.attrs)
+
+
 _ASSERT = register(
     Op(
         name="assert_",
@@ -165,6 +171,7 @@ _ASSERT = register(
         infer=_assert_infer,
         attrs={"message": ""},
         effect=True,
+        batch=_assert_rows,
         operand_names=("condition",),
         examples=(
             example(np.array(True)),
@@ -182,8 +189,8 @@ def assert_(condition: Any, message: str = "", *values: Any) -> Any:
     Parameters
     ----------
     condition : bool array
-        It holds if every element is True. A plain Python bool is checked at once, also while a
-        graph is declared.
+        It holds if every element is True, under `vmap` of every example. A plain Python bool is
+        checked at once, also while a graph is declared.
     message : str
         What the error says.
     *values : array

@@ -289,5 +289,9 @@ def bernoulli(key: Any, p: Any, shape: int | Sequence[int]) -> Any:
     Returns
     -------
     array of bool
+
+    Notes
+    -----
+    There is no gradient by `p`; see `poisson`.
     """
     return less(uniform(key, shape=normalize_shape(shape)), p)

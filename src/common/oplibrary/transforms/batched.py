@@ -250,7 +250,7 @@ def apply_batched(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
     """Run `op` on all rows of its operands: the executor of `Batched`."""
     operands = tuple(map(_operand, operands))
     level = _level_among(operands)
-    if op.effect:
+    if op.effect and op.batch is None:
         raise effect_of_rows(op.name, "a function")
     batched = tuple([type(x) is Batched and x._level is level for x in operands])
     rows = Rows(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from oplibrary.executors.numpy.protocols import unsupported
+from oplibrary.messages.errors import SymbolicArrayError
+from oplibrary.numerical.polynomials import poly, roots
 from oplibrary.ops.eigenvalues import eig, eigh, eigvals, eigvalsh
 from oplibrary.ops.least_squares import lstsq
 from oplibrary.ops.orthogonalization import qr
@@ -21,19 +23,37 @@ def _upper(triangle: Any) -> bool:
 def _require_complex(name: str, a: Any) -> None:
     """Refuse real numbers, whose eigenvalues are real in NumPy where they happen to be."""
     if a.dtype.kind != "c":
-        raise unsupported(f"numpy.linalg.{name} of {a.dtype}, of which the values choose a dtype,")
+        raise unsupported(f"numpy.{name} of {a.dtype}, of which the values choose a dtype,")
 
 
 def complex_eig(a: Any) -> Any:
     """Return the eigenvalues and eigenvectors of complex matrices."""
-    _require_complex("eig", a)
+    _require_complex("linalg.eig", a)
     return eig(a)
 
 
 def complex_eigvals(a: Any) -> Any:
     """Return the eigenvalues of complex matrices."""
-    _require_complex("eigvals", a)
+    _require_complex("linalg.eigvals", a)
     return eigvals(a)
+
+
+def complex_roots(p: Any) -> Any:
+    """Return the roots of a polynomial of complex coefficients."""
+    if p.dtype.kind != "c":
+        raise SymbolicArrayError(
+            f"numpy.roots of {p.dtype} has no counterpart here",
+            cause="its result is complex or real, as the numbers happen to be",
+            fix="write xp.roots(x), of the namespace xp; its result is complex for any numbers",
+        )
+    return roots(p)
+
+
+def real_poly(seq_of_zeros: Any) -> Any:
+    """Return the coefficients of a polynomial of real roots, or of a real matrix."""
+    if seq_of_zeros.dtype.kind == "c":
+        raise unsupported("numpy.poly of complex numbers, whose values choose the dtype")
+    return poly(seq_of_zeros)
 
 
 def read_eigh(a: Any, UPLO: Any = "L") -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from oplibrary.core.dtypes import to_dtype
 from oplibrary.executors.numpy.adapters import ours
-from oplibrary.messages.errors import ArgumentError
+from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.numerical.operands import as_dtype, require_known, together
 
 
@@ -43,6 +43,47 @@ def linspace(
         whole = to_dtype(dtype).kind in "iu"
         found = as_dtype(ours("floor")(found) if whole else found, to_dtype(dtype))
     return (found, step) if retstep else found
+
+
+def geomspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """Return numbers of equal ratios from `start` to `stop`, along a new axis.
+
+    Raises
+    ------
+    AssertionFailedError
+        If an end is 0.
+    DTypeError
+        If an end is complex.
+    """
+    start, stop = together(start, stop)
+    kind = np.geomspace(np.ones(1, start.dtype), np.ones(1, stop.dtype), 2).dtype
+    if kind.kind == "c":
+        raise DTypeError(
+            "numpy.geomspace: complex ends",
+            cause="they are taken as lengths and signs here",
+            fix="take the exponential of linspace between the logarithms of the ends",
+        )
+    start, stop = ours("broadcast_arrays")(as_dtype(start, kind), as_dtype(stop, kind))
+    for end in (start, stop):
+        ours("assert_")(ours("all")(end != 0), "numpy.geomspace: an end is 0")
+    sign = ours("sign")(start)
+    low, high = start / sign, stop / sign
+    found = logspace(ours("log10")(low), ours("log10")(high), num, endpoint, dtype=kind)
+    if found.shape[0]:  # the ends as they are, not by way of their logarithms
+        ends = [low[None], found[1:]]
+        if endpoint and found.shape[0] > 1:
+            ends = [low[None], found[1:-1], high[None]]
+        found = ours("concat")(ends, axis=0)
+    found = found * sign
+    found = ours("moveaxis")(found, 0, axis) if axis else found
+    return found if dtype is None else as_dtype(found, to_dtype(dtype))
 
 
 def logspace(
