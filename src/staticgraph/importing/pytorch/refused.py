@@ -24,6 +24,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "aten.embedding_dense_backward.default": (_BACKWARD, _GRADIENT),
     "aten._native_batch_norm_legit.default": (_WRITES, "export it with torch.export.export"),
     "aten.atan2.out": (_WRITES, "write torch.atan2(y, x)"),
+    "aten.resize_.default": (_WRITES, "write x.reshape(shape)"),
     "aten.as_strided.default": (_STRIDES, "write x.reshape(shape), or x.unfold(axis, size, step)"),
     "aten.empty_strided.default": (_STRIDES, "write torch.empty(shape)"),
     "aten.sym_storage_offset.default": (_STRIDES, "index with x[start:]"),
