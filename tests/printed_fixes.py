@@ -1311,9 +1311,63 @@ PRINTED: list[Printed] = [
         "found.mismatches[0].name == 'cores'",
         ", {}",
     ),
+    Printed(
+        "import os, tempfile\nf = lambda x: x * 2\n{}\nmodel = sg.to_onnx(graph, os.path.join(tempfile.mkdtemp(), 'model.onnx'))",
+        "graph = f",
+        'graph = sg.trace(f, sg.TensorType((3,), "float32"))',
+        "graph is not None",
+    ),
 ]
 
 UNCOVERED = {
+    (
+        "staticgraph/importing/onnx_models/graphs.py",
+        "'convert the model: onnx.version_converter.convert_version(model, 21)'",
+    ): "advice on a model of its own",
+    (
+        "staticgraph/importing/onnx_models/known.py",
+        "'fix the length, as in dynamic={}, which takes those of the example inputs'",
+    ): "advice on a model of its own",
+    (
+        "staticgraph/importing/onnx_models/loading.py",
+        "'pass its path: sg.from_onnx(\"model.onnx\")'",
+    ): "advice on a model of its own",
+    (
+        "staticgraph/importing/onnx_models/reading.py",
+        "f'convert it: array.astype(\"{dtype}\")'",
+    ): "not covered yet",
+    (
+        "staticgraph/importing/onnx_models/reading.py",
+        "f'pass an example: sg.from_onnx(path, inputs={{\"{info.name}\": array}})'",
+    ): "not covered yet",
+    (
+        "staticgraph/importing/onnx_models/reading.py",
+        "f'pass them as they always are: sg.from_onnx(path, constants={{{given}}})'",
+    ): "not covered yet",
+    (
+        "staticgraph/importing/onnx_models/reductions.py",
+        "'write the operator with stash_type=1'",
+    ): "advice on a model of its own",
+    (
+        "staticgraph/importing/onnx_models/sampling.py",
+        "\"write it with mode='avg'\"",
+    ): "advice on a model of its own",
+    (
+        "staticgraph/importing/onnx_models/sampling.py",
+        "'fix the length of the image, as in dynamic={}'",
+    ): "advice on a model of its own",
+    (
+        "staticgraph/importing/onnx_models/sampling.py",
+        "'give it the number of places, such as sampling_ratio=2'",
+    ): "advice on a model of its own",
+    (
+        "staticgraph/importing/onnx_models/source.py",
+        "'pass inputs that it takes: sg.from_onnx(path, inputs=[...])'",
+    ): "not covered yet",
+    (
+        "staticgraph/importing/onnx_models/table.py",
+        "'pass the inputs that decide it as constants=, by their names'",
+    ): "not covered yet",
     (
         "common/oplibrary/transforms/jacobians.py",
         "'pass holomorphic=True if it is, or mode=\"reverse\"'",
