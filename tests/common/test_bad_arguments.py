@@ -22,12 +22,12 @@ from oplibrary.messages.errors import SideBySideError
 
 BELOW = ("", "linalg", "fft", "special")
 TAKE_FUNCTIONS = set(
-    "associative_scan backward checkpoint cond fori_loop grad gradcheck gradgradcheck hessian "
-    "jacobian jvp linearize map scan switch value_and_grad vjp vmap while_loop".split()
+    "associative_scan backward checkpoint cond custom_jvp custom_vjp fori_loop grad gradcheck "
+    "gradgradcheck hessian jacobian jvp linearize map scan switch value_and_grad vjp vmap while_loop".split()
 )
 """What runs the user's code: test_bad_input.py and test_control_errors.py have these."""
-DO_SOMETHING = {"assert_", "manual_seed", "print_"}
-"""What has an effect besides its result."""
+DO_SOMETHING = {"assert_", "kernels_report", "manual_seed", "print_", "set_kernels"}
+"""What has an effect besides its result, or tells of one."""
 
 MATRIX = np.array([[4.0, 1.0, 0.0], [1.0, 5.0, 2.0], [0.0, 2.0, 6.0]])
 FITTING = (MATRIX, np.array([0.25, 0.5, 0.75]), 2, np.array([0, 2, 1]), (2, 2), "float32", [0, 1])

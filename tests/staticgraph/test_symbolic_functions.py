@@ -146,7 +146,7 @@ def test_what_a_division_of_a_length_leaves_is_refused_by_name():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_rank_follows_the_length_of_each_run(dtype):
     with sg.Graph():
-        x = sg.placeholder("x", (sg.dim("rows", min=3), 3), dtype)
+        x = sg.placeholder("x", (sg.dim("rows_of_a_rank", min=3), 3), dtype)
         run = sg.compile([sg.linalg.matrix_rank(x)], [x], backend="numpy")
     for rows in (3, 5, 300):
         rng = np.random.default_rng(rows)

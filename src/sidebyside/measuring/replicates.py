@@ -200,7 +200,7 @@ def visible_between(
     Examples
     --------
     >>> round(visible_between([0.0, 0.01, -0.01, 0.0], [0.0, 0.01, -0.01, 0.0]), 3)
-    0.031
+    0.03
     """
     one, other = np.asarray(logs, np.float64), np.asarray(reference, np.float64)
     if min(len(one), len(other)) < 2:

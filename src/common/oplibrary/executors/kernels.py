@@ -112,9 +112,9 @@ class set_kernels:
     >>> import dyngraph as dg
     >>> x = dg.ones((128, 128))
     >>> with dg.set_kernels("machine"):
-    ...     y = dg.sum(dg.exp(x))
+    ...     y = dg.sum(x + x)
     >>> y
-    tensor(44536.33)
+    tensor(32768.)
     """
 
     def __init__(self, make: str) -> None:

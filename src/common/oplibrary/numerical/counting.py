@@ -406,6 +406,8 @@ def histogram2d(
         )
     if (isinstance(bins, (list, tuple)) or np.ndim(bins)) and len(bins) not in (1, 2):
         bins = [bins, bins]
+    dtype = promoted(x.dtype, y.dtype)
+    x, y = as_dtype(x, dtype), as_dtype(y, dtype)
     counts, edges = histogramdd([x, y], bins, range, density, weights)
     return counts, edges[0], edges[1]
 

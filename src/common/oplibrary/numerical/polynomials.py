@@ -157,14 +157,14 @@ def polydiv(u: Any, v: Any) -> tuple[Any, Any]:
             fix="leave zeros in front out",
         )
     steps = max(u.shape[0] - v.shape[0] + 1, 0)
-    scale, rest, quotient = 1.0 / v[0], u, []
+    scale, rest, quotient, leading = 1.0 / v[0], u, [], []
     for _ in np.arange(steps).tolist():
         digit = scale * rest[0]
         quotient.append(digit)
+        leading.append(rest[:1] - digit * v[:1])  # 0 but for rounding, unless there are NaNs
         head = rest[1 : v.shape[0]] - digit * v[1:]
         rest = concat([head, rest[v.shape[0] :]], axis=0)
-    if not rest.shape[0]:
-        rest = np.zeros(1, dtype)
+    rest = concat([*leading, rest], axis=0)
     while rest.shape[0] > 1 and np.allclose(at_hand(rest)[0], 0, rtol=1e-14):
         rest = rest[1:]
     return (stack(quotient) if quotient else np.zeros(1, dtype)), rest

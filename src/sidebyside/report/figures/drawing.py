@@ -115,6 +115,7 @@ def to_svg(drawn: Drawn) -> str:
     }
     svg: str = vl_convert.vegalite_to_svg(spec)
     svg = svg[svg.index("<svg") :]
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)  # within a page it needs no address
     for colour, name in _VARIABLES.items():
         svg = svg.replace(f'"{colour}"', f'"var(--{name})"')
     # a marker of one figure must not be another's
