@@ -23,7 +23,8 @@ from oplibrary.messages.errors import SideBySideError
 BELOW = ("", "linalg", "fft", "special")
 TAKE_FUNCTIONS = set(
     "associative_scan backward checkpoint cond custom_jvp custom_vjp fori_loop grad gradcheck "
-    "gradgradcheck hessian jacobian jvp linearize map scan switch value_and_grad vjp vmap while_loop".split()
+    "gradgradcheck hessian jacobian jvp linearize map scan switch value_and_grad vjp vmap "
+    "while_loop".split()
 )
 """What runs the user's code: test_bad_input.py and test_control_errors.py have these."""
 DO_SOMETHING = {"assert_", "kernels_report", "manual_seed", "print_", "set_kernels"}
