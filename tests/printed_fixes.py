@@ -1167,7 +1167,7 @@ PRINTED: list[Printed] = [
         "y[1][0] == 1",
     ),
     Printed(
-        "y = sbs.decide(lambda x: np.tanh(x), np.ones(3), {}, budget=0.01)",
+        "y = sbs.decide(lambda x: np.tanh(x), np.ones(3), {}, budget=0.01, replicates=0)",
         "calls=0",
         "calls=1000",
         "y.row is not None",

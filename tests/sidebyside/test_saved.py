@@ -19,7 +19,7 @@ from sidebyside.results.saved.file import KINDS, SCHEMA
 from sidebyside.results.saved.rebuilding import kept_fields
 
 DOCS = Path(__file__).parents[2] / "docs"
-SHORT = ["--budget", "0.01"]
+SHORT = ["--budget", "0.01", "--replicates", "2"]
 
 
 def result_fields():
@@ -41,10 +41,10 @@ def measured():
     missing = sbs.Workload(
         lambda xp, x: x if float(x[0]) > 0 else -x, lambda rng, size: (np.ones(2),), name="branch"
     )
-    comparison = sbs.compare([workload, missing], budget=0.01)
+    comparison = sbs.compare([workload, missing], budget=0.01, replicates=2)
     return {
         "comparison": comparison,
-        "decision": sbs.decide(lambda x: x * 2, np.ones(2), calls=10, budget=0.01),
+        "decision": sbs.decide(lambda x: x * 2, np.ones(2), calls=10, budget=0.01, replicates=2),
         "table": sbs.Table(comparison, (), comparison.rows[0], 1.5, (("digits", "missing"),)),
     }
 
