@@ -88,12 +88,14 @@ def frozen_heap() -> Iterator[None]:
 
     With PyTorch and JAX loaded a collection takes 0.1 s, else.
     """
+    frozen = gc.get_freeze_count()
     gc.collect()
     gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not frozen:  # else the program has chosen what stays out of collections
+            gc.unfreeze()
 
 
 @contextmanager
