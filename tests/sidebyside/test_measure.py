@@ -110,10 +110,19 @@ def test_the_collector_rests_during_samples_only(clock):
         clock.now += 1_000_000
 
     assert gc.isenabled()
-    measure({"mode": run}, budget=1e-4, most=8)
+    before = gc.get_freeze_count()
+    try:
+        gc.freeze()
+        measure({"mode": run}, budget=1e-4, most=8)
+        assert gc.get_freeze_count() > 0  # what the program has frozen stays so
+        gc.unfreeze()
+        measure({"mode": run}, budget=1e-4, most=8)
+        assert gc.get_freeze_count() == 0
+    finally:
+        if before:
+            gc.freeze()
     assert not any(states)
     assert gc.isenabled()
-    assert gc.get_freeze_count() == 0
 
 
 def test_the_collector_returns_after_a_failure(clock):
