@@ -70,6 +70,19 @@ def rows_that_only_a_dead_carry_reads(xp, x, rows, reverse):
     return xp.sum(a) + xp.sum(rows * -0.0)
 
 
+def a_carry_that_an_inner_loop_hands_nothing_back_to(xp, x, rows, reverse):
+    def step(carry, row):
+        def inner(state, v):
+            p, q = state
+            return (p * v, xp.sqrt(q * 0.0)), None
+
+        a, b = carry
+        return (xp.scan(inner, (a, b), xp.asarray(ROWS))[0][0], b), row * 2.0
+
+    (a, _), ys = xp.scan(step, (x, xp.sqrt(x * -0.0)), rows, reverse=reverse)
+    return xp.sum(a) + xp.sum(ys)
+
+
 SCANS = [
     a_carry_that_nobody_reads,
     a_last_carry_that_nobody_reads,
@@ -78,6 +91,7 @@ SCANS = [
     zeros_of_both_signs,
     rows_with_negative_zeros,
     rows_that_only_a_dead_carry_reads,
+    a_carry_that_an_inner_loop_hands_nothing_back_to,
 ]
 
 
@@ -131,10 +145,22 @@ def late(xp, x, steps):
     return xp.sum(xp.while_loop(lambda state: state[0] < steps, body, (0, x, x, x))[1])
 
 
+def inside(xp, x, steps):
+    def body(state):
+        def inner(pair, v):
+            return (pair[0] * v, xp.sqrt(pair[1] * 0.0)), None
+
+        i, a, b = state
+        return i + 1, xp.scan(inner, (a, b), xp.asarray(ROWS))[0][0], b
+
+    first = (0, x, xp.sqrt(x * -0.0))
+    return xp.sum(xp.while_loop(lambda state: state[0] < steps, body, first)[1])
+
+
 @pytest.mark.parametrize("backend", ["interpret", "numpy", "native"])
-@pytest.mark.parametrize("program", [dead, late])
+@pytest.mark.parametrize("program", [dead, late, inside])
 def test_while_loops(program, backend):
-    for steps in (1, 2, 5):
+    for steps in (0, 1, 2, 5):
         same_gradients(lambda xp, x, steps=steps: program(xp, x, steps), (POINT,), backend)
 
 

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from oplibrary.core.dtypes import FLOATING
+from staticgraph.control.flow import Choice
 from staticgraph.control.region import Region
+from staticgraph.declare.autodiff import passes
 from staticgraph.graph.node import Node
 from staticgraph.program.polynomial import is_symbolic
+
+DEEPEST = 2
+"""Loops in loops of whose gradients steps are declared apart; in deeper ones -0.0 stands in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,8 @@ def carried_gradients(
     others, each = list(given_others), frozenset(given_each)
 
     def before(present: Iterable[int]) -> frozenset[int]:
-        reached = body.reached([*present, *others])
-        return each.union(i for i in floats if body.inputs[i] in reached)
+        nodes = reached(body, [*present, *others])
+        return each.union(i for i in floats if body.inputs[i] in nodes)
 
     settled = frozenset(given)
     while (more := settled | before(settled)) != settled:
@@ -80,11 +88,29 @@ def carried_gradients(
         last = history[steps if steps < len(history) else start + (steps - start) % _turn(history)]
 
     first: list[frozenset[int]] = []
-    for present in [] if is_symbolic(length) else history[:-1]:
+    for present in [] if is_symbolic(length) or _nests(body) else history[:-1]:
         if _stands_in(body, settled - present, [*present, *others]):
             break
         first.append(present)
     return CarriedGradients(sorted(settled), first, last)
+
+
+def _nests(body: Region) -> bool:
+    """Tell whether loops stand in loops so deep that no step may be declared apart.
+
+    Each such step is another copy of the body, and so of the copies within it.
+    """
+    stack = [(body, 1)]
+    while stack:
+        region, depth = stack.pop()
+        for node in region.graph:
+            if node.op.control is not None:
+                flow = node.op.control(**node.attrs)
+                below = depth if isinstance(flow, Choice) else depth + 1
+                if below > DEEPEST:
+                    return True
+                stack += [(each, below) for each in flow.regions]
+    return False
 
 
 def _turn(history: list[frozenset[int]]) -> int:
@@ -97,15 +123,70 @@ def _stands_in(body: Region, absent: Iterable[int], given: list[int]) -> bool:
 
     It does where such a gradient is only added to another, or passed on as it is.
     """
-    reached = body.reached(given)
+    nodes = reached(body, given)
     inputs = set(body.inputs)
     return all(
-        body.outputs[i] in reached
+        body.outputs[i] in nodes
         or body.outputs[i] in inputs
-        or inputs.isdisjoint(_floats(body.reached([i])))
+        or inputs.isdisjoint(_floats(reached(body, [i])))
         for i in absent
     )
 
 
 def _floats(nodes: Iterable[Node]) -> Iterable[Node]:
     return [node for node in nodes if node.dtype.kind in FLOATING]
+
+
+# the way back through a region --------------------------------------------------------------------
+
+
+_known: WeakKeyDictionary[Region, dict[frozenset[int], set[Node]]] = WeakKeyDictionary()
+"""What was found of a region, which the regions around it ask for again and again."""
+
+
+def reached(region: Region, outputs: Iterable[int]) -> set[Node]:
+    """Return the nodes of a region to which gradients of `outputs` come back, these included."""
+    wanted = frozenset(outputs)
+    known = _known.setdefault(region, {})
+    if wanted not in known:
+        known[wanted] = _reached(region, wanted)
+    return known[wanted]
+
+
+def _reached(region: Region, outputs: Iterable[int]) -> set[Node]:
+    seen: set[Node] = set()
+    heap: list[tuple[int, Any]] = []
+    items: dict[Node, set[int]] = {}  # of an op of several results, those that have a gradient
+
+    def enter(node: Any) -> None:
+        if node not in seen:
+            seen.add(node)
+            heappush(heap, (-node.sequence, node))
+
+    for i in outputs:
+        enter(region.outputs[i])
+    while heap:  # the latest first: all results of an op before the op
+        _, node = heappop(heap)
+        op = node.op
+        if op.projection:
+            items.setdefault(node.operands[0], set()).add(node.attrs["index"])
+        back = None if op.control is None else _handed_back(op.control(**node.attrs), items[node])
+        for position, operand in enumerate(node.operands):
+            if passes(node, position) and (back is None or position in back):
+                enter(operand)
+    return seen
+
+
+def _handed_back(flow: Any, items: Iterable[int]) -> set[int]:
+    """Return the operands of a loop or a choice to which gradients of its results come back."""
+    if isinstance(flow, Choice):
+        sides = [(branch.inputs, reached(branch, items)) for branch in flow.branches]
+        return {i for inputs, nodes in sides for i, x in enumerate(inputs, 1) if x in nodes}
+    body, carries = flow.body, flow.carries
+    others = [i - carries for i in items if i >= 2 * carries]
+    each = [i - carries for i in items if carries <= i < 2 * carries]
+    given = [i for i in items if i < carries]
+    found = carried_gradients(body, carries, given, others, each, flow.length)
+    nodes = reached(body, [*found.settled, *others])
+    outer = {i for i, x in enumerate(body.inputs) if i >= carries and x in nodes}
+    return outer | found.last

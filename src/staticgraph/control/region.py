@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from oplibrary.core.op import Kind
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, FeedError
 from oplibrary.messages.source import Source
-from staticgraph.declare.autodiff import gradients_onto, passes
+from staticgraph.declare.autodiff import gradients_onto
 from staticgraph.declare.build import full, placeholder, require_graph
 from staticgraph.declare.custom_calls import customs_of
 from staticgraph.declare.effects import has_effect, silenced
@@ -216,18 +216,6 @@ class Region:
                     seen.add(operand)
                     if operand not in given:
                         stack.append(operand)
-        return seen
-
-    def reached(self, outputs: Iterable[int]) -> set[Node]:
-        """Return the nodes to which gradients of `outputs` come back, these outputs included."""
-        stack = [self.outputs[i] for i in outputs]
-        seen = set(stack)
-        while stack:
-            node = stack.pop()
-            for position, operand in enumerate(node.operands):
-                if operand not in seen and passes(node, position):
-                    seen.add(operand)
-                    stack.append(operand)
         return seen
 
     def pullback(

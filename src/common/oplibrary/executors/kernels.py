@@ -214,8 +214,11 @@ def _machine_kernel(op: Op) -> Function:
             return kernel(*operands, **attrs)
         try:
             return function(*given)
-        except Exception:
-            return kernel(*operands, **attrs)  # which says what is wrong
+        except Exception as error:
+            result = kernel(*operands, **attrs)  # which says what is wrong with the operands
+            functions[signature] = None
+            _leave(op.name, [TensorType(x.shape, x.dtype) for x in given], repr(error))
+            return result
 
     if op.attrs or op.arity not in (1, 2):
         return run
@@ -311,11 +314,16 @@ def _make(
     if found == UNLIKE:
         return None
     if isinstance(found, str):
-        if len(choice.left) < MOST_SIGNATURES:
-            choice.left[" ".join([what, *map(repr, types)])] = found
+        _leave(what, types, found)
         return None
     choice.made += 1
     return found
+
+
+def _leave(what: str, types: Sequence[TensorType], why: str) -> None:
+    """Enter into the report what is left to NumPy."""
+    if len(choice.left) < MOST_SIGNATURES:
+        choice.left[" ".join([what, *map(repr, types)])] = why
 
 
 # gradient rules -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import numpy as np
 from oplibrary.core.batching import trailing, unchanged
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, Shape, TensorType
-from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
+from oplibrary.messages.errors import NotDifferentiableError
 from oplibrary.ops.arguments import operand_type, require_flag
 from oplibrary.ops.diagonal import diagonal
 from oplibrary.ops.elementwise import real
@@ -217,12 +217,7 @@ def svd(x: Any, full_matrices: bool = True) -> SVDResult:
     >>> svd(np.array([[3.0, 0.0], [0.0, -4.0]])).S.tolist()
     [4.0, 3.0]
     """
-    if not isinstance(full_matrices, (int, np.bool_)):
-        raise ArgumentError(
-            f"svd: full_matrices must be a bool, not {full_matrices!r}",
-            cause="it says whether the bases of singular vectors are completed",
-            fix="pass full_matrices=False for the vectors of singular values alone",
-        )
+    require_flag(full_matrices, "full_matrices")
     shape = operand_type("svd", x).shape
     rows, columns = require_matrix("svd", operand_type("svd", x))
     joined = svd_joined(x, full_matrices=full_matrices and rows != columns)
