@@ -92,9 +92,26 @@ def test_no_window_is_copied():
     assert not correlations(strided)  # no vector of pixels lies together
 
 
-@pytest.mark.parametrize(("lines", "columns", "in_place"), [(6, 34, 1), (6, 20, 0), (7, 34, 0)])
-def test_a_sum_is_added_up_in_place(lines, columns, in_place):
-    """Not where the last elements are computed twice: they would be added twice."""
+@pytest.mark.parametrize(
+    ("bytes_", "lines", "columns", "in_place"),
+    [
+        (64, 6, 34, 1),
+        (64, 6, 20, 0),
+        (64, 7, 34, 0),
+        (32, 6, 34, 1),
+        (32, 6, 20, 0),
+        (32, 7, 34, 1),
+    ],
+)
+def test_a_sum_is_added_up_in_place(bytes_, lines, columns, in_place, monkeypatch):
+    """Not where the last elements are computed twice: they would be added twice.
+
+    Tiles of wide vectors have two lines, of which five do not consist.
+    """
+    if bytes_ > host_target().vector_bytes:
+        pytest.skip("the processor has no vectors as wide")
+    target = replace(host_target(), vector_bytes=bytes_)
+    monkeypatch.setattr(correlation, "host_target", lambda: target)
     x, w = operands((8, 4, lines, columns), (6, 4, 3, 3), "float32")
 
     def correlate(a, b):
