@@ -2,28 +2,32 @@
 
 ``python -m tests.staticgraph.fuzz --seeds 0:20000`` runs the programs of these seeds, in as many
 processes as there are cores. A process that dies is a failure of the seed that it was at, and the
-others go on. Runs are checked: memory is poisoned before each.
+others go on. Runs are checked: memory is poisoned before each, and what was declared, compiled and
+recorded must be gone in the end.
 """
 
 import argparse
 import faulthandler
+import gc
 import os
 import random
 import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from io import StringIO
 
 import numpy as np
-from tests.staticgraph.evaluation import bounds, compare, evaluate
+from tests.staticgraph.evaluation import bounds, compare, evaluate, lowered
 from tests.staticgraph.fences import FencedNumpy, fenced
 from tests.staticgraph.in_place_programs import make
 from tests.staticgraph.random_programs import Generator
 from tests.staticgraph.shrinking import describe, shrink
 
+from dyngraph import Tensor
 from oplibrary.core.tree import flatten
 from staticgraph.backends.native.run import running
 from staticgraph.backends.native.run.checked import VARIABLE
@@ -31,10 +35,14 @@ from staticgraph.backends.native.run.fallback import FAULT
 from staticgraph.backends.registry import load_backend
 from staticgraph.compiler.binding import bind_regions
 from staticgraph.compiler.feeds import Feed, convert_feeds
+from staticgraph.control.region import Region
+from staticgraph.graph.graph import Graph
 from staticgraph.passes import DEFAULT_PASSES, run_passes
 
 IN_PLACE = 4
 """One of so many programs writes in place."""
+LEAVING = (Graph, Region, Tensor)
+"""What must not outlive the program that it was made for."""
 SAMPLES = 4
 """Perturbed runs that find how far rounding carries."""
 
@@ -188,7 +196,17 @@ def run_seeds(first, stop, failures):
     seconds = time.perf_counter() - started
     print(f"{stop - first} programs in {seconds:.0f} s, {found} failures, --seeds {first}:{stop}")
     assert fences.count, "the native backend allocates elsewhere"
-    return found
+    kept = left_alive()
+    if kept:
+        print(f"\n--seeds {first}:{stop}: still there after their programs: {kept}", flush=True)
+    return found + bool(kept)
+
+
+def left_alive():
+    """Return how many graphs, regions and tensors are still there that nobody holds, by type."""
+    lowered.cache_clear()
+    gc.collect()
+    return dict(Counter(type(x).__name__ for x in gc.get_objects() if isinstance(x, LEAVING)))
 
 
 def run_apart(first, stop, failures):

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from oplibrary.core.dtypes import FLOATING
 from staticgraph.control.flow import Choice
@@ -140,17 +139,12 @@ def _floats(nodes: Iterable[Node]) -> Iterable[Node]:
 # the way back through a region --------------------------------------------------------------------
 
 
-_known: WeakKeyDictionary[Region, dict[frozenset[int], set[Node]]] = WeakKeyDictionary()
-"""What was found of a region, which the regions around it ask for again and again."""
-
-
 def reached(region: Region, outputs: Iterable[int]) -> set[Node]:
     """Return the nodes of a region to which gradients of `outputs` come back, these included."""
     wanted = frozenset(outputs)
-    known = _known.setdefault(region, {})
-    if wanted not in known:
-        known[wanted] = _reached(region, wanted)
-    return known[wanted]
+    if wanted not in region.reached:  # the regions around it ask again and again
+        region.reached[wanted] = _reached(region, wanted)
+    return region.reached[wanted]
 
 
 def _reached(region: Region, outputs: Iterable[int]) -> set[Node]:

@@ -95,6 +95,8 @@ class Region:
         Whether running it does something besides computing.
     customs : tuple of CustomCall
         The functions in it that have derivatives of their own.
+    reached : dict
+        To which nodes gradients of outputs come back, as far as `control.carried` was asked.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Region:
         # known of those inside, so that asking is no call for each level
         self.effect = not quiet and any(has_effect(node.op, node.attrs) for node in graph)
         self.customs = tuple([each for node in graph for each in customs_of(node.op, node.attrs)])
+        self.reached: dict[frozenset[int], set[Node]] = {}
         self._silent: Region | None = None
         self._pullbacks: dict[Any, Pullback] = {}
         self._default: Callable[..., Sequence[Array]] | None = None
