@@ -191,6 +191,10 @@ LATE: dict[tuple[str, str], str] = {
     ("staticgraph.importing", "staticgraph.importing.onnx_models.reading"): "likewise",
     ("staticgraph.exporting", "staticgraph.exporting.model"): "few programs leave the library",
     (
+        "staticgraph.exporting",
+        "staticgraph.importing.shared.imported",
+    ): "few of them are another library's",
+    (
         "staticgraph.backends.native",
         "staticgraph.backends.native.run.fallback",
     ): "what is found on disk is not planned",

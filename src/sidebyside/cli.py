@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from oplibrary.messages.errors import ArgumentError, OutOfMemoryError, SideBySideError
+from oplibrary.messages.errors import OutOfMemoryError, SideBySideError
 from oplibrary.messages.source import is_our_file
-from sidebyside import __version__, measuring_commands, saved_commands
+from sidebyside import __version__, export_command, measuring_commands, saved_commands
 from sidebyside.command_options import (
     add_reports,
     check_outputs,
+    only_workload,
     parse_size,
     report_result,
     write,
@@ -38,7 +39,7 @@ from sidebyside.studies.flexibility import measure_flexibility
 from sidebyside.workloads.builtin import BUILTIN
 from sidebyside.workloads.loading import find_workloads
 from sidebyside.workloads.registry import entered_workloads, load
-from sidebyside.workloads.workload import Workload, size_label
+from sidebyside.workloads.workload import size_label
 
 OK, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -58,6 +59,7 @@ Measure dynamic against static graphs: one program, two executors over one op li
   sidebyside show seed -o seed.svg      both graphs, before and after the passes
   sidebyside trace seed -o seed.json    a timeline of both modes, for Perfetto
   sidebyside profile seed               the time of each operation, in both modes
+  sidebyside export mine.py:model model.onnx --inputs mine.py:example
   sidebyside flexibility                what each mode makes of control flow, by running it
 
 What a program prints goes to the error stream, beside the progress; the standard output has the
@@ -180,6 +182,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_show(commands)
     _add_trace(commands)
     _add_profile(commands)
+    export_command.add_export(commands)
     _add_flexibility(commands)
     listing = commands.add_parser("list", help="list the workloads and the modes")
     listing.set_defaults(command=list_all)
@@ -256,7 +259,7 @@ def show_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside show``."""
     if options.output is not None:
         make = show.format_of(options.output)
-        found = show.pictures(_only(options.workload), options.size)
+        found = show.pictures(only_workload(options.workload), options.size)
         write_whole(options.output, make(found))
         write(f"wrote {options.output}: {'; '.join(each.title for each in found)}")
         return OK
@@ -268,7 +271,7 @@ def show_command(options: argparse.Namespace) -> int:
 
 def trace_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside trace``."""
-    write_whole(options.output, timeline_json(_only(options.workload), options.size))
+    write_whole(options.output, timeline_json(only_workload(options.workload), options.size))
     write(f"wrote {options.output}; open it at https://ui.perfetto.dev or in chrome://tracing")
     return OK
 
@@ -276,7 +279,7 @@ def trace_command(options: argparse.Namespace) -> int:
 def profile_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside profile``."""
     modes = profiling.MODES if options.mode == "both" else (options.mode,)
-    workload = _only(options.workload)
+    workload = only_workload(options.workload)
     found = profiling.profile(workload, options.size, modes, runs=options.runs, lines=options.lines)
     report_result(found, options)
     return OK
@@ -314,18 +317,3 @@ def list_all(options: argparse.Namespace) -> int:
     first, second = natural_widths(lines)
     write(draw_table(lines, [max(20, first), second], left=(0, 1), gap=""))
     return OK
-
-
-# their parts --------------------------------------------------------------------------------------
-
-
-def _only(reference: str) -> Workload:
-    """Return the workload that a file to be written is about."""
-    workloads = find_workloads(reference)
-    if len(workloads) > 1:
-        raise ArgumentError(
-            f"{reference} has {len(workloads)} workloads",
-            cause="one file shows one of them",
-            fix=f"choose one, such as {reference}:{workloads[0].name}",
-        )
-    return workloads[0]

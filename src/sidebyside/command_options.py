@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import itertools
 import re
 import shutil
@@ -10,6 +11,8 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from oplibrary.messages.errors import ArgumentError
 from sidebyside.own_output import report_stream
@@ -19,6 +22,8 @@ from sidebyside.results.saved.contents import comparison_of
 from sidebyside.results.saved.file import SavedResult, check_new
 from sidebyside.results.saved.history import FOLDER
 from sidebyside.results.writing import check_writable
+from sidebyside.workloads.loading import find_workloads
+from sidebyside.workloads.workload import Workload
 
 STDOUT = "-"
 """The name of a file that stands for the standard output."""
@@ -90,6 +95,32 @@ def parse_size(text: str) -> Any:
 
 
 _COUNT = re.compile(r"[0-9]+(e\+?[0-9]{1,2})?")
+
+
+def inputs_of(found: Any, seed: int = 0) -> tuple[Any, ...]:
+    """Return the inputs that a tuple, a value or a function that returns one stands for."""
+    if inspect.isfunction(found):
+        takes = len(inspect.signature(found).parameters)
+        found = found(*(np.random.default_rng(seed), None)[:takes])
+    return tuple(found) if isinstance(found, (tuple, list)) else (found,)
+
+
+def only_workload(reference: str) -> Workload:
+    """Return the workload that a file to be written is about.
+
+    Raises
+    ------
+    WorkloadError, ArgumentError
+        If there is none, or several.
+    """
+    workloads = find_workloads(reference)
+    if len(workloads) > 1:
+        raise ArgumentError(
+            f"{reference} has {len(workloads)} workloads",
+            cause="a file that is written is about one of them",
+            fix=f"choose one, such as {reference}:{workloads[0].name}",
+        )
+    return workloads[0]
 
 
 def check_outputs(options: argparse.Namespace) -> None:

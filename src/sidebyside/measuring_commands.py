@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from oplibrary.messages.errors import ArgumentError
-from sidebyside.command_options import add_reports, add_save, parse_size, report_result, write
+from sidebyside.command_options import (
+    add_reports,
+    add_save,
+    inputs_of,
+    parse_size,
+    report_result,
+    write,
+)
 from sidebyside.progress import Progress
 from sidebyside.saved_commands import add_limit, check_baseline, hold_against
 from sidebyside.studies import calibration
@@ -227,7 +233,7 @@ def _programs(references: list[str]) -> Any:
 def decide_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside decide``."""
     program = find_object(options.program)
-    inputs = () if options.inputs is None else _inputs(find_object(options.inputs), options.seed)
+    inputs = () if options.inputs is None else inputs_of(find_object(options.inputs), options.seed)
     effort = _effort(options)
     tolerance = {} if options.tolerance is None else {"tolerance": options.tolerance}
     with Progress(sys.stderr) as progress:
@@ -242,14 +248,6 @@ def decide_command(options: argparse.Namespace) -> int:
         )
     report_result(decision, options)
     return FAILED if decision.comparison.disagrees else OK
-
-
-def _inputs(found: Any, seed: int) -> tuple[Any, ...]:
-    """Return the inputs that a tuple, a value or a function that returns one stands for."""
-    if inspect.isfunction(found):
-        takes = len(inspect.signature(found).parameters)
-        found = found(*(np.random.default_rng(seed), None)[:takes])
-    return tuple(found) if isinstance(found, (tuple, list)) else (found,)
 
 
 def calibrate_command(options: argparse.Namespace) -> int:

@@ -110,6 +110,13 @@ def test_what_onnx_cannot_say_is_named(program, said):
         sg.to_onnx(graph)
 
 
+def test_what_is_too_large_for_a_file_is_named(monkeypatch):
+    monkeypatch.setattr(sg.exporting, "_MOST_BYTES", 100)
+    graph = sg.trace(lambda x: x + np.ones(50, "float32"), np.ones(50, "float32"))
+    with pytest.raises(sg.errors.BackendError, match="arrays of the program have 200 bytes"):
+        sg.to_onnx(graph)
+
+
 def test_wrong_calls_are_named(tmp_path):
     with pytest.raises(sg.errors.ArgumentError, match="a function was passed"):
         sg.to_onnx(lambda x: x)
@@ -119,7 +126,9 @@ def test_wrong_calls_are_named(tmp_path):
     with pytest.raises(sg.errors.BackendError, match="length each run chooses"):
         sg.to_onnx(graph)
     plain = sg.trace(lambda x: x * 2, np.ones(2, "float32"))
-    with pytest.raises(sg.errors.OutputError, match="cannot be written"):
+    with pytest.raises(sg.errors.OutputError, match="to_onnx: cannot write"):
         sg.to_onnx(plain, tmp_path / "no" / "model.onnx")
+    with pytest.raises(sg.errors.ArgumentError, match="the path is a int"):
+        sg.to_onnx(plain, 3)
     with pytest.raises(sg.errors.ArgumentError, match="beside a program"):
         sg.to_onnx(sg.compile(plain.outputs), inputs=plain.inputs)

@@ -21,14 +21,14 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     folder = target.parent
     if target.is_dir():
         raise OutputError(
-            f"{target} is a folder", cause="a report is one file", fix=f"name a file in {target}"
+            f"{target} is a folder", cause="one file is written", fix=f"name a file in {target}"
         )
     if not folder.is_dir():
         missing = not folder.exists()
         what = f"the folder {folder} does not exist" if missing else f"{folder} is not a folder"
         raise OutputError(
             f"cannot write {target}: {what}",
-            cause="nothing was measured: the report would have been lost",
+            cause="nothing was done yet: the result would have been lost",
             fix=f"create it first, mkdir -p {folder}, or choose another place"
             if missing
             else "choose another place",

@@ -75,7 +75,7 @@ class Contents(NamedTuple):
     library: str
 
 
-def checked_path(name: str, path: Any) -> Path:
+def checked_path(name: str, path: Any, example: str = "model.sgp") -> Path:
     """Return the path that was passed to the function `name`.
 
     Raises
@@ -87,7 +87,7 @@ def checked_path(name: str, path: Any) -> Path:
         raise ArgumentError(
             f"{name}: the path is a {type(path).__name__}",
             cause="a program is kept in one file",
-            fix=f'name the file first, as in {name}("model.sgp", ...)',
+            fix=f'name the file, such as "{example}"',
         )
     return Path(path)
 
@@ -110,7 +110,7 @@ def write_file(path: Path, document: Mapping[str, Any], arrays: Sequence[Array])
         "library": _library_version(),
         "arrays": len(arrays),
     }
-    with _replacing(path) as name, zipfile.ZipFile(name, "w") as file:
+    with replacing(path, "save_program") as name, zipfile.ZipFile(name, "w") as file:
         for number, array in enumerate(arrays):
             # not compressed: weights hardly shrink, and so they are read at once
             entry = zipfile.ZipInfo(_array_name(number), _EPOCH)
@@ -124,8 +124,14 @@ def write_file(path: Path, document: Mapping[str, Any], arrays: Sequence[Array])
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[str]:
-    """Give the name of a new file beside `path`, which it replaces if all goes well."""
+def replacing(path: Path, what: str) -> Iterator[str]:
+    """Give the name of a new file beside `path`, which it replaces if all goes well.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written; `what` is done, for the message.
+    """
     name = ""
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -137,7 +143,7 @@ def _replacing(path: Path) -> Iterator[str]:
         os.replace(name, path)
     except OSError as error:
         raise OutputError(
-            f"save_program: cannot write {path}: {error.strerror or error}",
+            f"{what}: cannot write {path}: {error.strerror or error}",
             cause=f"the folder {path.parent} does not exist or does not allow it, or is full",
         ) from error
     finally:

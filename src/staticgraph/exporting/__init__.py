@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oplibrary.messages.errors import ArgumentError, MissingPackageError, OutputError
+from oplibrary.messages.errors import ArgumentError, BackendError, MissingPackageError
+from staticgraph.archive.container import checked_path, replacing
 from staticgraph.compiler.declared import declared_program
 from staticgraph.compiler.executable import Executable
 from staticgraph.graph.graph import Graph
@@ -27,11 +29,12 @@ def to_onnx(
 
     Parameters
     ----------
-    program : Graph, Node, a tree of nodes, Executable or Program
-        A graph with outputs, such as that of `trace` or of an imported program; nodes as `compile`
-        takes them; or what it made, of which the program before any pass is written.
+    program : Graph, Imported, Node, a tree of nodes, Executable or Program
+        A graph with outputs, such as that of `trace`; an imported program, of which the results are
+        written, and not what it leaves in its state; nodes as `compile` takes them; or what it
+        made, of which the program before any pass is written.
     path : str or os.PathLike, optional
-        Where to write it.
+        Where to write it. What is there is replaced, once the new file is whole.
     inputs : iterable of Node or str, optional
         As in `compile`.
 
@@ -48,7 +51,7 @@ def to_onnx(
         If ``onnx`` is not installed.
     BackendError
         If an op has no form in ONNX, the program assigns to variables, or a length is symbolic; the
-        user's line is named.
+        user's line is named. If its arrays are more than the 2 GB of a file.
     OutputError
         If the file cannot be written.
 
@@ -68,19 +71,41 @@ def to_onnx(
         ) from None
     from staticgraph.exporting.model import onnx_model
 
-    model = onnx_model(_lowered(program, inputs))
+    target = None if path is None else checked_path("to_onnx", path, "model.onnx")
+    lowered = _lowered(program, inputs)
+    _require_room(lowered)
+    model = onnx_model(lowered)
     onnx.checker.check_model(model)
-    if path is not None:
-        try:
-            with open(path, "wb") as file:
-                file.write(model.SerializeToString())
-        except OSError as error:
-            raise OutputError(
-                f"to_onnx: {os.fspath(path)} cannot be written: {error.strerror}",
-                cause="the system refuses it",
-                fix="pass a path in a folder that exists and may be written to",
-            ) from error
+    if target is not None:
+        write_model(model, target)
     return model
+
+
+def write_model(model: ModelProto, path: Path) -> None:
+    """Write a model to a file; a failure leaves what was there before.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with replacing(path, "to_onnx") as name, open(name, "wb") as file:
+        file.write(model.SerializeToString())
+
+
+_MOST_BYTES = (1 << 31) - (1 << 20)
+"""What a file of the format may hold, less what is not numbers."""
+
+
+def _require_room(program: Program) -> None:
+    arrays = [*program.constants.values(), *[each.stored for each in program.variables.values()]]
+    size = sum(array.nbytes for array in arrays)
+    if size > _MOST_BYTES:
+        raise BackendError(
+            f"to_onnx: the arrays of the program have {size:,} bytes",
+            cause=f"a model in the ONNX format is one message of at most {_MOST_BYTES:,}",
+            fix="pass large arrays as inputs, or save the program with sg.save_program",
+        )
 
 
 def _lowered(program: Any, inputs: Iterable[Node | str] | None) -> Program:
@@ -92,6 +117,11 @@ def _lowered(program: Any, inputs: Iterable[Node | str] | None) -> Program:
                 fix="leave them out, or pass the nodes in place of the program",
             )
         return program if isinstance(program, Program) else program.lowered
+    if not isinstance(program, (Graph, Node)):
+        from staticgraph.importing.shared.imported import Imported
+
+        if isinstance(program, Imported):
+            program = program.graph
     if isinstance(program, Graph):
         return declared_program(
             program.outputs, program.inputs if inputs is None else inputs

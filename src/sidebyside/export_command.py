@@ -1,0 +1,68 @@
+"""The command that writes a program in the format of others: ``export``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import staticgraph
+from oplibrary.messages.errors import WorkloadError
+from sidebyside.command_options import inputs_of, only_workload, parse_size, write
+from sidebyside.studies.exporting import check_target, export
+from sidebyside.workloads.loading import find_object
+
+sg: Any = staticgraph
+
+OK = 0
+
+ARCHIVE = ".sgp"
+"""How the names of programs in files end; see ``staticgraph.save_program``."""
+
+
+def add_export(commands: Any) -> None:
+    """Add ``sidebyside export``."""
+    command = commands.add_parser(
+        "export", help="write a program, of any framework, as a model in the ONNX format"
+    )
+    command.add_argument(
+        "workload",
+        metavar="FILE.py:NAME",
+        help="a function, a model, a graph, a workload or its name, or a file of save_program",
+    )
+    command.add_argument("output", metavar="FILE.onnx", type=Path, help="what is written")
+    command.add_argument(
+        "--inputs", metavar="FILE.py:NAME", help="a tuple, or a function that returns one"
+    )
+    command.add_argument(
+        "--size", type=parse_size, metavar="N|NxM", help="of a workload, in place of its first"
+    )
+    command.add_argument(
+        "--no-check", action="store_true", help="write it without running it by onnx.reference"
+    )
+    command.set_defaults(command=export_command)
+
+
+def export_command(options: argparse.Namespace) -> int:
+    """Run ``sidebyside export``."""
+    check_target(options.output)
+    program = _program(options.workload)
+    inputs = () if options.inputs is None else inputs_of(find_object(options.inputs))
+    found = export(program, options.output, *inputs, size=options.size, check=not options.no_check)
+    write(found.text())
+    return OK
+
+
+def _program(reference: str) -> Any:
+    """Return what a name in a file, the name of a workload, or a saved program stands for."""
+    if reference.endswith(ARCHIVE):
+        return sg.open_program(reference, backend="numpy")
+    if ".py:" in reference:
+        found = find_object(reference, missing=None)
+        if found is not None:
+            return found
+        try:
+            return only_workload(reference)
+        except WorkloadError:
+            return find_object(reference)
+    return only_workload(reference)
