@@ -250,6 +250,27 @@ def test_integers_and_complex_numbers_are_simplified_where_it_is_exact(program):
     assert names(simplify_algebra(product)) == ["multiply"]
 
 
+@pytest.mark.parametrize("constant", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_what_constants_of_another_dtype_change_is_kept(program, dtype, constant):
+    """A real 1 makes an imaginary part of infinity times 0, which is NaN."""
+    numbers = [0.0, -0.0, np.inf, np.nan, 1.5]
+    pairs = [complex(a, b) for a in numbers for b in numbers]
+    x = np.array(pairs if dtype[0] == "c" else numbers, dtype)
+    for combine in (sg.add, sg.subtract, sg.multiply, sg.divide):
+        for value in (0.0, -0.0, 1.0, -1.0):
+            for turned in (False, True):
+                unit = np.full(x.shape, value, constant)
+
+                def function(x, unit=unit, turned=turned, combine=combine):
+                    return combine(sg.constant(unit), x) if turned else combine(x, unit)
+
+                before = program(function, (x.shape, dtype))
+                after = simplify_algebra(before)
+                with np.errstate(all="ignore"):
+                    assert same_bits(run(before, x), run(after, x)), (combine, value, turned)
+
+
 def test_simplifying_keeps_the_layout(program):
     # x * 1 of a broadcast view is dense, and a sum over it is rounded in another order
     def function(x):

@@ -62,9 +62,10 @@ def _same_value(
     op, inputs = instruction.op, instruction.inputs
     if op.unit is not None and len(inputs) == 2:
         x, y = inputs
-        if y in constants and _is_unit(constants[y], op.unit):
+        dtype = instruction.output.type.dtype
+        if y in constants and _is_unit(constants[y], op.unit, dtype):
             return x
-        if op.commutative and x in constants and _is_unit(constants[x], op.unit):
+        if op.commutative and x in constants and _is_unit(constants[x], op.unit, dtype):
             return y
     if op.expression in _CONVERSIONS:
         return inputs[0]
@@ -79,16 +80,17 @@ def _same_value(
     return None
 
 
-def _is_unit(array: Array, unit: float) -> bool:
-    """Tell whether every element is `unit`, sign included."""
+def _is_unit(array: Array, unit: float, dtype: np.dtype) -> bool:
+    """Tell whether every element is `unit`, sign included, where it is computed in `dtype`."""
     if not any(array.strides):
         array = array[(slice(1),) * array.ndim]  # one element, repeated
     if not 0 < array.size <= _SEARCHED or array.flat[0] != unit or not np.all(array == unit):
         return False
-    if array.dtype.kind == "c":
+    array = array.astype(dtype, copy=False)
+    if dtype.kind == "c":
         # (a + bi) * (1 + 0i) computes a - b*0, which is not a where b is infinite
         return unit == 0 and _has_sign(array.real, unit) and _has_sign(array.imag, unit)
-    return array.dtype.kind not in REAL_FLOATING or unit != 0 or _has_sign(array, unit)
+    return dtype.kind not in REAL_FLOATING or unit != 0 or _has_sign(array, unit)
 
 
 def _has_sign(array: Array, unit: float) -> bool:
