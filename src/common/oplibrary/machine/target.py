@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from weakref import finalize
 
 from oplibrary.messages.errors import BackendError
 
@@ -171,6 +172,37 @@ class LinkError(Exception):
     """Object code calls a function that this process does not have."""
 
 
+class _Linker:
+    """LLVM's linker, and the libraries that it has loaded and that are still there.
+
+    It keeps a few kilobytes of every library for as long as it lives itself, so it is replaced
+    after `MOST` of them, and closed when the last one is gone.
+    """
+
+    MOST = 256
+
+    def __init__(self) -> None:
+        machine = _machine(host_target(), 2)
+        # the older linker puts code and constants where it likes, and aborts the process
+        # where they come to lie too far apart for the code's 32-bit distances
+        jit = load_llvm().create_lljit_compiler(machine, use_jit_link=True)
+        self.jits = [jit]  # taken out to be closed, by one thread only
+        self.loaded: set[str] = set()
+        self.names = (f"sidebyside_{number}" for number in range(self.MOST))
+
+    def close_if_unused(self) -> None:
+        if not self.loaded:
+            with contextlib.suppress(IndexError):  # another thread has closed it
+                self.jits.pop().close()
+
+    def unload(self, tracker: Any, name: str) -> None:
+        """Free a library, at any time and in any thread: no lock is taken."""
+        tracker.close()
+        self.loaded.discard(name)
+        if self is not Library._linker:
+            self.close_if_unused()
+
+
 class Library:
     """Object code that is loaded, for as long as this object lives.
 
@@ -187,24 +219,32 @@ class Library:
         If the code calls a function that is not there.
     """
 
-    _linker: Any = None
-    _count = 0
+    _linker: _Linker | None = None
 
     def __init__(self, code: bytes, symbols: list[str]) -> None:
-        llvm = load_llvm()
+        builder = load_llvm().JITLibraryBuilder().add_object_img(code)
+        for symbol in symbols:
+            builder.export_symbol(symbol)
         with _lock:
-            if Library._linker is None:
-                machine = _machine(host_target(), 2)
-                # the older linker puts code and constants where it likes, and aborts the process
-                # where they come to lie too far apart for the code's 32-bit distances
-                Library._linker = llvm.create_lljit_compiler(machine, use_jit_link=True)
-            Library._count += 1
-            builder = llvm.JITLibraryBuilder().add_object_img(code)
-            for symbol in symbols:
-                builder.export_symbol(symbol)
-            name = f"sidebyside_{Library._count}"
+            linker, name = self._next()
+            linker.loaded.add(name)
             try:
-                self._tracker = builder.add_current_process().link(Library._linker, name)
+                tracker = builder.add_current_process().link(linker.jits[0], name)
             except RuntimeError as error:
+                linker.loaded.discard(name)
                 raise LinkError(" ".join(str(error).split())) from None
-        self.addresses: dict[str, int] = {symbol: self._tracker[symbol] for symbol in symbols}
+        # not by attributes: the collector drops those of a cycle in any order
+        finalize(self, linker.unload, tracker, name).atexit = False
+        self.addresses: dict[str, int] = {symbol: tracker[symbol] for symbol in symbols}
+
+    @staticmethod
+    def _next() -> tuple[_Linker, str]:
+        """Return a linker, and a name that it has not used."""
+        old = Library._linker
+        name = next(old.names, None) if old is not None else None
+        if old is not None and name is not None:
+            return old, name
+        Library._linker = linker = _Linker()
+        if old is not None:
+            old.close_if_unused()
+        return linker, next(linker.names)
