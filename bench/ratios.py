@@ -25,6 +25,7 @@ from sidebyside.measuring.environment import thread_count
 from sidebyside.modes import find_mode, is_installed
 from sidebyside.studies.mode_process import ModeProcess
 from sidebyside.workloads.registry import load
+from staticgraph.backends.registry import default_backend
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,23 @@ def seed_call(budget=2.0):
         5.0,
         "us",
         f"90% of the rounds between {low:.2f} and {high:.2f} us",
+    )
+
+
+def bound_call(budget=2.0):
+    """Compare a call of the seed that is bound to its arrays with one that is not."""
+    executable, (x, w) = seed_executable(default_backend())
+    bound = executable.bind(x, w)
+    results = [float(result[0]) for result in bound()]
+    assert results == [6.0, 2.0, 5.0], results
+    timings = measure({"bound": bound, "unbound": lambda: executable(x, w)}, budget)
+    ns = {name: 1000 * microseconds(samples) for name, samples in timings.samples.items()}
+    return Ratio(
+        "seed, forward and both gradients: a bound call over one that is not",
+        paired_ratio(timings, "bound", "unbound"),
+        0.2,
+        "x",
+        f"{ns['bound']:.0f} ns against {ns['unbound']:.0f} ns",
     )
 
 
@@ -435,6 +453,7 @@ CHECKS = (
     taped_small_op,
     chain_of_small_ops,
     seed_call,
+    bound_call,
     guarded_call,
     digits_step,
     long_tape,

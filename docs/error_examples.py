@@ -399,6 +399,15 @@ def pickled():
     pickle.dumps(double)
 
 
+@example("SBS-320")
+def bound():
+    with sg.Graph():
+        x = sg.placeholder("x", (2, 3))
+        run = sg.compile(x * 2, [x], backend="numpy")
+    columns = np.asfortranarray(np.ones((2, 3), "float32"))
+    run.bind(columns)
+
+
 # measurement --------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,24 @@ PRINTED: list[Printed] = [
         "xp.roots(x)",
         "np.allclose(np.sort(np.asarray(y).real), [1, 2])",
     ),
+    # bound programs
+    *[
+        Printed(
+            "with sg.Graph():\n    x = sg.placeholder('x', (4,))\n    run = sg.compile(x * 2, backend='numpy')\n"
+            f"x = {given}\n{{}}\ny = run.bind(x)()",
+            "",
+            "x = np.require(x, 'float32', 'CAE')",
+            "y.tolist() == [2.0] * 4",
+        )
+        for given in ("np.ones(8, 'float32')[::2]", "np.ma.masked_array(np.ones(4, 'float32'))")
+    ],
+    Printed(
+        "with sg.Graph():\n    x = sg.placeholder('x', (4,))\n    run = sg.compile(x * 2, backend='numpy')\n"
+        "y = run.bind(np.ones(4, 'float32'), out={})()",
+        "np.ones(4)",
+        "np.empty((4,), 'float32')",
+        "y.tolist() == [2.0] * 4",
+    ),
     # data and creation
     Printed(
         "x = np.ma.masked_array([1.0, 2.0], [False, True])\nvalue = 0.0\ny = dg.asarray({})",

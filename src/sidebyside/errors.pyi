@@ -6,6 +6,7 @@ from oplibrary.messages.errors import AssertionFailedError as AssertionFailedErr
 from oplibrary.messages.errors import AxisError as AxisError
 from oplibrary.messages.errors import BackendError as BackendError
 from oplibrary.messages.errors import BakedValueWarning as BakedValueWarning
+from oplibrary.messages.errors import BindingError as BindingError
 from oplibrary.messages.errors import BranchTypeError as BranchTypeError
 from oplibrary.messages.errors import BrokenEntryPointWarning as BrokenEntryPointWarning
 from oplibrary.messages.errors import CycleError as CycleError

@@ -35,6 +35,7 @@ from oplibrary.transforms.custom_vjp import custom_vjp
 from staticgraph import errors, fft, linalg, special
 from staticgraph.archive import open_program, save_program
 from staticgraph.backends.backend import Backend
+from staticgraph.compiler.bound import Bound
 from staticgraph.compiler.compile import compile
 from staticgraph.compiler.executable import Executable
 from staticgraph.compiler.session import Session

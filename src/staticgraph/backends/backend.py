@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +10,8 @@ from oplibrary.core.tree import Structure
 from oplibrary.core.types import Array
 from staticgraph.program.memory import BufferPlan
 from staticgraph.program.program import Program
+
+Bind = Callable[[Sequence[Array], Sequence[Array], Any], Callable[[], Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,18 @@ class Runner:
     quicken : callable, optional
         ``quicken(call, structure)`` returns a function that does what `call` does, which checks
         what it is passed and arranges the outputs, but quicker where nothing is to be converted.
+    bind : callable, optional
+        ``bind(inputs, outputs, result)`` returns a function that, without checks, reads the first
+        arrays and overwrites the second ones at each call, and returns `result`. It may be called
+        from many threads. Without it, or where it returns None, results are copied into the
+        outputs.
     """
 
     call: Callable[..., list[Array]]
     write_source: Callable[[], str] = str
     notes: tuple[str, ...] = ()
     quicken: Callable[[Callable[..., Any], Structure], Callable[..., Any]] | None = None
+    bind: Bind | None = None
 
 
 class Restored(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from oplibrary.core.types import Array
 from staticgraph.backends import interpret
@@ -39,19 +40,29 @@ def build_runner(backend: Backend, program: Program, plan: BufferPlan) -> Runner
     """Return the runner of `program` by `backend`; for each length anew if that needs numbers."""
     if not program_is_symbolic(program) or backend.takes_lengths:
         return backend.build(program, plan)
-    built: dict[tuple[int, ...], Callable[..., list[Array]]] = {}
+    built: dict[tuple[int, ...], Runner] = {}
     names = sorted({each.name for each in program_symbols(program)})
 
-    def call(*arrays: Array) -> list[Array]:
+    def numbered() -> Runner:
+        """Return the runner for the lengths of this run."""
         lengths = current_lengths()
         key = tuple([lengths[name] for name in names])
-        run = built.get(key)
-        if run is None:
-            numbered = fold_constants(program_at(program, lengths)[0])
-            run = backend.build(numbered, backend.plan(numbered, False)).call
+        runner = built.get(key)
+        if runner is None:
+            program_here = fold_constants(program_at(program, lengths)[0])
+            runner = backend.build(program_here, backend.plan(program_here, False))
             while len(built) >= _MOST_KEPT:
                 built.pop(next(iter(built)), None)
-            built[key] = run
-        return run(*arrays)
+            built[key] = runner
+        return runner
 
-    return Runner(call, notes=("lengths    built once for each of them",))
+    def call(*arrays: Array) -> list[Array]:
+        return numbered().call(*arrays)
+
+    def bind(
+        inputs: Sequence[Array], outputs: Sequence[Array], result: Any
+    ) -> Callable[[], Any] | None:
+        runner = numbered()
+        return None if runner.bind is None else runner.bind(inputs, outputs, result)
+
+    return Runner(call, notes=("lengths    built once for each of them",), bind=bind)

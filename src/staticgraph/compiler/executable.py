@@ -10,6 +10,7 @@ from typing import Any
 
 from oplibrary.core.tree import Structure
 from staticgraph.backends.backend import Runner
+from staticgraph.compiler.bound import Bound, bind_program
 from staticgraph.compiler.call_entry import make_entry
 from staticgraph.compiler.feeds import Feed, convert_feeds
 from staticgraph.compiler.options import Options
@@ -113,6 +114,58 @@ class Executable:
                 return self.call(*convert_feeds(self.inputs, arrays, named))
             arrays = tuple([named[feed.name] for feed in self.inputs])
         return self.call(*arrays)
+
+    def bind(self, /, *arrays: Any, out: Any = None, **named: Any) -> Bound:
+        """Return the program bound to arrays: a call without arguments, checks or allocation.
+
+        The arrays stay where they are: what is written into them is seen by the next call, and each
+        call overwrites the same outputs. By machine code, a call is one of a function in C.
+
+        Parameters
+        ----------
+        *arrays, **named : numpy.ndarray
+            The inputs, row-major and of the declared types. Python numbers, which never change, are
+            taken as in a call. An input that is called ``out`` is passed by position.
+        out : numpy.ndarray, or a tree of them, optional
+            What to write the outputs into, in their structure; by default arrays are allocated,
+            once. They must be row-major and writeable, and share no memory with inputs.
+
+        Returns
+        -------
+        Bound
+
+        Raises
+        ------
+        FeedError
+            Naming every input that is missing, unknown or of the wrong type.
+        BindingError
+            If an array cannot be read or written in place, or arrays overlap.
+
+        Notes
+        -----
+        Threads that call it take turns. A program that has variables, effects, or operations that
+        are left to NumPy can be bound, too, as can one of every backend; those run as in any call,
+        and copy results into the outputs where they cannot write them there. Of symbolic dimensions
+        the lengths are those of the arrays.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import staticgraph as sg
+        >>> with sg.Graph():
+        ...     x = sg.placeholder("x", (2,))
+        ...     run = sg.compile(x * x)
+        >>> x = np.array([1, 2], "float32")
+        >>> bound = run.bind(x)
+        >>> bound()
+        array([1., 4.], dtype=float32)
+        >>> x[0] = 3
+        >>> bound()
+        array([9., 4.], dtype=float32)
+        """
+        return bind_program(
+            self._runner, self.program, self.inputs, self.structure, arrays, named, out
+        )
 
     def __reduce__(self) -> Any:
         return reduced(self)

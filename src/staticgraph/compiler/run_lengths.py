@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import FeedError, GraphError
@@ -24,6 +24,35 @@ def measure_lengths(runner: Runner, program: Program, feeds: Sequence[Feed]) -> 
     """
     if not program_is_symbolic(program):
         return runner
+    read = lengths_reader(program, feeds)
+
+    def call(*arrays: Array) -> list[Array]:
+        with running_with(read(arrays)):
+            return runner.call(*arrays)
+
+    def bind(
+        inputs: Sequence[Array], outputs: Sequence[Array], result: Any
+    ) -> Callable[[], Any] | None:
+        if runner.bind is None:
+            return None
+        with running_with(read(inputs)):
+            return runner.bind(inputs, outputs, result)
+
+    return Runner(call, runner.write_source, runner.notes, bind=bind)
+
+
+def lengths_reader(
+    program: Program, feeds: Sequence[Feed]
+) -> Callable[[Sequence[Array]], dict[str, int]]:
+    """Return what reads the length of each symbolic dimension off the inputs of a run.
+
+    It raises a FeedError where they are not lengths of one run.
+
+    Raises
+    ------
+    GraphError
+        If a length cannot be read off any input.
+    """
     checks = [
         (position, axis, int(n))
         for position, feed in enumerate(feeds)
@@ -50,7 +79,7 @@ def measure_lengths(runner: Runner, program: Program, feeds: Sequence[Feed]) -> 
         )
     places = list(found.values())
 
-    def call(*arrays: Array) -> list[Array]:
+    def read(arrays: Sequence[Array]) -> dict[str, int]:
         lengths = {}
         for symbol, i, axis, factor, rest in places:
             n = lengths[symbol.name] = (arrays[i].shape[axis] - rest) // factor
@@ -59,10 +88,9 @@ def measure_lengths(runner: Runner, program: Program, feeds: Sequence[Feed]) -> 
         for i, axis, n in checks:
             if arrays[i].shape[axis] != evaluated(n, lengths):
                 raise _unequal(feeds, arrays, i, axis, n, lengths)
-        with running_with(lengths):
-            return runner.call(*arrays)
+        return lengths
 
-    return Runner(call, runner.write_source, runner.notes)
+    return read
 
 
 class _Place(NamedTuple):

@@ -10,28 +10,29 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any, overload
 
-import numpy as np
-
 from oplibrary.core.tree import Structure, flatten, unflatten
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import (
     ArgumentError,
     BakedValueWarning,
+    BindingError,
     GraphError,
     RetraceWarning,
     warn,
 )
+from staticgraph.compiler.bound import Bound
 from staticgraph.compiler.compile import compile_nodes
-from staticgraph.compiler.executable import Executable
 from staticgraph.compiler.options import Options, options_from
 from staticgraph.declare.build import placeholder
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node
+from staticgraph.tracing.bound_function import watched
+from staticgraph.tracing.entry import Entry
 from staticgraph.tracing.explanation import Explanation, Trace
-from staticgraph.tracing.guards import Guards, RandomState, watch
+from staticgraph.tracing.guards import RandomState, watch
 from staticgraph.tracing.observation import Observation
 from staticgraph.tracing.pickling import reduced_function
-from staticgraph.tracing.signature import Slot, Static, matcher
+from staticgraph.tracing.signature import Slot, Static
 from staticgraph.tracing.trace import (
     MAX_NODES,
     argument_names,
@@ -41,34 +42,6 @@ from staticgraph.tracing.trace import (
 )
 
 _TRACES_BEFORE_WARNING = 5
-
-
-class _Entry:
-    """What was compiled for one signature and one set of outside values."""
-
-    def __init__(
-        self,
-        structure: Structure,
-        slots: list[Slot],
-        guards: Guards,
-        executable: Executable,
-        dtypes: list[np.dtype[Any] | None],
-        record: Trace,
-    ) -> None:
-        self.guards = guards
-        self.call = executable.call
-        self.match = matcher(structure, slots, dtypes)
-        self.record = record
-        self._passed = [(i, dtype) for i, dtype in enumerate(dtypes) if dtype is not None]
-
-    def run(self, leaves: list[Any]) -> Any:
-        """Run on the leaves of the arguments."""
-        arrays = []
-        for i, dtype in self._passed:
-            x = leaves[i]
-            arrays.append(x if type(x) is np.ndarray else np.asarray(x, dtype))
-        self.record.calls += 1
-        return self.call(*arrays)
 
 
 class StaticFunction:
@@ -101,8 +74,8 @@ class StaticFunction:
         self._max_nodes = max_nodes
         self._specs = _checked_specs(specs or {})
         self._options = options_from("function", options)
-        self._entries: dict[Any, list[_Entry]] = {}
-        self._recent: _Entry | None = None
+        self._entries: dict[Any, list[Entry]] = {}
+        self._recent: Entry | None = None
         self._traces: list[Trace] = []
         self._lock = threading.RLock()
         self._warned = False
@@ -126,6 +99,10 @@ class StaticFunction:
             # inside another trace it is part of that graph
             args, kwargs = unflatten(structure, map(_plain, leaves))
             return self.__wrapped__(*args, **kwargs)
+        return self._entry_for(leaves, structure).run(leaves)
+
+    def _entry_for(self, leaves: list[Any], structure: Structure) -> Entry:
+        """Return what was compiled for such arguments; compile it if nothing was."""
         slots = self._slots(leaves, structure)
         key = (structure, *[slot.key for slot in slots])
         if not all(slot.hashable for slot in slots if slot.type is None):
@@ -133,7 +110,41 @@ class StaticFunction:
         with self._lock:
             entry = self._known(key) or self._build(key, structure, slots)
             self._recent = entry
-        return entry.run(leaves)
+        return entry
+
+    def bind(self, /, *args: Any, out: Any = None, **kwargs: Any) -> Bound:
+        """Return the function bound to arrays, as `Executable.bind` does for their signature.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Those of a call. Arrays are read in place at each call of what is returned; numbers and
+            static values stay what they are.
+        out : numpy.ndarray, or a tree of them, optional
+            What to write the results into, in the structure that the function returns.
+
+        Returns
+        -------
+        Bound
+            Where the function reads values from outside, each call looks whether one has changed.
+
+        Raises
+        ------
+        BindingError
+            If an array cannot be read or written in place; or at a call, if a value from outside
+            has changed.
+        """
+        if self._static:
+            args = self._mark_static(args)
+        leaves, structure = flatten((args, kwargs))
+        if any(isinstance(x, Node) for x in leaves):
+            raise BindingError(
+                f"{self.__name__}: bind was passed a value of a graph",
+                cause="it binds a program to arrays, and such a value has none before a run",
+                fix="call the function, which then becomes a part of that graph",
+            )
+        entry = self._entry_for(leaves, structure)
+        return watched(entry.bind(leaves, out), entry.guards, self.__name__)
 
     def _slots(self, leaves: list[Any], structure: Structure) -> list[Slot]:
         if not self._specs:
@@ -141,7 +152,7 @@ class StaticFunction:
         names = argument_names(self.__wrapped__, structure)
         return [Slot(x, self._specs.get(name)) for x, name in zip(leaves, names, strict=True)]
 
-    def _known(self, key: Any) -> _Entry | None:
+    def _known(self, key: Any) -> Entry | None:
         for entry in self._entries.get(key, ()):
             if entry.guards.failed() is None:
                 return entry
@@ -162,7 +173,7 @@ class StaticFunction:
             fix="pass arrays and numbers, or a tuple in place of a list where the value is static",
         )
 
-    def _build(self, key: Any, structure: Structure, slots: list[Slot]) -> _Entry:
+    def _build(self, key: Any, structure: Structure, slots: list[Slot]) -> Entry:
         """Trace and compile for one signature."""
         names = argument_names(self.__wrapped__, structure)
         described = tuple(slot.describe(name) for slot, name in zip(slots, names, strict=True))
@@ -192,7 +203,7 @@ class StaticFunction:
                 )
             )
         dtypes = [None if node is None else node.dtype for node in fed]
-        entry = _Entry(structure, slots, watched.guards, executable, dtypes, record)
+        entry = Entry(structure, slots, watched.guards, executable, dtypes, record)
         self._remember(key, entry)
         return entry
 
@@ -250,7 +261,7 @@ class StaticFunction:
                 related=((f"{node.name} declared", node.source),),
             )
 
-    def _remember(self, key: Any, entry: _Entry) -> None:
+    def _remember(self, key: Any, entry: Entry) -> None:
         self._traces.append(entry.record)
         self._entries.setdefault(key, []).insert(0, entry)
         if sum(map(len, self._entries.values())) > self._max_signatures:

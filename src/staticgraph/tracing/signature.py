@@ -16,7 +16,7 @@ from staticgraph.program.lengths import named_type
 from staticgraph.program.polynomial import is_symbolic
 from staticgraph.tracing.trace import spec_type
 
-_WEAK: dict[type, np.dtype[Any]] = {
+PYTHON_NUMBERS: dict[type, np.dtype[Any]] = {
     bool: np.dtype(np.bool_),
     int: np.dtype(np.int64),
     float: np.dtype(np.float64),
@@ -61,8 +61,8 @@ class Slot:
 
     def __init__(self, leaf: Any, spec: TensorType | None = None) -> None:
         kind = type(leaf)
-        self.weak = kind if kind in _WEAK else None
-        self.type = TensorType((), _WEAK[kind]) if self.weak else None
+        self.weak = kind if kind in PYTHON_NUMBERS else None
+        self.type = TensorType((), PYTHON_NUMBERS[kind]) if self.weak else None
         self.value = None
         if kind is Static:
             self.value = leaf.value

@@ -34,6 +34,7 @@ _FIXED = (
     "form",
 )
 _FASTCALL = 0x0080
+_NAME = b"run"
 
 
 class Signature(NamedTuple):
@@ -369,11 +370,6 @@ class _Entry:
 # the function object ------------------------------------------------------------------------------
 
 
-_DEFINITION = struct.Struct("QQi4xQ")
-"""A PyMethodDef: the addresses of name and function, flags, and no documentation."""
-_NAME = b"run"
-
-
 def make_entry(
     signature: Signature,
     address: int,
@@ -412,15 +408,5 @@ def make_entry(
     words += [FORMS.index(form)]
     words += [*map(id, dtypes), id(value), *map(id, variables)]
     table = struct.pack(f"{len(words)}Q", *words)
-    # what the code reads through cannot be assigned to: bytes, and a tuple that keeps the rest
-    definition = _DEFINITION.pack(id(_NAME) + api.BYTES, address, _FASTCALL, 0)
-    owned = (owner, slots, status, busy, slow, value, tuple(dtypes), tuple(variables), _NAME)
-    kept = (table, definition, lambda: owned)
-    first = ctypes.c_void_p.from_address(id(kept) + api.FIRST_ITEM).value
-    if first != id(table):
-        return None
-    new = ctypes.pythonapi.PyCFunction_NewEx
-    new.restype = ctypes.py_object
-    new.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    function: Callable[..., Any] = new(id(definition) + api.BYTES, kept, None)
-    return function
+    owned = (owner, slots, status, busy, slow, value, tuple(dtypes), tuple(variables))
+    return api.new_function(_NAME, address, _FASTCALL, table, owned)

@@ -8,8 +8,10 @@ through ctypes.
 from __future__ import annotations
 
 import ctypes
+import struct
 import sys
 import sysconfig
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +44,8 @@ FUNCTIONS = (
 )
 """The functions of CPython that are called, all of its stable interface."""
 _ARRAY_TYPE, _NEW_FROM_DESCR = 2, 94
+_DEFINITION = struct.Struct("QQi4xQ")
+"""A PyMethodDef: the addresses of name and function, flags, and no documentation."""
 _ABI = 0x02000000
 
 
@@ -113,3 +117,33 @@ def _layout_is_known() -> bool:
         and bytes.__itemsize__ == 1
         and ctypes.string_at(id(b"known") + BYTES, 5) == b"known"
     )
+
+
+def new_function(
+    name: bytes, address: int, flags: int, table: bytes, owned: tuple[Any, ...]
+) -> Callable[..., Any] | None:
+    """Return a function object of machine code, or None where a tuple is not as expected.
+
+    Parameters
+    ----------
+    name : bytes
+    address : int
+        Of the code. As ``self`` it is passed a tuple, whose first item is `table`.
+    flags : int
+        Of a PyMethodDef: how it takes its arguments.
+    table : bytes
+        What the code reads.
+    owned : tuple
+        Whatever must live as long as the function.
+    """
+    # what the code reads through cannot be assigned to: bytes, and a tuple that keeps the rest
+    definition = _DEFINITION.pack(id(name) + BYTES, address, flags, 0)
+    kept = (table, definition, lambda: (owned, name))
+    first = ctypes.c_void_p.from_address(id(kept) + FIRST_ITEM).value
+    if first != id(table):
+        return None
+    new = ctypes.pythonapi.PyCFunction_NewEx
+    new.restype = ctypes.py_object
+    new.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    function: Callable[..., Any] = new(id(definition) + BYTES, kept, None)
+    return function

@@ -404,6 +404,15 @@ class PicklingError(SideBySideError, pickle.PicklingError, TypeError):
     remedy = "pickle what it was made of, and make it again at the other end"
 
 
+class BindingError(SideBySideError, ValueError):
+    """Arrays that a program cannot be bound to, or a bound program whose ground has changed."""
+
+    id = "SBS-320"
+    title = "arrays cannot be bound"
+    explanation = "a bound program reads and writes the memory of its arrays and checks nothing"
+    remedy = "bind row-major arrays of the declared types, whose memory nothing else replaces"
+
+
 # 4xx: measurement ---------------------------------------------------------------------------------
 
 

@@ -28,8 +28,9 @@ def build(program: Program, plan: BufferPlan) -> Runner:
     """Return what runs the program: NumPy, if the machine code calls what is not there."""
     from oplibrary.machine.target import LinkError
     from staticgraph.backends.native.planning.plan import NativePlan
+    from staticgraph.backends.native.run.calls import make_runner
     from staticgraph.backends.native.run.fallback import plan_what_works
-    from staticgraph.backends.native.run.running import build_machine, make_runner
+    from staticgraph.backends.native.run.running import build_machine
 
     try:
         assert isinstance(plan, NativePlan), "no plan"
@@ -55,8 +56,9 @@ def _all_to_numpy(program: Program, why: str) -> Runner:
 
 def restore(program: Program) -> Restored | None:
     """Return what an earlier build of the program left on disk, or None."""
+    from staticgraph.backends.native.run.calls import make_runner
     from staticgraph.backends.native.run.checked import is_checked
-    from staticgraph.backends.native.run.running import build_machine, make_runner, restore_machine
+    from staticgraph.backends.native.run.running import build_machine, restore_machine
 
     if is_checked():  # a plan that is to be proved has to be made
         return None

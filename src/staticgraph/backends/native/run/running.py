@@ -1,27 +1,23 @@
-"""Running: the machine code of a plan, and what calls it."""
+"""Running: the machine code of a plan, and the memory of its runs."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from threading import Lock
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from oplibrary.core.tree import LEAF, Structure, flatten, unflatten
 from oplibrary.core.types import Array
 from oplibrary.machine.cache import assemble_cached, object_name
 from oplibrary.machine.code import Code
-from oplibrary.machine.entry import make_entry, write_entry
+from oplibrary.machine.entry import write_entry
 from oplibrary.machine.module import Module
 from oplibrary.machine.pool import get_pool, sharing_from
 from oplibrary.machine.target import Library, LinkError
-from oplibrary.messages.errors import RunError, SideBySideError
+from oplibrary.messages.errors import RunError
 from staticgraph.backends import interpret
-from staticgraph.backends.backend import Runner
 from staticgraph.backends.native.definitions.definition import Definition, Stored
 from staticgraph.backends.native.emit.address_table import (
     BLAS_ENTER,
@@ -41,7 +37,7 @@ from staticgraph.backends.native.run.image import Image, find_image, keep_image,
 from staticgraph.backends.native.run.proof import prove
 from staticgraph.program.failures import raise_explained
 from staticgraph.program.memory import ALIGNMENT
-from staticgraph.program.program import Instruction, Program
+from staticgraph.program.program import Program
 
 ENTRY = "entry"
 """The name of the function that Python calls."""
@@ -147,7 +143,7 @@ class State:
         special = image.arena_slot + 1
         self.inner_constants = [np.ascontiguousarray(array) for array in image.inner_constants]
         self.slots = (ctypes.c_void_p * image.slots)()
-        addresses = map(_data, self.inner_constants)
+        addresses = map(data_address, self.inner_constants)
         self.inner_slots = (ctypes.c_void_p * len(self.inner_constants))(*addresses)
         self.slots[special + INNER_CONSTANTS] = ctypes.addressof(self.inner_slots)
         if image.may_run_long:
@@ -159,7 +155,7 @@ class State:
                 self.slots[number] = ctypes.cast(function, ctypes.c_void_p).value
             self.thread = ctypes.c_void_p()
             self.slots[special + THREAD] = ctypes.addressof(self.thread)
-        self.slots[image.arena_slot] = _data(self.arena)
+        self.slots[image.arena_slot] = data_address(self.arena)
         self.status = ctypes.c_int64(0)
         self.slots[special + STATUS] = ctypes.addressof(self.status)
         if image.needs_blas:
@@ -187,7 +183,7 @@ class State:
         ]
         self.first_constant = len(program.inputs) + len(self.variables)
         for number, array in enumerate(self.constants, self.first_constant):
-            self.slots[number] = _data(array)
+            self.slots[number] = data_address(array)
         self.shapes = [(value.type.shape, value.type.dtype) for value in program.results]
         self.outputs = len(program.outputs)
         self.is_checked = is_checked()
@@ -196,40 +192,55 @@ class State:
 
     def run(self, *inputs: Array) -> list[Array]:
         """Run once and return the outputs."""
-        slots = self.slots
+        made = [np.empty(shape, dtype) for shape, dtype in self.shapes[: self.outputs]]
+        self.run_into(inputs, made)
+        return made
+
+    def run_into(self, inputs: Sequence[Array], outputs: Sequence[Array]) -> None:
+        """Run once, and write the outputs into arrays of their types."""
         variables = [variable.in_order() for variable in self.variables]
-        results = [np.empty(shape, dtype) for shape, dtype in self.shapes]
-        if self.is_checked:
-            self.poison()
-            poison_results(results)
-        for number, array in enumerate((*inputs, *variables)):
-            slots[number] = _data(array)
+        updated = [np.empty(shape, dtype) for shape, dtype in self.shapes[self.outputs :]]
+        self.place([*inputs, *variables], [*outputs, *updated])
+        try:
+            self.run_placed(inputs)
+        finally:
+            self.arrays = []
+        updates = self.machine.program.updates
+        for (variable, _), array in zip(updates, updated, strict=True):
+            variable.stored = array
+
+    def place(self, sources: Sequence[Array], results: Sequence[Array]) -> None:
+        """Let runs read and write those arrays: inputs with variables, outputs with updates."""
+        slots = self.slots
+        for number, array in enumerate(sources):
+            slots[number] = data_address(array)
         first_result = self.first_constant + len(self.constants)
         for number, array in enumerate(results, first_result):
-            slots[number] = _data(array)
-        self.arrays = [*inputs, *variables, *self.constants, *results]
+            slots[number] = data_address(array)
+        self.arrays = [*sources, *self.constants, *results]
+
+    def run_placed(self, inputs: Sequence[Array]) -> None:
+        """Run once on the arrays that were placed."""
+        if self.is_checked:
+            self.poison()
+            poison_results(self.arrays[self.first_constant + len(self.constants) :])
         try:
             for segment in self.machine.segments:
                 if isinstance(segment, Call):
                     self._call(segment.definition)
                 else:
-                    segment(slots)
+                    segment(self.slots)
                     if self.status.value:
-                        self._explain(inputs)
+                        self.explain(inputs)
         finally:
             self.status.value = 0
-            self.arrays = []
             self.held.clear()
-        updates = self.machine.program.updates
-        for (variable, _), array in zip(updates, results[self.outputs :], strict=True):
-            variable.stored = array
-        return results[: self.outputs]
 
     def poison(self) -> None:
         """Let nothing of an earlier run be in memory."""
         poison_arena(self.arena, self.machine.plan())
 
-    def _explain(self, inputs: tuple[Array, ...]) -> None:
+    def explain(self, inputs: Sequence[Array]) -> NoReturn:
         """Raise the error of an index that is out of range: NumPy's kernels name it."""
         program = self.machine.program
         interpret.build(replace(program, updates=()), interpret.plan(program)).call(*inputs)
@@ -266,93 +277,7 @@ class State:
         return there.view(definition.dtype).reshape(definition.shape)
 
 
-def _data(array: Array) -> int:
+def data_address(array: Array) -> int:
+    """Return where the elements of an array are."""
     address: int = array.__array_interface__["data"][0]
     return address
-
-
-def quicken(machine: Machine, call: Callable[..., Any], structure: Structure) -> Callable[..., Any]:
-    """Return a function that does what `call` does, quicker for arrays of the declared types."""
-    signature = machine.image.signature(machine.program)
-    if signature is None or machine.library is None or ENTRY not in machine.image.symbols:
-        return call
-    form = _form(structure)
-    slow = call if form else _listed(call)
-    state = State(machine)
-    entry = make_entry(
-        signature,
-        machine.library.addresses[ENTRY],
-        state.slots,
-        state.status,
-        state.variables,
-        slow,
-        form or "list",
-        (state, machine.library),
-    )
-    if entry is None:
-        return call
-    if state.is_checked:
-        entry = _poisoned(entry, state)
-    if form:
-        return entry
-    return lambda *arrays: unflatten(structure, entry(*arrays))
-
-
-def _poisoned(entry: Callable[..., Any], state: State) -> Callable[..., Any]:
-    lock = Lock()
-
-    def call(*arrays: Any) -> Any:
-        with lock:  # nobody else is at work in the memory
-            state.poison()
-            return entry(*arrays)
-
-    return call
-
-
-def _form(structure: Structure) -> str:
-    """Return how outputs are arranged: flat in one of `FORMS`, or otherwise."""
-    if structure is LEAF:
-        return "leaf"
-    if structure is not None and all(child is LEAF for child in structure[2]):
-        return {list: "list", tuple: "tuple"}.get(structure[0], "")
-    return ""
-
-
-def _listed(call: Callable[..., Any]) -> Callable[..., list[Any]]:
-    return lambda *arrays: flatten(call(*arrays))[0]
-
-
-def make_runner(machine: Machine, write_source: Callable[[], str]) -> Runner:
-    """Return what runs a program that is machine code."""
-    return Runner(make_call(machine), write_source, machine.image.notes, partial(quicken, machine))
-
-
-def make_call(machine: Machine) -> Callable[..., list[Array]]:
-    """Return a function that many threads may call, each with memory of its own."""
-    # taking from and adding to a list is atomic, so no two threads get the same one
-    idle: list[State] = []
-
-    def call(*inputs: Array) -> list[Array]:
-        try:
-            try:
-                state = idle.pop()
-            except IndexError:
-                state = State(machine)
-            try:
-                return state.run(*inputs)
-            finally:
-                idle.append(state)
-        except MemoryError as error:
-            largest = _largest_instruction(machine.plan())
-            if largest is None or isinstance(error, SideBySideError):
-                raise
-            raise_explained(largest, error)
-
-    return call
-
-
-def _largest_instruction(plan: NativePlan) -> Instruction | None:
-    """Return what makes the largest value that is in memory."""
-    made = [each for each in (*plan.locations, *plan.results) if each.instruction is not None]
-    largest = max(made, key=lambda each: each.nbytes, default=None)
-    return None if largest is None else largest.instruction
