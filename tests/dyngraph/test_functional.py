@@ -269,6 +269,30 @@ def test_custom_function_mistakes():
         Misshapen.apply(x).sum().backward()
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_gradcheck_of_many_elements_in_fast_mode(dtype):
+    rng = np.random.default_rng(0)
+    value = rng.standard_normal(2000) + (1j * rng.standard_normal(2000) if dtype[0] == "c" else 0)
+    x = dg.tensor(value, dtype=dtype, requires_grad=True)
+    calls = []
+
+    def right(x):
+        calls.append(x)
+        return dg.sin(x) * dg.sum(x * x), x[5:]
+
+    assert dg.gradcheck(right, x, fast_mode=True)
+    assert len(calls) == 1 + 2 * 2  # and two for each output
+    assert dg.gradgradcheck(lambda x: x * x, x, fast_mode=True)
+
+    def wrong_in_a_few_elements(x):
+        return dg.concat([x[:7].detach(), x[7:] * x[7:]])
+
+    with pytest.raises(GradcheckError):
+        dg.gradcheck(wrong_in_a_few_elements, x, fast_mode=True)
+    empty = dg.zeros((0,), dtype=dtype, requires_grad=True)
+    assert dg.gradcheck(lambda x: x * x, empty, fast_mode=True)
+
+
 def test_gradcheck_finds_a_wrong_gradient():
     class Wrong(dg.Function):
         @staticmethod
@@ -283,6 +307,8 @@ def test_gradcheck_finds_a_wrong_gradient():
     with pytest.raises(GradcheckError, match="gradient 3"):
         dg.gradcheck(Wrong.apply, x)
     assert not dg.gradcheck(Wrong.apply, x, raise_exception=False)
+    with pytest.raises(GradcheckError, match="output 0 by input 0: gradient"):
+        dg.gradcheck(Wrong.apply, x, fast_mode=True)
     with pytest.raises(ArgumentError, match="float64"):
         dg.gradcheck(dg.exp, dg.tensor([1.0], requires_grad=True))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ def gradcheck(
     atol: float = 1e-5,
     rtol: float = 1e-3,
     raise_exception: bool = True,
+    fast_mode: bool = False,
 ) -> bool:
     """Check the gradient of `function` against central differences.
 
@@ -40,11 +41,15 @@ def gradcheck(
         Tolerances, as in ``numpy.allclose``.
     raise_exception : bool
         Raise where they differ, or return False.
+    fast_mode : bool
+        Compare one random combination of the Jacobian's rows and columns for each output and
+        input, in place of every element: two calls of the function for an input of any size.
 
     Raises
     ------
     GradcheckError
-        Naming the element of the Jacobian with the largest difference.
+        Naming the element of the Jacobian with the largest difference, or with `fast_mode` the
+        output and the input.
 
     Notes
     -----
@@ -79,10 +84,17 @@ def gradcheck(
     for number, output in enumerate(outputs):
         if output.dtype.kind not in FLOATING:
             continue
-        analytic = _analytic(output, wanted)
+        analytic = _analytic(output, wanted, fast_mode)
         for position, x in enumerate(wanted):
-            numeric = _numeric(function, xs, x, number, eps)
-            difference = np.abs(analytic[position] - numeric)
+            numeric = _numeric(function, xs, x, number, eps, fast_mode)
+            found = analytic[position]
+            if fast_mode:
+                found, numeric = (
+                    found @ _combination(found.shape[1]),
+                    _combination(len(numeric)) @ numeric,
+                )
+                found, numeric = found.reshape(1, 1), numeric.reshape(1, 1)
+            difference = np.abs(found - numeric)
             bound = atol + rtol * np.abs(numeric)
             if not np.all(difference <= bound):
                 if not raise_exception:
@@ -91,10 +103,10 @@ def gradcheck(
                     int(np.argmax(np.nan_to_num(difference - bound, nan=np.inf))), numeric.shape
                 )
                 row, column = (int(i) for i in worst)
+                of, by = ("", "") if fast_mode else (f" element {row}", f" element {column}")
                 raise GradcheckError(
-                    f"output {number} element {row} by input {position} element {column}: "
-                    f"gradient {analytic[position][row, column]:.6g}, "
-                    f"differences {numeric[row, column]:.6g}"
+                    f"output {number}{of} by input {position}{by}: "
+                    f"gradient {found[row, column]:.6g}, differences {numeric[row, column]:.6g}"
                 )
     return True
 
@@ -105,6 +117,7 @@ def gradgradcheck(
     eps: float = 1e-6,
     atol: float = 1e-5,
     rtol: float = 1e-3,
+    fast_mode: bool = False,
 ) -> bool:
     """Check the second derivatives of `function` against differences of the first.
 
@@ -126,7 +139,7 @@ def gradgradcheck(
         found = engine.grad(results, wanted, list(vs), create_graph=True, unused="zero")
         return tuple(g for g in found if g is not None)
 
-    return gradcheck(gradients, (*given, *cotangents), eps, atol, rtol)
+    return gradcheck(gradients, (*given, *cotangents), eps, atol, rtol, fast_mode=fast_mode)
 
 
 def _given(inputs: Any) -> tuple[Any, ...]:
@@ -163,12 +176,29 @@ def _parts(array: Array) -> Array:
     return flat.view(flat.real.dtype)
 
 
-def _analytic(output: Tensor, wanted: list[Tensor]) -> list[Array]:
-    """Return the Jacobian by each input, a row an output element."""
+def _combination(size: int) -> Array:
+    """Return random factors, the same for the same size, of length 1."""
+    factors = np.random.default_rng(size).standard_normal(size)
+    return factors / max(float(np.linalg.norm(factors)), 1.0)
+
+
+def _steps(size: int, fast_mode: bool) -> Iterator[Array]:
+    """Yield the directions to take: one for each element, or a combination of all."""
+    if fast_mode:
+        yield _combination(size)
+    else:
+        for index in range(size):
+            direction = np.zeros(size)
+            direction[index] = 1
+            yield direction
+
+
+def _analytic(output: Tensor, wanted: list[Tensor], fast_mode: bool) -> list[Array]:
+    """Return the Jacobian by each input, a row an output element or of their combination."""
     rows: list[list[Array]] = [[] for _ in wanted]
-    for index in range(_parts(output._array).size):
+    for direction in _steps(_parts(output._array).size, fast_mode):
         cotangent = np.zeros(output.shape, output.dtype)
-        _parts(cotangent)[index] = 1
+        _parts(cotangent)[:] = direction
         if output._node is None:
             found: Sequence[Any] = [None] * len(wanted)
         else:
@@ -182,18 +212,24 @@ def _analytic(output: Tensor, wanted: list[Tensor]) -> list[Array]:
 
 
 def _numeric(
-    function: Callable[..., Any], xs: Sequence[Any], x: Tensor, number: int, eps: float
+    function: Callable[..., Any],
+    xs: Sequence[Any],
+    x: Tensor,
+    number: int,
+    eps: float,
+    fast_mode: bool,
 ) -> Array:
+    """Return the Jacobian by one input, a column an element of it or their combination."""
     columns = []
     flat = _parts(x._array)
-    for position in range(flat.size):
-        value = flat[position]
+    value = flat.copy()
+    for direction in _steps(flat.size, fast_mode):
         sides = []
         for step in (eps, -eps):
-            flat[position] = value + step
+            flat[:] = value + step * direction
             with enable_grad():  # the function may itself take gradients
                 sides.append(_parts(_outputs(function(*xs))[number]._array).copy())
-        flat[position] = value
+        flat[:] = value
         columns.append((sides[0] - sides[1]) / (2 * eps))
     if not columns:
         with enable_grad():
