@@ -42,16 +42,16 @@ def to_onnx(
     -------
     onnx.ModelProto
         Its inputs have the names of the placeholders; variables are arrays of the model, with the
-        values that they have now, under their names; results are called ``y0``, ``y1``, ... The
-        checker of ``onnx`` has found it sound.
+        values that they have now, under their names; results are called ``y0``, ``y1``, ... An axis
+        of symbolic length has its name, and stays open. The checker of ``onnx`` has found it sound.
 
     Raises
     ------
     MissingPackageError
         If ``onnx`` is not installed.
     BackendError
-        If an op has no form in ONNX, the program assigns to variables, or a length is symbolic; the
-        user's line is named. If its arrays are more than the 2 GB of a file.
+        If an op has no form in ONNX, or none for symbolic lengths, or the program assigns to
+        variables; the user's line is named. If its arrays are more than the 2 GB of a file.
     OutputError
         If the file cannot be written.
 

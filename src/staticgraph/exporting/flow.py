@@ -9,7 +9,8 @@ import numpy as np
 from onnx import GraphProto, helper
 
 from staticgraph.control.flow import Choice, Loop
-from staticgraph.exporting.writer import Name, Names, Writer, declared
+from staticgraph.exporting.writer import BEFORE_ALL, Name, Names, Writer, declared
+from staticgraph.program.polynomial import is_symbolic
 from staticgraph.program.program import Instruction, Program, Value
 
 WriteProgram = Callable[[Writer, Program, dict[Value, Names]], None]
@@ -125,10 +126,16 @@ class _Flow:
         body = self.graph(inner, inputs, outputs)
         return writer.nodes_results("Loop", ["", first, *start], count, body=body)
 
-    def _turned(self, name: Name, length: int) -> Name:
+    def _turned(self, name: Name) -> Name:
         """Return a value with the positions of axis 0 in reverse."""
-        bounds = [self.writer.integers([n]) for n in (-1, -length - 1, 0, -1)]
+        bounds = [self.writer.integers([n]) for n in (-1, BEFORE_ALL, 0, -1)]
         return self.writer.node("Slice", name, *bounds)
+
+    def _counted(self, length: int) -> Name:
+        """Return the numbers from 0 to a length."""
+        if not is_symbolic(length):
+            return self.writer.constant(np.arange(length))
+        return self.writer.node("Range", *map(self.writer.number, (0, length, 1)))
 
     def scan(self, flow: Loop) -> list[Any] | None:
         """Write a loop over the positions of sequences, or over numbers where there are none."""
@@ -145,7 +152,7 @@ class _Flow:
         given = flow.body.input_types[: count + sequences]
         inputs = [(n, t.dtype, t.shape) for n, t in zip([*carry, *at], given, strict=True)]
         if not rows:
-            rows = [writer.constant(np.arange(flow.length))]
+            rows = [self._counted(flow.length)]
             inputs.append((inner.fresh(), _INT64, ()))
         kept = [i for i, keeps in enumerate(flow.keep) if keeps]
         # of a carry the stack is of what it was before each step
@@ -155,7 +162,7 @@ class _Flow:
             *[(n, types[i].dtype, types[i].shape) for n, i in zip(stacked, kept, strict=True)],
         ]
         if flow.reverse:  # ONNX could say so in the node, but not everything reads it there
-            rows = [self._turned(name, flow.length) for name in rows]
+            rows = [self._turned(name) for name in rows]
         found = writer.nodes_results(
             "Scan",
             [*start, *rows],
@@ -165,5 +172,5 @@ class _Flow:
         )
         stacks: list[Any] = [None] * len(flow.keep)
         for i, name in zip(kept, found[count:], strict=True):
-            stacks[i] = self._turned(name, flow.length) if flow.reverse else name
+            stacks[i] = self._turned(name) if flow.reverse else name
         return [*found[:count], *stacks]

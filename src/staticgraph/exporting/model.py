@@ -11,11 +11,13 @@ from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import BackendError
 from staticgraph.declare.lower import lowered_op
+from staticgraph.exporting import ordering  # noqa: F401  it fills the table
 from staticgraph.exporting.elementwise import Unknown, elementwise
 from staticgraph.exporting.flow import write_flow
-from staticgraph.exporting.structural import TRANSLATIONS, Call, contraction, reduction, view
+from staticgraph.exporting.lengths import OpenLength, places_of, require_numbers
+from staticgraph.exporting.structural import TRANSLATIONS, Call, contraction, reduction
+from staticgraph.exporting.views import view
 from staticgraph.exporting.writer import Name, Names, Writer, declared
-from staticgraph.program.polynomial import is_symbolic
 from staticgraph.program.program import Instruction, Program, Value
 
 OPSET = 18
@@ -56,19 +58,13 @@ def onnx_model(program: Program, name: str = "program") -> ModelProto:
             cause="an ONNX graph keeps no state between runs",
             fix="pass the state in and return it, or use one of staticgraph's backends",
         )
-    for value in program.inputs:
-        if is_symbolic(value.type.shape):
-            raise BackendError(
-                f"the input {value.name} has an axis whose length each run chooses",
-                cause="what is written has the shapes that were declared",
-                fix="declare it with the length that the model is to have",
-            )
     names: dict[Value, Names] = {}
     taken: set[Name] = {f"y{position}" for position in range(len(program.outputs))}
     for value in (*program.inputs, *program.variables):
         names[value] = called = _unused(value.name or "x", taken)
         taken.add(called)
     writer = Writer(taken)
+    writer.lengths.places = places_of(program, names)
     state = [
         numpy_helper.from_array(np.array(variable.stored, order="C"), str(names[value]))
         for value, variable in program.variables.items()
@@ -85,7 +81,9 @@ def onnx_model(program: Program, name: str = "program") -> ModelProto:
     constants = [
         helper.make_node("Constant", [], [each.name], value=each) for each in writer.constants
     ]
-    graph = helper.make_graph([*constants, *writer.nodes], name, inputs, outputs, state)
+    graph = helper.make_graph(
+        [*constants, *writer.lengths.nodes, *writer.nodes], name, inputs, outputs, state
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = FORMAT
     return model
@@ -104,7 +102,7 @@ def _declared(name: Name, type: TensorType) -> ValueInfoProto:
 def write_program(writer: Writer, program: Program, names: dict[Value, Names]) -> None:
     """Write the instructions of a program whose inputs have names already."""
     for value, array in program.constants.items():
-        names[value] = writer.constant(array)
+        names[value] = writer.array(array)
     for instruction in program.instructions:
         operands = [names[value] for value in instruction.inputs]
         names[instruction.output] = _instruction(writer, instruction, operands)
@@ -120,7 +118,15 @@ def _instruction(writer: Writer, instruction: Instruction, operands: Sequence[Na
         if several is not None:
             return several
     call = Call(writer, op, single, types, instruction.output.type, instruction.attrs)
-    found = None if op.control is not None else _written(call)
+    try:
+        found = None if op.control is not None else _written(call)
+    except OpenLength:
+        raise BackendError(
+            f"{op.name} has no form in ONNX for lengths that each run chooses",
+            source=instruction.sources[0] if instruction.sources else None,
+            cause="a length stands where ONNX has numbers only",
+            fix="declare the input with the length that the model is to have",
+        ) from None
     if found is None:
         raise BackendError(
             f"{op.name} has no form in ONNX",
@@ -135,6 +141,7 @@ def _written(call: Call) -> Name | None:
     op = call.op
     found: Name | None = None
     if op.expression is not None:
+        require_numbers(tuple(call.attrs.values()))
         typed = [(name, type.dtype) for name, type in zip(call.names, call.types, strict=True)]
         try:
             found = elementwise(call.writer, op.expression, typed, call.attrs, call.type.dtype)

@@ -12,7 +12,9 @@ import numpy as np
 from oplibrary.core.op import Op
 from oplibrary.core.types import TensorType
 from oplibrary.ops.indexing import Slice
+from staticgraph.exporting.lengths import OpenLength
 from staticgraph.exporting.writer import Name, Writer
+from staticgraph.program.polynomial import is_symbolic
 
 TRANSLATIONS: dict[str, Translation] = {}
 """The name of an op to what writes it."""
@@ -53,7 +55,9 @@ class Call:
 Translation = Callable[[Call], Name | None]
 
 
-def _writes(*names: str) -> Callable[[Translation], Translation]:
+def writes(*names: str) -> Callable[[Translation], Translation]:
+    """Enter a function as what writes the ops of these names."""
+
     def enter(translation: Translation) -> Translation:
         TRANSLATIONS.update(dict.fromkeys(names, translation))
         return translation
@@ -64,12 +68,12 @@ def _writes(*names: str) -> Callable[[Translation], Translation]:
 # movement -----------------------------------------------------------------------------------------
 
 
-@_writes("clone")
+@writes("clone")
 def _clone(call: Call) -> Name:
     return call.writer.node("Identity", call.names[0])
 
 
-@_writes("concat")
+@writes("concat")
 def _concat(call: Call) -> Name:
     axis = call.attrs["axis"]
     names = call.same_dtype
@@ -78,52 +82,12 @@ def _concat(call: Call) -> Name:
     return call.writer.node("Concat", *names, axis=axis)
 
 
-@_writes("stack")
+@writes("stack")
 def _stack(call: Call) -> Name:
     axis = call.attrs["axis"] % call.type.ndim
     shape = (*call.type.shape[:axis], 1, *call.type.shape[axis + 1 :])
     parts = [call.writer.reshape(name, shape) for name in call.same_dtype]
     return call.writer.node("Concat", *parts, axis=axis)
-
-
-def view(call: Call) -> Name | None:
-    """Write an op whose result is a view of its operand, as the view's strides say.
-
-    A range of each axis is kept, the axes are put in another order, and those of length 1 and those
-    that repeat are added; None for a view of another kind.
-    """
-    shape, writer = call.types[0].shape, call.writer
-    operand = np.empty(shape, np.int8)  # of single bytes: strides count elements
-    found = call.op.kernel(operand, **call.attrs)
-    if found.size == operand.size and found.flags.c_contiguous:
-        return writer.reshape(call.names[0], found.shape)
-    if not found.size:
-        return writer.constant(np.empty(found.shape, call.type.dtype))
-    offset = found.__array_interface__["data"][0] - operand.__array_interface__["data"][0]
-    starts, stops, steps, order = [], [], [], []
-    axes = [axis for axis in range(found.ndim) if found.shape[axis] > 1 and found.strides[axis]]
-    repeats = any(n > 1 and axis not in axes for axis, n in enumerate(found.shape))
-    for position, stride in enumerate(operand.strides):
-        start, offset = divmod(offset, stride) if shape[position] > 1 else (0, offset)
-        read = [i for i in axes if stride <= abs(found.strides[i]) < stride * shape[position]]
-        if len(read) > 1 or any(found.strides[i] % stride for i in read):
-            return None
-        step = found.strides[read[0]] // stride if read else 1
-        stop = start + step * found.shape[read[0]] if read else start + 1
-        starts.append(start)
-        steps.append(step)
-        # a stop before the first element is beyond any negative index
-        stops.append(stop if stop >= 0 else -shape[position] - 1)
-        order.append(read[0] if read else -1)
-    name = call.names[0]
-    if (stops, steps) != (list(shape), [1] * len(shape)) or any(starts):
-        parts = map(writer.integers, (starts, stops, range(len(shape)), steps))
-        name = writer.node("Slice", name, *parts)
-    if order != sorted(order):
-        name = writer.node("Transpose", name, perm=np.argsort(order, kind="stable").tolist())
-    kept = [n if axis in axes else 1 for axis, n in enumerate(found.shape)]
-    name = writer.reshape(name, kept)
-    return writer.node("Expand", name, writer.integers(found.shape)) if repeats else name
 
 
 def _spelled(index: Any, shape: tuple[int, ...]) -> list[Slice]:
@@ -136,7 +100,7 @@ def _spelled(index: Any, shape: tuple[int, ...]) -> list[Slice]:
     ]
 
 
-@_writes("full_like", "zeros_like", "ones_like")
+@writes("full_like", "zeros_like", "ones_like")
 def _full_like(call: Call) -> Name:
     kernel = call.op.kernel
     example = np.empty((), call.types[0].dtype)
@@ -144,7 +108,7 @@ def _full_like(call: Call) -> Name:
     return call.writer.node("Expand", value, call.writer.integers(call.type.shape))
 
 
-@_writes("pad")
+@writes("pad")
 def _pad(call: Call) -> Name:
     width = call.attrs["pad_width"]
     if not width:
@@ -157,7 +121,7 @@ def _pad(call: Call) -> Name:
 # indexing -----------------------------------------------------------------------------------------
 
 
-@_writes("basic_index_gradient")
+@writes("basic_index_gradient")
 def _basic_index_gradient(call: Call) -> Name:
     """Put the operand into zeros: by padding, or element by element where it skips some."""
     shape = call.type.shape
@@ -170,6 +134,8 @@ def _basic_index_gradient(call: Call) -> Name:
         before = [each.start for each in ranges]
         after = [length - each.stop for each, length in zip(ranges, shape, strict=True)]
         return call.writer.node("Pad", name, call.writer.integers(before + after))
+    if is_symbolic(shape):
+        raise OpenLength
     positions = np.arange(prod(shape)).reshape(shape)[np.ix_(*ranges)].reshape(-1)
     return _scattered(call, call.writer.constant(positions), name, "none")
 
@@ -177,13 +143,13 @@ def _basic_index_gradient(call: Call) -> Name:
 def _scattered(call: Call, positions: Name, updates: Name, reduction: str) -> Name:
     """Put `updates` into flat zeros, and give them the shape of the result."""
     writer = call.writer
-    empty = writer.constant(np.zeros(call.type.size, call.type.dtype))
+    empty = writer.reshape(writer.filled(0, call.type.shape, call.type.dtype), (-1,))
     flat = [writer.reshape(name, (-1,)) for name in (positions, updates)]
     found = writer.node("ScatterElements", empty, *flat, axis=0, reduction=reduction)
     return writer.reshape(found, call.type.shape)
 
 
-@_writes("take")
+@writes("take")
 def _take(call: Call) -> Name:
     name, axis = call.names[0], call.attrs["axis"]
     if axis is None:
@@ -191,7 +157,7 @@ def _take(call: Call) -> Name:
     return call.writer.node("Gather", name, call.names[1], axis=axis)
 
 
-@_writes("take_gradient")
+@writes("take_gradient")
 def _take_gradient(call: Call) -> Name:
     writer, shape = call.writer, call.type.shape
     axis, taken = call.attrs["axis"] % len(shape), call.types[1].ndim
@@ -201,23 +167,14 @@ def _take_gradient(call: Call) -> Name:
     updates = writer.node("Transpose", call.names[0], perm=first + others)
     moved = (shape[axis], *shape[:axis], *shape[axis + 1 :])
     # ScatterND takes no indices from the end
-    length = writer.constant(np.array(shape[axis], np.int64))
+    length = writer.number(shape[axis])
     rows = writer.cast(call.names[1], call.types[1].dtype, np.dtype(np.int64))
     rows = writer.node("Mod", writer.node("Add", rows, length), length)
     rows = writer.reshape(rows, (*call.types[1].shape, 1))
-    empty = writer.constant(np.zeros(moved, call.type.dtype))
+    empty = writer.filled(0, moved, call.type.dtype)
     found = writer.node("ScatterND", empty, rows, updates, reduction="add")
     back = [*range(1, axis + 1), 0, *range(axis + 1, len(shape))]
     return writer.node("Transpose", found, perm=back)
-
-
-@_writes("take_along_axis")
-def _take_along_axis(call: Call) -> Name | None:
-    axis = call.attrs["axis"] % call.type.ndim
-    data, indices = ((*each.shape[:axis], *each.shape[axis + 1 :]) for each in call.types)
-    if data != indices:  # ONNX does not broadcast them
-        return None
-    return call.writer.node("GatherElements", *call.names, axis=axis)
 
 
 # reductions and contractions ----------------------------------------------------------------------
@@ -261,7 +218,7 @@ def _reduced(call: Call, kind: str, name: Name) -> Name:
     )
 
 
-@_writes("argmax")
+@writes("argmax")
 def _argmax(call: Call) -> Name:
     axis, name = call.attrs["axis"], call.names[0]
     if axis is None:
@@ -270,7 +227,7 @@ def _argmax(call: Call) -> Name:
     return call.writer.reshape(found, call.type.shape)
 
 
-@_writes("matmul")
+@writes("matmul")
 def _matmul(call: Call) -> Name:
     return call.writer.node("MatMul", *call.same_dtype)
 
@@ -293,12 +250,12 @@ def _pads(padding: Sequence[tuple[int, int]]) -> list[int]:
     return [*[before for before, _ in padding], *[after for _, after in padding]]
 
 
-@_writes("convolution")
+@writes("convolution")
 def _convolution(call: Call) -> Name:
     return call.writer.node("Conv", *call.same_dtype, **_window(call.attrs))
 
 
-@_writes("convolution_input_gradient")
+@writes("convolution_input_gradient")
 def _convolution_input_gradient(call: Call) -> Name:
     geometry = _window(call.attrs)
     kernel = call.types[1].shape[2:]
@@ -317,7 +274,7 @@ def _convolution_input_gradient(call: Call) -> Name:
     return call.writer.node("ConvTranspose", *call.same_dtype, output_padding=beyond, **geometry)
 
 
-@_writes("convolution_weight_gradient")
+@writes("convolution_weight_gradient")
 def _convolution_weight_gradient(call: Call) -> Name | None:
     """Convolve the image with the gradient: images and channels, steps and spread change places."""
     geometry = _window(call.attrs)
@@ -352,12 +309,12 @@ def _pooling(attrs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@_writes("max_pool")
+@writes("max_pool")
 def _max_pool(call: Call) -> Name:
     return call.writer.node("MaxPool", call.names[0], **_pooling(call.attrs))
 
 
-@_writes("max_pool_gradient")
+@writes("max_pool_gradient")
 def _max_pool_gradient(call: Call) -> Name:
     """Find once more where each largest element lies, and add the gradient there."""
     gradient, image, _ = call.names

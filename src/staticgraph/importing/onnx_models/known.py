@@ -28,6 +28,15 @@ def has_lengths(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype == object
 
 
+def holds_lengths(arguments: Any) -> bool:
+    """Tell whether lengths that each run chooses are among numbers and lists."""
+    if isinstance(arguments, dict):
+        arguments = list(arguments.values())
+    if isinstance(arguments, (list, tuple)):
+        return any(map(holds_lengths, arguments))
+    return isinstance(arguments, Dim)
+
+
 def lengths(numbers: Any) -> Any:
     """Return whole numbers and lengths as an array: of int64 if no length is among them."""
     found = np.array(numbers, object)

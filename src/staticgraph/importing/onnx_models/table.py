@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 
 from oplibrary.messages.errors import UnsupportedOpError
-from staticgraph.importing.onnx_models.known import ON_LENGTHS, as_live, has_lengths, is_live
+from staticgraph.importing.onnx_models.known import (
+    ON_LENGTHS,
+    as_live,
+    has_lengths,
+    holds_lengths,
+    is_live,
+)
 from staticgraph.importing.shared.block import Several
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 from staticgraph.importing.shared.table import Entry, Function
@@ -74,11 +80,11 @@ class Operator(Entry):
             return self.function(xp, **values, **given, **extra)
         inputs = [x for n, x in values.items() if n not in self.typed]
         if not is_live(inputs):
-            if not has_lengths(inputs):
+            if not (has_lengths(inputs) or holds_lengths(given)):
                 with suppress(AttributeError), np.errstate(all="ignore"):
                     found = self.function(ON_ARRAYS, **values, **given, **extra)
                     return _in(ON_ARRAYS, found, dtypes)
-            else:
+            elif has_lengths(inputs):
                 with suppress(AttributeError):
                     return self.function(ON_LENGTHS, **values, **given, **extra)
         # what is not computed with arrays or lengths is computed with values
