@@ -256,7 +256,8 @@ class _Reader:
             return self.tree.tree_leaves(self._call(parameters, args))
 
         moving = [values[i] for i in positions]
-        outputs = [np.asarray(x) for x in of(*moving)]
+        # compiled whole: one after another, each of JAX's ops is compiled when it is first called
+        outputs = [np.asarray(x) for x in self.jax.jit(of)(*moving)]
         cotangents = cotangents or cotangents_for(outputs)
 
         def weighed(*moving: Any) -> Any:
@@ -266,7 +267,8 @@ class _Reader:
         gradients: Mapping[str, Any] = {}
         if positions and any(c is not None for c in cotangents):
             try:
-                slopes = self.jax.grad(weighed, argnums=tuple(range(len(positions))))(*moving)
+                slope = self.jax.grad(weighed, argnums=tuple(range(len(positions))))
+                slopes = self.jax.jit(slope)(*moving)
                 gradients = {
                     names[i]: np.asarray(g) for i, g in zip(positions, slopes, strict=True)
                 }
