@@ -8,8 +8,9 @@ import re
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import count
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -79,8 +80,11 @@ class SourceWriter:
 
     def new_name(self, hint: str) -> str:
         """Return a name that is not taken yet, like `hint`."""
-        stem = re.sub(r"\W", "_", hint, flags=re.ASCII) or "value"
-        if stem[0].isdigit() or keyword.iskeyword(stem):
+        stem = hint
+        if not (hint.isascii() and hint.isidentifier()):
+            stem = re.sub(r"\W", "_", hint, flags=re.ASCII) or "value"
+            stem = f"_{stem}" if stem[0].isdigit() else stem
+        if keyword.iskeyword(stem):
             stem = f"_{stem}"
         name = stem
         for number in count():
@@ -155,7 +159,7 @@ class SourceWriter:
         It is taken out of the module: a function that its own globals refer to would be freed by
         the garbage collector only, and so would all arrays behind it.
         """
-        exec(compile(self.text, self.filename, "exec", dont_inherit=True), self.namespace)
+        exec(_in_file(_compiled(self.text), self.filename), self.namespace)
         return self.namespace.pop(name)
 
     def show_lines(self, function: Callable[..., Any]) -> None:
@@ -163,6 +167,20 @@ class SourceWriter:
         lines = self.text.splitlines(keepends=True)
         linecache.cache[self.filename] = (len(self.text), None, lines, self.filename)
         weakref.finalize(function, linecache.cache.pop, self.filename, None).atexit = False
+
+
+@lru_cache(256)
+def _compiled(text: str) -> CodeType:
+    """Compile a module; programs that are alike have the same text."""
+    return compile(text, "", "exec", dont_inherit=True)
+
+
+def _in_file(code: CodeType, filename: str) -> CodeType:
+    """Return code, and that of the functions in it, as if it stood in a file."""
+    constants = tuple(
+        [_in_file(each, filename) if type(each) is CodeType else each for each in code.co_consts]
+    )
+    return code.replace(co_filename=filename, co_consts=constants)
 
 
 def line_in(filename: str, traceback: TracebackType | None) -> int:
