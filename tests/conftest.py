@@ -48,3 +48,18 @@ def pytest_collection_finish():
     """Leave what is imported out of later collections of garbage, of which measuring does many."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_logstart(nodeid):
+    """Leave out, too, what the tests of a file have left in caches, theirs and other libraries'.
+
+    Many a test collects, which took seconds once a process had run some ten thousand others.
+    """
+    file = nodeid.partition("::")[0]
+    if _last_file[0] != file:
+        _last_file[0] = file
+        gc.collect(1)
+        gc.freeze()
+
+
+_last_file = [""]
