@@ -165,6 +165,7 @@ def _effort(options: argparse.Namespace) -> dict[str, Any]:
         "time_limit": options.time_limit,
         "run_limit": options.run_limit,
         "validate": options.validate,
+        "graphs": getattr(options, "html", None) is not None,
     }
 
 

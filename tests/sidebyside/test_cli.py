@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -117,7 +118,9 @@ def test_compare_writes_one_html_file(run, folder):
     text = (folder / "a.html").read_text()
     assert text.startswith("<!DOCTYPE html>")
     assert "seed: (x+w)*(w+1)" in text
-    assert "http" not in text.replace("http-equiv", "")  # nothing is fetched
+    assert text.count('<section class="graph"') == 2  # as declared, and after the passes
+    addresses = set(re.findall(r"https?://[^\"' ]+", text))
+    assert addresses == {"http://www.w3.org/2000/svg"}  # nothing is fetched
 
 
 def test_trace_writes_a_timeline(run, folder):

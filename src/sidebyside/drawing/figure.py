@@ -120,11 +120,11 @@ def show(program: Workload | Callable[..., Any], *inputs: Any, size: Any = None)
         )
     given = tuple(map_tree(np.asarray, each) for each in inputs)
     name = getattr(program, "__name__", "program")
-    workload = Workload(_with_namespace(program), lambda rng, size: given, name=name)
+    workload = Workload(with_namespace(program), lambda rng, size: given, name=name)
     return Figure(workload, None, tuple(pictures(workload)))
 
 
-def _with_namespace(program: Callable[..., Any]) -> Callable[..., Any]:
+def with_namespace(program: Callable[..., Any]) -> Callable[..., Any]:
     """Return `program` as a function of a namespace and the inputs."""
     if takes_namespace(program):
         return program

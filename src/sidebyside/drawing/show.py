@@ -11,8 +11,10 @@ from typing import Any
 import networkx as nx
 
 from oplibrary.messages.errors import ArgumentError, SideBySideError
+from sidebyside.drawing.nested import nested_json
 from sidebyside.drawing.tape_graph import tape_graph, tape_text
 from sidebyside.modes.static import trace
+from sidebyside.results.comparison import DrawnGraph
 from sidebyside.workloads.workload import Workload, size_label
 from staticgraph.declare.lower import lower
 from staticgraph.passes import DEFAULT_PASSES, PassRecord, run_passes
@@ -60,17 +62,59 @@ def pictures(workload: Workload, size: Any = None) -> list[Picture]:
     tape = tape_graph(workload, inputs)
     found = [Picture(f"dynamic: {_count(tape)} recorded", tape, tape_text(tape))]
     try:
-        graph = trace(workload, inputs)
+        before, after, note = _programs(workload, inputs)
     except SideBySideError as error:
         return [*found, Picture("static: refused", nx.MultiDiGraph(), str(error))]
+    return [
+        *found,
+        _program_picture(_DECLARED, before),
+        _program_picture(_COMPILED, after, note),
+    ]
+
+
+def drawn_graphs(workload: Workload, inputs: tuple[Any, ...]) -> tuple[DrawnGraph, ...]:
+    """Return the declared and the compiled graph for a page; of what static refuses, the tape.
+
+    Parameters
+    ----------
+    workload : Workload
+    inputs : tuple
+
+    Returns
+    -------
+    tuple of DrawnGraph
+        Where a program cannot be drawn, one that says why.
+    """
+    try:
+        before, after, note = _programs(workload, inputs)
+    except Exception as error:  # code of others' libraries says it in its own way
+        refused = DrawnGraph("static: no graph", str(error))
+    else:
+        return (
+            DrawnGraph(_counted(_DECLARED, before), "", nested_json(before)),
+            DrawnGraph(
+                _counted(_COMPILED, after),
+                note,
+                nested_json(after, lambda region: run_passes(region.lower(), DEFAULT_PASSES)),
+            ),
+        )
+    try:
+        tape = tape_graph(workload, inputs)
+    except Exception as error:
+        return refused, DrawnGraph("dynamic: no tape", str(error))
+    return refused, DrawnGraph(f"dynamic: {_count(tape)} recorded", "", nested_json(tape))
+
+
+_DECLARED, _COMPILED = "static, as declared", "static, after the passes"
+
+
+def _programs(workload: Workload, inputs: tuple[Any, ...]) -> tuple[Program, Program, str]:
+    """Return the program as declared and after the passes, and what they changed."""
+    graph = trace(workload, inputs)
     before = lower(graph, graph.outputs, graph.inputs)
     records: list[PassRecord] = []
     after = run_passes(before, DEFAULT_PASSES, observer=records.append)
-    return [
-        *found,
-        _program_picture("static, as declared", before),
-        _program_picture("static, after the passes", after, _changes(records)),
-    ]
+    return before, after, _changes(records)
 
 
 def _changes(records: Sequence[PassRecord]) -> str:
@@ -90,13 +134,17 @@ def _count(tape: nx.MultiDiGraph) -> str:
 
 
 def _program_picture(title: str, program: Program, note: str = "") -> Picture:
-    count = len(program.instructions)
     return Picture(
-        f"{title}: {count:,} instruction{'' if count == 1 else 's'}",
+        _counted(title, program),
         drawing.program_graph(program),
         format_program(program),
         note,
     )
+
+
+def _counted(title: str, program: Program) -> str:
+    count = len(program.instructions)
+    return f"{title}: {count:,} instruction{'' if count == 1 else 's'}"
 
 
 def pictures_text(workload: Workload, found: Sequence[Picture], size: Any = None) -> str:

@@ -17,6 +17,7 @@ from sidebyside.report.column import (
 )
 from sidebyside.report.figures.comparison import comparison_figures, row_figures
 from sidebyside.report.figures.drawing import can_draw, figures
+from sidebyside.report.figures.graphs import graph_figures, script
 from sidebyside.report.renderer import enter
 from sidebyside.report.text_table import (
     Line,
@@ -284,8 +285,11 @@ def comparison_parts(comparison: Comparison, drawn: bool = False) -> list[str]:
     """Return the parts of a comparison as HTML, with figures if it is to be `drawn`."""
     crossings = [html.element("p", each) for each in crossing_sentences(comparison)]
     together = figures(comparison_figures(comparison)) if drawn else []
-    rows = [row_html(row, drawn) for row in comparison.rows]
-    return [*rows, *crossings, *together, about_html(comparison)]
+    rows, graphs = [], 0
+    for row in comparison.rows:
+        rows.append(row_html(row, drawn, graphs))
+        graphs += len(row.graphs)
+    return [*rows, *crossings, *together, about_html(comparison), *script(rows)]
 
 
 def comparison_page(comparison: Comparison) -> list[str]:
@@ -300,8 +304,11 @@ def comparison_page(comparison: Comparison) -> list[str]:
     return [*short, *comparison_parts(comparison, drawn=True)]
 
 
-def row_html(row: Row, drawn: bool = False) -> str:
-    """Return one workload of one size as HTML, with figures if it is to be `drawn`."""
+def row_html(row: Row, drawn: bool = False, graphs: int = 0) -> str:
+    """Return one workload of one size as HTML, with figures if it is to be `drawn`.
+
+    The page has so many `graphs` before it.
+    """
     parts = [html.element("h3", _title(row))]
     parts += [html.element("p", sentence) for sentence in before_figures(row)]
     lines = _mode_lines(row)
@@ -315,6 +322,8 @@ def row_html(row: Row, drawn: bool = False) -> str:
             parts.append(html.table(table_lines(STEP_COLUMNS, cell.steps)))
     if drawn and can_draw():
         parts += figures(row_figures(row))
+    if drawn:
+        parts += graph_figures(row.graphs, graphs)
     return "\n".join(parts)
 
 

@@ -92,6 +92,24 @@ class Check:
     within: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class DrawnGraph:
+    """A graph of a program, for a page.
+
+    Attributes
+    ----------
+    title : str
+    note : str
+        What was done to get there, or why there is none.
+    data : str
+        JSON, as `sidebyside.drawing.nested` makes it; empty where there is none.
+    """
+
+    title: str
+    note: str = ""
+    data: str = ""
+
+
 @dataclass(frozen=True)
 class TimedCell(Cell):
     """One workload of one size in one mode. All times are in seconds.
@@ -211,6 +229,8 @@ class Row:
         Break-evens against reality.
     parameter : str
         What the size is the value of: ``size``, or a parameter of the program that was swept.
+    graphs : tuple of DrawnGraph
+        The declared and the compiled graph, if that was asked for; no file but a page holds them.
     """
 
     workload: str
@@ -227,6 +247,7 @@ class Row:
     notes: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     parameter: str = "size"
+    graphs: tuple[DrawnGraph, ...] = ()
 
     @property
     def amount(self) -> int:

@@ -55,6 +55,7 @@ from sidebyside.results.comparison import Comparison, Row, Step, TimedCell
 from sidebyside.results.plain import plain
 from sidebyside.studies.explaining import validation
 from sidebyside.studies.explaining.attribution import climb, steps_of
+from sidebyside.studies.explaining.graphs import with_graphs
 from sidebyside.studies.explaining.instructions import check_installed, count_instructions
 from sidebyside.studies.explaining.roofline import below_roofs, bottleneck_of_dynamic, works_of
 from sidebyside.studies.replication import (
@@ -96,6 +97,7 @@ def compare(
     run_limit: float = math.inf,
     validate: bool = False,
     instructions: bool = False,
+    graphs: bool = False,
     report: Report | None = None,
 ) -> Comparison:
     """Run each program of each size in each mode, and compare what they gave and took.
@@ -138,6 +140,9 @@ def compare(
         Also check each break-even by real calls from a cold start, half and twice as many.
     instructions : bool
         Also count the instructions of a call, by valgrind's cachegrind.
+    graphs : bool
+        Also keep the declared and the compiled graph of each program, which `Comparison.to_html`
+        draws; of its first size, where there are several. A mapping has none.
     report : callable, optional
         Called with a line of text when something new begins.
 
@@ -193,7 +198,8 @@ def compare(
     settings = Settings(
         budget, replicates, seed, time_limit, deadline, validate, instructions, attribute
     )
-    return compare_subjects(subjects, settings, packages, report, frames_below())
+    found = compare_subjects(subjects, settings, packages, report, frames_below())
+    return with_graphs(found, subjects) if graphs and not isinstance(workloads, Mapping) else found
 
 
 def _of_workloads(

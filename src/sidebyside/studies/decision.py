@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError
+from sidebyside.drawing.figure import with_namespace
 from sidebyside.measuring.call_stack import frames_below
 from sidebyside.modes import MODES, Mode, find_mode, is_installed
 from sidebyside.modes.own_code import (
@@ -25,6 +27,7 @@ from sidebyside.modes.own_code import (
 from sidebyside.modes.registry import mode_names
 from sidebyside.results.decision import Decision, decide_from
 from sidebyside.studies.comparison import compare_subjects
+from sidebyside.studies.explaining.graphs import with_graphs
 from sidebyside.studies.replication import Report, Settings
 from sidebyside.studies.subject import Subject
 from sidebyside.workloads.workload import Workload, takes_namespace
@@ -53,6 +56,7 @@ def decide(
     time_limit: float = 300.0,
     run_limit: float = math.inf,
     validate: bool = False,
+    graphs: bool = False,
     report: Report | None = None,
 ) -> Decision:
     """Say how to run a program, and what that is worth.
@@ -75,8 +79,8 @@ def decide(
         Largest difference of results, relative to the largest element of a result.
     modes : sequence of str, or str with commas
         Some of the modes; the first is the reference.
-    budget, replicates, seed, time_limit, run_limit, validate, report
-        See `compare`.
+    budget, replicates, seed, time_limit, run_limit, validate, graphs, report
+        See `compare`; there are graphs of NumPy code and of what is given a namespace.
 
     Returns
     -------
@@ -108,6 +112,11 @@ def decide(
     )
     packages = _PACKAGES.get(kind, ())
     comparison = compare_subjects([subject], settings, packages, report=report, known=known)
+    if graphs and kind == "NumPy":
+        function = with_namespace(subject.workload.function)
+        subject = replace(subject, workload=replace(subject.workload, function=function))
+    if graphs and kind in ("NumPy", "workload"):
+        comparison = with_graphs(comparison, [subject])
     return decide_from(comparison, kind, calls)
 
 

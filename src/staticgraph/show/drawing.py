@@ -46,7 +46,7 @@ def _rules(selector: str, colours: dict[str, str]) -> str:
     return f"{selector}{{{''.join(f'--sg-{name}:{c};' for name, c in colours.items())}}}"
 
 
-_THEMES = "".join(
+THEMES = "".join(
     [
         _rules("svg.sg", _LIGHT),
         f"@media screen and (prefers-color-scheme:dark){{{_rules('svg.sg', _DARK)}}}",
@@ -207,7 +207,7 @@ def to_svg(source: Graph | Program | nx.MultiDiGraph) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="sg" width="{drawing.width:g}" '
         f'height="{drawing.height:g}" viewBox="0 0 {drawing.width:g} {drawing.height:g}" '
         'font-family="Helvetica, Arial, sans-serif" font-size="12">',
-        f"<defs><style>{_THEMES}</style>"
+        f"<defs><style>{THEMES}</style>"
         '<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto"><path class="sg-arrow" d="M0,0 L8,4 L0,8 z" fill="#888888"/></marker>'
         "</defs>",

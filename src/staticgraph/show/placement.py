@@ -58,11 +58,7 @@ def place(plain: nx.MultiDiGraph) -> Drawing:
     """
     if not len(plain):
         return Drawing(2 * _MARGIN, 2 * _MARGIN, {}, [])
-    layer_of = _layers(plain)
-    spans = sum(layer_of[user] - layer_of[operand] for operand, user in plain.edges())
-    bent = spans <= _MOST_BENDS
-    chains = [_chain(operand, user, layer_of, bent) for operand, user in plain.edges()]
-    layers = _order(plain, layer_of, chains)
+    layer_of, chains, layers = _arranged(plain, _MOST_BENDS)
     widths = {
         slot: _width(plain.nodes[slot[0]]) if layer_of.get(slot[0]) == slot[1] else _GAP
         for layer in layers
@@ -82,6 +78,37 @@ def place(plain: nx.MultiDiGraph) -> Drawing:
     edges = [_points(chain, middles) for chain in chains]
     height = 2 * _MARGIN + (len(layers) - 1) * _LAYER + _HEIGHT
     return Drawing(total + 2 * _MARGIN, height, boxes, edges)
+
+
+def rows(plain: nx.MultiDiGraph, most_bends: int) -> list[list[str | tuple[str, str]]]:
+    """Return what stands in each layer from left to right: nodes, and lines on their way through.
+
+    A line is the pair of its ends. With more than `most_bends` of them, lines go straight.
+
+    Examples
+    --------
+    >>> rows(nx.MultiDiGraph([("x", "a"), ("a", "b"), ("x", "b")]), 10)
+    [['x'], ['a', ('x', 'b')], ['b']]
+    """
+    layer_of, _, layers = _arranged(plain, most_bends)
+    return [
+        [
+            name if layer_of.get(name) == layer else (name.partition("\n")[0], name.split("\n")[1])
+            for name, layer in slots
+        ]
+        for slots in layers
+    ]
+
+
+def _arranged(
+    plain: nx.MultiDiGraph, most_bends: int
+) -> tuple[dict[str, int], list[list[_Slot]], list[list[_Slot]]]:
+    """Return the layer of each node, the slots of each line, and those of each layer in order."""
+    layer_of = _layers(plain)
+    spans = sum(layer_of[user] - layer_of[operand] for operand, user in plain.edges())
+    bent = spans <= most_bends
+    chains = [_chain(operand, user, layer_of, bent) for operand, user in plain.edges()]
+    return layer_of, chains, _order(plain, layer_of, chains)
 
 
 def _width(data: dict[str, str]) -> float:

@@ -121,19 +121,25 @@ def _regions_in(value: Any) -> list[Any]:
     return [each for each in values if isinstance(each, (Region, BoundRegion))]
 
 
+def inner_programs(attrs: Mapping[str, Any]) -> Iterator[tuple[str, Program | Region]]:
+    """Yield what runs inside an instruction or node, each with its attribute's name.
+
+    A region is given as its program where it is compiled, and as it was declared elsewhere.
+    """
+    for key, value in attrs.items():
+        for number, region in enumerate(_regions_in(value)):
+            title = key if region is value else f"{key}[{number}]"
+            yield title, getattr(region, "program", None) or getattr(region, "region", region)
+
+
 def _regions(attrs: Mapping[str, Any]) -> Iterator[str]:
     """Yield the regions of an instruction or node as indented text, each under its attribute."""
-    for key, value in attrs.items():
-        found = _regions_in(value)
-        for number, region in enumerate(found):
-            title = key if region is value else f"{key}[{number}]"
-            program = getattr(region, "program", None)
-            if program is None:
-                declared = getattr(region, "region", region)
-                text = graph_text(declared.graph, title, declared.outputs)
-            else:
-                text = format_program(program, title)
-            yield textwrap.indent(text, "      ")
+    for title, inner in inner_programs(attrs):
+        if isinstance(inner, Program):
+            text = format_program(inner, title)
+        else:
+            text = graph_text(inner.graph, title, inner.outputs)
+        yield textwrap.indent(text, "      ")
 
 
 def _columns(rows: Sequence[_Row | str]) -> list[str]:

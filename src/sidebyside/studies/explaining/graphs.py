@@ -1,0 +1,28 @@
+"""The graphs of what was compared, for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sidebyside.drawing.show import drawn_graphs
+from sidebyside.results.comparison import Comparison
+from sidebyside.studies.subject import Subject
+
+
+def with_graphs(comparison: Comparison, subjects: Sequence[Subject]) -> Comparison:
+    """Return a comparison with the graphs of each program, of its first size.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    subjects : sequence of Subject
+        Of its rows, in their order.
+    """
+    rows, known = [], set()
+    for row, subject in zip(comparison.rows, subjects, strict=False):  # some may have had no time
+        if row.workload not in known:
+            known.add(row.workload)
+            row = replace(row, graphs=drawn_graphs(subject.workload, subject.inputs))
+        rows.append(row)
+    return replace(comparison, rows=tuple(rows))
