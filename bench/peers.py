@@ -25,11 +25,14 @@ from sidebyside.studies.mode_process import ModeProcess, ModeProcessError
 from sidebyside.workloads.registry import load
 
 OURS = "static:native"
-PEERS = ("jax.jit", "torch.compile", "tf.function", "tf.function:xla", "pytensor", "onnxruntime")
-
+PEERS = (
+    *("jax.jit", "torch.compile", "tf.function", "tf.function:xla", "pytensor", "onnxruntime"),
+    *("openvino", "iree", "casadi"),
+)
 
 ROWS = {
     "seed": (partial(load, "seed"), 1, 0.1),
+    "seed, bound": (partial(load, "seed"), 1, 1.0),
     "chain 1": (partial(load, "chain"), 1, 0.2),
     "chain 1,000": (partial(load, "chain"), 1_000, 0.3),
     "chain 100,000": (partial(load, "chain"), 100_000, 0.5),
@@ -45,6 +48,9 @@ ROWS = {
     "while_loop": (while_loop, None, 0.8),
 }
 """Label: what makes the workload, its size, and the promised ratio of a steady call."""
+
+BOUND = {"seed, bound": {OURS: "static:native:bound", "casadi": "casadi:buffer"}}
+"""Rows of calls that are bound to their arrays, and who has such: by column, the mode."""
 
 LOOPS = frozenset({"scan", "scan, gradients", "while_loop"})
 """Their memory, a few kilobytes, is shown, and nothing is promised of it."""
@@ -75,19 +81,21 @@ class Row:
     def _measure(self, peers, environment):
         processes, results = {}, {}
         try:
+            modes = BOUND.get(self.label, {key: key for key in (OURS, *peers)})
+            modes = {key: mode for key, mode in modes.items() if key in (OURS, *peers)}
             # ours twice: the second process finds what the first one left in the cache
-            for key, mode in [("cold", OURS), (OURS, OURS), *((peer, peer) for peer in peers)]:
+            for key, mode in [("cold", modes[OURS]), *modes.items()]:
                 try:
                     process = ModeProcess(mode, environment, self.patience)
                     processes[key] = process
                     self.first[key], results[key] = process.ask(
-                        "start", self.make, self.size, mode != OURS
+                        "start", self.make, self.size, key not in ("cold", OURS)
                     )
                     if key != "cold":
                         self._agree(key, results)
                 except ModeProcessError as error:
                     self.failures[key] = str(error)
-                if key == "cold" or key in self.failures:
+                if key in processes and (key == "cold" or key in self.failures):
                     processes.pop(key).close()
             self._time(processes)
             for key, process in processes.items():

@@ -13,7 +13,7 @@ import sidebyside as sbs
 import staticgraph as sg
 from oplibrary.messages.errors import BackendError, SymbolicBoolError
 from sidebyside.measuring.agreement import check_agreement
-from sidebyside.modes import find_mode, is_installed
+from sidebyside.modes import find_mode, is_installed, registry
 from sidebyside.workloads.builtin import BUILTIN
 from sidebyside.workloads.registry import load
 from sidebyside.workloads.workload import Workload
@@ -29,8 +29,9 @@ QUICK_TO_BUILD = (
     "tf.function",
     "autograd",
     "onnxruntime",
+    "openvino",
 )
-SLOW_TO_BUILD = ("torch.compile", "tf.function:xla", "pytensor")
+SLOW_TO_BUILD = ("torch.compile", "tf.function:xla", "pytensor", "iree")
 PEERS = (*QUICK_TO_BUILD, *SLOW_TO_BUILD)
 TAKE_LONG = {
     ("jax", "cnn_digits"),
@@ -38,6 +39,7 @@ TAKE_LONG = {
     ("jax", "attention"),
     ("jax.jit", "lstm_text"),
     ("tf.function", "lstm_text"),
+    ("openvino", "lstm_text"),
 }
 
 
@@ -71,7 +73,7 @@ def ramp(*shape, dtype="float32"):
 @pytest.mark.parametrize("name", BUILTIN)
 @pytest.mark.parametrize("mode", QUICK_TO_BUILD)
 def test_peers_give_the_results_of_the_builtin_programs(mode, name):
-    if name == "control_flow" and mode in ("jax.jit", "onnxruntime"):
+    if name == "control_flow" and mode in ("jax.jit", "onnxruntime", "openvino"):
         pytest.skip("refused, see below")
     if (mode, name) in TAKE_LONG:
         pytest.skip("takes a quarter of a minute and shows nothing that the others do not")
@@ -84,7 +86,7 @@ def test_peers_that_build_slowly_give_the_results_of_small_programs(mode, name):
     check(peer(mode), load(name))
 
 
-@pytest.mark.parametrize("mode", [mode for mode in PEERS if mode != "torch.compile"])
+@pytest.mark.parametrize("mode", [mode for mode in PEERS if mode not in ("torch.compile", "iree")])
 def test_peers_have_convolutions_and_pooling(mode):
     def network(xp, w, x):
         hidden = xp.relu(xp.conv2d(x, w, stride=2, padding=1))
@@ -94,7 +96,9 @@ def test_peers_have_convolutions_and_pooling(mode):
     check(peer(mode), program(network, weights, images, wrt=(0, 1)))
 
 
-@pytest.mark.parametrize("mode", PEERS)
+@pytest.mark.parametrize(
+    "mode", [*(mode for mode in PEERS if mode not in ("openvino", "iree")), "casadi"]
+)
 def test_peers_keep_doubles_and_give_zeros_for_what_is_not_used(mode):
     def half(xp, x, w):
         return xp.sum(xp.tanh(x * 0.1)) * 0.5, x + 1
@@ -108,7 +112,13 @@ def test_peers_keep_doubles_and_give_zeros_for_what_is_not_used(mode):
     np.testing.assert_array_equal(found[3], np.zeros(2))
 
 
-@pytest.mark.parametrize("mode", PEERS)
+def test_openvino_refuses_doubles_which_it_would_round():
+    with pytest.raises(BackendError, match="OpenVINO has no float64"):
+        doubles = (ramp(3, dtype="float64"),)
+        peer("openvino").prepare(program(lambda xp, x: x * 2, *doubles), doubles)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in PEERS if mode != "iree"])
 def test_peers_learn_and_take_rows(mode):
     def loss(xp, p, rows):
         chosen = p["table"][rows]
@@ -125,6 +135,9 @@ def test_peers_learn_and_take_rows(mode):
         ("jax.jit", TypeError, "Attempted boolean conversion of traced array"),
         ("pytensor", TypeError, "has no truth value while the program is declared"),
         ("onnxruntime", SymbolicBoolError, "was asked by `while`"),
+        ("openvino", SymbolicBoolError, "was asked by `while`"),
+        ("iree", SymbolicBoolError, "was asked by `while`"),
+        ("casadi", SymbolicBoolError, "was asked by `while`"),
         ("tf.function:xla", Exception, "XLA compilation requires a fixed tensor list size"),
     ],
 )
@@ -132,6 +145,63 @@ def test_what_a_peer_cannot_run_is_refused_in_its_own_words(mode, error, text):
     adapter, workload = peer(mode), load("control_flow")
     with pytest.raises(error, match=text):
         adapter.prepare(workload, workload.make_inputs(1000)).run()
+
+
+@pytest.mark.parametrize("name", ["seed", "chain", "layernorm_softmax", "mlp_digits", "attention"])
+@pytest.mark.parametrize("mode", ["casadi", "casadi:buffer"])
+def test_casadi_gives_the_results_of_what_it_can_express(mode, name):
+    check(peer(mode), load(name), {"layernorm_softmax": (8, 9), "attention": (6, 16)}.get(name))
+
+
+MATRIX, BATCH = ramp(3, 4), ramp(2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [
+        (lambda xp, x: xp.max(x, axis=0) - xp.min(x, axis=1, keepdims=True), (BATCH,)),
+        (lambda xp, x, y: xp.matmul(x, y), (BATCH, ramp(4, 5))),
+        (lambda xp, x, y: xp.einsum("bij,bkj->kbi", x, y), (BATCH, ramp(2, 5, 4))),
+        (lambda xp, x: xp.concat((x[::-1, 1:], x[:, :3] * 2), axis=0), (MATRIX,)),
+        (lambda xp, x: xp.where((x > 0) & (x < 1), xp.floor(x * 3), xp.log1p(x * x)), (MATRIX,)),
+        (lambda xp, x: xp.sum(xp.astype(x > 0, "float32"), axis=(0, 2)), (BATCH,)),
+        (lambda xp, x: xp.astype(x * 4, "int32") + 1, (MATRIX,)),
+        (lambda xp, x: xp.any(x > 1, axis=1), (MATRIX,)),
+    ],
+)
+def test_operations_in_casadi(function, inputs):
+    check(peer("casadi"), program(function, *inputs))
+
+
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [
+        (lambda xp, x: xp.take(x, xp.astype(xp.sum(x) * 0, "int64"), axis=0), "take"),
+        (lambda xp, x: xp.fori_loop(0, 3, lambda i, v: v * 2, x), "while_loop|scan|fori"),
+        (lambda xp, x: xp.linalg.inv(x[:3, :3]), "inv"),
+        (lambda xp, x: xp.abs(xp.astype(x, "complex64")), "complex|cast|abs"),
+    ],
+)
+def test_what_casadi_cannot_express_is_refused_by_name(function, what):
+    with pytest.raises(BackendError, match=f"({what}).* has no form in CasADi"):
+        peer("casadi").prepare(program(function, MATRIX), (MATRIX,))
+
+
+def test_bound_modes_give_the_same_and_take_other_inputs():
+    workload = load("mlp")
+    inputs = workload.make_inputs(8)
+    mode = find_mode("static:native:bound")
+    check(mode, workload, 8)
+    prepared = mode.prepare(workload, inputs)
+    first = [x.copy() for x in prepared.arrays(prepared.run())]
+    others = prepared.with_inputs(workload.make_inputs(8, 1))
+    assert any((a != b).any() for a, b in zip(first, others.arrays(others.run()), strict=True))
+
+
+def test_a_part_of_a_library_that_is_not_there_is_not_installed():
+    assert not is_installed("iree") or peer("iree")
+    assert registry._is_there("numpy.linalg")
+    assert not registry._is_there("no_such_library.compiler")
 
 
 def test_whatever_has_gradients_trains():

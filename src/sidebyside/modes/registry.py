@@ -26,6 +26,13 @@ class _Place(NamedTuple):
     packages: tuple[str, ...] = ()
     is_peer: bool = False
     """Whether it runs the examples of the flexibility matrix."""
+    distributions: tuple[str, ...] = ()
+    """What pip calls the packages, where it has other names for them."""
+
+    @property
+    def installed(self) -> tuple[str, ...]:
+        """What is installed, as pip calls it."""
+        return self.distributions or self.packages
 
 
 _PLACES = {
@@ -34,6 +41,7 @@ _PLACES = {
     "static:numpy": _Place("static", "STATIC_NUMPY"),
     "static:interpret": _Place("static", "STATIC_INTERPRET"),
     "static:native": _Place("static", "STATIC_NATIVE"),
+    "static:native:bound": _Place("static", "STATIC_NATIVE_BOUND"),
     "numpy": _Place("plain_numpy", "NUMPY", ("numpy",)),
     "torch": _Place("torch_eager", "TORCH", ("torch",), is_peer=True),
     "torch.compile": _Place("torch_compile", "TORCH_COMPILE", ("torch",), is_peer=True),
@@ -45,6 +53,15 @@ _PLACES = {
     "autograd": _Place("hips_autograd", "AUTOGRAD", ("autograd",)),
     "pytensor": _Place("pytensor_function", "PYTENSOR", ("pytensor",)),
     "onnxruntime": _Place("onnx_runtime", "ONNX_RUNTIME", ("onnxruntime", "onnx")),
+    "openvino": _Place("openvino_model", "OPENVINO", ("openvino", "onnx")),
+    "iree": _Place(
+        "iree_module",
+        "IREE",
+        ("iree.compiler", "iree.runtime", "onnx"),
+        distributions=("iree-base-compiler", "iree-base-runtime", "onnx"),
+    ),
+    "casadi": _Place("casadi_function", "CASADI", ("casadi",)),
+    "casadi:buffer": _Place("casadi_function", "CASADI_BUFFER", ("casadi",)),
 }
 
 MODES = tuple(_PLACES)
@@ -83,15 +100,15 @@ def find_mode(name: str) -> Mode:
     try:
         mode: Mode = getattr(import_module(f"sidebyside.modes.{place.module}"), place.attribute)
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in place.packages:
+        package = _top(error.name or "")
+        if package not in map(_top, place.packages):
             raise
         raise MissingPackageError(
             f"mode {name!r} needs {package}",
             cause=f"{package} is not installed",
-            fix=f"pip install {' '.join(place.packages)}, or leave the mode out",
+            fix=f"pip install {' '.join(place.installed)}, or leave the mode out",
         ) from None
-    return replace(mode, packages=place.packages)
+    return replace(mode, packages=place.installed)
 
 
 def mode_names(modes: str | Sequence[str]) -> list[str]:
@@ -120,7 +137,18 @@ def entered_names() -> tuple[str, ...]:
 def missing_packages(name: str) -> tuple[str, ...]:
     """Return the packages that the mode called `name` needs and that are not installed."""
     packages = _PLACES[name].packages if name in _PLACES else ()
-    return tuple(package for package in packages if find_spec(package) is None)
+    return tuple(package for package in packages if not _is_there(package))
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # what it is a part of is not there, either
+        return False
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def is_installed(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -115,6 +116,19 @@ def _phases(phases: Mapping[str, float], passes: Sequence[str]) -> dict[str, flo
     return found
 
 
+def prepare_bound(workload: Workload, inputs: Sequence[Any], **options: Any) -> Prepared:
+    """Make a workload ready for calls that are bound to arrays of its own."""
+    executable, prepared = build(workload, inputs, **options)
+    arrays = [np.array(leaf, order="C") for leaf in _leaves(inputs)]
+
+    def convert(arguments: Sequence[Any]) -> tuple[()]:
+        for array, leaf in zip(arrays, _leaves(arguments), strict=True):
+            np.copyto(array, leaf)
+        return ()
+
+    return replace(prepared, call=executable.bind(*arrays), convert=convert, given=())
+
+
 def make_mode(name: str, title: str, exact: bool = True, **options: Any) -> Mode:
     """Return the static mode with some options of `staticgraph.compile`."""
     return Mode(
@@ -135,4 +149,12 @@ STATIC_NUMPY = make_mode("static:numpy", "static graph, generated Python", backe
 STATIC_INTERPRET = make_mode("static:interpret", "static graph, interpreted", backend="interpret")
 STATIC_NATIVE = make_mode(
     "static:native", "static graph, machine code", exact=False, backend="native"
+)
+STATIC_NATIVE_BOUND = Mode(
+    "static:native:bound",
+    "static graph, machine code bound to its arrays",
+    prepare=lambda workload, inputs: prepare_bound(workload, inputs, backend="native"),
+    namespace=sg,
+    counts_memory=True,
+    without_caches=bypassed,
 )

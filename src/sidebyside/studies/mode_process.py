@@ -207,7 +207,8 @@ class Server:
             self.mode.warm_up()
             return
         self.mode = find_mode(mode)
-        first = Workload(lambda xp, x: xp.tanh(x @ x), lambda rng, size: (np.ones((600, 600)),))
+        ones = np.ones((600, 600), np.float32)  # not every library has doubles
+        first = Workload(lambda xp, x: xp.tanh(x @ x), lambda rng, size: (ones,))
         self.mode.prepare(first, first.make_inputs(None)).run()
 
     def start(
