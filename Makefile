@@ -14,6 +14,9 @@ OTHERS = $(strip $(foreach version,$(filter-out $(shell $(PYTHON) -c '$(VERSION)
     $(shell python$(version) -c '$(VERSION)' 2>/dev/null)))
 VERSION = import sys; print("%d.%d" % sys.version_info[:2])
 
+# where it is set, each process that is started compiles all modules again: the tests start hundreds
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: table test lint bench docs site wheel fuzz standard mutants full others clean
 
 table: $(READY)
