@@ -1402,6 +1402,14 @@ UNCOVERED = {
         "staticgraph/importing/pytorch/reading.py",
         'f\'write dynamic={{"{given[0]}": {{0: "batch"}}}}\'',
     ): "not covered yet",
+    (
+        "staticgraph/importing/jaxprs/lengths.py",
+        "f'''write dynamic={{\"{(shown or ['x'])[0]}\": {{0: \"batch\"}}}}'''",
+    ): "not covered: needs JAX",
+    (
+        "staticgraph/importing/jaxprs/reading.py",
+        """'write dynamic={"x": {0: "batch"}}'""",
+    ): "not covered: needs JAX",
     ("staticgraph/importing/shared/imported.py", "'pass key=sg.random_key(0)'"): "not covered yet",
     (
         "staticgraph/importing/graphdefs/functions.py",

@@ -60,7 +60,12 @@ def from_torch(
     return read_module(module, args, kwargs, dynamic=dynamic)
 
 
-def from_jax(function: Callable[..., Any], *args: Any, parameters: Any = None) -> Imported:
+def from_jax(
+    function: Callable[..., Any],
+    *args: Any,
+    parameters: Any = None,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+) -> Imported:
     """Return a JAX function as a program here, checked against it.
 
     Parameters
@@ -72,20 +77,26 @@ def from_jax(function: Callable[..., Any], *args: Any, parameters: Any = None) -
         Example inputs, arrays or trees of them.
     parameters : tree, optional
         The parameters, if the function takes any, which are then its first argument.
+    dynamic : mapping of str to mapping of int to str, optional
+        The axes that each run may choose the length of: by the name of the argument (of an array in
+        a tree with the way to it, ``tree.x``), then by the axis, what the length is called.
 
     Returns
     -------
     Imported
         Its parameters are called by their paths, ``layer.w`` for ``{"layer": {"w": ...}}``.
         Outputs and, where JAX has them, gradients by all parameters and inputs were compared with
-        the function's; the differences stand in its ``report()``.
+        the function's, outputs also at other lengths if some are open; the differences stand in its
+        ``report()``.
 
     Raises
     ------
     MissingPackageError
         If JAX is not installed.
+    ArgumentError
+        If `dynamic` names no array, or no axis of it.
     ForeignProgramError
-        If JAX cannot trace the function; its reason and line are shown.
+        If JAX cannot trace the function, or not for every length; its reason and line are shown.
     UnsupportedOpError
         If the function has a primitive, or a parameter of one, that is not supported here.
     ImportCheckError
@@ -95,13 +106,13 @@ def from_jax(function: Callable[..., Any], *args: Any, parameters: Any = None) -
     -----
     It is used as follows::
 
-        imported = sg.from_jax(predict, x, parameters=parameters)
+        imported = sg.from_jax(predict, x, parameters=parameters, dynamic={"x": {0: "batch"}})
         run = sg.function(lambda parameters, x: imported.function(sg, parameters, x))
         y = run(imported.parameters, x)
     """
     from staticgraph.importing.jaxprs.reading import read_function
 
-    return read_function(function, *args, parameters=parameters)
+    return read_function(function, *args, parameters=parameters, dynamic=dynamic)
 
 
 def from_onnx(

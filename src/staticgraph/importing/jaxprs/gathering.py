@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import builtins
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from oplibrary.core.dtypes import FLOATING
+from staticgraph.importing.jaxprs.lengths import clipped, counted
 from staticgraph.importing.jaxprs.table import TABLE
 
 _CLIP, _DROP = 0, 1
@@ -48,23 +50,22 @@ def _positions(
     inside: Any = None
     found = []
     for axis, (n, size) in enumerate(zip(shape, sizes, strict=True)):
-        window = np.arange(size).reshape(
-            (1,) * (rank + axis) + (-1,) + (1,) * (len(shape) - axis - 1)
-        )
+        around = (1,) * (rank + axis) + (-1,) + (1,) * (len(shape) - axis - 1)
+        window = counted(xp, size).reshape(around)
         if axis in axes:
             start = indices[(..., list(axes).index(axis))]
             if mode == "drop":
                 fits = xp.logical_and(start >= 0, start <= n - size)
                 inside = fits if inside is None else xp.logical_and(inside, fits)
             if mode != "inside":
-                start = xp.clip(start, 0, n - size)
+                start = clipped(xp, start, n - size)
             start = xp.reshape(start, (*indices.shape[:-1], *(1,) * len(shape)))
             found.append(start + xp.astype(xp.asarray(window), start.dtype))
         elif axis in rows:
             row = index_rows[list(rows).index(axis)]
             lengths = [1] * (rank + len(shape))
             lengths[row] = n
-            found.append(np.arange(n).reshape(lengths))
+            found.append(counted(xp, n).reshape(tuple(lengths)))
         else:
             found.append(window)
     return found, inside
@@ -139,7 +140,7 @@ def _scattered(
     found, inside = _positions(
         xp, indices, x.shape, sizes, d.scatter_dims_to_operand_dims, rows, index_rows, how
     )
-    size = int(np.prod(x.shape))
+    size = prod(x.shape)
     where: Any = 0
     for a, index in enumerate(found):
         where = where * x.shape[a] + xp.astype(xp.asarray(index), np.dtype("int64"))
@@ -194,13 +195,13 @@ def _window_key(xp: Any, x: Any, starts: Any, sizes: Any) -> tuple[Any, ...]:
     some = [a for a, (n, size) in enumerate(zip(x.shape, sizes, strict=True)) if n != size]
     key: list[Any] = [builtins.slice(None)] * len(sizes)
     for i, a in enumerate(some):
-        start = xp.clip(starts[a], 0, x.shape[a] - sizes[a])
-        index = start + xp.asarray(np.arange(sizes[a], dtype=start.dtype))
+        start = clipped(xp, starts[a], x.shape[a] - sizes[a])
+        index = start + xp.astype(xp.asarray(counted(xp, sizes[a])), start.dtype)
         key[a] = xp.reshape(index, (-1,) + (1,) * (len(some) - i - 1))
     if some and some != list(range(some[0], some[0] + len(some))):
         for a in range(len(sizes)):  # indices of every axis, so that none changes its place
             rest = len(sizes) - a - 1
-            index = key[a] if a in some else xp.asarray(np.arange(sizes[a]))
+            index = key[a] if a in some else xp.asarray(counted(xp, sizes[a]))
             key[a] = xp.reshape(index, (-1,) + (1,) * rest)
     return tuple(key)
 

@@ -16,11 +16,20 @@ from oplibrary.messages.errors import (
     UnsupportedOpError,
 )
 from oplibrary.messages.source import Source
+from staticgraph.compiler.compile import compile
 from staticgraph.importing.jaxprs import (  # noqa: F401  they fill the table
     algebra,
     gathering,
     primitives,
     windows,
+)
+from staticgraph.importing.jaxprs.lengths import (
+    axes_of,
+    computing,
+    is_length,
+    reading,
+    ref_of,
+    traced_as,
 )
 from staticgraph.importing.jaxprs.refused import REFUSED
 from staticgraph.importing.jaxprs.table import TABLE
@@ -32,8 +41,15 @@ from staticgraph.importing.shared.block import (
     simplified,
     unsupported,
 )
-from staticgraph.importing.shared.checking import Results, compare, cotangents_for, run_here
-from staticgraph.importing.shared.imported import Imported, Input, Signature
+from staticgraph.importing.shared.checking import (
+    Results,
+    compare,
+    cotangents_for,
+    disagrees,
+    distance,
+    run_here,
+)
+from staticgraph.importing.shared.imported import Difference, Imported, Input, Signature
 from staticgraph.importing.shared.lines import line_of_traceback
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 from staticgraph.importing.shared.table import Entry
@@ -47,11 +63,19 @@ def _kink(name: str) -> Entry:
     return Entry(lambda xp, x: getattr(xp, name)(x), frozenset(), {}, frozenset(), False)
 
 
+_FAR, _FAR_IN_HALVES = 1e-3, 3e-2
+"""The difference, in parts of the largest number, that is no rounding, whatever float64 gives."""
+
 _OWN_GRADIENTS = {"relu": _kink("relu"), "relu6": _kink("relu6")}
 """Functions to which JAX gives gradients at kinks that are not those of their parts."""
 
 
-def read_function(function: Callable[..., Any], *args: Any, parameters: Any = None) -> Imported:
+def read_function(
+    function: Callable[..., Any],
+    *args: Any,
+    parameters: Any = None,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+) -> Imported:
     """Return a JAX function as a program here; see `sg.from_jax`."""
     try:
         import jax
@@ -65,19 +89,31 @@ def read_function(function: Callable[..., Any], *args: Any, parameters: Any = No
             cause="JAX traces a function of arrays",
             fix="pass the function first, then its example inputs",
         )
-    return _Reader(jax, function, args, parameters).read()
+    if not isinstance(dynamic, (Mapping, type(None))):
+        raise ArgumentError(
+            f"from_jax: dynamic is a {type(dynamic).__name__}",
+            cause="it maps names of arguments to axes, and these to names of lengths",
+            fix='write dynamic={"x": {0: "batch"}}',
+        )
+    return _Reader(jax, function, args, parameters, dynamic or {}).read()
 
 
 class _Reader:
     """Reads one function."""
 
     def __init__(
-        self, jax: Any, function: Callable[..., Any], args: tuple[Any, ...], parameters: Any
+        self,
+        jax: Any,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        parameters: Any,
+        dynamic: Mapping[str, Mapping[int, str]],
     ) -> None:
         self.jax, self.tree = jax, jax.tree_util
         self.has_parameters = parameters is not None
         self.name = f"JAX: {getattr(function, '__name__', type(function).__name__)}"
         self.function, self.parameters, self.args = function, parameters, args
+        self.dynamic = dynamic
         self.numbers = count()
 
     def read(self) -> Imported:
@@ -85,13 +121,29 @@ class _Reader:
         held = {_path(path): np.array(value) for path, value in named}
         with_paths, self.in_tree = self.tree.tree_flatten_with_path(self.args)
         self.leaves = [np.asarray(self.jax.numpy.asarray(value)) for _, value in with_paths]
+        ways = [_path(path) for path, _ in with_paths]
+        self.axes = axes_of(
+            self.dynamic,
+            self.function,
+            int(self.has_parameters),
+            [
+                (f"x{way}", tuple(way.split(".")), x)
+                for way, x in zip(ways, self.leaves, strict=True)
+            ],
+        )
+        self.names = sorted({length for each in self.axes for length in each.values()})
         inputs = [
-            Input(f"x{_path(path)}", value.shape, value.dtype)
-            for (path, _), value in zip(with_paths, self.leaves, strict=True)
+            Input(
+                f"x{way}",
+                tuple([axes.get(axis, n) for axis, n in enumerate(value.shape)]),
+                value.dtype,
+            )
+            for way, value, axes in zip(ways, self.leaves, self.axes, strict=True)
         ]
         closed, shapes = self._traced()
         self.out_tree = self.tree.tree_structure(shapes)
         block = self._block(closed)
+        block.steps[:0] = reading(block.inputs[len(held) :], self.axes)
         signature = Signature(held, {}, inputs, [], self._flat, self._arranged)
         imported = Imported(self.name, simplified(block, ON_ARRAYS), signature)
         self._check(imported)
@@ -101,8 +153,12 @@ class _Reader:
         return self.function(parameters, *args) if self.has_parameters else self.function(*args)
 
     def _traced(self) -> Any:
+        args = self.args
+        if self.names:
+            leaves = self.tree.tree_leaves(self.args)
+            args = self.tree.tree_unflatten(self.in_tree, traced_as(self.jax, leaves, self.axes))
         try:
-            return self.jax.make_jaxpr(self._call, return_shape=True)(self.parameters, self.args)
+            return self.jax.make_jaxpr(self._call, return_shape=True)(self.parameters, args)
         except Exception as error:
             raise self._not_traced(error) from error
 
@@ -113,7 +169,8 @@ class _Reader:
 
     # reading --------------------------------------------------------------------------------------
 
-    def _block(self, closed: Any) -> Block:
+    def _block(self, closed: Any, around: Sequence[str] = ()) -> Block:
+        """Return a jaxpr as a block; those inside others are told the lengths `around` them."""
         jaxpr = getattr(closed, "jaxpr", closed)
         values: dict[Any, Any] = {}
         constants: dict[str, Any] = {}
@@ -123,7 +180,7 @@ class _Reader:
         steps: list[Step] = []
         self._read(jaxpr, values, constants, steps, None)
         outputs = [self._value(values, constants, var) for var in jaxpr.outvars]
-        return Block(inputs, steps, outputs, constants)
+        return Block((*around, *inputs), steps, outputs, constants, tuple(around))
 
     def _new(self, values: dict[Any, Any], var: Any) -> Ref:
         values[var] = new = Ref(f"v{next(self.numbers)}")
@@ -157,7 +214,7 @@ class _Reader:
             if name in _CALLS and own is None:
                 self._inline(inner, operands, equation.outvars, values, constants, steps, line)
                 continue
-            entry, arguments = self._entry(equation, line) if own is None else (own, {})
+            entry, arguments = self._entry(equation, line, steps) if own is None else (own, {})
             results = tuple([self._new(values, var).name for var in equation.outvars])
             steps.append(
                 Step(
@@ -190,20 +247,25 @@ class _Reader:
         for var, result in zip(outvars, jaxpr.outvars, strict=True):
             values[var] = self._value(within, constants, result)
 
-    def _entry(self, equation: Any, line: Source | None) -> tuple[Entry, dict[str, Any]]:
+    def _entry(
+        self, equation: Any, line: Source | None, steps: list[Step]
+    ) -> tuple[Entry, dict[str, Any]]:
         name = equation.primitive.name
         entry = TABLE.get(name)
         if entry is None:
             cause, rewriting = REFUSED.get(name, ("", ""))
             raise unsupported(name, line, rewriting, cause)
-        given = {key: self._argument(value) for key, value in equation.params.items()}
+        given = {key: self._argument(value, steps, line) for key, value in equation.params.items()}
         return entry, entry.accepted(name, given, line)
 
-    def _argument(self, value: Any) -> Any:
+    def _argument(self, value: Any, steps: list[Step], line: Source | None) -> Any:
+        if is_length(value):
+            steps.append(computing(value, f"v{next(self.numbers)}", line))
+            return Ref(steps[-1].names[0])
         if hasattr(value, "eqns") or hasattr(getattr(value, "jaxpr", None), "eqns"):
-            return self._block(value)
+            return self._block(value, [ref_of(name).name for name in self.names])
         if isinstance(value, tuple) and value and not hasattr(value, "_fields"):
-            return tuple([self._argument(each) for each in value])
+            return tuple([self._argument(each, steps, line) for each in value])
         return value
 
     def _line(self, equation: Any) -> Source | None:
@@ -241,6 +303,38 @@ class _Reader:
         imported.differences = compare(
             imported, here, source, lambda: self._in_double(imported, names, leaves)
         )
+        if self.names:
+            self._check_lengths(imported, source.outputs)
+
+    def _check_lengths(self, imported: Imported, outputs: Sequence[Any]) -> None:
+        """Compare the results of the graph for all lengths, at the example's and at others."""
+        run = compile(imported.graph.outputs, imported.graph.inputs, backend="numpy")
+        known = {
+            name: x.shape[axis]
+            for x, axes in zip(self.leaves, self.axes, strict=True)
+            for axis, name in axes.items()
+        }
+        other = {name: n + 2 + i for i, (name, n) in enumerate(sorted(known.items()))}
+        resized = [
+            np.resize(x, [other.get(axes.get(axis, ""), n) for axis, n in enumerate(x.shape)])
+            for x, axes in zip(self.leaves, self.axes, strict=True)
+        ]
+        arrays = [self.jax.numpy.asarray(x) for x in resized]
+        try:
+            given = self.tree.tree_unflatten(self.in_tree, arrays)
+            theirs = self.tree.tree_leaves(self.jax.jit(self._call)(self.parameters, given))
+        except Exception as error:
+            raise self._not_traced(error) from error
+        for inputs, expected, lengths in (
+            (self.leaves, outputs, known),
+            (resized, theirs, other),
+        ):
+            said = ", ".join(f"{name} is {n}" for name, n in lengths.items())
+            for i, (x, y) in enumerate(zip(run(*inputs), expected, strict=True)):
+                apart = distance(x, np.asarray(y))
+                imported.differences.append(Difference(f"output {i} where {said}", apart))
+                if apart > (_FAR if x.dtype.itemsize > 2 else _FAR_IN_HALVES):
+                    raise disagrees(imported.source, f"output {i}, where {said},", apart)
 
     def _of_source(
         self, imported: Imported, names: Sequence[str], values: Sequence[Any], cotangents: Any
