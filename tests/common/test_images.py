@@ -8,6 +8,7 @@ from tests.common.against_torch import against_torch, draw, in_every_mode, refus
 
 import dyngraph as dg
 import staticgraph as sg
+from oplibrary.ops import pooling
 
 CONVOLUTIONS = [
     ((2, 3, 9), (4, 3, 3), {}),
@@ -228,6 +229,34 @@ def test_pooling_into_a_number_of_windows_is_that_of_torch(shape, size):
         name = f"adaptive_{kind}_pool{axes}d"
         expected = getattr(F, name)(torch.tensor(x), size).numpy()
         np.testing.assert_allclose(getattr(dg, name)(dg.tensor(x), size).numpy(), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "int64"])
+@pytest.mark.parametrize("kernel", [(2, 2), (3, 2)])
+def test_what_a_pool_chose_is_taken_by_its_bits_as_element_by_element(kernel, dtype, monkeypatch):
+    rng = np.random.default_rng(1)
+    attrs = {"kernel": kernel, "stride": kernel, "padding": ((1, 0), (0, 0)), "dilation": (1, 1)}
+    x, g = (rng.integers(-2, 3, shape).astype(dtype) for shape in ((8, 8, 17, 24), (8, 8, 9, 12)))
+    g = g[:, :, : 18 // kernel[0]]
+    if x.dtype.kind == "f":
+        x[rng.random(x.shape) < 0.1] = np.nan
+        for number in (np.nan, -0.0, np.inf):
+            g[rng.random(g.shape) < 0.1] = number
+    largest = pooling.max_pool.kernel(x, **attrs)
+    assert largest.size >= pooling.MANY
+    found = []
+    for many in (pooling.MANY, 10**9):
+        monkeypatch.setattr(pooling, "MANY", many)
+        found.append(
+            [
+                pooling._max_pool_gradient_kernel(g, x, largest, **attrs),
+                pooling._max_pool_indices_kernel(x, largest, **attrs),
+                pooling._select(x[:1] * 2, x, largest, attrs),
+            ]
+        )
+    for by_bits, by_element in zip(*found, strict=True):
+        assert by_bits.dtype == by_element.dtype
+        assert by_bits.tobytes() == by_element.tobytes()
 
 
 def test_poolings_of_integers_and_of_no_images():

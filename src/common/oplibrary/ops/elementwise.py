@@ -198,13 +198,15 @@ sign = unary(
 
 # selection ----------------------------------------------------------------------------------------
 
-_MANY = 2048  # elements from which on a random condition costs more than further calls
-_BITS: dict[int, np.dtype[Any]] = {
+MANY = 2048
+"""Elements from which on a random condition costs more than further calls."""
+BITS: dict[int, np.dtype[Any]] = {
     1: np.dtype(np.int8),
     2: np.dtype(np.int16),
     4: np.dtype(np.int32),
     8: np.dtype(np.int64),
 }
+"""By the size of an element, the integers that have its bits."""
 
 
 def _where(condition: Any, x: Any, y: Any, out: Array | None = None) -> Any:
@@ -213,9 +215,9 @@ def _where(condition: Any, x: Any, y: Any, out: Array | None = None) -> Any:
     ``numpy.where`` branches on each element: 3.5 ns where the condition is random, as that of a
     relu's gradient is, against 0.5 ns for selecting by bit masks.
     """
-    if type(condition) is np.ndarray and condition.size >= _MANY and condition.dtype == np.bool_:
+    if type(condition) is np.ndarray and condition.size >= MANY and condition.dtype == np.bool_:
         dtype = promoted(x, y)
-        bits = _BITS.get(dtype.itemsize)
+        bits = BITS.get(dtype.itemsize)
         if bits is not None and dtype.kind != "b":
             return _select_bits(condition, x, y, dtype, bits, out)
     try:

@@ -11,7 +11,7 @@ from oplibrary.core.dtypes import REAL_FLOATING, REAL_NUMBERS
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError
-from oplibrary.ops.elementwise import add, maximum
+from oplibrary.ops.elementwise import BITS, MANY, add, maximum
 from oplibrary.ops.image_lowering import lower_max_gradient, lower_pool, lower_sum_gradient
 from oplibrary.ops.kernels import halves_in_float32, lowered_in_float32
 from oplibrary.ops.reduction import max as max_
@@ -89,7 +89,8 @@ def _first_largest(x: Array, largest: Array, windows: PoolWindows) -> Iterator[t
         inside = _pad(np.ones((1, 1, *x.shape[2:]), np.bool_), windows, False)
     undefined = bool(np.isnan(largest).any())
     found: Array | None = None
-    for _, place in windows.offsets():
+    places = [place for _, place in windows.offsets()]
+    for number, place in enumerate(places, 1):
         position = (slice(None), slice(None), *place)
         element = padded[position]
         here = element == largest
@@ -102,8 +103,27 @@ def _first_largest(x: Array, largest: Array, windows: PoolWindows) -> Iterator[t
         else:
             # a later position counts only where no earlier one did
             np.greater(here, found, out=here)
-            np.logical_or(found, here, out=found)
+            if number < len(places):
+                np.logical_or(found, here, out=found)
         yield position, here
+
+
+def _put_where(target: Array, source: Array, mask: Array, once: bool) -> None:
+    """Put the elements that `mask` has where zeros are: by their bits, without a branch for each.
+
+    `np.copyto` decides element by element, which takes twice as long where the mask has no pattern.
+    With `once`, nothing else is put into `target`, before or after.
+    """
+    bits = BITS.get(target.dtype.itemsize)
+    if bits is None or source.dtype != target.dtype or mask.size < MANY:
+        np.copyto(target, source, where=mask)
+        return
+    selected = mask.astype(bits)
+    np.negative(selected, selected)  # all bits, or none
+    into = target.view(bits)
+    np.bitwise_and(selected, source.view(bits), into if once else selected)
+    if not once:
+        np.bitwise_or(into, selected, into)
 
 
 @halves_in_float32(3)
@@ -113,7 +133,7 @@ def _max_pool_gradient_kernel(g: Array, x: Array, largest: Array, **attrs: Any) 
     for position, mask in _first_largest(x, largest, windows):
         # selected and not multiplied, as NaN times 0 is NaN
         if windows.apart:
-            np.copyto(padded[position], g, where=mask)
+            _put_where(padded[position], g, mask, once=True)
         else:
             np.add(padded[position], g, out=padded[position], where=mask)
     return _crop(padded, windows)
@@ -125,7 +145,7 @@ def _select(source: Array, x: Array, largest: Array, attrs: Any) -> Array:
     padded = _pad(source, windows, 0)
     result = np.zeros(windows.result_shape, source.dtype)
     for position, mask in _first_largest(x, largest, windows):
-        np.copyto(result, padded[position], where=mask)
+        _put_where(result, padded[position], mask, once=False)
     return result
 
 
