@@ -38,9 +38,32 @@ def add_export(commands: Any) -> None:
         "--size", type=parse_size, metavar="N|NxM", help="of a workload, in place of its first"
     )
     command.add_argument(
+        "--dynamic",
+        action="append",
+        type=open_axis,
+        default=[],
+        metavar="NAME:AXIS=LENGTH",
+        help="leave a length open, as in x:0=batch; several times for several axes",
+    )
+    command.add_argument(
         "--no-check", action="store_true", help="write it without running it by onnx.reference"
     )
     command.set_defaults(command=export_command)
+
+
+def open_axis(text: str) -> tuple[str, int, str]:
+    """Return what ``NAME:AXIS=LENGTH`` says.
+
+    Examples
+    --------
+    >>> open_axis("x:0=batch")
+    ('x', 0, 'batch')
+    """
+    place, _, length = text.partition("=")
+    name, _, axis = place.rpartition(":")
+    if not (name and axis.isdecimal() and length.isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME:AXIS=LENGTH, such as x:0=batch")
+    return name, int(axis), length
 
 
 def export_command(options: argparse.Namespace) -> int:
@@ -48,7 +71,17 @@ def export_command(options: argparse.Namespace) -> int:
     check_target(options.output)
     program = _program(options.workload)
     inputs = () if options.inputs is None else inputs_of(find_object(options.inputs))
-    found = export(program, options.output, *inputs, size=options.size, check=not options.no_check)
+    dynamic: dict[str, dict[int, str]] = {}
+    for name, axis, length in options.dynamic:
+        dynamic.setdefault(name, {})[axis] = length
+    found = export(
+        program,
+        options.output,
+        *inputs,
+        size=options.size,
+        dynamic=dynamic,
+        check=not options.no_check,
+    )
     write(found.text())
     return OK
 

@@ -146,6 +146,38 @@ def test_functions_of_jax_leave(folder):
 
 
 @pytest.mark.parametrize(
+    ("program", "inputs", "axes", "shown"),
+    [
+        ("f", "both", ["x:0=n", "x:1=m"], "input x: float64[n,m]"),
+        ("g", "one", ["x:0=n"], "input x: float64[n,3]"),
+        ("layer", None, ["x:0=n"], "input x: float32[n,3]"),
+    ],
+)
+def test_lengths_stay_open(run, folder, program, inputs, axes, shown):
+    given = [] if inputs is None else ["--inputs", f"mine.py:{inputs}"]
+    options = [word for axis in axes for word in ("--dynamic", axis)]
+    code, out, _ = run(f"mine.py:{program}", "model.onnx", *given, *options)
+    assert code == 0
+    assert shown in out
+    assert "checked at two lengths: onnx.reference computes the same" in out
+
+
+def test_lengths_of_imported_programs_stay_open(folder):
+    jnp = pytest.importorskip("jax.numpy")
+    found = export(
+        lambda x: jnp.sum(x, axis=1), "o.onnx", np.ones((2, 3)), dynamic={"x": {0: "batch"}}
+    )
+    assert "result y0: float32[batch]\nchecked at two lengths: " in found.text()
+
+
+def test_a_wrong_spelling_of_an_open_length_is_a_wrong_use(run, folder, capsys):
+    for text in ("x=n", "x:0", "x:-1=n", "x:0=a b", ":0=n"):
+        with pytest.raises(SystemExit):
+            main(["export", "mine.py:f", "o.onnx", "--dynamic", text])
+        assert f"{text} is not NAME:AXIS=LENGTH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["mine.py:f", "o.onnx"], "cannot be called with 0 inputs"),
@@ -159,6 +191,15 @@ def test_functions_of_jax_leave(folder):
         (["mine.py:graph", "o.onnx", "--inputs", "mine.py:both"], "[SBS-306]"),
         (["mine.py:graph", "o.onnx", "--size", "3"], "a size was given"),
         (["mine.py:unsupported", "o.onnx", "--inputs", "mine.py:one"], "svdvals has no form"),
+        (["mine.py:graph", "o.onnx", "--dynamic", "x:0=n"], "declared already"),
+        (
+            ["mine.py:f", "o.onnx", "--inputs", "mine.py:both", "--dynamic", "y:0=n"],
+            "axes 0 of y were to stay open",
+        ),
+        (
+            ["mine.py:f", "o.onnx", "--inputs", "mine.py:both", "--dynamic", "x:2=n"],
+            "the arrays among the inputs are x with 2 axes",
+        ),
         (["none.sgp", "o.onnx"], "there is no such file"),
         (["none", "o.onnx"], "there is no builtin workload"),
         (["seed", "o.onnx", "--size", "abc"], "has no inputs of size abc"),

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 import staticgraph
 from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.tree import flatten
+from oplibrary.core.tree import flatten, unflatten
 from oplibrary.messages.errors import ArgumentError, MissingPackageError
 from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.scrutiny import as_array
@@ -30,6 +30,7 @@ from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node
 from staticgraph.importing.shared.imported import Imported
 from staticgraph.program.polynomial import evaluated, symbols_in
+from staticgraph.tracing.trace import argument_names
 
 sg: Any = staticgraph
 
@@ -96,13 +97,14 @@ class Exported:
         ]
         if self.difference is None:
             lines.append("not checked: nothing has run it but this library")
-        elif self.difference.ulp == 0:
-            lines.append(f"checked: {self.runner} computes the same from it, to the last bit")
         else:
-            lines.append(
-                f"checked: {self.runner} computes the same from it, up to "
-                f"{self.difference.relative:.1e} of the largest number"
+            apart = f"up to {self.difference.relative:.1e} of the largest number"
+            exactly = "to the last bit" if self.difference.ulp == 0 else apart
+            is_open = any(
+                each.dim_param for x in graph.input for each in x.type.tensor_type.shape.dim
             )
+            where = " at two lengths" if is_open else ""
+            lines.append(f"checked{where}: {self.runner} computes the same from it, {exactly}")
         return "\n".join([*lines, *[f"note: {each}" for each in self.notes]])
 
 
@@ -120,6 +122,7 @@ def export(
     path: str | os.PathLike[str],
     *inputs: Any,
     size: Any = None,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
     check: bool = True,
 ) -> Exported:
     """Write a program as an ONNX model, once another library computes the same from it.
@@ -135,9 +138,13 @@ def export(
         What the program is called with. A workload, and what is a graph already, have their own.
     size : any, optional
         Of a workload's inputs, in place of its first.
+    dynamic : mapping of str to mapping of int to str, optional
+        The axes that stay open in the model: by the name of the argument (of an array in a tree
+        with the way to it), then by the axis, what the length is called.
     check : bool
-        Whether the model is run. That is done by ``onnx.reference``, or by ONNX Runtime where it
-        does not run the model; where neither does, the model is written, and the result says so.
+        Whether the model is run, at two lengths where some are open. That is done by
+        ``onnx.reference``, or by ONNX Runtime where it does not run the model; where neither does,
+        the model is written, and the result says so.
 
     Returns
     -------
@@ -157,18 +164,20 @@ def export(
         If the file cannot be written.
     """
     target = check_target(path)
-    leaving = _leaving(program, inputs, size)
+    leaving = _leaving(program, inputs, size, dynamic or {})
     model = sg.to_onnx(leaving.run)
     notes = list(leaving.notes)
     runner, difference = "", None
-    if check:
-        arrays = convert_feeds(leaving.run.inputs, leaving.arrays, {})
+    for arrays in _fed_to(leaving) if check else ():
         expected = [np.asarray(x) for x in flatten(leaving.run(*arrays))[0]]
         feeds = dict(zip([each.name for each in model.graph.input], arrays, strict=True))
         runner, found = _run_by_others(model.SerializeToString(), feeds, notes)
-    if runner:
+        if not runner:
+            break
         pair = f"the model, run by {runner}, and the program"
-        difference = check_agreement(found, expected, pair=pair, tolerance=leaving.tolerance)
+        apart = check_agreement(found, expected, pair=pair, tolerance=leaving.tolerance)
+        if difference is None or apart.relative >= difference.relative:
+            difference = apart
     write_model(model, target)
     return Exported(target, leaving.kind, model, runner, difference, tuple(notes))
 
@@ -200,7 +209,9 @@ def check_target(path: str | os.PathLike[str]) -> Path:
 # what is exported ---------------------------------------------------------------------------------
 
 
-def _leaving(program: Any, inputs: tuple[Any, ...], size: Any) -> Leaving:
+def _leaving(
+    program: Any, inputs: tuple[Any, ...], size: Any, dynamic: Mapping[str, Mapping[int, str]]
+) -> Leaving:
     """Return a program that is compiled, with arrays to run it on."""
     if size is not None and not isinstance(program, Workload):
         raise ArgumentError(
@@ -208,9 +219,16 @@ def _leaving(program: Any, inputs: tuple[Any, ...], size: Any) -> Leaving:
             cause="sizes are those of a workload's inputs",
             fix="leave it out, and pass inputs of that size",
         )
+    declared = isinstance(program, (Imported, Graph, Executable)) or _is_nodes(program)
+    if dynamic and declared:
+        raise ArgumentError(
+            "lengths were to stay open in a program that is declared already",
+            cause="it is exported with the lengths that it was declared, or imported, with",
+            fix="leave them out here, and name them where the program is made",
+        )
     if isinstance(program, Imported):
         return _imported(program, inputs)
-    if isinstance(program, (Graph, Executable)) or _is_nodes(program):
+    if declared:
         run = program if isinstance(program, Executable) else _compiled(program)
         given = [as_array(leaf) for leaf in flatten(list(inputs))[0]]
         return Leaving("a graph", run, given or _made(run.inputs))
@@ -220,18 +238,42 @@ def _leaving(program: Any, inputs: tuple[Any, ...], size: Any) -> Leaving:
     kind, subject = recognise(program, inputs, _TOLERANCE)
     function, inputs = subject.workload.function, subject.inputs
     if kind == "workload":
-        run = _compiled(static.trace(subject.workload, inputs))
+        run = _compiled(static.trace(subject.workload, _opened(function, inputs, dynamic, 1)))
         named = f"the workload {subject.workload.name}"
         tolerance = max(_TOLERANCE, subject.workload.tolerance)
         return Leaving(named, run, _fed(inputs), _baked(inputs), tolerance)
     if kind == "NumPy":
-        run = _compiled(sg.trace(function, *inputs))
+        run = _compiled(sg.trace(function, *_opened(function, inputs, dynamic)))
         return Leaving("a function", run, _fed(inputs), _baked(inputs))
     if kind == "PyTorch":
-        return _imported(sg.from_torch(_as_module(function), inputs), inputs)
+        return _imported(sg.from_torch(_as_module(function), inputs, dynamic=dynamic), inputs)
     if kind == "JAX":
-        return _imported(sg.from_jax(function, *inputs), inputs)
-    return _imported(sg.from_tensorflow(function, *inputs), inputs)
+        return _imported(sg.from_jax(function, *inputs, dynamic=dynamic), inputs)
+    return _imported(sg.from_tensorflow(function, *inputs, dynamic=dynamic), inputs)
+
+
+def _opened(
+    function: Any, inputs: Sequence[Any], dynamic: Mapping[str, Mapping[int, str]], skipped: int = 0
+) -> Sequence[Any]:
+    """Return the inputs of a trace, with open lengths where they are named."""
+    leaves, structure = flatten(((*(None,) * skipped, *inputs), {}))
+    names = argument_names(function, structure)
+    arrays = {n: x for n, x in zip(names, leaves, strict=True) if _is_array(x)}
+    for name, axes in dynamic.items():
+        if name not in arrays or not all(0 <= axis < arrays[name].ndim for axis in axes):
+            known = ", ".join(f"{n} with {x.ndim} axes" for n, x in arrays.items())
+            raise ArgumentError(
+                f"axes {', '.join(map(str, axes))} of {name} were to stay open",
+                cause=f"the arrays among the inputs are {known or 'none'}",
+                fix="name one of them, and axes that it has, counted from 0",
+            )
+    opened = []
+    for name, x in zip(names, leaves, strict=True):
+        axes = dynamic.get(name, {})
+        lengths = [sg.dim(axes[a]) if a in axes else n for a, n in enumerate(np.shape(x))]
+        opened.append(sg.TensorType(lengths, x.dtype) if axes else x)
+    args, _ = unflatten(structure, opened)
+    return list(args[skipped:])
 
 
 def _compiled(program: Any) -> Any:
@@ -293,6 +335,17 @@ def _imported(program: Imported, inputs: tuple[Any, ...]) -> Leaving:
 # what it is run on --------------------------------------------------------------------------------
 
 
+def _fed_to(leaving: Leaving) -> Iterator[Sequence[Any]]:
+    """Yield the arrays that a model is run on, and longer ones where lengths are open."""
+    feeds = leaving.run.inputs
+    arrays = convert_feeds(feeds, leaving.arrays, {})
+    yield arrays
+    symbols = {each for feed in feeds for each in symbols_in(feed.type.shape)}
+    if symbols:
+        made = _made(feeds, 1)
+        yield [np.resize(x, y.shape) for x, y in zip(arrays, made, strict=True)]
+
+
 def _fed(inputs: Sequence[Any]) -> list[Any]:
     """Return the inputs that are placeholders of a trace: arrays, and no Python numbers."""
     return [np.asarray(each) for each in flatten(list(inputs))[0] if _is_array(each)]
@@ -307,12 +360,13 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, (np.ndarray, np.generic))
 
 
-def _made(feeds: Sequence[Any]) -> list[Any]:
+def _made(feeds: Sequence[Any], more: int = 0) -> list[Any]:
     """Return inputs for a graph: normal numbers, zeros and ones; open lengths are small."""
     rng = np.random.default_rng(0)
     symbols = sorted({each for feed in feeds for each in symbols_in(feed.type.shape)}, key=str)
     lengths = {
-        each.name: max(each.least, _LENGTHS[i % len(_LENGTHS)]) for i, each in enumerate(symbols)
+        each.name: max(each.least, _LENGTHS[(i + more) % len(_LENGTHS)])
+        for i, each in enumerate(symbols)
     }
     found = []
     for feed in feeds:
