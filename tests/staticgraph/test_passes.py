@@ -4,7 +4,7 @@ import pytest
 import staticgraph as sg
 from oplibrary.core.op import REGISTRY, Kind
 from oplibrary.core.types import TensorType
-from oplibrary.messages.errors import ArgumentError, PassError
+from oplibrary.messages.errors import ArgumentError, DTypeError, PassError
 from staticgraph.backends import interpret
 from staticgraph.backends import numpy as numpy_backend
 from staticgraph.passes import DEFAULT_PASSES, pass_name, run_passes, without
@@ -269,6 +269,35 @@ def test_what_constants_of_another_dtype_change_is_kept(program, dtype, constant
                 after = simplify_algebra(before)
                 with np.errstate(all="ignore"):
                     assert same_bits(run(before, x), run(after, x)), (combine, value, turned)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "complex128"])
+def test_operands_in_both_orders_keep_the_bits_of_each(program, dtype):
+    """NumPy's maximum of two zeros goes by their places, its complex product rounds by them."""
+    rng = np.random.default_rng(0)
+    numbers = [*[0.0, -0.0, np.inf, np.nan] * 5, *rng.standard_normal(40)]
+    x, y = (rng.choice(numbers, 1003).astype(dtype) for _ in range(2))
+    if dtype[0] == "c":
+        x.imag, y.imag = (rng.choice(numbers, 1003) for _ in range(2))
+    for op in REGISTRY.values():
+        if op.arity != 2 or op.kind is not Kind.ELEMENTWISE or not op.public or op.attrs:
+            continue
+        try:
+            before = program(
+                lambda x, y, op=op: [op(x, y), op(y, x)], (x.shape, dtype), (x.shape, dtype)
+            )
+        except DTypeError:
+            continue
+        after = eliminate_common_subexpressions(before)
+        with np.errstate(all="ignore"):
+            wanted, found = run(before, x, y), run(after, x, y)
+        for one, other in zip(wanted, found, strict=True):
+            np.testing.assert_array_equal(one, other, op.name)
+            real = np.asarray(one).view(np.asarray(one).real.dtype)
+            also = np.asarray(other).view(real.dtype)
+            if real.dtype.kind == "f":
+                there = ~np.isnan(real)
+                assert same_bits([real[there]], [also[there]]), op.name
 
 
 def test_simplifying_keeps_the_layout(program):

@@ -18,8 +18,8 @@ _COMPARED = 4096
 def eliminate_common_subexpressions(program: Program) -> Program:
     """Merge instructions with one op, operands and attributes, and constants with equal bytes.
 
-    The operands of a commutative op are put in one order, which keeps every bit but the payload
-    of a NaN; only where both are row-major, since otherwise the first decides the layout.
+    The operands of a commutative op are put in one order, unless it gives complex numbers; only
+    where both are row-major, since otherwise the first decides the layout.
     """
     swap: dict[Value, Value] = {}
     constants = _merged_constants(program, swap)
@@ -32,7 +32,8 @@ def eliminate_common_subexpressions(program: Program) -> Program:
         op, output = instruction.op, instruction.output
         number[output] = len(number)
         operands = [number[value] for value in instruction.inputs]
-        if op.commutative and operands[0] > operands[-1]:
+        commutative = op.commutative and output.type.dtype.kind != "c"
+        if commutative and operands[0] > operands[-1]:
             layouts = layouts or find_layouts(program)
             if all(layouts[value].contiguous for value in instruction.inputs):
                 operands.sort()

@@ -207,6 +207,9 @@ class Op:
     alias : tuple of str
         Other spellings, PyTorch's first; the first one also names the tape's node.
     commutative : bool
+        Whether operands may change places, if the result is real: it keeps every bit but the
+        payload of a NaN. Of two zeros `maximum` gives one by its place, and products of complex
+        numbers round by it.
     unit : float, optional
         ``u`` with ``op(x, u) == x`` for every `x`, bit for bit.
     takes_out : bool

@@ -308,7 +308,6 @@ maximum = binary(
         lambda g, _out, x, y: where(x == y, g * 0.5, where(x < y, 0.0, g)),
         lambda g, _out, x, y: where(x == y, g * 0.5, where(y < x, 0.0, g)),
     ),
-    commutative=True,
     doc="Return the larger of x and y, or NaN if one is; equal operands share the gradient.",
 )
 minimum = binary(
@@ -320,7 +319,6 @@ minimum = binary(
         lambda g, _out, x, y: where(x == y, g * 0.5, where(x > y, 0.0, g)),
         lambda g, _out, x, y: where(x == y, g * 0.5, where(y > x, 0.0, g)),
     ),
-    commutative=True,
     doc="Return the smaller of x and y, or NaN if one is; equal operands share the gradient.",
 )
 fmax = binary(
