@@ -12,7 +12,7 @@ from oplibrary.core.op import REGISTRY
 from staticgraph.backends.native.emit import segments
 from staticgraph.backends.native.planning import planning
 from staticgraph.backends.native.planning.plan import Location
-from staticgraph.backends.native.run import running
+from staticgraph.backends.native.run import calls, running
 from staticgraph.backends.native.run.fallback import FAULT, MOST_TRIES
 from staticgraph.backends.native.run.proof import UnprovedPlan, prove
 
@@ -198,7 +198,7 @@ def test_a_checked_run_starts_with_poison(monkeypatch, dtype):
             seen.append(self.arena.copy())
 
     monkeypatch.setenv("SIDEBYSIDE_CHECKED", "1")
-    monkeypatch.setattr(running, "State", Nothing)
+    monkeypatch.setattr(calls, "State", Nothing)
     with sg.Graph():
         x = sg.placeholder("x", (2, 3), dtype)
         run = sg.compile([sg.concat([x, x]), sg.sort(x)], [x], backend="native")
