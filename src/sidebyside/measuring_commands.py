@@ -186,7 +186,9 @@ def table_command(options: argparse.Namespace) -> int:
     usual, replicates = filling.EFFORTS[name]
     budget = usual if options.budget is None else options.budget
     with Progress(sys.stderr) as progress:
-        table = filling.measure_table(budget=budget, replicates=replicates, report=progress)
+        table = filling.measure_table(
+            budget=budget, replicates=replicates, look=options.quick, report=progress
+        )
     report_result(table, options)
     return FAILED if table.comparison.disagrees else OK
 

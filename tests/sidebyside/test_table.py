@@ -11,6 +11,7 @@ from oplibrary.messages.errors import MissingPackageError, NotDifferentiableErro
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate
 from sidebyside.results.table import Table
 from sidebyside.studies import table as table_module
+from sidebyside.studies.comparison import compare
 from sidebyside.studies.table import (
     TABLE,
     check_against_itself,
@@ -50,6 +51,35 @@ def test_each_claim_has_numbers_and_a_verdict(table):
     assert "control_flow: runs," in text
     assert "control_flow: refused, SBS-301, see below" in text
     assert "it refuses control_flow, which dynamic runs" in unwrapped(text)
+
+
+def test_a_quick_look_says_what_it_does_without(table, monkeypatch):
+    asked, trained = [], []
+
+    def compare(*arguments, **options):
+        asked.append(options)
+        return table.comparison
+
+    def compare_training(workload, report):
+        trained.append(workload.name)
+        return table.trainings[0]
+
+    monkeypatch.setattr(table_module, "compare", compare)
+    monkeypatch.setattr(table_module, "compare_training", compare_training)
+    found = measure_table(("seed", "mlp_digits", "cnn_digits"), replicates=0, look=True)
+    assert asked[0]["memory"] is False and trained == ["mlp_digits"]
+    for name in ("peak memory", "the training of cnn_digits"):
+        assert f"{name} was left out: a quick look does without" in str(found.text())
+    whole = measure_table(("seed", "mlp_digits", "cnn_digits"))
+    assert whole.skipped == () and trained[1:] == ["mlp_digits", "cnn_digits"]
+
+
+def test_memory_is_measured_unless_it_is_left_out():
+    seed = load("seed")
+    (without,), (row,) = (
+        compare(seed, budget=0.01, replicates=0, memory=memory).rows for memory in (False, True)
+    )
+    assert not any(cell.memory for cell in without.cells) and all(c.memory for c in row.cells)
 
 
 def test_the_exact_error_is_quoted(table):

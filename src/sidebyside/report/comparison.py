@@ -272,7 +272,10 @@ def _method(comparison: Comparison) -> str:
     if any(row.replicates for row in comparison.rows):
         text = f"Every mode in processes of its own, with 99% intervals over them; {turns} them."
     elif alone:
-        text += f" All modes in one process, since {alone}."
+        text += (
+            f" All modes in one process, since {alone}: no interval counts what differs between "
+        )
+        text += "processes."
     if comparison.environment.get("interrupted"):
         text += " Interrupted: this is what was measured until then."
     return text

@@ -97,6 +97,7 @@ def compare(
     run_limit: float = math.inf,
     validate: bool = False,
     instructions: bool = False,
+    memory: bool = True,
     graphs: bool = False,
     report: Report | None = None,
 ) -> Comparison:
@@ -140,6 +141,8 @@ def compare(
         Also check each break-even by real calls from a cold start, half and twice as many.
     instructions : bool
         Also count the instructions of a call, by valgrind's cachegrind.
+    memory : bool
+        Whether to measure what a call needs, for which each mode is built once more.
     graphs : bool
         Also keep the declared and the compiled graph of each program, which `Comparison.to_html`
         draws; of its first size, where there are several. A mapping has none.
@@ -196,7 +199,7 @@ def compare(
         check_installed()
     deadline = time.monotonic() + run_limit
     settings = Settings(
-        budget, replicates, seed, time_limit, deadline, validate, instructions, attribute
+        budget, replicates, seed, time_limit, deadline, validate, instructions, attribute, memory
     )
     found = compare_subjects(subjects, settings, packages, report, frames_below())
     return with_graphs(found, subjects) if graphs and not isinstance(workloads, Mapping) else found
@@ -396,6 +399,7 @@ class _Pairing:
         self.budget = settings.budget
         self.seed = settings.seed
         self.attribute = settings.attribute
+        self.memory = settings.memory
         self._say = say
         self._label = subject.label
         self.size = subject.size
@@ -536,7 +540,7 @@ class _Pairing:
             calls=timings.calls[label],
             samples=tuple((samples[label] * 1e-9).tolist()),
         )
-        if mode.counts_memory:
+        if mode.counts_memory and self.memory:
             self.say(f"{label}, memory")
             memory = measure_memory(lambda: mode.prepare_anew(self.workload, self.inputs).run)
             plan = self.prepared[label].plan_memory

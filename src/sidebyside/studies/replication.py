@@ -85,6 +85,8 @@ class Settings:
     validate, instructions, attribute : bool
         Whether break-evens are checked by real calls, instructions counted, and what each step of
         compiling saves is measured.
+    memory : bool
+        Whether it is measured what a call needs, for which each mode is built once more.
     """
 
     budget: float = 2.0
@@ -95,6 +97,7 @@ class Settings:
     validate: bool = False
     instructions: bool = False
     attribute: bool = False
+    memory: bool = True
 
 
 class Experiment:
@@ -259,8 +262,9 @@ class Experiment:
             self.notes.append(f"each call works on the host: it {', '.join(seen.work)}")
 
     def _remember(self, team: Team, label: str) -> None:
-        self.say(f"{self.subject.label}: {label}, memory")
-        self.memory[label] = team.ask(label, "memory")
+        if self.settings.memory:
+            self.say(f"{self.subject.label}: {label}, memory")
+            self.memory[label] = team.ask(label, "memory")
         self.pools[label] = team.ask(label, "pools")
 
     def _count(self, team: Team) -> None:

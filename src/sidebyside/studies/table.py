@@ -36,6 +36,8 @@ REPLICATES = 3
 EFFORTS = {"quick": (0.2, 0), "": (BUDGET, REPLICATES), "thorough": (4.0, 8)}
 """Seconds of samples, and replicates; none where all is measured in one process."""
 
+_LOOK = "a quick look does without"
+
 Report = Callable[[str], None]
 
 
@@ -49,6 +51,7 @@ def measure_table(
     *,
     budget: float = BUDGET,
     replicates: int = REPLICATES,
+    look: bool = False,
     report: Report | None = None,
 ) -> Table:
     """Measure the workloads of the table in the modes dynamic and static, and as machine code.
@@ -61,6 +64,9 @@ def measure_table(
         Seconds of steady-state samples for each workload and size.
     replicates : int
         How often everything is repeated in fresh processes; see `compare`.
+    look : bool
+        Leave out what takes long and decides no claim: peak memory, for which each mode is built
+        once more, and all trainings but the first. The table says so.
     report : callable, optional
         Called with a line of text when something new begins.
 
@@ -79,13 +85,16 @@ def measure_table(
         else:
             workloads.append(workload)
     modes = ("dynamic", "static", NATIVE) if native_is_installed() else ("dynamic", "static")
-    comparison = compare(workloads, modes, budget=budget, replicates=replicates, report=report)
+    comparison = compare(
+        workloads, modes, budget=budget, replicates=replicates, memory=not look, report=report
+    )
+    trained = [workload for workload in workloads if workload.training is not None]
+    if look:
+        skipped.append(("peak memory", _LOOK))
+        skipped += [(f"the training of {workload.name}", _LOOK) for workload in trained[1:]]
+        trained = trained[:1]
     try:
-        trainings = tuple(
-            compare_training(workload, report=report)
-            for workload in workloads
-            if workload.training is not None
-        )
+        trainings = tuple(compare_training(workload, report=report) for workload in trained)
         self_check = check_against_itself(workloads[0], budget / 4, replicates)
     except KeyboardInterrupt as interrupt:
         about = {**comparison.environment, "interrupted": True}
