@@ -21,7 +21,7 @@ from oplibrary.numerical.operands import (
     offered,
     require_known,
 )
-from oplibrary.ops.arguments import normalize_ints
+from oplibrary.ops.arguments import normalize_ints, require_steps
 from oplibrary.ops.diagonal import diag
 from oplibrary.ops.gather import take
 from oplibrary.ops.joining import concat, split
@@ -353,6 +353,7 @@ def cut(x: Any, where: Any, axis: int, *, equal: bool) -> list[Any]:
         require_known("array_split", length)
     if equal or count < 1:  # the latter is refused there
         return list(split(x, count, axis=position))
+    require_steps(count, "indices_or_sections")
     sizes = [length // count + (number < length % count) for number in range(count)]
     stops = list(accumulate(sizes))
     return _pieces(x, [0, *stops[:-1]], stops, position)

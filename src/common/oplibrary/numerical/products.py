@@ -10,7 +10,7 @@ from oplibrary.core.dtypes import promoted
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.arrangement import trim_zeros
 from oplibrary.numerical.operands import as_array, as_dtype, flat, offered, require_known
-from oplibrary.ops.arguments import require_int
+from oplibrary.ops.arguments import require_int, require_steps
 from oplibrary.ops.comparison import equal
 from oplibrary.ops.creation import zeros_like
 from oplibrary.ops.dtypes import finfo
@@ -259,7 +259,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     """Return the coefficients of the `m`-th integral of a polynomial, with the constants `k`."""
     p = as_array(p)
     require_known("polyint", *p.shape)
-    times = require_int(m, "m")
+    times = require_steps(m, "m")
     constants = np.zeros(times) if k is None else as_array(k)
     constants = constants if len(constants.shape) else constants.reshape((1,))
     if constants.shape[0] == 1 and times > 1:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.types import Shape, TensorType, type_of
-from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
+from oplibrary.messages.errors import ArgumentError, DTypeError, OutOfMemoryError, SideBySideError
 
 Axis = int | tuple[int, ...] | None
 
@@ -62,6 +62,29 @@ def require_int(value: Any, name: str) -> int:
         cause="it counts or names positions, and is a constant of the operation",
         fix="convert it with int()",
     )
+
+
+MOST_STEPS = 1 << 20
+"""What a number that counts ops or arrays, which are made one by one, may be at most."""
+
+
+def require_steps(value: Any, name: str) -> int:
+    """Return `value`, an int that says how many ops or arrays are made.
+
+    Raises
+    ------
+    ArgumentError
+        If it is no int.
+    OutOfMemoryError
+        If there would be more than `MOST_STEPS`.
+    """
+    count = require_int(value, name)
+    if count > MOST_STEPS:
+        raise OutOfMemoryError(
+            f"{name} is {count}",
+            cause=f"each is an array of its own, of which {MOST_STEPS} can be made at most",
+        )
+    return count
 
 
 def require_number(value: Any, name: str) -> None:

@@ -18,7 +18,7 @@ from oplibrary.core.op import Example, Kind, Op, Rule, example, public_in, regis
 from oplibrary.core.rules import UNARY_EXAMPLES
 from oplibrary.core.types import Array, TensorType, broadcast_shapes
 from oplibrary.messages.errors import ArgumentError
-from oplibrary.ops.arguments import operand_type, require_int
+from oplibrary.ops.arguments import operand_type, require_int, require_steps
 from oplibrary.ops.comparison import equal, less_equal, logical_and
 from oplibrary.ops.elementwise import cast, sign, where
 from oplibrary.ops.exponential import exp, log, log1p, sigmoid
@@ -238,7 +238,7 @@ def mvlgamma(x: Any, p: int) -> Any:
     >>> float(np.round(mvlgamma(np.array(2.0), 2), 6))
     0.451583
     """
-    if require_int(p, "p") < 1:
+    if require_steps(p, "p") < 1:
         raise ArgumentError(
             f"mvlgamma: p is {p}", cause="it is a number of dimensions", fix="pass 1 or more"
         )
