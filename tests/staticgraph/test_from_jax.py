@@ -122,6 +122,34 @@ def test_what_cannot_be_imported_is_named(function, error, said):
         sg.from_jax(function, numbers(3))
 
 
+def decomposed(x):
+    rows = jax.lax.linalg.lu(x[:, :3])
+    sign, log = jnp.linalg.slogdet(x)
+    solved = jax.scipy.linalg.lu_solve(jax.scipy.linalg.lu_factor(x), x[:, 0])
+    order = jax.lax.linalg.lu_pivots_to_permutation(rows[1], x.shape[0])
+    return rows, sign * log, jnp.linalg.det(x), solved, order
+
+
+def test_elimination_has_its_gradient_in_both_modes():
+    x = np.random.default_rng(3).normal(size=(5, 5)).astype("float32")
+    imported = sg.from_jax(decomposed, x)
+    assert max(each.error for each in imported.differences) < 1e-4
+    assert "gradient by x0" in {each.what for each in imported.differences}
+    run = sg.function(lambda x: imported.function(sg, {}, x), backend="numpy")
+    static, dynamic = flatten(run(x))[0], flatten(imported.function(dg, {}, dg.tensor(x)))[0]
+    for ours, theirs in zip(static, dynamic, strict=True):
+        np.testing.assert_array_equal(ours, theirs.numpy())
+
+
+def test_a_solution_by_a_rule_of_its_own_is_named_with_the_rewriting():
+    x = np.eye(3, dtype="float32")
+    with pytest.raises(sg.errors.UnsupportedOpError, match="the matrix is computed") as caught:
+        sg.from_jax(lambda a, b: jnp.linalg.solve(a, b), x, x)
+    assert "jax.scipy.linalg.lu_solve(jax.scipy.linalg.lu_factor(a), b)" in str(caught.value)
+    known = sg.from_jax(lambda b: jnp.linalg.solve(2 * x, b), x)  # of which no gradient is taken
+    assert "gradient by x0" in {each.what for each in known.differences}
+
+
 def test_wrong_calls_are_named():
     _, _, (x,), imported = made("mlp")
     with pytest.raises(sg.errors.ArgumentError, match="is not a function"):

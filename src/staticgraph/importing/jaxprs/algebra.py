@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from oplibrary.messages.errors import UnsupportedOpError
 from staticgraph.importing.jaxprs.table import TABLE
 
@@ -81,6 +83,57 @@ def _eig(xp: Any, x: Any, compute_right_eigenvectors: bool) -> Any:
     if not compute_right_eigenvectors:
         return [xp.linalg.eigvals(x)]
     return list(xp.linalg.eig(x))
+
+
+@TABLE.entry("lu", pivot_size=None)
+def _lu(xp: Any, x: Any) -> Any:
+    """Eliminate column by column, rows in the order of the largest first, as LAPACK does.
+
+    The gradient is that of the steps, so that no rule of its own is needed.
+    """
+    *before, rows, columns = x.shape
+    whole = np.dtype("int32")
+    i, j = xp.asarray(np.arange(rows, dtype=whole)), xp.asarray(np.arange(columns, dtype=whole))
+    count = min(rows, columns)
+    places = xp.broadcast_to(i[:count], (*before, count))
+
+    def step(k: Any, carry: Any) -> Any:
+        a, order, pivots = carry
+        k = xp.astype(xp.asarray(k), whole)
+        size = xp.where(i >= k, xp.abs(xp.take(a, k, axis=-1)), -1)
+        largest = xp.astype(xp.argmax(size, axis=-1, keepdims=True), whole)
+        swapped = xp.where(i == k, largest, xp.where(i == largest, k, i))
+        a = xp.take_along_axis(a, swapped[..., None], axis=-2)
+        order = xp.take_along_axis(order, swapped, axis=-1)
+        pivots = xp.where(i[:count] == k, largest, pivots)
+        row, column = xp.take(a, k, axis=-2), xp.take(a, k, axis=-1)
+        pivot = xp.take(row, k, axis=-1)[..., None]
+        # of a column of zeros nothing is to be taken
+        factor = xp.where(i > k, column / xp.where(pivot == 0, 1, pivot), 0)[..., None]
+        later = xp.where(j > k, row, 0)[..., None, :]
+        below = xp.logical_and(j == k, (i > k)[:, None])
+        return xp.where(below, factor, a - factor * later), order, pivots
+
+    start = (x, xp.broadcast_to(i, (*before, rows)), places)
+    a, order, pivots = xp.fori_loop(0, count, step, start)
+    return [a, pivots, order]
+
+
+@TABLE.entry("lu_pivots_to_permutation")
+def _lu_pivots_to_permutation(xp: Any, pivots: Any, permutation_size: int) -> Any:
+    """Swap, for each pivot in turn, its row with the row of its number."""
+    whole = np.dtype("int32")
+    i = xp.asarray(np.arange(permutation_size, dtype=whole))
+
+    def step(k: Any, order: Any) -> Any:
+        k = xp.astype(xp.asarray(k), whole)
+        other = xp.take(pivots, k, axis=-1)[..., None]
+        return xp.take_along_axis(
+            order, xp.where(i == k, other, xp.where(i == other, k, i)), axis=-1
+        )
+
+    start = xp.broadcast_to(i, (*pivots.shape[:-1], permutation_size))
+    return xp.fori_loop(0, pivots.shape[-1], step, start)
 
 
 @TABLE.entry("householder_product")

@@ -397,10 +397,16 @@ def _convolution(
 
 @TABLE.entry("custom_linear_solve")
 def _custom_linear_solve(xp: Any, *operands: Any, const_lengths: Any, jaxprs: Any) -> Any:
-    """Solve as the function does: the gradient of its parts is that of the solution."""
+    """Solve as the function does: what is not known of the matrix would have another gradient."""
+    if not all(isinstance(x, np.ndarray) for x in operands[: const_lengths.matvec]):
+        raise UnsupportedOpError(
+            "the matrix is computed",
+            cause="JAX gives the solution a gradient by the matrix that is not that of its parts",
+            fix="write jax.scipy.linalg.lu_solve(jax.scipy.linalg.lu_factor(a), b)",
+        )
     before = const_lengths.matvec + const_lengths.vecmat
     constants = operands[before : before + const_lengths.solve]
-    return list(jaxprs.solve(*constants, *operands[sum(const_lengths) :]))
+    return list(jaxprs["solve"](*constants, *operands[sum(const_lengths) :]))
 
 
 # flow ---------------------------------------------------------------------------------------------
@@ -410,8 +416,17 @@ def _values(xp: Any, xs: Sequence[Any]) -> tuple[Any, ...]:
     return tuple([xp.asarray(x) for x in xs])
 
 
-@TABLE.entry("cond")
+@TABLE.entry("platform_index")
+def _platform_index(xp: Any, platforms: Any) -> Any:
+    """Return which branch is that of the processor; None stands for all other platforms."""
+    found = (i for i, names in enumerate(platforms) if names is None or "cpu" in names)
+    return xp.asarray(np.array(next(found), np.dtype("int32")))
+
+
+@TABLE.entry("cond", ignored=("branches_platforms",))
 def _cond(xp: Any, index: Any, *operands: Any, branches: Any) -> Any:
+    if isinstance(index, np.ndarray):  # it is known, as the platform is
+        return branches[int(index)](*operands)
     return xp.switch(index, [_tupled(each) for each in branches], *_values(xp, operands))
 
 
