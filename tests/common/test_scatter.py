@@ -231,3 +231,26 @@ def test_running_sums_of_exponentials_far_out():
     assert np.isfinite(y.item())
     np.testing.assert_allclose(slope.numpy(), [0, 0, 2, 0, 2, 0], atol=1e-80)
     assert dg.logcumsumexp(dg.tensor([1, 2])).dtype == np.float64
+
+
+@pytest.mark.parametrize("kind", ["sum", "mean", "max", "min", "prod"])
+@pytest.mark.parametrize("ids", [[0, 5, 1], [0, -4, 1], [[0, 0], [1, 1], [3, 1]]])
+def test_a_segment_or_place_outside_is_named_in_every_mode(kind, ids):
+    x, ids = np.ones((3, 2), "float32"), np.array(ids)
+    outside = ids[(ids < -3) | (ids > 2)].item()
+
+    def program(xp, x, ids):
+        if ids.ndim == 1:
+            return getattr(xp, f"segment_{kind}")(x, ids, 3)
+        return getattr(xp, f"scatter_{'add' if kind == 'sum' else kind}")(x, ids, x)
+
+    calls = [
+        lambda: program(dg, dg.tensor(x), dg.tensor(ids)),
+        *[
+            lambda backend=backend: sg.function(lambda *a: program(sg, *a), backend=backend)(x, ids)
+            for backend in ("interpret", "numpy", None)
+        ],
+    ]
+    for call in calls:
+        with pytest.raises(errors.IndexingError, match=f"index {outside} is out of bounds"):
+            call()

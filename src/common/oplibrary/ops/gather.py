@@ -301,10 +301,16 @@ def _take_along_axis_gradient_kernel(g: Array, indices: Array, *, shape: Shape, 
     ):
         # no element is selected twice
         result = np.zeros(shape, g.dtype)
-        result[index_along(shape, indices, axis)] = g
+        try:
+            result[index_along(shape, indices, axis)] = g
+        except IndexError:
+            raise_out_of_range("scatter_add", shape, [indices], [axis])
         return result
-    indices = from_start(indices, shape[axis])
-    flat = np.ravel_multi_index(np.broadcast_arrays(*index_along(shape, indices, axis)), shape)
+    counted = from_start(indices, shape[axis])
+    try:
+        flat = np.ravel_multi_index(np.broadcast_arrays(*index_along(shape, counted, axis)), shape)
+    except ValueError:  # NumPy's says neither which index nor of which length
+        raise_out_of_range("scatter_add", shape, [indices], [axis])
     return scatter_rows(g.reshape(-1, 1), flat.reshape(-1), prod(shape)).reshape(shape)
 
 
