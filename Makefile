@@ -23,7 +23,7 @@ table: $(READY)
 	$(BIN)/sidebyside table
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check src tests bench examples docs

@@ -396,7 +396,7 @@ def test_threads_take_turns(backend, size):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:os.fork:RuntimeWarning")
 def test_a_forked_process_does_not_wait_for_a_thread_that_it_has_not():
     inside, leave = threading.Event(), threading.Event()
     here = os.getpid()

@@ -1,5 +1,6 @@
 """Symbolic dimensions: one program serves every length, and gives dyngraph's bits for each."""
 
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -246,6 +247,49 @@ def test_lengths_compute():
     assert sg.dim("b") == B
     assert B >= 1
     assert f"{B}" == "b"
+
+
+EXPRESSIONS = {
+    "a product of a sum": lambda n, m, k: m * (n + m),
+    "three lengths": lambda n, m, k: (n + m + k) * 2,
+    "two products": lambda n, m, k: n * m + k * k,
+    "many of each": lambda n, m, k: 2000 * n - 1700 * m + 90_000,
+    "powers": lambda n, m, k: n**3 - n + (m - k) ** 2,
+    "a difference of squares": lambda n, m, k: (n + m) * (n - m) * k,
+    "divided": lambda n, m, k: (6 * n * m + 4 * k) // 2 + (4 * m + 2) % 2,
+    "turned round": lambda n, m, k: 7 - -(n * n * m) - 3 * k,
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_what_is_computed_with_lengths_is_known_as_it_is(name, tmp_path):
+    """Also where no number could be read back as it."""
+    expression = EXPRESSIONS[name]
+    for each in range(20):  # what it might be taken for
+        sg.dim(f"another_{each}")
+    lengths = [sg.dim(f"exactly_{each}") for each in "nmk"]
+    length = expression(*lengths)
+    with sg.Graph():
+        inputs = [sg.placeholder(f"x{i}", (n,)) for i, n in enumerate(lengths)]
+        total = sum(sg.sum(x) for x in inputs) * 0.0 + length * 1.0
+        run = sg.compile(total, inputs, backend="numpy")
+    sg.save_program(tmp_path / "lengths.sgp", run)
+    again = sg.open_program(tmp_path / "lengths.sgp")
+    copied = pickle.loads(pickle.dumps(length))
+    assert repr(copied) == repr(length)
+    for sizes in [(1, 2, 3), (5, 4, 7), (11, 3, 2)]:
+        arrays = [np.ones(n, "float32") for n in sizes]
+        assert run(*arrays) == again(*arrays) == expression(*sizes)
+
+
+def test_lengths_that_are_read_back_as_others_are_refused():
+    for each in range(20):
+        sg.dim(f"beside_{each}")
+    n, m = sg.dim("joined_n"), sg.dim("joined_m")
+    with sg.Graph():
+        x, y = sg.placeholder("x", (n,)), sg.placeholder("y", (m,))
+        with pytest.raises(ShapeError, match="does not hold for every length"):
+            sg.concat([x] * 20 + [y] * 18)
 
 
 def test_wrong_dims_are_refused():

@@ -10,7 +10,6 @@ import math
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,11 +23,13 @@ from oplibrary.ops.indexing import Slice
 from staticgraph.control.region import BoundRegion, Region
 from staticgraph.graph.dimension import dim
 from staticgraph.program.lengths import named_type
-from staticgraph.program.polynomial import is_symbolic, polynomial_of
+from staticgraph.program.polynomial import Polynomial, is_symbolic, number_of, polynomial_of
 from staticgraph.program.tuple_values import TupleType
 
 _NUMBERS = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
 _NUMBERS += "float16 float32 float64 complex64 complex128".split()
+_LARGEST_DEGREE = 64
+"""More lengths than an array can have axes are not multiplied to one."""
 _NATIVE = [np.dtype(name) for name in _NUMBERS]
 _DTYPES: dict[str, np.dtype[Any]] = {
     each.str: each
@@ -208,7 +209,7 @@ class ValueReader:
     """
 
     def __init__(self, symbols: Mapping[str, int], regions: Sequence[Region]) -> None:
-        self._stand_ins = {name: dim(name, least).stand_in for name, least in symbols.items()}
+        self._symbols = {name: dim(name, least).polynomial for name, least in symbols.items()}
         self._regions = regions
         self._kinds: dict[str, Callable[[Any], Any]] = {
             "scalar": self._scalar,
@@ -254,9 +255,15 @@ class ValueReader:
         return self._regions[number]
 
     def _length(self, terms: Any) -> int:
-        return sum(
-            int(factor) * prod(self._stand_ins[name] for name in names) for factor, *names in terms
-        )
+        total = Polynomial({})
+        for factor, *names in terms:
+            if len(names) > _LARGEST_DEGREE:
+                raise damaged(f"a length is a product of {len(names)}")
+            product = Polynomial({(): int(factor)})
+            for name in names:
+                product *= self._symbols[name]
+            total += product
+        return number_of(total)
 
     def type(self, written: Any) -> TensorType:
         """Return the type that `written` stands for."""

@@ -11,7 +11,7 @@ from typing import Any
 from oplibrary.core.types import PICKLED_LENGTHS
 from oplibrary.messages.errors import ArgumentError, SymbolicBoolError, SymbolicValueError
 from oplibrary.messages.source import is_users
-from staticgraph.program.polynomial import Polynomial, named, polynomial_of, symbol
+from staticgraph.program.polynomial import Polynomial, named, number_of, polynomial_of, symbol
 from staticgraph.program.upcall import Upcall
 
 declare_length: Upcall[[int], Any] = Upcall("staticgraph.declare.build")
@@ -83,6 +83,11 @@ class Dim:
     def __init__(self, stand_in: int) -> None:
         self.stand_in = int(stand_in)
 
+    @property
+    def polynomial(self) -> Polynomial:
+        """What it is, in terms of those that `dim` made."""
+        return _polynomial(self.stand_in)
+
     def __repr__(self) -> str:
         return str(named(self.stand_in))
 
@@ -94,7 +99,7 @@ class Dim:
 
     def __reduce__(self) -> Any:
         # a stand-in means nothing in another process
-        terms = _polynomial(self.stand_in).terms.items()
+        terms = self.polynomial.terms.items()
         listed = [(f, [(each.name, each.least) for each in symbols]) for symbols, f in terms]
         return _dim_of, (listed,)
 
@@ -185,7 +190,7 @@ class Dim:
         return difference.at({each.name: each.least for each in difference.symbols})
 
     def _undecided(self, sign: str, other: object) -> SymbolicBoolError:
-        names = sorted(each.name for each in _polynomial(self.stand_in).symbols)
+        names = sorted(each.name for each in self.polynomial.symbols)
         return SymbolicBoolError(
             f"the truth value of {self!r} {sign} {other!r} was asked",
             cause=f"it is another one for some lengths: each run chooses {', '.join(names)}",
@@ -221,7 +226,7 @@ class Dim:
         return self._apply(_reversed(operator.truediv), other, _asked_by_user(), whole=False)
 
     def __neg__(self) -> Any:
-        return _length(-self.stand_in)
+        return _length(number_of(-self.polynomial))
 
     def __floordiv__(self, other: Any) -> Any:
         return self._divided(other, _asked_by_user())
@@ -230,12 +235,15 @@ class Dim:
         number = _stand_in(other)
         if number is None:
             return NotImplemented
-        quotient = self._divided(other, _asked_by_user())
-        return _length(self.stand_in - _stand_in(quotient) * number)  # type: ignore[operator]
+        quotient = _polynomial(int(_stand_in(self._divided(other, _asked_by_user()))))  # type: ignore[arg-type]
+        return _length(number_of(self.polynomial - quotient * _polynomial(number)))
 
     def __pow__(self, exponent: Any) -> Any:
         if isinstance(exponent, int) and 0 <= exponent <= 3:
-            return _length(self.stand_in**exponent)
+            power = Polynomial({(): 1})
+            for _ in range(exponent):
+                power *= self.polynomial
+            return _length(number_of(power))
         return self._node() ** exponent
 
     def _apply(
@@ -248,7 +256,7 @@ class Dim:
         """Return a length, a value of the graph where a float is involved, or NotImplemented."""
         number = _stand_in(other)
         if number is not None and whole:
-            return _length(operate(self.stand_in, number))
+            return _length(number_of(operate(self.polynomial, _polynomial(number))))
         if number is None and not isinstance(other, (float, complex)):
             return NotImplemented
         if asked_by_user:
@@ -259,9 +267,10 @@ class Dim:
         number = _stand_in(other)
         if number is None:
             return NotImplemented
-        found, divisor = _polynomial(self.stand_in), polynomial_of(number)
+        found, divisor = self.polynomial, polynomial_of(number)
         if divisor is None and number and all(f % number == 0 for f in found.terms.values()):
-            return _length(self.stand_in // number)
+            parts = {monomial: f // number for monomial, f in found.terms.items()}
+            return _length(number_of(Polynomial(parts)))
         if divisor is not None and self.stand_in % number == 0:
             return _length(self.stand_in // number)
         if asked_by_user:
@@ -314,12 +323,13 @@ def without_dims(value: Any) -> Any:
 
 def _dim_of(terms: Any) -> Any:
     """Return the length of what stands in a pickle; see `Dim.__reduce__`."""
-    total = 0
+    total = Polynomial({})
     for factor, symbols in terms:
+        product = Polynomial({(): factor})
         for name, least in symbols:
-            factor *= symbol(name, least).stand_in
-        total += factor
-    return Dim(total)
+            product *= Polynomial({(symbol(name, least),): 1})
+        total += product
+    return Dim(number_of(total))
 
 
 PICKLED_LENGTHS.insert(0, symbolic_shape)

@@ -143,7 +143,10 @@ def _require_for_all_lengths(
     for lengths in samples(found):
         numbered = {name: evaluated(value, lengths) for name, value in attrs.items()}
         operands = [TensorType(evaluated(tuple(x.shape), lengths), x.dtype) for x in types]
-        expected = evaluated(tuple(result.shape), lengths)
+        try:
+            expected = evaluated(tuple(result.shape), lengths)
+        except KeyError:  # read back as one of lengths that have no part in it
+            expected = None
         try:
             shape = op.infer(*operands, **numbered).shape
         except SideBySideError as error:

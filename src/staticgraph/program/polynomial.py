@@ -3,7 +3,8 @@
 A symbolic dimension is given a *stand-in*, a prime so large and so odd that no length of a program
 is like it. The library computes with stand-ins as with any length: what is equal for every length
 is equal for the stand-in, and nothing else is. From the number that comes out the polynomial is
-read back, as digits are read back from a number: ``3 * 41234587 + 1`` is ``3*batch + 1``.
+read back, as digits are read back from a number: ``3 * 41234587 + 1`` is ``3*batch + 1``. What the
+user computes with lengths is known as it is, and is not read back.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def symbol(name: str, least: int) -> Symbol:
     known = _symbols.get(name)
     if known is None:
         known = _symbols[name] = Symbol(name, least, _prime(_FIRST + _STEP * len(_symbols)))
-        polynomial_of.cache_clear()
+        _read_back.cache_clear()
     elif known.least != least:
         raise ArgumentError(
             f"dim({name!r}) has min={known.least} already, and min={least} was asked for",
@@ -112,6 +113,26 @@ class Polynomial:
             total += factor
         return total
 
+    def __add__(self, other: Polynomial) -> Polynomial:
+        terms = dict(self.terms)
+        for monomial, factor in other.terms.items():
+            terms[monomial] = terms.get(monomial, 0) + factor
+        return Polynomial(terms)
+
+    def __neg__(self) -> Polynomial:
+        return Polynomial({monomial: -factor for monomial, factor in self.terms.items()})
+
+    def __sub__(self, other: Polynomial) -> Polynomial:
+        return self + -other
+
+    def __mul__(self, other: Polynomial) -> Polynomial:
+        total = Polynomial({})
+        for monomial, factor in self.terms.items():
+            for symbols, times in other.terms.items():
+                product = tuple(sorted((*monomial, *symbols), key=lambda each: each.stand_in))
+                total += Polynomial({product: factor * times})
+        return total
+
     def __str__(self) -> str:
         parts = []
         for monomial, factor in sorted(self.terms.items(), key=lambda term: -len(term[0])):
@@ -122,14 +143,30 @@ class Polynomial:
         return "".join(parts).removeprefix("+") or "0"
 
 
-@lru_cache(1 << 14)
+_known: dict[int, Polynomial] = {}
+
+
+def number_of(polynomial: Polynomial) -> int:
+    """Return what stands for `polynomial`, which is known from then on."""
+    number = polynomial.at({each.name: each.stand_in for each in polynomial.symbols})
+    if polynomial.symbols:
+        _known[number] = polynomial
+    return number
+
+
 def polynomial_of(number: int) -> Polynomial | None:
     """Return the polynomial that `number` stands for, or None where it is what it is.
 
-    Read back are products, and sums of a few terms with a small constant: what shapes are made of.
+    What nobody has named by `number_of` is read back: products, and sums of a few terms with a
+    small constant, which is what shapes are made of.
     """
     if -_SMALLEST < number < _SMALLEST or not _symbols:
         return None
+    return _known.get(number) or _read_back(number)
+
+
+@lru_cache(1 << 14)
+def _read_back(number: int) -> Polynomial | None:
     found = _product(number)
     if found is not None:
         return found
