@@ -17,7 +17,7 @@ from tests.common.test_same_mistake import samples
 import dyngraph as dg
 import staticgraph as sg
 from oplibrary.core.tree import flatten
-from oplibrary.messages.errors import SideBySideError
+from oplibrary.messages.errors import OutOfMemoryError, SideBySideError
 
 BELOW = ("", "linalg", "fft", "special")
 TAKE_FUNCTIONS = set(
@@ -211,3 +211,20 @@ def test_a_bad_argument_is_named_alike_in_both_modes(below, name, capfd):
             assert each == "ok" or each.startswith("SBS-"), (call, found)
             assert each == "ok" or found.source.filename == __file__, (call, found)
         assert declared in VALUE_ASKED or eager == declared, (call, error, other)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, x: m.array_split(x, 10**12),
+        lambda m, x: m.mvlgamma(x + 10**12, 10**12),
+        lambda m, x: m.polyint(x, 10**12),
+        lambda m, x: m.vander(x, 10**12),
+        lambda m, x: m.polyfit(x, x, 10**12),
+    ],
+)
+def test_a_count_of_steps_that_never_end_is_refused(call):
+    with pytest.raises(OutOfMemoryError, match="is 1000000000000"):
+        call(dg, dg.tensor([1.0, 2.0]))
+    with sg.Graph(), pytest.raises(OutOfMemoryError, match="is 1000000000000"):
+        call(sg, sg.placeholder("x", (2,)))

@@ -269,6 +269,22 @@ def test_custom_function_mistakes():
         Misshapen.apply(x).sum().backward()
 
 
+def test_gradcheck_moves_one_element_and_leaves_the_others():
+    x = dg.tensor([-0.0, 1.0, -0.0, 2.0], dtype="float64", requires_grad=True)
+    seen = []
+
+    def function(x):
+        seen.append(x.detach().numpy().copy())
+        return x * x
+
+    assert dg.gradcheck(function, x)
+    start = seen[0]
+    for place, at in zip(np.repeat(np.arange(4), 2), seen[1:], strict=True):
+        others = np.arange(4) != place
+        assert at[others].tobytes() == start[others].tobytes()
+        assert at[place] != start[place]
+
+
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_gradcheck_of_many_elements_in_fast_mode(dtype):
     rng = np.random.default_rng(0)

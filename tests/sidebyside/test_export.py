@@ -170,6 +170,34 @@ def test_lengths_of_imported_programs_stay_open(folder):
     assert "result y0: float32[batch]\nchecked at two lengths: " in found.text()
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize("fails_at", [None, 0, 1])
+def test_two_lengths_are_two_and_both_are_run(folder, monkeypatch, batch, fails_at):
+    """Whatever the example has; what ran only one of them has checked nothing."""
+    ran, reference = [], exporting._by_reference
+
+    def watched(model, feeds):
+        ran.append(feeds["x"].shape)
+        if len(ran) - 1 == fails_at:
+            raise RuntimeError("no such op")
+        return reference(model, feeds)
+
+    def fails(model, feeds):
+        raise RuntimeError("no such op")
+
+    monkeypatch.setattr(exporting, "_by_reference", watched)
+    monkeypatch.setattr(exporting, "_by_runtime", fails)
+    x = np.ones((batch, 3), "float32")
+    found = export(lambda x: np.tanh(x), "model.onnx", x, dynamic={"x": {0: "batch"}})
+    assert ran[0] == (batch, 3)
+    if fails_at is None:
+        assert len(set(ran)) == 2
+        assert "checked at two lengths: onnx.reference computes" in found.text()
+    else:
+        assert "not checked: nothing has run it" in found.text()
+        assert "note: onnx.reference does not run it: no such op" in found.text()
+
+
 def test_a_wrong_spelling_of_an_open_length_is_a_wrong_use(run, folder, capsys):
     for text in ("x=n", "x:0", "x:-1=n", "x:0=a b", ":0=n"):
         with pytest.raises(SystemExit):

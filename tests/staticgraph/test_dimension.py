@@ -257,6 +257,9 @@ EXPRESSIONS = {
     "powers": lambda n, m, k: n**3 - n + (m - k) ** 2,
     "a difference of squares": lambda n, m, k: (n + m) * (n - m) * k,
     "divided": lambda n, m, k: (6 * n * m + 4 * k) // 2 + (4 * m + 2) % 2,
+    "a sum divided by a length": lambda n, m, k: (3 * n * m + m * k + m) // m,
+    "divided by a product": lambda n, m, k: (n * m * k - 5 * m * m * n * n) // (n * m),
+    "divided by a sum": lambda n, m, k: (n * n - m * m) // (n + m),
     "turned round": lambda n, m, k: 7 - -(n * n * m) - 3 * k,
 }
 
@@ -280,6 +283,25 @@ def test_what_is_computed_with_lengths_is_known_as_it_is(name, tmp_path):
     for sizes in [(1, 2, 3), (5, 4, 7), (11, 3, 2)]:
         arrays = [np.ones(n, "float32") for n in sizes]
         assert run(*arrays) == again(*arrays) == expression(*sizes)
+
+
+def test_lengths_that_are_written_alike_are_refused():
+    n, m = sg.dim("alike_n"), sg.dim("alike_m")
+    assert repr(n * m) == "alike_n*alike_m"
+    with pytest.raises(ArgumentError, match="cannot be told from alike_n\\*alike_m"):
+        n * 2000 * (m.stand_in // 2000) + n * (m.stand_in % 2000)
+
+
+def test_a_quotient_that_is_no_length_is_refused():
+    n, m, k = (sg.dim(f"over_{each}") for each in "nmk")
+    for wrong in (
+        lambda: (n * m + k) // m,
+        lambda: (n + m) // (n - m),
+        lambda: (3 * n) // 2,
+        lambda: n // 0,
+    ):
+        with pytest.raises(SymbolicValueError, match="does not divide it"):
+            wrong()
 
 
 def test_lengths_that_are_read_back_as_others_are_refused():

@@ -89,11 +89,8 @@ def gradcheck(
             numeric = _numeric(function, xs, x, number, eps, fast_mode)
             found = analytic[position]
             if fast_mode:
-                found, numeric = (
-                    found @ _combination(found.shape[1]),
-                    _combination(len(numeric)) @ numeric,
-                )
-                found, numeric = found.reshape(1, 1), numeric.reshape(1, 1)
+                found = found @ _combination(found.shape[1])[:, None]
+                numeric = _combination(len(numeric))[None] @ numeric
             difference = np.abs(found - numeric)
             bound = atol + rtol * np.abs(numeric)
             if not np.all(difference <= bound):
@@ -182,23 +179,24 @@ def _combination(size: int) -> Array:
     return factors / max(float(np.linalg.norm(factors)), 1.0)
 
 
-def _steps(size: int, fast_mode: bool) -> Iterator[Array]:
-    """Yield the directions to take: one for each element, or a combination of all."""
+def _directions(size: int, fast_mode: bool) -> Iterator[tuple[Any, Any]]:
+    """Yield where to go and how far: along each element, or along a combination of all.
+
+    Elements beside it stay what they are, zeros of either sign included.
+    """
     if fast_mode:
-        yield _combination(size)
+        yield slice(None), _combination(size)
     else:
         for index in range(size):
-            direction = np.zeros(size)
-            direction[index] = 1
-            yield direction
+            yield index, 1.0
 
 
 def _analytic(output: Tensor, wanted: list[Tensor], fast_mode: bool) -> list[Array]:
     """Return the Jacobian by each input, a row an output element or of their combination."""
     rows: list[list[Array]] = [[] for _ in wanted]
-    for direction in _steps(_parts(output._array).size, fast_mode):
+    for place, factors in _directions(_parts(output._array).size, fast_mode):
         cotangent = np.zeros(output.shape, output.dtype)
-        _parts(cotangent)[:] = direction
+        _parts(cotangent)[place] = factors
         if output._node is None:
             found: Sequence[Any] = [None] * len(wanted)
         else:
@@ -222,14 +220,14 @@ def _numeric(
     """Return the Jacobian by one input, a column an element of it or their combination."""
     columns = []
     flat = _parts(x._array)
-    value = flat.copy()
-    for direction in _steps(flat.size, fast_mode):
+    for place, factors in _directions(flat.size, fast_mode):
+        value = flat[place].copy()
         sides = []
         for step in (eps, -eps):
-            flat[:] = value + step * direction
+            flat[place] = value + step * factors
             with enable_grad():  # the function may itself take gradients
                 sides.append(_parts(_outputs(function(*xs))[number]._array).copy())
-        flat[:] = value
+        flat[place] = value
         columns.append((sides[0] - sides[1]) / (2 * eps))
     if not columns:
         with enable_grad():

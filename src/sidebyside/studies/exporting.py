@@ -25,10 +25,12 @@ from sidebyside.studies.decision import recognise
 from sidebyside.workloads.workload import NAMESPACE, Workload, takes_namespace
 from staticgraph.compiler.executable import Executable
 from staticgraph.compiler.feeds import convert_feeds
+from staticgraph.compiler.run_lengths import lengths_reader
 from staticgraph.exporting import write_model
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node
 from staticgraph.importing.shared.imported import Imported
+from staticgraph.program.lengths import program_is_symbolic
 from staticgraph.program.polynomial import evaluated, symbols_in
 from staticgraph.tracing.trace import argument_names
 
@@ -173,6 +175,7 @@ def export(
         feeds = dict(zip([each.name for each in model.graph.input], arrays, strict=True))
         runner, found = _run_by_others(model.SerializeToString(), feeds, notes)
         if not runner:
+            difference = None  # by none of the lengths, if not by all
             break
         pair = f"the model, run by {runner}, and the program"
         apart = check_agreement(found, expected, pair=pair, tolerance=leaving.tolerance)
@@ -340,10 +343,12 @@ def _fed_to(leaving: Leaving) -> Iterator[Sequence[Any]]:
     feeds = leaving.run.inputs
     arrays = convert_feeds(feeds, leaving.arrays, {})
     yield arrays
-    symbols = {each for feed in feeds for each in symbols_in(feed.type.shape)}
-    if symbols:
-        made = _made(feeds, 1)
-        yield [np.resize(x, y.shape) for x, y in zip(arrays, made, strict=True)]
+    program = leaving.run.program
+    if program_is_symbolic(program):
+        lengths = sorted(lengths_reader(program, feeds)(arrays).items())
+        longer = {name: n + 2 + i for i, (name, n) in enumerate(lengths)}
+        shapes = [evaluated(feed.type.shape, longer) for feed in feeds]
+        yield [np.resize(x, shape) for x, shape in zip(arrays, shapes, strict=True)]
 
 
 def _fed(inputs: Sequence[Any]) -> list[Any]:
@@ -360,13 +365,12 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, (np.ndarray, np.generic))
 
 
-def _made(feeds: Sequence[Any], more: int = 0) -> list[Any]:
+def _made(feeds: Sequence[Any]) -> list[Any]:
     """Return inputs for a graph: normal numbers, zeros and ones; open lengths are small."""
     rng = np.random.default_rng(0)
     symbols = sorted({each for feed in feeds for each in symbols_in(feed.type.shape)}, key=str)
     lengths = {
-        each.name: max(each.least, _LENGTHS[(i + more) % len(_LENGTHS)])
-        for i, each in enumerate(symbols)
+        each.name: max(each.least, _LENGTHS[i % len(_LENGTHS)]) for i, each in enumerate(symbols)
     }
     found = []
     for feed in feeds:

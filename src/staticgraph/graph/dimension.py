@@ -132,7 +132,7 @@ class Dim:
         if number is None:
             return NotImplemented
         if _asked_by_user():
-            least = self._least_difference(number)
+            least = self.least_difference(number)
             # a length may be equal to what is not below its least value
             if number != self.stand_in and (least is None or least <= 0):
                 raise self._undecided("==", other)
@@ -143,7 +143,7 @@ class Dim:
         if number is None:
             return NotImplemented
         if _asked_by_user():
-            least = self._least_difference(number)
+            least = self.least_difference(number)
             if number != self.stand_in and (least is None or least <= 0):
                 raise self._undecided("!=", other)
         return number != self.stand_in
@@ -161,7 +161,7 @@ class Dim:
         return self._compare(">=", other, _asked_by_user())
 
     def __bool__(self) -> bool:
-        if _asked_by_user() and (self._least_difference(0) or 0) <= 0:
+        if _asked_by_user() and (self.least_difference(0) or 0) <= 0:
             raise self._undecided("!=", 0)
         return True
 
@@ -170,7 +170,7 @@ class Dim:
         if number is None:
             return NotImplemented
         if asked_by_user and number != self.stand_in:
-            least = self._least_difference(number)
+            least = self.least_difference(number)
             if least is None or (least < 0 or (least == 0 and sign in ("<=", ">"))):
                 raise self._undecided(sign, other)
         mine = self.stand_in
@@ -180,7 +180,7 @@ class Dim:
             return mine <= number
         return mine > number if sign == ">" else mine >= number
 
-    def _least_difference(self, number: int) -> int | None:
+    def least_difference(self, number: int) -> int | None:
         """Return the least that this length can be above `number`, or None if that is unknown."""
         difference = polynomial_of(self.stand_in - number)
         if difference is None:
@@ -235,8 +235,8 @@ class Dim:
         number = _stand_in(other)
         if number is None:
             return NotImplemented
-        quotient = _polynomial(int(_stand_in(self._divided(other, _asked_by_user()))))  # type: ignore[arg-type]
-        return _length(number_of(self.polynomial - quotient * _polynomial(number)))
+        self._divided(other, _asked_by_user())  # which says to the user that it leaves a rest
+        return 0 if self._quotient(number) is not None else _length(self.stand_in % number)
 
     def __pow__(self, exponent: Any) -> Any:
         if isinstance(exponent, int) and 0 <= exponent <= 3:
@@ -267,12 +267,9 @@ class Dim:
         number = _stand_in(other)
         if number is None:
             return NotImplemented
-        found, divisor = self.polynomial, polynomial_of(number)
-        if divisor is None and number and all(f % number == 0 for f in found.terms.values()):
-            parts = {monomial: f // number for monomial, f in found.terms.items()}
-            return _length(number_of(Polynomial(parts)))
-        if divisor is not None and self.stand_in % number == 0:
-            return _length(self.stand_in // number)
+        quotient = self._quotient(number)
+        if quotient is not None:
+            return _length(number_of(quotient))
         if asked_by_user:
             raise SymbolicValueError(
                 f"{self!r} was divided by {other!r}, which does not divide it",
@@ -281,6 +278,15 @@ class Dim:
                 "number",
             )
         return self.stand_in // number
+
+    def _quotient(self, number: int) -> Polynomial | None:
+        """Return how many times a length goes into this one, or None where that is no length."""
+        divisor = _polynomial(number)
+        found = self.polynomial.over(divisor)
+        if found is None and number and self.stand_in % number == 0:
+            read = _polynomial(self.stand_in // number)  # which may have been read back wrongly
+            found = read if (read * divisor).terms == self.polynomial.terms else None
+        return found
 
     def _node(self) -> Any:
         return declare_length(self.stand_in)

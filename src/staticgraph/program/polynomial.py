@@ -133,6 +133,23 @@ class Polynomial:
                 total += Polynomial({product: factor * times})
         return total
 
+    def over(self, divisor: Polynomial) -> Polynomial | None:
+        """Return the quotient, or None where a product or number `divisor` does not divide it."""
+        if len(divisor.terms) != 1:
+            return None
+        ((symbols, number),) = divisor.terms.items()
+        terms: dict[Monomial, int] = {}
+        for monomial, factor in self.terms.items():
+            rest = list(monomial)
+            for each in symbols:
+                if each not in rest:
+                    return None
+                rest.remove(each)
+            if factor % number:
+                return None
+            terms[tuple(rest)] = factor // number
+        return Polynomial(terms)
+
     def __str__(self) -> str:
         parts = []
         for monomial, factor in sorted(self.terms.items(), key=lambda term: -len(term[0])):
@@ -147,10 +164,20 @@ _known: dict[int, Polynomial] = {}
 
 
 def number_of(polynomial: Polynomial) -> int:
-    """Return what stands for `polynomial`, which is known from then on."""
+    """Return what stands for `polynomial`, which is known from then on.
+
+    Raises
+    ------
+    ArgumentError
+        If another polynomial is written as the same number.
+    """
     number = polynomial.at({each.name: each.stand_in for each in polynomial.symbols})
-    if polynomial.symbols:
-        _known[number] = polynomial
+    if polynomial.symbols and _known.setdefault(number, polynomial).terms != polynomial.terms:
+        raise ArgumentError(
+            f"the length {polynomial} cannot be told from {_known[number]}",
+            cause="both are written as the same number",
+            fix="compute with smaller factors",
+        )
     return number
 
 

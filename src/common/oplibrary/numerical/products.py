@@ -83,7 +83,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
             cause="each element of a vector has a row",
             fix="flatten it first",
         )
-    count = x.shape[0] if N is None else require_int(N, "N")
+    count = x.shape[0] if N is None else require_steps(N, "N")
     require_known("vander", count)
     x = as_dtype(x, promoted(x.dtype, np.int64))
     powers = [as_dtype(zeros_like(x) + 1, x.dtype)]
@@ -299,7 +299,7 @@ def polyfit(x: Any, y: Any, deg: int, rcond: float | None = None, w: Any = None)
     >>> bool(np.allclose(polyfit(np.arange(3.0), np.arange(3.0) * 2 + 1, 1), [2, 1]))
     True
     """
-    degree = require_int(deg, "deg")
+    degree = require_steps(deg, "deg")
     x, y = as_array(x) + 0.0, as_array(y) + 0.0
     if degree < 0 or len(x.shape) != 1 or len(y.shape) not in (1, 2) or x.shape[0] != y.shape[0]:
         raise ShapeError(

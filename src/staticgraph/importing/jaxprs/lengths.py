@@ -198,7 +198,7 @@ def _called(name: str, values: Sequence[Any], text: str) -> Any:
             if not isinstance(rest, Dim) and rest == 0:
                 return x // y if name == "floordiv" else 0
         elif name == "mod":
-            least = y._least_difference(0)
+            least = y.least_difference(0)
             if least is not None and -least <= x < least:
                 return y + x if x < 0 else x
     raise UnsupportedOpError(

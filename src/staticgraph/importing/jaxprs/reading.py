@@ -264,9 +264,8 @@ class _Reader:
             return Ref(steps[-1].names[0])
         if hasattr(value, "eqns") or hasattr(getattr(value, "jaxpr", None), "eqns"):
             return self._block(value, [ref_of(name).name for name in self.names])
-        if hasattr(
-            getattr(value, "solve", None), "jaxpr"
-        ):  # of the functions of a linear solver, the one that is run
+        # of the functions of a linear solver, the one that is run
+        if hasattr(getattr(value, "solve", None), "jaxpr"):
             return {"solve": self._argument(value.solve, steps, line)}
         if isinstance(value, tuple) and value and not hasattr(value, "_fields"):
             return tuple([self._argument(each, steps, line) for each in value])

@@ -87,7 +87,7 @@ def _same(x: Any, y: Any) -> bool:
     if not isinstance(difference, Dim):
         return bool(difference == 0)
     for sign in (difference, -difference):
-        least = sign._least_difference(0)
+        least = sign.least_difference(0)
         if least is not None and least > 0:
             return False
     raise UnsupportedOpError(
