@@ -48,6 +48,7 @@ TRUTH = {
     "log1p": np.log1p,
     "sqrt": np.sqrt,
     "rsqrt": lambda x: 1 / np.sqrt(x),
+    "cbrt": np.cbrt,
     "sin": np.sin,
     "cos": np.cos,
     "tan": np.tan,
@@ -179,7 +180,7 @@ def largest_error(result, truth, lowest=0.0):
     return worst
 
 
-SIGNS = dict.fromkeys("sin tan asin atan sinh tanh asinh atanh erf".split(), -1.0)
+SIGNS = dict.fromkeys("cbrt sin tan asin atan sinh tanh asinh atanh erf".split(), -1.0)
 SIGNS |= dict.fromkeys("cos cosh".split(), 1.0)
 """``f(-x) / f(x)`` of the functions that are odd or even."""
 

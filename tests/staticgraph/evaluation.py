@@ -14,7 +14,8 @@ ROUNDING = 4
 EXACT_OPERATORS = {
     *(BINARY - {"power"}),
     *"negative bitwise_invert where max min abs sqrt floor ceil trunc round".split(),
-    *"cast real imag conj".split(),
+    *"cast real imag conj signbit copysign nextafter spacing mantissa exponent fmod".split(),
+    *"gcd lcm bitwise_count".split(),
 }
 """Of expressions that IEEE 754 leaves no choice."""
 CANCELLING = set("gelu gelu_tanh softplus logaddexp logaddexp2".split())

@@ -109,6 +109,7 @@ def binary(
     commutative: bool = False,
     unit: float | None = None,
     domain: tuple[float, float] = (-2.0, 2.0),
+    kinks: tuple[float, ...] = (),
     examples: tuple[Example, ...] = BINARY_EXAMPLES,
     doc: str,
 ) -> Op:
@@ -129,6 +130,7 @@ def binary(
             unit=unit,
             takes_out=True,
             domain=domain,
+            kinks=kinks,
             examples=examples,
             doc=doc,
         )

@@ -291,6 +291,14 @@ class Code:
             x.lanes,
         )
 
+    def largest_lane(self, x: Register) -> Register:
+        """Return the largest of the integers in the lanes."""
+        if x.lanes == 1:
+            return x
+        symbol = f"llvm.vector.reduce.smax.v{x.lanes}{x.element}"
+        self.module.declare(symbol, x.element, [x.type])
+        return self.pure(f"call {x.element} @{symbol}({x.type} {x.ref})", x.element, 1)
+
     def any_lane(self, mask: Register) -> Register:
         """Tell whether the condition holds in any lane."""
         if mask.lanes == 1:

@@ -32,7 +32,7 @@ from oplibrary.machine.elements import (
     minimum,
     number,
 )
-from oplibrary.machine.mathematics import FUNCTIONS, call
+from oplibrary.machine.mathematics import FUNCTIONS, call, next_after, spacing
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import BITS, Register
 from oplibrary.machine.target import host_target
@@ -112,6 +112,9 @@ _COSTS = {
     **dict.fromkeys(BINARY, 1),
     **dict.fromkeys(("divide", "floor_divide", "remainder", "sqrt"), 4),
     "max": 2,
+    **dict.fromkeys(("signbit", "copysign"), 1),
+    **dict.fromkeys(("nextafter", "spacing", "mantissa", "exponent", "bitwise_count"), 6),
+    **dict.fromkeys(("gcd", "lcm"), 200),
     "power": 25,
     POWER_OF_ONE_NUMBER: 30,
 }
@@ -252,11 +255,17 @@ class _Writer:
         if ufunc is np.power:
             return self._power(x, y)
         dtype, (a, b) = self._loop(ufunc, x, y)
-        if dtype.kind == "f":
-            if ufunc not in _FLOAT_OPERATORS:
-                raise Unsupported(f"{ufunc.__name__} of {dtype}")
+        if dtype.kind != "f":
+            return Scalar(self._integers(ufunc, a, b, dtype), dtype)
+        if ufunc in _FLOAT_OPERATORS:
             return Scalar(self._rounded(_FLOAT_OPERATORS[ufunc], a, b), dtype)
-        return Scalar(self._integers(ufunc, a, b, dtype), dtype)
+        return Scalar(self._called(ufunc.__name__, a, b), dtype)
+
+    def _called(self, name: str, *operands: Register) -> Register:
+        """Write the call of a function of floating-point numbers."""
+        if len(operands) > 1:
+            operands = self.code.pair(*operands)
+        return self._rounded(lambda *each: call(self.code, name, *each), *operands)
 
     def _integers(self, ufunc: np.ufunc, a: Register, b: Register, dtype: DType) -> Register:
         if dtype == BOOL:
@@ -279,11 +288,14 @@ class _Writer:
         return a >> self.code.select(inside, b, bits - 1)
 
     def _whole_division(self, ufunc: np.ufunc, a: Register, b: Register, dtype: DType) -> Register:
-        """Round towards minus infinity, as Python does; a divisor of 0 gives 0, as in NumPy."""
+        """Round towards minus infinity, as Python does; a divisor of 0 gives 0, as in NumPy.
+
+        What is left of a division that rounds towards zero has the sign of the dividend.
+        """
         code = self.code
         a, b = code.pair(a, b)
         zero = b.equals(0)
-        remainder = ufunc is np.remainder
+        remainder = ufunc in (np.remainder, np.fmod)
         if is_unsigned(dtype):
             divisor = code.select(zero, 1, b)
             word = "urem" if remainder else "udiv"
@@ -295,7 +307,7 @@ class _Writer:
         quotient, rest = a / divisor, code.arithmetic("rem", a, divisor)
         adjust = rest.differs(0) & (rest ^ divisor).less(0)
         if remainder:
-            found = code.select(adjust, rest + divisor, rest)
+            found = rest if ufunc is np.fmod else code.select(adjust, rest + divisor, rest)
             return code.select(zero | minus, 0, found)
         found = code.select(adjust, quotient - 1, quotient)
         return code.select(zero, 0, code.select(minus, -a, found))
@@ -364,24 +376,62 @@ class _Writer:
         # every function of one operand has the dtypes of exp, those of two of arctan2
         ufunc = np.exp if len(operands) == 1 else np.arctan2
         dtype, registers = self._loop(ufunc, *operands)
-        if len(registers) > 1:
-            registers = list(self.code.pair(*registers))
-        found = self._rounded(lambda *each: call(self.code, name, *each), *registers)
-        return Scalar(found, dtype)
+        return Scalar(self._called(name, *registers), dtype)
 
     def _absolute(self, x: Scalar) -> Scalar:
         dtype, (a,) = self._loop(np.absolute, x)
         if dtype.kind == "f":
             return Scalar(self.code.absolute(a), dtype)
-        if is_unsigned(dtype):
-            return Scalar(a, dtype)
-        return Scalar(self.code.select(a.less(0), -a, a), dtype)
+        return Scalar(self._magnitude(a, dtype), dtype)
 
     def _round(self, intrinsic: str, x: Scalar) -> Scalar:
         if x.dtype is not None and x.dtype.kind in "iub":
             return x
         dtype, (a,) = self._loop(np.trunc, x)
         return Scalar(self._rounded(lambda v: self.code.call_intrinsic(intrinsic, v), a), dtype)
+
+    # bits ---------------------------------------------------------------------------------------
+
+    def _sign_bit(self, x: Scalar) -> Scalar:
+        _, (a,) = self._loop(np.signbit, x)
+        return Scalar(a.as_integer().less(0), BOOL)
+
+    def _copied_sign(self, x: Scalar, y: Scalar) -> Scalar:
+        dtype, operands = self._loop(np.copysign, x, y)
+        a, b = (v.as_integer() for v in self.code.pair(*operands))
+        sign = -(1 << (BITS[a.element] - 1))
+        return Scalar(((a & ~sign) | (b & sign)).as_float(), dtype)
+
+    def _neighbour(self, x: Scalar, y: Scalar) -> Scalar:
+        dtype, operands = self._loop(np.nextafter, x, y)
+        return Scalar(next_after(self.code, *self.code.pair(*operands)), dtype)
+
+    def _spacing(self, x: Scalar) -> Scalar:
+        dtype, (a,) = self._loop(np.spacing, x)
+        return Scalar(spacing(self.code, a), dtype)
+
+    def _magnitude(self, a: Register, dtype: DType) -> Register:
+        """Return the magnitude of integers, without a sign."""
+        return a if is_unsigned(dtype) else self.code.select(a.less(0), -a, a)
+
+    def _count_bits(self, x: Scalar) -> Scalar:
+        dtype, (a,) = self._loop(np.bitwise_count, x)
+        assert x.dtype is not None
+        count = self.code.call_intrinsic("ctpop", self._magnitude(a, x.dtype))
+        return Scalar(convert(self.code, count, x.dtype, dtype), dtype)
+
+    def _divisor(self, x: Scalar, y: Scalar) -> Scalar:
+        dtype, operands = self._loop(np.gcd, x, y)
+        a, b = (self._magnitude(v, dtype) for v in self.code.pair(*operands))
+        return Scalar(call(self.code, "gcd", a, b), dtype)
+
+    def _multiple(self, x: Scalar, y: Scalar) -> Scalar:
+        dtype, operands = self._loop(np.lcm, x, y)
+        a, b = (self._magnitude(v, dtype) for v in self.code.pair(*operands))
+        divisor = call(self.code, "gcd", a, b)
+        divisor = self.code.select(divisor.equals(0), 1, divisor)
+        part = self.code.pure(f"udiv {a.type} {a.ref}, {divisor.ref}", a.element, a.lanes)
+        return Scalar(part * b, dtype)
 
     def _smallest(self, *operands: Scalar) -> Scalar:
         return reduce(partial(self._extremum_of_two, "min"), operands)
@@ -441,6 +491,14 @@ _BOOLEAN_OPERATORS: dict[np.ufunc, _Binary] = {
     np.bitwise_xor: operator.xor,
 }
 _OPERATIONS: dict[str, Callable[..., Scalar]] = {
+    "fmod": lambda writer, x, y: writer._binary(np.fmod, x, y),
+    "signbit": _Writer._sign_bit,
+    "copysign": _Writer._copied_sign,
+    "nextafter": _Writer._neighbour,
+    "spacing": _Writer._spacing,
+    "bitwise_count": _Writer._count_bits,
+    "gcd": _Writer._divisor,
+    "lcm": _Writer._multiple,
     "negative": _Writer._negative,
     "bitwise_invert": _Writer._invert,
     "logical_not": _Writer._not,

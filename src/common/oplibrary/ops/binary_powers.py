@@ -54,12 +54,13 @@ def _ldexp(x: Any, y: Any, out: Array | None = None) -> Any:
 ldexp: Op = register(
     Op(
         name="ldexp",
-        kind=Kind.OPAQUE,
+        kind=Kind.OPAQUE,  # its second operand is a whole number, whatever the first one is
         arity=2,
         kernel=_ldexp,
         infer=elementwise_infer("ldexp", np.ldexp),
         vjp=(lambda g, _out, _x, y: ldexp(g, y), None),
         jvp=symmetric,
+        expr="ldexp({0}, {1})",
         takes_out=True,
         examples=(example((3, 4), _EXPONENTS), example((), _EXPONENTS.astype(np.int32))),
         batch=elementwise,
@@ -82,19 +83,27 @@ def _part_infer(position: int) -> Callable[[TensorType], TensorType]:
     return infer
 
 
+def _mantissa(x: Any, out: Array | None = None) -> Any:
+    return np.frexp(x, out, None)[0]
+
+
+def _exponent(x: Any, out: Array | None = None) -> Any:
+    return np.frexp(x, None, out)[1]
+
+
 mantissa = register(
     Op(
         name="mantissa",
-        kind=Kind.OPAQUE,
+        kind=Kind.ELEMENTWISE,
         arity=1,
-        kernel=lambda x: np.frexp(x)[0],
+        kernel=_mantissa,
         infer=_part_infer(0),
         vjp=(lambda g, _out, x: ldexp(g, -exponent(x)),),
-        jvp=symmetric,
+        expr="mantissa({0})",
+        takes_out=True,
         examples=(*UNARY_EXAMPLES, example(np.array([6.0, -0.3]))),
         kinks=(-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0),
         public=False,
-        batch=elementwise,
         doc="Return the part of x that is from 0.5 up to 1 in magnitude: the first result of "
         "frexp.",
     )
@@ -102,29 +111,24 @@ mantissa = register(
 exponent: Op = register(
     Op(
         name="exponent",
-        kind=Kind.OPAQUE,
+        kind=Kind.ELEMENTWISE,
         arity=1,
-        kernel=lambda x: np.frexp(x)[1],
+        kernel=_exponent,
         infer=_part_infer(1),
+        expr="exponent({0})",
+        takes_out=True,
         examples=(*UNARY_EXAMPLES, example(_SPECIAL[:5])),
         public=False,
-        batch=elementwise,
         doc="Return the power of two that the mantissa of x is multiplied with, int32: the second "
         "result of frexp.",
     )
 )
-spacing = register(
-    Op(
-        name="spacing",
-        kind=Kind.OPAQUE,
-        arity=1,
-        kernel=np.spacing,
-        infer=elementwise_infer("spacing", np.spacing),
-        takes_out=True,
-        examples=(*UNARY_EXAMPLES, example(_SPECIAL[:5])),
-        batch=elementwise,
-        doc="Return the distance from x to the next number of its dtype, away from 0.",
-    )
+spacing = unary(
+    "spacing",
+    np.spacing,
+    expr="spacing({0})",
+    examples=(*UNARY_EXAMPLES, example(_SPECIAL[:5])),
+    doc="Return the distance from x to the next number of its dtype, away from 0.",
 )
 
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.batching import elementwise
 from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import Kind, Op, register
-from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, unary
+from oplibrary.core.rules import UNARY_EXAMPLES, binary, unary
 from oplibrary.core.types import Array
 from oplibrary.ops.kernels import Constant, blockwise, float_infer
-from oplibrary.tangents.families import symmetric
 
 _ZERO = Constant(0)
 _ONE = Constant(1)
@@ -69,22 +67,14 @@ sqrt = unary(
     domain=_POSITIVE,
     doc="Return the square root.",
 )
-cbrt = register(
-    Op(
-        name="cbrt",
-        # a power of 1/3 would be as far off as 1/3 is, times the logarithm
-        kind=Kind.OPAQUE,
-        arity=1,
-        kernel=np.cbrt,
-        infer=elementwise_infer("cbrt", np.cbrt),
-        vjp=(lambda g, out, _x: g / (out * out * 3),),
-        jvp=symmetric,
-        takes_out=True,
-        kinks=(0.0,),
-        examples=UNARY_EXAMPLES,
-        batch=elementwise,
-        doc="Return the cube root, which is negative where x is.",
-    )
+cbrt = unary(
+    "cbrt",
+    np.cbrt,
+    # a power of 1/3 would be as far off as 1/3 is, times the logarithm
+    expr="cbrt({0})",
+    vjp=lambda g, out, _x: g / (out * out * 3),
+    kinks=(0.0,),
+    doc="Return the cube root, which is negative where x is.",
 )
 
 

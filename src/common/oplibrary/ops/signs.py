@@ -1,8 +1,4 @@
-"""Signs, and the next number of a dtype: what looks at the bits of floating-point numbers.
-
-They are no elementwise ops to a compiler, since no scalar expression tells 0.0 from -0.0 and the
-signs of NaN apart.
-"""
+"""Signs, and the next number of a dtype: what looks at the bits of floating-point numbers."""
 
 from __future__ import annotations
 
@@ -10,14 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.batching import elementwise
-from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
+from oplibrary.core.op import example, public
+from oplibrary.core.rules import UNARY_EXAMPLES, binary, resolve_dtype, unary
 from oplibrary.core.types import type_of
 from oplibrary.ops.comparison import isinf
 from oplibrary.ops.elementwise import cast, flat, sign, where
 from oplibrary.ops.rounding import trunc
-from oplibrary.tangents.families import symmetric
 
 _SPECIAL = np.array([0.0, -0.0, 1.5, -1.5, np.inf, -np.inf, np.nan, -np.nan])
 _PAIRS = (
@@ -50,50 +44,31 @@ heaviside = binary(
     examples=_PAIRS[:-1],
     doc="Return 0 where x is negative, 1 where it is positive, and y where it is 0.",
 )
-signbit = register(
-    Op(
-        name="signbit",
-        kind=Kind.OPAQUE,
-        arity=1,
-        kernel=np.signbit,
-        infer=elementwise_infer("signbit", np.signbit),
-        takes_out=True,
-        examples=(*UNARY_EXAMPLES, example(_SPECIAL)),
-        batch=elementwise,
-        doc="Return whether x has a minus sign, as -0.0 has, too.",
-    )
+signbit = unary(
+    "signbit",
+    np.signbit,
+    expr="signbit({0})",
+    examples=(*UNARY_EXAMPLES, example(_SPECIAL)),
+    doc="Return whether x has a minus sign, as -0.0 has, too.",
 )
-copysign = register(
-    Op(
-        name="copysign",
-        kind=Kind.OPAQUE,
-        arity=2,
-        kernel=np.copysign,
-        infer=elementwise_infer("copysign", np.copysign),
-        vjp=(
-            lambda g, out, x, _y: where(x == 0, 0.0, where(x == out, g, -g)),
-            lambda g, out, x, _y: flat(g, out, x),
-        ),
-        jvp=symmetric,
-        takes_out=True,
-        kinks=(0.0,),
-        examples=_PAIRS[:-1],
-        batch=elementwise,
-        doc="Return x with the sign of y; the gradient at 0 is 0, and that of y.",
-    )
+copysign = binary(
+    "copysign",
+    np.copysign,
+    expr="copysign({0}, {1})",
+    vjp=(
+        lambda g, out, x, _y: where(x == 0, 0.0, where(x == out, g, -g)),
+        lambda g, out, x, _y: flat(g, out, x),
+    ),
+    kinks=(0.0,),
+    examples=_PAIRS[:-1],
+    doc="Return x with the sign of y; the gradient at 0 is 0, and that of y.",
 )
-nextafter = register(
-    Op(
-        name="nextafter",
-        kind=Kind.OPAQUE,
-        arity=2,
-        kernel=np.nextafter,
-        infer=elementwise_infer("nextafter", np.nextafter),
-        takes_out=True,
-        examples=_PAIRS,
-        batch=elementwise,
-        doc="Return the number of the dtype that is next to x, towards y.",
-    )
+nextafter = binary(
+    "nextafter",
+    np.nextafter,
+    expr="nextafter({0}, {1})",
+    examples=_PAIRS,
+    doc="Return the number of the dtype that is next to x, towards y.",
 )
 
 

@@ -1,7 +1,4 @@
-"""Divisors, multiples and bits of whole numbers, and the remainder with the sign of the dividend.
-
-They have no scalar expression: each is a loop or a bit trick of its own.
-"""
+"""Divisors, multiples and bits of whole numbers, and remainders with the sign of the dividend."""
 
 from __future__ import annotations
 
@@ -9,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.batching import elementwise
-from oplibrary.core.op import Example, Kind, Op, example, public, register
-from oplibrary.core.rules import elementwise_infer
+from oplibrary.core.op import example, public
+from oplibrary.core.rules import binary, unary
 from oplibrary.ops.elementwise import divide, floor_divide, remainder
 from oplibrary.ops.rounding import trunc
-from oplibrary.tangents.families import symmetric
 
 _ROW = np.array([12, -18, 0, 7, 30])
 _PAIRS = (
@@ -23,60 +18,40 @@ _PAIRS = (
     example(_ROW.astype(np.int8), np.array(6, np.int8)),
 )
 
-fmod = register(
-    Op(
-        name="fmod",
-        kind=Kind.OPAQUE,
-        arity=2,
-        kernel=np.fmod,
-        infer=elementwise_infer("fmod", np.fmod),
-        vjp=(
-            lambda g, _out, _x, _y: g,
-            lambda g, _out, x, y: -(g * trunc(divide(x, y))),
-        ),
-        jvp=symmetric,
-        takes_out=True,
-        domain=(0.5, 2.0),
-        examples=(example((3, 4), (4,)), example((), (2, 3)), example(_ROW, np.array([[5], [-4]]))),
-        batch=elementwise,
-        doc="Return x - y * trunc(x / y), which has the sign of x.",
-    )
+fmod = binary(
+    "fmod",
+    np.fmod,
+    expr="fmod({0}, {1})",
+    vjp=(
+        lambda g, _out, _x, _y: g,
+        lambda g, _out, x, y: -(g * trunc(divide(x, y))),
+    ),
+    domain=(0.5, 2.0),
+    examples=(example((3, 4), (4,)), example((), (2, 3)), example(_ROW, np.array([[5], [-4]]))),
+    doc="Return x - y * trunc(x / y), which has the sign of x.",
 )
 
 
-def _of_whole_numbers(
-    name: str, ufunc: np.ufunc, arity: int, examples: tuple[Example, ...], doc: str
-) -> Op:
-    def kernel(*operands: Any) -> Any:
-        return ufunc(*operands[:arity], **({"out": operands[arity]} if operands[arity:] else {}))
-
-    return register(
-        Op(
-            name=name,
-            kind=Kind.OPAQUE,
-            arity=arity,
-            kernel=kernel,
-            infer=elementwise_infer(name, ufunc),
-            takes_out=True,
-            examples=examples,
-            batch=elementwise,
-            doc=doc,
-        )
-    )
-
-
-gcd = _of_whole_numbers(
-    "gcd", np.gcd, 2, _PAIRS, "Return the greatest common divisor, which is not negative."
+gcd = binary(
+    "gcd",
+    np.gcd,
+    expr="gcd({0}, {1})",
+    examples=_PAIRS,
+    doc="Return the greatest common divisor, which is not negative.",
 )
-lcm = _of_whole_numbers(
-    "lcm", np.lcm, 2, _PAIRS, "Return the least common multiple, which is not negative."
+lcm = binary(
+    "lcm",
+    np.lcm,
+    expr="lcm({0}, {1})",
+    examples=_PAIRS,
+    doc="Return the least common multiple, which is not negative.",
 )
-bitwise_count = _of_whole_numbers(
+bitwise_count = unary(
     "bitwise_count",
     np.bitwise_count,
-    1,
-    (example(_ROW), example(_ROW.astype(np.int8))),
-    "Return how many bits of the magnitude of x are 1, as uint8.",
+    expr="bitwise_count({0})",
+    examples=(example(_ROW), example(_ROW.astype(np.int8))),
+    doc="Return how many bits of the magnitude of x are 1, as uint8.",
 )
 
 

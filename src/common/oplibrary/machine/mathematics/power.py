@@ -1,4 +1,4 @@
-"""x to the power of y."""
+"""x to the power of y, and the cube root."""
 
 from __future__ import annotations
 
@@ -138,3 +138,50 @@ def power(code: Code, x: Register, y: Register) -> Register:
     result = code.select(x.is_nan() | y.is_nan(), x + y, result)
     one = magnitude.equals(1.0) & (size.equals(math.inf) | ~negative_x)
     return code.select(one | y.equals(0.0), 1.0, result)
+
+
+# of the fifth-order estimate of a cube root that FreeBSD's C library begins with
+_CUBE_ROOT = (
+    1.87595182427177009643,
+    -1.88497979543377169875,
+    1.621429720105354466140,
+    -0.758397934778766047437,
+    0.145996192886612446982,
+)
+_THIRDS_OF_BIAS = {"float": 709958130, "double": 715094163}
+"""Two thirds of the bias, less 0.03306235651, in the upper 32 bits of a number."""
+_SMALL = {"float": (2.0**-60, 2.0**48, 2.0**-16), "double": (2.0**-1022, 2.0**54, 2.0**-18)}
+"""Below what numbers are scaled, so that nothing on the way is below the normal ones."""
+
+
+def _float_cube_root(code: Code, x: Register) -> Register:
+    """Return the cube root of positive normal floats: an estimate, and Newton's step."""
+    third = code.cast("fptosi", code.cast("sitofp", x.as_integer(), "float") * (1 / 3), "i32")
+    t = (third + _THIRDS_OF_BIAS["float"]).as_float()
+    t = t * code.polynomial((t * t) * (t / x), _CUBE_ROOT)
+    square = t * t
+    rest = code.fma(-square, t, x) - code.fma(t, t, -square) * t
+    return t + rest / (square * 3.0)
+
+
+def _double_cube_root(code: Code, x: Register) -> Register:
+    """Return the cube root of positive normal doubles: an estimate, and Halley's step."""
+    high = x.as_integer().shift_right_unsigned(32)
+    third = (high * 0x55555556).shift_right_unsigned(32)
+    t = ((third + _THIRDS_OF_BIAS["double"]) << 32).as_float()
+    t = t * code.polynomial((t * t) * (t / x), _CUBE_ROOT)
+    t = ((t.as_integer() + 0x80000000) & -0x40000000).as_float()
+    r = x / (t * t)
+    return code.fma(t, (r - t) / (t + t + r), t)
+
+
+@function("cbrt")
+def cbrt(code: Code, x: Register) -> Register:
+    """Write the cube root, which has the sign of x."""
+    below, up, down = _SMALL[x.element]
+    size = code.absolute(x)
+    small = size.less(below)
+    write = _float_cube_root if x.element == "float" else _double_cube_root
+    root = write(code, code.select(small, size * up, size))
+    root = code.copy_sign(code.select(small, root * down, root), x)
+    return code.select(x.differs(0.0) & size.less(math.inf), root, x)
