@@ -141,13 +141,102 @@ def test_elimination_has_its_gradient_in_both_modes():
         np.testing.assert_array_equal(ours, theirs.numpy())
 
 
-def test_a_solution_by_a_rule_of_its_own_is_named_with_the_rewriting():
-    x = np.eye(3, dtype="float32")
-    with pytest.raises(sg.errors.UnsupportedOpError, match="the matrix is computed") as caught:
-        sg.from_jax(lambda a, b: jnp.linalg.solve(a, b), x, x)
-    assert "jax.scipy.linalg.lu_solve(jax.scipy.linalg.lu_factor(a), b)" in str(caught.value)
-    known = sg.from_jax(lambda b: jnp.linalg.solve(2 * x, b), x)  # of which no gradient is taken
-    assert "gradient by x0" in {each.what for each in known.differences}
+def solved(a, b):
+    return jnp.linalg.solve(jnp.tanh(a) + a @ a.T + 3 * jnp.eye(2), b)
+
+
+def test_solutions_have_their_gradients_by_the_matrix_to_any_order_in_both_modes():
+    a, b = numbers(2, 2), numbers(2, 1)
+    imported = sg.from_jax(solved, a, b)
+    assert max(each.error for each in imported.differences) < 1e-5
+    assert {"gradient by x0", "gradient by x1"} <= {each.what for each in imported.differences}
+
+    def of_slope(xp, a):
+        slope = xp.grad(lambda a: xp.sum(imported.function(xp, {}, a, xp.asarray(b)) ** 2))
+        return xp.sum(slope(a) ** 2)
+
+    slope = jax.grad(lambda a: (solved(a, b) ** 2).sum())
+    expected = jax.grad(lambda a: (slope(a) ** 2).sum())(a)
+    dynamic = dg.grad(lambda a: of_slope(dg, a))(dg.tensor(a)).numpy()
+    static = sg.function(sg.grad(lambda a: of_slope(sg, a)), backend="numpy")(a)
+    np.testing.assert_allclose(static, dynamic, rtol=1e-5, atol=1e-6 * abs(dynamic).max())
+    np.testing.assert_allclose(static, expected, rtol=1e-3, atol=1e-5 * abs(dynamic).max())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a, b: jax.scipy.linalg.solve(a @ a.T + jnp.eye(3), b, assume_a="pos"),
+        lambda a, b: jnp.linalg.inv(a @ a.T + jnp.eye(3)) @ b,
+        lambda a, b: jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(a @ a.T + 9), b),
+        lambda a, b: jax.vmap(jnp.linalg.solve)(jnp.stack([a, a.T]), jnp.stack([b, b])),
+        lambda a, b: jax.lax.custom_linear_solve(  # a product and a solution of trees
+            lambda x: {"p": a @ x["q"], "q": 2 * x["p"]},
+            {"p": b, "q": b},
+            lambda _, y: {"p": y["q"] / 2, "q": jnp.linalg.inv(a) @ y["p"]},
+            lambda _, y: {"p": jnp.linalg.inv(a.T) @ y["q"], "q": y["p"] / 2},
+        ),
+        lambda a, b: jax.lax.scan(lambda x, s: (jnp.linalg.solve(a * s, x), s), b, b[:, 0]),
+        lambda a, b: jax.lax.custom_linear_solve(  # without a gradient in JAX
+            lambda x: a @ x, b, lambda _, y: jnp.linalg.inv(a) @ y
+        ),
+    ],
+)
+def test_systems_of_any_form_are_solved(function):
+    x = sg.from_jax(function, numbers(3, 3), numbers(3, 2))
+    assert max(each.error for each in x.differences) < 1e-4
+
+
+def test_a_solution_of_complex_numbers_has_the_gradient_of_jax_conjugated():
+    rng = np.random.default_rng(1)
+    a, b = (rng.normal(size=(2, 3, 3)) + 1j * rng.normal(size=(2, 3, 3))).astype("complex64")
+    imported = sg.from_jax(jnp.linalg.solve, a, b)
+    run = sg.grad(lambda a: sg.sum(sg.abs(imported.function(sg, {}, a, b)) ** 2))
+    expected = jax.grad(lambda a: (abs(jnp.linalg.solve(a, b)) ** 2).sum())(a).conj()
+    found = sg.function(run, backend="numpy")(a)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * abs(expected).max())
+
+
+def test_factors_have_the_gradients_of_jax_by_matrices_that_are_not_made_symmetric():
+    x = numbers(3, 3)
+    x = (x @ x.T + 3 * np.eye(3)).astype("float32")
+
+    def factors(x):
+        lower = jax.scipy.linalg.cholesky(x, lower=True)
+        return lower, jax.scipy.linalg.cholesky(x), jnp.linalg.eigh(x, UPLO="U")[0]
+
+    imported = sg.from_jax(factors, x)
+    assert max(each.error for each in imported.differences) < 1e-5
+    _, tangent = sg.function(
+        lambda x: sg.jvp(lambda x: imported.function(sg, {}, x), [x], [x]), backend="numpy"
+    )(x)
+    _, expected = jax.jvp(factors, [x], [x])
+    for ours, theirs in zip(tangent, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_searches_and_orders_have_a_place_for_every_number():
+    line = np.array([-np.inf, -1, -0.0, 0.0, 2, np.inf, np.nan], "float32")
+    keys = np.array([[1, 0, 1, 0], [3, 2, 1, 2]])
+
+    def places(line, keys):
+        sides = [jnp.searchsorted(line, line[::-1], side=side) for side in ("left", "right")]
+        return sides, jnp.lexsort(keys), jax.lax.sort(tuple(keys), num_keys=2)
+
+    imported = sg.from_jax(places, line, keys)
+    assert len(imported.outputs) == 5
+
+
+def test_a_window_of_a_known_array_starts_where_a_step_of_a_loop_says():
+    known = jnp.asarray(numbers(5, 2))
+
+    def function(x):
+        def step(total, i):
+            return total + jax.lax.dynamic_slice(known, (i, 0), (2, 2)), known[i]
+
+        return jax.lax.scan(step, x, jnp.arange(3))
+
+    sg.from_jax(function, numbers(2, 2))
 
 
 def test_wrong_calls_are_named():

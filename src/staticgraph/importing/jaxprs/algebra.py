@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from oplibrary.messages.errors import UnsupportedOpError
+from oplibrary.transforms.custom_jvp import custom_jvp
 from staticgraph.importing.jaxprs.table import TABLE
 
 
@@ -21,7 +22,34 @@ def _fft(xp: Any, x: Any, fft_type: Any, fft_lengths: Any) -> Any:
 
 @TABLE.entry("cholesky", symmetrize_input=True)
 def _cholesky(xp: Any, x: Any) -> Any:
-    return xp.linalg.cholesky((x + xp.matrix_transpose(x)) / 2)
+    return _lower_factor(xp, xp.asarray(x))
+
+
+@partial(custom_jvp, nondiff_argnums=0)
+def _lower_factor(xp: Any, x: Any) -> Any:
+    """Return the factor that the lower triangle gives.
+
+    JAX's derivative takes each element of a tangent as it is, which makes a gradient that is not
+    symmetric where the program does not make its matrix so.
+    """
+    return xp.linalg.cholesky(x)
+
+
+@_lower_factor.defjvp  # type: ignore[attr-defined]
+def _(xp: Any, primals: Any, tangents: Any) -> Any:
+    """Return L times the lower half of L^-1 t L^-H; see Murray, arXiv:1602.07527."""
+    (x,), (t,) = primals, tangents
+    factor = _lower_factor(xp, x)
+    right = _turned(xp, xp.linalg.solve_triangular(factor, _turned(xp, t), 0, True, False))
+    both = xp.linalg.solve_triangular(factor, right, 0, True, False)
+    n = x.shape[-1]
+    half = xp.asarray(np.tril(np.full((n, n), 1.0)) - np.eye(n) / 2)
+    return factor, xp.matmul(factor, both * xp.astype(half, x.dtype))
+
+
+def _turned(xp: Any, x: Any) -> Any:
+    turned = xp.matrix_transpose(x)
+    return xp.conj(turned) if x.dtype.kind == "c" else turned
 
 
 @TABLE.entry("triangular_solve")
@@ -66,13 +94,7 @@ def _svd(xp: Any, x: Any, full_matrices: bool, compute_uv: bool) -> Any:
     "eigh", ignored=("algorithm", "implementation"), subset_by_index=None, sort_eigenvalues=True
 )
 def _eigh(xp: Any, x: Any, lower: bool) -> Any:
-    if not lower:
-        raise UnsupportedOpError(
-            "lower=False is not supported",
-            cause="the library reads the lower triangle",
-            fix="pass the conjugate transpose",
-        )
-    values, vectors = xp.linalg.eigh(x)
+    values, vectors = xp.linalg.eigh(x if lower else _turned(xp, x))
     return [vectors, values]
 
 

@@ -94,7 +94,7 @@ def _gather(
     # axes that are taken whole stay slices: they are put last, behind those that indices select
     whole = [a for a in kept if a not in d.start_index_map and slice_sizes[a] == x.shape[a]]
     chosen = [a for a in range(len(x.shape)) if a not in whole]
-    turned = xp.permute_dims(x, (*chosen, *whole))
+    turned = xp.permute_dims(xp.asarray(x), (*chosen, *whole))
     drop = tuple([rank + a for a in range(len(x.shape)) if a in gone or a in whole])
     key = [_without(xp, found[a], drop) for a in chosen]
     values = turned[tuple(key)] if key else turned
@@ -208,7 +208,7 @@ def _window_key(xp: Any, x: Any, starts: Any, sizes: Any) -> tuple[Any, ...]:
 
 @TABLE.entry("dynamic_slice")
 def _dynamic_slice(xp: Any, x: Any, *starts: Any, slice_sizes: Any) -> Any:
-    return x[_window_key(xp, x, starts, slice_sizes)]
+    return xp.asarray(x)[_window_key(xp, x, starts, slice_sizes)]
 
 
 @TABLE.entry("dynamic_update_slice")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, to_dtype
+from oplibrary.core.dtypes import FLOATING, REAL_FLOATING, to_dtype
 from oplibrary.messages.errors import UnsupportedOpError
 from staticgraph.importing.jaxprs.table import TABLE
 
@@ -46,6 +46,33 @@ def _div(xp: Any, x: Any, y: Any) -> Any:
     down = xp.floor_divide(x, y)  # which rounds down, where JAX rounds towards 0
     inexact = xp.logical_and(down * y != x, xp.logical_xor(x < 0, y < 0))
     return xp.where(inexact, down + 1, down)
+
+
+@TABLE.entry("lt_to")
+def _precedes(xp: Any, x: Any, y: Any) -> Any:
+    """Compare in the order that has a place for every number: NaNs at the ends, -0 below 0."""
+    less = xp.less(x, y)
+    if x.dtype.kind not in REAL_FLOATING:
+        return less
+    negative_x, negative_y = xp.signbit(x), xp.signbit(y)
+
+    def end(x: Any, negative: Any) -> Any:
+        return xp.where(xp.isnan(x), xp.where(negative, -1, 1), 0)
+
+    less = xp.logical_or(less, xp.less(end(x, negative_x), end(y, negative_y)))
+    zeros = xp.logical_and(xp.equal(x, 0), xp.equal(y, 0))
+    apart = xp.logical_and(negative_x, xp.logical_not(negative_y))
+    return xp.logical_or(less, xp.logical_and(zeros, apart))
+
+
+@TABLE.entry("le_to")
+def _precedes_or_equals(xp: Any, x: Any, y: Any) -> Any:
+    return xp.logical_not(_precedes(xp, y, x))
+
+
+@TABLE.entry("eq_to")
+def _same_place(xp: Any, x: Any, y: Any) -> Any:
+    return xp.logical_not(xp.logical_or(_precedes(xp, x, y), _precedes(xp, y, x)))
 
 
 def _bits(name: str) -> Any:
@@ -329,9 +356,14 @@ for theirs, ours in (
     TABLE.entry(theirs)(_running(f"cumulative_{ours}"))
 
 
-@TABLE.entry("sort", ignored=("is_stable",), num_keys=1)
-def _sort(xp: Any, *operands: Any, dimension: int) -> Any:
-    order = xp.argsort(operands[0], axis=dimension)
+@TABLE.entry("sort", ignored=("is_stable",))
+def _sort(xp: Any, *operands: Any, dimension: int, num_keys: int) -> Any:
+    """Sort by the last key first: what follows keeps the order of what it finds equal."""
+    *first, last = operands[:num_keys]
+    order = xp.argsort(last, axis=dimension)
+    for key in reversed(first):
+        within = xp.argsort(xp.take_along_axis(key, order, axis=dimension), axis=dimension)
+        order = xp.take_along_axis(order, within, axis=dimension)
     return [xp.take_along_axis(x, order, axis=dimension) for x in operands]
 
 
@@ -393,20 +425,6 @@ def _convolution(
         groups=feature_group_count,
     )
     return xp.permute_dims(found, tuple(np.argsort(dimension_numbers.out_spec).tolist()))
-
-
-@TABLE.entry("custom_linear_solve")
-def _custom_linear_solve(xp: Any, *operands: Any, const_lengths: Any, jaxprs: Any) -> Any:
-    """Solve as the function does: what is not known of the matrix would have another gradient."""
-    if not all(isinstance(x, np.ndarray) for x in operands[: const_lengths.matvec]):
-        raise UnsupportedOpError(
-            "the matrix is computed",
-            cause="JAX gives the solution a gradient by the matrix that is not that of its parts",
-            fix="write jax.scipy.linalg.lu_solve(jax.scipy.linalg.lu_factor(a), b)",
-        )
-    before = const_lengths.matvec + const_lengths.vecmat
-    constants = operands[before : before + const_lengths.solve]
-    return list(jaxprs["solve"](*constants, *operands[sum(const_lengths) :]))
 
 
 # flow ---------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from staticgraph.importing.jaxprs import (  # noqa: F401  they fill the table
     algebra,
     gathering,
     primitives,
+    solving,
     windows,
 )
 from staticgraph.importing.jaxprs.lengths import (
@@ -264,9 +265,10 @@ class _Reader:
             return Ref(steps[-1].names[0])
         if hasattr(value, "eqns") or hasattr(getattr(value, "jaxpr", None), "eqns"):
             return self._block(value, [ref_of(name).name for name in self.names])
-        # of the functions of a linear solver, the one that is run
-        if hasattr(getattr(value, "solve", None), "jaxpr"):
-            return {"solve": self._argument(value.solve, steps, line)}
+        if hasattr(getattr(value, "solve", None), "jaxpr"):  # the functions of a linear system
+            return {
+                name: self._argument(each, steps, line) for name, each in value._asdict().items()
+            }
         if isinstance(value, tuple) and value and not hasattr(value, "_fields"):
             return tuple([self._argument(each, steps, line) for each in value])
         return value
@@ -302,7 +304,9 @@ class _Reader:
         names = [*imported.parameters, *[each.name for each in imported.inputs]]
         values = [self.jax.numpy.asarray(x) for x in leaves]
         source, self._cotangents = self._of_source(imported, names, values, None)
-        here = run_here(imported, self.leaves, self._cotangents, {})
+        # what JAX has no gradient for may have none here
+        cotangents = self._cotangents if source.gradients else [None] * len(source.outputs)
+        here = run_here(imported, self.leaves, cotangents, {})
         imported.differences = compare(
             imported, here, source, lambda: self._in_double(imported, names, leaves)
         )

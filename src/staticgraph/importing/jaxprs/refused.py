@@ -25,7 +25,6 @@ _OWN = (
     "its computation is a function of its own, which no loop here runs",
     "write it with jax.lax.scan",
 )
-_SIZES = ("it compares lengths that change", "import the function for fixed lengths")
 _BITS = ("it reads the bits of numbers as those of another dtype", "write x.astype(dtype)")
 
 _NAMES = {
@@ -39,7 +38,6 @@ _NAMES = {
     approx_top_k hessenberg schur tridiagonal tridiagonal_solve reduce_xor ragged_dot_general
     cholesky_update""",
     _OWN: "reduce reduce_window select_and_scatter select_and_gather_add call custom_lin",
-    _SIZES: "eq_to le_to lt_to",
     _BITS: "bitcast_convert_type",
 }
 
