@@ -1403,10 +1403,6 @@ UNCOVERED = {
         'f\'write dynamic={{"{given[0]}": {{0: "batch"}}}}\'',
     ): "not covered yet",
     (
-        "staticgraph/importing/jaxprs/primitives.py",
-        "'write jax.scipy.linalg.lu_solve(jax.scipy.linalg.lu_factor(a), b)'",
-    ): "not covered: needs JAX",
-    (
         "staticgraph/importing/jaxprs/lengths.py",
         "f'''write dynamic={{\"{(shown or ['x'])[0]}\": {{0: \"batch\"}}}}'''",
     ): "not covered: needs JAX",

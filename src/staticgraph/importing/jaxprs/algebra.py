@@ -35,8 +35,7 @@ def _lower_factor(xp: Any, x: Any) -> Any:
     return xp.linalg.cholesky(x)
 
 
-@_lower_factor.defjvp  # type: ignore[attr-defined]
-def _(xp: Any, primals: Any, tangents: Any) -> Any:
+def _tangent_of_factor(xp: Any, primals: Any, tangents: Any) -> Any:
     """Return L times the lower half of L^-1 t L^-H; see Murray, arXiv:1602.07527."""
     (x,), (t,) = primals, tangents
     factor = _lower_factor(xp, x)
@@ -45,6 +44,9 @@ def _(xp: Any, primals: Any, tangents: Any) -> Any:
     n = x.shape[-1]
     half = xp.asarray(np.tril(np.full((n, n), 1.0)) - np.eye(n) / 2)
     return factor, xp.matmul(factor, both * xp.astype(half, x.dtype))
+
+
+_lower_factor.defjvp(_tangent_of_factor)  # type: ignore[attr-defined]
 
 
 def _turned(xp: Any, x: Any) -> Any:

@@ -56,12 +56,22 @@ class _System:
             return function(*held[name], *x)
         plain = self.functions[other]  # whose gradient is its transpose, as it is linear
         assert plain is not None
-        _, pull = transforms_of(x).vjp(lambda *y: tuple(plain(*held[other], *y)[: len(x)]), *x)
-        return tuple(map(self.conjugate, pull(tuple(map(self.conjugate, x)))))
+        pulled = _pulled(
+            lambda *y: tuple(plain(*held[other], *y)[: len(x)]), x, list(map(self.conjugate, x))
+        )
+        return tuple(map(self.conjugate, pulled))
 
     def conjugate(self, x: Any) -> Any:
         """Return the conjugate of a complex number, and a real one as it is."""
         return self.xp.conj(x) if x.dtype.kind == "c" else x
+
+
+def _pulled(function: Callable[..., Arrays], values: Arrays, cotangents: Arrays) -> Arrays:
+    """Return the gradients of a function by `values`, of cotangents of its results."""
+    transforms = transforms_of(values)
+    assert transforms is not None  # gradients are taken of an executor's arrays
+    _, pull = transforms.vjp(function, *values)
+    return pull(tuple(cotangents))
 
 
 @partial(custom_vjp, nondiff_argnums=0)
@@ -96,8 +106,7 @@ def _backward(
                 whole[i] = value
             return tuple(system.product({**held, name: whole}, x))
 
-        _, pull = transforms_of(x).vjp(product, *[held[name][i] for i in moving])
-        pulled = pull(tuple([-each for each in by_b]))
+        pulled = _pulled(product, [held[name][i] for i in moving], [-each for each in by_b])
         for i, slope in zip(moving, pulled, strict=True):
             slopes[i] = slope
     by_held = {each: tuple(slopes) if each == name else None for each in held}
