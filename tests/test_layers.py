@@ -70,6 +70,7 @@ ROOMS = {
     "staticgraph": "",
     "sidebyside.workloads": "programs with inputs",
     "sidebyside.workloads.builtin": "the builtin ones",
+    "sidebyside.workloads.foreign": "those of others' studies",
     "sidebyside.measuring": "clocks, processes, statistics, agreement",
     "sidebyside.modes": "one record a framework",
     "sidebyside.results": "what measurements came to, as data",

@@ -36,15 +36,17 @@ from sidebyside.studies.flexibility import Example, measure_flexibility
 from sidebyside.studies.table import measure_table
 from sidebyside.studies.training import compare_training, train
 from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.foreign import FOREIGN
 from sidebyside.workloads.loading import find_workload, find_workloads
 from sidebyside.workloads.workload import Splits, Training, Workload
 
-enter_package(__file__, "workloads/builtin")
+enter_package(__file__, "workloads/builtin", "workloads/foreign")
 
 __version__ = "0.2.0"
 
 __all__ = [
     "BUILTIN",
+    "FOREIGN",
     "MODES",
     "Cell",
     "Change",

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,10 @@ from sidebyside.results.writing import write_whole
 from sidebyside.studies import profile as profiling
 from sidebyside.studies.flexibility import measure_flexibility
 from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.foreign import FOREIGN
 from sidebyside.workloads.loading import find_workloads
 from sidebyside.workloads.registry import entered_workloads, load
-from sidebyside.workloads.workload import size_label
+from sidebyside.workloads.workload import Workload, size_label
 
 OK, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -308,12 +309,19 @@ def completion_command(options: argparse.Namespace) -> int:
 def list_all(options: argparse.Namespace) -> int:
     """Run ``sidebyside list``."""
     lines: list[Line] = [Span("workloads")]
-    for name, workload in {**{name: load(name) for name in BUILTIN}, **entered_workloads()}.items():
-        sizes = ", ".join(map(size_label, workload.sizes))
-        lines.append([f"  {name}", f"{workload.title}{f' (size {sizes})' if sizes else ''}"])
+    lines += _shown({**{name: load(name) for name in BUILTIN}, **entered_workloads()})
+    lines += [Span("programs of others' studies"), *_shown({each: load(each) for each in FOREIGN})]
     lines.append(Span("modes"))
     for name in (*MODES, *entered_modes()):
         lines.append([f"  {name}", "" if is_installed(name) else "not installed"])
     first, second = natural_widths(lines)
     write(draw_table(lines, [max(20, first), second], left=(0, 1), gap=""))
     return OK
+
+
+def _shown(workloads: Mapping[str, Workload]) -> list[Line]:
+    lines: list[Line] = []
+    for name, workload in workloads.items():
+        sizes = ", ".join(map(size_label, workload.sizes))
+        lines.append([f"  {name}", f"{workload.title}{f' (size {sizes})' if sizes else ''}"])
+    return lines

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sidebyside.modes import MODES
 from sidebyside.workloads.builtin import BUILTIN
+from sidebyside.workloads.foreign import FOREIGN
 
 FILES, VALUE = "files", "value"
 """What an argument takes that is any file, or something that nobody can offer."""
@@ -59,7 +60,7 @@ def _taken(action: argparse.Action) -> str | tuple[str, ...]:
     if action.dest == "modes":
         return tuple(MODES)
     if action.dest in ("workload", "workloads"):
-        return tuple(BUILTIN)
+        return (*BUILTIN, *FOREIGN)
     files = re.search("FILE|DIR|FOLDER|json", str(action.metavar or "")) is not None
     return FILES if files else VALUE
 

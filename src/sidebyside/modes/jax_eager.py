@@ -40,6 +40,7 @@ NAMESPACE = SimpleNamespace(
         "tensor": jax.numpy.asarray,
         "value_and_grad": jax.value_and_grad,
         "hessian": lambda function, x: jax.hessian(function)(x),
+        "jacobian": lambda function, x: jax.jacobian(function)(x),
         "scan": jax.lax.scan,
         "while_loop": jax.lax.while_loop,
     }

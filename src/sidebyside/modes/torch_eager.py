@@ -36,6 +36,7 @@ NAMESPACE = SimpleNamespace(
         "astype": torch.Tensor.to,
         "value_and_grad": _value_and_grad,
         "hessian": lambda function, x: torch.func.hessian(function)(x),
+        "jacobian": lambda function, x: torch.func.jacrev(function)(x),
     }
 )
 """PyTorch's functions under the names of the array API standard, where they differ."""

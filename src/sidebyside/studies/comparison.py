@@ -26,6 +26,7 @@ from oplibrary.messages.errors import (
     OutOfMemoryError,
     SideBySideError,
 )
+from sidebyside import workloads as workloads_room
 from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.clock import (
@@ -66,7 +67,6 @@ from sidebyside.studies.replication import (
     replicate_all,
 )
 from sidebyside.studies.subject import Subject, Variants, subject_of
-from sidebyside.workloads import builtin
 from sidebyside.workloads.workload import Workload
 
 STARTS = ENOUGH + 1
@@ -75,7 +75,7 @@ STARTS = ENOUGH + 1
 START_BUDGET = 4
 """The most that starts may take, in budgets."""
 
-BUILTIN = Path(builtin.__file__).parent
+OURS = Path(workloads_room.__file__).parent
 """Where programs are no user's."""
 
 LEAST_BUDGET = 0.1
@@ -329,7 +329,7 @@ def _folder_of(subjects: Sequence[Subject]) -> Path | None:
     for subject in subjects:
         code = getattr(inspect.unwrap(subject.workload.function), "__code__", None)
         path = Path(getattr(code, "co_filename", ""))
-        if path.is_file() and BUILTIN not in path.parents:
+        if path.is_file() and OURS not in path.parents:
             return path.parent
     return None
 

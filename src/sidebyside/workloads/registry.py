@@ -13,12 +13,12 @@ from sidebyside.workloads.workload import Workload
 GROUP = "sidebyside.workloads"
 """The group under which other distributions enter a `Workload`."""
 
-_MODULES: dict[str, str] = {}
+_MODULES: dict[str, tuple[str, str]] = {}
 
 
-def enter(name: str, module: str) -> None:
-    """Enter a workload: the ``WORKLOAD`` of a module, which is imported when it is asked for."""
-    _MODULES[name] = module
+def enter(name: str, module: str, attribute: str = "WORKLOAD") -> None:
+    """Enter a workload, an attribute of a module, which is imported when it is asked for."""
+    _MODULES[name] = module, attribute
 
 
 def names() -> tuple[str, ...]:
@@ -46,7 +46,8 @@ def load(name: str) -> Workload:
         If it is another distribution's, and broken.
     """
     if name in _MODULES:
-        workload: Workload = import_module(_MODULES[name]).WORKLOAD
+        module, attribute = _MODULES[name]
+        workload: Workload = getattr(import_module(module), attribute)
         return workload
     entered = load_entry_points(GROUP, Workload, _MODULES, name)
     if name in entered:

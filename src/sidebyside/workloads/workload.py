@@ -316,8 +316,8 @@ def _with(function: Callable[..., Any], name: str, value: Any) -> Callable[..., 
         return function
 
     @wraps(function)
-    def chosen(*arguments: Any) -> Any:
-        return function(*arguments, **{name: value})
+    def chosen(*arguments: Any, **others: Any) -> Any:
+        return function(*arguments, **{name: value}, **others)
 
     signature = inspect.signature(function)
     others = [each for each in signature.parameters.values() if each.name != name]

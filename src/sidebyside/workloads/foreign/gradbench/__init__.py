@@ -1,0 +1,1 @@
+"""Programs of GradBench, which took the first four from ADBench."""

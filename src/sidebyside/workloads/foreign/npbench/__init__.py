@@ -1,0 +1,1 @@
+"""Stencils of NPBench, with gradients."""

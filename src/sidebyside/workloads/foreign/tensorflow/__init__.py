@@ -1,0 +1,1 @@
+"""Programs of the papers on TensorFlow Eager and AutoGraph."""
