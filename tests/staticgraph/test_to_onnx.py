@@ -83,6 +83,40 @@ def test_branches_loops_and_their_gradients_leave_and_come_back(name, sign):
         np.testing.assert_allclose(found, each, 1e-5, 1e-6)
 
 
+def halved(x, w):
+    return sg.sum(sg.while_loop(lambda h: sg.max(h) > 0.1, lambda h: sg.tanh(h * w), x) ** 2)
+
+
+def turned(x, w):
+    """Give the first carry alone: the second has a gradient from the second step backwards on."""
+    start = (x, x * 2, sg.asarray(np.int32(0)))
+    ends = sg.astype(sg.sum(x) * 0.5, "int32")
+    found = sg.while_loop(
+        lambda c: c[2] < ends, lambda c: (c[1] * w, c[0] + sg.sin(c[1]), c[2] + 1), start
+    )
+    return sg.sum(found[0])
+
+
+@pytest.mark.parametrize("function", [halved, turned])
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_gradients_of_a_loop_leave_whatever_the_number_of_its_steps(function, steps):
+    w = np.array([0.5, -0.7, 0.1], "float32")
+    x = np.full((2, 3), {0: 0.1, 1: 0.5, 5: 1.7}[steps], "float32")
+    graph = sg.trace(sg.value_and_grad(function, argnums=(0, 1)), x, w)
+    expected = sg.compile(graph.outputs, graph.inputs, backend="numpy")(x, w)
+    for found, each in zip(reference(sg.to_onnx(graph), [x, w]), expected, strict=True):
+        assert found.shape == each.shape
+        np.testing.assert_allclose(found, each, 1e-5, 1e-6)
+
+
+def test_a_loop_with_a_largest_number_of_steps_is_refused_by_name():
+    def bounded(x):
+        return sg.while_loop(lambda h: sg.max(h) > 0.1, lambda h: h * 0.5, x, max_steps=9)
+
+    with pytest.raises(sg.errors.BackendError, match="while_loop with max_steps has no form"):
+        sg.to_onnx(sg.trace(bounded, np.ones(3, "float32")))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "uint64", "bool"])
 @pytest.mark.parametrize("descending", [False, True])
 def test_order_is_that_of_the_library_nan_and_equal_elements_included(dtype, descending):

@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, helper
 
+from oplibrary.core.types import TensorType
+from oplibrary.messages.errors import BackendError
 from staticgraph.control.flow import Choice, Loop
 from staticgraph.exporting.writer import BEFORE_ALL, Name, Names, Writer, declared
 from staticgraph.program.polynomial import is_symbolic
 from staticgraph.program.program import Instruction, Program, Value
 
 WriteProgram = Callable[[Writer, Program, dict[Value, Names]], None]
+Written = tuple[Writer, Sequence[Name]]
+"""A writer of a graph inside of a node, and the names of its results."""
+
+Step = Callable[[Writer, Name, Sequence[Name]], tuple[Name, list[Name]]]
+"""Writes a step of a loop, given its number and its carry; returns whether to go on, which is ""
+where a number of steps says so, and the results."""
 _BOOL, _INT64 = np.dtype(bool), np.dtype("int64")
 
 
@@ -34,20 +42,34 @@ def write_flow(
     -------
     list of str or None, or None
         None in the list for a result that is not made; None for a flow that ONNX cannot say.
+
+    Raises
+    ------
+    BackendError
+        If a loop has a largest number of steps.
     """
-    assert instruction.op.control is not None
+    part = Flow(writer, operands, write)
+    if instruction.attrs.get("max_steps") is not None:
+        raise BackendError(
+            f"{instruction.op.name} with max_steps has no form in ONNX",
+            source=instruction.sources[0] if instruction.sources else None,
+            cause="more steps than these are an error here, and ONNX has none to raise",
+            fix="leave max_steps out",
+        )
+    if instruction.op.control is None:
+        return WITHOUT_RECORD[instruction.op.name](part, **instruction.attrs)
     flow = instruction.op.control(**instruction.attrs)
-    part = _Flow(writer, operands, write)
     if isinstance(flow, Choice):
         return part.choice(flow)
     assert isinstance(flow, Loop)
-    if flow.condition is not None:
-        # more steps than are allowed would have to be an error
-        return part.loop(flow) if flow.max_steps is None else None
-    return part.scan(flow)
+    return part.loop(flow) if flow.condition is not None else part.scan(flow)
 
 
-class _Flow:
+WITHOUT_RECORD: dict[str, Callable[..., list[Name]]] = {}
+"""What writes an op that runs regions, and is no single loop or choice of them, by its name."""
+
+
+class Flow:
     """Writes one op."""
 
     def __init__(self, writer: Writer, operands: Sequence[Name], write: WriteProgram) -> None:
@@ -86,7 +108,7 @@ class _Flow:
         if len(branches) == 1:
             return list(self.inlined(writer, branches[0], given))
         types = branches[0].output_types
-        graphs = []
+        ways = []
         zero = writer.constant(np.zeros((), _INT64))
         whole = writer.node("Cast", number, to=helper.np_dtype_to_tensor_dtype(_INT64))
         first = writer.node("LessOrEqual", whole, zero)
@@ -96,35 +118,60 @@ class _Flow:
             below = (
                 whole if len(rest) < 2 or rest is branches[:1] else inner.node("Sub", whole, one)
             )
-            names = self._chosen(inner, below, rest, given)
-            outputs = [(n, t.dtype, t.shape) for n, t in zip(names, types, strict=True)]
-            graphs.append(self.graph(inner, [], outputs))
+            ways.append((inner, self._chosen(inner, below, rest, given)))
+        return self.either(writer, first, types, *ways)
+
+    def either(
+        self, writer: Writer, holds: Name, types: Sequence[TensorType], *ways: Written
+    ) -> list[Name]:
+        """Write ``If`` with what was written for either way."""
+        graphs = [
+            self.graph(
+                inner, [], [(n, t.dtype, t.shape) for n, t in zip(names, types, strict=True)]
+            )
+            for inner, names in ways
+        ]
         return writer.nodes_results(
-            "If", [first], len(types), then_branch=graphs[0], else_branch=graphs[1]
+            "If", [holds], len(types), then_branch=graphs[0], else_branch=graphs[1]
         )
 
     def loop(self, flow: Loop) -> list[Any]:
         """Write a loop that a condition ends."""
-        writer, count = self.writer, flow.carries
-        types = flow.body.output_types[:count]
+        count = flow.carries
         start, outer = self.operands[:count], self.operands[count:]
-        (first,) = self.inlined(writer, flow.condition, self.operands)
-        inner = writer.within()
-        step, going = inner.fresh(), inner.fresh()
+        (first,) = self.inlined(self.writer, flow.condition, self.operands)
+
+        def step(inner: Writer, _: Name, carry: Sequence[Name]) -> tuple[Name, list[Name]]:
+            results = self.inlined(inner, flow.body, [*carry, *outer])[:count]
+            (again,) = self.inlined(inner, flow.condition, [*results, *outer])
+            return again, results
+
+        return self.repeated("", first, start, flow.body.output_types[:count], step)
+
+    def repeated(
+        self,
+        trips: Name,
+        first: Name,
+        start: Sequence[Name],
+        types: Sequence[TensorType],
+        step: Step,
+    ) -> list[Name]:
+        """Write ``Loop``: of `types` are the carries, then what each step adds to stacks."""
+        inner, count = self.writer.within(), len(start)
+        number, going = inner.fresh(), inner.fresh()
         carry = [inner.fresh() for _ in range(count)]
-        results = self.inlined(inner, flow.body, [*carry, *outer])[:count]
-        (again,) = self.inlined(inner, flow.condition, [*results, *outer])
+        again, results = step(inner, number, carry)
         inputs = [
-            (step, _INT64, ()),
+            (number, _INT64, ()),
             (going, _BOOL, ()),
-            *[(n, t.dtype, t.shape) for n, t in zip(carry, types, strict=True)],
+            *[(n, t.dtype, t.shape) for n, t in zip(carry, types, strict=False)],
         ]
         outputs = [
-            (again, _BOOL, ()),
+            (again or going, _BOOL, ()),
             *[(n, t.dtype, t.shape) for n, t in zip(results, types, strict=True)],
         ]
         body = self.graph(inner, inputs, outputs)
-        return writer.nodes_results("Loop", ["", first, *start], count, body=body)
+        return self.writer.nodes_results("Loop", [trips, first, *start], len(types), body=body)
 
     def _turned(self, name: Name) -> Name:
         """Return a value with the positions of axis 0 in reverse."""
