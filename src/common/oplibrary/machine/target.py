@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -212,6 +213,8 @@ class Library:
         From `assemble`.
     symbols : sequence of str
         The functions to find.
+    functions : mapping of str to int
+        The addresses of functions that the code calls, besides those that the process shows.
 
     Raises
     ------
@@ -221,8 +224,12 @@ class Library:
 
     _linker: _Linker | None = None
 
-    def __init__(self, code: bytes, symbols: list[str]) -> None:
+    def __init__(
+        self, code: bytes, symbols: list[str], functions: Mapping[str, int] | None = None
+    ) -> None:
         builder = load_llvm().JITLibraryBuilder().add_object_img(code)
+        for name, address in (functions or {}).items():
+            builder.import_symbol(name, address)
         for symbol in symbols:
             builder.export_symbol(symbol)
         with _lock:

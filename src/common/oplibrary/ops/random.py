@@ -110,6 +110,7 @@ def _random_op(
     attrs: dict[str, Any],
     examples: tuple[dict[str, Any], ...],
     doc: str,
+    routine: str,
 ) -> Op:
     """Register an op of one operand, the key."""
 
@@ -126,6 +127,7 @@ def _random_op(
             kernel=kernel,
             infer=checked,
             attrs=attrs,
+            routine=f"oplibrary.machine.routines.drawing:{routine}",
             operand_names=("key",),
             examples=tuple(example(np.array([7, 11], np.uint64), **values) for values in examples),
             doc=doc,
@@ -164,6 +166,7 @@ random_split = _random_op(
     {"n": 2},
     ({}, {"n": 5}),
     "Return n new keys, (n, 2), whose streams are independent of the key's own.",
+    routine="keys",
 )
 random_bits = _random_op(
     "random_bits",
@@ -172,6 +175,7 @@ random_bits = _random_op(
     {"shape": ...},
     ({"shape": (3, 4)}, {"shape": ()}, {"shape": (0,)}),
     "Return uniformly distributed 64-bit numbers, uint64.",
+    routine="bits",
 )
 
 
@@ -221,6 +225,7 @@ uniform = _random_op(
         {"shape": (5,), "low": -1.0, "high": 3.0},
     ),
     "Return numbers uniformly distributed in [low, high), float32 or float64.",
+    routine="interval",
 )
 normal = _random_op(
     "normal",
@@ -233,6 +238,7 @@ normal = _random_op(
     {"shape": ..., "dtype": "float32"},
     ({"shape": (3, 4)}, {"shape": (), "dtype": "float64"}),
     "Return numbers of the standard normal distribution, float32 or float64.",
+    routine="normal",
 )
 
 
@@ -262,6 +268,7 @@ randint = _random_op(
     {"shape": ..., "low": ..., "high": ...},
     ({"shape": (3, 4), "low": 0, "high": 10}, {"shape": (), "low": -5, "high": -4}),
     "Return integers uniformly distributed in [low, high), int64.",
+    routine="integers",
 )
 permutation = _random_op(
     "permutation",
@@ -270,6 +277,7 @@ permutation = _random_op(
     {"n": ...},
     ({"n": 6}, {"n": 0}),
     "Return 0 to n - 1 in random order, int64.",
+    routine="permutation",
 )
 
 

@@ -15,6 +15,7 @@ from oplibrary.machine.code import Code
 from oplibrary.machine.entry import write_entry
 from oplibrary.machine.module import Module
 from oplibrary.machine.pool import get_pool, sharing_from
+from oplibrary.machine.routines.numpy_functions import address_of
 from oplibrary.machine.target import Library, LinkError
 from oplibrary.messages.errors import RunError
 from staticgraph.backends import interpret
@@ -69,7 +70,9 @@ class Machine:
         self.program = program
         self.image = image
         self.plan = plan
-        self.library = Library(code, list(image.symbols)) if image.symbols else None
+        # one that is not there is found to be missing when the code is linked
+        functions = {name: address_of(name) for name in image.functions if address_of(name)}
+        self.library = Library(code, list(image.symbols), functions) if image.symbols else None
         # a loop that may run long looks for signals: its segment lets go of the interpreter's lock
         # by itself, and an exception that is set there is raised
         make = ctypes.PYFUNCTYPE if image.may_run_long else ctypes.CFUNCTYPE
