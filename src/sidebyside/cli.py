@@ -19,6 +19,7 @@ from sidebyside import __version__, export_command, measuring_commands, saved_co
 from sidebyside.command_options import (
     add_reports,
     check_outputs,
+    inputs_of,
     only_workload,
     parse_size,
     report_result,
@@ -26,6 +27,7 @@ from sidebyside.command_options import (
 )
 from sidebyside.completion import SHELLS, completion
 from sidebyside.drawing import show
+from sidebyside.drawing.figure import show as drawn
 from sidebyside.drawing.timeline import timeline_json
 from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.memory import memory_limit
@@ -38,7 +40,7 @@ from sidebyside.studies import profile as profiling
 from sidebyside.studies.flexibility import measure_flexibility
 from sidebyside.workloads.builtin import BUILTIN
 from sidebyside.workloads.foreign import FOREIGN
-from sidebyside.workloads.loading import find_workloads
+from sidebyside.workloads.loading import find_object, find_workloads
 from sidebyside.workloads.registry import entered_workloads, load
 from sidebyside.workloads.workload import Workload, size_label
 
@@ -58,6 +60,7 @@ Measure dynamic against static graphs: one program, two executors over one op li
   sidebyside history                    what is kept there, one program over time
   sidebyside diff old.json new.json --fail-if-slower 5%
   sidebyside show seed -o seed.svg      both graphs, before and after the passes
+  sidebyside show mine.py:model --inputs mine.py:example
   sidebyside trace seed -o seed.json    a timeline of both modes, for Perfetto
   sidebyside profile seed               the time of each operation, in both modes
   sidebyside export mine.py:model model.onnx --inputs mine.py:example
@@ -191,8 +194,15 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_show(commands: Any) -> None:
-    show = commands.add_parser("show", help="show both graphs of a workload")
+    show = commands.add_parser(
+        "show", help="show both graphs of a workload, or the import of another library's program"
+    )
     _add_workload(show)
+    show.add_argument(
+        "--inputs",
+        metavar="FILE.py:NAME",
+        help="of a program in FILE.py:NAME: a tuple, or a function that returns one",
+    )
     _add_output(show, ".svg, .dot, .mmd, .graphml or .json")
     show.set_defaults(command=show_command)
 
@@ -258,6 +268,17 @@ def _add_output(command: Any, what: str, required: bool = False) -> None:
 
 def show_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside show``."""
+    program = _program_of_a_file(options.workload)
+    if program is not None or options.inputs is not None:
+        program = only_workload(options.workload) if program is None else program
+        inputs = () if options.inputs is None else inputs_of(find_object(options.inputs))
+        figure = drawn(program, *inputs, size=options.size)
+        if options.output is None:
+            write(str(figure))
+            return OK
+        figure.save(options.output)
+        write(f"wrote {options.output}: {'; '.join(each.title for each in figure.pictures)}")
+        return OK
     if options.output is not None:
         make = show.format_of(options.output)
         found = show.pictures(only_workload(options.workload), options.size)
@@ -268,6 +289,12 @@ def show_command(options: argparse.Namespace) -> int:
         found = show.pictures(workload, options.size)
         write(("\n" if position else "") + show.pictures_text(workload, found, options.size))
     return OK
+
+
+def _program_of_a_file(reference: str) -> Any:
+    """Return the program that a name in a file stands for; None if it is a workload."""
+    found = find_object(reference, missing=None) if ".py:" in reference else None
+    return None if isinstance(found, Workload) else found
 
 
 def trace_command(options: argparse.Namespace) -> int:

@@ -177,6 +177,24 @@ def test_show_prints_the_error_of_what_static_refuses(run):
     assert "numbers declared at control_flow.py:14: def control_flow(" in out
 
 
+def test_show_imports_a_program_of_a_file(run, folder):
+    pytest.importorskip("jax")
+    (folder / "models.py").write_text(
+        "import jax.numpy as jnp\n"
+        "def model(x): return jnp.tanh(x) * 2\n"
+        "def example(rng): return rng.normal(size=3).astype('float32')\n"
+    )
+    named = ["models.py:model", "--inputs", "models.py:example"]
+    code, out, _ = run("show", *named)
+    assert code == 0 and "dynamic" not in out
+    assert "%0 = tanh(x0)" in out and "# models.py:2" in out
+    code, out, _ = run("show", *named, "-o", "model.svg")
+    assert out.startswith("wrote model.svg: static, as declared: 2 instructions; static, after")
+    assert (folder / "model.svg").is_file()
+    code, _, errors = run("show", "seed", "--inputs", "models.py:example")
+    assert code == 2 and "a workload makes its own" in errors
+
+
 def names_of(path):
     text = path.read_text()
     if path.suffix == ".svg":

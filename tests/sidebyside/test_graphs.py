@@ -18,6 +18,7 @@ from sidebyside.drawing.nested import count_nodes, nested, nested_json, overview
 from sidebyside.drawing.show import drawn_graphs
 from sidebyside.results.comparison import Comparison, DrawnGraph, Row, TimedCell
 from sidebyside.results.result import RENDERERS
+from sidebyside.studies.decision import drawn_subject, recognise
 from sidebyside.workloads.workload import Workload
 from staticgraph.declare.lower import lower
 
@@ -246,19 +247,70 @@ def test_pages_without_graphs_have_no_script_and_refusals_say_why():
     assert "SBS-301" in page_of(("w", found))
 
 
-def test_comparisons_and_decisions_keep_graphs_where_asked():
+def test_comparisons_and_decisions_keep_graphs_where_asked(tmp_path):
     sizes = Workload(
         lambda xp, x: x + 1, lambda rng, size: (np.ones(size),), sizes=(1, 2), name="one"
     )
     found = sbs.compare(sizes, budget=0.01, graphs=True)
     assert [len(row.graphs) for row in found.rows] == [2, 0]
-    assert "graphs" not in found.to_data()["rows"][0]
+    found.save(tmp_path / "found.json")
+    loaded = sbs.load(tmp_path / "found.json")
+    assert loaded.rows[0].graphs == found.rows[0].graphs
+    loaded.to_html(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text().count('<section class="graph"') == 2
     assert not any(row.graphs for row in sbs.compare(sizes, budget=0.01).rows)
     decided = sbs.decide(lambda x: np.tanh(x) * 2, np.ones(3), budget=0.01, graphs=True)
     assert [each.title for each in decided.row.graphs] == [
         "static, as declared: 2 instructions",
         "static, after the passes: 2 instructions",
     ]
+
+
+@pytest.fixture(scope="module")
+def others():
+    """Return programs of other libraries, each with its inputs."""
+    torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
+    module, x = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU()), torch.ones(4, 3)
+    return {
+        "PyTorch": (module, x),
+        "PyTorch, a function": (lambda x: torch.relu(x * 2 + 1), x),
+        "JAX": (lambda x: jax.nn.relu(x * 2 + 1), jax.numpy.ones(3)),
+    }
+
+
+@pytest.mark.parametrize("name", ["PyTorch", "PyTorch, a function", "JAX"])
+def test_programs_of_other_libraries_are_drawn_as_they_are_imported(name, others):
+    program, x = others[name]
+    titles = [
+        f"static, {when}: {3 if name != 'PyTorch' else 4} instructions"
+        for when in ("as declared", "after the passes")
+    ]
+    figure = sbs.show(program, x)
+    assert [each.title for each in figure.pictures] == titles
+    assert "relu" in str(figure) and "<svg" in figure._repr_html_()
+    kind, subject = recognise(program, (x,), 1e-4)
+    graphs = drawn_subject(kind, subject)
+    assert [each.title for each in graphs] == titles
+    assert page_of(("w", graphs)).count('<section class="graph"') == 2
+
+
+def test_what_is_declared_is_shown_as_it_is(others):
+    imported = sg.from_torch(*others["PyTorch"])
+    shown = [sbs.show(imported), sbs.show(imported.graph)]
+    assert [len(each.pictures) for each in shown] == [2, 2]
+    assert "0.weight = variable" in str(shown[0])
+    for program in (imported, imported.graph):
+        with pytest.raises(sg.errors.ArgumentError, match="a graph was given 1 inputs"):
+            sbs.show(program, np.ones(3))
+    with pytest.raises(sg.errors.ArgumentError, match="a int is no program"):
+        sbs.show(3)
+
+
+def test_a_page_says_why_a_program_of_another_library_has_no_graph():
+    jax = pytest.importorskip("jax")
+    kind, subject = recognise(lambda x: x if x.sum() > 0 else -x, (jax.numpy.ones(3),), 1e-4)
+    (refused,) = drawn_subject(kind, subject)
+    assert "SBS-602" in refused.note and not refused.data
 
 
 PROBE = """<script>addEventListener("load", () => {

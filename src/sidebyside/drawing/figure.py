@@ -15,9 +15,13 @@ import numpy as np
 
 from oplibrary.core.tree import map_tree
 from oplibrary.messages.errors import ArgumentError
-from sidebyside.drawing.show import Picture, format_of, pictures, pictures_text
+from sidebyside.drawing.show import Picture, format_of, pictures, pictures_of, pictures_text
+from sidebyside.modes.importing import import_program
 from sidebyside.results.writing import write_whole
+from sidebyside.workloads.recognition import library_of, require_program, uncompiled
 from sidebyside.workloads.workload import NAMESPACE, Workload, takes_namespace
+from staticgraph.graph.graph import Graph
+from staticgraph.importing.shared.imported import Imported
 
 MOST_DRAWN = 300
 """Nodes of all graphs together; a figure of more is shown as text."""
@@ -27,7 +31,8 @@ MOST_DRAWN = 300
 class Figure:
     """The tape of the dynamic mode, and the static graph before and after the passes.
 
-    A notebook draws it in the cell, in the colours of the page; printing it shows text.
+    Of a program of another library there are the static graphs alone. A notebook draws it in the
+    cell, in the colours of the page; printing it shows text.
 
     Attributes
     ----------
@@ -72,14 +77,16 @@ class Figure:
         return f'<div style="overflow-x:auto">{drawn}</div>{below}'
 
 
-def show(program: Workload | Callable[..., Any], *inputs: Any, size: Any = None) -> Figure:
+def show(program: Any, *inputs: Any, size: Any = None) -> Figure:
     """Return both graphs of a program; a notebook draws them in the cell.
 
     Parameters
     ----------
-    program : Workload or callable
-        A function of the inputs, whose operations both modes take; or ``f(xp, *inputs)``, with a
-        first parameter called ``xp``, which is given the namespace of the mode.
+    program : Workload, callable, Imported or Graph
+        A function of the inputs, whose operations both modes take; ``f(xp, *inputs)``, with a
+        first parameter called ``xp``, which is given the namespace of the mode; or a module or
+        function of PyTorch, JAX or TensorFlow, which is imported. Of the latter, and of what is
+        declared already, there is no tape.
     *inputs : array or tree of arrays
         Of a function; a workload makes its own.
     size : optional
@@ -92,9 +99,10 @@ def show(program: Workload | Callable[..., Any], *inputs: Any, size: Any = None)
     Raises
     ------
     ArgumentError
-        If inputs come with a workload, or a size with a function.
+        If inputs come with a workload or a graph, or a size with a function.
     SideBySideError
-        If the dynamic mode cannot run the program; what static refuses is shown in the figure.
+        If the dynamic mode cannot run the program, or it cannot be imported; what static refuses
+        of the others is shown in the figure.
 
     Examples
     --------
@@ -118,10 +126,31 @@ def show(program: Workload | Callable[..., Any], *inputs: Any, size: Any = None)
             cause="a size is chosen for a workload, which makes inputs of it",
             fix="leave size out: the inputs are given",
         )
+    if isinstance(program, (Imported, Graph)):
+        if inputs:
+            raise ArgumentError(
+                f"show: a graph was given {len(inputs)} inputs",
+                cause="it is declared for inputs of its own",
+                fix="leave them out",
+            )
+        return _of_graph(program, program if isinstance(program, Graph) else program.graph)
+    require_program(program)
+    if not takes_namespace(program):
+        kind = library_of(program, inputs)
+        if kind != "NumPy":
+            program = uncompiled(program)
+            return _of_graph(program, import_program(kind, program, inputs).graph)
     given = tuple(map_tree(np.asarray, each) for each in inputs)
     name = getattr(program, "__name__", "program")
     workload = Workload(with_namespace(program), lambda rng, size: given, name=name)
     return Figure(workload, None, tuple(pictures(workload)))
+
+
+def _of_graph(program: Any, graph: Graph) -> Figure:
+    """Return the figure of a declared graph."""
+    name = getattr(program, "__name__", "") or graph.name or type(program).__name__
+    workload = Workload(lambda xp: None, lambda rng, size: (), name=name)
+    return Figure(workload, None, tuple(pictures_of(graph)))
 
 
 def with_namespace(program: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from sidebyside.modes.static import trace
 from sidebyside.results.comparison import DrawnGraph
 from sidebyside.workloads.workload import Workload, size_label
 from staticgraph.declare.lower import lower
+from staticgraph.graph.graph import Graph
 from staticgraph.passes import DEFAULT_PASSES, PassRecord, run_passes
 from staticgraph.program.program import Program
 from staticgraph.show import drawing
@@ -62,14 +63,16 @@ def pictures(workload: Workload, size: Any = None) -> list[Picture]:
     tape = tape_graph(workload, inputs)
     found = [Picture(f"dynamic: {_count(tape)} recorded", tape, tape_text(tape))]
     try:
-        before, after, note = _programs(workload, inputs)
+        graph = trace(workload, inputs)
     except SideBySideError as error:
         return [*found, Picture("static: refused", nx.MultiDiGraph(), str(error))]
-    return [
-        *found,
-        _program_picture(_DECLARED, before),
-        _program_picture(_COMPILED, after, note),
-    ]
+    return [*found, *pictures_of(graph)]
+
+
+def pictures_of(graph: Graph) -> list[Picture]:
+    """Return a declared graph as a picture, and what the passes make of it as another."""
+    before, after, note = _programs(graph)
+    return [_program_picture(_DECLARED, before), _program_picture(_COMPILED, after, note)]
 
 
 def drawn_graphs(workload: Workload, inputs: tuple[Any, ...]) -> tuple[DrawnGraph, ...]:
@@ -85,32 +88,48 @@ def drawn_graphs(workload: Workload, inputs: tuple[Any, ...]) -> tuple[DrawnGrap
     tuple of DrawnGraph
         Where a program cannot be drawn, one that says why.
     """
-    try:
-        before, after, note = _programs(workload, inputs)
-    except Exception as error:  # code of others' libraries says it in its own way
-        refused = DrawnGraph("static: no graph", str(error))
-    else:
-        return (
-            DrawnGraph(_counted(_DECLARED, before), "", nested_json(before)),
-            DrawnGraph(
-                _counted(_COMPILED, after),
-                note,
-                nested_json(after, lambda region: run_passes(region.lower(), DEFAULT_PASSES)),
-            ),
-        )
+    drawn = drawn_graph(lambda: trace(workload, inputs))
+    if drawn[0].data:
+        return drawn
     try:
         tape = tape_graph(workload, inputs)
     except Exception as error:
-        return refused, DrawnGraph("dynamic: no tape", str(error))
-    return refused, DrawnGraph(f"dynamic: {_count(tape)} recorded", "", nested_json(tape))
+        return *drawn, DrawnGraph("dynamic: no tape", str(error))
+    return *drawn, DrawnGraph(f"dynamic: {_count(tape)} recorded", "", nested_json(tape))
+
+
+def drawn_graph(declare: Callable[[], Graph]) -> tuple[DrawnGraph, ...]:
+    """Return what `declare` gives, as it is and after the passes, for a page.
+
+    Parameters
+    ----------
+    declare : callable
+        Returns a graph.
+
+    Returns
+    -------
+    tuple of DrawnGraph
+        Where it is refused, one that says why.
+    """
+    try:
+        before, after, note = _programs(declare())
+    except Exception as error:  # code of others' libraries says it in its own way
+        return (DrawnGraph("static: no graph", str(error)),)
+    return (
+        DrawnGraph(_counted(_DECLARED, before), "", nested_json(before)),
+        DrawnGraph(
+            _counted(_COMPILED, after),
+            note,
+            nested_json(after, lambda region: run_passes(region.lower(), DEFAULT_PASSES)),
+        ),
+    )
 
 
 _DECLARED, _COMPILED = "static, as declared", "static, after the passes"
 
 
-def _programs(workload: Workload, inputs: tuple[Any, ...]) -> tuple[Program, Program, str]:
+def _programs(graph: Graph) -> tuple[Program, Program, str]:
     """Return the program as declared and after the passes, and what they changed."""
-    graph = trace(workload, inputs)
     before = lower(graph, graph.outputs, graph.inputs)
     records: list[PassRecord] = []
     after = run_passes(before, DEFAULT_PASSES, observer=records.append)

@@ -16,6 +16,7 @@ import numpy as np
 from oplibrary.core.tree import flatten
 from sidebyside.measuring.scrutiny import as_array
 from sidebyside.modes.conversion import convert_arrays
+from sidebyside.modes.importing import import_program
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.workloads.workload import Workload
 
@@ -103,7 +104,7 @@ def torch_modes(is_module: bool = False) -> dict[str, Mode]:
     def imported(backend: str, module: Any, inputs: Any) -> Any:
         torch: Any = import_module("torch")
         sg: Any = import_module("staticgraph")
-        here = sg.from_torch(module, inputs)
+        here = import_program("PyTorch", module, inputs)
         given = torch.utils._pytree.tree_map(_array_of, tuple(inputs))
         return _imported(sg, here, backend), (here.parameters, *given)
 
@@ -177,7 +178,7 @@ def jax_modes() -> dict[str, Mode]:
     def imported(backend: str, function: Any, inputs: Any) -> Any:
         jax: Any = import_module("jax")
         sg: Any = import_module("staticgraph")
-        here = sg.from_jax(function, *inputs)
+        here = import_program("JAX", function, inputs)
         given = jax.tree_util.tree_map(np.asarray, tuple(inputs))
         return _imported(sg, here, backend), (here.parameters, *given)
 

@@ -371,6 +371,7 @@ def row_data(row: Row) -> dict[str, Any]:
         **record(WORKLOAD_COLUMNS, row),
         "cells": [record(MODE_COLUMNS, cell) for cell in row.cells],
         **record(EXPLANATION_COLUMNS, row),
+        "graphs": plain(row.graphs),
     }
 
 

@@ -99,6 +99,7 @@ class DrawnGraph:
     Attributes
     ----------
     title : str
+        What it is, and how many instructions it has.
     note : str
         What was done to get there, or why there is none.
     data : str
@@ -230,7 +231,7 @@ class Row:
     parameter : str
         What the size is the value of: ``size``, or a parameter of the program that was swept.
     graphs : tuple of DrawnGraph
-        The declared and the compiled graph, if that was asked for; no file but a page holds them.
+        The declared and the compiled graph, if that was asked for.
     """
 
     workload: str

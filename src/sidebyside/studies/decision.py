@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from types import FunctionType, ModuleType
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError
 from sidebyside.drawing.figure import with_namespace
+from sidebyside.drawing.show import drawn_graph, drawn_graphs
 from sidebyside.measuring.call_stack import frames_below
 from sidebyside.modes import MODES, Mode, find_mode, is_installed
+from sidebyside.modes.importing import import_program
 from sidebyside.modes.own_code import (
     jax_modes,
     numpy_modes,
@@ -25,11 +25,18 @@ from sidebyside.modes.own_code import (
     torch_modes,
 )
 from sidebyside.modes.registry import mode_names
+from sidebyside.results.comparison import DrawnGraph
 from sidebyside.results.decision import Decision, decide_from
 from sidebyside.studies.comparison import compare_subjects
 from sidebyside.studies.explaining.graphs import with_graphs
 from sidebyside.studies.replication import Report, Settings
 from sidebyside.studies.subject import Subject
+from sidebyside.workloads.recognition import (
+    is_module,
+    library_of,
+    require_program,
+    uncompiled,
+)
 from sidebyside.workloads.workload import Workload, takes_namespace
 
 OURS = ("dynamic", "static", "static:native")
@@ -80,7 +87,7 @@ def decide(
     modes : sequence of str, or str with commas
         Some of the modes; the first is the reference.
     budget, replicates, seed, time_limit, run_limit, validate, graphs, report
-        See `compare`; there are graphs of NumPy code and of what is given a namespace.
+        See `compare`; of what PyTorch, JAX or TensorFlow runs, the graphs are of its import.
 
     Returns
     -------
@@ -112,12 +119,19 @@ def decide(
     )
     packages = _PACKAGES.get(kind, ())
     comparison = compare_subjects([subject], settings, packages, report=report, known=known)
-    if graphs and kind == "NumPy":
-        function = with_namespace(subject.workload.function)
-        subject = replace(subject, workload=replace(subject.workload, function=function))
-    if graphs and kind in ("NumPy", "workload"):
-        comparison = with_graphs(comparison, [subject])
+    if graphs:
+        comparison = with_graphs(comparison, [subject], partial(drawn_subject, kind))
     return decide_from(comparison, kind, calls)
+
+
+def drawn_subject(kind: str, subject: Subject) -> tuple[DrawnGraph, ...]:
+    """Return the graphs of a program; those of other libraries are imported for it."""
+    workload, inputs = subject.workload, subject.inputs
+    if kind == "workload":
+        return drawn_graphs(workload, inputs)
+    if kind == "NumPy":
+        return drawn_graphs(replace(workload, function=with_namespace(workload.function)), inputs)
+    return drawn_graph(lambda: import_program(kind, workload.function, inputs).graph)
 
 
 def recognise(
@@ -134,34 +148,20 @@ def recognise(
         size = program.sizes[0]
         given = inputs or program.make_inputs(size, seed)
         return "workload", Subject(program, given, _namespace_modes(program), size)
-    if not callable(program):
-        raise ArgumentError(
-            f"a {type(program).__name__} is no program",
-            cause="it is called with the inputs, and cannot be",
-            fix="pass a function, a module, or a sidebyside.Workload",
-        )
-    program = _uncompiled(program)
+    require_program(program)
+    program = uncompiled(program)
     name = getattr(program, "__name__", type(program).__name__)
     workload = Workload(program, inputs=lambda rng, size: inputs, name=name, tolerance=tolerance)
     if takes_namespace(program):
         return "workload", Subject(workload, inputs, _namespace_modes(workload))
-    kind = _library(program, inputs)
+    kind = library_of(program, inputs)
     modes: Mapping[str, Mode] = {
-        "PyTorch": lambda: torch_modes(_is_module(program)),
+        "PyTorch": lambda: torch_modes(is_module(program)),
         "JAX": jax_modes,
         "TensorFlow": tensorflow_modes,
         "NumPy": numpy_modes,
     }[kind]()
     return kind, Subject(workload, inputs, modes, named=False)
-
-
-def _uncompiled(program: Any) -> Any:
-    """Return what a user has compiled already as it was before."""
-    if "jax" in sys.modules and type(program).__module__.partition(".")[0] in ("jaxlib", "jax"):
-        return getattr(program, "__wrapped__", program)
-    if _is_of(program, "tensorflow") and hasattr(program, "python_function"):
-        return program.python_function
-    return getattr(program, "_orig_mod", getattr(program, "_torchdynamo_orig_callable", program))
 
 
 def _namespace_modes(workload: Workload) -> dict[str, Mode]:
@@ -170,74 +170,6 @@ def _namespace_modes(workload: Workload) -> dict[str, Mode]:
     if workload.wrt:
         names.remove("numpy")
     return {name: find_mode(name) for name in names if is_installed(name)}
-
-
-def _is_module(program: Any) -> bool:
-    torch: Any = sys.modules.get("torch")
-    return torch is not None and isinstance(program, torch.nn.Module)
-
-
-def _library(program: Any, inputs: tuple[Any, ...]) -> str:
-    """Return whose arrays a program takes: by its inputs, and else by what it reads."""
-    kinds = {type(leaf).__module__.partition(".")[0] for leaf in flatten(list(inputs))[0]}
-    for library, name in (
-        ("torch", "PyTorch"),
-        ("jax", "JAX"),
-        ("jaxlib", "JAX"),
-        ("tensorflow", "TensorFlow"),
-    ):
-        if library in kinds:
-            return name
-    if _is_module(program):
-        return "PyTorch"
-    if _is_of(program, "tensorflow") or _is_keras_on_tensorflow(program):
-        return "TensorFlow"
-    read = _modules_read(program)
-    if "jax" in read:
-        return "JAX"
-    if "torch" in read:
-        return "PyTorch"
-    return "TensorFlow" if "tensorflow" in read else "NumPy"
-
-
-def _is_of(program: Any, library: str) -> bool:
-    """Tell whether the class of a program, or one that it derives from, is a library's."""
-    return any(each.__module__.partition(".")[0] == library for each in type(program).__mro__)
-
-
-def _is_keras_on_tensorflow(program: Any) -> bool:
-    keras: Any = sys.modules.get("keras")
-    return _is_of(program, "keras") and keras.backend.backend() == "tensorflow"
-
-
-def _modules_read(program: Any, seen: set[int] | None = None) -> set[str]:
-    """Return the libraries that a function reads, and the functions that it calls."""
-    seen = set() if seen is None else seen
-    function: Any = inspect.unwrap(program) if callable(program) else program
-    function = getattr(function, "__func__", function)
-    if not isinstance(function, FunctionType):
-        function = vars(type(function)).get("__call__")
-    if not isinstance(function, FunctionType) or id(function) in seen or len(seen) > 1000:
-        return set()
-    seen.add(id(function))
-    found: set[str] = set()
-    values = [
-        function.__globals__[name]
-        for name in function.__code__.co_names
-        if name in function.__globals__
-    ]
-    for cell in function.__closure__ or ():
-        try:
-            values.append(cell.cell_contents)
-        except ValueError:  # not assigned yet
-            continue
-    for value in values:
-        if isinstance(value, ModuleType):
-            found.add(value.__name__.partition(".")[0])
-        elif isinstance(value, Callable):  # type: ignore[arg-type]
-            found.add((getattr(value, "__module__", None) or "").partition(".")[0])
-            found |= _modules_read(value, seen)
-    return found
 
 
 def _chosen(subject: Subject, names: list[str]) -> Subject:

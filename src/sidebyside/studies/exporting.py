@@ -20,6 +20,7 @@ from oplibrary.messages.errors import ArgumentError, MissingPackageError
 from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.scrutiny import as_array
 from sidebyside.modes import static
+from sidebyside.modes.importing import import_program
 from sidebyside.results.writing import check_writable
 from sidebyside.studies.decision import recognise
 from sidebyside.workloads.workload import NAMESPACE, Workload, takes_namespace
@@ -248,11 +249,7 @@ def _leaving(
     if kind == "NumPy":
         run = _compiled(sg.trace(function, *_opened(function, inputs, dynamic)))
         return Leaving("a function", run, _fed(inputs), _baked(inputs))
-    if kind == "PyTorch":
-        return _imported(sg.from_torch(_as_module(function), inputs, dynamic=dynamic), inputs)
-    if kind == "JAX":
-        return _imported(sg.from_jax(function, *inputs, dynamic=dynamic), inputs)
-    return _imported(sg.from_tensorflow(function, *inputs, dynamic=dynamic), inputs)
+    return _imported(import_program(kind, function, inputs, dynamic), inputs)
 
 
 def _opened(
@@ -309,15 +306,6 @@ def _require_taken(program: Any, inputs: tuple[Any, ...]) -> None:
             cause="a program is exported as it is called",
             fix="name a tuple of its inputs, or a function that returns one, as --inputs FILE:NAME",
         ) from None
-
-
-def _as_module(function: Any) -> Any:
-    """Return a function of tensors as a module, which PyTorch exports."""
-    torch: Any = importlib.import_module("torch")
-    if isinstance(function, torch.nn.Module):
-        return function
-    name = getattr(function, "__name__", type(function).__name__)
-    return type(name, (torch.nn.Module,), {"forward": lambda self, *inputs: function(*inputs)})()
 
 
 def _imported(program: Imported, inputs: tuple[Any, ...]) -> Leaving:

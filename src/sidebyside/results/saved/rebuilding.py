@@ -12,7 +12,7 @@ import numpy as np
 
 from sidebyside.results.plain import NOT_FINITE
 
-NOT_KEPT = frozenset({("TrainingRecord", "parameters"), ("Row", "graphs")})
+NOT_KEPT = frozenset({("TrainingRecord", "parameters")})
 """Fields, by the class and the name, that no file holds: they are much, and of no use there."""
 
 

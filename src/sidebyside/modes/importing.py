@@ -1,0 +1,48 @@
+"""Programs of other libraries, imported by staticgraph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import staticgraph
+from staticgraph.importing.shared.imported import Imported
+
+sg: Any = staticgraph
+
+
+def import_program(
+    kind: str,
+    program: Any,
+    inputs: Sequence[Any],
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+) -> Imported:
+    """Return a program of another library, imported on its inputs.
+
+    Parameters
+    ----------
+    kind : str
+        ``"PyTorch"``, ``"JAX"`` or ``"TensorFlow"``.
+    program : callable
+    inputs : sequence of any
+    dynamic : mapping, optional
+        The lengths that stay open; see ``staticgraph.from_torch``.
+    """
+    if kind == "PyTorch":
+        imported = sg.from_torch(_as_module(program), tuple(inputs), dynamic=dynamic)
+    elif kind == "JAX":
+        imported = sg.from_jax(program, *inputs, dynamic=dynamic)
+    else:
+        imported = sg.from_tensorflow(program, *inputs, dynamic=dynamic)
+    found: Imported = imported
+    return found
+
+
+def _as_module(function: Any) -> Any:
+    """Return a function of tensors as a module, which PyTorch exports."""
+    torch: Any = import_module("torch")
+    if isinstance(function, torch.nn.Module):
+        return function
+    name = getattr(function, "__name__", type(function).__name__)
+    return type(name, (torch.nn.Module,), {"forward": lambda self, *inputs: function(*inputs)})()
