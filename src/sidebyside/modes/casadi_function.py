@@ -35,6 +35,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(ca, name) for name in "erf exp expm1 log log1p log10 sin sinh".split()},
     **{name: getattr(ca, name) for name in "sqrt tan tanh floor ceil".split()},
     "abs": ca.fabs,
+    "real": lambda x: x,
+    "imag": lambda _: ca.MX(0),
     "add": lambda x, y: x + y,
     "subtract": lambda x, y: x - y,
     "multiply": lambda x, y: x * y,

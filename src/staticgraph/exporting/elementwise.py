@@ -83,6 +83,8 @@ def elementwise(
         return writer.node(_WHOLE[expression], writer.cast(name, have, dtype))
     part = _Writer(writer, dtype)
     found = expression.fold(operands.__getitem__, part.constant, part.operation)
+    if not isinstance(found, tuple):
+        raise Unknown("a number that no operand is part of")
     return writer.cast(*part.typed(found), dtype)
 
 
@@ -101,6 +103,10 @@ class _Writer:
 
     def operation(self, name: str, operands: Sequence[Operand]) -> Operand:
         """Write an operator or a function."""
+        if name in ("real", "imag", "conj"):
+            return self.part(name, *operands)
+        if name in ("logical_and", "logical_or"):
+            return self.joined(name, *operands)
         if name == "negative" or name == "bitwise_invert":
             return self.unary(name, *operands)
         if name in COMPARISONS:
@@ -169,8 +175,26 @@ class _Writer:
             return self.writer.node("Mod", *names), dtype
         raise Unknown(operator)
 
-    def compare(self, relation: str, x: Operand, y: Operand) -> Typed:
+    def part(self, name: str, found: Operand) -> Operand:
+        """Write the part of a real number."""
+        if isinstance(found, tuple) and found[1].kind == "c":
+            raise Unknown(f"{name} of complex numbers")
+        return 0 if name == "imag" else found
+
+    def joined(self, operator: str, *found: Operand) -> Operand:
+        """Write whether all or any of several parts are not 0, without those that are known."""
+        decides = operator == "logical_or"
+        if any(bool(each) is decides for each in found if not isinstance(each, tuple)):
+            return int(decides)
+        names = [self.writer.cast(*each, BOOL) for each in found if isinstance(each, tuple)]
+        while len(names) > 1:
+            names[:2] = [self.writer.node("Or" if decides else "And", *names[:2])]
+        return (names[0], BOOL) if names else int(not decides)
+
+    def compare(self, relation: str, x: Operand, y: Operand) -> Operand:
         """Write a comparison."""
+        if not isinstance(x, tuple) and not isinstance(y, tuple):
+            return int(getattr(np, relation)(x, y))
         names, dtype = self.alike(x, y)
         if dtype == BOOL and relation not in ("equal", "not_equal"):
             names = [self.writer.cast(name, dtype, np.dtype(np.int32)) for name in names]
@@ -183,10 +207,12 @@ class _Writer:
         names, wide = self.alike(x, y)
         return self.writer.node("Where", self.writer.cast(*self.typed(test), BOOL), *names), wide
 
-    def call(self, function: str, operands: Sequence[Operand]) -> Typed:
+    def call(self, function: str, operands: Sequence[Operand]) -> Operand:
         """Write a function of numbers."""
         if function == "cast":
             return self.typed(operands[0])
+        if function == "abs" and not isinstance(operands[0], tuple):
+            return abs(operands[0])
         names, dtype = self.alike(*operands)
         if dtype.kind != "f" and function not in ("abs", "max", "min"):
             names = [self.writer.cast(name, dtype, self.dtype) for name in names]

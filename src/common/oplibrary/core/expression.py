@@ -187,7 +187,7 @@ _COUNTS = {
     **dict.fromkeys(("cast", "real", "imag", "conj", "abs", "sqrt"), 1),
     **dict.fromkeys(("floor", "ceil", "trunc", "round"), 1),
     **dict.fromkeys(("signbit", "spacing", "mantissa", "exponent", "bitwise_count", "cbrt"), 1),
-    **dict.fromkeys(("copysign", "nextafter", "ldexp", "fmod", "gcd", "lcm"), 2),
+    **dict.fromkeys(("copysign", "nextafter", "ldexp", "fmod", "gcd", "lcm", "complex"), 2),
     "where": 3,
 }
 _NUMBERS = {"inf": math.inf, "nan": math.nan, "pi": math.pi}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ _STORED = {
     "f2": "half",
     "f4": "float",
     "f8": "double",
+    "c8": "i64",
+    "c16": "i128",
 }
 BOOL = np.dtype(np.bool_)
 FLOAT16, FLOAT32, FLOAT64 = (np.dtype(f"f{n}") for n in (2, 4, 8))
@@ -40,7 +43,7 @@ def stored_element(dtype: DType) -> str:
     Raises
     ------
     Unsupported
-        If it is complex, or not a number in the machine's byte order.
+        If it is not a number in the machine's byte order.
     """
     element = _STORED.get(f"{dtype.kind}{dtype.itemsize}") if dtype.isnative else None
     if element is None:
@@ -61,7 +64,11 @@ def is_unsigned(dtype: DType) -> bool:
 def number(code: Code, value: Any, dtype: DType, lanes: int = 1) -> Register:
     """Return a number as a constant of `dtype`."""
     with np.errstate(all="ignore"):
-        return code.constant(np.asarray(value).astype(dtype).item(), element_of(dtype), lanes)
+        found = np.asarray(value).astype(dtype)
+    whole = found.item()
+    if dtype.kind == "c":  # its bits
+        whole = int.from_bytes(found.tobytes(), sys.byteorder, signed=True)
+    return code.constant(whole, element_of(dtype), lanes)
 
 
 def convert(code: Code, x: Register, source: DType, target: DType) -> Register:

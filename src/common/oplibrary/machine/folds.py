@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from oplibrary.machine.code import Code
+from oplibrary.machine.complex_numbers.arithmetic import add
+from oplibrary.machine.complex_numbers.parts import packed, unpacked
 from oplibrary.machine.elements import (
     BOOL,
     DType,
@@ -36,6 +38,10 @@ def neutral_register(code: Code, combine: str, dtype: DType, lanes: int) -> Regi
 def fold_two(code: Code, combine: str, dtype: DType, x: Register, y: Register) -> Register:
     """Return the combination of two registers, lane by lane."""
     x, y = code.pair(x, y)
+    if dtype.kind == "c":  # of which nothing but sums are made here
+        assert combine == "add"
+        total = add(code, unpacked(code, x, dtype), unpacked(code, y, dtype))
+        return packed(code, total, dtype)
     if combine == "max":
         return maximum(code, x, y, dtype)
     if combine == "min":

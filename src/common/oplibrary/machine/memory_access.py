@@ -34,20 +34,20 @@ def load_lanes(
     code: Code, base: Register, dtype: DType, offset: Index, step: int, lanes: int
 ) -> Register:
     """Return `lanes` elements, `step` apart, as they are computed with."""
-    element = stored_element(dtype)
+    element, align = stored_element(dtype), dtype.alignment
     if lanes == 1 or step == 0:
-        found = code.load(code.address(base, offset, element), element)
+        found = code.load(code.address(base, offset, element), element, 1, align)
     elif step == 1:
-        found = code.load(code.address(base, offset, element), element, lanes)
+        found = code.load(code.address(base, offset, element), element, lanes, align)
     elif step == -1:
         first = offset - (lanes - 1)
-        found = code.load(code.address(base, first, element), element, lanes)
+        found = code.load(code.address(base, first, element), element, lanes, align)
         found = code.shuffle(found, range(lanes - 1, -1, -1))
     else:
         found = Register(code, "poison", element, lanes)
         start = code.address(base, offset, element)
         for lane in range(lanes):
-            one = code.load(code.address(start, lane * step, element), element)
+            one = code.load(code.address(start, lane * step, element), element, 1, align)
             found = code.insert(found, one, lane)
     return found.differs(0) if dtype == BOOL else found
 
@@ -56,19 +56,19 @@ def store_lanes(
     code: Code, base: Register, dtype: DType, offset: Index, step: int, value: Register
 ) -> None:
     """Write elements `step` apart."""
-    element = stored_element(dtype)
+    element, align = stored_element(dtype), dtype.alignment
     if dtype == BOOL:
         value = code.cast("zext", value, "i8")
     if value.lanes == 1 or step == 1:
-        code.store(value, code.address(base, offset, element))
+        code.store(value, code.address(base, offset, element), align)
     elif step == -1:
         turned = code.shuffle(value, range(value.lanes - 1, -1, -1))
-        code.store(turned, code.address(base, offset - (value.lanes - 1), element))
+        code.store(turned, code.address(base, offset - (value.lanes - 1), element), align)
     else:
         start = code.address(base, offset, element)
         for lane in range(value.lanes):
             one = code.extract(value, lane)
-            code.store(one, code.address(start, lane * step, element))
+            code.store(one, code.address(start, lane * step, element), align)
 
 
 def fill(code: Code, start: Register, number: Any, dtype: DType, size: int, lanes: int) -> None:
@@ -141,8 +141,7 @@ def gather(
     start = code.address(base, offset, element)
     for lane in range(lanes):
         at = code.extract(selected, lane)
-        one = code.load(
-            code.address(code.address(start, lane * step, element), at, element), element
-        )
+        address = code.address(code.address(start, lane * step, element), at, element)
+        one = code.load(address, element, 1, dtype.alignment)
         found = code.insert(found, one, lane)
     return found.differs(0) if dtype == BOOL else found

@@ -16,6 +16,8 @@ import numpy as np
 
 from oplibrary.core.expression import BINARY, COMPARISONS, CONSTANT, OPERAND, Expression
 from oplibrary.machine.code import Code
+from oplibrary.machine.complex_numbers import arithmetic, parts
+from oplibrary.machine.complex_numbers.parts import Complex
 from oplibrary.machine.elements import (
     BOOL,
     FLOAT16,
@@ -42,15 +44,21 @@ POWER_OF_ONE_NUMBER = "power of one number"
 
 
 class Scalar(NamedTuple):
-    """A value of an expression: a register with its dtype, or a weak Python number."""
+    """A value of an expression: registers with their dtype, or a weak Python number."""
 
-    value: Register | float
+    value: Register | Complex | float
     dtype: DType | None
 
     @property
     def weak(self) -> bool:
         """Whether it is a Python number, which takes the dtype of what it meets."""
         return self.dtype is None
+
+    @property
+    def number(self) -> float:
+        """The Python number that it is."""
+        assert not isinstance(self.value, (Register, Complex))
+        return self.value
 
 
 def write_expression(
@@ -69,11 +77,15 @@ def write_expression(
     writer = _Writer(code, [], result)
     for operand in operands:
         scalar = Scalar(*operand)
+        if isinstance(scalar.value, Register) and operand[1].kind == "c":
+            scalar = Scalar(parts.unpacked(code, scalar.value, operand[1]), operand[1])
         if result.kind == "f" and _is_narrower(operand[1], result):
             # kernels that compute in floating point convert their operands first
             scalar = Scalar(writer.converted(scalar, result), result)
         writer.operands.append(scalar)
     found = expression.fold(writer.operands.__getitem__, writer.constant, writer.operation)
+    if result.kind == "c":
+        return parts.packed(code, writer.complex(found, result), result)
     return writer.converted(found, result)
 
 
@@ -106,7 +118,8 @@ _RELATIONS = {
     "greater_equal": "ge",
 }
 _COSTS = {
-    **dict.fromkeys(("cast", "real", "imag", "conj", "logical_and", "logical_or", "positive"), 0),
+    **dict.fromkeys(("cast", "real", "imag", "complex", "conj", "positive"), 0),
+    **dict.fromkeys(("logical_and", "logical_or"), 0),
     **dict.fromkeys(("abs", "min", "floor", "ceil", "trunc", "round"), 1),
     **dict.fromkeys(("negative", "bitwise_invert", "logical_not", "where"), 1),
     **dict.fromkeys(BINARY, 1),
@@ -179,15 +192,33 @@ class _Writer:
 
     # operands -----------------------------------------------------------------------------------
 
+    @property
+    def lanes(self) -> int:
+        """How many elements are worked on."""
+        registers = [o.value for o in self.operands if isinstance(o.value, (Register, Complex))]
+        return max((each.lanes for each in registers), default=1)
+
     def converted(self, x: Scalar, dtype: DType) -> Register:
-        """Return the register of `x` as `dtype`."""
+        """Return the register of `x` as `dtype`, which is not complex."""
+        if isinstance(x.value, Complex):
+            assert x.dtype is not None
+            if dtype == BOOL:
+                return x.value.real.differs(0.0) | x.value.imaginary.differs(0.0)
+            return convert(self.code, x.value.real, parts.part_of(x.dtype), dtype)
         if not isinstance(x.value, Register):
-            lanes = max(
-                (o.value.lanes for o in self.operands if isinstance(o.value, Register)), default=1
-            )
-            return number(self.code, x.value, dtype, lanes)
+            value = x.value if dtype == BOOL else x.value.real
+            return number(self.code, value, dtype, self.lanes)
         assert x.dtype is not None
         return convert(self.code, x.value, x.dtype, dtype)
+
+    def complex(self, x: Scalar, dtype: DType) -> Complex:
+        """Return the parts of `x` as those of the complex `dtype`."""
+        if not isinstance(x.value, (Register, Complex)):
+            return parts.from_number(self.code, x.value, dtype, self.lanes)
+        assert x.dtype is not None
+        if isinstance(x.value, Complex):
+            return parts.converted(self.code, x.value, x.dtype, dtype)
+        return parts.from_real(self.code, x.value, x.dtype, dtype)
 
     def _kind(self, x: Scalar) -> Any:
         return type(x.value) if x.weak else x.dtype
@@ -217,6 +248,8 @@ class _Writer:
     # operators ----------------------------------------------------------------------------------
 
     def operation(self, name: str, operands: Sequence[Scalar]) -> Scalar:
+        if any(x.dtype is not None and x.dtype.kind == "c" for x in operands):
+            return self._of_complex(name, operands)
         write = _OPERATIONS.get(name)
         if write is not None:
             return write(self, *operands)
@@ -230,9 +263,34 @@ class _Writer:
             return self._function(name, operands)
         raise Unsupported(f"the function {name}")
 
+    def _of_complex(self, name: str, operands: Sequence[Scalar]) -> Scalar:
+        if name in ("cast", "where", "logical_and", "logical_or", "logical_not"):
+            return _OPERATIONS[name](self, *operands)
+        if name == "divide" and operands[0].weak and operands[0].value == 1:
+            name, operands = "reciprocal", operands[1:]
+        kinds = tuple(map(self._kind, operands))
+        if name in arithmetic.OPERATIONS:
+            *_, dtype = _resolve(getattr(np, name), kinds)
+            given = [self.complex(x, dtype) for x in operands]
+            return Scalar(arithmetic.OPERATIONS[name](self.code, *given), dtype)
+        if name in arithmetic.TESTS:
+            dtype, *_ = _resolve(getattr(np, name), kinds)
+            given = [self.complex(x, dtype) for x in operands]
+            return Scalar(arithmetic.TESTS[name](self.code, *given), BOOL)
+        if name not in ("abs", "real", "imag"):
+            raise Unsupported(f"{name} of complex numbers")
+        ((one, whole),) = operands
+        assert isinstance(one, Complex) and whole is not None
+        part = arithmetic.absolute(self.code, one) if name == "abs" else one[name == "imag"]
+        return Scalar(part, parts.part_of(whole))
+
+    def _of_parts(self, x: Scalar, y: Scalar) -> Scalar:
+        part = parts.part_of(self.result)
+        return Scalar(Complex(self.converted(x, part), self.converted(y, part)), self.result)
+
     def _negative(self, x: Scalar) -> Scalar:
         if x.weak:
-            return Scalar(-x.value, None)
+            return Scalar(-x.number, None)
         dtype, (operand,) = self._loop(np.negative, x)
         return Scalar(self._rounded(operator.neg, operand), dtype)
 
@@ -332,11 +390,13 @@ class _Writer:
         root = self._rounded(lambda v: self.code.call_intrinsic("sqrt", v), a)
         if known:
             return Scalar(root, dtype)
-        power = self._power(x, y).value
+        power = self.converted(self._power(x, y), dtype)
         return Scalar(self.code.select(b.equals(0.5), root, power), dtype)
 
     def _compare(self, name: str, x: Scalar, y: Scalar) -> Scalar:
         ufunc: np.ufunc = getattr(np, name)
+        if x.weak and y.weak:
+            return Scalar(number(self.code, ufunc(x.value, y.value), BOOL, self.lanes), BOOL)
         *inputs, _ = _resolve(ufunc, (self._kind(x), self._kind(y)))
         if inputs[0] != inputs[1]:
             raise Unsupported(f"comparisons of {inputs[0]} with {inputs[1]}")
@@ -350,6 +410,10 @@ class _Writer:
     def _choice(self, test: Scalar, x: Scalar, y: Scalar) -> Scalar:
         kinds: list[Any] = [v.dtype if v.dtype is not None else v.value for v in (x, y)]
         dtype = np.result_type(*kinds) if not (x.weak and y.weak) else self.result
+        if dtype.kind == "c":
+            chosen, one, other = self.truth(test), self.complex(x, dtype), self.complex(y, dtype)
+            pairs = zip(one, other, strict=True)
+            return Scalar(Complex(*[self.code.select(chosen, a, b) for a, b in pairs]), dtype)
         a, b = self.converted(x, dtype), self.converted(y, dtype)
         return Scalar(self.code.select(self.truth(test), a, b), dtype)
 
@@ -360,6 +424,8 @@ class _Writer:
     # functions ----------------------------------------------------------------------------------
 
     def _cast(self, x: Scalar) -> Scalar:
+        if self.result.kind == "c":
+            return Scalar(self.complex(x, self.result), self.result)
         return Scalar(self.converted(x, self.result), self.result)
 
     def _real(self, x: Scalar) -> Scalar:
@@ -379,6 +445,8 @@ class _Writer:
         return Scalar(self._called(name, *registers), dtype)
 
     def _absolute(self, x: Scalar) -> Scalar:
+        if x.weak:
+            return Scalar(abs(x.number), None)
         dtype, (a,) = self._loop(np.absolute, x)
         if dtype.kind == "f":
             return Scalar(self.code.absolute(a), dtype)
@@ -465,7 +533,7 @@ def _whole_exponent(y: Scalar) -> int | None:
     """Return an exponent that is known and whole."""
     if isinstance(y.value, Register):
         return None
-    return int(y.value) if float(y.value).is_integer() else None
+    return int(y.number) if float(y.number).is_integer() else None
 
 
 _Binary = Callable[[Register, Register], Register]
@@ -511,6 +579,7 @@ _OPERATIONS: dict[str, Callable[..., Scalar]] = {
     "real": _Writer._real,
     "conj": _Writer._real,
     "imag": _Writer._imaginary,
+    "complex": _Writer._of_parts,
     "abs": _Writer._absolute,
     "sqrt": _Writer._square_root,
     POWER_OF_ONE_NUMBER: _Writer._power_of_one_number,

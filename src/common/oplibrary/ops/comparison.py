@@ -125,14 +125,14 @@ isnan = unary(
 isinf = unary(
     "isinf",
     np.isinf,
-    expr="abs({0}) == inf",
+    expr="abs(real({0})) == inf or abs(imag({0})) == inf",
     examples=_TEST_EXAMPLES,
     doc="Return whether x is infinite.",
 )
 isfinite = unary(
     "isfinite",
     np.isfinite,
-    expr="abs({0}) < inf",
+    expr="abs(real({0})) < inf and abs(imag({0})) < inf",
     examples=_TEST_EXAMPLES,
     doc="Return whether x is neither infinite nor NaN.",
 )

@@ -9,7 +9,7 @@ from typing import Any
 from oplibrary.core.expression import Expression, parse_expression
 from oplibrary.core.types import TensorType, normalize_axis
 from oplibrary.machine.code import Code
-from oplibrary.machine.elements import Unsupported
+from oplibrary.machine.elements import Unsupported, number
 from oplibrary.machine.memory_access import Index, linear_offset, load_lanes, store_lanes
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of, in_lanes
@@ -125,7 +125,7 @@ def _scan(
 
             value = load(0)[begins]
             if first is not None:
-                store(0, code.splat(code.constant(first, value.element), width))
+                store(0, number(code, first, dtype, width))
             store(lead, value)
             if length == 1:
                 return

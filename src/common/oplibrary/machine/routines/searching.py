@@ -9,7 +9,7 @@ import numpy as np
 
 from oplibrary.core.types import TensorType
 from oplibrary.machine.code import Code
-from oplibrary.machine.elements import DType, element_of, is_unsigned
+from oplibrary.machine.elements import DType, Unsupported, element_of, is_unsigned
 from oplibrary.machine.memory_access import load_lanes, store_lanes
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of
@@ -19,8 +19,21 @@ NANOSECONDS = 4.0
 """About what a round of a search takes."""
 
 
+def require_order(dtype: DType) -> None:
+    """Refuse elements that nothing orders here.
+
+    Raises
+    ------
+    Unsupported
+    """
+    element_of(dtype)
+    if dtype.kind == "c":
+        raise Unsupported("the order of complex numbers")
+
+
 def goes_before(code: Code, x: Register, y: Register, dtype: DType) -> Register:
     """Write whether `x` stands before `y` in ascending order, in which NaN comes last."""
+    assert dtype.kind != "c", "what orders calls require_order"
     if dtype.kind != "f":
         return code.compare("lt", x, y, signed=not is_unsigned(dtype))
     if x.element == "half":
@@ -32,7 +45,7 @@ def search(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, 
     """Return the routine that searches each element of the second operand in the first."""
     dtype = np.result_type(*[each.dtype for each in types])
     length, count, right = types[0].size, types[1].size, attrs["side"] == "right"
-    element_of(dtype)
+    require_order(dtype)
     rounds = length.bit_length()
 
     def write(code: Code, target: Register, operands: Sequence[Register]) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from oplibrary.core.types import TensorType, normalize_axis
 from oplibrary.machine.code import Code
-from oplibrary.machine.elements import Unsupported, stored_element
+from oplibrary.machine.elements import Unsupported
 from oplibrary.machine.memory_access import Index, linear_offset, load_lanes, store_lanes
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of
-from oplibrary.machine.routines.searching import INDEX, goes_before
+from oplibrary.machine.routines.searching import INDEX, goes_before, require_order
 
 Key = Callable[[Register], Register]
 
@@ -38,7 +38,7 @@ def indices(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str,
 
 def _order(name: str, x: TensorType, axis: int, descending: bool, indices: bool) -> Routine:
     dtype, shape = x.dtype, x.shape
-    stored_element(dtype)
+    require_order(dtype)
     outer, length, inner = prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
     item = INDEX if indices else dtype
     passes = (length - 1).bit_length()

@@ -12,7 +12,8 @@ import numpy as np
 from oplibrary.core.expression import parse_expression
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array, normalize_axes
-from oplibrary.machine.elements import FLOAT16, FLOAT32, Unsupported, element_of
+from oplibrary.machine.complex_numbers.parts import part_of
+from oplibrary.machine.elements import FLOAT16, FLOAT32, DType, Unsupported, element_of
 from oplibrary.machine.scalars import check_expression, with_roots
 from staticgraph.backends.native.definitions.contractions import define_contraction
 from staticgraph.backends.native.definitions.definition import (
@@ -38,6 +39,8 @@ from staticgraph.program.program import Instruction, Program, Value
 DefineControl = Callable[[Instruction, tuple[Definition, ...]], Definition]
 """Returns what an op is that runs regions, or a result of one; it plans the regions."""
 SUM = parse_expression("{0} + {1}")
+_PARTS = (parse_expression("real({0})"), parse_expression("imag({0})"))
+_OF_PARTS = parse_expression("complex({0}, {1})")
 UNIFORM_ELEMENTS = 1 << 16
 """Constants of at most that many elements are searched for one that is the same everywhere."""
 
@@ -196,19 +199,34 @@ def _is_one_number(definition: Definition, elements: int) -> bool:
 
 def _fold(instruction: Instruction, operand: Definition) -> Definition:
     op, type_ = instruction.op, instruction.output.type
+    if type_.dtype.kind != "c":
+        return _fold_of(instruction, operand, type_.dtype)
+    if op.combine != "add":
+        raise Unsupported(f"{type_.dtype} elements reduced but for sums")
+    # a sum of complex numbers is that of their parts
+    whole, part = cast_to(operand, type_.dtype), part_of(type_.dtype)
+    sums = [
+        _fold_of(instruction, Elementwise(whole.shape, part, instruction, each, (whole,)), part)
+        for each in _PARTS
+    ]
+    return Elementwise(type_.shape, type_.dtype, instruction, _OF_PARTS, tuple(sums))
+
+
+def _fold_of(instruction: Instruction, operand: Definition, dtype: DType) -> Definition:
+    op, type_ = instruction.op, instruction.output.type
     axes = normalize_axes(instruction.attrs.get("axis"), len(operand.shape))
     axes = tuple([axis for axis in axes if operand.shape[axis] != 1])
     if not axes:
-        converted = cast_to(operand, type_.dtype)
+        converted = cast_to(operand, dtype)
         if op.combine == "add":
             converted = sum_of_one(converted)
-        return Reshaped(type_.shape, type_.dtype, instruction, converted)
+        return Reshaped(type_.shape, dtype, instruction, converted)
     if not operand.size:
         raise Unsupported("no elements to reduce")
     # half-precision numbers are summed in single precision, as NumPy does
-    inner = FLOAT32 if type_.dtype == FLOAT16 else type_.dtype
+    inner = FLOAT32 if dtype == FLOAT16 else dtype
     fold = Fold(type_.shape, inner, instruction, cast_to(operand, inner), op.combine, axes)
-    return cast_to(fold, type_.dtype)
+    return cast_to(fold, dtype)
 
 
 def _pieced(instruction: Instruction, operands: tuple[Definition, ...]) -> Definition:

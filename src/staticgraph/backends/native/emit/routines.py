@@ -9,6 +9,7 @@ import numpy as np
 
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import convert
+from oplibrary.machine.folds import fold_two
 from oplibrary.machine.memory_access import (
     fill,
     linear_offset,
@@ -92,7 +93,9 @@ def write_scatter(module: Module, symbol: str, scattered: Scattered) -> None:
         offset = chosen + linear_offset(code, 0, scattered.strides, where)
         value = code.splat(value, width)
         if not isinstance(scattered, Assigned):
-            value = load_lanes(code, target, dtype, offset, 1, width) + value
+            value = fold_two(
+                code, "add", dtype, load_lanes(code, target, dtype, offset, 1, width), value
+            )
         store_lanes(code, target, dtype, offset, 1, value)
 
     full = last // lanes * lanes

@@ -11,7 +11,6 @@ from oplibrary.machine.code import Code
 from oplibrary.machine.elements import (
     DType,
     convert,
-    element_of,
     number,
     stored_element,
 )
@@ -156,7 +155,7 @@ class ValueWriter:
         definition = node.definition
         code = self.code
         if isinstance(definition, Uniform):
-            return code.constant(definition.number, element_of(definition.dtype))
+            return number(code, definition.number, definition.dtype)
         if node.leaf and definition in self.stages.folds:
             return self.rows[definition]
         if self.is_read_back(node, stage):

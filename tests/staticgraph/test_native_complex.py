@@ -1,0 +1,160 @@
+"""Complex numbers as machine code: moved whole, computed with as pairs."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite")
+
+import dyngraph as dg
+import staticgraph as sg
+from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.messages.errors import SideBySideError
+from oplibrary.ops.scan import linear_recurrence
+
+DTYPES = ("complex64", "complex128")
+PARTS = [0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan, 100.0, -100.0, 720.0, -750.0]
+
+
+def numbers(dtype):
+    """Return complex numbers of all pairs of special parts, near the ends of the range, too."""
+    info = np.finfo(dtype)
+    parts = np.array([*PARTS, info.max, info.max * 0.8, info.tiny], info.dtype)
+    found = np.empty(len(parts) ** 2 + 50, dtype)
+    rng = np.random.default_rng(0)
+    found.real[:-50], found.imag[:-50] = np.repeat(parts, len(parts)), np.tile(parts, len(parts))
+    found.real[-50:], found.imag[-50:] = rng.normal(size=(2, 50))
+    return found, rng.permutation(found)
+
+
+def run_both(declare, *arrays):
+    """Return the outputs by machine code and by NumPy, and whether nothing was left to NumPy."""
+    with sg.Graph():
+        nodes = [sg.placeholder(f"x{i}", a.shape, a.dtype) for i, a in enumerate(arrays)]
+        outputs = declare(*nodes)
+    runs = [sg.compile(outputs, nodes, backend=backend) for backend in ("native", "interpret")]
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [run(*arrays) for run in runs]
+    return *found, "left to NumPy" not in runs[0].report()
+
+
+def assert_alike(found, wanted):
+    """Compare special parts exactly, signs of zeros included, others beside the whole number."""
+    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+    if wanted.dtype.kind not in "fc":
+        np.testing.assert_array_equal(found, wanted)
+        return
+    with np.errstate(all="ignore"):
+        size = np.abs(wanted).astype(np.float64)
+    size[~np.isfinite(size)] = 0
+    margin = 8 * np.finfo(wanted.dtype).eps
+    for one, other in ((found.real, wanted.real), (found.imag, wanted.imag)):
+        np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
+        with np.errstate(all="ignore"):
+            off = np.abs(one.astype(np.float64) - other)
+        same = (one == other) | np.isnan(other)
+        assert (same | (off <= margin * np.maximum(size, np.abs(other)))).all()
+        zero = (one == 0) & (other == 0)
+        np.testing.assert_array_equal(np.signbit(one)[zero], np.signbit(other)[zero])
+
+
+MADE = {
+    *"add subtract multiply divide negative square reciprocal positive conj real imag abs".split(),
+    *"angle exp equal not_equal logical_and logical_or logical_xor logical_not where".split(),
+    *"isnan isinf isfinite".split(),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_elementwise_ops_are_numpys_for_special_numbers_too(dtype):
+    x, y = numbers(dtype)
+    made = set()
+    for op in REGISTRY.values():
+        if op.kind is not Kind.ELEMENTWISE or op.attrs:
+            continue
+        arrays = [x.real > 0, x, y] if op.name == "where" else [x, y, x][: op.arity]
+        try:
+            (found,), (wanted,), whole = run_both(lambda *xs, o=op: [o(*xs)], *arrays)
+        except SideBySideError:  # it is not defined for complex numbers
+            continue
+        if whole:
+            made.add(op.name)
+            assert_alike(found, wanted)
+    assert made >= MADE
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("length", [1, 2, 7, 33])
+def test_everything_that_moves_or_adds_elements(dtype, length):
+    rng = np.random.default_rng(length)
+    x, y = (rng.normal(size=(2, 3, length)) + 1j * rng.normal(size=(2, 3, length))).astype(dtype)
+    at = rng.integers(0, 3, 5)
+
+    def declare(x, y, at):
+        return [
+            x.T * y.T,
+            sg.flip(x) - y[:, ::-1],
+            sg.concat([x, y * 2, sg.zeros_like(x)], axis=1),
+            sg.pad(x, ((1, 0), (2, 1))),
+            sg.take(x, at, axis=0),
+            sg.sum(x * y, axis=0),
+            sg.sum(x),
+            sg.mean(x, axis=1),
+            sg.cumulative_sum(x, axis=0, include_initial=True),
+            sg.cumulative_prod(x, axis=1),
+            linear_recurrence(x, y, axis=0),
+            sg.real(x) * y,
+            sg.cast(sg.real(x), dtype) + 1j,
+            sg.all(x, axis=0),
+            sg.cast(x, "complex64"),
+            *sg.gradients(sg.sum(sg.real(sg.take(x, at, axis=0) * sg.exp(y[:1]))), [x, y]),
+        ]
+
+    found, wanted, whole = run_both(declare, x, y, at)
+    assert whole
+    for one, other in zip(found, wanted, strict=True):
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-5 if dtype == "complex64" else 1e-12)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_checked_runs_and_threads_give_the_same_sums(monkeypatch, threads):
+    monkeypatch.setenv("SIDEBYSIDE_CHECKED", "1")
+    monkeypatch.setenv("SIDEBYSIDE_THREADS", str(threads))
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=300_001) + 1j * rng.normal(size=300_001)).astype("complex64")
+    (total, product), (wanted, other), whole = run_both(lambda x: [sg.sum(x), x * sg.conj(x)], x)
+    assert whole
+    np.testing.assert_allclose(total, wanted, rtol=1e-5)
+    np.testing.assert_array_equal(product, other)
+
+
+def test_numbers_that_begin_at_half_of_themselves():
+    """NumPy aligns complex numbers as their parts, to which no vector may be aligned better."""
+    for dtype, part in (("complex64", "float32"), ("complex128", "float64")):
+        x = np.arange(67, dtype=part)[1:].view(dtype)
+        assert x.flags.aligned
+        (found,), (wanted,), _ = run_both(lambda x: [x * x[::-1]], x)
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_loops_carry_complex_numbers():
+    def step(z, c):
+        z = z * z + c
+        return z, abs(z)
+
+    z = np.zeros(5, "complex64")
+    c = (np.linspace(-0.5, 0.3, 15) + 0.2j).astype("complex64").reshape(3, 5)
+    found, wanted, whole = run_both(lambda z, c: [*sg.scan(step, z, c)], z, c)
+    assert whole
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_dyngraph_runs_them_by_machine_code():
+    x = (np.linspace(-1, 1, 5000) + 0.5j).astype("complex64")
+    with dg.set_kernels("machine"):
+        found = dg.exp(dg.asarray(x) * 2).numpy()
+    np.testing.assert_allclose(found, np.exp(x * np.float32(2)), rtol=1e-5)
