@@ -1,6 +1,8 @@
 """Symbolic dimensions: one program serves every length, and gives dyngraph's bits for each."""
 
 import pickle
+import random
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,9 +15,11 @@ from oplibrary.messages.errors import (
     FeedError,
     GraphError,
     ShapeError,
+    SideBySideError,
     SymbolicBoolError,
     SymbolicValueError,
 )
+from staticgraph.program.polynomial import Polynomial, polynomial_of, symbol
 
 BACKENDS = ("interpret", "numpy")
 B = sg.dim("b")
@@ -304,14 +308,115 @@ def test_a_quotient_that_is_no_length_is_refused():
             wrong()
 
 
-def test_lengths_that_are_read_back_as_others_are_refused():
+def test_polynomials_are_read_back_or_not_at_all():
+    draw = random.Random(3)
+    symbols = [symbol(f"read_{each}", 1) for each in range(3)]
+    lost = 0
+    for _ in range(60):
+        terms = {(): draw.randint(-(2**40), 2**40)}
+        for _ in range(draw.randint(1, 3)):
+            drawn = draw.choices(symbols, k=draw.randint(1, 3))
+            monomial = tuple(sorted(drawn, key=lambda each: each.order))
+            terms[monomial] = draw.choice((1, -1, 2, draw.randint(1, 2**22)))
+        wanted = Polynomial(terms)
+        number = wanted.at({each.name: each.stand_in for each in symbols})
+        found = polynomial_of(number)
+        lost += found is None
+        assert found is None or found.terms == wanted.terms
+        with pytest.raises(OverflowError):
+            float(number)
+        if any(factor % 2 for monomial, factor in wanted.terms.items() if monomial):
+            assert polynomial_of(number // 2) is None
+            assert polynomial_of(number // 2 * 3 + 1) is None
+    assert lost < 15
+
+
+def test_sums_of_many_lengths_are_read_back():
     for each in range(20):
         sg.dim(f"beside_{each}")
     n, m = sg.dim("joined_n"), sg.dim("joined_m")
     with sg.Graph():
         x, y = sg.placeholder("x", (n,)), sg.placeholder("y", (m,))
-        with pytest.raises(ShapeError, match="does not hold for every length"):
-            sg.concat([x] * 20 + [y] * 18)
+        joined = sg.concat([x] * 20 + [y] * 18 + [np.ones(5_000_000, "float32")])
+        run = sg.compile(sg.sum(joined), [x, y], backend="numpy")
+    assert repr(joined) == "Node(concat: float32[20*joined_n+18*joined_m+5000000])"
+    assert run(np.ones(2, "float32"), np.ones(3, "float32")) == 5_000_094
+
+
+LARGE = random.Random(0)
+CONSTANTS = [
+    *(41_234_573, 3 * 41_234_573 + 7, 44_469_143, 41_234_573 * 44_469_143),
+    *(4_194_319, 5_000_000, 2**31 - 1, 2**32 + 15, 2**53 + 1, 2**62 - 57),
+    *(LARGE.getrandbits(bits) | 1 << 21 for bits in range(22, 62, 4)),
+]
+WITH_CONSTANTS = {
+    "arithmetic": lambda xp, x, c: x * c + c - x % c,
+    "on the other side": lambda xp, x, c: c - (c // (x + 1)),
+    "bounds": lambda xp, x, c: xp.clip(x * x * x, -c, c),
+    "compared": lambda xp, x, c: xp.where(x > c, c, x),
+    "filled": lambda xp, x, c: xp.full_like(x, c) + x,
+    "slices": lambda xp, x, c: x[:c] + x[-c:] - xp.concat([x[c:], x]),
+    "rolled": lambda xp, x, c: xp.roll(x, c),
+    "triangle": lambda xp, x, c: xp.tril(x[:, None] * x, k=c) - xp.triu(x[:, None] * x, k=-c),
+    "padded": lambda xp, x, c: xp.pad(x, (1, 2), value=c),
+    "differences": lambda xp, x, c: xp.diff(x, prepend=c, append=-c),
+    "floats": lambda xp, x, c: x * float(c) + 1.0 / c + xp.full_like(x, float(c), dtype="float64"),
+    "correction": lambda xp, x, c: xp.var(x * 1.0, correction=c),
+    "ignored": lambda xp, x, c: xp.cross_entropy(
+        xp.ones_like(x, dtype="float32")[:, None], x * 0, ignore_index=c
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_CONSTANTS)
+def test_a_constant_is_never_taken_for_a_length(name):
+    """A large number of the user is right, or refused by name, whatever stands for lengths."""
+    program = WITH_CONSTANTS[name]
+    sg.dim("beside_constants")
+    n = sg.dim("of_constants")
+    floats = name == "floats"
+    with sg.Graph():
+        x = sg.placeholder("x", (n,), "float64" if floats else "int64")
+        kept, results = [], []
+        for c in CONSTANTS:
+            try:
+                results.append(program(sg, x, c))
+            except ShapeError:  # whether a bound is inside follows from the length
+                assert name in ("slices", "rolled")
+                continue
+            kept.append(c)
+        run = sg.compile(results, [x], backend="numpy")
+    copied = pickle.loads(pickle.dumps(run))
+    for length in (1, 2, 7):
+        array = np.arange(1, length + 1, dtype=x.dtype)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            wanted = [np.asarray(program(dg, dg.asarray(array), c)) for c in kept]
+            answers = run(array), copied(array)
+        for found in answers:
+            for c, one, other in zip(kept, found, wanted, strict=True):
+                np.testing.assert_array_equal(one, other, err_msg=str(c), strict=True)
+
+
+def test_a_bound_beyond_every_length_is_the_end():
+    far = sys.maxsize
+    with sg.Graph():
+        x = sg.placeholder("x", (sg.dim("of_bounds"),), "int64")
+        results = [x[:far], x[-far:], x[1:far], x[::-1], x[far::-1], x[: -far - 1 : -1], x[far:]]
+        run = sg.compile(results, [x], backend="numpy")
+    array = np.arange(5)
+    for found, bounds in zip(run(array), [(0, 5), (0, 5), (1, 5)], strict=False):
+        np.testing.assert_array_equal(found, array[slice(*bounds)])
+    assert all(np.array_equal(found, array[::-1]) for found in run(array)[3:6])
+    assert run(array)[6].shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [np.zeros, np.ones, np.arange, np.eye, lambda n: np.broadcast_to(1.0, (n, 2)), range],
+)
+def test_numpy_gets_no_number_of_a_length(make):
+    with pytest.raises((SideBySideError, TypeError), match="of_numpy|`n`"):
+        make(sg.dim("of_numpy"))
 
 
 def test_wrong_dims_are_refused():

@@ -32,7 +32,9 @@ from staticgraph.declare.build import full, require_graph, to_node
 from staticgraph.declare.operands import as_array
 from staticgraph.graph.graph import Graph, current_graph
 from staticgraph.graph.graph_ops import STOP_GRADIENT
+from staticgraph.graph.inference import OF_STAND_INS, takes_a_number
 from staticgraph.graph.node import Node
+from staticgraph.program.polynomial import is_symbolic
 from staticgraph.program.tuple_values import TupleGradient
 
 
@@ -313,6 +315,10 @@ def _contributions(node: Node, wanted: Sequence[int], g: Node) -> list[tuple[Nod
         except SideBySideError as error:
             error.related += ((f"{node.name} declared", node.source),)
             raise error.with_context(f"gradient of {op.name}") from None
+        except OF_STAND_INS:
+            if not any(is_symbolic(each.type.shape) for each in (node, *operands)):
+                raise
+            raise takes_a_number(f"the gradient of {op.name}") from None
         found.append((operand, pulled))
     return found
 

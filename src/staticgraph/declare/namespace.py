@@ -24,7 +24,9 @@ from staticgraph.declare.creation import declare_creation
 from staticgraph.declare.operands import as_array
 from staticgraph.graph.dimension import has_dims
 from staticgraph.graph.graph import Graph, current_graph
+from staticgraph.graph.inference import OF_STAND_INS, takes_a_number
 from staticgraph.graph.node import Node
+from staticgraph.program.lengths import type_is_symbolic
 from staticgraph.program.polynomial import named_text
 
 
@@ -94,10 +96,18 @@ def _called(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         error.what, error.cause = named_text(error.what), named_text(error.cause)
         raise
     except UNFIT as error:
+        if type(error) in OF_STAND_INS and _meets_lengths((args, kwargs)):
+            raise takes_a_number(function.__name__) from None
         explained = explain_call(function.__name__, function, error)
         if explained is error:
             raise
         raise explained from error
+
+
+def _meets_lengths(arguments: Any) -> bool:
+    """Tell whether an argument is a length that is not known, or a node that has one."""
+    nodes = (x for x in flatten(arguments)[0] if isinstance(x, Node))
+    return has_dims(arguments) or any(type_is_symbolic(x.type) for x in nodes)
 
 
 def _lift(graph: Graph, x: Any) -> Any:

@@ -20,11 +20,12 @@ from oplibrary.core.types import Array, TensorType, is_scalar, resolve_scalar, t
 from oplibrary.messages.errors import DTypeError, GraphError, MixedModesError, SideBySideError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.joining import holds_values, stack_nested
-from staticgraph.declare.length_op import LENGTH, is_made_of_lengths, length_attrs
+from staticgraph.declare.length_op import LENGTH
 from staticgraph.graph.dimension import Dim
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.inference import infer
 from staticgraph.graph.node import Node
+from staticgraph.program.polynomial import is_symbolic
 
 _SAMPLES: dict[str, bool | int | float | complex] = {"b": True, "i": 1, "f": 1.0, "c": 1j}
 """A Python number of each kind of dtype that a weak node has."""
@@ -179,9 +180,10 @@ def _resolve_wide(
     ) from None
 
 
-def declare_length(graph: Graph, number: int | float) -> Node:
+def declare_length(graph: Graph, number: int) -> Node:
     """Declare a number that is made of lengths; it acts as a Python number."""
-    node = graph.add_op(LENGTH, (), length_attrs(number))
+    attrs = {"length": number, "over": None, "dtype": np.dtype(np.int64)}
+    node = graph.add_op(LENGTH, (), attrs)
     graph.weak.add(node)
     return node
 
@@ -189,7 +191,7 @@ def declare_length(graph: Graph, number: int | float) -> Node:
 def _as_operand(graph: Graph, op: Op, x: Any, position: int) -> Any:
     """Return a node of `graph`, or a Python number as it is."""
     if is_scalar(x):
-        return declare_length(graph, x) if is_made_of_lengths(x) else x
+        return declare_length(graph, x) if is_symbolic(x) else x
     if isinstance(x, Dim):
         return declare_length(graph, x.stand_in)
     if isinstance(x, (list, tuple)) and holds_values(x):

@@ -145,7 +145,5 @@ def require_numbers(value: Any) -> None:
     """
     if isinstance(value, np.ndarray):
         value = tuple(value.reshape(-1).tolist()) if value.size <= 64 else ()
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
     if is_symbolic(tuple(value) if isinstance(value, (tuple, list)) else value):
         raise OpenLength

@@ -11,7 +11,7 @@ import numpy as np
 
 from oplibrary.core.op import Op
 from oplibrary.core.types import TensorType
-from oplibrary.ops.indexing import Slice
+from oplibrary.ops.indexing import Slice, range_length, selected
 from staticgraph.exporting.lengths import OpenLength
 from staticgraph.exporting.writer import Name, Writer
 from staticgraph.program.polynomial import is_symbolic
@@ -126,10 +126,10 @@ def _basic_index_gradient(call: Call) -> Name:
     """Put the operand into zeros: by padding, or element by element where it skips some."""
     shape = call.type.shape
     ranges = [
-        range(*slice(*entry).indices(length))
+        selected(entry, length)
         for entry, length in zip(_spelled(call.attrs["index"], shape), shape, strict=True)
     ]
-    name = call.writer.reshape(call.names[0], [len(each) for each in ranges])
+    name = call.writer.reshape(call.names[0], [range_length(each) for each in ranges])
     if all(each.step == 1 for each in ranges) and shape:
         before = [each.start for each in ranges]
         after = [length - each.stop for each, length in zip(ranges, shape, strict=True)]

@@ -10,10 +10,9 @@ import numpy as np
 from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.keys import exact_key
 from oplibrary.core.types import Array, TensorType, resolve_scalar
-from oplibrary.messages.errors import DTypeError, SymbolicValueError
+from oplibrary.messages.errors import DTypeError
 from staticgraph.graph.graph_ops import CONSTANT
 from staticgraph.graph.node import Node
-from staticgraph.program.polynomial import is_symbolic, named
 
 _SMALL = 4096
 """Arrays of at most this many bytes are told apart by their bytes, larger ones by identity."""
@@ -54,13 +53,6 @@ class Constants:
         known = None if name or own else self._known(key, value)
         if known is not None:
             return known
-        if is_symbolic(value.shape):
-            raise SymbolicValueError(
-                f"an array of shape {named(value.shape)} was to be a constant",
-                cause="its length is another one in each run",
-                fix="make it of the graph's values: sg.arange(x.shape[0]), sg.zeros(x.shape), "
-                "x * 0",
-            )
         if not is_numeric(value.dtype):
             raise DTypeError(
                 f"a constant of dtype {value.dtype}",

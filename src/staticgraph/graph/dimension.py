@@ -10,7 +10,7 @@ from typing import Any
 
 from oplibrary.core.types import PICKLED_LENGTHS
 from oplibrary.messages.errors import ArgumentError, SymbolicBoolError, SymbolicValueError
-from oplibrary.messages.source import is_users
+from oplibrary.messages.source import is_our_file, is_users
 from staticgraph.program.polynomial import Polynomial, named, number_of, polynomial_of, symbol
 from staticgraph.program.upcall import Upcall
 
@@ -20,6 +20,10 @@ declare_length: Upcall[[int], Any] = Upcall("staticgraph.declare.build")
 _FIX = (
     "write the number if the length is always the same; use sg.sum, sg.mean, scan, map or -1 in "
     "reshape, which take any length; or let sg.function trace each length"
+)
+_FIX_ARRAY = (
+    "make an array of the graph's values: sg.arange(x.shape[0]), sg.zeros(x.shape), x * 0; "
+    f"otherwise, {_FIX}"
 )
 
 
@@ -71,6 +75,12 @@ def _asked_by_user() -> bool:
     return frame is not None and is_users(frame.f_code)
 
 
+def _asked_by_us() -> bool:
+    """Tell whether the library, and not the user or NumPy, runs the operator that calls this."""
+    frame: FrameType | None = sys._getframe(2)
+    return frame is not None and is_our_file(frame.f_code.co_filename)
+
+
 class Dim:
     """A length that is not known while the graph is declared; see `dim`.
 
@@ -106,23 +116,23 @@ class Dim:
     # numbers for the library, errors for the user -------------------------------------------------
 
     def __index__(self) -> int:
-        if _asked_by_user():
-            raise self._no_number("an index")
+        if not _asked_by_us():
+            raise self._no_number("an index", _FIX_ARRAY)
         return self.stand_in
 
     def __int__(self) -> int:
-        if _asked_by_user():
+        if not _asked_by_us():
             raise self._no_number("an int")
         return self.stand_in
 
     def __float__(self) -> float:
         raise self._no_number("a float")  # the library's, too: a root of a stand-in means nothing
 
-    def _no_number(self, wanted: str) -> SymbolicValueError:
+    def _no_number(self, wanted: str, fix: str = _FIX) -> SymbolicValueError:
         return SymbolicValueError(
             f"{wanted} was asked of the symbolic length {self!r}",
             cause="each run has its own length, and one graph is declared for all of them",
-            fix=_FIX,
+            fix=fix,
         )
 
     # comparisons ----------------------------------------------------------------------------------
@@ -202,41 +212,38 @@ class Dim:
     # arithmetic -----------------------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Any:
-        return self._apply(operator.add, other, _asked_by_user())
+        return self._apply(operator.add, other)
 
     def __radd__(self, other: Any) -> Any:
-        return self._apply(_reversed(operator.add), other, _asked_by_user())
+        return self._apply(_reversed(operator.add), other)
 
     def __sub__(self, other: Any) -> Any:
-        return self._apply(operator.sub, other, _asked_by_user())
+        return self._apply(operator.sub, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return self._apply(_reversed(operator.sub), other, _asked_by_user())
+        return self._apply(_reversed(operator.sub), other)
 
     def __mul__(self, other: Any) -> Any:
-        return self._apply(operator.mul, other, _asked_by_user())
+        return self._apply(operator.mul, other)
 
     def __rmul__(self, other: Any) -> Any:
-        return self._apply(_reversed(operator.mul), other, _asked_by_user())
+        return self._apply(_reversed(operator.mul), other)
 
     def __truediv__(self, other: Any) -> Any:
-        return self._apply(operator.truediv, other, _asked_by_user(), whole=False)
+        return self._apply(operator.truediv, other, whole=False)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return self._apply(_reversed(operator.truediv), other, _asked_by_user(), whole=False)
+        return self._apply(_reversed(operator.truediv), other, whole=False)
 
     def __neg__(self) -> Any:
         return _length(number_of(-self.polynomial))
 
     def __floordiv__(self, other: Any) -> Any:
-        return self._divided(other, _asked_by_user())
+        return self._divided(other)
 
     def __mod__(self, other: Any) -> Any:
-        number = _stand_in(other)
-        if number is None:
-            return NotImplemented
-        self._divided(other, _asked_by_user())  # which says to the user that it leaves a rest
-        return 0 if self._quotient(number) is not None else _length(self.stand_in % number)
+        quotient = self._divided(other)  # which is refused where it leaves a rest
+        return quotient if quotient is NotImplemented else 0
 
     def __pow__(self, exponent: Any) -> Any:
         if isinstance(exponent, int) and 0 <= exponent <= 3:
@@ -250,7 +257,6 @@ class Dim:
         self,
         operate: Callable[[Any, Any], Any],
         other: Any,
-        asked_by_user: bool,
         whole: bool = True,
     ) -> Any:
         """Return a length, a value of the graph where a float is involved, or NotImplemented."""
@@ -259,25 +265,25 @@ class Dim:
             return _length(number_of(operate(self.polynomial, _polynomial(number))))
         if number is None and not isinstance(other, (float, complex)):
             return NotImplemented
-        if asked_by_user:
-            return operate(self._node(), other._node() if isinstance(other, Dim) else other)
-        return operate(self.stand_in, other if number is None else number)
+        return operate(self._node(), other._node() if isinstance(other, Dim) else other)
 
-    def _divided(self, other: Any, asked_by_user: bool) -> Any:
+    def over(self, other: Any) -> Any:
+        """Return how many times another length or number goes into it, or None if it does not."""
         number = _stand_in(other)
-        if number is None:
+        quotient = None if number is None else self._quotient(number)
+        return None if quotient is None else _length(number_of(quotient))
+
+    def _divided(self, other: Any) -> Any:
+        if _stand_in(other) is None:
             return NotImplemented
-        quotient = self._quotient(number)
+        quotient = self.over(other)
         if quotient is not None:
-            return _length(number_of(quotient))
-        if asked_by_user:
-            raise SymbolicValueError(
-                f"{self!r} was divided by {other!r}, which does not divide it",
-                cause="the quotient is no polynomial in the lengths",
-                fix=f'declare the axis as a multiple, {other!r} * dim("parts"), or write the '
-                "number",
-            )
-        return self.stand_in // number
+            return quotient
+        raise SymbolicValueError(
+            f"{self!r} was divided by {other!r}, which does not divide it",
+            cause="the quotient is no polynomial in the lengths",
+            fix=f'declare the axis as a multiple, {other!r} * dim("parts"), or write the number',
+        )
 
     def _quotient(self, number: int) -> Polynomial | None:
         """Return how many times a length goes into this one, or None where that is no length."""

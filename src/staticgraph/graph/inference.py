@@ -14,7 +14,7 @@ from staticgraph.graph.node import Node
 from staticgraph.program.lengths import named_type
 from staticgraph.program.polynomial import (
     evaluated,
-    is_quotient,
+    is_lost,
     is_symbolic,
     named_text,
     samples,
@@ -33,7 +33,23 @@ def infer(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any]) -> Te
     except (MemoryError, RecursionError):
         raise
     except Exception as error:
+        if type(error) in OF_STAND_INS and any(is_symbolic(x.shape) for x in types):
+            raise takes_a_number(op.name) from None
         raise refused(op, types, error) from None
+
+
+OF_STAND_INS = (OverflowError, ValueError)
+"""What Python and NumPy raise where a length that is not known is taken for a number."""
+
+
+def takes_a_number(name: str) -> SymbolicValueError:
+    """Return the error of what asks for the number of a length that is not known."""
+    return SymbolicValueError(
+        f"{name} takes a length for a number that is known, and it is symbolic",
+        cause="one program is compiled for all lengths, and each run has its own",
+        fix="write the number if the length is always the same; or let sg.function trace each "
+        "length",
+    )
 
 
 class TypeTable:
@@ -72,9 +88,9 @@ class TypeTable:
             if any(is_symbolic(t.shape) for t in types):
                 _refuse_quotients(op, types, attrs)
             known = infer(op, types, attrs)
-            _refuse_beyond_index(op, types, attrs, known)
             known = self.intern(known)
             _require_for_all_lengths(op, types, attrs, known)
+            _refuse_beyond_index(op, types, attrs, known)
             if key is not None:
                 self._inferred[key] = known
         return known
@@ -89,7 +105,7 @@ def _refuse_quotients(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str,
     """
     for name, value in attrs.items():
         for each in value if isinstance(value, tuple) else (value,):
-            if type(each) is int and is_quotient(each):
+            if type(each) is int and is_lost(each):
                 listing = ", ".join(map(repr, map(named_type, types)))
                 raise SymbolicValueError(
                     f"{op.name}({listing}): {name} follows from a length by a division",

@@ -9,8 +9,8 @@ from staticgraph.declare.effects import has_effect
 from staticgraph.program.layout import find_layouts
 from staticgraph.program.program import Instruction, Program, Value
 
-_WORTHWHILE = 0.99
-"""The order is changed only for a peak of at most that part of the old one."""
+_WORTHWHILE = 99
+"""The order is changed only for a peak of at most so many hundredths of the old one."""
 
 
 def reorder_for_memory(program: Program) -> Program:
@@ -22,7 +22,7 @@ def reorder_for_memory(program: Program) -> Program:
     needs = _Needs(program)
     before = needs.peak(range(len(program.instructions)))
     order = needs.schedule()
-    if needs.peak(order) > before * _WORTHWHILE:
+    if 100 * needs.peak(order) > before * _WORTHWHILE:
         return program
     return program.with_instructions([program.instructions[position] for position in order])
 

@@ -1,10 +1,11 @@
 """Lengths that are not known yet: polynomials in symbolic dimensions, each written as one number.
 
-A symbolic dimension is given a *stand-in*, a prime so large and so odd that no length of a program
-is like it. The library computes with stand-ins as with any length: what is equal for every length
-is equal for the stand-in, and nothing else is. From the number that comes out the polynomial is
-read back, as digits are read back from a number: ``3 * 41234587 + 1`` is ``3*batch + 1``. What the
-user computes with lengths is known as it is, and is not read back.
+A symbolic dimension is given a *stand-in*, a number so large that no program holds one like it: it
+fits no integer and no float of a machine, so that what would take it for one fails in place of
+computing with it, and what a user writes is never taken for a length. The library computes with
+stand-ins as with any length: what is equal for every length is equal for the stand-in, and nothing
+else is. From the number that comes out the polynomial is read back, as digits are read back from a
+number. What the user computes with lengths is known as it is, and is not read back.
 """
 
 from __future__ import annotations
@@ -13,20 +14,29 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations_with_replacement
+from itertools import islice
+from math import gcd, prod
+from random import Random
 from typing import Any
 
 from oplibrary.core.types import LENGTH_TEXTS
 from oplibrary.messages.errors import ArgumentError
 
-_FIRST = 41_234_567
-_STEP = 3_234_571
-_SMALLEST = 1 << 21
-"""Numbers below it are what they are."""
+_SMALLEST = 1 << 1024
+"""Numbers below it are what they are: all that integers and floats of a machine can be."""
 
-_LARGEST_FACTOR = 1 << 22
-_LARGEST_REST, _SMALL_REST = 1 << 10, 64
-_MULTIPLES = 16
+_BITS, _CHANCE = 2112, 1100
+"""A stand-in is a power of two, of that many bits and its digit, and that many bits by chance."""
+
+_DIGIT, _DIGITS = 32, 16
+"""Stand-ins one after another differ by so many bits, so that sums are read digit by digit."""
+
+_LARGEST_REST = 1 << 64
+_LARGEST_DEGREE = 3
+_TRIES = 500
+"""How many products are tried before a number is said to be no polynomial."""
+
+_SMALL_PRIMES = prod(n for n in range(2, 1000) if all(n % k for k in range(2, int(n**0.5) + 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +48,24 @@ class Symbol:
     name : str
     least : int
         No length is smaller.
+    order : int
+        How many were made before it.
     stand_in : int
     """
 
     name: str
     least: int
+    order: int
     stand_in: int
+
+    @property
+    def digit(self) -> int:
+        """Where its stand-in stands among the others."""
+        return self.order % _DIGITS
 
 
 _symbols: dict[str, Symbol] = {}
+_by_digit: list[list[Symbol]] = [[] for _ in range(_DIGITS)]
 
 
 def symbol(name: str, least: int) -> Symbol:
@@ -59,7 +78,8 @@ def symbol(name: str, least: int) -> Symbol:
     """
     known = _symbols.get(name)
     if known is None:
-        known = _symbols[name] = Symbol(name, least, _prime(_FIRST + _STEP * len(_symbols)))
+        known = _symbols[name] = Symbol(name, least, len(_symbols), _stand_in(len(_symbols)))
+        _by_digit[known.digit].append(known)
         _read_back.cache_clear()
     elif known.least != least:
         raise ArgumentError(
@@ -75,10 +95,11 @@ def symbols_exist() -> bool:
     return bool(_symbols)
 
 
-def _prime(start: int) -> int:
-    number = start | 1
-    while any(number % k == 0 for k in range(3, int(number**0.5) + 1, 2)):
-        number += 2
+def _stand_in(order: int) -> int:
+    power = 1 << (_BITS + _DIGIT * (order % _DIGITS))
+    draw, number = Random(order), 0
+    while gcd(number, _SMALL_PRIMES) != 1:  # so that only what is a multiple seems to be one
+        number = power + draw.getrandbits(_CHANCE)
     return number
 
 
@@ -129,7 +150,7 @@ class Polynomial:
         total = Polynomial({})
         for monomial, factor in self.terms.items():
             for symbols, times in other.terms.items():
-                product = tuple(sorted((*monomial, *symbols), key=lambda each: each.stand_in))
+                product = tuple(sorted((*monomial, *symbols), key=lambda each: each.order))
                 total += Polynomial({product: factor * times})
         return total
 
@@ -152,7 +173,8 @@ class Polynomial:
 
     def __str__(self) -> str:
         parts = []
-        for monomial, factor in sorted(self.terms.items(), key=lambda term: -len(term[0])):
+        for monomial in sorted(self.terms, key=lambda each: (-len(each), [x.order for x in each])):
+            factor = self.terms[monomial]
             names = "*".join(each.name for each in monomial)
             size = abs(factor)
             text = names if size == 1 and names else "*".join(filter(None, (str(size), names)))
@@ -184,8 +206,8 @@ def number_of(polynomial: Polynomial) -> int:
 def polynomial_of(number: int) -> Polynomial | None:
     """Return the polynomial that `number` stands for, or None where it is what it is.
 
-    What nobody has named by `number_of` is read back: products, and sums of a few terms with a
-    small constant, which is what shapes are made of.
+    What nobody has named by `number_of` is read back: sums and products of lengths and numbers,
+    up to cubes, and products of these with any lengths.
     """
     if -_SMALLEST < number < _SMALLEST or not _symbols:
         return None
@@ -194,66 +216,50 @@ def polynomial_of(number: int) -> Polynomial | None:
 
 @lru_cache(1 << 14)
 def _read_back(number: int) -> Polynomial | None:
-    found = _product(number)
-    if found is not None:
-        return found
-    candidates = [*_linear(number, _LARGEST_REST), *_two_terms(number), *_quadratic(number)]
-    return min(candidates, key=_cost, default=None)
-
-
-def _product(number: int) -> Polynomial | None:
-    """Return a factor times symbols that is exactly `number`."""
-    monomial: list[Symbol] = []
+    factors: list[Symbol] = []
     for each in _symbols.values():
         while number % each.stand_in == 0:
             number //= each.stand_in
-            monomial.append(each)
-    if not monomial or abs(number) >= _LARGEST_FACTOR:
+            factors.append(each)
+    terms = _sum(number, iter(range(_TRIES)))
+    if terms is None and abs(number) < 1 << _BITS:
+        # a difference of two lengths that have the same digit
+        for each in _symbols.values():
+            for sign in (1, -1):
+                rest = _sum(number - sign * each.stand_in, iter(range(_TRIES)))
+                if rest is not None:
+                    terms = {**rest, (each,): sign}
+    return None if terms is None else Polynomial(terms) * Polynomial({tuple(factors): 1})
+
+
+def _sum(number: int, tries: Iterator[int]) -> dict[Monomial, int] | None:
+    """Return the terms of a sum, the largest one first, or None where `number` is no sum."""
+    if -_LARGEST_REST < number < _LARGEST_REST:
+        return {(): number}
+    degree, bits = divmod(abs(number).bit_length() - 1, _BITS)
+    if not 0 < degree <= _LARGEST_DEGREE:
         return None
-    return Polynomial({tuple(monomial): number})
+    digit = (bits + 1) // _DIGIT  # what is subtracted may take one bit
+    for monomial, _ in zip(_monomials(degree, digit), tries, strict=False):
+        product = prod(each.stand_in for each in monomial)
+        factor = (2 * number + product) // (2 * product)
+        rest = _sum(number - factor * product, tries) if factor else None
+        if rest is not None:
+            return {monomial: factor, **rest}
+    return None
 
 
-def _linear(number: int, largest_rest: int) -> Iterator[Polynomial]:
-    """Yield a factor times one symbol, and a constant."""
-    for each in _symbols.values():
-        factor = _nearest(number, each.stand_in)
-        rest = number - factor * each.stand_in
-        if factor and abs(factor) < _LARGEST_FACTOR and abs(rest) <= largest_rest:
-            yield Polynomial({(each,): factor, (): rest})
-
-
-def _two_terms(number: int) -> Iterator[Polynomial]:
-    """Yield sums of multiples of two symbols."""
-    if abs(number) > _LARGEST_FACTOR * _FIRST:
-        return
-    for each in _symbols.values():
-        for factor in (*range(-_MULTIPLES, 0), *range(1, _MULTIPLES + 1)):
-            for other in _linear(number - factor * each.stand_in, _SMALL_REST):
-                if (each,) not in other.terms:
-                    yield Polynomial({**other.terms, (each,): factor})
-
-
-def _quadratic(number: int) -> Iterator[Polynomial]:
-    """Yield a factor times two symbols, a multiple of one, and a constant."""
-    for pair in combinations_with_replacement(_symbols.values(), 2):
-        product = pair[0].stand_in * pair[1].stand_in
-        factor = _nearest(number, product)
-        rest = number - factor * product
-        if not factor or abs(factor) >= _LARGEST_FACTOR:
-            continue
-        if abs(rest) <= _SMALL_REST:
-            yield Polynomial({pair: factor, (): rest})
-        for other in _linear(rest, _SMALL_REST):
-            yield Polynomial({**other.terms, pair: factor})
-
-
-def _nearest(number: int, unit: int) -> int:
-    return (2 * number + unit) // (2 * unit)
-
-
-def _cost(found: Polynomial) -> int:
-    """Return how unlikely a length is: of few terms and small numbers is the likely one."""
-    return sum(16 + abs(factor).bit_length() for factor in found.terms.values())
+def _monomials(degree: int, digit: int, first: int = 0) -> Iterator[Monomial]:
+    """Yield the products of `degree` symbols, from `first` on, whose digits add up to `digit`."""
+    if degree == 1:
+        for each in _by_digit[digit] if digit < _DIGITS else ():
+            if each.order >= first:
+                yield (each,)
+    elif digit < degree * _DIGITS:
+        for each in islice(_symbols.values(), first, None):
+            if each.digit <= digit:
+                for others in _monomials(degree - 1, digit - each.digit, each.order):
+                    yield (each, *others)
 
 
 def is_symbolic(value: Any) -> bool:
@@ -267,20 +273,13 @@ def is_symbolic(value: Any) -> bool:
     return isinstance(value, slice) and is_symbolic((value.start, value.stop, value.step))
 
 
-_LARGEST_DIVISOR = 16
+def is_lost(number: int) -> bool:
+    """Tell whether `number` was computed from lengths that are not known, and is no length.
 
-
-def is_quotient(number: int) -> bool:
-    """Tell whether `number` is what a division by a small number left of an unknown length.
-
-    It is then no length: half a stand-in is not the stand-in of half a length.
+    Half a stand-in, say, is not the stand-in of half a length.
     """
-    if not _symbols or -_SMALLEST < number < _SMALLEST or polynomial_of(number) is not None:
-        return False
-    return any(
-        next(_linear(number * divisor, divisor), None) is not None
-        for divisor in range(2, _LARGEST_DIVISOR + 1)
-    )
+    large = not -_SMALLEST < number < _SMALLEST
+    return large and bool(_symbols) and polynomial_of(number) is None
 
 
 def symbols_in(value: Any) -> Iterator[Symbol]:

@@ -141,6 +141,13 @@ def interpolate(
             cause="those of the result are made of them",
             fix="check the lengths first",
         )
+    for axis, n in enumerate(lengths):
+        if not is_known(n):
+            raise SymbolicValueError(
+                f"interpolate: axis {axis + 2} of x has a length that is not known yet",
+                cause="which pixels are read, and their weights, are worked out when declaring",
+                fix="declare the image with fixed lengths; the number of images may be symbolic",
+            )
     wanted, steps = _sizes(lengths, size, scale_factor)
     empty((1, 1, *wanted), given.dtype)  # refuses what no memory can hold
     if mode == "area":
@@ -149,12 +156,6 @@ def interpolate(
         n, out = lengths[axis], wanted[axis]
         if n == out and steps[axis] == 1:
             continue
-        if not is_known(n):
-            raise SymbolicValueError(
-                f"interpolate: axis {axis + 2} of x has a length that is not known yet",
-                cause="which pixels are read, and their weights, are worked out when declaring",
-                fix="declare the image with fixed lengths; the number of images may be symbolic",
-            )
         x = _along(x, axis + 2, mode, n, out, steps[axis], corners)
     return x
 

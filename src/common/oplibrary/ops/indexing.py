@@ -16,7 +16,7 @@ from oplibrary.core.batching import Rows
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import movement
 from oplibrary.core.tree import refuse_depth
-from oplibrary.core.types import Array, Shape, TensorType, fit_scalar, is_scalar
+from oplibrary.core.types import Array, Shape, TensorType, fit_scalar, is_known, is_scalar
 from oplibrary.messages.errors import ArgumentError, IndexingError, SideBySideError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.elementwise import cast, where
@@ -44,6 +44,8 @@ Index = tuple[Entry, ...]
 """One entry an axis: an int drops it, a Slice keeps part of it, None adds one."""
 
 _WHOLE = Slice()
+_FAR = 1 << 62
+"""No axis is as long."""
 
 
 # the view -----------------------------------------------------------------------------------------
@@ -53,6 +55,25 @@ _WHOLE = Slice()
 def _numpy_index(*index: Any) -> tuple[Any, ...]:
     # the Ellipsis keeps the result an array, sharing memory, where every axis is dropped
     return (*(slice(*e) if type(e) is Slice else e for e in index), Ellipsis)
+
+
+def selected(entry: Slice, n: int) -> range:
+    """Return what a slice selects of `n` positions."""
+    start, stop = [_within(bound, n) for bound in (entry.start, entry.stop)]
+    return range(*slice(start, stop, entry.step).indices(n))
+
+
+def _within(bound: int | None, n: int) -> int | None:
+    """Return a bound beyond every length as an end of `n`, which may not be known yet."""
+    if bound is None or abs(bound) < _FAR or not is_known(bound):
+        return bound
+    return max(bound, n) if bound > 0 else min(bound, -n - 1)
+
+
+def range_length(numbers: range) -> int:
+    """Return how many they are, which may be more than `len` counts to."""
+    step = numbers.step
+    return max((numbers.stop - numbers.start + step - (1 if step > 0 else -1)) // step, 0)
 
 
 def _indexed_shape(shape: Shape, index: Index) -> Shape:
@@ -77,7 +98,7 @@ def _indexed_shape(shape: Shape, index: Index) -> Shape:
                     cause="a slice moves by its step",
                     fix="use step 1, or -1 to reverse",
                 )
-            result.append(len(range(*slice(*entry).indices(n))))
+            result.append(range_length(selected(entry, n)))
         elif not -n <= entry < n:
             raise IndexingError(
                 f"index {entry} is out of bounds for axis {axis} of length {n}",

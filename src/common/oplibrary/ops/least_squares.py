@@ -290,7 +290,7 @@ def _rank(values: Any, x: Any, rtol: Any) -> Any:
         eps = float(np.finfo(matrix_dtype("matrix_rank", type_of(x))).eps)
         # each length by itself, since it may be one that only a run knows
         rows, columns = operand_type("matrix_rank", x).shape[-2:]
-        bound = maximum(most * eps * float(rows), most * eps * float(columns))
+        bound = maximum(most * eps * rows, most * eps * columns)
     else:
         bound = most * rtol
     return count_nonzero(greater(values, bound), axis=-1)

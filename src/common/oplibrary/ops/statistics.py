@@ -11,12 +11,12 @@ import numpy as np
 from oplibrary.core.dtypes import FLOAT32, FLOATING, HALF, REAL_FLOATING, is_half
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.rules import reduced_shape, reduction
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.types import Array, TensorType, is_scalar
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import Axis, operand_type
 from oplibrary.ops.comparison import equal, isfinite
 from oplibrary.ops.elementwise import abs as magnitude
-from oplibrary.ops.elementwise import cast, conj, where
+from oplibrary.ops.elementwise import cast, conj, maximum, where
 from oplibrary.ops.exponential import exp, log, sqrt
 from oplibrary.ops.kernels import in_float32, lowered_in_float32
 from oplibrary.ops.reduction import (
@@ -84,7 +84,7 @@ def _mean(x: Array, out: Array | None = None, *, axis: Axis = None, keepdims: bo
 
 def _mean_vjp(g: Any, _out: Any, x_type: TensorType, *, axis: Axis, keepdims: bool) -> Any:
     # divided before it is spread out: one division an element of the result
-    count = float(count_reduced(x_type.shape, axis) or 1)
+    count = count_reduced(x_type.shape, axis) or 1
     if is_half(x_type.dtype):  # of which none may be as large as the count
         share = cast(cast(g, dtype=FLOAT32) / count, dtype=x_type.dtype)
     else:
@@ -110,9 +110,17 @@ mean = reduction(
 )
 
 
-def _free(shape: tuple[int, ...], axis: Axis, correction: float) -> float:
+def _free(shape: tuple[int, ...], axis: Axis, correction: float) -> Any:
     """Return the degrees of freedom, the divisor of a variance; never less than 0."""
-    return max(count_reduced(shape, axis) - correction, 0)
+    free = count_reduced(shape, axis) - (correction + 0.0)
+    # with a length that only a run knows it is a value of the graph
+    return max(free, 0.0) if is_scalar(free) else maximum(free, 0.0)
+
+
+def _free_or_nan(shape: tuple[int, ...], axis: Axis, correction: float) -> Any:
+    """Return the degrees of freedom, NaN where there are none."""
+    free = _free(shape, axis, correction)
+    return free or math.nan if is_scalar(free) else where(equal(free, 0.0), math.nan, free)
 
 
 def _var(
@@ -137,8 +145,8 @@ def _var(
 
 
 def _var_vjp(g: Any, _out: Any, x: Any, *, axis: Axis, keepdims: bool, correction: float) -> Any:
-    free = _free(x.shape, axis, correction)
-    g = expand_reduced(g * (2.0 / free if free else math.nan), x, axis, keepdims)
+    free = _free_or_nan(x.shape, axis, correction)
+    g = expand_reduced(g * (2.0 / free), x, axis, keepdims)
     return g * _conjugated(x - mean(x, axis=axis, keepdims=True))
 
 
@@ -158,8 +166,8 @@ def _divided(g: Any, out: Any) -> Any:
 
 def _std_vjp(g: Any, out: Any, x: Any, *, axis: Axis, keepdims: bool, correction: float) -> Any:
     # 0 of every order where all elements are equal, as in PyTorch; the limit does not exist
-    free = _free(x.shape, axis, correction)
-    g = expand_reduced(_divided(g / (free or math.nan), out), x, axis, keepdims)
+    free = _free_or_nan(x.shape, axis, correction)
+    g = expand_reduced(_divided(g / free, out), x, axis, keepdims)
     return g * _conjugated(x - mean(x, axis=axis, keepdims=True))
 
 
@@ -183,7 +191,7 @@ def _std(
 def _lower_var(x: Any, *, axis: Axis, keepdims: bool, correction: float) -> Any:
     deviation = _magnitude(x - _lower_mean(x, axis=axis, keepdims=True))
     total = sum_over(deviation * deviation, axis=axis, keepdims=keepdims)
-    return total / float(_free(tuple(x.shape), axis, correction))
+    return total / _free(tuple(x.shape), axis, correction)
 
 
 @lowered_in_float32

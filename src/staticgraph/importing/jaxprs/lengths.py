@@ -194,9 +194,9 @@ def _called(name: str, values: Sequence[Any], text: str) -> Any:
     if name in ("floordiv", "mod"):
         x, y = values
         if isinstance(x, Dim):
-            rest = x % y
-            if not isinstance(rest, Dim) and rest == 0:
-                return x // y if name == "floordiv" else 0
+            quotient = x.over(y)
+            if quotient is not None:
+                return quotient if name == "floordiv" else 0
         elif name == "mod":
             least = y.least_difference(0)
             if least is not None and -least <= x < least:

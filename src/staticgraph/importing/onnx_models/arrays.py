@@ -218,6 +218,8 @@ def _slice(xp: Any, data: Any, starts: Any, ends: Any, axes: Any = None, steps: 
 
 def _clamped(place: Any, length: Any, least: int) -> Any:
     """Return where a slice that goes backward begins or ends."""
+    if isinstance(place, int) and place < 2 - 2**31:  # which stands for what is before all
+        return least
     if place < 0:
         place = place + length
     if not isinstance(place, int) or not isinstance(length, int):

@@ -68,8 +68,9 @@ def _each(function: Callable[[Any, Any], Any]) -> Any:
 
 
 def _divided(x: Any, y: Any) -> Any:
-    if isinstance(x, Dim) and not isinstance(x % y, Dim) and x % y == 0:
-        return x // y
+    quotient = x.over(y) if isinstance(x, Dim) else None
+    if quotient is not None:
+        return quotient
     if isinstance(x, Dim) or isinstance(y, Dim):
         raise UnsupportedOpError(
             f"{x!r} is divided by {y!r}, which may not divide it",

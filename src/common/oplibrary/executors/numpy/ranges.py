@@ -28,8 +28,8 @@ def linspace(
         raise ArgumentError(f"numpy.linspace: num is {num}", cause="it counts", fix="pass 50")
     start, stop = together(start, stop)
     kind = np.linspace(np.ones(1, start.dtype), np.ones(1, stop.dtype), 2).dtype
+    require_known("numpy.linspace", *start.shape, *stop.shape)
     start, stop = ours("broadcast_arrays")(as_dtype(start, kind), as_dtype(stop, kind))
-    require_known("numpy.linspace", *start.shape)
     shape = tuple(start.shape)
     gaps = count - 1 if endpoint else count
     places = np.arange(count, dtype=kind).reshape((-1, *(1,) * len(shape)))
