@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +102,15 @@ def test_what_cannot_be_seen_is_said():
     assert found.chosen == ""
 
 
+def test_an_unsteady_machine_is_not_described_in_per_cents():
+    times = {"eager": (0.001, 0.01), "torch.compile": (1.0, 0.0100001)}
+    row = replace(made_up(times), visible=5.3e5)
+    found = Decision(Comparison((row,), ABOUT), None, "PyTorch", (), "", ("torch.compile",))
+    assert (
+        found.sentence == "Undecided on this machine: even a factor of 1,000 cannot be seen here."
+    )
+
+
 def test_a_control_that_fails_takes_the_verdict_away():
     found = decided(PAIR, 1000, control=0.1)
     assert "differs from itself" in found.sentence
@@ -112,6 +122,18 @@ def test_a_mode_that_fails_is_named():
     row = Row("f", "", "", cells, "eager", control=None, replicates=4)
     found = Decision(Comparison((row,), ABOUT), None, "NumPy", stages_of(row), "eager")
     assert found.sentence == "Stay with eager: nothing else runs it (static: no bool)."
+
+
+def test_modes_that_refuse_are_named_before_one_that_is_slower():
+    refused = Failure("SymbolicArrayError", "[SBS-303] an ndarray was asked of x")
+    row = made_up({"numpy": (0.001, 0.01), "dynamic": (0.001, 0.02)})
+    cells = (*row.cells, TimedCell("static", refused), TimedCell("static:native", refused))
+    row = replace(row, cells=cells)
+    found = Decision(Comparison((row,), ABOUT), None, "NumPy", stages_of(row), "numpy")
+    assert found.sentence == (
+        "Stay with NumPy: static and machine code cannot run it (SBS-303); "
+        "dynamic never pays, a call takes 2.00x as long."
+    )
 
 
 # what a program is --------------------------------------------------------------------------------

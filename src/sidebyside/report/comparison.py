@@ -63,7 +63,14 @@ def _difference(cell: TimedCell) -> str:
         return units.NOTHING
     if cell.difference.ulp == 0:
         return "no bit"
-    return f"{cell.difference.ulp:,.0f} ULP\n{cell.difference.relative:.0e}"
+    relative = f"{cell.difference.relative:.0e}"
+    if cell.difference.ulp > MOST_ULP:
+        return relative
+    return f"{cell.difference.ulp:,.0f} ULP\n{relative}"
+
+
+MOST_ULP = 1000
+"""The most units in the last place that are shown: elements beside 0 are millions apart."""
 
 
 def _first_line(failure: Failure) -> str:
@@ -181,7 +188,7 @@ def before_figures(row: Row) -> list[str]:
         control = units.times_with_interval(row.control)
         text = f"Control: {row.reference} against itself takes {control} in {row.replicates} runs"
         if row.trusted:
-            text += f"; a difference under {units.percent(row.visible)} cannot be seen here"
+            text += f"; {units.unseen(row.visible)} cannot be seen here"
         else:
             text += ", where it must not differ: this machine is too unsteady for any verdict"
         found.append(f"{text}.")

@@ -16,6 +16,7 @@ from sidebyside.report.comparison import (
     csv_lines,
 )
 from sidebyside.report.renderer import enter
+from sidebyside.results.comparison import Row
 from sidebyside.results.decision import Decision
 from sidebyside.results.plain import plain
 
@@ -67,14 +68,23 @@ def _stay(decision: Decision, reference: str) -> str:
         for cell in row.cells:
             if cell.mode in decision.undecided and cell.ratio is not None:
                 unseen.append(max(cell.ratio.high, 1 / cell.ratio.low) - 1)
-        visible = units.percent(max(unseen))
-        return f"Undecided on this machine: a difference under {visible} cannot be seen here."
-    slower = [
+        return f"Undecided on this machine: {units.unseen(max(unseen))} cannot be seen here."
+    found = _refusals(row)
+    found += [
         f"{_word(cell.mode)} never pays, a call takes {units.times(cell.ratio.value)} as long"
         for cell in row.cells
         if cell.ratio is not None
     ]
-    return f"Stay {_stay_word(reference)}: {'; '.join(slower)}."
+    return f"Stay {_stay_word(reference)}: {'; '.join(found)}."
+
+
+def _refusals(row: Row) -> list[str]:
+    """Return which modes cannot run the program, and why, the modes of one reason together."""
+    modes: dict[str, list[str]] = {}
+    for cell in row.cells:
+        if cell.failure is not None and not cell.failure.disagrees:
+            modes.setdefault(cell.failure.id or cell.failure.kind, []).append(_word(cell.mode))
+    return [f"{' and '.join(names)} cannot run it ({why})" for why, names in modes.items()]
 
 
 def _two(decision: Decision, reference: str) -> str:

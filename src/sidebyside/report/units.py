@@ -156,6 +156,23 @@ def percent(part: float) -> str:
     return f"{float(f'{100 * part:.2g}'):g}%"
 
 
+LARGEST_UNSEEN = 1000.0
+"""The largest factor that a sentence names as what cannot be seen."""
+
+
+def unseen(part: float) -> str:
+    """Return what is too small a relative difference to be seen, in words.
+
+    Examples
+    --------
+    >>> unseen(0.04), unseen(12.0), unseen(5.3e5)
+    ('a difference under 4%', 'a factor under 13', 'even a factor of 1,000')
+    """
+    if part < 1:
+        return f"a difference under {percent(part)}"
+    return f"a factor under {1 + part:,.2g}" if part < LARGEST_UNSEEN else "even a factor of 1,000"
+
+
 def calls(value: float) -> str:
     """Return a number of calls, to three digits; ``never`` where it is infinite.
 
