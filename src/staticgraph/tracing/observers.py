@@ -15,6 +15,7 @@ import numpy as np
 from oplibrary.core.op import Op
 from oplibrary.messages.source import Source, is_ours, source_of
 from staticgraph.graph.node import Node
+from staticgraph.tracing.array_calls import MAKERS, joined_lists
 from staticgraph.tracing.instrumentation import CodePlace, instrument
 
 
@@ -191,7 +192,7 @@ class _Global(Site):
     def __getitem__(self, value: Any) -> Any:
         for each in active.observations:
             each.global_read(self, sys._getframe(1).f_globals, value)
-        return value
+        return MAKERS.get(id(value), value)
 
 
 class _Name(Site):
@@ -202,7 +203,7 @@ class _Name(Site):
         if self.name not in frame.f_locals or frame.f_locals is frame.f_globals:
             for each in active.observations:
                 each.global_read(self, frame.f_globals, value)
-        return value
+        return MAKERS.get(id(value), value)
 
 
 class _Closure(Site):
@@ -211,7 +212,7 @@ class _Closure(Site):
     def __getitem__(self, pair: tuple[Any, CellType]) -> Any:
         for each in active.observations:
             each.closure_read(self, pair[1], pair[0])
-        return pair[0]
+        return MAKERS.get(id(pair[0]), pair[0])
 
 
 _QUICK = frozenset({Node, np.ndarray, np.dtype, str, list, dict, tuple, Op, int, float})
@@ -225,7 +226,7 @@ class _Attribute(Site):
         if type(owner) not in _QUICK:
             for each in active.observations:
                 each.attribute_read(self, owner, value)
-        return value
+        return MAKERS.get(id(value), value)
 
 
 class _Super(Site):
@@ -256,7 +257,7 @@ class _Call(Site):
         if type(called) is not Op:
             for each in active.observations:
                 each.call(self, called, arguments)
-        return arguments[::-1]
+        return joined_lists(called, arguments)[::-1]
 
 
 class _Called(Site):
