@@ -1,4 +1,4 @@
-"""``np.array`` and NumPy's functions of lists in traced functions: values and dtypes are NumPy's."""
+"""NumPy calls on lists of nodes in traced functions: values and dtypes are those of NumPy."""
 
 import numpy as np
 import pytest

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sidebyside.workloads.builtin.primitives import glorot
+from sidebyside.workloads.foreign.loops import scan
 from sidebyside.workloads.workload import Workload
 
 HIDDEN = 10
@@ -58,21 +59,19 @@ class _Leapfrog(NamedTuple):
     parameters: Any
     precision: Any
     length: Any
-    masks: Any
-    times: Any
 
-    def forward(self, x: Any, v: Any, total: Any, step: int) -> tuple[Any, Any, Any]:
+    def forward(self, state: Any, mask: Any, time: Any) -> tuple[Any, Any, Any]:
         """Return position, momentum and the logarithm of the Jacobian after a step."""
-        mask, time = self.masks[step], self.times[step]
+        x, v, total = state
         v, total = self._kick(x, v, total, time)
         x, total = self._drift(x, v, total, mask, time)
         x, total = self._drift(x, v, total, 1 - mask, time)
         v, total = self._kick(x, v, total, time)
         return x, v, total
 
-    def backward(self, x: Any, v: Any, total: Any, step: int) -> tuple[Any, Any, Any]:
+    def backward(self, state: Any, mask: Any, time: Any) -> tuple[Any, Any, Any]:
         """Undo `forward`."""
-        mask, time = self.masks[step], self.times[step]
+        x, v, total = state
         v, total = self._unkick(x, v, total, time)
         x, total = self._undrift(x, v, total, 1 - mask, time)
         x, total = self._undrift(x, v, total, mask, time)
@@ -141,13 +140,17 @@ def l2hmc(
     networks, ICLR 2018: https://arxiv.org/abs/1711.09268; as in A. Agrawal et al., TensorFlow
     Eager, SysML 2019: https://arxiv.org/abs/1903.01855: two dimensions, 10 leapfrog steps.
     """
-    leapfrog = _Leapfrog(xp, p, precision, xp.exp(p.log_step), masks, times)
-    steps = masks.shape[0]
-    none = xp.sum(x * 0, axis=1)
-    forward, backward = (x, v, none), (x, v, none)
-    for step in range(steps):
-        forward = leapfrog.forward(*forward, step)
-        backward = leapfrog.backward(*backward, steps - 1 - step)
+    leapfrog = _Leapfrog(xp, p, precision, xp.exp(p.log_step))
+
+    def step(states: Any, moment: Any) -> tuple[Any, Any]:
+        (mask, time), (last_mask, last_time) = moment
+        forward = leapfrog.forward(states[0], mask, time)
+        backward = leapfrog.backward(states[1], last_mask, last_time)
+        return (forward, backward), time
+
+    start = (x, v, xp.sum(x * 0, axis=1))
+    moments = ((masks, times), (xp.flip(masks, (0,)), xp.flip(times, (0,))))
+    (forward, backward), _ = scan(xp, step, (start, start), moments)
     to_x, to_v, change = (
         way * each + (1 - way) * other
         for way, each, other in zip((ahead, ahead, ahead[:, 0]), forward, backward, strict=True)
