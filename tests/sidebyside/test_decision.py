@@ -102,6 +102,17 @@ def test_what_cannot_be_seen_is_said():
     assert found.chosen == ""
 
 
+def test_a_faster_mode_whose_start_is_not_surely_paid_back_is_no_reason_to_stay():
+    found = decided({"jax": (1.0, 0.01), "jax.jit": (0.5, 1e-5)}, 10_000, spread=1.5)
+    assert found.row.cell("jax.jit").speed == "faster"
+    assert found.chosen == ""
+    assert found.undecided == ("jax.jit",)
+    assert found.sentence == (
+        "Undecided on this machine: a call of jit takes 0.00100x as long; from how many calls on "
+        "that pays cannot be told here."
+    )
+
+
 def test_an_unsteady_machine_is_not_described_in_per_cents():
     times = {"eager": (0.001, 0.01), "torch.compile": (1.0, 0.0100001)}
     row = replace(made_up(times), visible=5.3e5)

@@ -64,11 +64,7 @@ def _stay(decision: Decision, reference: str) -> str:
         word = _big(_word(decision.stages[0].mode))
         return f"{word}: ahead from the first call on{_worth(decision)}."
     if decision.undecided:
-        unseen = [row.visible or 0.0]
-        for cell in row.cells:
-            if cell.mode in decision.undecided and cell.ratio is not None:
-                unseen.append(max(cell.ratio.high, 1 / cell.ratio.low) - 1)
-        return f"Undecided on this machine: {units.unseen(max(unseen))} cannot be seen here."
+        return f"Undecided on this machine: {_open(decision)}."
     found = _refusals(row)
     found += [
         f"{_word(cell.mode)} never pays, a call takes {units.times(cell.ratio.value)} as long"
@@ -76,6 +72,21 @@ def _stay(decision: Decision, reference: str) -> str:
         if cell.ratio is not None
     ]
     return f"Stay {_stay_word(reference)}: {'; '.join(found)}."
+
+
+def _open(decision: Decision) -> str:
+    """Return why nothing is decided: calls are faster, or no difference can be seen."""
+    row = decision.row
+    cells = [cell for cell in row.cells if cell.mode in decision.undecided and cell.ratio]
+    faster = [
+        f"a call of {_word(cell.mode)} takes {units.times(cell.ratio.value)} as long"
+        for cell in cells
+        if cell.ratio is not None and cell.speed == "faster"
+    ]
+    if faster:
+        return f"{'; '.join(faster)}; from how many calls on that pays cannot be told here"
+    ends = [max(cell.ratio.high, 1 / cell.ratio.low) - 1 for cell in cells if cell.ratio]
+    return f"{units.unseen(max([row.visible or 0.0, *ends]))} cannot be seen here"
 
 
 def _refusals(row: Row) -> list[str]:

@@ -13,17 +13,22 @@ NOTHING = "–"
 _TIMES = ((1e-9, "ns"), (1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
 _BYTES = ((1, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"))
 
+LEAST_WRITTEN_OUT, MOST_WRITTEN_OUT = 1e-9, 1e12
+"""Numbers outside of these have a power of ten: ends of intervals of a machine that is busy."""
+
 
 def three_digits(value: float) -> str:
     """Return `value` with three digits that count.
 
     Examples
     --------
-    >>> [three_digits(x) for x in (0.15634, 1.5, 23.46, 456.7, 12345.0, 0.0)]
-    ['0.156', '1.50', '23.5', '457', '12,345', '0']
+    >>> [three_digits(x) for x in (0.15634, 1.5, 23.46, 456.7, 12345.0, 0.0, 2e73)]
+    ['0.156', '1.50', '23.5', '457', '12,345', '0', '2.00e+73']
     """
     if value == 0:
         return "0"
+    if not LEAST_WRITTEN_OUT <= abs(value) < MOST_WRITTEN_OUT:
+        return f"{value:.2e}"
     magnitude = math.floor(math.log10(abs(value)) + 1e-9)
     if f"{abs(value):.2e}".startswith("1.00"):  # 9.996 rounds up to the next power of ten
         magnitude = int(f"{abs(value):.2e}"[-3:])

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from sidebyside.measuring.statistics import BreakEven, Estimate
-from sidebyside.results.comparison import Comparison, Row
+from sidebyside.results.comparison import Comparison, Row, TimedCell
 from sidebyside.results.result import RENDERERS
 from sidebyside.results.saved.file import SavedResult
 
@@ -45,7 +45,8 @@ class Decision(SavedResult):
     chosen : str
         The mode to take; empty where that is undecided.
     undecided : tuple of str
-        Modes that cannot be told from the reference on this machine.
+        Modes that cannot be told from the reference on this machine; or are faster, and how soon
+        their start is paid back cannot be told.
     """
 
     comparison: Comparison
@@ -86,12 +87,20 @@ def decide_from(comparison: Comparison, kind: str, calls: int | None = None) -> 
     """
     row = comparison.rows[0]
     stages = stages_of(row)
-    undecided = tuple(cell.mode for cell in row.cells if cell.speed == "no difference")
+    undecided = tuple(cell.mode for cell in row.cells if _is_open(row, cell))
     chosen = ""
     if len(stages) > 1 or (stages and not undecided):
         reached = [each.mode for each in stages if calls is None or each.begins.calls <= calls]
         chosen = reached[-1]
     return Decision(comparison, calls, kind, stages, chosen, undecided)
+
+
+def _is_open(row: Row, cell: TimedCell) -> bool:
+    """Tell whether a mode may be the better one, and from when on cannot be told."""
+    if cell.speed == "faster":
+        begins = row.break_even(cell.mode, row.reference)
+        return begins is None or not begins.known or math.isinf(begins.calls)
+    return cell.speed == "no difference"
 
 
 def stages_of(row: Row) -> tuple[Stage, ...]:

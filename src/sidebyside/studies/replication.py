@@ -64,6 +64,12 @@ ATTRIBUTION = 2
 CALLS_COMPARED = 3
 """Calls whose results are compared: programs may have state."""
 
+OTHER_DRAWS = (
+    "its results change from call to call: if random numbers do that, such as a dropout's, each "
+    "mode draws its own; compare it without, as after model.eval(), or pass them as an input"
+)
+"""What to do about two modes that disagree on a program whose calls differ in one mode already."""
+
 Report = Callable[[str], None]
 
 
@@ -237,6 +243,9 @@ class Experiment:
                 )
                 self.differences.setdefault(label, difference)
         except DisagreementError as error:
+            calls = found[self.reference]
+            if not _alike([calls[0]], [calls[1]], 0.0):
+                error.fix = OTHER_DRAWS
             self._fail(label, Failure(type(error).__name__, str(error)))
 
     def _examine(self, team: Team, label: str) -> None:

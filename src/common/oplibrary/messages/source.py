@@ -244,9 +244,14 @@ def user_frame(depth: int = 1) -> FrameType | None:
 
 def _outside(frame: FrameType | None) -> FrameType | None:
     """Return the innermost frame that is not ours, for programs without code of a user's."""
-    while frame is not None and is_ours(frame.f_code):
+    while frame is not None and (is_ours(frame.f_code) or _is_frozen(frame.f_code)):
         frame = frame.f_back
     return frame
+
+
+def _is_frozen(code: CodeType) -> bool:
+    """Tell whether code is Python's own, which has no file: that of ``python -m`` runs below us."""
+    return code.co_filename.startswith("<frozen ")
 
 
 @lru_cache(maxsize=64)
