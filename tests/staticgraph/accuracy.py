@@ -39,6 +39,12 @@ def erf(x):
     return special.erf(x)
 
 
+def entr(x):
+    from scipy import special
+
+    return special.entr(x)
+
+
 TRUTH = {
     "exp": np.exp,
     "expm1": np.expm1,
@@ -62,6 +68,7 @@ TRUTH = {
     "acosh": np.arccosh,
     "atanh": np.arctanh,
     "erf": erf,
+    "entr": entr,
     "sigmoid": sigmoid,
     "silu": lambda x: np.maximum(x, -1e4) * sigmoid(x),  # not -inf * 0
     "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
@@ -126,7 +133,8 @@ def compiled(name, x):
     """Return the function of one operand like `x`, as machine code."""
     with sg.Graph():
         node = sg.placeholder("x", x.shape, x.dtype)
-        executable = sg.compile(getattr(sg, name)(node), [node], backend="native")
+        op = getattr(sg, name, None) or getattr(sg.special, name)
+        executable = sg.compile(op(node), [node], backend="native")
     assert "left to NumPy" not in executable.report()
     return executable
 

@@ -291,6 +291,38 @@ def lower_max_gradient(g: Any, x: Any, largest: Any, **attrs: Any) -> Any | None
     return _tiled(shares, windows)
 
 
+def lower_max_select(h: Any, x: Any, largest: Any, **attrs: Any) -> Any | None:
+    """Return what `h` has at the largest elements; None where windows have too many places."""
+    windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", tuple(x.shape), **attrs)
+    if prod(windows.kernel) > MOST_PLACES:
+        return None
+    first = _first_places(x, largest, windows)
+    found: Any = np.zeros((), h.dtype)
+    for number, each in enumerate(_shifted(h, windows, 0)):
+        found = where(equal(first, np.array(number, np.int32)), each, found)
+    return found
+
+
+def lower_max_indices(x: Any, largest: Any, **attrs: Any) -> Any | None:
+    """Return where the largest elements are; None where windows have too many places."""
+    windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", tuple(x.shape), **attrs)
+    if prod(windows.kernel) > MOST_PLACES:
+        return None
+    first = _first_places(x, largest, windows)
+    # a window's first pixel, counted as if there were pixels in the padding, and a place's from it
+    steps = np.cumprod([1, *windows.shape[:2:-1]])[::-1].astype(np.int64)
+    corners = np.zeros(windows.out, np.int64)
+    for axis, (n, step) in enumerate(zip(windows.out, steps, strict=True)):
+        line = np.arange(n) * windows.stride[axis] - windows.padding[axis][0]
+        corners += step * line.reshape((-1,) + (1,) * (len(windows.out) - axis - 1))
+    inside: Any = np.zeros((), np.int64)  # of windows without a largest element it stays 0
+    for number, place in enumerate(product(*map(range, windows.kernel))):
+        offset = int(np.dot(np.multiply(place, windows.dilation), steps))
+        here = equal(first, np.array(number, np.int32))
+        inside = where(here, (corners + offset)[None, None], inside)
+    return inside
+
+
 def lower_sum_gradient(g: Any, *, shape: Shape, **attrs: Any) -> Any | None:
     """Return the gradient of the sum; None where windows have too many places."""
     windows = pool_windows(f"avg_pool{len(attrs['kernel'])}d", shape, **attrs)

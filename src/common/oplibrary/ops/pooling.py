@@ -12,7 +12,13 @@ from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import BITS, MANY, add, maximum
-from oplibrary.ops.image_lowering import lower_max_gradient, lower_pool, lower_sum_gradient
+from oplibrary.ops.image_lowering import (
+    lower_max_gradient,
+    lower_max_indices,
+    lower_max_select,
+    lower_pool,
+    lower_sum_gradient,
+)
 from oplibrary.ops.kernels import halves_in_float32, lowered_in_float32
 from oplibrary.ops.reduction import max as max_
 from oplibrary.ops.reduction import sum as sum_
@@ -247,6 +253,7 @@ max_pool_select: Op = register(
         arity=3,
         kernel=lambda h, x, largest, **attrs: _select(h, x, largest, attrs),
         infer=lambda h, x, largest, **attrs: TensorType(largest.shape, h.dtype),
+        lowering=lower_max_select,
         vjp=(
             lambda g, _out, _h, x, largest, *, kernel, stride, padding, dilation: max_pool_gradient(
                 g, x, largest, kernel, stride, padding, dilation
@@ -270,6 +277,7 @@ max_pool_indices: Op = register(
         arity=2,
         kernel=_max_pool_indices_kernel,
         infer=lambda x, largest, **attrs: TensorType(largest.shape, np.int64),
+        lowering=lower_max_indices,
         attrs=_ATTRS,
         operand_names=("x", "largest"),
         examples=tuple(example(x, y, **attrs) for x, y, attrs in _LARGEST),

@@ -39,7 +39,7 @@ def _ufunc(name: str) -> Any:
 def _run(name: str, kernel: str, out: Array | None, *operands: Array) -> Any:
     """Return what SciPy's ufunc makes of `operands`, in the dtype of the op `name`."""
     dtype = float_dtype(name, promoted(*operands))
-    result = _ufunc(kernel)(*[x.astype(dtype, copy=False) for x in operands])
+    result = _ufunc(kernel)(*[np.asarray(x).astype(dtype, copy=False) for x in operands])
     if out is None:
         return np.asarray(result, dtype)  # SciPy computes float16 in float32
     np.copyto(out, result, casting="same_kind")
@@ -56,12 +56,14 @@ def _special(
     namespaces: tuple[str, ...] = ("special",),
     domain: tuple[float, float] = (-2.0, 2.0),
     examples: tuple[Example, ...] = UNARY_EXAMPLES,
+    expr: str = "",
 ) -> Op:
     """Register a function of one real number that SciPy computes."""
     return register(
         Op(
             name=name,
-            kind=Kind.OPAQUE,
+            kind=Kind.ELEMENTWISE if expr else Kind.OPAQUE,
+            expr=expr,
             arity=1,
             kernel=lambda x, out=None: _run(name, kernel, out, x),
             infer=float_infer(name),
@@ -290,7 +292,7 @@ i1e: Op = _special(
 # entropies ----------------------------------------------------------------------------------------
 
 
-def _times_log(name: str, doc: str, rules: tuple[Rule, Rule]) -> Op:
+def _times_log(name: str, logarithm: str, doc: str, rules: tuple[Rule, Rule]) -> Op:
     """Register ``x * f(y)`` that is 0 where `x` is 0 and `y` is a number."""
 
     def infer(x: TensorType, y: TensorType) -> TensorType:
@@ -300,12 +302,12 @@ def _times_log(name: str, doc: str, rules: tuple[Rule, Rule]) -> Op:
     return register(
         Op(
             name=name,
-            kind=Kind.OPAQUE,
+            kind=Kind.ELEMENTWISE,
             arity=2,
             kernel=lambda x, y, out=None: _run(name, name, out, x, y),
             infer=infer,
             vjp=rules,
-            jvp=symmetric,
+            expr=f"0 if {{0}} == 0 and {{1}} == {{1}} else {{0}} * {logarithm}({{1}})",
             namespaces=EVERYWHERE if name == "xlogy" else ("special",),
             takes_out=True,
             domain=(0.1, 2.0),
@@ -315,7 +317,6 @@ def _times_log(name: str, doc: str, rules: tuple[Rule, Rule]) -> Op:
                 example((), (2, 3)),
                 example((0, 3), (1,)),
             ),
-            batch=elementwise,
             doc=doc,
         )
     )
@@ -323,6 +324,7 @@ def _times_log(name: str, doc: str, rules: tuple[Rule, Rule]) -> Op:
 
 xlogy: Op = _times_log(
     "xlogy",
+    "log",
     "Return x * log(y), and 0 where x is 0, unless y is NaN.",
     (
         lambda g, _out, x, y: where(logical_and(equal(x, 0), less_equal(y, 0)), 0, xlogy(g, y)),
@@ -332,6 +334,7 @@ xlogy: Op = _times_log(
 
 xlog1py: Op = _times_log(
     "xlog1py",
+    "log1p",
     "Return x * log1p(y), and 0 where x is 0, unless y is NaN.",
     (
         lambda g, _out, x, y: where(logical_and(equal(x, 0), less_equal(y, -1)), 0, xlog1py(g, y)),
@@ -345,6 +348,7 @@ entr: Op = _special(
     lambda g, _out, x: g * (-1 - log(x)),
     "Return -x * log(x); 0 at 0, and -inf below.",
     domain=(0.1, 2.0),
+    expr="-{0} * log({0}) if {0} > 0 else 0 if {0} == 0 else -inf if {0} < 0 else {0}",
 )
 
 
