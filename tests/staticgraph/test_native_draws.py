@@ -7,7 +7,8 @@ pytest.importorskip("llvmlite")
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.machine.routines import drawing, philox
+from oplibrary.machine.foreign import functions
+from oplibrary.machine.routines import philox
 from oplibrary.ops.random import random_key
 
 KEYS = [random_key(0), np.array([2**64 - 1, 2**63], np.uint64)]
@@ -107,7 +108,7 @@ def test_dropout_and_its_gradient_are_machine_code():
 
 
 def test_what_numpy_does_not_show_to_compiled_code_is_left_to_it(monkeypatch):
-    monkeypatch.setattr(drawing, "address_of", lambda name: 0)
+    monkeypatch.setattr(functions, "address_of", lambda name: 0)
     monkeypatch.setenv("SIDEBYSIDE_CACHE", "off")
     run = compiled(lambda xp, key: [xp.normal(key, shape=(5, 1)), xp.uniform(key, shape=(5, 1))])
     assert "left to NumPy: normal: NumPy does not show" in run.report()

@@ -27,6 +27,8 @@ class Module:
     ----------
     mathematics : dict
         The symbols of the functions of mathematics written so far, by name, element and lanes.
+    foreign : set of str
+        What is called of `oplibrary.machine.foreign.functions`.
     """
 
     def __init__(self, target: Target) -> None:
@@ -35,6 +37,7 @@ class Module:
         self._globals: dict[str, str] = {}
         self._functions: list[str] = []
         self.mathematics: dict[tuple[str, str, int], str] = {}
+        self.foreign: set[str] = set()
         self._names: Counter[str] = Counter()
 
     def new_name(self, kind: str) -> str:

@@ -34,6 +34,7 @@ from oplibrary.machine.elements import (
     minimum,
     number,
 )
+from oplibrary.machine.foreign.special import SPECIAL
 from oplibrary.machine.mathematics import FUNCTIONS, call, next_after, spacing
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import BITS, Register
@@ -128,6 +129,7 @@ _COSTS = {
     **dict.fromkeys(("signbit", "copysign"), 1),
     **dict.fromkeys(("nextafter", "spacing", "mantissa", "exponent", "bitwise_count"), 6),
     **dict.fromkeys(("gcd", "lcm"), 200),
+    **dict.fromkeys(SPECIAL, 100),
     "power": 25,
     POWER_OF_ONE_NUMBER: 30,
 }

@@ -14,7 +14,7 @@ import numpy as np
 
 from oplibrary.core.batching import elementwise
 from oplibrary.core.dtypes import promoted
-from oplibrary.core.op import Example, Kind, Op, Rule, example, public_in, register
+from oplibrary.core.op import Kind, Op, Rule, example, public_in, register
 from oplibrary.core.rules import UNARY_EXAMPLES
 from oplibrary.core.types import Array, TensorType, broadcast_shapes
 from oplibrary.messages.errors import ArgumentError
@@ -55,26 +55,23 @@ def _special(
     alias: tuple[str, ...] = (),
     namespaces: tuple[str, ...] = ("special",),
     domain: tuple[float, float] = (-2.0, 2.0),
-    examples: tuple[Example, ...] = UNARY_EXAMPLES,
     expr: str = "",
 ) -> Op:
     """Register a function of one real number that SciPy computes."""
     return register(
         Op(
             name=name,
-            kind=Kind.ELEMENTWISE if expr else Kind.OPAQUE,
-            expr=expr,
+            kind=Kind.ELEMENTWISE,
             arity=1,
             kernel=lambda x, out=None: _run(name, kernel, out, x),
             infer=float_infer(name),
             vjp=(vjp,),
-            jvp=symmetric,
+            expr=expr or f"{name}({{0}})",
             alias=alias,
             namespaces=namespaces,
             takes_out=True,
             domain=domain,
-            examples=examples,
-            batch=elementwise,
+            examples=UNARY_EXAMPLES,
             doc=doc,
         )
     )

@@ -15,13 +15,15 @@ import numpy as np
 from oplibrary.core.expression import Expression, parse_expression
 from oplibrary.core.types import TensorType
 from oplibrary.machine.code import Code
-from oplibrary.machine.elements import FLOAT32, FLOAT64, Unsupported, element_of
+from oplibrary.machine.elements import FLOAT32, FLOAT64, element_of
+from oplibrary.machine.foreign.functions import declare
 from oplibrary.machine.memory_access import Index
+from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines import philox
-from oplibrary.machine.routines.numpy_functions import address_of, declare
 from oplibrary.machine.routines.routine import Routine, each_of
 from oplibrary.machine.scalars import write_expression
+from oplibrary.machine.target import host_target
 
 WORD = np.dtype(np.uint64)
 _SPLIT = 1 << 63
@@ -125,8 +127,7 @@ def _drawn(
     key: tuple[int, ...] = (),
 ) -> Routine:
     """Return the routine that a function of NumPy's draws; `write_call` writes its call."""
-    if not address_of(function):
-        raise Unsupported(f"NumPy does not show {function} to compiled code")
+    declare(Module(host_target()), function)  # refuses what is not there
 
     def write(code: Code, target: Register, operands: Sequence[Register]) -> None:
         declare(code.module, function)
@@ -134,7 +135,7 @@ def _drawn(
         write_call(code, generator, target)
 
     work = _DRAWN_NANOSECONDS * result.size
-    return Routine((name, result, key), (WORD,), write, 1, work, functions=(function,))
+    return Routine((name, result, key), (WORD,), write, 1, work)
 
 
 def normal(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, Any]) -> Routine:

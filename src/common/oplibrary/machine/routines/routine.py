@@ -34,8 +34,6 @@ class Routine:
         Estimated nanoseconds.
     scratch : int
         Bytes of memory that it uses besides, whose address follows those of the operands.
-    functions : tuple of str
-        What it calls of `oplibrary.machine.routines.numpy_functions`.
     """
 
     key: tuple[Any, ...]
@@ -44,7 +42,6 @@ class Routine:
     lanes: int
     work: float
     scratch: int = 0
-    functions: tuple[str, ...] = ()
 
 
 Make = Callable[[Sequence[TensorType], TensorType, Mapping[str, Any]], Routine]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from oplibrary.core.types import Array
 from oplibrary.machine.cache import cache_folder, read_entry, write_entry
 from oplibrary.machine.entry import Signature
-from staticgraph.backends.native.definitions.routines import Routined
 from staticgraph.backends.native.definitions.selections import Gathered, Scattered
 from staticgraph.backends.native.emit.address_table import slot_count
 from staticgraph.backends.native.emit.segments import is_left_to_blas, is_shared, needs_blas_alone
@@ -24,7 +23,7 @@ from staticgraph.backends.native.planning.control import (
     plans_of,
 )
 from staticgraph.backends.native.planning.plan import NativePlan
-from staticgraph.backends.native.planning.steps import Call, Step
+from staticgraph.backends.native.planning.steps import Call
 from staticgraph.backends.native.run.fingerprint import fingerprint
 from staticgraph.program.program import Program
 
@@ -60,7 +59,7 @@ class Image:
     needs_blas, needs_blas_alone, needs_threads : bool
         Whether it calls BLAS, must keep BLAS from starting threads, and shares out work.
     functions : tuple of str
-        What it calls of `oplibrary.machine.routines.numpy_functions`.
+        What it calls of `oplibrary.machine.foreign.functions`.
     notes : tuple of str
         What a report says.
     """
@@ -99,7 +98,7 @@ class Image:
 
 
 def make_image(program: Program, plan: NativePlan) -> Image:
-    """Return what a run of `plan`, of `program`, needs to know but for the names of its code."""
+    """Return what a run of `plan`, of `program`, needs to know but for the names in its code."""
     plans = plans_of(plan)
     steps = [step for each in plans for step in each.grouping.steps]
     target = plan.target
@@ -120,17 +119,11 @@ def make_image(program: Program, plan: NativePlan) -> Image:
         needs_blas_alone=any(needs_blas_alone(step, target) for step in steps),
         needs_threads=any(is_shared(step, target) for step in steps)
         or any(nest.chunks > 1 for each in plans for nest in each.nests.values()),
-        functions=tuple(sorted({name for step in steps for name in _functions(step)})),
+        functions=(),
         notes=tuple(
             [f"left to NumPy: {each.op.name}: {why}" for each, why in plan.definitions.reasons]
         ),
     )
-
-
-def _functions(step: Step) -> tuple[str, ...]:
-    if isinstance(step, Call) and isinstance(step.definition, Routined):
-        return step.definition.routine.functions
-    return ()
 
 
 def _checks_status(plan: NativePlan) -> bool:

@@ -13,9 +13,9 @@ from oplibrary.core.types import Array
 from oplibrary.machine.cache import assemble_cached, object_name
 from oplibrary.machine.code import Code
 from oplibrary.machine.entry import write_entry
+from oplibrary.machine.foreign.functions import address_of
 from oplibrary.machine.module import Module
 from oplibrary.machine.pool import get_pool, sharing_from
-from oplibrary.machine.routines.numpy_functions import address_of
 from oplibrary.machine.target import Library, LinkError
 from oplibrary.messages.errors import RunError
 from staticgraph.backends import interpret
@@ -99,7 +99,12 @@ def build_machine(program: Program, plan: NativePlan) -> tuple[Machine, str]:
         write_entry(module, signature, "segment_0")
         symbols.append(ENTRY)
     text = str(module)
-    image = replace(image, symbols=tuple(symbols), object_name=object_name(text, plan.target))
+    image = replace(
+        image,
+        symbols=tuple(symbols),
+        object_name=object_name(text, plan.target),
+        functions=tuple(sorted(module.foreign)),
+    )
     code = assemble_cached(text, plan.target) if symbols else b""
     found = iter(names)
     order = [each if isinstance(each, Call) else next(found) for each in segments]

@@ -1,0 +1,73 @@
+"""Foreign functions: where they are, and how code declares them.
+
+NumPy documents that its distributions are found in the library of ``numpy.random._generator``; what
+they take stands in ``numpy/random/distributions.h``. SciPy documents
+``scipy.special.cython_special``, whose table says the signature of each function.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from oplibrary.machine.elements import Unsupported
+from oplibrary.machine.module import Module
+
+_SPECIAL = "special_"
+_OF_ONE_NUMBER = b"double (double, int __pyx_skip_dispatch)"
+_DRAWING: dict[str, tuple[str, tuple[str, ...]]] = {
+    "random_standard_normal_fill": ("void", ("ptr", "i64", "ptr")),
+    "random_standard_normal_fill_f": ("void", ("ptr", "i64", "ptr")),
+    "random_bounded_uint64_fill": ("void", ("ptr", "i64", "i64", "i64", "i8 zeroext", "ptr")),
+    "random_interval": ("i64", ("ptr", "i64")),
+}
+
+
+def special(name: str) -> str:
+    """Return what SciPy's function of one number is called here."""
+    return _SPECIAL + name
+
+
+@lru_cache(maxsize=64)
+def address_of(name: str) -> int:
+    """Return where a function is, or 0 where its library does not show it."""
+    try:
+        if name.startswith(_SPECIAL):
+            return _special_address(name.removeprefix(_SPECIAL))
+        library = ctypes.CDLL(import_module("numpy.random._generator").__file__)
+        return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
+    except (AttributeError, ImportError, OSError):
+        return 0
+
+
+def _special_address(name: str) -> int:
+    table: dict[str, Any] = import_module("scipy.special.cython_special").__pyx_capi__
+    api = ctypes.pythonapi
+    api.PyCapsule_GetName.restype = ctypes.c_char_p
+    api.PyCapsule_GetName.argtypes = [ctypes.py_object]
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    for variant in (name, f"__pyx_fuse_0{name}", f"__pyx_fuse_1{name}"):
+        capsule = table.get(variant)
+        if capsule is not None and api.PyCapsule_GetName(capsule) == _OF_ONE_NUMBER:
+            return int(api.PyCapsule_GetPointer(capsule, _OF_ONE_NUMBER))
+    return 0
+
+
+def declare(module: Module, name: str) -> None:
+    """Declare a function in a module that calls it.
+
+    Raises
+    ------
+    Unsupported
+        If its library does not show it.
+    """
+    if not address_of(name):
+        library = "SciPy" if name.startswith(_SPECIAL) else "NumPy"
+        plain = name.removeprefix(_SPECIAL)
+        raise Unsupported(f"{library} does not show {plain} to compiled code")
+    returns, parameters = _DRAWING.get(name, ("double", ("double", "i32")))
+    module.declare(name, returns, parameters)
+    module.foreign.add(name)
