@@ -78,9 +78,11 @@ others:
 	set -e; for version in $(OTHERS); do \
 	    $(MAKE) VENV=.venv-$$version PYTHON=python$$version test; done
 
+# most modules of what is installed are never imported, and those that are get compiled then
 $(READY): pyproject.toml constraints.txt src/sidebyside/__init__.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(WANTED)]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+	    -c constraints.txt -e '.[$(WANTED)]'
 	@rm -f $(VENV)/.ready-* && touch $@
 
 clean:

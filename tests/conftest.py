@@ -12,6 +12,8 @@ import pytest
 # holds make a product of small matrices a hundred times slower.
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+# torch.compile would start a process that compiles beside each of the many that compile one program
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 # tests change what would be built, and nothing of that may be found by others
 os.environ.setdefault("SIDEBYSIDE_CACHE", "off")
 

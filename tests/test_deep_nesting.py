@@ -14,6 +14,15 @@ from oplibrary.messages.errors import ArgumentError, NodeBudgetError, SideBySide
 DEEP = 10_000
 
 
+@pytest.fixture(autouse=True)
+def usual_calls():
+    """Let calls be as deep as Python has them; PyTorch's compiler, once used, allows more."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(before)
+
+
 def nested(kind, depth=DEEP):
     value = np.ones(2)
     for _ in range(depth):
@@ -139,11 +148,8 @@ def test_gradients_of_branches_too_deep_are_refused_by_name():
 
 
 @pytest.fixture
-def many_calls():
-    before = sys.getrecursionlimit()
+def many_calls(usual_calls):
     sys.setrecursionlimit(100_000)
-    yield
-    sys.setrecursionlimit(before)
 
 
 @pytest.mark.usefixtures("many_calls")

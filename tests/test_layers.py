@@ -7,7 +7,7 @@ other, however long the way around. Imports inside functions and under ``TYPE_CH
 import ast
 import subprocess
 import sys
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,6 +114,18 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    """Return the syntax of a file, read once for all tests."""
+    return ast.parse(path.read_text())
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return every part of a file's syntax."""
+    return tuple(ast.walk(tree(path)))
+
+
 @lru_cache(maxsize=1)
 def imports() -> tuple[Import, ...]:
     """Return every import of one module of the library by another."""
@@ -138,10 +150,11 @@ def imports() -> tuple[Import, ...]:
             visit(child, importer, how)
 
     for name, path in modules().items():
-        visit(ast.parse(path.read_text()), name, "")
+        visit(tree(path), name, "")
     return tuple(found)
 
 
+@cache
 def room_of(module: str) -> str:
     """Return the room that `module` stands in: the longest one that its name starts with."""
     parts = module.split(".")
@@ -265,7 +278,7 @@ def test_no_folder_shows_too_many_files(package):
 
 def test_the_op_library_names_no_executor():
     for path in PACKAGES["oplibrary"].rglob("*.py"):
-        names = {n.id for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Name)}
+        names = {n.id for n in nodes(path) if isinstance(n, ast.Name)}
         assert not names & {"Tensor", "Node"}, path.name
 
 
@@ -310,7 +323,7 @@ def test_no_executor_or_pass_or_backend_branches_on_an_op_by_name():
     """A comparison of ``.name`` with a string, outside the op library, is a special case."""
     for package in ("dyngraph", "staticgraph"):
         for path in PACKAGES[package].rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in nodes(path):
                 if not isinstance(node, ast.Compare):
                     continue
                 sides = [node.left, *node.comparators]
@@ -334,7 +347,7 @@ def test_no_one_reads_how_an_expression_is_spelled():
     for name, path in modules().items():
         read = {
             ast.unparse(node.value)
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in nodes(path)
             if isinstance(node, ast.Attribute) and node.attr == "expr"
         }
         assert read <= {"ast"} or name == "oplibrary.core.op", name

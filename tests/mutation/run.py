@@ -37,7 +37,7 @@ OF_PLANS = (
 LIMIT = 300
 """Seconds of processor time for one call of pytest; a mutant that takes longer is caught, as a loop
 without end. What waits in place of computing may take ``PATIENCE`` times as long."""
-PATIENCE = 6
+PATIENCE = 40
 
 
 def copy_project(folder: Path) -> None:
@@ -77,6 +77,7 @@ def run_tests(folder: Path, arguments: list[str], limit: float = LIMIT) -> tuple
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
+        return False, f"no end within {PATIENCE * limit:.0f} s, most of which it waited"
     if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         return False, f"no end within {limit:.0f} s"
     if process.returncode in (0, 5):  # 5: no test of these names

@@ -23,6 +23,15 @@ def by_value(xp, x):
 """
 
 
+def test_pytest_starts_without_the_library(tmp_path, run_python):
+    """It is loaded with every pytest beside which sidebyside is installed."""
+    (tmp_path / "test_other.py").write_text(
+        "import sys\ndef test():\n    assert not {'numpy', 'oplibrary'} & set(sys.modules)\n"
+    )
+    done = run_python("-m", "pytest", "-p", "pytest_sidebyside", "-q", cwd=tmp_path)
+    assert "1 passed" in done.stdout, done.stdout
+
+
 @pytest.fixture
 def run(tmp_path, run_python):
     """Return a function that runs pytest on a program, and gives the outcome and the entries."""
@@ -30,7 +39,7 @@ def run(tmp_path, run_python):
     def of(tests, *arguments):
         (tmp_path / "test_mine.py").write_text(PROGRAM + tests)
         done = run_python(
-            *("-m", "pytest", "-p", "sidebyside.pytest_plugin", "-q", "-rA", "test_mine.py"),
+            *("-m", "pytest", "-p", "pytest_sidebyside", "-q", "-rA", "test_mine.py"),
             *("--benchmark-json=out.json", "--benchmark-max-time=0.01", "--benchmark-min-rounds=3"),
             *arguments,
             cwd=tmp_path,

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -45,6 +46,7 @@ def turned_product(x, y):
     return sg.function(lambda a, b: a @ sg.permute_dims(b, turn), backend="native")(x, transposed)
 
 
+@lru_cache(maxsize=2)
 def operands(x_shape, y_shape, dtype):
     rng = np.random.default_rng(7)
     return [rng.standard_normal(shape).astype(dtype) for shape in (x_shape, y_shape)]
