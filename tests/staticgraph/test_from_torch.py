@@ -17,6 +17,8 @@ from tests.staticgraph.torch_families import FAMILIES, Calls  # noqa: E402
 from tests.staticgraph.torch_models import MLP, MODELS, LanguageModel, numbers  # noqa: E402
 
 from staticgraph.importing.pytorch.reading import REFUSED, TABLE  # noqa: E402
+from staticgraph.importing.shared import checking  # noqa: E402
+from staticgraph.importing.shared.checking import run_here  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -71,6 +73,60 @@ def test_both_modes_give_the_same_bits(name):
             np.testing.assert_array_equal(slopes[each], grads[each].numpy(), each)
         else:  # through loops they agree to rounding
             np.testing.assert_allclose(slopes[each], grads[each].numpy(), 1e-4, 1e-5)
+
+
+class Residual(torch.nn.Module):
+    """A block of a ResNet behind its stem, in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.pool = torch.nn.Conv2d(2, 4, 3), torch.nn.MaxPool2d(3, 2, 1)
+        self.conv, self.norm = torch.nn.Conv2d(4, 4, 3, padding=1), torch.nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        x = self.pool(torch.relu(self.stem(x)))
+        return torch.relu(self.norm(self.conv(x)) + x)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_residual_block_in_training_is_the_modules_in_float64(backend):
+    torch.manual_seed(0)
+    module, x = Residual().double(), torch.randn(2, 2, 9, 9, dtype=torch.float64)
+    imported = sg.from_torch(module, (x,))
+    loss = imported.loss_with(lambda y: sg.sum(y * y * y))
+    slopes = sg.function(sg.grad(loss), backend=backend)(imported.parameters, x.numpy())
+    (module(x) ** 3).sum().backward()
+    largest = max(float(p.grad.abs().max()) for p in module.parameters())
+    for name, parameter in module.named_parameters():
+        np.testing.assert_allclose(slopes[name], parameter.grad, 0, 1e-12 * largest)
+
+
+def test_what_rounding_moves_over_a_kink_is_compared_in_float64(monkeypatch):
+    calls = []
+
+    def with_a_kink(imported, examples, *rest):
+        found = run_here(imported, examples, *rest)
+        calls.append(examples[0].dtype)
+        if examples[0].dtype in wrong:
+            found.gradients["linear.weight"] = found.gradients["linear.weight"] + 0.5
+        return found
+
+    class Kinked(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(3, 2)
+
+        def forward(self, x):
+            return torch.relu(self.linear(x))
+
+    monkeypatch.setattr(checking, "run_here", with_a_kink)
+    wrong = {np.dtype("float32")}
+    imported = sg.from_torch(Kinked(), (torch.ones(2, 3),))
+    assert calls == [np.dtype("float32"), np.dtype("float64")]
+    assert re.search(r"linear.weight is \S+ from the source by rounding", imported.report())
+    wrong.add(np.dtype("float64"))
+    with pytest.raises(sg.errors.ImportCheckError, match=r"gradient by linear\.weight"):
+        sg.from_torch(Kinked(), (torch.ones(2, 3),))
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "language model", "gru", "graph convolution"])

@@ -14,7 +14,7 @@ from staticgraph.importing.graphdefs.building import Handle, Scope
 from staticgraph.importing.graphdefs.reader import Reader, without_gradients
 from staticgraph.importing.graphdefs.source import Session
 from staticgraph.importing.shared.block import Block, Ref, simplified
-from staticgraph.importing.shared.checking import Results, compare, cotangents_for, run_here
+from staticgraph.importing.shared.checking import Results, check, cotangents_for
 from staticgraph.importing.shared.imported import Imported, Input, Signature
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
@@ -236,10 +236,8 @@ class FunctionReader(Reader):
         else:
             drawn = {}
             source = self._of_source(imported)
-        here = run_here(imported, self.examples, self.cotangents, drawn)
-        imported.differences = compare(
-            imported, here, source, lambda: self._in_double(imported, drawn)
-        )
+        exact = partial(self._in_double, imported, drawn)
+        check(imported, self.examples, self.cotangents, drawn, source, exact)
 
     def _called(self, examples: Sequence[Any], *, watch: bool) -> tuple[list[Any], Any]:
         """Return the numbers that the program itself gives."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from staticgraph.importing.graphdefs.building import Scope, is_variable
 from staticgraph.importing.graphdefs.reader import Reader, without_gradients
 from staticgraph.importing.graphdefs.source import Session
 from staticgraph.importing.shared.block import Block, Ref, simplified
-from staticgraph.importing.shared.checking import Results, compare, cotangents_for, run_here
+from staticgraph.importing.shared.checking import Results, check, cotangents_for
 from staticgraph.importing.shared.imported import Imported, Signature
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
@@ -257,10 +258,9 @@ class GraphReader(Reader):
         source = plain
         if any(c is not None for c in cotangents):
             source.gradients = self._slopes(imported, feeds, cotangents)
-        here = run_here(imported, [self.examples[i.name] for i in self.inputs], cotangents, drawn)
-        imported.differences = compare(
-            imported, here, source, lambda: self._in_double(imported, feeds, cotangents)
-        )
+        examples = [self.examples[i.name] for i in self.inputs]
+        exact = partial(self._in_double, imported, feeds, cotangents)
+        check(imported, examples, cotangents, drawn, source, exact)
 
     def _session(self, imported: Imported, *, widened: bool = False) -> Session:
         held = {**imported.parameters, **imported.buffers}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -44,11 +45,10 @@ from staticgraph.importing.shared.block import (
 )
 from staticgraph.importing.shared.checking import (
     Results,
-    compare,
+    check,
     cotangents_for,
     disagrees,
     distance,
-    run_here,
 )
 from staticgraph.importing.shared.imported import Difference, Imported, Input, Signature
 from staticgraph.importing.shared.lines import line_of_traceback
@@ -306,10 +306,8 @@ class _Reader:
         source, self._cotangents = self._of_source(imported, names, values, None)
         # what JAX has no gradient for may have none here
         cotangents = self._cotangents if source.gradients else [None] * len(source.outputs)
-        here = run_here(imported, self.leaves, cotangents, {})
-        imported.differences = compare(
-            imported, here, source, lambda: self._in_double(imported, names, leaves)
-        )
+        exact = partial(self._in_double, imported, names, leaves)
+        check(imported, self.leaves, cotangents, {}, source, exact)
         if self.names:
             self._check_lengths(imported, source.outputs)
 

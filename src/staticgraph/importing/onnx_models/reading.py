@@ -13,7 +13,7 @@ from staticgraph.importing.onnx_models.graphs import GraphReader, Scope, outputs
 from staticgraph.importing.onnx_models.loading import array_of, load, require_onnx
 from staticgraph.importing.onnx_models.source import in_double, made_examples, source_outputs
 from staticgraph.importing.shared.block import Block, Ref, not_given, simplified
-from staticgraph.importing.shared.checking import Results, compare, run_here
+from staticgraph.importing.shared.checking import Results, check
 from staticgraph.importing.shared.imported import Imported, Input, Signature
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
@@ -245,13 +245,9 @@ class _Reader:
                 feeds[each.name] = self.fixed[each.name]
         outputs = source_outputs(self.onnx, self.model, feeds, self.name)
         outputs = [np.asarray(x) for x in outputs]
-        here = run_here(imported, examples, [None] * len(outputs), {})
-        imported.differences = compare(
-            imported,
-            here,
-            Results(outputs, {}, {}),
-            lambda: self._exact(feeds),
-        )
+        source = Results(outputs, {}, {})
+        nothing = [None] * len(outputs)
+        check(imported, examples, nothing, {}, source, lambda: self._exact(feeds))
         if any(isinstance(n, str) for each in self.inputs for n in each.shape):
             assert imported.graph is not None  # or it is refused here, and not later
 

@@ -39,7 +39,7 @@ from staticgraph.importing.shared.block import (
     simplified,
     unsupported,
 )
-from staticgraph.importing.shared.checking import Results, compare, cotangents_for, run_here
+from staticgraph.importing.shared.checking import Results, check, cotangents_for
 from staticgraph.importing.shared.imported import Imported, Input, Signature
 from staticgraph.importing.shared.lines import line_in, line_of_traceback
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
@@ -365,10 +365,13 @@ class _Reader:
             self.by_inputs = False
             imported.notes.append("gradients by inputs are not compared: PyTorch has none")
             source = self._of_source(imported, self.torch.float32, drawn)
-        cotangents = self._cotangents
-        here = run_here(imported, self._examples(), cotangents, drawn)
-        imported.differences = compare(
-            imported, here, source, lambda: None if drawn else self._in_double(imported)
+        check(
+            imported,
+            self._examples(),
+            self._cotangents,
+            drawn,
+            source,
+            lambda: None if drawn else self._in_double(imported),
         )
 
     def _in_double(self, imported: Imported) -> Results | None:
