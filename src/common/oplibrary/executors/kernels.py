@@ -156,7 +156,7 @@ def kernels_report() -> str:
     >>> import dyngraph as dg
     >>> print(dg.kernels_report())  # doctest: +SKIP
     kernels    machine; 12 functions were made
-    left to NumPy: erfinv float32[100,100]: opaque has no loops here
+    left to NumPy: polygamma float32[100,100]: opaque has no loops here
     """
     lines = [f"kernels    {choice.name}; {choice.made} functions were made"]
     return "\n".join(lines + [f"left to NumPy: {what}: {why}" for what, why in choice.left.items()])

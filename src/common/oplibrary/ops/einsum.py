@@ -15,8 +15,11 @@ from oplibrary.core.dtypes import is_half, promoted
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.ops.kernels import in_float32
-from oplibrary.ops.movement import broadcast_to
+from oplibrary.ops.diagonal import diagonal
+from oplibrary.ops.elementwise import cast
+from oplibrary.ops.kernels import halves_lowered, in_float32
+from oplibrary.ops.movement import broadcast_to, permute_dims, reshape
+from oplibrary.ops.reduction import sum as sum_
 
 # subscripts --------------------------------------------------------------------------------------
 
@@ -213,6 +216,71 @@ def _einsum_kernel(*operands: Any, subscripts: str) -> Any:
     return pairs[0][0]
 
 
+# made of simpler ops ------------------------------------------------------------------------------
+
+
+def _diagonals(x: Any, labels: str) -> tuple[Any, str]:
+    """Return `x` with one axis a label: where two share one, the diagonal of both."""
+    for label in labels:
+        if labels.count(label) > 1:
+            pair = [axis for axis, each in enumerate(labels) if each == label][:2]
+            rest = [axis for axis in range(len(labels)) if axis not in pair]
+            x = diagonal(permute_dims(x, axes=(*rest, *pair)))
+            return _diagonals(x, "".join(labels[axis] for axis in rest) + label)
+    return x, labels
+
+
+def _summed(x: Any, labels: str, keep: str) -> tuple[Any, str]:
+    """Return `x` summed over the labels that are not in `keep`, in its dtype."""
+    axes = tuple(axis for axis, label in enumerate(labels) if label not in keep)
+    if not axes:
+        return x, labels
+    total = sum_(x, axis=axes)
+    total = total if total.dtype == x.dtype else cast(total, dtype=x.dtype)
+    return total, "".join(label for label in labels if label in keep)
+
+
+_OF_HALVES = halves_lowered("einsum")
+
+
+def _lowered(*operands: Any, subscripts: str) -> Any | None:
+    """Return an einsum as diagonals, sums and products of two; None if it is such a product."""
+    dtype = promoted(*[x.dtype for x in operands])
+    if any(is_half(x.dtype) for x in operands):
+        return _OF_HALVES(*operands, subscripts=subscripts)
+    shapes = tuple(tuple(x.shape) for x in operands)
+    inputs, output, lengths = _parse(subscripts, shapes)
+    ragged = any(
+        len({n for c, n in zip(labels, shape, strict=True) if c == label}) > 1
+        for labels, shape in zip(inputs, shapes, strict=True)
+        for label in labels
+    )
+    if ragged or dtype.kind == "b":  # one length broadcasts along another one of its own
+        return None
+    pending = []
+    for position, (x, labels) in enumerate(zip(operands, inputs, strict=True)):
+        x = x if x.dtype == dtype else cast(x, dtype=dtype)
+        x, labels = _diagonals(x, labels)
+        long = [axis for axis, c in enumerate(labels) if x.shape[axis] == lengths[c]]
+        labels = "".join(labels[axis] for axis in long)
+        x = reshape(x, shape=tuple(x.shape[axis] for axis in long))
+        elsewhere = output + "".join(each for i, each in enumerate(inputs) if i != position)
+        pending.append(_summed(x, labels, elsewhere))
+    now = tuple(labels for _, labels in pending)
+    if len(pending) == 2 and now == inputs:
+        return None
+    if len(pending) > 1:
+        for step in _path(now, output, tuple(lengths.items())):
+            y, ys = pending.pop(step.right)
+            x, xs = pending.pop(step.left)
+            x, xs = _summed(x, xs, ys + step.labels)
+            y, ys = _summed(y, ys, xs + step.labels)
+            pending.append((_einsum(x, y, subscripts=f"{xs},{ys}->{step.labels}"), step.labels))
+    ((x, labels),) = pending
+    axes = tuple(labels.index(label) for label in output)
+    return x if labels == output else permute_dims(x, axes=axes)
+
+
 # the op -------------------------------------------------------------------------------------------
 
 
@@ -278,6 +346,7 @@ _einsum: Op = register(
         kernel=_einsum_kernel,
         infer=_einsum_infer,
         contraction=_explicit,
+        lowering=_lowered,
         vjp=_einsum_rule,
         attrs={"subscripts": ...},
         examples=(

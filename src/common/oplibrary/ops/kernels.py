@@ -221,3 +221,17 @@ def lowered_in_float32(lower: Callable[..., Any]) -> Callable[..., Any]:
         return None if result is None else cast(result, dtype=half)
 
     return lowered
+
+
+def halves_lowered(name: str) -> Callable[..., Any]:
+    """Return the lowering of the op `name` for half floats: itself in float32, rounded once."""
+
+    def lowered(*operands: Any, **attrs: Any) -> Any | None:
+        if not any(is_half(x.dtype) for x in operands):
+            return None
+        cast, dtype = REGISTRY["cast"], promoted(*[x.dtype for x in operands])
+        wide = [cast(x, dtype=FLOAT32) if is_half(x.dtype) else x for x in operands]
+        result = REGISTRY[name](*wide, **attrs)
+        return cast(result, dtype=dtype) if is_half(dtype) else result
+
+    return lowered

@@ -17,7 +17,7 @@ from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes, nor
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type
 from oplibrary.ops.elementwise import add, cast, conj, multiply
-from oplibrary.ops.kernels import in_float32
+from oplibrary.ops.kernels import halves_lowered, in_float32
 from oplibrary.ops.movement import (
     expand_dims,
     matrix_transpose,
@@ -148,6 +148,7 @@ matmul: Op = register(
         kernel=_matmul,
         infer=_matmul_infer,
         contraction=_matmul_subscripts,
+        lowering=halves_lowered("matmul"),
         vjp=(_matmul_x_rule, _matmul_y_rule),
         takes_out=True,
         examples=(

@@ -161,4 +161,5 @@ cumulative_logsumexp: Op = _running(
     "logcumsumexp",
     "Return the logarithm of the sum of the exponentials of the elements up to each position of "
     "`axis`, without overflow.",
+    "oplibrary.machine.routines.scans:logarithms_of_sums",
 )

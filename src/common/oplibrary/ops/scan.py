@@ -12,7 +12,7 @@ from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import Kind, Op, Rule, example, register
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axis
 from oplibrary.messages.errors import DTypeError, ShapeError
-from oplibrary.ops.kernels import halves_in_float32
+from oplibrary.ops.kernels import halves_in_float32, halves_lowered
 from oplibrary.ops.options import DTYPE
 from oplibrary.ops.slicing import flip, pad_op, slice_axis
 from oplibrary.tangents.families import Push, linear
@@ -102,6 +102,7 @@ def _scan(
             attrs={"axis": None, "include_initial": False},
             options=DTYPE,
             routine=f"oplibrary.machine.routines.scans:{routine}",
+            lowering=halves_lowered(name),
             alias=(alias,),
             takes_out=True,
             examples=(
@@ -215,6 +216,7 @@ linear_recurrence = register(
         jvp=_recurrence_jvp,
         attrs={"axis": 0},
         routine="oplibrary.machine.routines.scans:recurrence",
+        lowering=halves_lowered("linear_recurrence"),
         operand_names=("a", "b"),
         takes_out=True,
         examples=(

@@ -12,8 +12,9 @@ import numpy as np
 from oplibrary.core.op import Kind, Op, example, register
 from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes
 from oplibrary.messages.errors import DataDependentShapeError, DTypeError, IndexingError, ShapeError
-from oplibrary.ops.elementwise import where
+from oplibrary.ops.elementwise import cast, where
 from oplibrary.ops.gather import from_start, raise_out_of_range, require_integers, scatter_rows
+from oplibrary.ops.movement import reshape
 
 # several arrays, several axes ---------------------------------------------------------------------
 
@@ -373,6 +374,28 @@ def _advanced_set_rule(
     return None
 
 
+def _where_masked(
+    x: Any, value: Any, *indices: Any, axes: tuple[int, ...], position: int
+) -> Any | None:
+    """Return an assignment to the elements of a mask as a choice; None if it is another one.
+
+    It is one where the value is the same for all elements that the mask may select.
+    """
+    if len(indices) != 1 or indices[0].dtype != np.bool_:
+        return None
+    (mask,) = indices
+    behind = len(x.shape) - axes[0] - len(mask.shape)
+    # the axes of what is selected: those in front, one for the mask, those behind
+    lengths = (1,) * (axes[0] + 1 + behind - len(value.shape)) + tuple(value.shape)
+    if position != axes[0] or len(lengths) > axes[0] + 1 + behind or lengths[axes[0]] != 1:
+        return None
+    value = cast(value, dtype=x.dtype) if value.dtype != x.dtype else value
+    ones = (1,) * len(mask.shape)
+    value = reshape(value, shape=(*lengths[: axes[0]], *ones, *lengths[axes[0] + 1 :]))
+    mask = reshape(mask, shape=(*mask.shape, *(1,) * behind))
+    return where(mask, value, x)
+
+
 advanced_set: Op = register(
     Op(
         name="advanced_set",
@@ -380,6 +403,7 @@ advanced_set: Op = register(
         kind=Kind.INDEXING,
         arity=None,
         selection=_advanced_set_subscripts,
+        lowering=_where_masked,
         kernel=_advanced_set_kernel,
         infer=_advanced_set_infer,
         vjp=_advanced_set_rule,
