@@ -75,6 +75,23 @@ def test_both_modes_give_the_same_bits(name):
             np.testing.assert_allclose(slopes[each], grads[each].numpy(), 1e-4, 1e-5)
 
 
+def test_a_tensor_that_is_passed_twice_is_two_inputs():
+    class Attending(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.heads = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+
+        def forward(self, query, key, value):
+            return self.heads(query, key, value)[0]
+
+    torch.manual_seed(0)
+    module, x, y = Attending(), torch.randn(2, 3, 4), torch.randn(2, 3, 4)
+    imported = sg.from_torch(module, (x, x, x))
+    assert [each.name for each in imported.inputs] == ["query", "key", "value"]
+    found = imported.function(dg, imported.parameters, *[dg.tensor(v.numpy()) for v in (x, y, y)])
+    np.testing.assert_allclose(found.numpy(), module(x, y, y).detach(), atol=1e-6)
+
+
 class Residual(torch.nn.Module):
     """A block of a ResNet behind its stem, in training."""
 

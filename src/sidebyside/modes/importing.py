@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -40,9 +42,17 @@ def import_program(
 
 
 def _as_module(function: Any) -> Any:
-    """Return a function of tensors as a module, which PyTorch exports."""
+    """Return a function of tensors as a module, which PyTorch exports with its arguments' names."""
     torch: Any = import_module("torch")
     if isinstance(function, torch.nn.Module):
         return function
+
+    def forward(self: Any, *inputs: Any) -> Any:
+        return function(*inputs)
+
+    with suppress(TypeError, ValueError):  # some callables have no signature
+        own = inspect.signature(forward).parameters["self"]
+        named = list(inspect.signature(function).parameters.values())
+        forward.__signature__ = inspect.Signature([own, *named])  # type: ignore[attr-defined]
     name = getattr(function, "__name__", type(function).__name__)
-    return type(name, (torch.nn.Module,), {"forward": lambda self, *inputs: function(*inputs)})()
+    return type(name, (torch.nn.Module,), {"forward": forward})()

@@ -85,7 +85,8 @@ class _Reader:
         kwargs: dict[str, Any],
         dynamic: Mapping[str, Mapping[int, str]],
     ) -> None:
-        self.torch, self.module, self.args, self.kwargs = torch, module, args, kwargs
+        self.torch, self.module = torch, module
+        self.args, self.kwargs = _with_copies(torch, (args, kwargs))
         self.dynamic = dynamic
         self.name = f"PyTorch: {type(module).__name__}"
         self.lengths: dict[str, str] = {}
@@ -503,6 +504,22 @@ def _numbers(x: Any) -> Any:
 
         return x.contiguous().view(torch.int16).numpy().view(bfloat16()).copy()
     return x.numpy().copy()
+
+
+def _with_copies(torch: Any, tree: Any) -> Any:
+    """Return arguments in which a tensor that is passed again is another one of the same numbers.
+
+    PyTorch exports a program in which the first stands for both, and the module has two inputs.
+    """
+    seen: set[int] = set()
+
+    def apart(x: Any) -> Any:
+        if id(x) in seen:
+            return x.detach().clone()
+        seen.add(id(x))
+        return x
+
+    return torch.utils._pytree.tree_map_only(torch.Tensor, apart, tree)
 
 
 def _tensor(torch: Any, x: Any) -> Any:
