@@ -19,7 +19,7 @@ from sidebyside import __version__, export_command, measuring_commands, saved_co
 from sidebyside.command_options import (
     add_reports,
     check_outputs,
-    inputs_of,
+    named_inputs,
     only_workload,
     parse_size,
     report_result,
@@ -271,7 +271,7 @@ def show_command(options: argparse.Namespace) -> int:
     program = _program_of_a_file(options.workload)
     if program is not None or options.inputs is not None:
         program = only_workload(options.workload) if program is None else program
-        inputs = () if options.inputs is None else inputs_of(find_object(options.inputs))
+        inputs = named_inputs(options.inputs, options.workload)
         figure = drawn(program, *inputs, size=options.size)
         if options.output is None:
             write(str(figure))

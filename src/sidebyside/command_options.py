@@ -22,7 +22,7 @@ from sidebyside.results.saved.contents import comparison_of
 from sidebyside.results.saved.file import SavedResult, check_new
 from sidebyside.results.saved.history import FOLDER
 from sidebyside.results.writing import check_writable
-from sidebyside.workloads.loading import find_workloads
+from sidebyside.workloads.loading import find_object, find_workloads
 from sidebyside.workloads.workload import Workload
 
 STDOUT = "-"
@@ -95,6 +95,15 @@ def parse_size(text: str) -> Any:
 
 
 _COUNT = re.compile(r"[0-9]+(e\+?[0-9]{1,2})?")
+
+
+def named_inputs(reference: str | None, program: str, seed: int = 0) -> tuple[Any, ...]:
+    """Return the inputs that ``--inputs`` names; a name without a file is one of the program's."""
+    if reference is None:
+        return ()
+    if ".py" not in reference and ".py:" in program:
+        reference = f"{program.partition('.py:')[0]}.py:{reference}"
+    return inputs_of(find_object(reference), seed)
 
 
 def inputs_of(found: Any, seed: int = 0) -> tuple[Any, ...]:

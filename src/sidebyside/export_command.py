@@ -8,7 +8,7 @@ from typing import Any
 
 import staticgraph
 from oplibrary.messages.errors import WorkloadError
-from sidebyside.command_options import inputs_of, only_workload, parse_size, write
+from sidebyside.command_options import named_inputs, only_workload, parse_size, write
 from sidebyside.studies.exporting import check_target, export
 from sidebyside.workloads.loading import find_object
 
@@ -32,7 +32,7 @@ def add_export(commands: Any) -> None:
     )
     command.add_argument("output", metavar="FILE.onnx", type=Path, help="what is written")
     command.add_argument(
-        "--inputs", metavar="FILE.py:NAME", help="a tuple, or a function that returns one"
+        "--inputs", metavar="[FILE.py:]NAME", help="a tuple, or a function that returns one"
     )
     command.add_argument(
         "--size", type=parse_size, metavar="N|NxM", help="of a workload, in place of its first"
@@ -70,7 +70,7 @@ def export_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside export``."""
     check_target(options.output)
     program = _program(options.workload)
-    inputs = () if options.inputs is None else inputs_of(find_object(options.inputs))
+    inputs = named_inputs(options.inputs, options.workload)
     dynamic: dict[str, dict[int, str]] = {}
     for name, axis, length in options.dynamic:
         dynamic.setdefault(name, {})[axis] = length

@@ -13,7 +13,7 @@ from oplibrary.messages.errors import ArgumentError
 from sidebyside.command_options import (
     add_reports,
     add_save,
-    inputs_of,
+    named_inputs,
     parse_size,
     report_result,
     write,
@@ -24,7 +24,8 @@ from sidebyside.studies import calibration
 from sidebyside.studies import comparison as comparing
 from sidebyside.studies import decision as deciding
 from sidebyside.studies import table as filling
-from sidebyside.workloads.loading import find_object, find_workloads
+from sidebyside.workloads.loading import find_object, find_workload, find_workloads
+from sidebyside.workloads.registry import names
 
 OK, FAILED = 0, 1
 
@@ -97,9 +98,13 @@ def add_compare(commands: Any) -> None:
 def add_decide(commands: Any) -> None:
     """Add ``sidebyside decide``."""
     decide = commands.add_parser("decide", help="say how to run a program, in any framework")
-    decide.add_argument("program", metavar="FILE.py:NAME", help="a function, model or workload")
     decide.add_argument(
-        "--inputs", metavar="FILE.py:NAME", help="a tuple, or a function that returns one"
+        "program", metavar="FILE.py:NAME", help="a function, model or workload; or a builtin name"
+    )
+    decide.add_argument(
+        "--inputs",
+        metavar="[FILE.py:]NAME",
+        help="a tuple, or a function that returns one; by default of the program's file",
     )
     decide.add_argument("--calls", type=_count, metavar="N", help="how often it will be called")
     decide.add_argument("--modes", default="", metavar="A,B", help="some of its modes")
@@ -235,8 +240,8 @@ def _programs(references: list[str]) -> Any:
 
 def decide_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside decide``."""
-    program = find_object(options.program)
-    inputs = () if options.inputs is None else inputs_of(find_object(options.inputs), options.seed)
+    program = _program(options.program)
+    inputs = named_inputs(options.inputs, options.program, options.seed)
     effort = _effort(options)
     tolerance = {} if options.tolerance is None else {"tolerance": options.tolerance}
     with Progress(sys.stderr) as progress:
@@ -251,6 +256,11 @@ def decide_command(options: argparse.Namespace) -> int:
         )
     report_result(decision, options)
     return FAILED if decision.comparison.disagrees else OK
+
+
+def _program(reference: str) -> Any:
+    """Return what a name in a file, or the name of a workload, stands for."""
+    return find_workload(reference) if reference in names() else find_object(reference)
 
 
 def calibrate_command(options: argparse.Namespace) -> int:

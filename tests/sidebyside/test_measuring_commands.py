@@ -64,6 +64,30 @@ def test_decide_names_what_is_missing(run):
     assert "did you mean 'model'?" in run("decide", "mine.py:modle")[2]
 
 
+def test_decide_finds_inputs_in_the_programs_own_file_and_workloads_by_name(run):
+    code, out, _ = run("decide", "mine.py:model", "--inputs", "example", *SHORT)
+    assert code == 0
+    assert "static:native" in out
+    code, out, _ = run("decide", "seed", *SHORT, "--modes", "dynamic,static")
+    assert code == 0
+    assert "forward and both gradients" in out
+
+
+def test_a_program_without_its_inputs_is_refused_with_what_it_takes(run):
+    code, _, error = run("decide", "mine.py:model")
+    assert code == 2
+    assert "model(x, w) was given no inputs: missing a required argument: 'x'" in error
+    assert "--inputs FILE.py:NAME" in error
+    assert "Traceback" not in error
+    code, _, error = run("compare", "mine.py:model")
+    assert code == 2
+    assert "sidebyside decide mine.py:model --inputs NAME" in error
+
+
+def test_a_reference_without_py_is_told_how_it_is_written(run):
+    assert "fix: write mine.py:model" in run("decide", "mine:model")[2]
+
+
 def test_compare_takes_variants_and_writes_json_to_the_standard_output(run):
     code, out, _ = run("compare", "mine.py:VARIANTS", *SHORT, "--json", "-")
     assert code == 0

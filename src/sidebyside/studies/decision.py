@@ -34,6 +34,7 @@ from sidebyside.studies.subject import Subject
 from sidebyside.workloads.recognition import (
     is_module,
     library_of,
+    require_inputs,
     require_program,
     uncompiled,
 )
@@ -142,7 +143,7 @@ def recognise(
     Raises
     ------
     ArgumentError
-        If it is no program.
+        If it is no program, or cannot be called with these inputs.
     """
     if isinstance(program, Workload):
         size = program.sizes[0]
@@ -152,7 +153,9 @@ def recognise(
     program = uncompiled(program)
     name = getattr(program, "__name__", type(program).__name__)
     workload = Workload(program, inputs=lambda rng, size: inputs, name=name, tolerance=tolerance)
-    if takes_namespace(program):
+    namespaced = takes_namespace(program)
+    require_inputs(program, inputs, ("xp",) if namespaced else ())
+    if namespaced:
         return "workload", Subject(workload, inputs, _namespace_modes(workload))
     kind = library_of(program, inputs)
     modes: Mapping[str, Mode] = {

@@ -90,7 +90,7 @@ def find_object(reference: str, missing: Any = _REQUIRED) -> Any:
         raise WorkloadError(
             f"{reference} names nothing in a file",
             cause="a program of your own is a name in a Python file",
-            fix=f"write {reference.removesuffix('.py')}.py:name",
+            fix=f"write {_as_name_in_file(reference)}",
         )
     file = Path(path + ".py").resolve()
     if file not in _RUN:
@@ -108,6 +108,12 @@ def find_object(reference: str, missing: Any = _REQUIRED) -> Any:
     )
 
 
+def _as_name_in_file(reference: str) -> str:
+    """Return what was meant by a reference that names no file, or nothing in it."""
+    file, _, name = reference.removesuffix(".py").partition(":")
+    return f"{file}.py:{name or 'name'}"
+
+
 _RUN: dict[Path, ModuleType] = {}
 """The files that were run for a name in them: a program and its inputs are of one run."""
 
@@ -118,6 +124,13 @@ _RUN: dict[Path, ModuleType] = {}
 def _of_file(path: Path, chosen: str) -> tuple[Workload, ...]:
     module = _load(path)
     found = _collect(module, path)
+    if chosen not in found and callable(vars(module).get(chosen)):
+        raise WorkloadError(
+            f"{path}:{chosen} is a program, and no workload",
+            cause="a workload has inputs of its own, so that it can be run in every mode",
+            fix=f"run: sidebyside decide {path}:{chosen} --inputs NAME, a tuple in that file; or "
+            f"define workload = sidebyside.Workload({chosen}, inputs=...)",
+        )
     if not found:
         raise WorkloadError(
             f"{path} has no workload",

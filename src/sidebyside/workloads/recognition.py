@@ -50,6 +50,37 @@ def require_program(program: Any) -> None:
         )
 
 
+def require_inputs(program: Any, inputs: tuple[Any, ...], first: tuple[Any, ...] = ()) -> None:
+    """Refuse inputs that a program cannot be called with.
+
+    Parameters
+    ----------
+    program : callable
+    inputs : tuple
+    first : tuple
+        What it is given before them.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    try:
+        signature = inspect.signature(program.forward if is_module(program) else program)
+    except (TypeError, ValueError):  # some callables have none
+        return
+    try:
+        signature.bind(*first, *inputs)
+    except TypeError as error:
+        name = getattr(program, "__name__", type(program).__name__)
+        given = f"{len(inputs)} input{'' if len(inputs) == 1 else 's'}" if inputs else "no inputs"
+        raise ArgumentError(
+            f"{name}{signature} was given {given}: {error}",
+            cause="a program is called with its inputs, in their order",
+            fix="pass them behind it; on the command line --inputs FILE.py:NAME names a tuple of "
+            "them, or a function that returns one",
+        ) from None
+
+
 def is_module(program: Any) -> bool:
     """Tell whether a program is a module of PyTorch."""
     torch: Any = sys.modules.get("torch")
