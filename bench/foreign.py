@@ -97,7 +97,7 @@ the builtin ones, loaded when they are asked for, and no part of `make table`:
     sidebyside list
     sidebyside compare gmm lstm --modes dynamic,static,static:native,torch
     sidebyside compare gpt --size 2x64 --sweep layers=2,4
-    sidebyside decide examples.py:program    # a program of your own: see measuring
+    sidebyside decide kmeans --calls 1000
 
 `sbs.FOREIGN` has their names, `sbs.find_workload("gmm")` gives one. Tests hold each against an
 independent definition, in both modes and all backends, and against PyTorch; gradients included.
@@ -183,8 +183,8 @@ def about(comparison: Comparison, budget: str) -> str:
     versions = environment["versions"]
     packages = ", ".join(f"{name} {versions[name]}" for name in LIBRARIES if name in versions)
     return (
-        f"{date}, Python {environment['python']}, {packages}, {environment['threads']} threads, "
-        f"{budget}: medians; load {environment['load']:.1f}. Empty where a mode is not there."
+        f"{date}, Python {environment['python']}, {packages}, {environment['threads']} threads,\n"
+        f"load {environment['load']:.1f} ({budget}). Medians; empty where a mode is not there."
     )
 
 
@@ -211,7 +211,9 @@ def main(arguments: list[str]) -> int:
             " | ".join((name, *(cell_text(found[name].cell(mode)) for mode in MODES))), flush=True
         )
     assert last is not None
-    looks = f"{options.budget:g} s a program in each of {options.replicates} runs at most"
+    looks = f"{options.budget:g} s a program, in {options.replicates} replicates at most"
+    if not options.replicates:
+        looks = f"a look: {options.budget:g} s a program, in one process"
     write_whole(options.page, page(found, about(last, looks)))
     return 0
 

@@ -318,14 +318,20 @@ def test_hdiff_lets_no_flux_amplify():
     np.testing.assert_allclose(found, expected)
 
 
-def test_gpt_takes_adams_first_step():
+def test_gpt_takes_a_step_of_adam():
     workload, inputs = small("gpt")
-    before = flatten(inputs[0])[0]
     loss, *after = run(workload, inputs)
     assert loss == pytest.approx(np.log(11), rel=0.05)
-    for old, new, square in zip(before, after, after[2 * len(before) :], strict=False):
-        moved = np.abs(new - old)[square > 1e-12]
-        np.testing.assert_allclose(moved, 3e-4, rtol=0.02)
+    before = [flatten(each)[0] for each in inputs[:3]]
+    count = len(before[0])
+    rate = 3e-4 * np.sqrt(1 - 0.999**1000) / (1 - 0.9**1000)
+    for old, mean, square, *new in zip(
+        *before, after[:count], after[count : 2 * count], after[2 * count :], strict=True
+    ):
+        slope = (new[1] - 0.9 * mean) / 0.1
+        np.testing.assert_allclose(new[2], 0.999 * square + 0.001 * slope**2, rtol=1e-3)
+        moved = rate * new[1] / (np.sqrt(new[2]) + 1e-8)
+        np.testing.assert_allclose(new[0], old - moved, rtol=1e-4, atol=1e-6)
 
 
 def test_a_fixed_tree_is_the_tree_that_its_seed_draws():

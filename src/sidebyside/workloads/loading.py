@@ -128,8 +128,8 @@ def _of_file(path: Path, chosen: str) -> tuple[Workload, ...]:
         raise WorkloadError(
             f"{path}:{chosen} is a program, and no workload",
             cause="a workload has inputs of its own, so that it can be run in every mode",
-            fix=f"run: sidebyside decide {path}:{chosen} --inputs NAME, a tuple in that file; or "
-            f"define workload = sidebyside.Workload({chosen}, inputs=...)",
+            fix=f"measure it with: sidebyside decide {path}:{chosen} --inputs NAME, a tuple in "
+            "that file; or make it a sidebyside.Workload",
         )
     if not found:
         raise WorkloadError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,19 +162,30 @@ def _inputs(
     mask = np.triu(np.full((length, length), -1e9, np.float32), k=1)
     return (
         model,
-        *(Model(*_zeros(model)) for _ in range(2)),
-        np.array(1, np.float32),
+        _like(model, lambda shape: rng.standard_normal(shape, np.float32) * np.float32(1e-4)),
+        _like(model, lambda shape: (rng.random(shape, np.float32) + 1) * np.float32(1e-8)),
+        np.array(1_000, np.float32),
         text[:, :-1],
         one_hot(text[:, 1:].reshape(-1), vocabulary),
         mask,
     )
 
 
-def _zeros(model: Model) -> tuple[Any, ...]:
-    blocks = tuple(Block(*map(np.zeros_like, block)) for block in model.blocks)
-    zeros = map(np.zeros_like, (model.tokens, model.positions, model.gain, model.shift))
-    tokens, positions, gain, shift = zeros
-    return tokens, positions, blocks, gain, shift
+def _like(model: Model, draw: Callable[[tuple[int, ...]], Any]) -> Model:
+    """Return a model of arrays that `draw` makes of the shapes of another's.
+
+    They stand for moments in the middle of training: after none, a first step of Adam has the
+    sign of each gradient alone, and some are zero but for rounding.
+    """
+
+    def made(array: Any) -> Any:
+        return draw(array.shape)
+
+    blocks = tuple(Block(*map(made, block)) for block in model.blocks)
+    tokens, positions, gain, shift = map(
+        made, (model.tokens, model.positions, model.gain, model.shift)
+    )
+    return Model(tokens, positions, blocks, gain, shift)
 
 
 GPT = Workload(
