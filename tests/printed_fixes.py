@@ -1291,6 +1291,13 @@ PRINTED: list[Printed] = [
         "y.shape == x.shape",
     ),
     Printed(
+        "x1 = np.array([3.0, 1.0])\ny = dg.searchsorted(dg.asarray(x1), 2.0, sorter={})",
+        "-1",
+        "argsort(x1)",
+        "int(y) == 1",
+        "np.{}",
+    ),
+    Printed(
         "with sg.Graph():\n    x = sg.placeholder('x', (4,), np.float64)\n    i = sg.argmax(x)\n    y = {}",
         "[1, 2, 3][x]",
         "take(x, indices)",

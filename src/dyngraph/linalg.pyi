@@ -354,10 +354,31 @@ def outer(x: _ArrayLike, y: _ArrayLike) -> _Value:
         If an operand is not one-dimensional.
     """
 
-def pinv(x: _ArrayLike, rtol: _builtins.float | None = None) -> _Value:
-    """Return the Moore-Penrose pseudoinverses of matrices.
+def pinv(x: _ArrayLike, rtol: _ArrayLike | None = None) -> _Value:
+    """Return the Moore-Penrose pseudoinverses of matrices; their gradient is that at constant rank.
 
-    Singular values up to `rtol` times the greatest count as 0; by default `rtol` is the greater length times the dtype's eps. The gradient is that at constant rank.
+    Parameters
+    ----------
+    x : array, (..., n, m)
+    rtol : float or array, (...), optional
+        Singular values up to this part of the greatest count as 0; by default the greater length
+        times the dtype's eps.
+
+    Returns
+    -------
+    array, (..., m, n)
+
+    Raises
+    ------
+    MatrixShapeError
+        If `x` has fewer than two axes.
+    ShapeError
+        If `rtol` does not broadcast to one number for each matrix.
+
+    Examples
+    --------
+    >>> pinv(np.array([[2.0, 0.0], [0.0, 1e-9]]), rtol=1e-6).tolist()
+    [[0.5, 0.0], [0.0, 0.0]]
     """
 
 def qr(x: _ArrayLike, mode: str = 'reduced') -> _QRResult:

@@ -10,7 +10,14 @@ import dyngraph as dg
 import staticgraph as sg
 from oplibrary.core.op import REGISTRY, Kind
 from oplibrary.core.types import TensorType, type_of
-from oplibrary.messages.errors import BackendError, IndexingError, OutOfMemoryError, RunError
+from oplibrary.messages.errors import (
+    ArgumentError,
+    BackendError,
+    DTypeError,
+    IndexingError,
+    OutOfMemoryError,
+    RunError,
+)
 from staticgraph.backends import interpret, registry
 from staticgraph.backends import numpy as numpy_backend
 from staticgraph.backends.registry import load_backend
@@ -305,7 +312,9 @@ def raising(error):
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (ValueError("odd values"), RunError),
+        (ValueError("odd values"), ArgumentError),
+        (OverflowError("too large"), ArgumentError),
+        (TypeError("odd kinds"), DTypeError),
         (MemoryError(), OutOfMemoryError),
         (IndexError("index 9"), IndexingError),
         (FloatingPointError("overflow"), RunError),

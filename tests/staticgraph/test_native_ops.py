@@ -287,3 +287,22 @@ def test_a_double_is_rounded_to_half_once():
         one = sg.function(lambda a: sg.cast(a, "float16"), backend="native")(x[-40:-39])
     np.testing.assert_array_equal(found.view(np.uint16), expected.view(np.uint16))
     np.testing.assert_array_equal(one, expected[-40:-39])
+
+
+PADDED = [(2.0**40, "float64"), (2.0**40 + 1, "float64"), (2**40 + 1, "int64"), (2**41, "int64")]
+PADDED += [(2**53 + 1, "int64"), (2**62 + 1, "int64"), (2**64 - 1, "uint64"), (-(2**63), "int64")]
+PADDED += [(np.nan, "float32"), (-0.0, "float32"), (np.inf, "float64"), (2**70, "float32")]
+
+
+@pytest.mark.parametrize(("number", "dtype"), PADDED)
+def test_what_pads_is_never_taken_for_an_element(number, dtype):
+    """Whatever number it is: no mark of the planner is like it, and none is rounded."""
+    array = np.array([1, 0, 3], dtype)
+    with sg.Graph():
+        x = sg.placeholder("x", (3,), dtype)
+        y = sg.pad(x, (1, 2), value=number)
+        run = sg.compile([y, y + x[0], sg.concat([y, x])], [x], backend="native")
+    found, _, joined = run(array)
+    wanted = np.pad(array, (1, 2), constant_values=np.array(number).astype(dtype))
+    assert found.tobytes() == wanted.tobytes()
+    assert joined[:6].tobytes() == wanted.tobytes()

@@ -8,6 +8,7 @@ programs agree to the bit.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -167,10 +168,13 @@ def _resolve_wide(
 ) -> tuple[Node, ...]:
     """Return nodes where a Python int does not fit the dtype beside it: comparisons take it."""
     try:
-        compares = infer(op, _types(graph, mixed, (), whole=True), attrs).dtype == bool
+        near = [0 if _is_beyond(x) else x for x in mixed]
+        compares = infer(op, _types(graph, near, (), whole=True), attrs).dtype == bool
     except (SideBySideError, OverflowError):
         compares = False
     if compares:
+        # beside a dtype that it does not fit it is as an infinity
+        mixed = [math.copysign(math.inf, x) if _is_beyond(x) else x for x in mixed]
         return _strong_nodes(graph, mixed, (), whole=True)
     listing = ", ".join(repr(x.type if type(x) is Node else x) for x in mixed)
     raise DTypeError(
@@ -178,6 +182,11 @@ def _resolve_wide(
         cause="a Python int takes the dtype of the array beside it, and does not fit",
         fix="convert the array to a wider dtype with astype first",
     ) from None
+
+
+def _is_beyond(x: Any) -> bool:
+    """Tell whether `x` is a Python int that is no int64."""
+    return type(x) is int and not -(2**63) <= x < 2**63
 
 
 def declare_length(graph: Graph, number: int) -> Node:

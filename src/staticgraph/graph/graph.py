@@ -25,7 +25,7 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.messages.source import Place, Source, is_users, source_of, user_source
 from staticgraph.graph.constants import Constants
-from staticgraph.graph.graph_ops import PLACEHOLDER, VARIABLE
+from staticgraph.graph.graph_ops import CONSTANT, PLACEHOLDER, VARIABLE
 from staticgraph.graph.inference import TypeTable
 from staticgraph.graph.node import Node
 from staticgraph.graph.symbolic import endless_recursion, replaced_error
@@ -211,6 +211,9 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
             self.require_open(op.name)
         if type is None:
             type = self._types.infer(op, operands, attrs)
+            if op.refuse is not None:
+                values = [x.value if x.op is CONSTANT else None for x in operands]
+                op.refuse([x.type for x in operands], values)
         else:
             type = self._types.intern(type)
         sequence = self._sequence

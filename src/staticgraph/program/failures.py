@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from oplibrary.messages.errors import IndexingError, OutOfMemoryError, RunError, SideBySideError
+from oplibrary.core.op import class_of_refusal
+from oplibrary.messages.errors import OutOfMemoryError, SideBySideError
 from staticgraph.program.program import Instruction
 
 _RUN = "run"
@@ -33,11 +34,11 @@ def explain_failure(instruction: Instruction, error: Exception) -> Exception:
     call = f"{op.name}({', '.join(repr(value.type) for value in instruction.inputs)})"
     if isinstance(error, SideBySideError):
         return _located(error.with_context(op.name), instruction)
-    kind: type[SideBySideError] = RunError
+    kind = class_of_refusal(error)
     cause = "the kernel refused these values; their types were right when the graph was declared"
     fix = "check the values fed to this run; compile(..., debug=True) shows those of each step"
     if isinstance(error, IndexError):
-        kind, cause, fix = IndexingError, "", ""
+        cause, fix = "", ""
     elif isinstance(error, MemoryError):
         kind, cause, fix = OutOfMemoryError, "", ""
     elif isinstance(error, FloatingPointError):

@@ -22,7 +22,9 @@ from oplibrary.messages.call_errors import written
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
+    IndexingError,
     MixedModesError,
+    RunError,
     SideBySideError,
     out_of_memory,
 )
@@ -228,6 +230,10 @@ class Op:
         row.
     projection : bool
         The op takes the result that the attribute ``index`` names out of those of another op.
+    refuse : callable, optional
+        Raises where the values of operands that are known are refused, whatever the others are:
+        ``refuse(types, values)``, with None for what is not known. So what the kernel would refuse
+        in every run is refused when it is declared.
     symmetric : bool
         The first operand is read as symmetric (Hermitian) matrices, from one triangle; its gradient
         is that among such matrices, and symmetric itself.
@@ -275,6 +281,7 @@ class Op:
     batch: Callable[..., Any] | None = None
     projection: bool = False
     symmetric: bool = False
+    refuse: Callable[..., None] | None = None
     domain: tuple[float, float] = (-2.0, 2.0)
     kinks: tuple[float, ...] = ()
     examples: tuple[Example, ...] = ()
@@ -695,12 +702,23 @@ def explain(
                 fix="make it one first, for example with asarray",
             )
     listing = ", ".join(map(repr, types))
-    wrapper = DTypeError if isinstance(error, TypeError) else ArgumentError
-    return wrapper(
+    return class_of_refusal(error)(
         f"{op.name}({listing}): {error}",
         cause="NumPy's kernel refused these operands",
         fix=f"the signature is {op.name}{op.signature}",
     )
+
+
+def class_of_refusal(error: Exception) -> type[SideBySideError]:
+    """Return the class of the error to raise where a kernel refused its operands with `error`.
+
+    It is one for every executor, so that one program has one error.
+    """
+    if isinstance(error, IndexError):
+        return IndexingError
+    if isinstance(error, TypeError):
+        return DTypeError
+    return ArgumentError if isinstance(error, (ValueError, OverflowError)) else RunError
 
 
 def kind_of(value: Any) -> str:

@@ -111,6 +111,7 @@ def binary(
     domain: tuple[float, float] = (-2.0, 2.0),
     kinks: tuple[float, ...] = (),
     examples: tuple[Example, ...] = BINARY_EXAMPLES,
+    refuse: Callable[..., None] | None = None,
     doc: str,
 ) -> Op:
     """Register an elementwise op of two operands that broadcast together."""
@@ -132,6 +133,7 @@ def binary(
             domain=domain,
             kinks=kinks,
             examples=examples,
+            refuse=refuse,
             doc=doc,
         )
     )

@@ -342,11 +342,11 @@ class BackendError(SideBySideError, RuntimeError):
 
 
 class RunError(SideBySideError, RuntimeError):
-    """A failure while a compiled program ran."""
+    """A kernel that failed while it ran, of values that it takes otherwise."""
 
     id = "SBS-313"
     title = "an instruction failed"
-    explanation = "the kernel refused its operands at run time"
+    explanation = "NumPy was told to raise on what these values lead to, or the kernel is at fault"
     remedy = "see the declared line above"
 
 

@@ -101,9 +101,10 @@ def _place(name: str, a: Any, worst: float, find: Any, axis: Any, keepdims: Any)
     x = as_array(a)
     if not _has_nan(x):
         return find(x, axis=axis, keepdims=keepdims)
+    found = find(_filled(x, worst), axis=axis, keepdims=keepdims)  # refuses what has no elements
     nothing = all_(isnan(x), axis=axis)
     assert_(logical_not(nothing), f"{name}: a part of the array holds nothing but NaN")
-    return find(_filled(x, worst), axis=axis, keepdims=keepdims)
+    return found
 
 
 @offered

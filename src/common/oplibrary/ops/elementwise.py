@@ -11,7 +11,7 @@ import numpy as np
 from oplibrary.core.dtypes import FLOATING, is_bfloat16, is_numeric, promoted, promoted_by, to_dtype
 from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
-from oplibrary.core.types import Array, TensorType, broadcast_shapes, is_scalar, type_of
+from oplibrary.core.types import Array, TensorType, broadcast_shapes, is_known, is_scalar, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import operand_type, require_device, require_flag
 from oplibrary.ops.comparison import greater_equal, less_equal
@@ -136,10 +136,34 @@ def _pow_vjp_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
     return g * (out * log(where(flat, 1.0, where(x < 0, math.nan, x))))
 
 
+def _refuse_negative_power(
+    types: tuple[TensorType, TensorType], values: tuple[Array | None, Array | None]
+) -> None:
+    """Refuse an exponent that is negative among integers, as NumPy does.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    exponent = values[1]
+    if exponent is None or not all(n and is_known(n) for n in types[0].shape):
+        return
+    base, power = (each.dtype for each in types)
+    if base.kind not in "biu" or power.kind not in "biu" or promoted(base, power).kind == "f":
+        return
+    if exponent.size and exponent.min() < 0:
+        raise ArgumentError(
+            f"pow({types[0]!r}, {types[1]!r}): integers to negative integer powers are not allowed",
+            cause="the result is no integer",
+            fix="convert one of them to floating-point numbers first, with astype",
+        )
+
+
 pow = binary(
     "pow",
     np.power,
     expr="{0} ** {1}",
+    refuse=_refuse_negative_power,
     vjp=(_pow_vjp_base, _pow_vjp_exponent),
     alias=("power",),
     domain=(0.2, 2.0),
@@ -375,9 +399,22 @@ def _clip(x: Any, out: Array | None = None, *, min: Any = None, max: Any = None)
 
 def _clip_infer(x: TensorType, *, min: Any = None, max: Any = None) -> TensorType:
     dtype = resolve_dtype("clip", np.positive, (x,))
-    for bound in (_bound("min", min), _bound("max", max)):
+    low, high = _bound("min", min), _bound("max", max)
+    for bound in (low, high):
         if type(bound) is float:
             dtype = promoted(dtype, bound)
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        for bound, outside in (
+            (low, low is not None and low > limits.max),
+            (high, high is not None and high < limits.min),
+        ):
+            if outside:
+                raise ArgumentError(
+                    f"the bound {bound} is no {dtype}",
+                    cause="every element becomes it, and it does not fit",
+                    fix="convert the array to a wider dtype with astype first",
+                )
     return TensorType(x.shape, dtype)
 
 

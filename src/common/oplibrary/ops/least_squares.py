@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import trailing
-from oplibrary.core.dtypes import FLOATING
+from oplibrary.core.dtypes import FLOATING, REAL_FLOATING
 from oplibrary.core.op import Kind, Op, example, public_in, register
 from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
-from oplibrary.messages.errors import LinAlgError, ShapeError, SideBySideError
+from oplibrary.messages.errors import DTypeError, LinAlgError, ShapeError, SideBySideError
 from oplibrary.ops.arguments import operand_type, require_number
 from oplibrary.ops.comparison import greater
 from oplibrary.ops.elementwise import abs as magnitude
@@ -41,7 +41,7 @@ NAMESPACES = ("linalg",)
 Number = float | None
 
 
-def _tolerance(x: Array, rtol: Number) -> Any:
+def _tolerance(x: Array, rtol: Any) -> Any:
     """Return the part of the greatest singular value below which others count as 0."""
     if rtol is not None:
         if not hasattr(rtol, "shape"):
@@ -53,12 +53,13 @@ def _tolerance(x: Array, rtol: Number) -> Any:
 # the pseudoinverse --------------------------------------------------------------------------------
 
 
-def _pinv(x: Array, out: Array | None = None, *, rtol: float | None = None) -> Any:
+def _pinv(x: Array, out: Array | None = None, *, rtol: Any = None) -> Any:
     def inverted(each: Array) -> Any:
         return np.linalg.pinv(each, rcond=_tolerance(each, rtol))
 
     wanted = x if x.dtype.kind in FLOATING else x.astype(np.float64)
-    return computed("pinv", inverted, wanted, out, refusal=NOT_CONVERGED, square=False)
+    told = {"refusal": NOT_CONVERGED, "square": False, "refuses": np.linalg.pinv}
+    return computed("pinv", inverted, wanted, out, **told)
 
 
 def _pinv_infer(x: TensorType, *, rtol: float | None = None) -> TensorType:
@@ -76,7 +77,46 @@ def _pinv_rule(g: Any, out: Any, x: Any, *, rtol: Number) -> Any:
     return above + beside - within
 
 
-pinv: Op = register(
+def _pinv_within_infer(x: TensorType, rtol: TensorType) -> TensorType:
+    if broadcast_shapes(x.shape[:-2], rtol.shape) != x.shape[:-2]:
+        raise ShapeError(
+            f"pinv: rtol {rtol.shape} for matrices {x.shape}",
+            cause="each matrix has one tolerance",
+            fix=f"give rtol the shape {x.shape[:-2]}, or pass a number",
+        )
+    if rtol.dtype.kind not in "iu" and rtol.dtype.kind not in REAL_FLOATING:
+        raise DTypeError(
+            f"pinv: rtol is {rtol.dtype}",
+            cause="it is compared with singular values, which are real numbers",
+            fix="pass real numbers",
+        )
+    return _pinv_infer(x)
+
+
+def _pinv_within(x: Array, rtol: Array, out: Array | None = None) -> Any:
+    _pinv_within_infer(type_of(x), type_of(rtol))
+    return _pinv(x, out, rtol=np.broadcast_to(rtol, x.shape[:-2]))
+
+
+_PINV_WITHIN: Op = register(
+    Op(
+        name="pinv_within",
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=_pinv_within,
+        infer=_pinv_within_infer,
+        vjp=(Conjugating(lambda g, out, x, _rtol: _pinv_rule(g, out, x, rtol=None)), None),
+        takes_out=True,
+        public=False,
+        examples=(
+            example((2, 3, 2), np.array([1e-9, 1e-12])),
+            example((3, 2), np.array(1e-9)),
+        ),
+        doc="Return the pseudoinverses of matrices, each with a tolerance of its own.",
+    )
+)
+
+_PINV: Op = register(
     Op(
         name="pinv",
         kind=Kind.OPAQUE,
@@ -100,6 +140,38 @@ pinv: Op = register(
         "greater length times the dtype's eps. The gradient is that at constant rank.",
     )
 )
+
+
+@public_in("linalg")
+def pinv(x: Any, rtol: Any = None) -> Any:
+    """Return the Moore-Penrose pseudoinverses of matrices; their gradient is that at constant rank.
+
+    Parameters
+    ----------
+    x : array, (..., n, m)
+    rtol : float or array, (...), optional
+        Singular values up to this part of the greatest count as 0; by default the greater length
+        times the dtype's eps.
+
+    Returns
+    -------
+    array, (..., m, n)
+
+    Raises
+    ------
+    MatrixShapeError
+        If `x` has fewer than two axes.
+    ShapeError
+        If `rtol` does not broadcast to one number for each matrix.
+
+    Examples
+    --------
+    >>> pinv(np.array([[2.0, 0.0], [0.0, 1e-9]]), rtol=1e-6).tolist()
+    [[0.5, 0.0], [0.0, 0.0]]
+    """
+    if rtol is None or not hasattr(rtol, "shape"):
+        return _PINV(x, rtol=rtol)
+    return _PINV_WITHIN(x, rtol)
 
 
 # least squares ------------------------------------------------------------------------------------

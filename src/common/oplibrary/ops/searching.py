@@ -10,7 +10,7 @@ from oplibrary.core.dtypes import REAL
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, type_of_array
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
-from oplibrary.ops.arguments import require_flag
+from oplibrary.ops.arguments import operand_type, require_flag
 from oplibrary.ops.comparison import equal, logical_not
 from oplibrary.ops.dtypes import result_type
 from oplibrary.ops.elementwise import cast, minimum
@@ -107,7 +107,16 @@ def searchsorted(x1: Any, x2: Any, side: str = "left", sorter: Any = None) -> An
     >>> searchsorted(np.array([1.0, 2.0, 4.0]), np.array([2.0, 5.0])).tolist()
     [1, 3]
     """
-    return _SEARCH(x1 if sorter is None else take(x1, sorter, axis=0), x2, side=side)
+    if sorter is not None:
+        shape = operand_type("searchsorted", sorter).shape
+        if len(shape) != 1:
+            raise ShapeError(
+                f"searchsorted: sorter has the shape {shape}",
+                cause="it holds an index of `x1` for each of its elements, in their order",
+                fix="pass argsort(x1), or leave it out",
+            )
+        x1 = take(x1, sorter, axis=0)
+    return _SEARCH(x1, x2, side=side)
 
 
 @public

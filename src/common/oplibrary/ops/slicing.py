@@ -299,7 +299,7 @@ pad_op: Op = register(
         infer=_pad_infer,
         vjp=(_pad_vjp,),
         jvp=lambda push: pad_op(push.tangents[0], pad_width=push.attrs["pad_width"]),
-        attrs={"pad_width": ..., "value": 0},
+        attrs={"pad_width": ..., "value": 0.0},
         takes_out=True,
         examples=(
             example((2, 3), pad_width=((1, 2), (0, 1))),

@@ -11,7 +11,7 @@ from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, normalize_axis, type_of_array
 from oplibrary.messages.errors import ArgumentError, DataDependentShapeError, DTypeError, ShapeError
-from oplibrary.ops.arguments import operand_type, require_int
+from oplibrary.ops.arguments import operand_type, require_flag, require_int
 from oplibrary.ops.gather import take_along_axis
 from oplibrary.ops.joining import unstack
 from oplibrary.ops.options import STABLE
@@ -32,7 +32,8 @@ def _reverse(ndim: int, axis: int) -> tuple[slice, ...]:
     return (slice(None),) * (axis % ndim) + (slice(None, None, -1),)
 
 
-def _check_order(name: str, x: TensorType, axis: Any) -> None:
+def _check_order(name: str, x: TensorType, axis: Any, descending: Any = False) -> None:
+    require_flag(descending, "descending")
     if x.ndim == 0:
         raise ShapeError(
             f"{name} of a scalar",
@@ -51,13 +52,13 @@ def _sort(x: Array, out: Array | None = None, *, axis: int = -1, descending: boo
         out = np.empty(x.shape, x.dtype)
     out[...] = x
     out.sort(axis)
-    if descending:
+    if require_flag(descending, "descending"):
         out[...] = out[_reverse(x.ndim, axis)]
     return out
 
 
 def _sort_infer(x: TensorType, *, axis: int = -1, descending: bool = False) -> TensorType:
-    _check_order("sort", x, axis)
+    _check_order("sort", x, axis, descending)
     return x
 
 
@@ -94,9 +95,9 @@ sort = register(
 
 def _argsort(x: Array, *, axis: int = -1, descending: bool = False) -> Any:
     if not x.ndim:
-        _check_order("argsort", type_of_array(x), axis)
+        _check_order("argsort", type_of_array(x), axis, descending)
     axis = normalize_axis(axis, x.ndim)
-    if not descending:
+    if not require_flag(descending, "descending"):
         return x.argsort(axis, "stable")
     # ordered backwards and read backwards, so that equal elements keep their order
     reverse = _reverse(x.ndim, axis)
@@ -104,7 +105,7 @@ def _argsort(x: Array, *, axis: int = -1, descending: bool = False) -> Any:
 
 
 def _argsort_infer(x: TensorType, *, axis: int = -1, descending: bool = False) -> TensorType:
-    _check_order("argsort", x, axis)
+    _check_order("argsort", x, axis, descending)
     return TensorType(x.shape, np.int64)
 
 

@@ -114,7 +114,8 @@ def _free(shape: tuple[int, ...], axis: Axis, correction: float) -> Any:
     """Return the degrees of freedom, the divisor of a variance; never less than 0."""
     free = count_reduced(shape, axis) - (correction + 0.0)
     # with a length that only a run knows it is a value of the graph
-    return max(free, 0.0) if is_scalar(free) else maximum(free, 0.0)
+    number = is_scalar(free) or isinstance(free, (np.ndarray, np.generic))
+    return max(free, 0.0) if number else maximum(free, 0.0)
 
 
 def _free_or_nan(shape: tuple[int, ...], axis: Axis, correction: float) -> Any:

@@ -24,6 +24,7 @@ COPIED_ELEMENTS = 1 << 21
 PIECES = 256
 """A copying op that is made of more rectangular pieces is not taken apart."""
 _FIRST = 2.0**40
+"""The mark of the first element; see `_marked`."""
 
 
 class Steps(NamedTuple):
@@ -52,14 +53,14 @@ class Piece(NamedTuple):
         Which operand it shows, if any.
     steps : Steps or None
         Where, counted from the rectangle's first element.
-    number : float
+    number : int or float
         What fills it where there is no operand.
     """
 
     box: tuple[tuple[int, int], ...]
     operand: int | None
     steps: Steps | None
-    number: float
+    number: int | float
 
 
 class _Request:
@@ -163,26 +164,15 @@ def _find_pieces(request: _Request, shapes: tuple[Shape, ...]) -> tuple[Piece, .
     sizes = [int(np.prod(shape)) for shape in shapes]
     if sum(sizes) > COPIED_ELEMENTS:
         raise Unsupported("a copy too large to take apart")
-    # every element holds a number of its own, far from any that an op might fill in
     firsts = np.cumsum([0, *sizes])
-    operands = [
-        (np.arange(size, dtype=np.float64) + (_FIRST + first)).reshape(shape)
-        for shape, size, first in zip(shapes, sizes, firsts, strict=False)
-    ]
-    try:
-        with np.errstate(all="ignore"):
-            result = np.asarray(request.op.kernel(*operands, **request.attrs))
-    except Exception:
-        raise Unsupported("a copy that depends on the dtype") from None
-    if result.size > COPIED_ELEMENTS or result.dtype != np.float64:
-        raise Unsupported("a copy too large to take apart")
+    result, fills = _marked(request, shapes, firsts)
     pieces: list[Piece] = []
     whole = tuple((0, n) for n in result.shape)
     pending = [whole] if result.size else []
     while pending:
         box = pending.pop()
         part = result[tuple(slice(*b) for b in box)]
-        piece = _one_piece(part, box, shapes, firsts)
+        piece = _one_piece(part, box, shapes, firsts, fills)
         if piece is not None:
             pieces.append(piece)
             continue
@@ -197,14 +187,51 @@ def _find_pieces(request: _Request, shapes: tuple[Shape, ...]) -> tuple[Piece, .
     return tuple(pieces)
 
 
+def _marked(
+    request: _Request, shapes: tuple[Shape, ...], firsts: Array
+) -> tuple[Array, list[int | float]]:
+    """Return where each element of the result comes from, and the numbers that the op fills in.
+
+    What comes from an operand is `_FIRST` and its place among all elements; what is filled in is
+    -1 less its place among the numbers. Two runs tell them apart: of two marks an element has the
+    one of each run, and a number is the same in both, whatever it is.
+    """
+    runs = []
+    for start in (_FIRST, 2 * _FIRST):
+        operands = [
+            (np.arange(np.prod(shape), dtype=np.float64) + (start + first)).reshape(shape)
+            for shape, first in zip(shapes, firsts, strict=False)
+        ]
+        try:
+            with np.errstate(all="ignore"):
+                result = np.asarray(request.op.kernel(*operands, **request.attrs))
+        except Exception:
+            raise Unsupported("a copy that depends on the dtype") from None
+        if result.size > COPIED_ELEMENTS or result.dtype != np.float64:
+            raise Unsupported("a copy too large to take apart")
+        runs.append(np.ascontiguousarray(result))
+    filled = runs[0].view(np.int64) == runs[1].view(np.int64)
+    if not (filled | (runs[1] - runs[0] == _FIRST)).all():
+        raise Unsupported("a copy that computes")
+    bits, places = np.unique(runs[0].view(np.int64)[filled], return_inverse=True)
+    runs[0][filled] = -1 - places
+    # whole numbers that float64 does not hold are what was asked for
+    wide = {float(n): n for n in request.attrs.values() if type(n) is int and abs(n) > 2**53}
+    return runs[0].reshape(result.shape), [wide.get(n, n) for n in bits.view(np.float64).tolist()]
+
+
 def _one_piece(
-    part: Array, box: tuple[tuple[int, int], ...], shapes: Sequence[Shape], firsts: Array
+    part: Array,
+    box: tuple[tuple[int, int], ...],
+    shapes: Sequence[Shape],
+    firsts: Array,
+    fills: Sequence[int | float],
 ) -> Piece | None:
     flat = part.reshape(-1)
     first = float(flat[0])
     if not _is_index(first, firsts):
-        same = bool((flat == first).all()) or bool(np.isnan(flat).all())
-        return Piece(box, None, None, first) if same else None
+        same = bool((flat == first).all())
+        return Piece(box, None, None, fills[-1 - int(first)]) if same else None
     strides = []
     corner = (0,) * part.ndim
     expected: Any = first
