@@ -2,7 +2,8 @@
 
 NumPy documents that its distributions are found in the library of ``numpy.random._generator``; what
 they take stands in ``numpy/random/distributions.h``. SciPy documents
-``scipy.special.cython_special``, whose table says the signature of each function.
+``scipy.special.cython_special``, whose table says the signature of each function. LAPACK is the one
+that NumPy's own module of linear algebra is linked with.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from typing import Any
 from oplibrary.machine.elements import Unsupported
 from oplibrary.machine.module import Module
 
-_SPECIAL = "special_"
+_SPECIAL, _LAPACK = "special_", "lapack_"
+_SPELLINGS = ("scipy_{}_64_", "{}_64_", "scipy_{}_", "{}_")
+"""How LAPACK's functions are spelled, by the builds of NumPy."""
+_ARGUMENTS = {"gesv": 8, "trtrs": 10, "potrf": 5}
+"""How many addresses functions of LAPACK take, by their names without the type."""
 _OF_ONE_NUMBER = b"double (double, int __pyx_skip_dispatch)"
 _DRAWING: dict[str, tuple[str, tuple[str, ...]]] = {
     "random_standard_normal_fill": ("void", ("ptr", "i64", "ptr")),
@@ -30,15 +35,25 @@ def special(name: str) -> str:
     return _SPECIAL + name
 
 
+def lapack(name: str) -> str:
+    """Return what a function of LAPACK is called here."""
+    return _LAPACK + name
+
+
 @lru_cache(maxsize=64)
 def address_of(name: str) -> int:
     """Return where a function is, or 0 where its library does not show it."""
     try:
         if name.startswith(_SPECIAL):
             return _special_address(name.removeprefix(_SPECIAL))
-        library = ctypes.CDLL(import_module("numpy.random._generator").__file__)
+        if name.startswith(_LAPACK):
+            library = ctypes.CDLL(import_module("numpy.linalg._umath_linalg").__file__)
+            spelled = [each.format(name.removeprefix(_LAPACK)) for each in _SPELLINGS]
+            name = next(each for each in spelled if hasattr(library, each))
+        else:
+            library = ctypes.CDLL(import_module("numpy.random._generator").__file__)
         return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
-    except (AttributeError, ImportError, OSError):
+    except (AttributeError, ImportError, OSError, StopIteration):
         return 0
 
 
@@ -66,8 +81,15 @@ def declare(module: Module, name: str) -> None:
     """
     if not address_of(name):
         library = "SciPy" if name.startswith(_SPECIAL) else "NumPy"
-        plain = name.removeprefix(_SPECIAL)
+        plain = name.removeprefix(_SPECIAL).removeprefix(_LAPACK)
         raise Unsupported(f"{library} does not show {plain} to compiled code")
-    returns, parameters = _DRAWING.get(name, ("double", ("double", "i32")))
-    module.declare(name, returns, parameters)
+    module.declare(name, *_signature(name))
     module.foreign.add(name)
+
+
+def _signature(name: str) -> tuple[str, tuple[str, ...]]:
+    if name.startswith(_SPECIAL):
+        return "double", ("double", "i32")
+    if name.startswith(_LAPACK):
+        return "void", ("ptr",) * _ARGUMENTS[name.removeprefix(_LAPACK)[1:]]
+    return _DRAWING[name]

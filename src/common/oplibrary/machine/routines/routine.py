@@ -34,6 +34,9 @@ class Routine:
         Estimated nanoseconds.
     scratch : int
         Bytes of memory that it uses besides, whose address follows those of the operands.
+    may_fail : bool
+        Whether it may find that it cannot go on, which NumPy's kernel explains: it then sets the
+        word whose address comes last.
     """
 
     key: tuple[Any, ...]
@@ -42,6 +45,7 @@ class Routine:
     lanes: int
     work: float
     scratch: int = 0
+    may_fail: bool = False
 
 
 Make = Callable[[Sequence[TensorType], TensorType, Mapping[str, Any]], Routine]

@@ -151,7 +151,9 @@ def routine_bases(routined: Routined) -> list[Base]:
     """Return the addresses that the code is given."""
     bases: list[Base] = [("value", routined, 0)]
     bases += [("value", storage_of(place.base), place.start) for place in routined.places]
-    return bases if routined.scratch is None else [*bases, ("value", routined.scratch, 0)]
+    if routined.scratch is not None:
+        bases.append(("value", routined.scratch, 0))
+    return [*bases, ("status", None, 0)] if routined.routine.may_fail else bases
 
 
 def write_routine(module: Module, symbol: str, routined: Routined) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from oplibrary.core.types import Array
 from oplibrary.machine.cache import cache_folder, read_entry, write_entry
 from oplibrary.machine.entry import Signature
+from staticgraph.backends.native.definitions.definition import Stored
+from staticgraph.backends.native.definitions.routines import Routined
 from staticgraph.backends.native.definitions.selections import Gathered, Scattered
 from staticgraph.backends.native.emit.address_table import slot_count
 from staticgraph.backends.native.emit.segments import is_left_to_blas, is_shared, needs_blas_alone
@@ -134,9 +136,14 @@ def _checks_status(plan: NativePlan) -> bool:
         for node in part.nodes
     )
     return gathers or any(
-        isinstance(step, Call) and isinstance(step.definition, Scattered)
-        for step in plan.grouping.steps
+        isinstance(step, Call) and _may_fail(step.definition) for step in plan.grouping.steps
     )
+
+
+def _may_fail(definition: Stored) -> bool:
+    if isinstance(definition, Routined):
+        return definition.routine.may_fail
+    return isinstance(definition, Scattered)
 
 
 def keep_image(program: Program, image: Image) -> None:

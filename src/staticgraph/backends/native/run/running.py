@@ -249,10 +249,10 @@ class State:
         poison_arena(self.arena, self.machine.plan())
 
     def explain(self, inputs: Sequence[Array]) -> NoReturn:
-        """Raise the error of an index that is out of range: NumPy's kernels name it."""
+        """Raise the error of an index or of a matrix with which a step cannot go on, as NumPy's."""
         program = self.machine.program
         interpret.build(replace(program, updates=()), interpret.plan(program)).call(*inputs)
-        raise RunError("an index was out of range while the program ran")
+        raise RunError("an index was out of range, or a matrix singular, while the program ran")
 
     def _call(self, definition: Stored) -> None:
         operands = [self._array(operand) for operand in definition.operation]
