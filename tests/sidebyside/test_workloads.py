@@ -143,6 +143,15 @@ def test_digits_are_split_without_overlap():
         data.train_x[0] = 0
 
 
+def test_digits_are_read_as_scikit_learn_reads_them(monkeypatch):
+    bundled = pytest.importorskip("sklearn.datasets").load_digits()
+    monkeypatch.delitem(sys.modules, "sklearn.datasets")  # as in a process that has not loaded it
+    table = datasets._digits_table()
+    assert "sklearn.datasets" not in sys.modules
+    np.testing.assert_array_equal(table[:, :-1], bundled.data)
+    np.testing.assert_array_equal(table[:, -1], bundled.target)
+
+
 def test_measurements_are_standardised():
     for data in (datasets.breast_cancer(), datasets.diabetes()):
         whole = np.concatenate([data.train_x, data.test_x])

@@ -62,7 +62,9 @@ def _payback(cell: TimedCell) -> str:
     if not cell.build and (not even.known or even.never or even.low <= 1):
         return ""  # a mode that builds nothing has nothing to pay back
     cost = f"its start of {units.seconds(cell.start.value)}"
-    if not even.known or even.never:
+    if not even.known:
+        return f"; no sure gain pays back {cost}"
+    if even.never:
         return f"; {cost} is never paid back"
     if even.at_once:
         return ", from the first call on"

@@ -425,11 +425,11 @@ class _Pairing:
         timed = self._gate()
         cells = {label: TimedCell(label, self.failures.get(label)) for label in self.modes}
         if timed:
-            starts = self._measure_starts(timed)
-            self.say("steady state")
-            timings = measure(
-                {label: self.prepared[label].run for label in timed}, self.budget, seed=self.seed
-            )
+            with frozen_heap():  # once for both: what there is is walked through to freeze it
+                starts = self._measure_starts(timed)
+                self.say("steady state")
+                runs = {label: self.prepared[label].run for label in timed}
+                timings = measure(runs, self.budget, seed=self.seed)
             for label in timed:
                 cells[label] = self._cell(label, timings, starts)
                 if self.attribute:
@@ -504,16 +504,15 @@ class _Pairing:
         starts: dict[str, list[_Start]] = {label: [] for label in timed}
         deadline = time.perf_counter() + START_BUDGET * self.budget
         spent = dict.fromkeys(timed, 0.0)
-        with frozen_heap():
-            for label in [*timed] * STARTS:
-                # one that would not end in time is left with the samples it has
-                usual = spent[label] / max(1, len(starts[label]))
-                if starts[label] and time.perf_counter() + usual > deadline:
-                    continue
-                gc.collect()
-                whole, start = time_once(partial(self._start, label))
-                spent[label] += whole
-                starts[label].append(start)
+        for label in [*timed] * STARTS:
+            # one that would not end in time is left with the samples it has
+            usual = spent[label] / max(1, len(starts[label]))
+            if starts[label] and time.perf_counter() + usual > deadline:
+                continue
+            gc.collect()
+            whole, start = time_once(partial(self._start, label))
+            spent[label] += whole
+            starts[label].append(start)
         return starts
 
     def _start(self, label: str) -> _Start:
