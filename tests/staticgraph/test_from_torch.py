@@ -118,7 +118,8 @@ def test_a_residual_block_in_training_is_the_modules_in_float64(backend):
         np.testing.assert_allclose(slopes[name], parameter.grad, 0, 1e-12 * largest)
 
 
-def test_what_rounding_moves_over_a_kink_is_compared_in_float64(monkeypatch):
+@pytest.mark.parametrize("draws", [False, True])
+def test_what_rounding_moves_over_a_kink_is_compared_in_float64(monkeypatch, draws):
     calls = []
 
     def with_a_kink(imported, examples, *rest):
@@ -134,8 +135,11 @@ def test_what_rounding_moves_over_a_kink_is_compared_in_float64(monkeypatch):
             self.linear = torch.nn.Linear(3, 2)
 
         def forward(self, x):
+            if draws:  # the same numbers in float64
+                x = torch.dropout(x, 0.5, True) + torch.randn_like(x)
             return torch.relu(self.linear(x))
 
+    torch.manual_seed(0)
     monkeypatch.setattr(checking, "run_here", with_a_kink)
     wrong = {np.dtype("float32")}
     imported = sg.from_torch(Kinked(), (torch.ones(2, 3),))

@@ -7,11 +7,12 @@ import inspect
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import bfloat16, is_bfloat16, to_dtype
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.messages.errors import (
     ArgumentError,
     ForeignProgramError,
@@ -29,8 +30,10 @@ from staticgraph.importing.pytorch import (  # noqa: F401  they fill the table
     ordering,
     sampling,
 )
+from staticgraph.importing.pytorch.interpreting import interpreted
 from staticgraph.importing.pytorch.refused import REFUSED
 from staticgraph.importing.pytorch.table import TABLE
+from staticgraph.importing.pytorch.tensors import numbers_of, tensor_of
 from staticgraph.importing.shared.block import (
     Block,
     Ref,
@@ -334,7 +337,7 @@ class _Reader:
 
     def _array(self, tensor: Any) -> Any:
         self._dtype(tensor.dtype)
-        return np.array(_numbers(tensor), order="C")
+        return np.array(numbers_of(tensor), order="C")
 
     # calls ----------------------------------------------------------------------------------------
 
@@ -372,12 +375,12 @@ class _Reader:
             self._cotangents,
             drawn,
             source,
-            lambda: None if drawn else self._in_double(imported),
+            partial(self._in_double, imported, drawn),
         )
 
-    def _in_double(self, imported: Imported) -> Results | None:
+    def _in_double(self, imported: Imported, drawn: dict[str, Any]) -> Results | None:
         try:
-            return self._of_source(imported, self.torch.float64, {})
+            return self._of_source(imported, self.torch.float64, drawn)
         except Exception:  # whatever a module does that has dtypes of its own
             return None
 
@@ -402,7 +405,7 @@ class _Reader:
         first = {**{n: n for n in imported.parameters}, **imported.tied}
         leaves = {n: taken(self.program.state_dict[n]) for n in imported.parameters}
         state = {
-            n: taken(_tensor(torch, x)).requires_grad_(False) for n, x in imported.buffers.items()
+            n: taken(tensor_of(torch, x)).requires_grad_(False) for n, x in imported.buffers.items()
         }
         tree = torch.utils._pytree
         flat, spec = tree.tree_flatten((self.args, self.kwargs))
@@ -411,7 +414,7 @@ class _Reader:
             inputs = [x.detach() if isinstance(x, torch.Tensor) else x for x in inputs]
         with torch.enable_grad():
             if imported.keys:
-                outputs = self._interpreted(imported, leaves, state, inputs, drawn)
+                outputs = self._interpreted(imported, leaves, state, inputs, drawn, widened)
             else:
                 module = copy.deepcopy(self.module)
                 if widened:
@@ -422,11 +425,11 @@ class _Reader:
                 # copies, since modules write into what they are given
                 result = torch.func.functional_call(module, {**given, **held}, args, kwargs)
                 outputs = [x for x in tree.tree_leaves(result) if x is not None]
-            cotangents = cotangents_for([_numbers(x) for x in outputs])
+            cotangents = cotangents_for([numbers_of(x) for x in outputs])
             if not widened:
                 self._cotangents = cotangents
             pairs = [
-                (y, _tensor(torch, c).to(y.dtype))
+                (y, tensor_of(torch, c).to(y.dtype))
                 for y, c in zip(outputs, self._cotangents, strict=True)
                 if c is not None and isinstance(y, torch.Tensor) and y.requires_grad
             ]
@@ -450,12 +453,12 @@ class _Reader:
                 else [None] * len(wanted)
             )
         gradients = {
-            n: np.zeros(tuple(x.shape), _numbers(x).dtype) if g is None else _numbers(g)
+            n: np.zeros(tuple(x.shape), numbers_of(x).dtype) if g is None else numbers_of(g)
             for (n, x), g in zip(wanted.items(), slopes, strict=True)
             if any(c is not None for c in cotangents)
         }
-        updated = {n: _numbers(state[n]) for n in imported.signature.updated}
-        return Results([_numbers(x) for x in outputs], updated, gradients)
+        updated = {n: numbers_of(state[n]) for n in imported.signature.updated}
+        return Results([numbers_of(x) for x in outputs], updated, gradients)
 
     def _interpreted(
         self,
@@ -464,18 +467,10 @@ class _Reader:
         state: dict[str, Any],
         inputs: list[Any],
         drawn: dict[str, Any],
+        widened: bool,
     ) -> list[Any]:
         """Run the exported operators one by one and keep what they draw."""
         torch, program = self.torch, self.program
-        keys = {step.key: step for _, step in imported.block.drawing()}
-
-        class Keeping(torch.fx.Interpreter):  # type: ignore[misc, name-defined]
-            def run_node(self, node: Any) -> Any:
-                result = super().run_node(node)
-                if node.name in keys:
-                    drawn[node.name] = _numbers(result[1] if isinstance(result, tuple) else result)
-                return result
-
         kinds = torch.export.graph_signature.InputKind
         users = iter(inputs)
         given = []
@@ -488,22 +483,10 @@ class _Reader:
                 given.append(program.constants[spec.target])
             else:
                 given.append(next(users))
-        results = Keeping(program.graph_module).run(*given)
+        results = interpreted(torch, program, given, imported.keys, drawn, widened=widened)
         updated = imported.signature.updated
         state.update(zip(updated, results, strict=False))
         return [x for x in results[len(updated) :] if x is not None]
-
-
-def _numbers(x: Any) -> Any:
-    """Return a copy of a tensor as an array; NumPy takes bfloat16 as the bits that it is."""
-    if not hasattr(x, "detach"):
-        return np.asarray(x)
-    x = x.detach().resolve_conj()
-    if str(x.dtype) == "torch.bfloat16":
-        import torch
-
-        return x.contiguous().view(torch.int16).numpy().view(bfloat16()).copy()
-    return x.numpy().copy()
 
 
 def _with_copies(torch: Any, tree: Any) -> Any:
@@ -520,14 +503,6 @@ def _with_copies(torch: Any, tree: Any) -> Any:
         return x
 
     return torch.utils._pytree.tree_map_only(torch.Tensor, apart, tree)
-
-
-def _tensor(torch: Any, x: Any) -> Any:
-    """Return an array as a tensor."""
-    array = np.array(x)
-    if is_bfloat16(array.dtype):
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
 
 
 def _arrange(spec: Any, leaves: Any) -> Any:
