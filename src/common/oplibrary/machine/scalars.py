@@ -485,10 +485,10 @@ class _Writer:
         return a if is_unsigned(dtype) else self.code.select(a.less(0), -a, a)
 
     def _count_bits(self, x: Scalar) -> Scalar:
-        dtype, (a,) = self._loop(np.bitwise_count, x)
-        assert x.dtype is not None
-        count = self.code.call_intrinsic("ctpop", self._magnitude(a, x.dtype))
-        return Scalar(convert(self.code, count, x.dtype, dtype), dtype)
+        source, dtype = _resolve(np.bitwise_count, (self._kind(x),))
+        a = self.converted(x, source)  # of a truth value an int8
+        count = self.code.call_intrinsic("ctpop", self._magnitude(a, source))
+        return Scalar(convert(self.code, count, source, dtype), dtype)
 
     def _divisor(self, x: Scalar, y: Scalar) -> Scalar:
         dtype, operands = self._loop(np.gcd, x, y)
