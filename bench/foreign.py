@@ -6,6 +6,7 @@ Each is compared in every mode that is installed, by `sidebyside.compare`. What 
     python -m bench.foreign                   # all that have no result yet, then the page
     python -m bench.foreign --again gmm gpt   # these, whatever there is
     python -m bench.foreign --budget 0.2 --replicates 2
+    python -m bench.foreign --page-only       # of the results that are there
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sidebyside as sbs
 from sidebyside.modes import is_installed
@@ -32,6 +33,7 @@ MODES = {
     "torch": "PyTorch",
     "jax.jit": "JAX, compiled",
 }
+COMPILED = ("static", "static:native")
 LIBRARIES = ("numpy", "torch", "jax")
 
 
@@ -70,21 +72,13 @@ STUDIES = (
 )
 
 PUBLISHED = {
-    "l2hmc": (
-        "on a CPU, staging gives at least ten times as many examples a second",
-        "static",
-    ),
-    "mnist_linear": (
-        "a graph's step gives 75% more steps a second than eager; the loop in the graph some 30% "
-        "more than that",
-        "static",
-    ),
-    "tree_lstm_fixed": (
-        "36.75 trees a second in machine code, 15.41 in PyTorch: 2.38 times as many",
-        "static:native",
-    ),
+    "l2hmc": "on a CPU, staging gives at least ten times as many examples a second",
+    "mnist_linear": "a step in the graph is some 75% faster than eager, the whole loop in it some "
+    "30% more",
+    "tree_lstm_fixed": "36.75 training steps a second compiled (Lantern), 15.41 in PyTorch: 2.38 "
+    "times as many",
 }
-"""What a study says that can be held against a mode here, by program."""
+"""What a study says that can be held against figures here, by program."""
 
 PREFACE = """<!-- written by python -m bench.foreign; do not edit -->
 
@@ -121,8 +115,8 @@ independent definition, in both modes and all backends, and against PyTorch; gra
 COMPARED = """
 ## What the studies say
 
-Where a study has a figure for what is measured here, ours stands beside it, against the dynamic
-mode. Their machines and their dynamic modes were others. Of the other studies there is none.
+Where a study has a figure for what is measured here, ours stands beside it. Their machines and
+their dynamic modes were others. Of the other programs there is no figure that could stand here.
 
 | program | the study | here |
 |---|---|---|
@@ -161,30 +155,38 @@ def page(found: dict[str, Row], about: str) -> str:
     lines = [row_text(name, studies[name], row) for name, row in found.items()]
     text = head + "\n".join(lines) + "\n"
     compared = [
-        f"| `{name}` | {said} | {against_dynamic(found[name], mode)} |"
-        for name, (said, mode) in PUBLISHED.items()
+        f"| `{name}` | {said} | {'; '.join(here(found[name], mode) for mode in COMPILED)} |"
+        for name, said in PUBLISHED.items()
         if name in found
     ]
     return text + COMPARED + "\n".join(compared) + "\n"
 
 
-def against_dynamic(row: Row, mode: str) -> str:
-    """Return how many times as fast a mode is as the dynamic one."""
-    cell = row.cell(mode)
-    if cell is None or cell.speedup is None:
+def here(row: Row, mode: str) -> str:
+    """Return how many times as fast a mode is as the dynamic one, and as PyTorch."""
+    cell, torch = row.cell(mode), row.cell("torch")
+    if cell is None or cell.steady is None or cell.speedup is None:
         return "–"
-    return f"{MODES[mode]}: {units.times_with_interval(cell.speedup)}"
+    said = f"{MODES[mode]} {units.times_with_interval(cell.speedup)} as fast as dynamic"
+    if torch is not None and torch.steady is not None:
+        said += f", {units.times(torch.steady.value / cell.steady.value)} as PyTorch"
+    return said
 
 
-def about(comparison: Comparison, budget: str) -> str:
+def about(environments: list[dict[str, Any]]) -> str:
     """Return on what and how it was measured."""
-    environment = comparison.environment
-    date = str(environment["date"])[:10]
-    versions = environment["versions"]
+    last = environments[-1]
+    dates = sorted(str(each["date"])[:10] for each in environments)
+    versions, settings = last["versions"], last["settings"]
     packages = ", ".join(f"{name} {versions[name]}" for name in LIBRARIES if name in versions)
+    how = f"{settings['replicates']} replicates at most, {settings['budget']:g} s a program"
+    if last["one_process"]:
+        how = "only a look beside other work, all modes in one process, no figures to cite"
+    loads = [each["load"] or 0.0 for each in environments]
     return (
-        f"{date}, Python {environment['python']}, {packages}, {environment['threads']} threads,\n"
-        f"load {environment['load']:.1f} ({budget}). Medians; empty where a mode is not there."
+        f"{dates[-1]}, Python {last['python']}, {packages}, {last['threads']} threads;\n"
+        f"{how}; load {min(loads):.1f} to {max(loads):.1f} before. "
+        "Medians; empty where a mode is not there."
     )
 
 
@@ -194,27 +196,29 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--again", nargs="*", default=[], metavar="NAME", choices=sbs.FOREIGN)
     parser.add_argument("--budget", type=float, default=2.0, metavar="SECONDS")
     parser.add_argument("--replicates", type=int, default=8, metavar="N")
+    parser.add_argument("--page-only", action="store_true", help="of the results that are there")
     parser.add_argument("--page", type=Path, default=PAGE, metavar="FILE")
     options = parser.parse_args(arguments)
     FOUND.mkdir(parents=True, exist_ok=True)
     found: dict[str, Row] = {}
-    last: Comparison | None = None
+    environments = []
     for name in sbs.FOREIGN:
         path = FOUND / f"{name}.json"
-        if name in options.again or not path.exists():
+        if options.page_only and not path.exists():
+            continue
+        if not options.page_only and (name in options.again or not path.exists()):
             with Progress(sys.stderr) as report:
                 result = measure(name, options.budget, options.replicates, report)
             result.save(path, overwrite=True)
-        last = sbs.load(path)
-        found[name] = last.rows[0]
+        kept = sbs.load(path)
+        found[name] = kept.rows[0]
+        environments.append(kept.environment)
         print(
             " | ".join((name, *(cell_text(found[name].cell(mode)) for mode in MODES))), flush=True
         )
-    assert last is not None
-    looks = f"{options.budget:g} s a program, in {options.replicates} replicates at most"
-    if not options.replicates:
-        looks = f"a look: {options.budget:g} s a program, in one process"
-    write_whole(options.page, page(found, about(last, looks)))
+    if not found:
+        return 1
+    write_whole(options.page, page(found, about(environments)))
     return 0
 
 

@@ -1,8 +1,10 @@
 """Programs of others' studies: what they define, and the same numbers in every mode and library."""
 
+import re
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -350,6 +352,12 @@ def test_two_parameters_are_set_one_after_the_other():
     model, *_ = workload.with_parameter("vocabulary", 5).make_inputs((1, 4))
     assert len(model.blocks) == 3
     assert model.tokens.shape == (5, 8)
+
+
+def test_the_page_has_each_with_its_study():
+    text = (Path(__file__).parents[2] / "docs" / "foreign_programs.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| \[.+?\]\(https://\S+\) \| (.+?) \|", text, re.MULTILINE)
+    assert rows == [(name, load(name).title) for name in sbs.FOREIGN]
 
 
 def test_they_are_compared_by_name_and_listed(capsys):
