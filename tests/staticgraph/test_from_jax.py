@@ -227,6 +227,43 @@ def test_searches_and_orders_have_a_place_for_every_number():
     assert len(imported.outputs) == 5
 
 
+def depthwise(x, w):
+    layout = ("NHWC", "HWIO", "NHWC")
+    y = jax.lax.conv_general_dilated(
+        x, w, (1, 1), "SAME", dimension_numbers=layout, feature_group_count=2
+    )
+    return (y**2).sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [
+        (lambda x: (jnp.signbit(x), jnp.copysign(x, -x), jax.scipy.special.gamma(x)), [(5,)]),
+        (lambda x: x.at[1].apply(jnp.sin), [(4, 5)]),
+        (jax.grad(depthwise, argnums=(0, 1)), [(2, 4, 4, 2), (3, 3, 1, 4)]),
+        (  # of three loops each ends by itself
+            jax.vmap(
+                lambda x: jax.lax.while_loop(lambda c: c.sum() < 50, lambda c: c * 2 + 1, abs(x))
+            ),
+            [(3, 4)],
+        ),
+        (lambda x: jax.nn.softmax(x.astype("float16")), [(4, 5)]),
+        (lambda x: (x.astype("bfloat16") @ x.T.astype("bfloat16")).astype("float32"), [(4, 5)]),
+    ],
+)
+def test_functions_that_jax_makes_of_bits_groups_halves_and_several_loops(function, shapes):
+    sg.from_jax(function, *[numbers(*shape) for shape in shapes])
+
+
+def test_a_function_of_the_users_with_the_name_of_one_of_jax_is_its_own():
+    @jax.jit
+    def signbit(x):
+        return x * 2
+
+    imported = sg.from_jax(lambda x: signbit(x), numbers(3))
+    assert [step.label for step in imported.block.steps] == ["mul"]
+
+
 def test_a_window_of_a_known_array_starts_where_a_step_of_a_loop_says():
     known = jnp.asarray(numbers(5, 2))
 

@@ -184,9 +184,19 @@ for theirs, ours in (("max", "max"), ("min", "min"), ("mul", "prod")):
     TABLE.entry(f"scatter-{theirs}", ignored=_UNREAD)(_scatter_with(f"scatter_{ours}"))
 
 
-@TABLE.entry("scatter", ignored=_UNREAD)
-def _scatter(xp: Any, x: Any, indices: Any, updates: Any, dimension_numbers: Any, mode: Any) -> Any:
+@TABLE.entry("scatter", ignored=("indices_are_sorted", "unique_indices", "update_consts"))
+def _scatter(
+    xp: Any,
+    x: Any,
+    indices: Any,
+    updates: Any,
+    dimension_numbers: Any,
+    mode: Any,
+    update_jaxpr: Any = None,
+) -> Any:
     row, where, values, size = _scattered(xp, x, indices, updates, dimension_numbers, mode)
+    if update_jaxpr is not None:  # a function of what is there, in the place of the updates
+        (values,) = update_jaxpr(xp.take(row, where, axis=0), values)
     return xp.reshape(xp.set_item(row, (where,), values)[:size], x.shape)
 
 

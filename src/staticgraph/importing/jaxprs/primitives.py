@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -210,9 +209,10 @@ def _broadcast_in_dim(xp: Any, x: Any, shape: Any, broadcast_dimensions: Any) ->
     return xp.broadcast_to(xp.reshape(xp.asarray(x), tuple(lengths)), tuple(shape))
 
 
-@TABLE.entry("reshape", ignored=("sharding",), dimensions=None)
-def _reshape(xp: Any, x: Any, new_sizes: Any) -> Any:
-    return xp.reshape(x, tuple(new_sizes))
+@TABLE.entry("reshape", ignored=("sharding",))
+def _reshape(xp: Any, x: Any, new_sizes: Any, dimensions: Any = None) -> Any:
+    turned = x if dimensions is None else xp.permute_dims(x, tuple(dimensions))
+    return xp.reshape(turned, tuple(new_sizes))
 
 
 @TABLE.entry("transpose")
@@ -398,7 +398,6 @@ def _dot_general(xp: Any, x: Any, y: Any, dimension_numbers: Any) -> Any:
 @TABLE.entry(
     "conv_general_dilated",
     ignored=("precision", "preferred_element_type", "out_sharding"),
-    batch_group_count=1,
 )
 def _convolution(
     xp: Any,
@@ -410,8 +409,17 @@ def _convolution(
     rhs_dilation: Any,
     dimension_numbers: Any,
     feature_group_count: int,
+    batch_group_count: int = 1,
 ) -> Any:
     images = xp.permute_dims(x, tuple(dimension_numbers.lhs_spec))
+    if batch_group_count > 1:  # each part of the batch has filters of its own: channels in groups
+        count, channels, *lengths = images.shape
+        apart = xp.reshape(
+            images, (batch_group_count, count // batch_group_count, channels, *lengths)
+        )
+        turned = xp.permute_dims(apart, (1, 0, *range(2, len(apart.shape))))
+        images = xp.reshape(turned, (-1, batch_group_count * channels, *lengths))
+        feature_group_count = batch_group_count
     filters = xp.permute_dims(weight, tuple(dimension_numbers.rhs_spec))
     config = [(0, 0, 0), (0, 0, 0)]
     config += [(low, high, n - 1) for (low, high), n in zip(padding, lhs_dilation, strict=True)]
@@ -425,69 +433,3 @@ def _convolution(
         groups=feature_group_count,
     )
     return xp.permute_dims(found, tuple(np.argsort(dimension_numbers.out_spec).tolist()))
-
-
-# flow ---------------------------------------------------------------------------------------------
-
-
-def _values(xp: Any, xs: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple([xp.asarray(x) for x in xs])
-
-
-@TABLE.entry("platform_index")
-def _platform_index(xp: Any, platforms: Any) -> Any:
-    """Return which branch is that of the processor; None stands for all other platforms."""
-    found = (i for i, names in enumerate(platforms) if names is None or "cpu" in names)
-    return xp.asarray(np.array(next(found), np.dtype("int32")))
-
-
-@TABLE.entry("cond", ignored=("branches_platforms",))
-def _cond(xp: Any, index: Any, *operands: Any, branches: Any) -> Any:
-    if isinstance(index, np.ndarray):  # it is known, as the platform is
-        return branches[int(index)](*operands)
-    return xp.switch(index, [_tupled(each) for each in branches], *_values(xp, operands))
-
-
-def _tupled(block: Any) -> Any:
-    return lambda *values: tuple(block(*values))
-
-
-@TABLE.entry("while")
-def _while(
-    xp: Any,
-    *operands: Any,
-    cond_nconsts: int,
-    cond_jaxpr: Any,
-    body_nconsts: int,
-    body_jaxpr: Any,
-) -> Any:
-    of_condition = operands[:cond_nconsts]
-    of_body = operands[cond_nconsts : cond_nconsts + body_nconsts]
-    return xp.while_loop(
-        lambda carry: cond_jaxpr(*of_condition, *carry)[0],
-        lambda carry: tuple(body_jaxpr(*of_body, *carry)),
-        _values(xp, operands[cond_nconsts + body_nconsts :]),
-    )
-
-
-@TABLE.entry("scan", ignored=("linear", "unroll", "_split_transpose"))
-def _scan(
-    xp: Any,
-    *operands: Any,
-    jaxpr: Any,
-    length: int,
-    reverse: bool,
-    num_consts: int,
-    num_carry: int,
-) -> Any:
-    constants = operands[:num_consts]
-    carry = _values(xp, operands[num_consts : num_consts + num_carry])
-    xs = _values(xp, operands[num_consts + num_carry :])
-
-    def body(carry: Any, x: Any) -> Any:
-        results = jaxpr(*constants, *carry, *(x if xs else ()))
-        return tuple(_values(xp, results[:num_carry])), tuple(_values(xp, results[num_carry:]))
-
-    given = {} if xs else {"length": length}
-    last, ys = xp.scan(body, carry, xs or None, reverse=reverse, **given)
-    return [*last, *ys]

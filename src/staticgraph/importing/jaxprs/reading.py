@@ -20,6 +20,7 @@ from oplibrary.messages.source import Source
 from staticgraph.compiler.compile import compile
 from staticgraph.importing.jaxprs import (  # noqa: F401  they fill the table
     algebra,
+    flow,
     gathering,
     primitives,
     solving,
@@ -60,15 +61,18 @@ _CALLS = """jit pjit closed_call core_call custom_jvp_call custom_vjp_call custo
 remat remat2 checkpoint""".split()
 
 
-def _kink(name: str) -> Entry:
+def _function(name: str) -> Entry:
     return Entry(lambda xp, x: getattr(xp, name)(x), frozenset(), {}, frozenset(), False)
 
 
 _FAR, _FAR_IN_HALVES = 1e-3, 3e-2
 """The difference, in parts of the largest number, that is no rounding, whatever float64 gives."""
 
-_OWN_GRADIENTS = {"relu": _kink("relu"), "relu6": _kink("relu6")}
+_OWN_GRADIENTS = {"relu": _function("relu"), "relu6": _function("relu6")}
 """Functions to which JAX gives gradients at kinks that are not those of their parts."""
+
+_OF_BITS = {"signbit": _function("signbit")}
+"""Functions of JAX that read the bits of a number."""
 
 
 def read_function(
@@ -212,6 +216,8 @@ class _Reader:
                 None,
             )
             own = _OWN_GRADIENTS.get(_called(inner)) if name == "custom_jvp_call" else None
+            if name in ("jit", "pjit") and _is_of_jax(inner):
+                own = _OF_BITS.get(_called(inner))
             if name in _CALLS and own is None:
                 self._inline(inner, operands, equation.outvars, values, constants, steps, line)
                 continue
@@ -410,6 +416,13 @@ def _called(inner: Any) -> str:
     """Return the name of the function that a jaxpr was traced from."""
     info = getattr(getattr(inner, "jaxpr", inner), "debug_info", None)
     return str(getattr(info, "func_name", ""))
+
+
+def _is_of_jax(inner: Any) -> bool:
+    """Tell whether JAX itself defines the function that a jaxpr was traced from."""
+    info = getattr(getattr(inner, "jaxpr", inner), "debug_info", None)
+    _, _, place = str(getattr(info, "func_src_info", "")).partition(" at ")
+    return "/jax/_src/" in place.replace("\\", "/")
 
 
 def _path(path: Any) -> str:

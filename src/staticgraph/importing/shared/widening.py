@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING
-from staticgraph.importing.shared.block import Block, Step
+from oplibrary.core.dtypes import REAL_FLOATING, is_bfloat16
+from staticgraph.importing.shared.block import Block, Step, blocks
 from staticgraph.importing.shared.imported import Imported
 
 
@@ -51,6 +51,16 @@ def wide(value: Any) -> Any:
             constants=wide(value.constants),
         )
     return value
+
+
+def coarsest(block: Block) -> float:
+    """Return the relative spacing of the half floats that a block computes with; 0 for none."""
+    found = [0.0]
+    for step in block.steps:
+        dtypes = [d for d in step.dtypes if isinstance(d, np.dtype) and d.kind in REAL_FLOATING]
+        found += [2.0**-7 if is_bfloat16(d) else 2.0**-10 for d in dtypes if d.itemsize == 2]
+        found += map(coarsest, blocks((step.args, step.kwargs)))
+    return max(found)
 
 
 def _dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
