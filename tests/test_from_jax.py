@@ -218,11 +218,6 @@ RULES_OF = {
         and compiled(slope_of_the_value(sg), np.float32(3)) == 30
         and slope_of_the_value(jax)(3.0) == 6
     ),
-    "counter of `fori_loop`": lambda: (
-        (count := lambda loop, x: loop(0, 3, lambda i, c: c + i, x))
-        and refused(BranchTypeError, compiled, lambda x: count(sg.fori_loop, x), X)
-        and count(dg.fori_loop, DX).dtype == count(jax.lax.fori_loop, JX).dtype == "float32"
-    ),
     "keys": lambda: (
         dg.random_key(0).dtype == "uint64"
         and jax.random.key(0).dtype not in ("uint64", "uint32")

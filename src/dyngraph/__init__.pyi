@@ -5220,6 +5220,8 @@ def unstack(x: _ArrayLike, axis: int = 0) -> tuple[_Value, ...]:
     ------
     ShapeError
         If there is no such axis.
+    OutOfMemoryError
+        If it has more positions than arrays can be made, empty ones too.
 
     Examples
     --------

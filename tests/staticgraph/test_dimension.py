@@ -311,24 +311,23 @@ def test_a_quotient_that_is_no_length_is_refused():
 def test_polynomials_are_read_back_or_not_at_all():
     draw = random.Random(3)
     symbols = [symbol(f"read_{each}", 1) for each in range(3)]
-    lost = 0
     for _ in range(60):
         terms = {(): draw.randint(-(2**40), 2**40)}
         for _ in range(draw.randint(1, 3)):
-            drawn = draw.choices(symbols, k=draw.randint(1, 3))
+            drawn = draw.choices(symbols, k=draw.choice((1, 1, 2, 3)))
             monomial = tuple(sorted(drawn, key=lambda each: each.order))
             terms[monomial] = draw.choice((1, -1, 2, draw.randint(1, 2**22)))
         wanted = Polynomial(terms)
         number = wanted.at({each.name: each.stand_in for each in symbols})
         found = polynomial_of(number)
-        lost += found is None
+        if all(len(monomial) < 2 for monomial in wanted.terms):
+            assert found is not None
         assert found is None or found.terms == wanted.terms
         with pytest.raises(OverflowError):
             float(number)
         if any(factor % 2 for monomial, factor in wanted.terms.items() if monomial):
             assert polynomial_of(number // 2) is None
             assert polynomial_of(number // 2 * 3 + 1) is None
-    assert lost < 15
 
 
 def test_sums_of_many_lengths_are_read_back():

@@ -23,6 +23,9 @@ from staticgraph.graph.node import Node
 def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:
     """Declare ``for i in range(lower, upper): carry = body_fn(i, carry)``.
 
+    `i` acts as the Python int that it is in dyngraph: it takes the dtype of what it meets, so
+    ``carry + i`` has that of the carry.
+
     With bounds that are Python ints it is a `scan`, differentiable to any order; with nodes it is a
     `while_loop`.
 
@@ -38,16 +41,23 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
     require_parameters("fori_loop", body_fn, (LEAF, flatten(init)[1]), "a node")
     if isinstance(lower, (int, np.integer)) and isinstance(upper, (int, np.integer)):
         positions = np.arange(lower, upper, dtype=np.int64)
-        last, _ = scan(lambda carry, i: (body_fn(i, carry), None), init, positions)
+        last, _ = scan(lambda carry, i: (body_fn(_counting(i), carry), None), init, positions)
         return last
     graph = require_graph("fori_loop")
     first, bound = (_bound(graph, name, x) for name, x in (("lower", lower), ("upper", upper)))
     _, carry = while_loop(
         lambda state: state[0] < bound,
-        lambda state: (state[0] + 1, body_fn(state[0], state[1])),
+        lambda state: (state[0] + 1, body_fn(_counting(state[0]), state[1])),
         (first, init),
     )
     return carry
+
+
+def _counting(i: Any) -> Any:
+    """Return the counter of a loop as what acts as a Python int."""
+    if isinstance(i, Node):
+        i.graph.weak.add(i)
+    return i
 
 
 def _bound(graph: Graph, name: str, value: Any) -> Any:

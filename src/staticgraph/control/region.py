@@ -61,6 +61,10 @@ class RegionGraph(Graph):
                 else:
                     known = self.add_input(outer.name, outer.type)
                     self.lay_out_as(outer, known)
+                    if outer in outer.graph.weak:  # it acts as a Python number here, too
+                        self.weak.add(known)
+                    if outer in outer.graph.lengths:
+                        self.lengths.add(known)
                 self.captured[outer] = known
             self.captured[node] = known
         return known

@@ -19,7 +19,7 @@ from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
 from oplibrary.ops.creation import CREATION, resolve_dtype
 from oplibrary.ops.joining import holds_values, stack_nested
-from staticgraph.declare.build import constant, declare, require_graph
+from staticgraph.declare.build import constant, declare, require_graph, to_node
 from staticgraph.declare.creation import declare_creation
 from staticgraph.declare.operands import as_array
 from staticgraph.graph.dimension import has_dims
@@ -172,6 +172,8 @@ def asarray(
                 fix="leave copy out: asarray copies only where it has to",
             )
         return value
+    if isinstance(value, Node) and value in value.graph.weak:  # an array, and no number any more
+        value = to_node(require_graph("asarray"), value, dtype)
     if isinstance(value, Node) and (dtype is None or dtype == value.dtype):
         return value.clone() if copy else value
     if isinstance(value, (list, tuple)) and holds_values(value):

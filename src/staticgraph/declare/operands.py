@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
 from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import EXECUTORS, LIFTED, Kind, Op, kind_of
+from oplibrary.core.op import EXECUTORS, LIFTED, REGISTRY, Kind, Op, kind_of
 from oplibrary.core.types import Array, TensorType, is_scalar, resolve_scalar, type_of
+from oplibrary.executors.operators import BINARY_OPERATORS, UNARY_OPERATORS
 from oplibrary.messages.errors import DTypeError, GraphError, MixedModesError, SideBySideError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.joining import holds_values, stack_nested
@@ -27,6 +28,12 @@ from staticgraph.graph.graph import Graph
 from staticgraph.graph.inference import infer
 from staticgraph.graph.node import Node
 from staticgraph.program.polynomial import is_symbolic
+
+_OPERATORS = frozenset(
+    REGISTRY[name]
+    for name in (*BINARY_OPERATORS.values(), *UNARY_OPERATORS.values(), "pow", "square", "sqrt")
+)
+"""What Python's operators are, the commonest powers among them."""
 
 _SAMPLES: dict[str, bool | int | float | complex] = {"b": True, "i": 1, "f": 1.0, "c": 1j}
 """A Python number of each kind of dtype that a weak node has."""
@@ -68,18 +75,28 @@ def declare_mixed(graph: Graph, op: Op, operands: tuple[Any, ...], attrs: dict[s
         nodes = [x if type(x) is Node else graph.constant_array(np.asarray(x)) for x in mixed]
         node = graph.add_op(op, tuple(nodes), attrs)
         graph.weak.add(node)
+        if _made_of_lengths(graph, mixed):
+            graph.lengths.add(node)
         return node
     return graph.add_op(op, _resolve(graph, op, mixed, attrs), attrs)
 
 
 def _stays_weak(graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any]) -> bool:
-    """Tell whether `op` computes a number from numbers, as ``2 * lr`` does."""
+    """Tell whether `op` computes a number from numbers, as ``2 * lr`` does.
+
+    A function, such as the sine, makes an array of a number in dyngraph, and here, too.
+    """
     return (
         op.kind is Kind.ELEMENTWISE
         and "dtype" not in attrs
         and any(type(x) is Node for x in mixed)
         and all(x in graph.weak for x in mixed if type(x) is Node)
+        and (op in _OPERATORS or _made_of_lengths(graph, mixed))
     )
+
+
+def _made_of_lengths(graph: Graph, mixed: list[Any]) -> bool:
+    return all(x in graph.lengths for x in mixed if type(x) is Node)
 
 
 def strengthen(graph: Graph, node: Node, dtype: npt.DTypeLike | None = None) -> Node:
@@ -194,6 +211,7 @@ def declare_length(graph: Graph, number: int) -> Node:
     attrs = {"length": number, "over": None, "dtype": np.dtype(np.int64)}
     node = graph.add_op(LENGTH, (), attrs)
     graph.weak.add(node)
+    graph.lengths.add(node)
     return node
 
 

@@ -125,6 +125,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         self.max_nodes = max_nodes
         # nodes that stand for Python numbers, and what they were cast to; see operands
         self.weak: set[Node] = set()
+        self.lengths: set[Node] = set()  # weak ones that are made of lengths alone
         self.weak_casts: dict[tuple[Node, np.dtype[Any]], Node] = {}
         # what may be written to in place though no op of this graph computes it, and what may not
         # though one does, with the reason

@@ -33,7 +33,7 @@ _DIGIT, _DIGITS = 32, 16
 
 _LARGEST_REST = 1 << 64
 _LARGEST_DEGREE = 3
-_TRIES = 500
+_TRIES = 4000
 """How many products are tried before a number is said to be no polynomial."""
 
 _SMALL_PRIMES = prod(n for n in range(2, 1000) if all(n % k for k in range(2, int(n**0.5) + 1)))

@@ -14,7 +14,7 @@ from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import REGISTRY, lookup
 from oplibrary.executors.einops_backend import offer
 from oplibrary.messages.errors import ArgumentError, DTypeError, InPlaceError
-from oplibrary.ops.arguments import normalize_ints, require_device
+from oplibrary.ops.arguments import normalize_ints, require_device, require_steps
 from oplibrary.ops.indexing import getitem
 
 API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
@@ -145,6 +145,8 @@ class ArrayOperators(ArrayMethods):
                 cause="it has no axis to go along",
                 fix="use the value itself, or x.reshape(1)",
             )
+        if 0 in self.shape[1:]:  # of rows that take no memory there may be any number
+            require_steps(self.shape[0], "the number of rows")
         return (self[i] for i in range(self.shape[0]))
 
     def dim(self) -> int:

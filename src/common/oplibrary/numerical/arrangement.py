@@ -351,9 +351,9 @@ def cut(x: Any, where: Any, axis: int, *, equal: bool) -> list[Any]:
     (count,) = places
     if not equal:
         require_known("array_split", length)
+    require_steps(count, "indices_or_sections")
     if equal or count < 1:  # the latter is refused there
         return list(split(x, count, axis=position))
-    require_steps(count, "indices_or_sections")
     sizes = [length // count + (number < length % count) for number in range(count)]
     stops = list(accumulate(sizes))
     return _pieces(x, [0, *stops[:-1]], stops, position)

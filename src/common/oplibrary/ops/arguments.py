@@ -8,8 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import Shape, TensorType, type_of
-from oplibrary.messages.errors import ArgumentError, DTypeError, OutOfMemoryError, SideBySideError
+from oplibrary.core.types import Shape, TensorType, is_known, type_of
+from oplibrary.messages.errors import (
+    ArgumentError,
+    DTypeError,
+    OutOfMemoryError,
+    SideBySideError,
+    SymbolicValueError,
+)
 
 Axis = int | tuple[int, ...] | None
 
@@ -75,10 +81,18 @@ def require_steps(value: Any, name: str) -> int:
     ------
     ArgumentError
         If it is no int.
+    SymbolicValueError
+        If it is a length that only a run will know.
     OutOfMemoryError
         If there would be more than `MOST_STEPS`.
     """
     count = require_int(value, name)
+    if not is_known(count):
+        raise SymbolicValueError(
+            f"{name} is not known yet",
+            cause="each is an array of its own, and one program is declared for all lengths",
+            fix="go along the axis with scan or map, or write the number",
+        )
     if count > MOST_STEPS:
         raise OutOfMemoryError(
             f"{name} is {count}",

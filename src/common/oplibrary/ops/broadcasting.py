@@ -8,7 +8,7 @@ from oplibrary.core.op import public
 from oplibrary.core.types import broadcast_shapes as shape_of_all
 from oplibrary.core.types import fit_scalar, is_scalar, normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.ops.arguments import normalize_shape, operand_type, require_int
+from oplibrary.ops.arguments import normalize_shape, operand_type, require_int, require_steps
 from oplibrary.ops.elementwise import subtract
 from oplibrary.ops.joining import concat
 from oplibrary.ops.movement import broadcast_to
@@ -155,7 +155,7 @@ def diff(x: Any, axis: int = -1, n: int = 1, *, prepend: Any = None, append: Any
     if prepend is not None or append is not None:
         ends = [None if end is None else _end(x, end, at) for end in (prepend, append)]
         x = concat([part for part in (ends[0], x, ends[1]) if part is not None], axis=at)
-    for _ in range(min(n, x.shape[at])):  # nothing is left of it then
+    for _ in range(require_steps(min(n, x.shape[at]), "n")):  # nothing is left of it then
         length = x.shape[at]
         later = slice_axis(x, start=min(1, length), stop=length, axis=at)
         x = subtract(later, slice_axis(x, start=0, stop=max(length - 1, 0), axis=at))

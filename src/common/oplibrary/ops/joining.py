@@ -13,7 +13,7 @@ from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import EXECUTORS, FUNCTIONS, Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, normalize_axis
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
-from oplibrary.ops.arguments import normalize_ints, operand_type
+from oplibrary.ops.arguments import normalize_ints, operand_type, require_steps
 from oplibrary.ops.slicing import index_axis, slice_axis
 
 
@@ -304,8 +304,8 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> tuple[Any, ..
     at = normalize_axis(axis, len(shape))
     length = shape[at]
     lengths = normalize_ints(sections, "sections")
-    if isinstance(sections, (int, np.integer)):
-        (count,) = lengths
+    if not hasattr(sections, "__len__"):
+        count = require_steps(lengths[0], "sections")
         if count < 1 or length % count:
             raise ShapeError(
                 f"split: axis {at} of length {length} cannot be cut into {count} equal parts",
@@ -345,6 +345,8 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     ------
     ShapeError
         If there is no such axis.
+    OutOfMemoryError
+        If it has more positions than arrays can be made, empty ones too.
 
     Examples
     --------
@@ -353,7 +355,8 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     """
     shape = operand_type("unstack", x).shape
     at = normalize_axis(axis, len(shape))
-    return tuple(index_axis(x, index=i, axis=at) for i in range(shape[at]))
+    count = require_steps(shape[at], "unstack: the length of the axis")
+    return tuple(index_axis(x, index=i, axis=at) for i in range(count))
 
 
 FUNCTIONS.update(unbind=unstack)

@@ -213,7 +213,10 @@ def betaln(a: Any, b: Any) -> Any:
     >>> float(np.round(betaln(np.array(2.0), np.array(3.0)), 6))
     -2.484907
     """
-    return lgamma(a) + lgamma(b) - lgamma(a + b)
+    total = a + b
+    kind = operand_type("betaln", total).dtype  # a number takes the dtype of the array beside it
+    a, b = (cast(x if hasattr(x, "dtype") else np.asarray(x), dtype=kind) for x in (a, b))
+    return lgamma(a) + lgamma(b) - lgamma(total)
 
 
 @public_in("", "special")
