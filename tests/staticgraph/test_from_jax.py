@@ -239,6 +239,9 @@ def depthwise(x, w):
     ("function", "shapes"),
     [
         (lambda x: (jnp.signbit(x), jnp.copysign(x, -x), jax.scipy.special.gamma(x)), [(5,)]),
+        (lambda x: (*jnp.frexp(x), jnp.ldexp(x, jnp.arange(5))), [(5,)]),
+        (lambda x: jax.scipy.special.polygamma(1, abs(x)), [(5,)]),
+        (lambda x: (*jax.lax.approx_max_k(x, 2), *jax.lax.approx_min_k(x, 2)), [(4, 5)]),
         (lambda x: x.at[1].apply(jnp.sin), [(4, 5)]),
         (jax.grad(depthwise, argnums=(0, 1)), [(2, 4, 4, 2), (3, 3, 1, 4)]),
         (  # of three loops each ends by itself

@@ -106,6 +106,19 @@ def _bessel_i1e(xp: Any, x: Any) -> Any:
     return xp.special.i1e(x)
 
 
+@TABLE.entry("polygamma")
+def _polygamma(xp: Any, order: Any, x: Any) -> Any:
+    known = isinstance(order, np.ndarray | np.generic)
+    orders: Any = np.unique(order) if known else ()
+    if len(orders) != 1 or orders[0] != int(orders[0]):
+        raise UnsupportedOpError(
+            "the order is no whole number that is known",
+            cause="the library has a function for each order",
+            fix="pass a number as the order",
+        )
+    return xp.special.polygamma(int(orders[0]), x)
+
+
 @TABLE.entry("not")
 def _not(xp: Any, x: Any) -> Any:
     return xp.logical_not(x) if x.dtype == np.bool_ else xp.bitwise_invert(x)
@@ -370,6 +383,17 @@ def _sort(xp: Any, *operands: Any, dimension: int, num_keys: int) -> Any:
 @TABLE.entry("top_k")
 def _top_k(xp: Any, x: Any, k: int, axis: int = -1) -> Any:
     return xp.topk(x, k, axis=axis)
+
+
+@TABLE.entry(
+    "approx_top_k",
+    ignored=("recall_target", "reduction_input_size_override"),
+    aggregate_to_topk=True,
+)
+def _approximate_top_k(xp: Any, x: Any, k: int, reduction_dimension: int, is_max_k: bool) -> Any:
+    """Return the extremes themselves, as JAX does on a processor."""
+    values, places = xp.topk(x if is_max_k else -x, k, axis=reduction_dimension)
+    return [values if is_max_k else -values, places]
 
 
 # products -----------------------------------------------------------------------------------------

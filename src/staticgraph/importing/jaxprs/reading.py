@@ -71,7 +71,7 @@ _FAR, _FAR_IN_HALVES = 1e-3, 3e-2
 _OWN_GRADIENTS = {"relu": _function("relu"), "relu6": _function("relu6")}
 """Functions to which JAX gives gradients at kinks that are not those of their parts."""
 
-_OF_BITS = {"signbit": _function("signbit")}
+_OF_BITS = {"signbit": _function("signbit"), "frexp": _function("frexp")}
 """Functions of JAX that read the bits of a number."""
 
 
@@ -232,7 +232,11 @@ class _Reader:
                     arguments,
                     line,
                     tuple([_dtype(var.aval, name) for var in equation.outvars]),
-                    several=equation.primitive.multiple_results and own is None,
+                    several=(
+                        equation.primitive.multiple_results
+                        if own is None
+                        else len(equation.outvars) > 1
+                    ),
                 )
             )
 

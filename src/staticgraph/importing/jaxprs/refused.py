@@ -34,8 +34,8 @@ _NAMES = {
     random_unwrap random_wrap threefry2x32 rng_bit_generator rng_uniform iota_2x32_shape""",
     _WRITES: "get swap addupdate empty2 stage dce_sink",
     _HOST: "debug_callback debug_print pure_callback io_callback",
-    _FUNCTION: """igamma igamma_grad_a igammac regularized_incomplete_beta zeta polygamma clz mulhi
-    approx_top_k hessenberg schur tridiagonal tridiagonal_solve reduce_xor ragged_dot_general
+    _FUNCTION: """igamma igamma_grad_a igammac regularized_incomplete_beta zeta clz mulhi
+    hessenberg schur tridiagonal tridiagonal_solve reduce_xor ragged_dot_general
     cholesky_update""",
     _OWN: "reduce reduce_window select_and_scatter select_and_gather_add call custom_lin",
     _BITS: "bitcast_convert_type",
