@@ -22,6 +22,8 @@ PROGRAMS = {
     "sum of a tuple": lambda x: np.sum((x[0], x[1])),
     "median of a list": lambda x: np.median([x[0], x[1]]),
     "standard deviation": lambda x: np.std([x[0], x[1]], ddof=1),
+    "a norm": lambda x: np.linalg.norm([x[0], x[1]]),
+    "real parts": lambda x: np.real([x[0], x[1]]),
     "a ufunc of lists": lambda x: np.add([x[0], x[1]], [1.0, 2.0]),
     "a ufunc beside a number": lambda x: np.exp([x[0], 0.1]),
     "arrays of one function": lambda x: np.concatenate([x, x[:1]]),

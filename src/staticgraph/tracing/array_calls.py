@@ -16,7 +16,7 @@ from oplibrary.core.op import LIFTED
 from staticgraph.declare.namespace import asarray
 from staticgraph.graph.node import Node
 
-_ONE_ARRAY = frozenset({"a", "arr", "m", "v", "x"})
+_ONE_ARRAY = frozenset("a a1 A arr array ary condition m p u v val x x1 y z".split())
 """What NumPy calls a first parameter that is one array, and not a sequence of arrays."""
 
 
@@ -46,11 +46,18 @@ def joined_lists(called: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the arguments of a call, lists of nodes as nodes where NumPy takes an array."""
     if isinstance(called, np.ufunc):
         return tuple([_joined(x) if _is_list_of_nodes(x) else x for x in arguments])
-    if arguments and type(called) is type(np.sum) and _is_list_of_nodes(arguments[0]):
-        first = next(iter(inspect.signature(called).parameters))
-        if first in _ONE_ARRAY:
-            return (_joined(arguments[0]), *arguments[1:])
+    if not (arguments and type(called) is type(np.sum) and _is_list_of_nodes(arguments[0])):
+        return arguments
+    if _first_parameter(called) in _ONE_ARRAY:
+        return (_joined(arguments[0]), *arguments[1:])
     return arguments
+
+
+def _first_parameter(called: Callable[..., Any]) -> str:
+    try:
+        return next(iter(inspect.signature(called).parameters), "")
+    except ValueError:  # before NumPy 2.4 its functions in C told nobody
+        return ""
 
 
 def _is_list_of_nodes(value: Any) -> bool:
