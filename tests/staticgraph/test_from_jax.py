@@ -258,6 +258,15 @@ def test_functions_that_jax_makes_of_bits_groups_halves_and_several_loops(functi
     sg.from_jax(function, *[numbers(*shape) for shape in shapes])
 
 
+def test_what_has_no_gradient_here_comes_in_without_and_says_so_when_one_is_asked_for():
+    x = numbers(4, 2)
+    imported = sg.from_jax(lambda x: jnp.linalg.qr(x, mode="complete"), x)
+    assert "gradients are not compared, and there are none here: gradient of" in imported.notes[0]
+    loss = imported.loss_with(lambda factors: sg.sum(factors[0] ** 3))
+    with pytest.raises(sg.errors.NotDifferentiableError, match="complete an orthogonal basis"):
+        sg.trace(sg.grad(lambda x: loss({}, x)), x)
+
+
 def test_a_function_of_the_users_with_the_name_of_one_of_jax_is_its_own():
     @jax.jit
     def signbit(x):

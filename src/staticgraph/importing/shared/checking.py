@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from oplibrary.core.dtypes import FLOATING, REAL_FLOATING
-from oplibrary.messages.errors import ImportCheckError, SideBySideError
+from oplibrary.messages.errors import ImportCheckError, NotDifferentiableError, SideBySideError
 from staticgraph.compiler.compile import compile
 from staticgraph.declare.autodiff import gradients
 from staticgraph.declare.build import placeholder
@@ -155,7 +155,13 @@ def check(
         that are 0 but for rounding: on the other side of a kink, such as that of ``relu``, one
         moves gradients by as much as it weighs.
     """
-    here = run_here(imported, examples, cotangents, drawn)
+    try:
+        here = run_here(imported, examples, cotangents, drawn)
+    except NotDifferentiableError as error:  # and says so by name where a gradient is asked for
+        said = str(error).splitlines()[0].partition("] ")[2]
+        imported.notes.append(f"gradients are not compared, and there are none here: {said}")
+        cotangents, source = [None] * len(cotangents), replace(source, gradients={})
+        here = run_here(imported, examples, cotangents, drawn)
 
     def here_exactly() -> Results | None:
         try:
