@@ -178,3 +178,74 @@ def test_a_loop_of_a_length_that_is_not_known():
         )(POINT, ROWS[:steps])
         for ours, theirs in zip(run(POINT, ROWS[:steps]), expected, strict=True):
             np.testing.assert_array_equal(ours, theirs.numpy())
+
+
+def unread_outside(xp, inner):
+    """Return a loop around another one, with a carry that nobody reads."""
+
+    def loop(x, rows):
+        def step(carry, row):
+            a, norm = carry
+            return (inner(a * row, rows) + 1.0, xp.sqrt(xp.sum(norm * 0.0))), a * 2.0
+
+        (a, _), ys = xp.scan(step, (x, xp.sum(x)), rows * 1.0)
+        return a + xp.sum(ys)
+
+    return loop
+
+
+def read_a_step_later(xp, inner):
+    """Return a loop around another one whose carries others read steps later."""
+
+    def loop(x, rows):
+        def step(carry, row):
+            a, b, c = carry
+            first = inner(xp.sqrt(b * 0.0) + row, rows)
+            return (first, a * row, xp.sqrt(a * 0.0) * b), xp.sin(a) * c
+
+        _, ys = xp.scan(step, (x, x, x), rows * 1.0)
+        return x * xp.sum(ys)
+
+    return loop
+
+
+def plain(xp, inner):
+    def loop(x, rows):
+        carry, _ = xp.scan(lambda a, row: (inner(a * row, rows) + 1.0, None), x, rows * 1.0)
+        return carry
+
+    return loop
+
+
+NESTS = {
+    "outermost": lambda outer, depth: [outer, *[plain] * (depth - 1)],
+    "innermost": lambda outer, depth: [*[plain] * (depth - 1), outer],
+    "each": lambda outer, depth: [outer] * depth,
+}
+
+
+@pytest.mark.parametrize("outer", [unread_outside, read_a_step_later])
+@pytest.mark.parametrize("where", NESTS)
+@pytest.mark.parametrize("depth", [3, 4])
+def test_loops_nested_deep_have_no_gradient_where_none_comes_back(outer, where, depth):
+    def program(xp, x, rows):
+        loop = lambda x, rows: xp.sin(x)  # noqa: E731
+        for around in reversed(NESTS[where](outer, depth)):
+            loop = around(xp, loop)
+        return xp.sum(loop(x, rows))
+
+    with np.errstate(all="ignore"):
+        x, rows = (dg.tensor(each, requires_grad=True) for each in (POINT, ROWS[:2]))
+        y = program(dg, x, rows)
+        y.backward()
+        with sg.Graph():
+            nodes = [
+                sg.placeholder(f"x{i}", each.shape, "float64") for i, each in enumerate((x, rows))
+            ]
+            z = program(sg, *nodes)
+            run = sg.compile([z, *sg.gradients(z, nodes)], nodes, backend="numpy")
+        found = run(POINT, ROWS[:2])
+    for one, other in zip(found, (y.detach(), x.grad, rows.grad), strict=True):
+        np.testing.assert_array_equal(one, other.numpy())
+        finite = ~np.isnan(one)
+        assert np.array_equal(np.signbit(one)[finite], np.signbit(other.numpy())[finite])

@@ -18,9 +18,6 @@ from staticgraph.declare.autodiff import passes
 from staticgraph.graph.node import Node
 from staticgraph.program.polynomial import is_symbolic
 
-DEEPEST = 2
-"""Loops in loops of whose gradients steps are declared apart; in deeper ones -0.0 stands in."""
-
 
 @dataclass(frozen=True, slots=True)
 class CarriedGradients:
@@ -87,29 +84,11 @@ def carried_gradients(
         last = history[steps if steps < len(history) else start + (steps - start) % _turn(history)]
 
     first: list[frozenset[int]] = []
-    for present in [] if is_symbolic(length) or _nests(body) else history[:-1]:
+    for present in [] if is_symbolic(length) else history[:-1]:
         if _stands_in(body, settled - present, [*present, *others]):
             break
         first.append(present)
     return CarriedGradients(sorted(settled), first, last)
-
-
-def _nests(body: Region) -> bool:
-    """Tell whether loops stand in loops so deep that no step may be declared apart.
-
-    Each such step is another copy of the body, and so of the copies within it.
-    """
-    stack = [(body, 1)]
-    while stack:
-        region, depth = stack.pop()
-        for node in region.graph:
-            if node.op.control is not None:
-                flow = node.op.control(**node.attrs)
-                below = depth if isinstance(flow, Choice) else depth + 1
-                if below > DEEPEST:
-                    return True
-                stack += [(each, below) for each in flow.regions]
-    return False
 
 
 def _turn(history: list[frozenset[int]]) -> int:
