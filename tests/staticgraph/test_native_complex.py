@@ -119,6 +119,32 @@ def test_everything_that_moves_or_adds_elements(dtype, length):
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-5 if dtype == "complex64" else 1e-12)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_of_matrices_are_four_of_parts(dtype):
+    rng = np.random.default_rng(0)
+
+    def drawn(*shape):
+        return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(dtype)
+
+    arrays = [drawn(3, 4), drawn(2, 4, 5), drawn(5, 2), drawn(4), drawn(20, 33), drawn(33, 30)]
+
+    def declare(a, b, c, v, x, y):
+        return [
+            a @ b,
+            v @ v,
+            a @ sg.real(b),
+            x @ y,
+            sg.einsum("ij,bjk,kl->bli", a, b, c),
+            *sg.gradients(sg.sum(sg.real((a @ b) * sg.conj(a @ b))), [a, b]),
+        ]
+
+    found, wanted, whole = run_both(declare, *arrays)
+    assert whole
+    for one, other in zip(found, wanted, strict=True):
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-4 if dtype == "complex64" else 1e-11)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_checked_runs_and_threads_give_the_same_sums(monkeypatch, threads):
     monkeypatch.setenv("SIDEBYSIDE_CHECKED", "1")

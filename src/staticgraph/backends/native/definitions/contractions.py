@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from math import prod
 
+from oplibrary.core.expression import parse_expression
+from oplibrary.core.types import TensorType
+from oplibrary.machine.complex_numbers.parts import part_of
 from oplibrary.machine.elements import FLOAT32, FLOAT64, Unsupported
 from staticgraph.backends.native.definitions.correlation import correlate
 from staticgraph.backends.native.definitions.definition import (
+    OF_PARTS,
+    PARTS,
     PRODUCT,
     Definition,
     Elementwise,
@@ -21,8 +28,11 @@ from staticgraph.backends.native.definitions.products import (
     product_in_place,
     spread,
 )
-from staticgraph.program.program import Instruction
+from staticgraph.program.program import Instruction, Value
 
+_SUM, _DIFFERENCE = parse_expression("{0} + {1}"), parse_expression("{0} - {1}")
+MOST_OF_PARTS = 64**3
+"""Multiplications of complex matrices up to which four products of parts are as quick as one."""
 LEAST_LINE = 8
 """Columns of a product of integers from which on they are worked on together."""
 
@@ -43,7 +53,7 @@ def define_contraction(
         If it is not a product of matrices.
     """
     type_ = instruction.output.type
-    if type_.dtype not in (FLOAT32, FLOAT64) and type_.dtype.kind not in "iu":
+    if type_.dtype not in (FLOAT32, FLOAT64) and type_.dtype.kind not in "iuc":
         raise Unsupported(f"matrix products of {type_.dtype}")
     labels, output = subscripts.split("->")
     inputs = labels.split(",")
@@ -61,11 +71,39 @@ def define_contraction(
         label not in inputs[0] + output for label in inputs[1]
     ):
         raise Unsupported("an einsum that sums an operand by itself")
+    if type_.dtype.kind == "c":
+        if prod(map(spec.length, (spec.left, spec.right, spec.inner))) > MOST_OF_PARTS:
+            raise Unsupported(
+                "large products of complex matrices, which BLAS shares out as a whole"
+            )
+        return _by_parts(instruction, (x, y), subscripts, copies)
     if type_.dtype.kind in "iu":
         return _by_loops(instruction, x, y, spec, _order_of_integers(spec))
     if min(spec.length(spec.left), spec.length(spec.right), spec.length(spec.inner)) == 1:
         return _by_loops(instruction, x, y, spec, _order_of_vectors(x, y, spec))
     return _by_blas(instruction, x, y, spec, copies)
+
+
+def _by_parts(
+    instruction: Instruction,
+    operands: tuple[Definition, ...],
+    subscripts: str,
+    copies: Callable[[Definition], Definition],
+) -> Definition:
+    """Return a product of complex numbers: four products of their parts."""
+    type_ = instruction.output.type
+    part = part_of(type_.dtype)
+    of_parts = replace(instruction, output=Value(TensorType(type_.shape, part)))
+    x, y = (
+        [Elementwise(each.shape, part, of_parts, expression, (each,)) for expression in PARTS]
+        for each in operands
+    )
+    (rr, ri), (ir, ii) = (
+        [define_contraction(of_parts, (one, other), subscripts, copies) for other in y] for one in x
+    )
+    real = Elementwise(type_.shape, part, of_parts, _DIFFERENCE, (rr, ii))
+    imaginary = Elementwise(type_.shape, part, of_parts, _SUM, (ri, ir))
+    return Elementwise(type_.shape, type_.dtype, instruction, OF_PARTS, (real, imaginary))
 
 
 def _order_of_vectors(x: Definition, y: Definition, spec: Contraction) -> str:

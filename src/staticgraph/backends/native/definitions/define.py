@@ -17,6 +17,8 @@ from oplibrary.machine.elements import FLOAT16, FLOAT32, DType, Unsupported, ele
 from oplibrary.machine.scalars import check_expression, with_roots
 from staticgraph.backends.native.definitions.contractions import define_contraction
 from staticgraph.backends.native.definitions.definition import (
+    OF_PARTS,
+    PARTS,
     Definition,
     Elementwise,
     Fold,
@@ -39,8 +41,6 @@ from staticgraph.program.program import Instruction, Program, Value
 DefineControl = Callable[[Instruction, tuple[Definition, ...]], Definition]
 """Returns what an op is that runs regions, or a result of one; it plans the regions."""
 SUM = parse_expression("{0} + {1}")
-_PARTS = (parse_expression("real({0})"), parse_expression("imag({0})"))
-_OF_PARTS = parse_expression("complex({0}, {1})")
 UNIFORM_ELEMENTS = 1 << 16
 """Constants of at most that many elements are searched for one that is the same everywhere."""
 
@@ -207,9 +207,9 @@ def _fold(instruction: Instruction, operand: Definition) -> Definition:
     whole, part = cast_to(operand, type_.dtype), part_of(type_.dtype)
     sums = [
         _fold_of(instruction, Elementwise(whole.shape, part, instruction, each, (whole,)), part)
-        for each in _PARTS
+        for each in PARTS
     ]
-    return Elementwise(type_.shape, type_.dtype, instruction, _OF_PARTS, tuple(sums))
+    return Elementwise(type_.shape, type_.dtype, instruction, OF_PARTS, tuple(sums))
 
 
 def _fold_of(instruction: Instruction, operand: Definition, dtype: DType) -> Definition:

@@ -18,6 +18,8 @@ from staticgraph.program.program import Instruction
 
 PRODUCT = parse_expression("{0} * {1}")
 COPY, CAST = parse_expression("{0}"), parse_expression("cast({0})")
+PARTS = (parse_expression("real({0})"), parse_expression("imag({0})"))
+OF_PARTS = parse_expression("complex({0}, {1})")
 _FROM_ZERO = parse_expression("{0} + 0.0")
 
 
