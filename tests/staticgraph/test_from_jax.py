@@ -161,6 +161,8 @@ def test_solutions_have_their_gradients_by_the_matrix_to_any_order_in_both_modes
     static = sg.function(sg.grad(lambda a: of_slope(sg, a)), backend="numpy")(a)
     np.testing.assert_allclose(static, dynamic, rtol=1e-5, atol=1e-6 * abs(dynamic).max())
     np.testing.assert_allclose(static, expected, rtol=1e-3, atol=1e-5 * abs(dynamic).max())
+    with pytest.raises(sg.errors.NotDifferentiableError, match="forward mode through linear_solve"):
+        sg.trace(lambda a: sg.jvp(lambda a: imported.function(sg, {}, a, b), [a], [a]), a)
 
 
 @pytest.mark.parametrize(

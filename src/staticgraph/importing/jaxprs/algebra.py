@@ -22,11 +22,11 @@ def _fft(xp: Any, x: Any, fft_type: Any, fft_lengths: Any) -> Any:
 
 @TABLE.entry("cholesky", symmetrize_input=True)
 def _cholesky(xp: Any, x: Any) -> Any:
-    return _lower_factor(xp, xp.asarray(x))
+    return lower_factor(xp, xp.asarray(x))
 
 
 @partial(custom_jvp, nondiff_argnums=0)
-def _lower_factor(xp: Any, x: Any) -> Any:
+def lower_factor(xp: Any, x: Any) -> Any:
     """Return the factor that the lower triangle gives.
 
     JAX's derivative takes each element of a tangent as it is, which makes a gradient that is not
@@ -38,7 +38,7 @@ def _lower_factor(xp: Any, x: Any) -> Any:
 def _tangent_of_factor(xp: Any, primals: Any, tangents: Any) -> Any:
     """Return L times the lower half of L^-1 t L^-H; see Murray, arXiv:1602.07527."""
     (x,), (t,) = primals, tangents
-    factor = _lower_factor(xp, x)
+    factor = lower_factor(xp, x)
     right = _turned(xp, xp.linalg.solve_triangular(factor, _turned(xp, t), 0, True, False))
     both = xp.linalg.solve_triangular(factor, right, 0, True, False)
     n = x.shape[-1]
@@ -46,7 +46,7 @@ def _tangent_of_factor(xp: Any, primals: Any, tangents: Any) -> Any:
     return factor, xp.matmul(factor, both * xp.astype(half, x.dtype))
 
 
-_lower_factor.defjvp(_tangent_of_factor)  # type: ignore[attr-defined]
+lower_factor.defjvp(_tangent_of_factor)  # type: ignore[attr-defined]
 
 
 def _turned(xp: Any, x: Any) -> Any:

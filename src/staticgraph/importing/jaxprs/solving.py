@@ -23,7 +23,7 @@ def _custom_linear_solve(xp: Any, *operands: Any, const_lengths: Any, jaxprs: An
     held = dict(
         zip(const_lengths._fields, (tuple(values[a:b]) for a, b in pairwise(ends)), strict=True)
     )
-    return list(_linear_solve(_System(xp, jaxprs), held, tuple(values[ends[-1] :])))
+    return list(linear_solve(_System(xp, jaxprs), held, tuple(values[ends[-1] :])))
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ def _pulled(function: Callable[..., Arrays], values: Arrays, cotangents: Arrays)
 
 
 @partial(custom_vjp, nondiff_argnums=0)
-def _linear_solve(system: _System, held: Mapping[str, Arrays], b: Arrays) -> Arrays:
+def linear_solve(system: _System, held: Mapping[str, Arrays], b: Arrays) -> Arrays:
     """Return the solution of a linear system; the gradient goes by the matrix, not by the way."""
     return tuple(system.solved(held, b))
 
 
 def _forward(system: _System, held: Mapping[str, Arrays], b: Arrays) -> tuple[Arrays, Any]:
-    solution = _linear_solve(system, held, b)
+    solution = linear_solve(system, held, b)
     return solution, (held, tuple(solution[: len(b)]))
 
 
@@ -92,7 +92,7 @@ def _backward(
     held, x = needed
     conjugate = system.conjugate
     given = tuple([conjugate(each) for each in cotangents[: len(x)]])
-    by_b = tuple(map(conjugate, _linear_solve(system.transposed(), held, given)[: len(x)]))
+    by_b = tuple(map(conjugate, linear_solve(system.transposed(), held, given)[: len(x)]))
     name = "vecmat" if system.is_transposed else "matvec"
     if system.functions[name] is None:
         name = "matvec"
@@ -113,4 +113,4 @@ def _backward(
     return by_held, by_b
 
 
-_linear_solve.defvjp(_forward, _backward)  # type: ignore[attr-defined]
+linear_solve.defvjp(_forward, _backward)  # type: ignore[attr-defined]
