@@ -249,3 +249,34 @@ def test_loops_nested_deep_have_no_gradient_where_none_comes_back(outer, where, 
         np.testing.assert_array_equal(one, other.numpy())
         finite = ~np.isnan(one)
         assert np.array_equal(np.signbit(one)[finite], np.signbit(other.numpy())[finite])
+
+
+def captured(xp, x, rows):
+    def step(carry, row):
+        return xp.sin(carry * row) + xp.sum(rows * carry, axis=0), xp.cos(carry) * row
+
+    carry, ys = xp.scan(step, x, rows)
+    return xp.sum(carry) + xp.sum(ys * rows)
+
+
+def captured_with_others(xp, x, rows):
+    other = rows * 1.5
+
+    def step(carry, pair):
+        one, two = pair
+        return carry * xp.sum(other * one + rows) + two, one * two * xp.mean(rows)
+
+    carry, ys = xp.scan(step, x + rows[0], (rows, other))
+    return xp.sum(carry * ys) + xp.sum(other * x)
+
+
+@pytest.mark.parametrize("program", [captured, captured_with_others])
+def test_rows_that_the_body_captures_sum_their_gradients_in_one_order(program):
+    x, rows = (dg.tensor(each, requires_grad=True) for each in (POINT, ROWS))
+    program(dg, x, rows).backward()
+    with sg.Graph():
+        nodes = [sg.placeholder("x", (3,), "float64"), sg.placeholder("rows", (4, 3), "float64")]
+        slopes = sg.gradients(program(sg, *nodes), nodes)
+        found = sg.compile(slopes, nodes, backend="numpy")(POINT, ROWS)
+    for one, other in zip(found, (x.grad, rows.grad), strict=True):
+        np.testing.assert_array_equal(one, other.numpy())

@@ -144,6 +144,8 @@ def scan(
         )
     count = lengths.pop()
     carry = _begun(init)
+    # what comes back to the rows goes on as one sum, behind what comes to a body that captures them
+    sequences = [x[...] if type(x) is Tensor and x._node is not None else x for x in sequences]
     rows: list[list[Any]] = []
     y_structure: Any = None
     if not count:
