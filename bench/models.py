@@ -60,8 +60,9 @@ STEPS = """
 Outputs and gradients by all parameters, in microseconds: machine code made of the imported graph,
 and the source itself, eagerly and compiled (`torch.compile`, `jax.jit`). All in one process in
 which they take turns, two threads each; medians of nine blocks. JAX's gradients are traced anew in
-each call where nothing is compiled. Over the {count} programs that were
-timed the geometric mean is {eager:.2g} of eager and {compiled:.2g} of compiled.
+each call where nothing is compiled.
+
+{means}
 
 | program | from | here | eager | compiled | here / eager | here / compiled |
 |---|---|--:|--:|--:|--:|--:|
@@ -460,20 +461,28 @@ def _rounded(microseconds: float) -> str:
 
 def steps_of(found: dict[str, dict[str, Any]]) -> str:
     """Return the table of what a step takes here and in the source, where it was measured."""
-    rows, ratios = [], []
+    rows: list[str] = []
+    ratios: dict[str, list[tuple[float, float]]] = {}
     for name, each in found.items():
         if "step_seconds" not in each:
             continue
         here, eager, compiled = (each["step_seconds"][way] for way in ("here", "eager", "compiled"))
-        ratios.append((here / eager, here / compiled))
+        kind = "PyTorch" if each["source"] in PYTORCH else "JAX"
+        ratios.setdefault(kind, []).append((here / eager, here / compiled))
         shown = " | ".join(_rounded(1e6 * seconds) for seconds in (here, eager, compiled))
         rows.append(
             f"| {name} | {each['source']} | {shown} | {here / eager:.2g} | {here / compiled:.2g} |"
         )
     if not rows:
         return ""
-    means = np.exp(np.mean(np.log(ratios), axis=0))
-    return STEPS.format(rows="\n".join(rows), count=len(rows), eager=means[0], compiled=means[1])
+    means = []
+    for kind, pairs in ratios.items():
+        one, other = np.exp(np.mean(np.log(pairs), axis=0))
+        means.append(
+            f"- {kind}: over {len(pairs)} programs the geometric mean is {one:.2g} of eager and "
+            f"{other:.2g} of compiled."
+        )
+    return STEPS.format(rows="\n".join(rows), means="\n".join(means))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Decisions: what a program is recognised as, and what is said of measurements that are made up."""
 
 import math
+import re
 import time
 from dataclasses import replace
 
@@ -102,11 +103,19 @@ def test_what_cannot_be_seen_is_said():
     assert found.chosen == ""
 
 
-def test_a_faster_mode_whose_start_is_not_surely_paid_back_is_no_reason_to_stay():
+def test_processes_of_very_different_speed_do_not_hide_what_pays():
     found = decided({"jax": (1.0, 0.01), "jax.jit": (0.5, 1e-5)}, 10_000, spread=1.5)
     assert found.row.cell("jax.jit").speed == "faster"
-    assert found.chosen == ""
-    assert found.undecided == ("jax.jit",)
+    assert found.chosen == "jax.jit"
+    assert re.fullmatch(
+        r"Jit: ahead from the first call on; of your 10,000 it saves 100 s \([\d.]+–[\d,]+\)\.",
+        found.sentence,
+    )
+
+
+def test_a_faster_mode_whose_start_is_not_surely_paid_back_is_no_reason_to_stay():
+    row = made_up({"jax": (1.0, 0.01), "jax.jit": (0.5, 1e-5)})
+    found = Decision(Comparison((row,), ABOUT), 10_000, "JAX", (), "", ("jax.jit",))
     assert found.sentence == (
         "Undecided on this machine: a call of jit takes 0.00100x as long; from how many calls on "
         "that pays cannot be told here."

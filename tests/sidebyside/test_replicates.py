@@ -21,7 +21,9 @@ from sidebyside.measuring.replicates import (
     t_quantile,
 )
 from sidebyside.measuring.statistics import BreakEven
+from sidebyside.results.comparison import Replicate, Row, TimedCell
 
+SLOW = (0.5, 1.0, 2.0)
 EXPERIMENTS = 4000
 PROCESS, BLOCK = 0.02, 0.05
 
@@ -128,6 +130,23 @@ def test_break_even_knows_never_and_at_once():
     assert not unsure.known
     assert unsure.high == math.inf
     assert not break_even_of([1.0], [0.1]).known
+
+
+def test_a_slow_process_is_slow_in_everything():
+    """Processes four times as slow as others leave no doubt about what is faster in all of them."""
+    replicates = {
+        mode: tuple(Replicate(slow * start, slow * start, np.full(4, slow * call)) for slow in SLOW)
+        for mode, start, call in (("dynamic", 1e-4, 2e-5), ("static", 2.1e-3, 1e-6))
+    }
+    cells = tuple(TimedCell(mode, replicates=found) for mode, found in replicates.items())
+    row = Row("seed", "", "", cells, "dynamic", replicates=len(SLOW))
+    even = row.break_even("static", "dynamic")
+    assert even.known
+    assert even.calls == 107
+    assert 106 <= even.low <= even.high <= 108
+    saved = row.saving("static", "dynamic", 1001)
+    assert saved.value == pytest.approx(1.9e-5 * 1000 - 2e-3)
+    assert saved.low > 0
 
 
 def test_savings_count_the_start():

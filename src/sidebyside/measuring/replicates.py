@@ -255,16 +255,17 @@ def break_even_of(
 ) -> BreakEven:
     """Return after how many calls a mode has paid for its start, with Fieller's interval.
 
-    In replicate `r` a mode is ahead of another after `n` calls by ``(n - 1) * gain[r] - cost[r]``
-    seconds. The interval holds every `n` for which the mean of that may be zero, so it counts that
-    cost and gain of one replicate vary together (Fieller, J. R. Stat. Soc. B 16, 1954).
+    In replicate `r` a mode is ahead of another after `n` calls by ``(n - 1) * gain[r] - cost[r]``,
+    in seconds or in another unit of that replicate. The interval holds every `n` for which the mean
+    of that may be zero, so it counts that cost and gain of one replicate vary together (Fieller,
+    J. R. Stat. Soc. B 16, 1954).
 
     Parameters
     ----------
     cost : sequence of float
-        Seconds that the start takes longer than that of the other, one a replicate.
+        How much longer the start takes than that of the other, one number a replicate.
     gain : sequence of float
-        Seconds that each later call is shorter.
+        How much shorter each later call is.
 
     Examples
     --------
@@ -307,7 +308,7 @@ def saving(
     calls: float,
     confidence: float = CONFIDENCE,
 ) -> Estimate:
-    """Return the seconds that a mode saves over `calls` calls, its start counted.
+    """Return what a mode saves over `calls` calls, its start counted, in the unit of both.
 
     Examples
     --------

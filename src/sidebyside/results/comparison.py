@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sidebyside.measuring.agreement import Difference
 from sidebyside.measuring.bottleneck import Bottleneck, Work
 from sidebyside.measuring.memory import Memory
-from sidebyside.measuring.replicates import Numbers, break_even_of, saving
+from sidebyside.measuring.replicates import Numbers, break_even_of, saving, time_estimate
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate, differs
 from sidebyside.modes.mode import PassEffect
 from sidebyside.results.cell import Cell
@@ -64,6 +64,22 @@ class Replicate:
     def steady(self) -> float:
         """Seconds of a call: the median of the blocks."""
         return float(np.median(self.blocks))
+
+
+class _CostAndGain(NamedTuple):
+    """What a mode's start costs and its calls gain, one number a replicate.
+
+    Attributes
+    ----------
+    cost, gain : ndarray
+        In calls of the other mode in the same replicate.
+    units : ndarray
+        Seconds of such a call.
+    """
+
+    cost: Numbers
+    gain: Numbers
+    units: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,30 +280,44 @@ class Row:
     def break_even(self, mode: str, against: str, start: str = "cold") -> BreakEven | None:
         """Return after how many calls a mode is ahead of another; None where that was not measured.
 
+        Each replicate counts in calls of the other mode in that replicate: a process that is twice
+        as slow as another takes twice as long for all of it, which says nothing of the crossing.
+
         Parameters
         ----------
         mode, against : str
         start : str
             ``"cold"``, with nothing of earlier builds, or ``"warm"``.
         """
-        pair = self._cost_and_gain(mode, against, start)
-        return None if pair is None else break_even_of(*pair, self.confidence)
+        found = self._cost_and_gain(mode, against, start)
+        return None if found is None else break_even_of(found.cost, found.gain, self.confidence)
 
     def saving(self, mode: str, against: str, calls: float, start: str = "cold") -> Estimate | None:
-        """Return the seconds that a mode saves over `calls` calls; None where not measured."""
-        pair = self._cost_and_gain(mode, against, start)
-        return None if pair is None else saving(*pair, calls, self.confidence)
+        """Return the seconds that a mode saves over `calls` calls; None where not measured.
 
-    def _cost_and_gain(
-        self, mode: str, against: str, start: str
-    ) -> tuple[list[float], list[float]] | None:
+        It is what is saved in calls of the other mode, which is surely more than 0 where `calls` is
+        surely behind the break-even, times what such a call takes. Each has an interval of half
+        the error that is allowed, and the product takes the ends of both.
+        """
+        found = self._cost_and_gain(mode, against, start)
+        if found is None:
+            return None
+        half = (1 + self.confidence) / 2
+        saved = saving(found.cost, found.gain, calls, half)
+        unit = time_estimate(found.units, half)
+        ends = [x * y for x in (saved.low, saved.high) for y in (unit.low, unit.high)]
+        known = self.confidence if saved.known else 0.0
+        return Estimate(saved.value * unit.value, min(ends), max(ends), known, saved.count)
+
+    def _cost_and_gain(self, mode: str, against: str, start: str) -> _CostAndGain | None:
         one, other = self.cell(mode), self.cell(against)
         if one is None or other is None or not (one.replicates and other.replicates):
             return None
         pairs = list(zip(one.replicates, other.replicates, strict=False))
-        if start == "warm":
-            return [x.warm - y.warm for x, y in pairs], [y.steady - x.steady for x, y in pairs]
-        return [x.start - y.start for x, y in pairs], [y.steady - x.steady for x, y in pairs]
+        units = np.array([y.steady for _, y in pairs])
+        starts = [x.warm - y.warm if start == "warm" else x.start - y.start for x, y in pairs]
+        gains = [y.steady - x.steady for x, y in pairs]
+        return _CostAndGain(np.array(starts) / units, np.array(gains) / units, units)
 
     @property
     def label(self) -> str:
