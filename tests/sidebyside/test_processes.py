@@ -1,6 +1,8 @@
 """Processes of their own: what they answer, how they stand still, and how they are lost."""
 
 import os
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -57,6 +59,31 @@ def test_a_process_stands_still_between_requests():
         with process.running():
             process.send(2)
             assert process.receive(60)[0] == 4
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {folder!r})
+from test_processes import WorkerProcess, double
+
+process = WorkerProcess(double)
+with process.running():
+    process.send(1)
+    process.receive(60)
+print(process._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have no such call")
+def test_a_process_that_stands_still_ends_with_the_one_that_started_it():
+    program = KILLED.format(folder=str(Path(__file__).parent))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    status = Path(f"/proc/{int(done.stdout)}/stat")
+    deadline = time.monotonic() + 10
+    while status.exists() and status.read_text().split()[2] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_mode_runs_a_workload_in_its_process():

@@ -7,6 +7,7 @@ spin for a while after its work, on those that the next one needs.
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import os
 import pickle
@@ -31,6 +32,9 @@ Give = Callable[[Any], None]
 
 Work = Callable[[Take, Give], None]
 """What a process does; a function that can be imported by its name."""
+
+_SIGNAL_AT_THE_STARTERS_END = 1
+"""``PR_SET_PDEATHSIG`` of Linux's ``prctl``."""
 
 CAN_STOP = hasattr(signal, "SIGSTOP") and hasattr(os, "killpg")
 """Whether the system lets a process stand still."""
@@ -172,6 +176,7 @@ def serve(work: Work) -> None:
     Answers go to what was the standard output; what is printed goes to the error stream.
     """
     faulthandler.enable()
+    _end_with_the_starter()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 
@@ -180,6 +185,16 @@ def serve(work: Work) -> None:
         answers.flush()
 
     work(lambda: pickle.load(sys.stdin.buffer), give)
+
+
+def _end_with_the_starter() -> None:
+    """Have the system kill this process once the one that started it is gone, however it ended.
+
+    It reads that by the end of its messages, too, but not while it is made to stand still.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_SIGNAL_AT_THE_STARTERS_END, int(signal.SIGKILL))
 
 
 def in_a_copy(work: Callable[[], None], parent: int) -> None:
@@ -213,6 +228,7 @@ def in_a_copy(work: Callable[[], None], parent: int) -> None:
 
 
 def _work_and_end(work: Callable[[], None]) -> NoReturn:
+    _end_with_the_starter()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         work()
