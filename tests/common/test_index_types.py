@@ -109,3 +109,20 @@ def test_an_index_beyond_the_axis_is_named(dtype: str) -> None:
     x = dg.tensor(np.ones((100, 2)), requires_grad=True)
     with pytest.raises(dg.errors.IndexingError, match="index 101 is out of bounds"):
         x[dg.asarray(np.array([0, 101], dtype))]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int8", "bool"])
+def test_an_index_may_be_a_python_number(dtype):
+    """Beside numbers with fractions, and beside integers that cannot be as large."""
+    x = np.arange(600).reshape(2, 300).astype(dtype)
+    for index in (1, -1, 299):
+        wanted = x.take(index, 1)
+        for found in (
+            dg.take(dg.tensor(x), index, axis=1).numpy(),
+            sg.function(lambda x, i=index: sg.take(x, i, axis=1), backend="numpy")(x),
+        ):
+            assert found.dtype == wanted.dtype
+            np.testing.assert_array_equal(found, wanted)
+    w = dg.tensor(np.ones((2, 3)), requires_grad=True)
+    dg.take(w, 2, axis=1).sum().backward()
+    assert w.grad.tolist() == [[0, 0, 1], [0, 0, 1]]

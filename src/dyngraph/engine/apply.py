@@ -33,6 +33,7 @@ from oplibrary.core.dtypes import FLOATING, PLAIN_NUMBERS
 from oplibrary.core.op import (
     ENTRIES,
     EXECUTORS,
+    Kind,
     Op,
     OperandRule,
     executor_of,
@@ -339,7 +340,7 @@ def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> A
         kinds = set(map(type, operands))
         if Tensor in kinds and kinds <= _DIRECT:  # else the quick entry would come back here
             return fast(*operands, **attrs)
-    arrays, edges, tracked = unwrap(op, operands)
+    arrays, edges, tracked = unwrap(op, operands, attrs)
     try:
         result = op.run(*arrays, **attrs)
     except Exception as error:
@@ -416,7 +417,9 @@ def _keep(array: Array, need: str) -> Array | TensorType | None:
     return type_of_array(array) if need else None
 
 
-def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[TapeNode | None], bool]:
+def unwrap(
+    op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]
+) -> tuple[list[Array], list[TapeNode | None], bool]:
     """Return the operands' arrays, their nodes, and whether any is tracked.
 
     Raises
@@ -454,14 +457,44 @@ def unwrap(op: Op, operands: tuple[Any, ...]) -> tuple[list[Array], list[TapeNod
             )
         edges.append(edge)
     if weak:
-        dtypes = [a.dtype for a in arrays if type(a) is ndarray]
-        try:
-            arrays = [a if type(a) is ndarray else fit_scalar(a, dtypes) for a in arrays]
-        except DTypeError as error:
-            if not _compares(op):
-                raise error.with_context(op.name) from None
-            arrays = list(map(asarray, arrays))
+        arrays = _fitted(op, arrays, attrs)
     return arrays, edges, tracked
+
+
+def _fitted(op: Op, operands: list[Any], attrs: dict[str, Any]) -> list[Array]:
+    """Return operands with arrays in place of Python numbers.
+
+    They have the dtype that the others ask for; ints are int64 where `op` takes no others, as
+    those that are indices.
+    """
+    dtypes = [x.dtype for x in operands if type(x) is ndarray]
+
+    def fitted(whole: bool) -> list[Array]:
+        return [
+            x
+            if type(x) is ndarray
+            else asarray(x)
+            if whole and type(x) is int
+            else fit_scalar(x, dtypes)
+            for x in operands
+        ]
+
+    def accepted(whole: bool) -> bool:
+        try:
+            op.infer(*map(type_of_array, fitted(whole)), **attrs)
+        except Exception:  # the rule is asked whether it fits; the kernel says what is wrong
+            return False
+        return True
+
+    has_ints = op.kind is not Kind.ELEMENTWISE and int in map(type, operands)
+    if has_ints and not accepted(whole=False) and accepted(whole=True):
+        return fitted(whole=True)
+    try:
+        return fitted(whole=False)
+    except DTypeError as error:
+        if not _compares(op):
+            raise error.with_context(op.name) from None
+        return list(map(asarray, operands))
 
 
 def lift(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
