@@ -196,3 +196,22 @@ def test_what_control_flow_gives_is_row_major():
     for function in TURNED.values():
         found = function(dg, dg.tensor(XS)).numpy()
         assert found.flags.c_contiguous or function is TURNED["none"]
+
+
+@pytest.mark.parametrize("name", ["sqrt", "square", "negative", "sin", "add", "multiply", "pow"])
+def test_a_function_makes_an_array_of_a_counter(name):
+    """And an operator a number, which takes the dtype of what it meets."""
+    x = np.ones(3, "float32")
+
+    def body(m):
+        function = getattr(m, name)
+        others = (2,) if name in ("add", "multiply", "pow") else ()
+        return lambda i, c: function(i + 1, *others)
+
+    found = dg.fori_loop(0, 3, lambda i, c: dg.tensor(x) * body(dg)(i, c), dg.tensor(x))
+    (ours,) = sg.trace(
+        lambda x: sg.fori_loop(0, 3, lambda i, c: x * body(sg)(i, c), x.astype("float64")), x
+    ).outputs
+    assert str(found.dtype).rpartition(".")[2] == str(ours.dtype) == "float64"
+    run = sg.compile([ours], list(ours.graph.inputs), backend="numpy")
+    np.testing.assert_array_equal(np.squeeze(run(x)), found.numpy())

@@ -14,6 +14,7 @@ import oplibrary.ops  # noqa: F401  importing them fills the registry
 from oplibrary.core.data import array_from_dlpack, require_numbers
 from oplibrary.core.op import EXECUTORS, LATE, LIFTED, Op, late, named_as, namespace
 from oplibrary.core.tree import flatten, map_tree
+from oplibrary.core.types import is_scalar
 from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
@@ -21,7 +22,7 @@ from oplibrary.ops.creation import CREATION, resolve_dtype
 from oplibrary.ops.joining import holds_values, stack_nested
 from staticgraph.declare.build import constant, declare, require_graph, to_node
 from staticgraph.declare.creation import declare_creation
-from staticgraph.declare.operands import as_array
+from staticgraph.declare.operands import as_array, strengthen
 from staticgraph.graph.dimension import has_dims
 from staticgraph.graph.graph import Graph, current_graph
 from staticgraph.graph.inference import OF_STAND_INS, takes_a_number
@@ -61,9 +62,22 @@ def _op(op: Op) -> Callable[..., Node]:
         if not op.options.keys().isdisjoint(kwargs):
             return op.call_with_options(call, args, kwargs)  # type: ignore[no-any-return]
         operands, attrs = op.bind(args, kwargs)
-        return declare(op, operands, attrs)
+        return declare(op, _as_arrays(operands), attrs)
 
     return named_as(op, call)  # type: ignore[no-any-return]
+
+
+def _as_arrays(operands: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return operands of a function; Python numbers alone are arrays to it, as in dyngraph.
+
+    Python's operators make a number of them, and what is made of lengths stays one.
+    """
+    numbers = [type(x) is Node and x in x.graph.weak and x not in x.graph.lengths for x in operands]
+    if not any(numbers) or not all(
+        of_graph or is_scalar(x) for of_graph, x in zip(numbers, operands, strict=True)
+    ):
+        return operands
+    return tuple([strengthen(x.graph, x) if type(x) is Node else x for x in operands])
 
 
 def _composition(function: Callable[..., Any]) -> Callable[..., Any]:
