@@ -126,6 +126,50 @@ def test_sorting_has_gradients_and_runs_in_loops():
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("fold", ["max", "min", "prod"])
+def test_elements_are_folded_into_places_in_their_order(fold, keep):
+    scatter = getattr(sg, f"scatter_{fold}")
+    rng = np.random.default_rng(1)
+    for dtype in DTYPES:
+        for shape, count, axis in (((5,), 23, 0), ((5, 3), 9, 0), ((2, 3, 4), 9, 1)):
+            more = (*shape[:axis], count, *shape[axis + 1 :])
+            places = rng.integers(-shape[axis], shape[axis], more)
+            same_bits(
+                lambda x, at, new, a=axis: scatter(x, at, new, a, include_self=keep),
+                drawn(shape, dtype),
+                places,
+                drawn(more, dtype),
+            )
+    x, rows = drawn((5, 3), "float32"), np.array([0, 4, 4, 2, 0])
+    same_bits(lambda x: scatter(x.T, rows, x.T[:, ::-1], 1, include_self=keep), x)
+
+
+def test_products_into_places_are_those_of_complex_numbers_too():
+    x = np.random.default_rng(0).normal(size=(2, 40)).view(complex)
+    numpy, native = by_both(
+        lambda x: sg.scatter_prod(x[:, :3], np.array([0, 1, 1, 2, 0]), x[:, 3:8], 1), x
+    )
+    np.testing.assert_allclose(native, numpy, rtol=1e-14)
+
+
+def test_gradients_of_folds_are_machine_code_and_wrong_places_are_refused():
+    x, new, places = np.ones(4), np.arange(3.0), np.array([1, 1, 3])
+    for fold in ("max", "prod"):
+        numpy, native = by_both(
+            lambda x, at, new, f=fold: sg.gradients(
+                sg.sum(getattr(sg, f"scatter_{f}")(x, at, new) ** 2), [x, new]
+            ),
+            x,
+            places,
+            new,
+        )
+        for wanted, found in zip(numpy, native, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(sg.errors.IndexingError, match="index 4 is out of bounds for axis 0"):
+        by_both(sg.scatter_max, x, places + 1, new)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 def test_checked_runs_give_the_same_bits_on_any_number_of_threads(monkeypatch, threads):
     monkeypatch.setenv("SIDEBYSIDE_CHECKED", "1")

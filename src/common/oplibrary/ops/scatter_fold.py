@@ -184,6 +184,7 @@ scatter_fold: Op = register(
         public=False,
         kind=Kind.OPAQUE,
         arity=3,
+        routine="oplibrary.machine.routines.folding:extremes_and_products",
         kernel=_fold_kernel,
         infer=_fold_infer,
         vjp=(_x_rule, None, _updates_rule),
