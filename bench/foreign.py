@@ -101,6 +101,8 @@ independent definition, in both modes and all backends, and against PyTorch; gra
   give the Jacobian, or Newton's direction, as GradBench asks.
 - `tree_lstm` and `saddle` branch by values: static refuses them (SBS-301), as JAX's `jit` does.
   `tree_lstm_fixed` has the shape of one tree as a constant: each other shape is another graph.
+- `saddle` begins with steps of 0.1, so that a call takes a fraction of a second; with GradBench's
+  own it takes some fifty times as long: `sidebyside compare saddle --sweep rate=1e-5`.
 - Loops are the namespace's own `scan` where it has one (ours and JAX's), and Python's elsewhere.
 - GradBench's numbers and NPBench's are float64, the others float32.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -280,10 +281,11 @@ def calibrate_command(options: argparse.Namespace) -> int:
     return OK
 
 
-def sweep_of(text: str) -> tuple[str, list[int]]:
+def sweep_of(text: str) -> tuple[str, list[float]]:
     """Return what ``NAME=A:B``, ``NAME=A:B:N`` or ``NAME=A,B,C`` sweeps, and over which values.
 
-    Those between two ends lie evenly on a log axis.
+    Those between two ends lie evenly on a log axis, and are whole where the ends are. Sizes always
+    are; a parameter of a program may be any positive number.
 
     Raises
     ------
@@ -294,20 +296,42 @@ def sweep_of(text: str) -> tuple[str, list[int]]:
     --------
     >>> sweep_of("size=1:1e4"), sweep_of("depth=10:1000:5"), sweep_of("steps=1,3,5")
     (('size', [1, 10, 100, 1000, 10000]), ('depth', [10, 32, 100, 316, 1000]), ('steps', [1, 3, 5]))
+    >>> sweep_of("rate=1e-3:0.1")
+    ('rate', [0.001, 0.01, 0.1])
     """
     name, _, limits = text.partition("=")
-    listed = ":" not in limits
-    parts = [parse_size(each) for each in limits.split("," if listed else ":")]
-    numbers = all(isinstance(each, int) and each > 0 for each in parts)
-    fits = listed or (len(parts) in (2, 3) and numbers and parts[0] < parts[1])
-    if not (name.isidentifier() and numbers and fits):
+    try:
+        return name, _swept(name, limits)
+    except ValueError:
         raise ArgumentError(
             f"--sweep {text} names no values",
-            cause="a sweep goes from a positive whole number to a larger one",
+            cause="a sweep goes from a positive number to a larger one; sizes are whole numbers",
             fix="write --sweep size=1:1e6, size=1:1e6:13 for 13 of them, or depth=1,2,5",
-        )
-    if listed:
-        return name, parts
-    count = parts[2] if len(parts) == 3 else round(float(np.log10(parts[1] / parts[0]))) + 1
-    points = np.geomspace(parts[0], parts[1], max(2, count))
-    return name, list(dict.fromkeys(round(float(each)) for each in points))
+        ) from None
+
+
+def _swept(name: str, limits: str) -> list[float]:
+    """Return the values that are listed, or lie between two ends."""
+    if not name.isidentifier():
+        raise ValueError(name)
+    whole = name == SIZE
+    if ":" not in limits:
+        return [_positive(each, whole) for each in limits.split(",")]
+    first, last, *number = limits.split(":")
+    low, high = _positive(first, whole), _positive(last, whole)
+    if low >= high or len(number) > 1:
+        raise ValueError(limits)
+    count = _positive(number[0], True) if number else round(math.log10(high / low)) + 1
+    points = np.geomspace(low, high, max(2, int(count))).tolist()
+    if isinstance(low, int) and isinstance(high, int):
+        return list(dict.fromkeys(map(round, points)))
+    return [float(f"{each:.6g}") for each in points]
+
+
+def _positive(text: str, whole: bool) -> float:
+    """Return a number above zero, an int where it is written as one."""
+    size = parse_size(text)
+    value = size if isinstance(size, int) else math.nan if whole else float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(text)
+    return value

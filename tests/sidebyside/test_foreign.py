@@ -29,7 +29,7 @@ SMALL = {
     "lse": (30, {}),
     "ode": (6, {"steps": 4}),
     "det": (4, {}),
-    "saddle": (None, {"rate": 0.1}),
+    "saddle": (None, {}),
     "jacobi_1d": ((3, 9), {}),
     "jacobi_2d": ((3, 7), {}),
     "heat_3d": ((2, 6), {}),

@@ -99,9 +99,26 @@ def test_a_sweep_is_even_on_a_log_axis():
     assert sweep_of("size=1:1e3") == ("size", [1, 10, 100, 1000])
     assert sweep_of("size=1:1e7")[1][-1] == 10_000_000
     assert sweep_of("depth=2,3,20") == ("depth", [2, 3, 20])
-    for text in ("size", "size=10:1", "size=a:b", "size=0:10", "size=1:2:3:4", "=1:10", "a-b=1,2"):
+    wrong = "size size=10:1 size=a:b size=0:10 size=1:2:3:4 =1:10 a-b=1,2 size=1e-3,1 size=0.5:2"
+    for text in f"{wrong} rate=0,1 rate=-1 rate=nan rate=inf rate=1:2:0.5 rate=1:inf rate=".split():
         with pytest.raises(ArgumentError, match="names no values"):
             sweep_of(text)
+
+
+def test_a_parameter_may_be_a_fraction():
+    assert sweep_of("rate=1e-5") == ("rate", [1e-5])
+    assert sweep_of("rate=1,0.25") == ("rate", [1, 0.25])
+    assert sweep_of("rate=1e-3:1") == ("rate", [0.001, 0.01, 0.1, 1.0])
+    assert sweep_of("rate=0.1:0.2:2") == ("rate", [0.1, 0.2])
+
+    def scaled(xp, x, *, rate=1.0):
+        return x * rate
+
+    workload = sbs.Workload(scaled, lambda rng, size: (np.ones(3),))
+    found = sbs.compare(workload, sweep=("rate", (1e-5, 0.5)), budget=0.01, replicates=0)
+    assert [row.amount for row in found.rows] == [1e-5, 0.5]
+    assert [row.label for row in found.rows] == ["scaled rate 1e-05", "scaled rate 0.5"]
+    assert "rate 0.5" in str(found)
 
 
 def test_a_parameter_of_a_program_is_swept_by_its_name(run):
@@ -156,7 +173,7 @@ def test_a_sweep_finds_where_modes_change_places():
     assert found.faster
     assert not swept({1: 0.5, 100: 0.1}).crossings
     text = str(swept({1: 10.0, 100: 0.1}))
-    assert "chain: static is faster than dynamic from size 10 on (9 to 11)." in text
+    assert "chain: static is faster than dynamic from size 10 on (9.09 to 11)." in text
 
 
 def test_checks_are_said():

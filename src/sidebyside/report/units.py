@@ -193,6 +193,17 @@ def calls(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def amount(value: float) -> str:
+    """Return a size, or the value of a parameter, to three digits.
+
+    Examples
+    --------
+    >>> amount(12345.0), amount(7.0), amount(0.00123)
+    ('12,300', '7', '0.00123')
+    """
+    return calls(value) if value >= 1000 else f"{value:.3g}"
+
+
 def break_even(value: BreakEven | None) -> str:
     """Return a break-even with its interval, ``57 (50–64)``."""
     if value is None:

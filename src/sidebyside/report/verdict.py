@@ -145,13 +145,13 @@ def crossing_sentences(comparison: Comparison) -> list[str]:
     """Return from which size on a mode is ahead, where several sizes were measured."""
     found = []
     for crossing in comparison.crossings:
-        low, high = (units.calls(x) if x else "below" for x in (crossing.low, crossing.high))
+        low, high = (units.amount(x) if x else "below" for x in (crossing.low, crossing.high))
         word = "faster" if crossing.faster else "slower"
         ends = f"{low} to {'beyond' if math.isinf(crossing.high) else high}"
         found.append(
             f"{crossing.workload}: {crossing.mode} is {word} than {crossing.reference} from "
             f"{crossing.parameter} "
-            f"{units.calls(crossing.size)} on ({ends})."
+            f"{units.amount(crossing.size)} on ({ends})."
         )
     return found
 

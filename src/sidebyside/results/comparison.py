@@ -267,10 +267,13 @@ class Row:
     graphs: tuple[DrawnGraph, ...] = ()
 
     @property
-    def amount(self) -> int:
-        """The size as a number; 0 where it is none."""
-        text = self.size.replace(",", "")
-        return int(text) if text.isdigit() else 0
+    def amount(self) -> float:
+        """The size, or the value of the parameter, as a number; 0 where it is none above 0."""
+        try:
+            amount = float(self.size.replace(",", ""))
+        except ValueError:
+            return 0
+        return amount if 0 < amount < math.inf else 0
 
     @property
     def trusted(self) -> bool:
