@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import REGISTRY, Kind
 from oplibrary.messages.errors import SideBySideError
+from oplibrary.ops.dtypes import finfo
 
 pytest.importorskip("llvmlite")
 
@@ -15,7 +17,7 @@ OPS = [
     if op.kind is Kind.ELEMENTWISE and op.arity == 1 and ... not in op.attrs.values()
 ]
 SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 0.5, 2.5, -2.5]
-UNITS = {"f": 16, "c": 64}
+UNITS = {"f": 16, "V": 2, "c": 64}
 """In the last place, of the result or of 1; the accuracy of each function has tests of its own."""
 
 
@@ -39,9 +41,9 @@ def test_whole_numbers(name):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("name", "float16 float32 float64 complex64 complex128".split())
+@pytest.mark.parametrize("name", "float16 bfloat16 float32 float64 complex64 complex128".split())
 def test_numbers_with_fractions(name):
-    compare(np.dtype(name))
+    compare(to_dtype(name))
 
 
 def compare(dtype):
@@ -64,5 +66,7 @@ def compare(dtype):
         if other.dtype.kind not in UNITS:
             np.testing.assert_array_equal(one, other, err_msg=name)
             continue
-        units = UNITS[other.dtype.kind] * np.finfo(other.dtype).eps
+        units = UNITS[other.dtype.kind] * finfo(other.dtype).eps
+        if other.dtype.kind == "V":
+            one, other = one.astype(float), other.astype(float)
         np.testing.assert_allclose(one, other, rtol=units, atol=units, err_msg=name)

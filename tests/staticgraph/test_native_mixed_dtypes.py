@@ -6,29 +6,31 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
+from oplibrary.core.dtypes import REAL_FLOATING, to_dtype
 from oplibrary.messages.errors import SideBySideError
 
-DTYPES = "bool int8 uint8 int32 int64 uint64 float16 float32 float64".split()
+DTYPES = "bool int8 uint8 int32 int64 uint64 float16 bfloat16 float32 float64".split()
 OPS = [sg.add, sg.subtract, sg.multiply, sg.divide, sg.floor_divide, sg.remainder, sg.fmod]
 OPS += [sg.less, sg.equal, sg.maximum, sg.minimum, sg.atan2, sg.hypot, sg.copysign]
 FLOATS = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1.5, 2.0, -3.0]
 
 
 def specials(dtype):
-    kind = np.dtype(dtype).kind
+    kind = to_dtype(dtype).kind
     if kind == "b":
         return np.arange(10) % 3 == 0
-    if kind == "f":
-        return np.array(FLOATS, dtype)
+    if kind in REAL_FLOATING:
+        return np.array(FLOATS).astype(to_dtype(dtype))
     info = np.iinfo(dtype)
     return np.array([0, 1, 2, 3, info.max, info.max - 1, info.min, info.min + 1, 5, 7], dtype)
 
 
 def near(one, other):
-    if one.dtype.kind != "f":
+    if one.dtype.kind not in REAL_FLOATING:
         return one == other
-    allowed = 4 * np.finfo(one.dtype).eps * np.abs(one.astype(float))
+    allowed = 4 * float(sg.finfo(one.dtype).eps) * np.abs(one.astype(float))
     apart = np.abs(one.astype(float) - other.astype(float))
+    one, other = one.astype(float), other.astype(float)
     same = (one == other) & (np.signbit(one) == np.signbit(other))
     return same | (np.isnan(one) & np.isnan(other)) | ((apart <= allowed) & (one != 0))
 

@@ -12,6 +12,7 @@ from tests.staticgraph.accuracy import DOCUMENT
 from tests.staticgraph.evaluation import bounds, compare
 
 import staticgraph as sg
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import REGISTRY, Kind
 from oplibrary.core.samples import draw
 from staticgraph.backends.registry import load_backend
@@ -252,23 +253,31 @@ SPECIALS = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 3e38, -3e3
 SPECIALS += [1e-38, -1e-38, 60.0, -60.0, 1e4, -1e4, 2.0, -2.0]
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_special_numbers_are_numpys_in_every_elementwise_op(dtype):
     """Infinite, not a number, or nearly 0 is the same; what is between is near."""
     with np.errstate(all="ignore"):
-        values = np.array(SPECIALS, dtype)
+        values = np.array(SPECIALS).astype(to_dtype(dtype))
     x, y = (np.ascontiguousarray(a) for a in np.meshgrid(values, values))
-    loose = 5e-3 if dtype == "float16" else 1e-5
+    loose = {"float16": 5e-3, "bfloat16": 4e-2}.get(dtype, 1e-5)
+    least = float(np.finfo("float32" if dtype == "bfloat16" else dtype).tiny) * 1e3
     for op in REGISTRY.values():
         if op.kind is not Kind.ELEMENTWISE or op.name == "cast":
             continue
         if op.name.startswith("bitwise") or op.name in ("gcd", "lcm"):  # of whole numbers only
             continue
         for attrs in {str(e.attrs): e.attrs for e in op.examples}.values():
-            arrays = [x > 0, x, y] if op.name == "where" else [x, y, x][: op.arity]
+            arrays = [x.astype(float) > 0, x, y] if op.name == "where" else [x, y, x]
+            arrays = arrays[: op.arity]
             found, wanted = run_both(lambda *xs, o=op, a=attrs: o(*xs, **a), arrays)
             np.testing.assert_allclose(
-                found[0], wanted[0], rtol=loose, atol=np.finfo(dtype).tiny * 1e3, err_msg=op.name
+                *(
+                    each[0].astype(float) if each[0].dtype == values.dtype else each[0]
+                    for each in (found, wanted)
+                ),
+                rtol=loose,
+                atol=least,
+                err_msg=op.name,
             )
 
 

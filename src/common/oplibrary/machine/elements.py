@@ -1,4 +1,7 @@
-"""Elements: how NumPy's dtypes are kept in memory and computed with."""
+"""Elements: how NumPy's dtypes are kept in memory and computed with.
+
+A bfloat16 is the upper half of a float, and a float in registers: one that has no lower half.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING, is_bfloat16, is_half
 from oplibrary.machine.code import Code
 from oplibrary.machine.register import Register
 
@@ -46,6 +50,8 @@ def stored_element(dtype: DType) -> str:
         If it is not a number in the machine's byte order.
     """
     element = _STORED.get(f"{dtype.kind}{dtype.itemsize}") if dtype.isnative else None
+    if element is None and is_bfloat16(dtype):
+        return "i16"
     if element is None:
         raise Unsupported(f"{dtype} elements")
     return element
@@ -53,7 +59,32 @@ def stored_element(dtype: DType) -> str:
 
 def element_of(dtype: DType) -> str:
     """Return the LLVM element that `dtype` is computed with."""
-    return "i1" if dtype == BOOL else stored_element(dtype)
+    if dtype == BOOL:
+        return "i1"
+    return "float" if is_bfloat16(dtype) else stored_element(dtype)
+
+
+def from_memory(code: Code, x: Register, dtype: DType) -> Register:
+    """Return elements as they are computed with, of what is in memory."""
+    if dtype == BOOL:
+        return x.differs(0)
+    if not is_bfloat16(dtype):
+        return x
+    return (code.cast("zext", x, "i32") << 16).as_float()
+
+
+def to_memory(code: Code, x: Register, dtype: DType) -> Register:
+    """Return elements as they are in memory."""
+    if dtype == BOOL:
+        return code.cast("zext", x, "i8")
+    if not is_bfloat16(dtype):
+        return x
+    return code.cast("trunc", x.as_integer().shift_right_unsigned(16), "i16")
+
+
+def wide_dtype(dtype: DType) -> DType:
+    """Return the dtype that sums and products of many elements are made in."""
+    return FLOAT32 if is_half(dtype) else dtype
 
 
 def is_unsigned(dtype: DType) -> bool:
@@ -75,6 +106,10 @@ def convert(code: Code, x: Register, source: DType, target: DType) -> Register:
     """Return `x` converted from one dtype to another, as NumPy's ``astype`` does."""
     if source == target:
         return x
+    if is_bfloat16(source):
+        return convert(code, x, FLOAT32, target)
+    if is_bfloat16(target):
+        return _without_lower_half(code, convert(code, x, source, FLOAT32))
     if target == BOOL:
         return x.differs(0.0 if x.is_float else 0)
     if source == BOOL:
@@ -120,6 +155,15 @@ def _from_float(code: Code, x: Register, target: DType) -> Register:
     return found if found.element == element else code.cast("trunc", found, element)
 
 
+def _without_lower_half(code: Code, x: Register) -> Register:
+    """Return floats rounded to the nearest bfloat16, to the even one of two."""
+    bits = x.as_integer()
+    even = bits.shift_right_unsigned(16) & 1
+    rounded = (bits + (even + 0x7FFF)) & -(1 << 16)
+    quiet = (bits & -(1 << 31)) | 0x7FC00000
+    return code.select(x.is_nan(), quiet, rounded).as_float()
+
+
 def _rounded_to_odd(code: Code, x: Register) -> Register:
     """Return doubles as singles from which rounding to half gives what rounding once would.
 
@@ -134,7 +178,7 @@ def _rounded_to_odd(code: Code, x: Register) -> Register:
 
 def maximum(code: Code, x: Register, y: Register, dtype: DType) -> Register:
     """Return the larger operand, or NaN if one is NaN."""
-    if dtype.kind == "f":
+    if dtype.kind in REAL_FLOATING:
         larger = code.select(x.greater(y), x, y)
         return code.select(x.is_nan(), x, larger)
     if dtype == BOOL:
@@ -144,7 +188,7 @@ def maximum(code: Code, x: Register, y: Register, dtype: DType) -> Register:
 
 def minimum(code: Code, x: Register, y: Register, dtype: DType) -> Register:
     """Return the smaller operand, or NaN if one is NaN."""
-    if dtype.kind == "f":
+    if dtype.kind in REAL_FLOATING:
         smaller = code.select(x.less(y), x, y)
         return code.select(x.is_nan(), x, smaller)
     if dtype == BOOL:
@@ -154,13 +198,13 @@ def minimum(code: Code, x: Register, y: Register, dtype: DType) -> Register:
 
 def lowest(dtype: DType) -> Any:
     """Return the least value of `dtype`."""
-    if dtype.kind == "f":
+    if dtype.kind in REAL_FLOATING:
         return -math.inf
     return False if dtype == BOOL else int(np.iinfo(dtype).min)
 
 
 def highest(dtype: DType) -> Any:
     """Return the greatest value of `dtype`."""
-    if dtype.kind == "f":
+    if dtype.kind in REAL_FLOATING:
         return math.inf
     return True if dtype == BOOL else int(np.iinfo(dtype).max)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.machine.code import Code
 from oplibrary.machine.complex_numbers.arithmetic import add
 from oplibrary.machine.complex_numbers.parts import packed, unpacked
@@ -22,7 +23,7 @@ from oplibrary.machine.register import Register
 def neutral(combine: str, dtype: DType) -> Any:
     """Return the number that a reduction begins with: NumPy's, so that a sum of -0.0 is 0.0."""
     if combine == "add":
-        return 0.0 if dtype.kind == "f" else 0
+        return 0.0 if dtype.kind in REAL_FLOATING else 0
     if combine == "max":
         return lowest(dtype)
     if combine == "min":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oplibrary.machine.code import Code
-from oplibrary.machine.elements import BOOL, DType, element_of, stored_element
+from oplibrary.machine.elements import DType, element_of, from_memory, stored_element, to_memory
 from oplibrary.machine.register import Register
 
 Index = Register | int
@@ -49,7 +49,7 @@ def load_lanes(
         for lane in range(lanes):
             one = code.load(code.address(start, lane * step, element), element, 1, align)
             found = code.insert(found, one, lane)
-    return found.differs(0) if dtype == BOOL else found
+    return from_memory(code, found, dtype)
 
 
 def store_lanes(
@@ -57,8 +57,7 @@ def store_lanes(
 ) -> None:
     """Write elements `step` apart."""
     element, align = stored_element(dtype), dtype.alignment
-    if dtype == BOOL:
-        value = code.cast("zext", value, "i8")
+    value = to_memory(code, value, dtype)
     if value.lanes == 1 or step == 1:
         code.store(value, code.address(base, offset, element), align)
     elif step == -1:
@@ -144,4 +143,4 @@ def gather(
         address = code.address(code.address(start, lane * step, element), at, element)
         one = code.load(address, element, 1, dtype.alignment)
         found = code.insert(found, one, lane)
-    return found.differs(0) if dtype == BOOL else found
+    return from_memory(code, found, dtype)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING, is_bfloat16, promoted
 from oplibrary.core.expression import BINARY, COMPARISONS, CONSTANT, OPERAND, Expression
 from oplibrary.machine.code import Code
 from oplibrary.machine.complex_numbers import arithmetic, parts
@@ -75,14 +76,15 @@ def write_expression(
     Unsupported
         If something in it has no machine code here.
     """
-    writer = _Writer(code, [], result)
+    inner = FLOAT32 if result == FLOAT16 and _rounds_inside(expression) else result
+    writer = _Writer(code, [], inner)
     for operand in operands:
         scalar = Scalar(*operand)
         if isinstance(scalar.value, Register) and operand[1].kind == "c":
             scalar = Scalar(parts.unpacked(code, scalar.value, operand[1]), operand[1])
-        if result.kind == "f" and _is_narrower(operand[1], result):
+        if result.kind in REAL_FLOATING and _is_narrower(operand[1], inner):
             # kernels that compute in floating point convert their operands first
-            scalar = Scalar(writer.converted(scalar, result), result)
+            scalar = Scalar(writer.converted(scalar, inner), inner)
         writer.operands.append(scalar)
     found = expression.fold(writer.operands.__getitem__, writer.constant, writer.operation)
     if result.kind == "c":
@@ -90,8 +92,15 @@ def write_expression(
     return writer.converted(found, result)
 
 
+def _rounds_inside(expression: Expression) -> bool:
+    """Tell whether operators work on what others have rounded; kernels then compute in float32."""
+    return any(each.operands for each in expression.operands) and not (
+        expression.operators() <= _EXACT
+    )
+
+
 def _is_narrower(dtype: DType, result: DType) -> bool:
-    return dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize < result.itemsize)
+    return dtype.kind in "biu" or (dtype.kind in REAL_FLOATING and dtype.itemsize < result.itemsize)
 
 
 @lru_cache(maxsize=4096)
@@ -118,6 +127,8 @@ _RELATIONS = {
     "greater": "gt",
     "greater_equal": "ge",
 }
+_EXACT = frozenset({*COMPARISONS, "where", "min", "max", "abs", "negative", "signbit", "copysign"})
+"""Operators that round nothing."""
 _COSTS = {
     **dict.fromkeys(("cast", "real", "imag", "complex", "conj", "positive"), 0),
     **dict.fromkeys(("logical_and", "logical_or"), 0),
@@ -223,7 +234,15 @@ class _Writer:
         return parts.from_real(self.code, x.value, x.dtype, dtype)
 
     def _kind(self, x: Scalar) -> Any:
-        return type(x.value) if x.weak else x.dtype
+        """Return what NumPy promotes of `x`: bfloat16 is computed with as float32."""
+        if x.dtype is None:
+            return type(x.value)
+        return FLOAT32 if is_bfloat16(x.dtype) else x.dtype
+
+    def _of_bfloat16(self, *operands: Scalar) -> bool:
+        """Tell whether an operator gives what NumPy rounds to bfloat16."""
+        known = [x.dtype for x in operands if x.dtype is not None]
+        return bool(known) and all(map(is_bfloat16, known))
 
     def _loop(self, ufunc: np.ufunc, *operands: Scalar) -> tuple[DType, list[Register]]:
         """Return the result's dtype and the operands as `ufunc` would convert them."""
@@ -411,7 +430,7 @@ class _Writer:
 
     def _choice(self, test: Scalar, x: Scalar, y: Scalar) -> Scalar:
         kinds: list[Any] = [v.dtype if v.dtype is not None else v.value for v in (x, y)]
-        dtype = np.result_type(*kinds) if not (x.weak and y.weak) else self.result
+        dtype = promoted(*kinds) if not (x.weak and y.weak) else self.result
         if dtype.kind == "c":
             chosen, one, other = self.truth(test), self.complex(x, dtype), self.complex(y, dtype)
             pairs = zip(one, other, strict=True)
@@ -474,11 +493,12 @@ class _Writer:
 
     def _neighbour(self, x: Scalar, y: Scalar) -> Scalar:
         dtype, operands = self._loop(np.nextafter, x, y)
-        return Scalar(next_after(self.code, *self.code.pair(*operands)), dtype)
+        unit = 1 << 16 if self._of_bfloat16(x, y) else 1
+        return Scalar(next_after(self.code, *self.code.pair(*operands), unit), dtype)
 
     def _spacing(self, x: Scalar) -> Scalar:
         dtype, (a,) = self._loop(np.spacing, x)
-        return Scalar(spacing(self.code, a), dtype)
+        return Scalar(spacing(self.code, a, 1 << 16 if self._of_bfloat16(x) else 1), dtype)
 
     def _magnitude(self, a: Register, dtype: DType) -> Register:
         """Return the magnitude of integers, without a sign."""

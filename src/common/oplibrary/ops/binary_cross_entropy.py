@@ -12,10 +12,12 @@ from oplibrary.core.rules import binary
 from oplibrary.core.types import Array
 from oplibrary.ops.elementwise import maximum
 from oplibrary.ops.exponential import log, log1p
+from oplibrary.ops.kernels import halves_in_float32
 
 _LEAST = -100.0  # of a logarithm, so that a certain mistake has a finite loss
 
 
+@halves_in_float32(2)
 @np.errstate(divide="ignore", invalid="ignore")  # log(0) is cut off; log of no probability is NaN
 def _kernel(p: Any, target: Any, out: Array | None = None) -> Any:
     dtype = promoted_by(np.logaddexp, p.dtype, target.dtype)

@@ -17,7 +17,7 @@ from oplibrary.ops.elementwise import cast, minimum
 from oplibrary.ops.gather import take
 from oplibrary.ops.movement import expand_dims, reshape
 from oplibrary.ops.reduction import any
-from oplibrary.ops.sorting import sort
+from oplibrary.ops.sorting import in_order, sort
 
 _SIDES = ("left", "right")
 
@@ -25,7 +25,7 @@ _SIDES = ("left", "right")
 def _kernel(ordered: Array, values: Array, *, side: Literal["left", "right"]) -> Any:
     if "c" in (ordered.dtype.kind, values.dtype.kind):  # NumPy orders complex numbers, too
         _infer(type_of_array(ordered), type_of_array(values), side=side)
-    return np.searchsorted(ordered, values, side)
+    return np.searchsorted(in_order(ordered), in_order(values), side)
 
 
 def _infer(ordered: TensorType, values: TensorType, *, side: str) -> TensorType:

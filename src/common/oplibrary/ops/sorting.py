@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import along_axis
-from oplibrary.core.dtypes import is_numeric
+from oplibrary.core.dtypes import FLOAT32, is_bfloat16, is_numeric
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, normalize_axis, type_of_array
 from oplibrary.messages.errors import ArgumentError, DataDependentShapeError, DTypeError, ShapeError
@@ -32,6 +32,11 @@ def _reverse(ndim: int, axis: int) -> tuple[slice, ...]:
     return (slice(None),) * (axis % ndim) + (slice(None, None, -1),)
 
 
+def in_order(x: Array) -> Array:
+    """Return an array that NumPy puts in order, NaN last: of bfloat16 it places NaN anywhere."""
+    return x.astype(FLOAT32) if is_bfloat16(x.dtype) else x
+
+
 def _check_order(name: str, x: TensorType, axis: Any, descending: Any = False) -> None:
     require_flag(descending, "descending")
     if x.ndim == 0:
@@ -48,6 +53,14 @@ def _check_order(name: str, x: TensorType, axis: Any, descending: Any = False) -
 def _sort(x: Array, out: Array | None = None, *, axis: int = -1, descending: bool = False) -> Any:
     if type(axis) is not int:  # NumPy reads a bool as an axis
         axis = normalize_axis(axis, x.ndim)
+    dtype = x.dtype
+    x = in_order(x)
+    if x.dtype != dtype:
+        found = _sort(x, axis=axis, descending=descending).astype(dtype)
+        if out is None:
+            return found
+        out[...] = found
+        return out
     if out is None:
         out = np.empty(x.shape, x.dtype)
     out[...] = x
@@ -97,6 +110,7 @@ def _argsort(x: Array, *, axis: int = -1, descending: bool = False) -> Any:
     if not x.ndim:
         _check_order("argsort", type_of_array(x), axis, descending)
     axis = normalize_axis(axis, x.ndim)
+    x = in_order(x)
     if not require_flag(descending, "descending"):
         return x.argsort(axis, "stable")
     # ordered backwards and read backwards, so that equal elements keep their order

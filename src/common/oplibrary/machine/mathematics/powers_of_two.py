@@ -79,21 +79,24 @@ def ldexp(code: Code, x: Register, power: Register) -> Register:
     return code.select(_is_special(code, x), x, found)
 
 
-def next_after(code: Code, x: Register, y: Register) -> Register:
-    """Write the number next to x towards y, as C's ``nextafter``; of halves, as NumPy's."""
+def next_after(code: Code, x: Register, y: Register, unit: int = 1) -> Register:
+    """Write the number next to x towards y, as C's ``nextafter``; of halves, as NumPy's.
+
+    `unit` is how far apart the integers are that have the bits of neighbours.
+    """
     # comparisons of halves are those of singles
     half = x.element == "half"
     a, b = (code.cast("fpext", v, "float") if half else v for v in (x, y))
     bits = x.as_integer()
     away = a.less(b) ^ a.less(0.0)
-    moved = code.select(away, bits + 1, bits - 1)
-    least = (y.as_integer() & -(1 << (BITS[x.element] - 1))) | 1
+    moved = code.select(away, bits + unit, bits - unit)
+    least = (y.as_integer() & -(1 << (BITS[x.element] - 1))) | unit
     moved = code.select(a.equals(0.0), least, moved).as_float()
     found = code.select(a.equals(b), x if half else y, moved)
     return code.select(a.is_nan() | b.is_nan(), math.nan, found)
 
 
-def spacing(code: Code, x: Register) -> Register:
+def spacing(code: Code, x: Register, unit: int = 1) -> Register:
     """Write the distance to the next number away from 0; of halves to the next larger one."""
     if x.element == "half":
         above = next_after(code, x, code.constant(math.inf, "half", x.lanes))
@@ -101,8 +104,10 @@ def spacing(code: Code, x: Register) -> Register:
         found = code.cast("fpext", above, "float") - wide
     else:
         wide = x
-        found = (x.as_integer() + 1).as_float() - x
-        least = code.constant(1, INTEGER_OF[x.element], x.lanes).as_float()
+        found = (x.as_integer() + unit).as_float() - x
+        least = code.constant(unit, INTEGER_OF[x.element], x.lanes).as_float()
+        if unit > 1:  # NumPy's distance from a zero has its sign
+            least = code.copy_sign(least, x)
         found = code.select(x.equals(0.0), least, found)
     special = code.absolute(wide).equals(math.inf) | wide.is_nan()
     found = code.select(special, math.nan, found)

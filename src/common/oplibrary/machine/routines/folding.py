@@ -10,13 +10,12 @@ from oplibrary.core.expression import parse_expression
 from oplibrary.core.types import TensorType, normalize_axis
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import (
-    FLOAT16,
-    FLOAT32,
     Unsupported,
     convert,
     highest,
     lowest,
     number,
+    wide_dtype,
 )
 from oplibrary.machine.memory_access import (
     Index,
@@ -53,7 +52,7 @@ def extremes_and_products(
     if indices.shape != updates.shape or around[0] != around[1]:
         raise Unsupported("indices for some of the elements")
     expression, neutral = _FOLDS[attrs["reduction"]]
-    dtype = FLOAT32 if result.dtype == FLOAT16 else result.dtype
+    dtype = wide_dtype(result.dtype)
     reason = check_expression(expression, (dtype, dtype), dtype)
     if reason:
         raise Unsupported(reason)

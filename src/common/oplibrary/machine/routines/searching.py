@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING, promoted
 from oplibrary.core.types import TensorType
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import DType, Unsupported, element_of, is_unsigned
@@ -34,7 +35,7 @@ def require_order(dtype: DType) -> None:
 def goes_before(code: Code, x: Register, y: Register, dtype: DType) -> Register:
     """Write whether `x` stands before `y` in ascending order, in which NaN comes last."""
     assert dtype.kind != "c", "what orders calls require_order"
-    if dtype.kind != "f":
+    if dtype.kind not in REAL_FLOATING:
         return code.compare("lt", x, y, signed=not is_unsigned(dtype))
     if x.element == "half":
         x, y = code.cast("fpext", x, "float"), code.cast("fpext", y, "float")
@@ -43,7 +44,7 @@ def goes_before(code: Code, x: Register, y: Register, dtype: DType) -> Register:
 
 def search(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, Any]) -> Routine:
     """Return the routine that searches each element of the second operand in the first."""
-    dtype = np.result_type(*[each.dtype for each in types])
+    dtype = promoted(*[each.dtype for each in types])
     length, count, right = types[0].size, types[1].size, attrs["side"] == "right"
     require_order(dtype)
     rounds = length.bit_length()

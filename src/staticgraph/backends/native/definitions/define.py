@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL
 from oplibrary.core.expression import parse_expression
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array, normalize_axes
 from oplibrary.machine.complex_numbers.parts import part_of
-from oplibrary.machine.elements import FLOAT16, FLOAT32, DType, Unsupported, element_of
+from oplibrary.machine.elements import DType, Unsupported, element_of, wide_dtype
 from oplibrary.machine.scalars import check_expression, with_roots
 from staticgraph.backends.native.definitions.contractions import define_contraction
 from staticgraph.backends.native.definitions.definition import (
@@ -80,7 +81,7 @@ def define(program: Program, define_control: DefineControl, left: Mapping[int, s
 
 
 def _constant(array: Array) -> Definition:
-    if array.size and array.size <= UNIFORM_ELEMENTS and array.dtype.kind in "biuf":
+    if array.size and array.size <= UNIFORM_ELEMENTS and array.dtype.kind in REAL:
         first = array.reshape(-1)[:1]
         if (array.view(f"V{array.itemsize}") == first.view(f"V{array.itemsize}")).all():
             return Uniform(array.shape, array.dtype, None, first[0].item())
@@ -224,7 +225,7 @@ def _fold_of(instruction: Instruction, operand: Definition, dtype: DType) -> Def
     if not operand.size:
         raise Unsupported("no elements to reduce")
     # half-precision numbers are summed in single precision, as NumPy does
-    inner = FLOAT32 if dtype == FLOAT16 else dtype
+    inner = wide_dtype(dtype)
     fold = Fold(type_.shape, inner, instruction, cast_to(operand, inner), op.combine, axes)
     return cast_to(fold, dtype)
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.expression import Expression, parse_expression
 from oplibrary.core.types import Shape
 from oplibrary.machine.elements import DType
@@ -188,7 +189,7 @@ def repeats(definition: Definition) -> bool:
 
 def sum_of_one(operand: Definition) -> Definition:
     """Return the sum over axes of length 1: sums begin with 0.0, so -0.0 becomes 0.0."""
-    if operand.dtype.kind != "f":
+    if operand.dtype.kind not in REAL_FLOATING:
         return operand
     return Elementwise(operand.shape, operand.dtype, operand.instruction, _FROM_ZERO, (operand,))
 

@@ -7,7 +7,7 @@ from math import prod
 from typing import ClassVar
 
 from oplibrary.core.types import Shape
-from oplibrary.machine.elements import BOOL, Unsupported
+from oplibrary.machine.elements import BOOL, Unsupported, wide_dtype
 from staticgraph.backends.native.definitions.affine import row_major
 from staticgraph.backends.native.definitions.definition import (
     Definition,
@@ -177,18 +177,12 @@ def _scattered(
     type_ = instruction.output.type
     if type_.dtype == BOOL:
         raise Unsupported("truth values added at indices")
-    places, strides, axes = _placed(instruction, data, indices, own, selectors, result)
+    dtype = wide_dtype(type_.dtype)
+    wide = cast_to(data, dtype)
+    places, strides, axes = _placed(instruction, wide, indices, own, selectors, result)
     operation = tuple([place.base for place in places])
-    return Scattered(
-        type_.shape,
-        type_.dtype,
-        instruction,
-        operation,
-        data.shape,
-        places,
-        strides,
-        axes,
-    )
+    made = Scattered(type_.shape, dtype, instruction, operation, data.shape, places, strides, axes)
+    return cast_to(made, type_.dtype)
 
 
 def _assigned(
@@ -211,7 +205,7 @@ def _assigned(
     # what the value has no axis for comes first, and each axis as long as what is selected
     whole = "".join(sorted(lengths.keys() - set(own))) + own
     extents = tuple([lengths[label] for label in whole])
-    data = spread(instruction, value, own, whole, extents)
+    data = spread(instruction, cast_to(value, type_.dtype), own, whole, extents)
     places, strides, axes = _placed(instruction, data, indices, whole, selectors, result)
     copied = _in_memory(into)
     operation = tuple([place.base for place in (*places, copied)])
@@ -249,7 +243,7 @@ def _placed(
         spread(instruction, index, labels, own, data.shape)
         for index, labels in zip(indices, selectors, strict=True)
     ]
-    places = tuple([_in_memory(each) for each in (cast_to(data, type_.dtype), *wide)])
+    places = tuple([_in_memory(each) for each in (data, *wide)])
     return places, tuple(strides), tuple(axes)
 
 

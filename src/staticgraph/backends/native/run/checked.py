@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.types import Array
 from staticgraph.backends.native.planning.plan import NativePlan
 
@@ -26,7 +27,7 @@ def poison_results(arrays: Iterable[Array]) -> None:
     """Fill arrays with NaN, or a pattern."""
     for array in arrays:
         if not array.dtype.hasobject and array.size:
-            byte = NAN_BYTE if array.dtype.kind in "fc" else PATTERN
+            byte = NAN_BYTE if array.dtype.kind in FLOATING else PATTERN
             array.reshape(-1).view(np.uint8)[...] = byte
 
 
@@ -34,8 +35,8 @@ def poison_arena(arena: Array, plan: NativePlan) -> None:
     """Fill an arena, each place with what its first value is not."""
     arena[...] = NAN_BYTE
     for definition, location in plan.locations.items():
-        if location.slot == plan.arena_slot and definition.dtype.kind not in "fc":
+        if location.slot == plan.arena_slot and definition.dtype.kind not in FLOATING:
             arena[location.offset : location.offset + definition.nbytes] = PATTERN
     for definition, location in plan.locations.items():
-        if location.slot == plan.arena_slot and definition.dtype.kind in "fc":
+        if location.slot == plan.arena_slot and definition.dtype.kind in FLOATING:
             arena[location.offset : location.offset + definition.nbytes] = NAN_BYTE
