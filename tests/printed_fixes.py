@@ -24,6 +24,8 @@ class Printed:
     more : str
         What stands around the paste, with ``{}`` for it, where it is not the whole: a prefix such as
         ``dg.``, an assignment.
+    needs : str
+        A library that it is about; where that is not installed, the case is left out.
     """
 
     program: str
@@ -31,6 +33,7 @@ class Printed:
     pasted: str
     result: str
     more: str = "{}"
+    needs: str = ""
 
 
 def both(program: str, broken: str, pasted: str, result: str, more: str = "{}") -> list[Printed]:
@@ -1336,231 +1339,197 @@ PRINTED: list[Printed] = [
         "found.mismatches[0].name == 'cores'",
         ", {}",
     ),
+    # transforms
+    *both(
+        "xp.jacobian(lambda z: z * z, x, {}) where x = np.ones(2, complex)",
+        "mode='forward'",
+        "holomorphic=True",
+        "np.shape(y) == (2, 2)",
+        "mode='forward', {}",
+    ),
+    *both(
+        "xp.jacobian(lambda z: xp.real(z), x, {}) where x = np.ones(2, complex)",
+        "mode='forward'",
+        'mode="reverse"',
+        "np.shape(y) == (2, 2)",
+    ),
     Printed(
-        "import os, tempfile\nf = lambda x: x * 2\n{}\nmodel = sg.to_onnx(graph, os.path.join(tempfile.mkdtemp(), 'model.onnx'))",
-        "graph = f",
-        'graph = sg.trace(f, sg.TensorType((3,), "float32"))',
-        "graph is not None",
+        "x = np.array([[1.0, 0.0], [1.0, 1.0]])\ny = dg.vmap(lambda x: {})(dg.tensor(x))",
+        "x[x > 0]",
+        "where(mask, x, 0)",
+        "y.shape == (2, 2)",
+        "(lambda mask: dg.{})(x > 0)",
+    ),
+    Printed(
+        "import operator\nkey = 0\ndef f(y):\n    x = y * dg.ones(3)\n    def g(value):\n        return {}\n    return dg.vmap(g)(dg.ones(2))\ny = dg.vmap(f)(dg.ones(2))",
+        "operator.setitem(x, key, value)",
+        "set_item(x, key, value)",
+        "y.shape == (2, 2, 3)",
+        "dg.{}",
+    ),
+    Printed(
+        "def f(y):\n    x = dg.zeros(3)\n    {}\n    return x\ny = dg.vmap(f)(dg.ones(2))",
+        "x += y",
+        "x = x + y",
+        "y.shape == (2, 3)",
+    ),
+    # data of others
+    Printed(
+        "x = [1.0, 2.0, 3.0]\ny = dg.{}",
+        "from_dlpack(x)",
+        "use tensor(...)",
+        "y.shape == (3,)",
+        "tensor(x)",
+    ),
+    Printed(
+        "x = dg.asarray([1, 0, 1])\ny = np.packbits({})",
+        "x",
+        "x.detach().numpy()",
+        "y.tolist() == [160]",
+        "{}.astype(bool)",
+    ),
+    # gradients
+    Printed(
+        "x = dg.ones(3, requires_grad=True)\ny = dg.ones(3, requires_grad=True)\n(g,) = dg.grad(dg.sum(y * x.detach()), [x]{})",
+        "",
+        'unused="zero"',
+        "g.shape == (3,)",
+        ", {}",
+    ),
+    # lengths
+    Printed(
+        "with sg.Graph():\n    x = sg.placeholder('x', (2 * sg.{},))\n    run = sg.compile(x * 2, backend='numpy')\ny = run(np.ones(2, 'float32'))",
+        "dim('short', min=2)",
+        "dim('short_from_1', min=1)",
+        "y.shape == (2,)",
+    ),
+    Printed(
+        "with sg.Graph():\n    x = sg.placeholder('x', (sg.dim('bound'), sg.{}))",
+        "dim('bound', min=3)",
+        "dim('bound_from_3', min=3)",
+        "x.shape[1] > 2",
+    ),
+    Printed(
+        "with sg.Graph():\n    x = sg.placeholder('x', (sg.{},))\n    y = x if x.shape[0] > 4 else x * 2",
+        "dim('asked')",
+        "dim('asked_from_5', min=5)",
+        "y is x",
+    ),
+    Printed(
+        "with sg.Graph():\n    x = sg.placeholder('x', ({},))\n    y = sg.fft.fftshift(x)",
+        "sg.dim('windows')",
+        "2 * dim('half')",
+        "len(y.shape) == 1",
+        "2 * sg.dim('half')",
+    ),
+    Printed(
+        "with sg.Graph():\n    x = sg.placeholder('x', (sg.{}, 3))\n    y = x[:, 0][1:]",
+        "dim('cut', min=0)",
+        "dim('cut_from_1', min=1)",
+        "len(y.shape) == 1",
+    ),
+    Printed(
+        "with sg.Graph():\n    x = sg.placeholder('x', (sg.dim('viewed'), 3))\n    z = x * 2\n    x = z.reshape((3, x.shape[0]))\n    {}\n    x[0] = 1.0\n    run = sg.compile(x, backend='numpy')\nout = run(np.ones((2, 3), 'float32'))",
+        "pass",
+        "x = x.clone()",
+        "out[:, 0].tolist() == [1, 2, 2]",
+    ),
+    # what is not watched, and what is nested
+    Printed(
+        "import io, contextlib\nwith sg.Graph():\n    x = sg.placeholder('x', (3,))\n    executable = sg.compile(sg.tanh(x), debug=True)\nwith contextlib.redirect_stdout(io.StringIO()) as shown:\n    {}",
+        "executable.break_at('nothing')",
+        "print(executable.program)",
+        "'tanh' in shown.getvalue()",
+    ),
+    Printed(
+        "import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as shown:\n    state = iter([2.0])\n    @sg.function\n    def f(x):\n        return x * next(state)\n    {}",
+        "f(np.ones(3))",
+        "f.explain()",
+        "f is not None",
+    ),
+    Printed(
+        "class Double(dg.Function):\n    @staticmethod\n    def forward(ctx, x):\n        return x * 2\n    @staticmethod\n    def backward(ctx, g):\n        return {}\ny, t = dg.jvp(Double.apply, [np.ones(2)], [np.ones(2)])",
+        "g.detach() * 2",
+        "write the backward with dyngraph's operations, without detach()",
+        "t.tolist() == [2, 2]",
+        "g * 2",
+    ),
+    Printed(
+        "import sys\nlimit = sys.getrecursionlimit()\ndef conds(x, depth):\n    if depth == 0:\n        return x * 2\n    return sg.cond(sg.sum(x) > -depth, lambda: conds(x + 1, depth - 1), lambda: x)\n{}\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"  # whose calls are counted from its own beginning
+        "trace = lambda: sg.trace(sg.grad(lambda x: sg.sum(conds(x, 130))), np.ones(2))\n"
+        "try:\n    g = ThreadPoolExecutor(1).submit(trace).result()\nfinally:\n    sys.setrecursionlimit(limit)",
+        "",
+        "sys.setrecursionlimit(100_000)",
+        "g is not None",
+    ),
+    # an op, and programs of the instrument
+    Printed(
+        "from oplibrary.core.op import Kind, Op\nop = Op(name='plus', arity=2, kind=Kind.ELEMENTWISE, kernel=np.add, infer=lambda x, y: x, {}).expression",
+        'expr="{0} +"',
+        'expr="{0} + {1}"',
+        "op is not None",
+    ),
+    # programs of the instrument
+    Printed(
+        "import pathlib, tempfile\nfrom sidebyside.studies.flexibility import measure_flexibility\n"
+        "path = pathlib.Path(tempfile.mkdtemp(), 'mine.py')\n"
+        "path.write_text('''{}''')\n"
+        "found = measure_flexibility([str(path)], peers='none')",
+        "def f(xp, x):\n    return x * 2\n",
+        "PROGRAMS = (Example(function, inputs=...),)",
+        "len(found.rows) == 1",
+        "import numpy as np\nfrom sidebyside import Example\ndef function(xp, x):\n    return x * 2\nPROGRAMS = (Example(function, inputs=lambda: [(np.ones(3),)]),)",
+    ),
+    Printed(
+        "import pathlib, tempfile\npath = pathlib.Path(tempfile.mkdtemp(), 'mine.py')\n"
+        "path.write_text('''import sidebyside\nimport numpy as np\ndef f(xp, x):\n    return x * 2\n{}''')\n"
+        "found = sbs.find_workload(path)",
+        "",
+        "workload = sidebyside.Workload(f, inputs=...)",
+        "found.name == 'f'",
+        "workload = sidebyside.Workload(f, inputs=lambda rng, size: (np.ones(3),))",
+    ),
+    Printed(
+        "def inputs(rng, size):\n    return (np.array({}),)\nfound = sbs.Workload(lambda xp, x: x, inputs).make_inputs(None)",
+        "['a', 'b']",
+        "encode them as numbers in inputs(rng, size)",
+        "found is not None",
+        "[0, 1]",
+    ),
+    Printed(
+        "training = sbs.Training(None, None, None, 1, 1, 0.5)\nfound = sbs.Workload(lambda xp, w, x: w * x, lambda rng, size: (), training=training{})",
+        "",
+        "wrt=(0,) and learning_rate=...",
+        "found is not None",
+        ", wrt=(0,), learning_rate=0.1",
     ),
 ]
 
 UNCOVERED = {
     (
-        "staticgraph/importing/onnx_models/graphs.py",
-        "'convert the model: onnx.version_converter.convert_version(model, 21)'",
-    ): "advice on a model of its own",
-    (
-        "staticgraph/importing/onnx_models/known.py",
-        "'fix the length, as in dynamic={}, which takes those of the example inputs'",
-    ): "advice on a model of its own",
-    (
-        "staticgraph/importing/onnx_models/loading.py",
-        "'pass its path: sg.from_onnx(\"model.onnx\")'",
-    ): "advice on a model of its own",
-    (
-        "staticgraph/importing/onnx_models/reading.py",
-        "f'convert it: array.astype(\"{dtype}\")'",
-    ): "not covered yet",
-    (
-        "staticgraph/importing/onnx_models/reading.py",
-        "f'pass an example: sg.from_onnx(path, inputs={{\"{info.name}\": array}})'",
-    ): "not covered yet",
-    (
-        "staticgraph/importing/onnx_models/reading.py",
-        "f'pass them as they always are: sg.from_onnx(path, constants={{{given}}})'",
-    ): "not covered yet",
-    (
-        "staticgraph/importing/onnx_models/reductions.py",
-        "'write the operator with stash_type=1'",
-    ): "advice on a model of its own",
-    (
-        "staticgraph/importing/onnx_models/sampling.py",
-        "\"write it with mode='avg'\"",
-    ): "advice on a model of its own",
-    (
-        "staticgraph/importing/onnx_models/sampling.py",
-        "'fix the length of the image, as in dynamic={}'",
-    ): "advice on a model of its own",
-    (
-        "staticgraph/importing/onnx_models/sampling.py",
-        "'give it the number of places, such as sampling_ratio=2'",
-    ): "advice on a model of its own",
-    (
-        "staticgraph/importing/onnx_models/source.py",
-        "'pass inputs that it takes: sg.from_onnx(path, inputs=[...])'",
-    ): "not covered yet",
-    (
-        "staticgraph/importing/onnx_models/table.py",
-        "'pass the inputs that decide it as constants=, by their names'",
-    ): "not covered yet",
-    (
-        "common/oplibrary/transforms/jacobians.py",
-        "'pass holomorphic=True if it is, or mode=\"reverse\"'",
-    ): "not covered yet",
-    (
-        "staticgraph/importing/pytorch/arrays.py",
-        "'add torch.where(mask, values, 0) in place of it'",
-    ): "not covered yet",
-    (
-        "staticgraph/importing/pytorch/reading.py",
-        "'import the module in float32: module.float()'",
-    ): "not covered yet",
-    (
-        "staticgraph/importing/pytorch/reading.py",
-        'f\'write dynamic={{"{given[0]}": {{0: "batch"}}}}\'',
-    ): "not covered yet",
-    (
-        "staticgraph/importing/jaxprs/lengths.py",
-        "f'''write dynamic={{\"{(shown or ['x'])[0]}\": {{0: \"batch\"}}}}'''",
-    ): "not covered: needs JAX",
-    (
-        "staticgraph/importing/jaxprs/reading.py",
-        """'write dynamic={"x": {0: "batch"}}'""",
-    ): "not covered: needs JAX",
-    ("staticgraph/importing/shared/imported.py", "'pass key=sg.random_key(0)'"): "not covered yet",
-    (
-        "staticgraph/importing/graphdefs/functions.py",
-        """f\'\'\'write dynamic={{"{(names[0] if names else 'x')}": {{0: "batch"}}}}\'\'\'""",
-    ): "not covered yet: needs TensorFlow",
-    (
-        "staticgraph/importing/graphdefs/graphs.py",
-        "'pass fetches=[\"y\"] with the names of tensors and of ops that assign'",
-    ): "not covered yet: needs TensorFlow",
-    (
-        "staticgraph/importing/graphdefs/graphs.py",
-        "'put one of them under tf.control_dependencies([other])'",
-    ): "not covered yet: needs TensorFlow",
-    (
-        "staticgraph/importing/graphdefs/graphs.py",
-        "'see [op.name for op in graph.get_operations()]'",
-    ): "not covered yet: needs TensorFlow",
-    (
-        "staticgraph/importing/graphdefs/graphs.py",
-        "f'pass variables={{\"{left[0]}\": value}}'",
-    ): "not covered yet: needs TensorFlow",
-    (
-        "staticgraph/importing/graphdefs/graphs.py",
-        "f'pass variables={{\"{op.name}\": value}}'",
-    ): "not covered yet: needs TensorFlow",
-    (
-        "staticgraph/importing/graphdefs/ops/lists.py",
-        "'make it with tf.TensorArray(dtype, size, element_shape=(2, 3))'",
-    ): "not covered yet: needs TensorFlow",
-    (
-        "staticgraph/importing/graphdefs/ops/mathematics.py",
-        "'sum tf.one_hot(x, depth) along the axis'",
-    ): "not covered yet: needs TensorFlow",
-    (
-        "staticgraph/importing/graphdefs/ops/table.py",
-        '"compute it from shapes and Python\'s numbers, or select with tf.where(mask, x, 0)"',
-    ): "not covered yet: needs TensorFlow",
-    (
-        "staticgraph/importing/shared/imported.py",
-        'f\'import it with dynamic={{"{declared.name}": {{0: "batch"}}}} to let it change\'',
-    ): "not covered yet",
-    (
         "common/oplibrary/transforms/batched.py",
         "'use where(mask, x, 0) or padding to keep the shape, or a loop over the examples'",
-    ): "not covered yet",
-    (
-        "common/oplibrary/core/data.py",
-        "'copy it to the CPU and detach it first, or use tensor(...)'",
-    ): "not covered yet",
-    (
-        "common/oplibrary/core/op.py",
-        "'write Python of {0}, {1} and {name of an attribute}: expr=\"{0} + {1}\"'",
-    ): "advice to the author of an op",
-    (
-        "common/oplibrary/executors/numpy/protocols.py",
-        'f"use the library\'s own functions in place of {what}; for a dynamic tensor, x.detach().numpy() gives the numbers"',
-    ): "not covered yet",
+    ): "for an op to come: those that are here say at each example that its shape follows from values",
     (
         "common/oplibrary/machine/target.py",
         "'run `pip install --upgrade llvmlite` (0.45 or later)'",
-    ): "a package is missing or of another version",
+    ): "a package is of another version",
     (
         "common/oplibrary/machine/target.py",
         "'run `pip install llvmlite scipy` (the extra sidebyside[native]), or use backend=\"numpy\"'",
-    ): "a package is missing or of another version",
+    ): "a package is missing",
     (
         "common/oplibrary/machine/target.py",
         "'use backend=\"numpy\"'",
-    ): "a package is missing or of another version",
-    (
-        "common/oplibrary/transforms/batched.py",
-        "'use the out-of-place form: x = set_item(x, key, value), or x = x + y'",
-    ): "not covered yet",
-    (
-        "dyngraph/engine/failures.py",
-        'f\'{found.fix}; or choose unused="zero" or "none"\'',
-    ): "not covered yet",
-    (
-        "dyngraph/functions/transforms.py",
-        '"write the backward with dyngraph\'s operations, without detach()"',
-    ): "not covered yet",
-    (
-        "sidebyside/studies/flexibility/matrix.py",
-        "'define PROGRAMS = (Example(function, inputs=...),)'",
-    ): "advice on a file or a prompt of its own",
-    (
-        "sidebyside/workloads/loading.py",
-        "'define workload = sidebyside.Workload(f, inputs=...)'",
-    ): "advice on a file or a prompt of its own",
-    (
-        "sidebyside/workloads/workload.py",
-        "'encode them as numbers in inputs(rng, size)'",
-    ): "advice on a file or a prompt of its own",
-    (
-        "sidebyside/workloads/workload.py",
-        "'pass wrt=(0,) and learning_rate=...'",
-    ): "advice on a file or a prompt of its own",
+    ): "the processor has no AVX2",
     (
         "staticgraph/backends/native/emit/blas.py",
         "'run `pip install scipy` (the extra sidebyside[native]), or use backend=\"numpy\"'",
-    ): "a package is missing or of another version",
+    ): "a package is missing",
     (
         "staticgraph/backends/native/emit/blas.py",
         "'use another version of SciPy, or backend=\"numpy\"'",
-    ): "a package is missing or of another version",
-    (
-        "staticgraph/compiler/run_lengths.py",
-        "f'feed longer arrays, or declare dim({symbol.name!r}, min={length})'",
-    ): "not covered yet",
-    (
-        "staticgraph/debugging/debugger.py",
-        "\"name a value, an op or a line such as 'model.py:12'; print(executable.program) shows all; what no output needs is not run\"",
-    ): "advice on a file or a prompt of its own",
-    (
-        "staticgraph/declare/in_place.py",
-        "'write to a copy, x = x.clone(), or to the array itself, x[i] = v'",
-    ): "not covered yet",
-    (
-        "staticgraph/declare/operands.py",
-        "\"call vmap inside of the loop's or the branch's function, choose with where(condition, a, b), or run the program in dyngraph\"",
-    ): "not covered yet",
-    (
-        "staticgraph/graph/dimension.py",
-        "f'bound the length, as in dim({names[0]!r}, min=...), if that decides it; choose in the graph with where or cond on x.shape[0] * 1.0; or let sg.function trace each length'",
-    ): "not covered yet",
-    (
-        "staticgraph/graph/inference.py",
-        "\"declare the axis as a multiple, 2 * dim('half'), where it is divided; or let sg.function trace each length\"",
-    ): "not covered yet",
-    (
-        "staticgraph/graph/inference.py",
-        "f\"bound the lengths, {bounds}; declare an axis as a multiple, 2 * dim('half'), where it is divided; or let sg.function trace each length\"",
-    ): "not covered yet",
-    (
-        "staticgraph/graph/symbolic.py",
-        "'nest fewer of them, or raise the limit first: sys.setrecursionlimit(100_000)'",
-    ): "not covered yet",
-    (
-        "staticgraph/program/verify.py",
-        "f'switch the pass off with passes=without(\"{after}\"), and report it'",
-    ): "a fault of a pass of the library's own",
-    (
-        "staticgraph/tracing/function.py",
-        "f'{each.fix}; {self.__name__}.explain() lists all'",
-    ): "not covered yet",
+    ): "a package is of another version",
 }
 """Fixes with code that no program prints, by file and text, and why."""

@@ -513,7 +513,7 @@ def test_a_default_pass_that_is_wrong_can_be_switched_off(monkeypatch):
     wrong = replacing("tanh", "sin")
     wrong.__name__ = "merge_views"
     passes = (pipeline.DEFAULT_PASSES[0], wrong)
-    monkeypatch.setattr("staticgraph.debugging.blame.DEFAULT_PASSES", passes)
+    monkeypatch.setattr("staticgraph.passes.pipeline.DEFAULT_PASSES", passes)
     with pytest.raises(PassError, match="pass merge_views changed tanh") as caught:
         checked(simple, array(1, 2), array(0.5, 0.25), passes=passes)
     assert caught.value.fix.startswith('switch the pass off with passes=without("merge_views")')

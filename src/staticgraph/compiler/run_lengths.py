@@ -10,7 +10,14 @@ from oplibrary.messages.errors import FeedError, GraphError
 from staticgraph.backends.backend import Runner
 from staticgraph.compiler.feeds import Feed
 from staticgraph.program.lengths import program_is_symbolic, program_symbols, running_with
-from staticgraph.program.polynomial import Symbol, evaluated, is_symbolic, polynomial_of, symbols_in
+from staticgraph.program.polynomial import (
+    Symbol,
+    bounded,
+    evaluated,
+    is_symbolic,
+    polynomial_of,
+    symbols_in,
+)
 from staticgraph.program.program import Program
 
 
@@ -84,7 +91,7 @@ def lengths_reader(
         for symbol, i, axis, factor, rest in places:
             n = lengths[symbol.name] = (arrays[i].shape[axis] - rest) // factor
             if n < symbol.least:
-                raise _too_short(symbol, feeds[i], axis, arrays[i].shape[axis])
+                raise _too_short(symbol, feeds[i], axis, arrays[i].shape[axis], n)
         for i, axis, n in checks:
             if arrays[i].shape[axis] != evaluated(n, lengths):
                 raise _unequal(feeds, arrays, i, axis, n, lengths)
@@ -113,11 +120,12 @@ def _place(position: int, axis: int, number: int) -> _Place | None:
     return _Place(monomials[0][0], position, axis, factor, rest)
 
 
-def _too_short(symbol: Symbol, feed: Feed, axis: int, length: int) -> FeedError:
+def _too_short(symbol: Symbol, feed: Feed, axis: int, length: int, least: int) -> FeedError:
+    other = f", or declare {bounded(symbol.name, least)}" if least >= 0 else ""
     return FeedError(
         f"input {feed.name!r} is {feed.type}, and axis {axis} of what was fed has length {length}",
         cause=f"the graph was declared for {symbol.name} of at least {symbol.least}",
-        fix=f"feed longer arrays, or declare dim({symbol.name!r}, min={length})",
+        fix=f"feed longer arrays{other}",
         related=((f"{feed.name} declared", feed.source),),
     )
 

@@ -10,7 +10,6 @@ from oplibrary.messages.source import Source
 from staticgraph.debugging.difference import Difference
 from staticgraph.debugging.frame import call_text
 from staticgraph.debugging.units import Unit
-from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, pass_name
 from staticgraph.program.program import Instruction, Program, Value
 
 Key = tuple[str, int, Value]
@@ -18,14 +17,6 @@ Key = tuple[str, int, Value]
 
 Found = dict[tuple[str, Value], tuple[Unit, Instruction]]
 """What computes a value, by the path of its unit."""
-
-
-def fix_of(each: Pass) -> str:
-    """Return the fix for a pass that is wrong."""
-    name = pass_name(each)
-    if each in DEFAULT_PASSES:
-        return f'switch the pass off with passes=without("{name}"), and report it'
-    return f"correct {name}: a pass keeps every bit"
 
 
 @contextmanager

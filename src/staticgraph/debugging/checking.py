@@ -20,14 +20,14 @@ from staticgraph.compiler.declared import graph_of
 from staticgraph.compiler.feeds import Feed, convert_feeds
 from staticgraph.compiler.run_lengths import measure_lengths
 from staticgraph.control.region import Region
-from staticgraph.debugging.blame import Found, Key, blamed, fix_of, result_changed, value_changed
+from staticgraph.debugging.blame import Found, Key, blamed, result_changed, value_changed
 from staticgraph.debugging.debugger import Debugger
 from staticgraph.debugging.difference import Digest, differ, digest, same
 from staticgraph.debugging.units import Activation
 from staticgraph.declare.lower import lower
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node
-from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, pass_name
+from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, fix_of, pass_name
 from staticgraph.program.program import Instruction, Program
 from staticgraph.program.verify import verify
 

@@ -55,10 +55,9 @@ def as_array(value: Any, dtype: npt.DTypeLike | None = None) -> Array:
         if type(value) in LIFTED:
             raise GraphError(
                 f"{value!r} was passed where one value for all examples is needed",
-                cause="under vmap, branches, loops and assignments of staticgraph are not made for "
-                "each example",
-                fix="call vmap inside of the loop's or the branch's function, choose with "
-                "where(condition, a, b), or run the program in dyngraph",
+                cause="under vmap a constant, and what is assigned to a variable, is one for all "
+                "examples",
+                fix="compute with the value itself; assign what vmap returns, behind it",
             )
         raise MixedModesError(f"a {type(value).__name__} was passed to staticgraph")
     array = to_numbers(value, dtype, "constant")

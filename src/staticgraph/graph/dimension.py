@@ -11,7 +11,15 @@ from typing import Any
 from oplibrary.core.types import PICKLED_LENGTHS
 from oplibrary.messages.errors import ArgumentError, SymbolicBoolError, SymbolicValueError
 from oplibrary.messages.source import is_our_file, is_users
-from staticgraph.program.polynomial import Polynomial, named, number_of, polynomial_of, symbol
+from staticgraph.program.polynomial import (
+    Polynomial,
+    bounded,
+    is_symbolic,
+    named,
+    number_of,
+    polynomial_of,
+    symbol,
+)
 from staticgraph.program.upcall import Upcall
 
 declare_length: Upcall[[int], Any] = Upcall("staticgraph.declare.build")
@@ -201,10 +209,13 @@ class Dim:
 
     def _undecided(self, sign: str, other: object) -> SymbolicBoolError:
         names = sorted(each.name for each in self.polynomial.symbols)
+        least = 2
+        if isinstance(other, int) and other > 0 and not is_symbolic(other):
+            least = other + 1
         return SymbolicBoolError(
             f"the truth value of {self!r} {sign} {other!r} was asked",
             cause=f"it is another one for some lengths: each run chooses {', '.join(names)}",
-            fix=f"bound the length, as in dim({names[0]!r}, min=...), if that decides it; choose "
+            fix=f"bound the length, as in {bounded(names[0], least)}, if that decides it; choose "
             "in the graph with where or cond on x.shape[0] * 1.0; or let sg.function trace each "
             "length",
         )

@@ -13,6 +13,7 @@ from oplibrary.messages.errors import ArgumentError, ShapeError, SideBySideError
 from staticgraph.graph.node import Node
 from staticgraph.program.lengths import named_type
 from staticgraph.program.polynomial import (
+    bounded,
     evaluated,
     is_lost,
     is_symbolic,
@@ -177,7 +178,7 @@ def _not_for_all(
 ) -> ShapeError:
     given = ", ".join(f"{name} {n}" for name, n in lengths.items())
     listing = ", ".join(map(repr, map(named_type, types)))
-    bounds = ", ".join(f"dim({name!r}, min=...)" for name in lengths)
+    bounds = ", ".join(bounded(name, n + 1) for name, n in lengths.items())
     return ShapeError(
         f"{op.name}({listing}) does not hold for every length: with {given} {what}",
         cause="one program is compiled for all lengths, and its shapes follow from them by sums "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import NamedTuple
 
-from oplibrary.messages.errors import ArgumentError
+from oplibrary.messages.errors import ArgumentError, PassError
 from staticgraph.passes.absorb_broadcasts import absorb_broadcasts
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
 from staticgraph.passes.eliminate_dead_code import eliminate_dead_code
@@ -91,6 +91,14 @@ def without(*names: str) -> tuple[Pass, ...]:
     return tuple(each for each in DEFAULT_PASSES if pass_name(each) not in names)
 
 
+def fix_of(each: Pass) -> str:
+    """Return the fix for a pass that is wrong."""
+    name = pass_name(each)
+    if each in DEFAULT_PASSES:
+        return f'switch the pass off with passes=without("{name}"), and report it'
+    return f"correct {name}: a pass keeps every bit"
+
+
 def run_passes(
     program: Program,
     passes: Sequence[Pass],
@@ -121,7 +129,11 @@ def run_passes(
         seconds = perf_counter() - started
         name = pass_name(each)
         if verify and result is not program:
-            verify_program(result, after=name)
+            try:
+                verify_program(result, after=name)
+            except PassError as error:
+                error.fix = fix_of(each)
+                raise
         if observer is not None:
             before, after = len(program.instructions), len(result.instructions)
             changed = result is not program

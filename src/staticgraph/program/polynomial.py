@@ -68,6 +68,17 @@ _symbols: dict[str, Symbol] = {}
 _by_digit: list[list[Symbol]] = [[] for _ in range(_DIGITS)]
 
 
+def bounded(name: str, least: int) -> str:
+    """Return what declares a length like that called `name` with another bound, under another name.
+
+    Examples
+    --------
+    >>> bounded("batch", 5)
+    "dim('batch_from_5', min=5)"
+    """
+    return f"dim({f'{name}_from_{least}'!r}, min={least})"
+
+
 def symbol(name: str, least: int) -> Symbol:
     """Return the symbol called `name`, one for each name.
 
@@ -85,7 +96,8 @@ def symbol(name: str, least: int) -> Symbol:
         raise ArgumentError(
             f"dim({name!r}) has min={known.least} already, and min={least} was asked for",
             cause="one name is one length, with one bound",
-            fix="use the same bound, the dim that exists, or another name",
+            fix="use the same bound, the dim that exists, or another name, as in "
+            f"{bounded(name, least)}",
         )
     return known
 

@@ -89,8 +89,4 @@ def _groups(program: Program) -> Iterator[tuple[int, list[Instruction]]]:
 
 def _error(after: str, what: str, instruction: Instruction | None = None) -> PassError:
     source = instruction.sources[0] if instruction is not None and instruction.sources else None
-    return PassError(
-        f"after {after}: {what}",
-        fix=f'switch the pass off with passes=without("{after}"), and report it',
-        source=source,
-    )
+    return PassError(f"after {after}: {what}", source=source)

@@ -185,7 +185,7 @@ class GraphReader:
             raise UnsupportedOpError(
                 f"{label}: version {schema.since_version} of the operator is not supported",
                 cause=f"it is read from version {operator.since} on",
-                fix="convert the model: onnx.version_converter.convert_version(model, 21)",
+                fix="export the model anew, for a later version of the operators",
             )
         steps.append(self._step(node, schema, operator, label, scope, versions, attributes, given))
 
@@ -196,20 +196,13 @@ class GraphReader:
                 raise LookupError(
                     f"the model imports no version of the domain {domain or 'ai.onnx'}"
                 )
-            schema = self.onnx.defs.get_schema(kind, version, domain)
+            return self.onnx.defs.get_schema(kind, version, domain)
         except Exception as error:
             raise UnsupportedOpError(
                 f"{label} is an operator of no version that is known",
                 cause=str(error).splitlines()[0][:200],
                 fix=_FIX,
             ) from None
-        if schema.deprecated:
-            raise UnsupportedOpError(
-                f"{label} is deprecated in version {version} of the operators",
-                cause="ONNX says no longer what it does",
-                fix="convert the model: onnx.version_converter.convert_version(model, 21)",
-            )
-        return schema
 
     def _step(
         self,

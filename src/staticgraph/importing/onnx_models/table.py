@@ -97,8 +97,9 @@ def _numbers(label: str, name: str, value: Any) -> Any:
     if is_live(value):
         raise UnsupportedOpError(
             f"{label}: {name} must be known when the model is read",
-            cause="it decides shapes, or which operations there are, and is computed from inputs",
-            fix="pass the inputs that decide it as constants=, by their names",
+            cause="it decides shapes, or which operations there are, and is computed from values, "
+            "such as the counter of a loop",
+            fix="export the model so that it follows from shapes and stored numbers alone",
         )
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
