@@ -114,3 +114,34 @@ def test_what_numpy_does_not_show_to_compiled_code_is_left_to_it(monkeypatch):
     assert "left to NumPy: normal: NumPy does not show" in run.report()
     assert "left to NumPy: uniform" not in run.report()
     np.testing.assert_array_equal(run(KEYS[0])[0], dg.normal(KEYS[0], shape=(5, 1)).numpy())
+
+
+def test_draws_by_parameters_that_are_arrays_have_dyngraphs_bits():
+    rates = np.array([[0.0, 0.3, 9.5, 10.0], [1e3, 4e9, 1e17, 7.0]])
+    shapes = np.array([0.0, 1e-3, 0.5, 1.0, 2.5, 1e6])
+    counts, chances = np.array([[0], [1], [5], [1000]]), np.array([0.0, 1e-9, 0.3, 0.5, 0.9, 1.0])
+
+    def declare(xp, key):
+        drawn = [xp.poisson(key, rates), xp.poisson(key, np.float32(3.5), shape=(50,))]
+        drawn += [xp.gamma(key, shapes.astype(t), shape=(3, 6)) for t in ("float32", "float64")]
+        drawn += [xp.binomial(key, counts, chances, shape=(2, 4, 6)), xp.gamma(key, 2.0)]
+        return [*drawn, xp.binomial(key, np.float32(9), np.float32(0.25), shape=(300,))]
+
+    assert_drawn(declare)
+
+
+def test_parameters_that_are_out_of_range_are_refused_by_name():
+    one = np.ones(3)
+    for draw, given, cause in (
+        (lambda key, x: sg.gamma(key, x), [-one], "the concentration is not negative"),
+        (lambda key, x: sg.poisson(key, x), [np.nan * one], "the rate is from 0"),
+        (lambda key, x: sg.poisson(key, x), [1e19 * one], "the rate is from 0"),
+        (lambda key, n: sg.binomial(key, n, 0.5), [0.5 * one], "n counts, from 0"),
+        (lambda key, p: sg.binomial(key, 3, p), [1.5 * one], "p is a probability"),
+    ):
+        with sg.Graph():
+            nodes = [sg.placeholder("key", (2,), "uint64"), sg.placeholder("x", (3,), "float64")]
+            run = sg.compile(draw(*nodes), nodes, backend="native")
+        assert "left to NumPy" not in run.report()
+        with pytest.raises(sg.errors.ArgumentError, match=cause):
+            run(KEYS[0], *given)

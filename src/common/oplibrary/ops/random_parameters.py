@@ -62,8 +62,8 @@ def _gamma_kernel(key: Array, concentration: Array, *, shape: Any) -> Array:
     _require_all("gamma", "the concentration is not negative", concentration >= 0)
     rows = np.broadcast_to(concentration, drawn.shape)
     dtype: Any = drawn.dtype
-    found: Array = generator_at(key).standard_gamma(rows, dtype=dtype)
-    return np.asarray(found)
+    # of one concentration NumPy returns a Python float
+    return np.asarray(generator_at(key).standard_gamma(rows, dtype=dtype), dtype)
 
 
 def _type(x: Any) -> TensorType:
@@ -149,6 +149,7 @@ standard_gamma: Op = register(
         kind=Kind.OPAQUE,
         arity=2,
         kernel=_gamma_kernel,
+        routine="oplibrary.machine.routines.drawing_by_parameters:gamma",
         infer=_gamma_infer,
         vjp=(
             None,
@@ -179,6 +180,7 @@ def _counts(
     examples: tuple[Any, ...],
     doc: str,
     event: int = 0,
+    routine: str | None = None,
 ) -> Op:
     """Register draws of whole numbers; the last `event` axes of the last parameter are of one."""
 
@@ -218,6 +220,7 @@ def _counts(
             kind=Kind.OPAQUE,
             arity=arity,
             kernel=kernel,
+            routine=routine,
             infer=infer,
             attrs={"shape": ...},
             operand_names=("key", "n", "p")[:1] + (("rate",) if arity == 2 else ("n", "p")),
@@ -235,6 +238,7 @@ poisson_counts = _counts(
     "the rate is from 0 to about 9.2e18",
     (example(_KEY, np.array([0.5, 3.0]), shape=(4, 2)),),
     "Return draws of the Poisson distribution, int64.",
+    routine="oplibrary.machine.routines.drawing_by_parameters:poisson",
 )
 
 
@@ -250,6 +254,7 @@ binomial_counts = _counts(
     "p is a probability, from 0 to 1",
     (example(_KEY, np.array([5, 9]), np.array([0.5, 0.2]), shape=(4, 2)),),
     "Return draws of the binomial distribution, int64.",
+    routine="oplibrary.machine.routines.drawing_by_parameters:binomial",
 )
 
 

@@ -27,6 +27,10 @@ _DRAWING: dict[str, tuple[str, tuple[str, ...]]] = {
     "random_standard_normal_fill_f": ("void", ("ptr", "i64", "ptr")),
     "random_bounded_uint64_fill": ("void", ("ptr", "i64", "i64", "i64", "i8 zeroext", "ptr")),
     "random_interval": ("i64", ("ptr", "i64")),
+    "random_standard_gamma": ("double", ("ptr", "double")),
+    "random_standard_gamma_f": ("float", ("ptr", "float")),
+    "random_poisson": ("i64", ("ptr", "double")),
+    "random_binomial": ("i64", ("ptr", "double", "i64", "ptr")),
 }
 
 

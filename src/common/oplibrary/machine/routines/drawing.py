@@ -131,7 +131,7 @@ def _drawn(
 
     def write(code: Code, target: Register, operands: Sequence[Register]) -> None:
         declare(code.module, function)
-        generator = _generator_of(code, operands[0])
+        generator = generator_of(code, operands[0])
         write_call(code, generator, target)
 
     work = _DRAWN_NANOSECONDS * result.size
@@ -195,7 +195,7 @@ _STATE, _NEXT = 0, 1
 _KEY, _BLOCK, _PLACE, _HALVES, _HALF, _BUFFER = 5, 7, 8, 9, 10, 16
 
 
-def _generator_of(code: Code, key: Register) -> Register:
+def generator_of(code: Code, key: Register) -> Register:
     """Write a generator at the start of the stream of a key, and return its address."""
     module = code.module
     together = philox.lanes(code)
