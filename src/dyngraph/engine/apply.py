@@ -33,7 +33,6 @@ from oplibrary.core.dtypes import FLOATING, PLAIN_NUMBERS
 from oplibrary.core.op import (
     ENTRIES,
     EXECUTORS,
-    Kind,
     Op,
     OperandRule,
     executor_of,
@@ -43,6 +42,7 @@ from oplibrary.core.op import (
 )
 from oplibrary.core.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
 from oplibrary.executors.kernels import FOLLOWERS
+from oplibrary.executors.python_numbers import ints_are_indices
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
 from oplibrary.messages.source import user_source
 from oplibrary.ops.joining import holds_values, stack_nested
@@ -464,8 +464,7 @@ def unwrap(
 def _fitted(op: Op, operands: list[Any], attrs: dict[str, Any]) -> list[Array]:
     """Return operands with arrays in place of Python numbers.
 
-    They have the dtype that the others ask for; ints are int64 where `op` takes no others, as
-    those that are indices.
+    They have the dtype that the others ask for; ints that are indices are int64.
     """
     dtypes = [x.dtype for x in operands if type(x) is ndarray]
 
@@ -479,15 +478,10 @@ def _fitted(op: Op, operands: list[Any], attrs: dict[str, Any]) -> list[Array]:
             for x in operands
         ]
 
-    def accepted(whole: bool) -> bool:
-        try:
-            op.infer(*map(type_of_array, fitted(whole)), **attrs)
-        except Exception:  # the rule is asked whether it fits; the kernel says what is wrong
-            return False
-        return True
+    def types(whole: bool) -> list[TensorType]:
+        return list(map(type_of_array, fitted(whole)))
 
-    has_ints = op.kind is not Kind.ELEMENTWISE and int in map(type, operands)
-    if has_ints and not accepted(whole=False) and accepted(whole=True):
+    if int in map(type, operands) and ints_are_indices(op, types, attrs):
         return fitted(whole=True)
     try:
         return fitted(whole=False)

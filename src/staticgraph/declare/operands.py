@@ -18,7 +18,8 @@ from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
 from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import EXECUTORS, LIFTED, REGISTRY, Kind, Op, kind_of
 from oplibrary.core.types import Array, TensorType, is_scalar, resolve_scalar, type_of
-from oplibrary.executors.operators import BINARY_OPERATORS, UNARY_OPERATORS
+from oplibrary.executors.operators import OPERATORS
+from oplibrary.executors.python_numbers import ints_are_indices
 from oplibrary.messages.errors import DTypeError, GraphError, MixedModesError, SideBySideError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.joining import holds_values, stack_nested
@@ -29,11 +30,7 @@ from staticgraph.graph.inference import infer
 from staticgraph.graph.node import Node
 from staticgraph.program.polynomial import is_symbolic
 
-_OPERATORS = frozenset(
-    REGISTRY[name]
-    for name in (*BINARY_OPERATORS.values(), *UNARY_OPERATORS.values(), "pow", "square", "sqrt")
-)
-"""What Python's operators are, the commonest powers among them."""
+_OPERATORS = frozenset(REGISTRY[name] for name in OPERATORS)
 
 _SAMPLES: dict[str, bool | int | float | complex] = {"b": True, "i": 1, "f": 1.0, "c": 1j}
 """A Python number of each kind of dtype that a weak node has."""
@@ -124,7 +121,7 @@ def _resolve(graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any]) -> t
     dtypes = tuple([x.type.dtype for x in mixed if not _is_weak(graph, x)])
     if len(dtypes) == len(mixed):
         return tuple(mixed)
-    if op.kind is not Kind.ELEMENTWISE and _reads_ints(graph, op, mixed, attrs, dtypes):
+    if ints_are_indices(op, lambda whole: _types(graph, mixed, dtypes, whole), attrs):
         return _strong_nodes(graph, mixed, dtypes, whole=True)
     try:
         return _strong_nodes(graph, mixed, dtypes)
@@ -162,21 +159,6 @@ def _types(
             for x in mixed
         ]
     )
-
-
-def _reads_ints(
-    graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any], dtypes: tuple[Any, ...]
-) -> bool:
-    """Tell whether `op` takes its ints as int64 only, as indices are."""
-
-    def accepts(whole: bool) -> bool:
-        try:
-            infer(op, _types(graph, mixed, dtypes, whole), attrs)
-        except (SideBySideError, OverflowError):
-            return False
-        return True
-
-    return not accepts(whole=False) and accepts(whole=True)
 
 
 def _resolve_wide(

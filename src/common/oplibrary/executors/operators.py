@@ -46,6 +46,17 @@ COMPARISONS = frozenset({"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge
 
 UNARY_OPERATORS = {"__neg__": "negative", "__abs__": "abs", "__invert__": "bitwise_invert"}
 
+POWERS = {(int, 2): "square", (float, 0.5): "sqrt"}
+"""The commonest powers have kernels of their own, exact and cheaper.
+
+Of -0.0 and -inf NumPy's power of a number is the root, that of an array is not.
+"""
+
+OPERATORS = frozenset(
+    {*BINARY_OPERATORS.values(), *UNARY_OPERATORS.values(), "pow", *POWERS.values()}
+)
+"""The ops that Python's operators are."""
+
 UNARY_METHODS = (
     "abs acos acosh asin asinh atan atanh ceil cos cosh erf exp expm1 floor log log1p log2 log10 "
     "neg reciprocal relu round rsqrt sigmoid sign silu sin sinh softplus sqrt square tan tanh trunc"
@@ -114,12 +125,11 @@ class ArrayOperators(ArrayMethods):
     # the methods with operators' names are installed below the class, from the tables above
 
     def __pow__(self, exponent: Any) -> Any:
-        # the commonest powers have kernels of their own, exact and cheaper
-        if type(exponent) is int and exponent == 2:
-            return REGISTRY["square"](self)
-        # of -0.0 and -inf NumPy's power of a number is the root, that of an array is not
-        if type(exponent) is float and exponent == 0.5:
-            return REGISTRY["sqrt"](self)
+        kind = type(exponent)
+        if kind is int or kind is float:
+            own = POWERS.get((kind, exponent))
+            if own is not None:
+                return REGISTRY[own](self)
         return REGISTRY["pow"](self, exponent)
 
     def __rpow__(self, base: Any) -> Any:

@@ -11,6 +11,16 @@ import numpy as np
 
 from oplibrary.messages.errors import UnsupportedOpError
 from oplibrary.messages.source import Source
+from staticgraph.importing.graphdefs.arguments import arguments_of, gives_list
+from staticgraph.importing.graphdefs.called import (
+    CALLS,
+    FIRST,
+    FUNCTIONS,
+    SAME,
+    Called,
+    is_variable,
+    root,
+)
 from staticgraph.importing.graphdefs.lowering import Structure
 from staticgraph.importing.graphdefs.ops import (  # noqa: F401  they fill the table
     arrays,
@@ -29,28 +39,10 @@ from staticgraph.importing.graphdefs.ops.table import TABLE, WRITES
 from staticgraph.importing.shared.block import Block, Ref, Step, simplified, unsupported
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
-_SAME = ("Identity", "RefIdentity", "Snapshot", "EnsureShape", "Enter", "LoopCond")
-"""Ops that hand on what they get; a variable stays one."""
-
-_CALLS = {"PartitionedCall": "f", "StatefulPartitionedCall": "f"}
 _VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
 _NONE = ("NoOp", "ControlTrigger", "TensorArrayCloseV3", "VarIsInitializedOp")
 _CHECKS = ("Assert", "PrintV2", "Print", "CheckNumerics")
 """What checks or shows values; it is named in the report and left out."""
-
-_FUNCTIONS = {
-    "If": ("then_branch", "else_branch"),
-    "StatelessIf": ("then_branch", "else_branch"),
-    "While": ("cond", "body"),
-    "StatelessWhile": ("cond", "body"),
-    "Case": ("branches",),
-    "StatelessCase": ("branches",),
-}
-_FIRST = {"If": 1, "StatelessIf": 1, "Case": 1, "StatelessCase": 1}
-"""Where the operands of the functions begin."""
-
-_VECTORS = ("begin", "end", "size")
-_LISTED = ("StridedSlice", "Slice")
 
 _BY_VALUES = "write tf.where(mask, x, 0), whose shape does not depend on x"
 _GROWING = "take the gradient here: import the function, and differentiate imported.function"
@@ -134,8 +126,7 @@ class Builder:
         self.notes: list[str] = []
         self.drawing: dict[str, Any] = {}
         self._structures: dict[int, Structure] = {}
-        self._written: dict[int, set[str]] = {}
-        self._functions: dict[tuple[int, str], Any] = {}
+        self.called = Called()
 
     # graphs ---------------------------------------------------------------------------------------
 
@@ -184,7 +175,7 @@ class Builder:
         """Return the ops whose values are read by the targets, or by ops that assign."""
         read = {x.op.name for x in targets}
         for op in reversed(order):
-            if self.changed(op):
+            if self.called.changed(op):
                 read.add(op.name)
             elif op.type in _CHECKS and op.name not in read:
                 self._note(f"{op.type} {op.name} is left out")
@@ -196,63 +187,6 @@ class Builder:
         if note not in self.notes:
             self.notes.append(note)
 
-    # variables ------------------------------------------------------------------------------------
-
-    def changed(self, op: Any) -> list[Any]:
-        """Return the tensors of the variables that an op assigns, in its functions, too."""
-        if op.type in WRITES:
-            names = [arg.name for arg in op.op_def.input_arg]
-            return [op.inputs[names.index(each)] for each in WRITES[op.type]]
-        found = []
-        for graph in self.functions(op):
-            written = self._written_in(graph)
-            first = _FIRST.get(op.type, 0)
-            found += [
-                op.inputs[first + i]
-                for i, x in enumerate(graph.inputs)
-                if x.name in written and first + i < len(op.inputs)
-            ]
-        return found
-
-    def _written_in(self, graph: Any) -> set[str]:
-        found = self._written.get(id(graph))
-        if found is None:
-            found = self._written[id(graph)] = set()
-            for op in graph.get_operations():
-                found.update(_root(x).name for x in self.changed(op))
-        return found
-
-    def functions(self, op: Any) -> list[Any]:
-        """Return the graphs of the functions that an op runs."""
-        names = (_CALLS[op.type],) if op.type in _CALLS else _FUNCTIONS.get(op.type, ())
-        found = []
-        for name in names:
-            value = op.get_attr(name)
-            found += [
-                self.function(op.graph, each.name)
-                for each in (value if isinstance(value, list) else [value])
-            ]
-        if not names and self._is_function(op.graph, op.type):
-            found.append(self.function(op.graph, op.type))
-        return found
-
-    def _is_function(self, graph: Any, name: str) -> bool:
-        return name not in TABLE and bool(graph._is_function(name))
-
-    def function(self, graph: Any, name: str) -> Any:
-        """Return the graph of a function, by the name that a graph has for it."""
-        key = (id(graph), name)
-        if key not in self._functions:
-            found = graph._get_function(name)
-            inner = getattr(found, "graph", None)
-            if inner is None:
-                from tensorflow.python.framework import function_def_to_graph
-
-                with graph.as_default():
-                    inner = function_def_to_graph.function_def_to_graph(found.definition)
-            self._functions[key] = inner
-        return self._functions[key]
-
     # ops ------------------------------------------------------------------------------------------
 
     def _emit(self, op: Any, scope: Scope, structure: Structure) -> None:
@@ -263,7 +197,7 @@ class Builder:
             self._choice(structure.choice(op), op, scope)
         elif op.type == "Const":
             self._constant(op, scope)
-        elif op.type in _SAME or (op.type == "PlaceholderWithDefault" and op.inputs):
+        elif op.type in SAME or (op.type == "PlaceholderWithDefault" and op.inputs):
             values[op.outputs[0].name] = (
                 values[op.inputs[0].name]
                 if is_variable(op.outputs[0])
@@ -280,9 +214,9 @@ class Builder:
                 fix=f'pass {{"{op.name}": x}} with an example, an array',
                 source=self.line(op),
             )
-        elif op.type in _CALLS or self._is_function(op.graph, op.type):
+        elif op.type in CALLS or self.called.is_function(op.graph, op.type):
             self._call(op, scope)
-        elif op.type in _FUNCTIONS:
+        elif op.type in FUNCTIONS:
             self._flow(op, scope)
         else:
             self._step(op, scope)
@@ -325,11 +259,13 @@ class Builder:
         arguments = self._arguments(op, scope)
         kwargs = entry.accepted(op.type, arguments, line)
         if "element" in entry.names():
-            kwargs["element"] = self._element_shape(op.outputs[-1], set())
+            kwargs["element"] = self.called.element_shape(op.outputs[-1], set())
         key = ""
         if entry.random:
             key = self._key(op, scope, line)
-        changed = [scope.values[x.name] for x in self.changed(op)] if op.type in WRITES else []
+        changed = (
+            [scope.values[x.name] for x in self.called.changed(op)] if op.type in WRITES else []
+        )
         if changed:
             if scope.nested and any(x.key not in scope.state for x in changed):
                 raise AssertionError(op.name)
@@ -338,7 +274,7 @@ class Builder:
         else:
             names = tuple([self._name() for _ in op.outputs])
             dtypes = tuple([self._result_dtype(op, i) for i in range(len(op.outputs))])
-        several = len(changed or op.outputs) > 1 or _is_list(op)
+        several = len(changed or op.outputs) > 1 or gives_list(op)
         scope.steps.append(Step(op.type, entry, names, (), kwargs, line, dtypes, several, key))
         for handle, name in zip(changed, names, strict=False):
             scope.state[handle.key] = Ref(name)
@@ -374,93 +310,22 @@ class Builder:
         return str(op.name)
 
     def _arguments(self, op: Any, scope: Scope) -> dict[str, Any]:
-        """Return the inputs and attributes of an op by the names of its definition."""
-        definition = op.op_def
-        found: dict[str, Any] = {}
-        at = 0
-        for arg in definition.input_arg:
-            if arg.number_attr or arg.type_list_attr:
-                size = (
-                    op.get_attr(arg.number_attr)
-                    if arg.number_attr
-                    else len(op.get_attr(arg.type_list_attr))
-                )
-                found[arg.name] = [self._data(x, scope) for x in op.inputs[at : at + size]]
-                at += size
-            else:
-                found[arg.name] = self._operand(op, arg.name, op.inputs[at], scope)
-                at += 1
-        for attribute in definition.attr:
-            if attribute.type != "func" and attribute.type != "list(func)":
-                found[attribute.name] = self._attribute(attribute.type, op.get_attr(attribute.name))
-        return found
-
-    def _operand(self, op: Any, name: str, tensor: Any, scope: Scope) -> Any:
-        made = tensor.op
-        packed = (
-            op.type in _LISTED
-            and name in _VECTORS
-            and made.type == "Pack"
-            and not made.inputs[0].shape.rank
-            and all(x.name in scope.values for x in made.inputs)
+        return arguments_of(
+            op,
+            lambda tensor: self._data(tensor, scope),
+            lambda tensor: tensor.name in scope.values,
+            self.dtype,
         )
-        if packed:  # some of its elements may be known
-            return [self._data(x, scope) for x in made.inputs]
-        return self._data(tensor, scope)
-
-    def _attribute(self, kind: str, value: Any) -> Any:
-        if kind == "type":
-            return self.dtype(value) or value.name
-        if kind == "string":
-            return value.decode()
-        if kind == "shape":
-            return None if value.unknown_rank else tuple([each.size for each in value.dim])
-        if kind.startswith("list("):
-            return tuple([self._attribute(kind[5:-1], each) for each in value])
-        return value
-
-    def _element_shape(self, tensor: Any, seen: set[str]) -> Any:
-        """Return the shape of what is put into a list, if TensorFlow knows it."""
-        key = f"{id(tensor.graph)} {tensor.name}"  # graphs have names of their own
-        if key in seen:
-            return None
-        seen.add(key)
-        for op in tensor.consumers():
-            item = {"TensorListSetItem": 2, "TensorArrayWriteV3": 2, "TensorArrayScatterV3": 2}
-            if op.type in item:
-                shape = op.inputs[item[op.type]].shape
-                if shape.is_fully_defined():
-                    return tuple(shape.as_list()[1 if "Scatter" in op.type else 0 :])
-            for each in self._handed_to(tensor, op):
-                found = self._element_shape(each, seen)
-                if found is not None:
-                    return found
-        return None
-
-    def _handed_to(self, tensor: Any, op: Any) -> list[Any]:
-        """Return the tensors that have what an op is given by `tensor`."""
-        first = _FIRST.get(op.type, 0)
-        places = [i for i, x in enumerate(op.inputs) if x.name == tensor.name and i >= first]
-        found = [g.inputs[i - first] for g in self.functions(op) for i in places]
-        if op.type in ("While", "StatelessWhile"):
-            found += [op.outputs[i] for i in places]
-        elif op.type in (*_SAME, "Merge", "Switch", "NextIteration"):
-            found += list(op.outputs)
-        return found
 
     # functions ------------------------------------------------------------------------------------
 
     def _call(self, op: Any, scope: Scope) -> None:
-        (graph,) = self.functions(op)
+        (graph,) = self.called.functions(op)
         given = [scope.values[x.name] for x in op.inputs]
         inner = scope.of_call({x.name: value for x, value in zip(graph.inputs, given, strict=True)})
-        self.build(graph, inner, graph.outputs, self.effects(graph))
+        self.build(graph, inner, graph.outputs, self.called.effects(graph))
         for x, y in zip(op.outputs, graph.outputs, strict=True):
             scope.values[x.name] = inner.values[y.name]
-
-    def effects(self, graph: Any) -> list[Any]:
-        """Return the ops of a function that assign: they run whether read or not."""
-        return [op for op in graph.get_operations() if self.changed(op)]
 
     def _block(
         self,
@@ -509,10 +374,10 @@ class Builder:
         """Append a branch or a loop over functions."""
         line = self.line(op)
         entry = TABLE[op.type]
-        first = _FIRST.get(op.type, 0)
-        graphs = self.functions(op)
+        first = FIRST.get(op.type, 0)
+        graphs = self.called.functions(op)
         given = [scope.values[x.name] for x in op.inputs[first:]]
-        written = [scope.values[x.name].key for x in self.changed(op)]
+        written = [scope.values[x.name].key for x in self.called.changed(op)]
         keys = list(dict.fromkeys(written))
         loops = "While" in op.type
         blocks = [
@@ -520,7 +385,7 @@ class Builder:
                 graph,
                 list(zip(graph.inputs, given, strict=True)),
                 graph.outputs,
-                self.effects(graph),
+                self.called.effects(graph),
                 () if loops else keys,
                 keys,
             )
@@ -531,14 +396,14 @@ class Builder:
             kwargs.update(cond=blocks[0], body=blocks[1])
             body = graphs[1]
             moving = [
-                value.key in keys if isinstance(value, Handle) else _root(y).name != x.name
+                value.key in keys if isinstance(value, Handle) else root(y).name != x.name
                 for x, y, value in zip(body.inputs, body.outputs, given, strict=True)
             ]
             kwargs["moving"] = tuple(moving)
-        elif len(_FUNCTIONS[op.type]) == 1:
+        elif len(FUNCTIONS[op.type]) == 1:
             kwargs["branches"] = blocks
         else:
-            kwargs.update(zip(_FUNCTIONS[op.type], blocks, strict=True))
+            kwargs.update(zip(FUNCTIONS[op.type], blocks, strict=True))
         names = tuple([self._name() for _ in (*op.outputs, *(() if loops else keys))])
         scope.steps.append(Step(op.type, entry, names, (), kwargs, line, (), True))
         for i, x in enumerate(op.outputs):
@@ -629,20 +494,3 @@ class Builder:
                     fix="return the next value from tf.cond or tf.while_loop, and assign that",
                     source=step.line,
                 )
-
-
-def is_variable(tensor: Any) -> bool:
-    """Tell whether a tensor is a variable, and not what one has."""
-    return bool(tensor.dtype._is_ref_dtype) or tensor.dtype.name == "resource"
-
-
-def _root(tensor: Any) -> Any:
-    """Return where a tensor comes from that is only handed on."""
-    while tensor.op.type in _SAME and tensor.op.inputs:
-        tensor = tensor.op.inputs[0]
-    return tensor
-
-
-def _is_list(op: Any) -> bool:
-    """Tell whether an op's result is a list, be it of one tensor."""
-    return any(arg.number_attr or arg.type_list_attr for arg in op.op_def.output_arg)

@@ -47,7 +47,7 @@ class FunctionReader(Reader):
         for tensor, array in self.fixed:
             scope.values[tensor.name] = self.builder.constant(array, scope)
         self.results = list(graph.outputs)  # a tape adds to them what its gradients read
-        self.after = self.builder.effects(graph)
+        self.after = self.builder.called.effects(graph)
         self.builder.build(graph, scope, self.results, self.after)
         self.updated = [key for key in held if scope.state[key].name != f"s {key}"]
         parameters = {

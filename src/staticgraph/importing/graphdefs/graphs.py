@@ -10,7 +10,8 @@ import numpy as np
 
 from oplibrary.messages.errors import ArgumentError, UnsupportedOpError
 from oplibrary.messages.source import Source
-from staticgraph.importing.graphdefs.building import Scope, is_variable
+from staticgraph.importing.graphdefs.building import Scope
+from staticgraph.importing.graphdefs.called import is_variable
 from staticgraph.importing.graphdefs.reader import Reader, without_gradients
 from staticgraph.importing.graphdefs.source import Session
 from staticgraph.importing.shared.block import Block, Ref, simplified
@@ -123,7 +124,7 @@ class GraphReader(Reader):
         return imported
 
     def _assigns(self, op: Any) -> bool:
-        return bool(self.builder.changed(op))
+        return bool(self.builder.called.changed(op))
 
     def _placeholders(self, needed: Sequence[Any]) -> list[Any]:
         found = []
@@ -200,7 +201,7 @@ class GraphReader(Reader):
                 if each.name in position:
                     found |= before[each.name] | 1 << position[each.name]
             before[op.name] = found
-            changed = {_variable(x) for x in self.builder.changed(op)}
+            changed = {_variable(x) for x in self.builder.called.changed(op)}
             if op.outputs and is_variable(op.outputs[0]) and not changed:
                 continue  # hands the variable on
             outside = structure.outside(op)
