@@ -40,8 +40,11 @@ def run_both(declare, *arrays):
     return *found, "left to NumPy" not in runs[0].report()
 
 
-def assert_alike(found, wanted):
-    """Compare special parts exactly, signs of zeros included, others beside the whole number."""
+def assert_alike(found, wanted, units=8):
+    """Compare special parts exactly, signs of zeros included, others beside the whole number.
+
+    `units` in the last place of this is what they may be off.
+    """
     assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
     if wanted.dtype.kind not in "fc":
         np.testing.assert_array_equal(found, wanted)
@@ -49,7 +52,7 @@ def assert_alike(found, wanted):
     with np.errstate(all="ignore"):
         size = np.abs(wanted).astype(np.float64)
     size[~np.isfinite(size)] = 0
-    margin = 8 * np.finfo(wanted.dtype).eps
+    margin = units * np.finfo(wanted.dtype).eps
     for one, other in ((found.real, wanted.real), (found.imag, wanted.imag)):
         np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
         with np.errstate(all="ignore"):
@@ -63,7 +66,8 @@ def assert_alike(found, wanted):
 MADE = {
     *"add subtract multiply divide negative square reciprocal positive conj real imag abs".split(),
     *"angle exp equal not_equal logical_and logical_or logical_xor logical_not where".split(),
-    *"isnan isinf isfinite".split(),
+    *"isnan isinf isfinite sqrt rsqrt log log2 log10 log1p exp2 expm1".split(),
+    *"sin cos tan sinh cosh tanh".split(),
 }
 
 
@@ -72,7 +76,7 @@ def test_elementwise_ops_are_numpys_for_special_numbers_too(dtype):
     x, y = numbers(dtype)
     made = set()
     for op in REGISTRY.values():
-        if op.kind is not Kind.ELEMENTWISE or op.attrs:
+        if op.kind is not Kind.ELEMENTWISE or op.attrs or op.name == "pow":  # below
             continue
         arrays = [x.real > 0, x, y] if op.name == "where" else [x, y, x][: op.arity]
         try:
@@ -83,6 +87,39 @@ def test_elementwise_ops_are_numpys_for_special_numbers_too(dtype):
             made.add(op.name)
             assert_alike(found, wanted)
     assert made >= MADE
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_functions_are_near_where_their_parts_cancel(dtype):
+    rng = np.random.default_rng(0)
+    near = 10.0 ** rng.integers(-17, 1, 3000)
+    turns, apart = rng.uniform(-np.pi, np.pi, 3000), rng.normal(size=(3, 3000)) * near
+    x = [np.exp(1j * turns) * (1 + apart[0]), 1 + apart[1] + 1j * apart[2], apart[1] + 1j * turns]
+    x = np.concatenate([*x, *(each * 30 for each in x)]).astype(dtype)
+    functions = [sg.sqrt, sg.log, sg.log1p, sg.expm1, sg.sinh, sg.cosh, sg.tanh, sg.sin, sg.tan]
+    found, wanted, whole = run_both(lambda x: [each(x) for each in functions], x)
+    assert whole
+    for one, other in zip(found, wanted, strict=True):
+        assert_alike(one, other)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_powers_are_products_or_exponentials_as_numpys(dtype):
+    x = numbers(dtype)[0]
+    rng = np.random.default_rng(0)
+    some = (rng.normal(size=40) + 1j * rng.normal(size=40)).astype(dtype)
+    exponents = np.array([*range(-4, 6), 20, 0.5, -1.5, 2j, 1 - 1j, np.inf, np.nan], dtype)
+    x, y = (each.ravel() for each in np.meshgrid(np.concatenate([x[::2], some]), exponents))
+    found, wanted, whole = run_both(lambda x, y: [x**y], x, y)
+    assert whole
+    finite = np.isfinite(wanted[0])  # beyond, the angle is what rounding makes of it
+    assert_alike(found[0][finite], wanted[0][finite], 1500)  # of y log x, up to 1,420
+    np.testing.assert_array_equal(np.isnan(found[0]), np.isnan(wanted[0]))
+    whole_exponents = [2, 3, 5, -1, -3, 0, 1]
+    found, wanted, whole = run_both(lambda x: [x**n for n in whole_exponents], x)
+    assert whole
+    for one, other in zip(found, wanted, strict=True):
+        assert_alike(one, other)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -17,7 +17,7 @@ import numpy as np
 from oplibrary.core.dtypes import REAL_FLOATING, is_bfloat16, promoted
 from oplibrary.core.expression import BINARY, COMPARISONS, CONSTANT, OPERAND, Expression
 from oplibrary.machine.code import Code
-from oplibrary.machine.complex_numbers import arithmetic, parts
+from oplibrary.machine.complex_numbers import arithmetic, functions, parts
 from oplibrary.machine.complex_numbers.parts import Complex
 from oplibrary.machine.elements import (
     BOOL,
@@ -294,6 +294,13 @@ class _Writer:
             *_, dtype = _resolve(getattr(np, name), kinds)
             given = [self.complex(x, dtype) for x in operands]
             return Scalar(arithmetic.OPERATIONS[name](self.code, *given), dtype)
+        if name in ("power", POWER_OF_ONE_NUMBER):
+            return self._complex_power(*operands)
+        if name in functions.FUNCTIONS:
+            *_, dtype = _resolve(np.exp, kinds)
+            return Scalar(
+                functions.FUNCTIONS[name](self.code, self.complex(operands[0], dtype)), dtype
+            )
         if name in arithmetic.TESTS:
             dtype, *_ = _resolve(getattr(np, name), kinds)
             given = [self.complex(x, dtype) for x in operands]
@@ -304,6 +311,20 @@ class _Writer:
         assert isinstance(one, Complex) and whole is not None
         part = arithmetic.absolute(self.code, one) if name == "abs" else one[name == "imag"]
         return Scalar(part, parts.part_of(whole))
+
+    def _complex_power(self, x: Scalar, y: Scalar) -> Scalar:
+        *_, dtype = _resolve(np.power, (self._kind(x), self._kind(y)))
+        code = self.code
+        if x.weak and x.number == 2:
+            return Scalar(functions.exp2(code, self.complex(y, dtype)), dtype)
+        base = Complex(*code.pair(*self.complex(x, dtype)))
+        if not isinstance(y.value, (Register, Complex)):
+            return Scalar(functions.known_power(code, base, complex(y.number)), dtype)
+        exponent = Complex(*code.pair(*self.complex(y, dtype)))
+        # one of both may be one number for all lanes
+        pairs = [code.pair(a, b) for a, b in zip(base, exponent, strict=True)]
+        base, exponent = (Complex(*each) for each in zip(*pairs, strict=True))
+        return Scalar(functions.power(code, base, exponent), dtype)
 
     def _of_parts(self, x: Scalar, y: Scalar) -> Scalar:
         part = parts.part_of(self.result)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL
+from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.expression import parse_expression
 from oplibrary.core.op import Kind
 from oplibrary.core.types import Array, normalize_axes
@@ -81,7 +81,7 @@ def define(program: Program, define_control: DefineControl, left: Mapping[int, s
 
 
 def _constant(array: Array) -> Definition:
-    if array.size and array.size <= UNIFORM_ELEMENTS and array.dtype.kind in REAL:
+    if array.size and array.size <= UNIFORM_ELEMENTS and is_numeric(array.dtype):
         first = array.reshape(-1)[:1]
         if (array.view(f"V{array.itemsize}") == first.view(f"V{array.itemsize}")).all():
             return Uniform(array.shape, array.dtype, None, first[0].item())
