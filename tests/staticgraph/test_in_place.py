@@ -492,6 +492,46 @@ def test_what_a_scan_stacks_is_what_each_step_gave():
     compare(program, X, expected=[np.stack([X + 1, X + 2, X + 3])])
 
 
+READS = {
+    "scan": lambda m, v: m.scan(lambda c, r: (c * 1.1, r * c), v, m.stack([v, v * 0.5])),
+    "fori_loop": lambda m, v: m.fori_loop(0, 2, lambda i, c: c * v, v),
+    "while_loop": lambda m, v: m.while_loop(
+        lambda s: s[0] < 2, lambda s: (s[0] + 1, s[1] * v), (m.asarray(0), v)
+    )[1:],
+    "cond": lambda m, v: m.cond(m.sum(v) > 9.0, lambda a: a * 2.0, lambda a: a * m.sum(v), v),
+    "switch": lambda m, v: m.switch(m.asarray(1), [lambda: v * 2.0, lambda: v * m.sum(v)]),
+    "map": lambda m, v: m.map(lambda r: r * m.sum(v), m.stack([v, v])),
+    "sin": lambda m, v: m.sin(v) * v,
+}
+ITSELF = {
+    "copy_": lambda v: v.copy_(v),
+    "copy_ of a view": lambda v: v[1:].copy_(v[1:]),
+    "copy_ into a view": lambda v: v[:-1].copy_(v[1:]),
+    "an assignment": lambda v: v.__setitem__(..., v),
+    "out=": lambda v: np.add(v, 0.0, out=v),
+    "+=": lambda v: v.__iadd__(v),
+}
+
+
+@pytest.mark.parametrize("written", ITSELF)
+@pytest.mark.parametrize("read", READS)
+def test_gradients_are_added_in_one_order_where_a_value_is_overwritten_with_itself(read, written):
+    def program(m, x):
+        v = x * 1.0
+        view = m.flip(v, axis=0)
+        before = listed(READS[read](m, view)) + listed(READS[read](m, v))
+        ITSELF[written](v)
+        after = listed(READS[read](m, v))
+        ITSELF[written](view)
+        return [*before, *after, v, view, v[::2], view * v]
+
+    x = np.random.default_rng(0).uniform(-1, 1, 9).astype("float32")
+    values, grads = dynamic(program, x)
+    found, found_grads = static(program, x)
+    for a, b in zip([*values, *(grads or [])], [*found, *found_grads], strict=False):
+        np.testing.assert_array_equal(a, b)
+
+
 def shared_gradients(a, b):
     return sg.gradients(sg.sum(a + b), [a, b])
 
@@ -517,6 +557,41 @@ REFUSED = {
     "differentiated, by another name": lambda x, y: sg.grad(
         lambda a: (y[1:].add_(1), sg.sum(a * a))[1]
     )(y),
+    "operand that a branch may give": lambda x, y: (
+        sg.cond(x[0] > 0, lambda a: a, lambda a: a * 2, y),
+        y.add_(1),
+    ),
+    "captured, that a branch may give a view of": lambda x, y: (
+        sg.switch(sg.asarray(1), [lambda: y[1:] * 2, lambda: y[1:]]),
+        y.fill_(1),
+    ),
+    "view of what a branch may give": lambda x, y: (
+        sg.cond(x[0] > 0, lambda a: a[::-1], lambda a: a * 2, y),
+        y[:2].add_(1),
+    ),
+    "base of what a branch may give": lambda x, y: (
+        sg.cond(x[0] > 0, lambda a: a, lambda a: a * 2, y[1:]),
+        y.mul_(2),
+    ),
+    "captured, that a branch in a branch may give": lambda x, y: (
+        sg.cond(x[0] > 0, lambda: sg.cond(x[1] > 0, lambda: y, lambda: x), lambda: x),
+        y.sin_(),
+    ),
+    "captured, that a loop gives": lambda x, y: (
+        sg.fori_loop(0, 2, lambda i, c: y, x),
+        y.copy_(x),
+    ),
+    "captured, that a loop without a known end gives": lambda x, y: (
+        sg.while_loop(lambda s: s[0] < 2, lambda s: (s[0] + 1, y), (sg.asarray(0), x)),
+        y.copy_(x),
+    ),
+    "rows that a scan gives": lambda x, y: (
+        sg.scan(lambda c, r: (r, None), x, z := sg.stack([x, y])),
+        z.add_(1),
+    ),
+    "a carry that a branch may give": lambda x, y: sg.fori_loop(
+        0, 2, lambda i, c: (sg.cond(x[0] > 0, lambda a: a, lambda a: a * 2, c), c.add_(1))[0], y
+    ),
     "a gradient that is shared": lambda x, y: shared_gradients(x * 1.0, y)[0].add_(1),
 }
 

@@ -21,7 +21,6 @@ from staticgraph.control.declaring import (
     region_from,
     require_same_types,
     share_captures,
-    shared_outputs,
 )
 from staticgraph.control.flow import Choice
 from staticgraph.control.region import Region
@@ -190,7 +189,7 @@ def _declare_plain(
         require_same_types(what, sides[0], side)
     regions, outer = share_captures([t[0] for t in traced], [t[2] for t in traced])
     values = declare_several(SWITCH, (index, *nodes, *outer), {"branches": tuple(regions)})
-    mark_shared(values, shared_outputs(regions))
+    mark_shared(values, regions, (*nodes, *outer))
     return unflatten(traced[0][1], values)
 
 

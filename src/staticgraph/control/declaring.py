@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from oplibrary.core.dtypes import promoted
@@ -104,14 +104,40 @@ def shared_outputs(regions: Sequence[Region], carries: int | None = None) -> set
     return shared
 
 
-def mark_shared(values: Sequence[Node], shared: Collection[int]) -> None:
-    """Refuse in-place changes of those of `values` that may be other values, too."""
+def mark_shared(
+    values: Sequence[Node],
+    regions: Sequence[Region],
+    operands: Sequence[Node],
+    carries: int | None = None,
+) -> None:
+    """Refuse in-place changes of those of `values` that may be one of `operands`, and of these.
+
+    Parameters
+    ----------
+    values : sequence of Node
+        What the op of control flow gives.
+    regions : sequence of Region
+    operands : sequence of Node
+        What they are given, in the order of their inputs.
+    carries : int, optional
+        As in `shared_outputs`.
+    """
+    shared = shared_outputs(regions, carries)
+    if not shared:
+        return
     for position in shared:
-        if position < len(values):
-            node = values[position]
-            node.graph.shared[node] = (
-                "a branch or a loop gave it, and it may be one of the values that went in"
-            )
+        node = values[position]
+        node.graph.shared[node] = (
+            "a branch or a loop gave it, and it may be one of the values that went in"
+        )
+    for region in regions:
+        given = {family(node)[-1] for node in region.outputs[:carries]} | set(region.graph.shared)
+        for outer, inner in list(zip(operands, region.inputs, strict=True))[carries or 0 :]:
+            if inner in given:
+                base = family(outer)[-1]
+                base.graph.shared[base] = (
+                    "a branch or a loop may have given it, and what it gave would not change"
+                )
 
 
 def require_count(name: str, what: str, value: Any) -> int:

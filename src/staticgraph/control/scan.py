@@ -23,7 +23,6 @@ from staticgraph.control.declaring import (
     require_carry,
     require_count,
     share_captures,
-    shared_outputs,
 )
 from staticgraph.control.flow import Loop
 from staticgraph.control.region import Region
@@ -266,8 +265,9 @@ def _declare(
         "reverse": bool(reverse),
         "keep": (True,) * len(body.outputs),
     }
-    values = declare_several(SCAN, (*nodes, *sequences, *outer), attrs)
-    mark_shared(values[:carries], shared_outputs([body], carries))
+    operands = (*nodes, *sequences, *outer)
+    values = declare_several(SCAN, operands, attrs)
+    mark_shared(values, [body], operands, carries)
     last = unflatten(structure, values[:carries])
     return last, unflatten(y_structure, values[2 * carries :])
 

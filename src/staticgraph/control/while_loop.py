@@ -22,7 +22,6 @@ from staticgraph.control.declaring import (
     require_carry,
     require_count,
     share_captures,
-    shared_outputs,
 )
 from staticgraph.control.flow import Loop
 from staticgraph.control.region import Pullback, Region, RegionGraph
@@ -347,5 +346,5 @@ def _declare(
         "max_steps": max_steps,
     }
     values = declare_several(WHILE, (*nodes, *outer), attrs)
-    mark_shared(values, shared_outputs([body], len(nodes)))
+    mark_shared(values, [body], (*nodes, *outer), len(nodes))
     return unflatten(structure, values)

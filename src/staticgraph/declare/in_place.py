@@ -154,16 +154,16 @@ def _require_writable(chain: list[Node], operation: str) -> None:
     graph = base.graph
     reason = graph.shared.get(base, "")
     fix = "write to a copy, x = x.clone(), or use the out-of-place form, x = x + y"
-    if base in graph.writable:
+    if base in graph.writable and not reason:
         return
     if base.op is VARIABLE:
         reason = "what a variable holds changes when a run ends, by an assignment"
         fix = "declare the assignment: w.assign(w - update)"
-    elif base.op is PLACEHOLDER and graph.parent is not None:
+    elif base.op is PLACEHOLDER and graph.parent is None:
+        reason = "it is an argument, and the array of the caller would not change"
+    elif base.op is PLACEHOLDER and not reason:
         reason = "it comes from around a branch or a loop, where the change would not be seen"
         fix = "write to a copy, x = x.clone(); carry and return what is to be seen outside"
-    elif base.op is PLACEHOLDER:
-        reason = "it is an argument, and the array of the caller would not change"
     elif base.op is CONSTANT:
         reason = "it is an array from outside of the graph, which would not change"
     if reason:
@@ -229,8 +229,6 @@ def write(target: Node, result: Node, operation: str, replaces: bool = False) ->
     require_fit(operation, result.type, target.type)
     chain = family(target)
     _require_writable(chain, operation)
-    if result is target:
-        return target
     replaces = replaces or bool(graph.succ[result]) or not result.operands
     if replaces and len(chain) == 1:
         # what was there before keeps a gradient, of zeros
