@@ -38,6 +38,7 @@ bench: $(READY)
 	$(BIN)/python -m bench.dynamic
 
 docs: $(READY)
+	$(BIN)/python docs/generate_contents.py
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/generate_stubs.py
 

@@ -8,6 +8,8 @@ least of a few.
 """
 
 import gc
+import resource
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -449,7 +451,28 @@ def native_build(small=3_000, large=30_000):
     )
 
 
+def start_up(pairs=41):
+    """Compare processes that import dyngraph with those that import NumPy, by CPU time."""
+
+    def cpu_seconds(package):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", f"import {package}"], check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    taken = np.array([[cpu_seconds("dyngraph"), cpu_seconds("numpy")] for _ in range(pairs)])
+    ours, theirs = 1000 * np.median(taken, axis=0)
+    return Ratio(
+        "import dyngraph over import numpy",
+        float(np.median(taken[:, 0] / taken[:, 1])),
+        1.3,
+        "x",
+        f"{ours:.0f} ms against {theirs:.0f} ms",
+    )
+
+
 CHECKS = (
+    start_up,
     taped_small_op,
     chain_of_small_ops,
     seed_call,

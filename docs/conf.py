@@ -20,13 +20,10 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import dyngraph
-import oplibrary.functional
-import oplibrary.ops  # noqa: F401  fills the registry
 import sidebyside
 import staticgraph
-from oplibrary.core.op import NAMESPACES, REGISTRY, Kind
+from oplibrary.core.op import CREATION, NAMESPACES, REGISTRY, Kind
 from oplibrary.messages.message import Message
-from oplibrary.ops.creation import CREATION
 
 project = "sidebyside"
 author = "the sidebyside authors"

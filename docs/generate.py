@@ -19,23 +19,21 @@ from unittest.mock import patch
 import numpy as np
 
 import dyngraph
-import oplibrary.functional
-import oplibrary.ops  # noqa: F401  fills the registry
 import sidebyside
 import sidebyside.workloads.datasets
 import staticgraph
 from oplibrary.core.batching import rule_of
-from oplibrary.core.op import NAMESPACES, REGISTRY, Kind, namespace
+from oplibrary.core.op import CREATION, NAMESPACES, REGISTRY, Kind, namespace
 from oplibrary.executors import spellings
 from oplibrary.messages import suggestion
 from oplibrary.messages.message import Message
-from oplibrary.ops.creation import CREATION
 from oplibrary.tangents.families import tangent_rule_of
 from sidebyside.errors import catalogue
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 import error_examples  # noqa: E402  modules beside this one
+from generate_contents import refresh  # noqa: E402
 from mistakes import MISTAKES  # noqa: E402
 from result_fields import result_files_page  # noqa: E402
 from rooms import rooms_picture  # noqa: E402
@@ -360,6 +358,7 @@ PAGES = {
 
 
 def main() -> None:
+    refresh()
     for name, page in PAGES.items():
         (HERE / name).write_text(page())
         print(f"wrote docs/{name}")

@@ -26,6 +26,14 @@ def test_stubs_are_up_to_date(name):
     assert (SOURCE / name).read_text() == generator().STUBS[name](), "run `make docs`"
 
 
+def test_the_table_of_where_ops_stand_is_up_to_date():
+    """In a process of its own, as no op may be loaded yet."""
+    command = [sys.executable, str(ROOT / "docs" / "generate_contents.py"), "--print"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    table = SOURCE / "common" / "oplibrary" / "late" / "contents.py"
+    assert table.read_text() == done.stdout, "run `make docs`"
+
+
 PROGRAM = """
 import numpy as np
 

@@ -2,17 +2,18 @@
 
 from typing import Any as _Any
 
-from dyngraph.engine.namespace import functions_of as _functions_of
+from dyngraph.engine.namespace import Functions as _Functions
 from oplibrary.executors.spellings import MissingName as _MissingName
 from oplibrary.messages.errors import LinAlgError as LinAlgError
 
-_FUNCTIONS = _functions_of("linalg")
-globals().update(_FUNCTIONS)
-__all__ = sorted(["LinAlgError", *_FUNCTIONS])
+_FUNCTIONS = _Functions("linalg")
+__all__ = sorted(["LinAlgError", *_FUNCTIONS.names()])
 
 
 def __getattr__(name: str) -> _Any:
-    raise _MissingName("dyngraph", name, __all__, "linalg")
+    if name not in __all__:
+        raise _MissingName("dyngraph", name, __all__, "linalg")
+    return globals().setdefault(name, _FUNCTIONS[name])
 
 
 def __dir__() -> list[str]:

@@ -7,22 +7,17 @@ the rest into the class: infix operators, functions as methods, in-place operati
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from dyngraph.engine.backward import backward as run_backward
 from dyngraph.engine.failures import no_leaf
 from dyngraph.engine.hooks import register_post_accumulate_grad_hook
-from dyngraph.engine.inplace import write
 from dyngraph.engine.namespace import NAMESPACE
-from dyngraph.tape.grad_mode import is_grad_enabled, no_grad, special
+from dyngraph.tape.grad_mode import no_grad
 from dyngraph.tape.nodes import AccumulateGrad, extra_of
-from dyngraph.tape.versions import changed
-from dyngraph.tensors.conversion import as_tensor, numeric
-from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import Op, lookup
-from oplibrary.core.types import TensorType, is_scalar
+from dyngraph.tensors.tensor import Tensor
+from oplibrary.core.types import TensorType
 from oplibrary.executors.in_place import install_in_place
 from oplibrary.executors.operators import (
     BINARY_OPERATORS,
@@ -34,8 +29,9 @@ from oplibrary.executors.operators import (
 )
 from oplibrary.executors.spellings import METHODS as METHODS_ELSEWHERE
 from oplibrary.executors.spellings import call_for, table
+from oplibrary.late.method import install
+from oplibrary.late.modules import load
 from oplibrary.messages.errors import ArgumentError, warn
-from oplibrary.ops.indexing import set_item
 
 # gradients ----------------------------------------------------------------------------------------
 
@@ -91,7 +87,7 @@ def _set_data(self: Tensor, value: Any) -> None:
         )
     if value._array is not self._array:  # x.data -= 1 has already changed what both share
         with no_grad():
-            write(self, value, "x.data = value")
+            load("dyngraph.engine.inplace:write")(self, value, "x.data = value")
 
 
 def backward(
@@ -136,18 +132,18 @@ def _install_gradients() -> None:
 def _install_operators() -> None:
     """Put the entries of fixed arity in place of Tensor's generic operators."""
     for dunder, name in {**BINARY_OPERATORS, **UNARY_OPERATORS}.items():
-        function = NAMESPACE.get(name)
-        if function is not None:
-            setattr(Tensor, dunder, function)
-            if dunder in BINARY_OPERATORS and dunder not in COMPARISONS:
-                setattr(Tensor, f"__r{dunder[2:]}", _reflected(function))
+        install(Tensor, dunder, partial(NAMESPACE.__getitem__, name))
+        if dunder in BINARY_OPERATORS and dunder not in COMPARISONS:
+            install(Tensor, f"__r{dunder[2:]}", partial(_reflected, name))
     for name in (*UNARY_METHODS, *METHODS):
         if name not in WRITTEN_METHODS:
-            setattr(Tensor, name, NAMESPACE[name])
+            install(Tensor, name, partial(NAMESPACE.__getitem__, name))
     Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
-def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def _reflected(name: str) -> Callable[[Any, Any], Any]:
+    function = NAMESPACE[name]
+
     def reflected(self: Any, other: Any) -> Any:
         return function(other, self)
 
@@ -156,82 +152,19 @@ def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 
 # in place -----------------------------------------------------------------------------------------
 
-
-def _in_place(name: str, spelling: str) -> Callable[..., Tensor]:
-    function = NAMESPACE[name]
-    op: Any = lookup(name)
-    kernel: Any = op.kernel if isinstance(op, Op) and op.arity == 2 else None
-    directly = isinstance(kernel, np.ufunc)
-
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        usual = directly and op.run is kernel and len(args) == 1 and not kwargs
-        if usual and _untracked(self, args[0]):
-            other = args[0]
-            try:
-                kernel(
-                    self._array,
-                    other._array if type(other) is Tensor else other,
-                    out=self._array,
-                )
-            except (ValueError, TypeError, OverflowError):
-                pass  # the general way below has the better message
-            else:
-                changed(self._array, spelling)
-                return self
-        return write(self, function(self, *args, **kwargs), spelling)
-
-    return method
-
-
-def _untracked(target: Tensor, other: Any) -> bool:
-    """Tell whether writing to `target` concerns no graph, so that nothing need be recorded."""
-    if type(other) is Tensor:
-        edge = other._node
-    elif is_scalar(other):
-        edge = None
-    else:
-        return False
-    if special.count and not is_grad_enabled():
-        return True
-    return edge is None and target._node is None and not hasattr(target, "_parent")
-
-
-def fill_(self: Tensor, value: Any) -> Tensor:
-    """Overwrite every element with `value`."""
-    return write(self, _constant(value, self.dtype), "fill_")
-
-
-def zero_(self: Tensor) -> Tensor:
-    """Overwrite every element with zero."""
-    return write(self, _constant(0, self.dtype), "zero_")
-
-
-def copy_(self: Tensor, source: Any) -> Tensor:
-    """Overwrite the elements with those of `source`, which broadcasts; gradients flow to it."""
-    return write(self, _constant(source, self.dtype), "copy_", replaces=True)
-
-
-def _constant(value: Any, dtype: np.dtype[Any]) -> Tensor:
-    if isinstance(value, Tensor):
-        # a new Tensor, as the graph of the source must not be handed on as that of the target
-        return NAMESPACE["clone"](value)  # type: ignore[no-any-return]
-    if isinstance(value, (list, tuple)):
-        return as_tensor(value)
-    return tensor_of(numeric(value, dtype if is_scalar(value) else None))
-
-
-def setitem(self: Tensor, key: Any, value: Any) -> None:
-    """Overwrite the elements that `key` selects: ``x[key] = value``."""
-    if isinstance(value, (list, tuple)):
-        value = as_tensor(value, self.dtype)
-    write(self, set_item(self, key, value), "x[...] = value")
+_WRITES = "dyngraph.engine.inplace_methods"
+"""The module of methods that write, loaded once one is called."""
 
 
 def _install_in_place() -> None:
     install_in_place(Tensor, _in_place, NAMESPACE.__getitem__)
-    for function in (fill_, zero_, copy_):
-        setattr(Tensor, function.__name__, function)
-    setattr(Tensor, "__setitem__", setitem)  # noqa: B010
+    for name in ("fill_", "zero_", "copy_"):
+        install(Tensor, name, partial(load, f"{_WRITES}:{name}"))
+    install(Tensor, "__setitem__", partial(load, f"{_WRITES}:setitem"))
+
+
+def _in_place(name: str, spelling: str) -> Callable[..., Tensor]:
+    return load(f"{_WRITES}:in_place_method")(name, spelling)  # type: ignore[no-any-return]
 
 
 # names of other libraries -------------------------------------------------------------------------
@@ -250,7 +183,7 @@ class _Elsewhere:
 
 def _install_hints() -> None:
     for name in table(METHODS_ELSEWHERE):
-        if not hasattr(Tensor, name):
+        if not any(name in vars(kind) for kind in Tensor.__mro__):
             setattr(Tensor, name, _Elsewhere(name))
 
 

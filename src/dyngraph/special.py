@@ -2,16 +2,17 @@
 
 from typing import Any as _Any
 
-from dyngraph.engine.namespace import functions_of as _functions_of
+from dyngraph.engine.namespace import Functions as _Functions
 from oplibrary.executors.spellings import MissingName as _MissingName
 
-_FUNCTIONS = _functions_of("special")
-globals().update(_FUNCTIONS)
-__all__ = sorted(_FUNCTIONS)
+_FUNCTIONS = _Functions("special")
+__all__ = _FUNCTIONS.names()
 
 
 def __getattr__(name: str) -> _Any:
-    raise _MissingName("dyngraph", name, __all__, "special")
+    if name not in __all__:
+        raise _MissingName("dyngraph", name, __all__, "special")
+    return globals().setdefault(name, _FUNCTIONS[name])
 
 
 def __dir__() -> list[str]:

@@ -19,20 +19,14 @@ Every function of the op library is here too, and declares nodes of the graph th
 from typing import Any as _Any
 
 import staticgraph.declare.in_place
-from oplibrary import optimizers
 from oplibrary.core.types import TensorType
 from oplibrary.executors.kernels import kernels_report, set_kernels
-from oplibrary.executors.namespace import LATE_DTYPES as _LATE_DTYPES
+from oplibrary.executors.namespace import LateNames as _LateNames
 from oplibrary.executors.namespace import common_names as _common_names
-from oplibrary.executors.namespace import late_dtype as _late_dtype
 from oplibrary.executors.namespace import public_names as _public_names
-from oplibrary.executors.spellings import MissingName as _MissingName
 from oplibrary.executors.warm_memory import keep_memory_warm as _keep_memory_warm
 from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
 from oplibrary.messages.source import enter_package as _enter_package
-from oplibrary.transforms.custom_jvp import custom_jvp
-from oplibrary.transforms.custom_vjp import custom_vjp
-from staticgraph import errors, fft, linalg, special
 from staticgraph.archive import open_program, save_program
 from staticgraph.backends.backend import Backend
 from staticgraph.compiler.bound import Bound
@@ -75,16 +69,24 @@ from staticgraph.transforms import (
 _enter_package(__file__)
 _keep_memory_warm()
 
+_LATE = _LateNames(
+    "staticgraph",
+    {
+        "oplibrary": "optimizers",
+        "oplibrary.transforms.custom_jvp": "custom_jvp",
+        "oplibrary.transforms.custom_vjp": "custom_vjp",
+        "staticgraph": "errors fft linalg special",
+    },
+    _lookup,
+)
+"""What is loaded when it is first asked for, by the modules that it stands in."""
+
 globals().update(_common_names(data_dependent_shapes=False))
-__all__ = sorted({*_public_names(globals()), *_names(), *_LATE_DTYPES})
+__all__ = sorted({*_public_names(globals()), *_LATE.places, *_names()})
 
 
 def __getattr__(name: str) -> _Any:
-    found: _Any = None if name.startswith("_") else _late_dtype(name) or _lookup(name)
-    if found is None:
-        raise _MissingName("staticgraph", name, __all__)
-    globals()[name] = found
-    return found
+    return globals().setdefault(name, _LATE.load(name, __all__))
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 
 import dyngraph as dg
-import oplibrary.ops  # noqa: F401  fills the registry
 import staticgraph as sg
 from oplibrary.core.op import FUNCTIONS, REGISTRY
 from oplibrary.core.samples import draw, uniform

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import dyngraph as dg
-from oplibrary.core.op import ALIASES, LATE, REGISTRY, namespace
+from oplibrary.core.op import FUNCTIONS
 from oplibrary.core.types import type_of
 from oplibrary.functional import batch_norm, layer_norm, scaled_dot_product_attention
 from oplibrary.functional.class_losses import cross_entropy, nll_loss
@@ -43,13 +43,12 @@ def agrees(function, theirs, *arrays, rtol=1e-9):
 
 
 def test_all_are_in_the_namespace():
-    """What a module of compositions offers is entered by name, so that it can be loaded late."""
-    offered = namespace()
-    assert not LATE.keys() & {*REGISTRY, *ALIASES}, "an op would be found in its place"
-    for module in set(LATE.values()):
+    """What a module of compositions offers is entered under its name."""
+    for module in {module for module in FUNCTIONS.modules.values() if ".ops." not in module}:
         functions = vars(import_module(module)).items()
-        own = {name for name, f in functions if offered.get(name) is f and f.__module__ == module}
-        assert own == {name for name, where in LATE.items() if where == module}, module
+        own = {name for name, f in functions if FUNCTIONS.get(name) is f}
+        own = {name for name in own if FUNCTIONS[name].__module__ == module}
+        assert own == {n for n, where in FUNCTIONS.modules.items() if where == module}, module
 
 
 # softmax ------------------------------------------------------------------------------------------

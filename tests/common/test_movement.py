@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-import oplibrary.ops as ops
-from oplibrary.core.op import FUNCTIONS, REGISTRY, Kind, namespace
+from oplibrary.core.op import CREATION, FUNCTIONS, REGISTRY, Kind, namespace
 from oplibrary.core.types import TensorType, type_of
 from oplibrary.executors.autodiff import pull_back
 from oplibrary.messages.errors import (
@@ -19,7 +18,6 @@ from oplibrary.messages.errors import (
     ShapeError,
     SideBySideError,
 )
-from oplibrary.ops.creation import CREATION
 
 NAMES = {**namespace(), "sum_to": REGISTRY["sum_to"]}
 RNG = np.random.default_rng(0)
@@ -593,8 +591,3 @@ def test_a_static_value_explains_itself_where_a_number_is_needed():
     ]:
         with pytest.raises(DTypeError, match="n is symbolic"):
             call(Symbolic())
-
-
-def test_every_module_is_loaded():
-    for name in ("joining", "slicing", "repetition", "diagonal", "creation", "scan", "sorting"):
-        assert hasattr(ops, name)

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import oplibrary.ops  # noqa: F401  fills the registry
 from oplibrary.core.expression import OPERAND
 from oplibrary.core.op import REGISTRY, Example, Kind, Op
 from oplibrary.core.samples import draw, symmetric_part

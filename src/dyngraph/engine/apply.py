@@ -33,6 +33,8 @@ from oplibrary.core.dtypes import FLOATING, PLAIN_NUMBERS
 from oplibrary.core.op import (
     ENTRIES,
     EXECUTORS,
+    REGISTRY,
+    Kind,
     Op,
     OperandRule,
     executor_of,
@@ -45,7 +47,7 @@ from oplibrary.executors.kernels import FOLLOWERS
 from oplibrary.executors.python_numbers import ints_are_indices
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
 from oplibrary.messages.source import user_source
-from oplibrary.ops.joining import holds_values, stack_nested
+from oplibrary.ops.nested import holds_values, stack_nested
 
 ndarray = np.ndarray
 asarray = np.asarray
@@ -335,7 +337,7 @@ def _shares(result: Array, array: Array) -> bool:
 
 def apply_general(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     """Run an op of any arity with any attributes, and record it."""
-    fast = FAST.get(op)
+    fast = FAST[op]
     if fast is not None:
         kinds = set(map(type, operands))
         if Tensor in kinds and kinds <= _DIRECT:  # else the quick entry would come back here
@@ -507,8 +509,27 @@ def refuse(op: Op, operands: tuple[Any, ...], named: dict[str, Any]) -> None:
     op.bind(tuple([x for x in operands if x is not _MISSING]), named)
 
 
-FAST: dict[Op, Callable[..., Any]] = {}
-"""The entry of fixed arity of each op that has one."""
+def _quick_entry(op: Op) -> Callable[..., Any] | None:
+    """Return the entry of fixed arity of `op`, or None where only the general one fits."""
+    if op.name.startswith("_"):  # those may give several results
+        return None
+    if op.arity == 1:
+        plain = op.kind is Kind.ELEMENTWISE and not op.attrs and not op.view
+        reads = {need for rule in op.rules if rule for need in (rule.out, *rule.operands)}
+        return make_unary(op) if plain and reads <= {"", "value"} else make_attributed(op)
+    return make_binary(op) if op.arity == 2 and not op.attrs and not op.view else None
+
+
+class _QuickEntries(dict[Op, Callable[..., Any] | None]):
+    """The entry of fixed arity of each op of the library, made once it is asked for, or None."""
+
+    def __missing__(self, op: Op) -> Callable[..., Any] | None:
+        if op.name not in REGISTRY.modules or REGISTRY[op.name] is not op:
+            return None  # a user's, which may give anything
+        return self.setdefault(op, _quick_entry(op))
+
+
+FAST = _QuickEntries()
 
 EXECUTORS[Tensor] = apply_general
 ENTRIES[Tensor] = FAST

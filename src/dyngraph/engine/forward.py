@@ -15,7 +15,8 @@ from dyngraph.engine.backward import check_versions, path_between, recompute, sa
 from dyngraph.tape import grad_mode, versions
 from dyngraph.tape.nodes import GradFn
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.types import TensorType
+from oplibrary.core.types import TensorType, type_of
+from oplibrary.tangents.families import Push, tangent_rule_of
 
 Transpose = Callable[..., list[Any]]
 
@@ -57,7 +58,42 @@ def _full(type: TensorType, value: float) -> Tensor:
     return tensor_of(np.full(type.shape, value, type.dtype))
 
 
-GradFn.full = staticmethod(_full)
+def push(
+    node: GradFn,
+    tangents: Sequence[Any],
+    out: Any,
+    operands: tuple[Any, ...],
+    transpose: Callable[..., list[Any]],
+) -> Any:
+    """Return the tangent of the result of `node`, None where it does not move.
+
+    Parameters
+    ----------
+    node : GradFn
+    tangents : sequence of array or None
+        Of each operand.
+    out, operands
+        As of `GradFn.pull`.
+    transpose : callable
+        ``transpose(types, tangents)``, with the types of the results, pushes by `GradFn.pull`.
+    """
+    op = node.op
+    moved = tuple([t if op.operand_rule(i) is not None else None for i, t in enumerate(tangents)])
+    moving = [t for t in moved if t is not None]
+    if not moving:
+        return None
+    # without types, operands are of one type, or numbers beside it
+    types = node.types or (type_of(moving[0]),) * len(moved)
+    result = op.infer(*types, **node.attrs)
+    rule = tangent_rule_of(op)
+    if rule is None:
+        return transpose([result], moved)[0]
+    call = Push(op, moved, out, operands, types, result, node.attrs, _full, transpose)
+    tangent = rule(call)
+    return None if tangent is None else call.fitted(tangent)
+
+
+GradFn.push = push
 
 
 def _push(node: GradFn, tangents: Sequence[Any], create_graph: bool, transpose: Transpose) -> Any:

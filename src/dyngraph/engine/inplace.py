@@ -23,7 +23,7 @@ from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode, extra_of
 from dyngraph.tape.versions import changed, storage_of
 from dyngraph.tensors.tensor import Tensor
-from oplibrary.core.op import LIFTED, Kind, Op, register
+from oplibrary.core.op import LIFTED, Kind, Op
 from oplibrary.core.types import Array, TensorType, type_of_array
 from oplibrary.executors.in_place import (
     one_for_all_examples,
@@ -53,42 +53,40 @@ def _write_view_values(
     return view(g, **dict(view_attrs))
 
 
-write_view = register(
-    Op(
-        name="_write_view",
-        public=False,
-        kind=Kind.OPAQUE,
-        arity=2,
-        kernel=_write_view,
-        infer=lambda base, _values, **_: base,
-        vjp=(_write_view_base, _write_view_values),
-        jvp=linear,
-        attrs={"view": ..., "view_attrs": ...},
-        alias=("copy_slices",),
-        operand_names=("base", "values"),
-        doc="Return `base` with what the view op selects replaced by `values`.",
-    )
+write_view = Op(
+    name="_write_view",
+    public=False,
+    kind=Kind.OPAQUE,
+    arity=2,
+    kernel=_write_view,
+    infer=lambda base, _values, **_: base,
+    vjp=(_write_view_base, _write_view_values),
+    jvp=linear,
+    attrs={"view": ..., "view_attrs": ...},
+    alias=("copy_slices",),
+    operand_names=("base", "values"),
+    doc="Return `base` with what the view op selects replaced by `values`.",
 )
+"""Kept out of the registry: only the tape runs it."""
 
 
-overwrite = register(
-    Op(
-        name="_overwrite",
-        public=False,
-        kind=Kind.OPAQUE,
-        arity=2,
-        kernel=lambda base, values: np.array(np.broadcast_to(values, base.shape), base.dtype),
-        infer=lambda base, _values: base,
-        vjp=(
-            lambda g, _out, _base, _values: zeros_like(g),
-            lambda g, _out, _base, _values: g,
-        ),
-        jvp=linear,
-        alias=("copy",),
-        operand_names=("base", "values"),
-        doc="Return `values` in the shape and dtype of `base`, which has a gradient of zeros.",
-    )
+overwrite = Op(
+    name="_overwrite",
+    public=False,
+    kind=Kind.OPAQUE,
+    arity=2,
+    kernel=lambda base, values: np.array(np.broadcast_to(values, base.shape), base.dtype),
+    infer=lambda base, _values: base,
+    vjp=(
+        lambda g, _out, _base, _values: zeros_like(g),
+        lambda g, _out, _base, _values: g,
+    ),
+    jvp=linear,
+    alias=("copy",),
+    operand_names=("base", "values"),
+    doc="Return `values` in the shape and dtype of `base`, which has a gradient of zeros.",
 )
+"""Likewise."""
 
 
 def write(target: Tensor, result: Tensor, operation: str, replaces: bool = False) -> Tensor:

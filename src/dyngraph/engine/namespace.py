@@ -9,16 +9,13 @@ from typing import Any
 
 import numpy as np
 
-import oplibrary.functional
-import oplibrary.numerical  # noqa: F401  both enter compositions into the namespace
-from dyngraph.engine.apply import FAST, lift, make_attributed, make_binary, make_unary
+from dyngraph.engine.apply import FAST, lift
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.data import require_numbers
-from oplibrary.core.op import REGISTRY, Kind, Op, late, named_as, namespace
+from oplibrary.core.op import CREATION, Op, lookup, named_as, names
 from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.arguments import require_flag
-from oplibrary.ops.creation import CREATION
 
 
 def wrap(result: Any) -> Any:
@@ -79,38 +76,41 @@ def _creation(function: Callable[..., Any]) -> Callable[..., Any]:
     return create
 
 
-def functions_of(below: str) -> dict[str, Callable[..., Any]]:
-    """Return the functions of a namespace: the main one is ``""``, one below it ``"linalg"``."""
-    names: dict[str, Callable[..., Any]] = {}
-    for name, function in namespace(below, loaded=True).items():
-        entry = FAST.get(function) if isinstance(function, Op) else None
-        names[name] = entry or _lifted(function, name)
-    return names
+class Functions(dict[str, Callable[..., Any]]):
+    """The functions of a namespace by name, each made once it is asked for.
+
+    Parameters
+    ----------
+    below : str
+        The main namespace is ``""``, one below it ``"linalg"``.
+    """
+
+    def __init__(self, below: str = "") -> None:
+        super().__init__()
+        self._below = below
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        function: Callable[..., Any] | None = self.get(name)
+        if function is None:
+            raise KeyError(name)
+        return function
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the function called `name`, or `default`."""
+        made = dict.get(self, name)
+        if made is not None:
+            return made
+        if not self._below and name in CREATION:
+            return self.setdefault(name, _creation(CREATION[name]))
+        function = lookup(f"{self._below}.{name}" if self._below else name)
+        if function is None:
+            return default
+        entry = FAST[function] if isinstance(function, Op) else None
+        return self.setdefault(name, entry or _lifted(function, name))
+
+    def names(self) -> list[str]:
+        """Return the names of all, in order."""
+        return sorted({*names(self._below), *(() if self._below else CREATION.modules)})
 
 
-def late_function(name: str) -> Callable[..., Any] | None:
-    """Return the function called `name` that is loaded when it is first asked for, or None."""
-    function = late(name)
-    return None if function is None else _lifted(function, name)
-
-
-def _build() -> dict[str, Callable[..., Any]]:
-    for op in REGISTRY.values():
-        if not op.name.startswith("_"):  # those may give several results
-            _make_quick_entry(op)
-    names = functions_of("")
-    names.update({name: _creation(function) for name, function in CREATION.items()})
-    return names
-
-
-def _make_quick_entry(op: Op) -> None:
-    """Make the entry of fixed arity of `op`, unless only the general one fits."""
-    if op.arity == 1:
-        plain = op.kind is Kind.ELEMENTWISE and not op.attrs and not op.view
-        reads = {need for rule in op.rules if rule for need in (rule.out, *rule.operands)}
-        FAST[op] = make_unary(op) if plain and reads <= {"", "value"} else make_attributed(op)
-    elif op.arity == 2 and not op.attrs and not op.view:
-        FAST[op] = make_binary(op)
-
-
-NAMESPACE = _build()
+NAMESPACE = Functions()

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from oplibrary.core.op import Op, Rule
-from oplibrary.core.types import Array, TensorType, type_of
+from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.autodiff import fit
 from oplibrary.messages.source import Place, Source
-from oplibrary.tangents.families import Push, tangent_rule_of
 
 if TYPE_CHECKING:
     from dyngraph.tape.hooks import Removable
@@ -139,7 +138,7 @@ class GradFn:
     types: ClassVar[Any] = None
     attrs: ClassVar[Mapping[str, Any]] = {}
     saves: ClassVar[bool] = True
-    full: ClassVar[Callable[[TensorType, float], Any]]  # `dyngraph.engine.forward` puts it here
+    push: Callable[..., Any]  # `dyngraph.engine.forward` puts it here
 
     edges: tuple[Any, ...]  # of GradFn, AccumulateGrad or None
     extra: Extra | None
@@ -182,42 +181,6 @@ class GradFn:
                 grad = op.rules[position].rule(g, out, *operands, **attrs)  # type: ignore[union-attr]
             grads.append(grad if types is None else fit(grad, types[position]))
         return grads
-
-    def push(
-        self,
-        tangents: Sequence[Any],
-        out: Any,
-        operands: tuple[Any, ...],
-        transpose: Callable[..., list[Any]],
-    ) -> Any:
-        """Return the tangent of the result, None where it does not move.
-
-        Parameters
-        ----------
-        tangents : sequence of array or None
-            Of each operand.
-        out, operands
-            As of `pull`.
-        transpose : callable
-            ``transpose(types, tangents)``, with the types of the results, pushes by `pull`.
-        """
-        op = self.op
-        moved = tuple(
-            [t if op.operand_rule(i) is not None else None for i, t in enumerate(tangents)]
-        )
-        moving = [t for t in moved if t is not None]
-        if not moving:
-            return None
-        # without types, operands are of one type, or numbers beside it
-        types = self.types or (type_of(moving[0]),) * len(moved)
-        result = op.infer(*types, **self.attrs)
-        rule = tangent_rule_of(op)
-        if rule is None:
-            return transpose([result], moved)[0]
-        full = GradFn.full
-        push = Push(op, moved, out, operands, types, result, self.attrs, full, transpose)
-        tangent = rule(push)
-        return None if tangent is None else push.fitted(tangent)
 
     def parts(self, g: Any) -> list[Any]:
         """Return the gradients of the results that `g`, which arrived here, stands for."""

@@ -15,7 +15,7 @@ from oplibrary.core.tree import refuse_depth
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, LostGradientWarning, warn
 from oplibrary.ops.arguments import require_device, require_flag
-from oplibrary.ops.joining import holds_values, stack_nested
+from oplibrary.ops.nested import holds_values, stack_nested
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.dtypes import is_bfloat16, to_dtype
+from oplibrary.core.op import CREATION
 from oplibrary.core.tree import LEAF, Structure
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ProgramFileError
-from oplibrary.ops.creation import CREATION
 from oplibrary.ops.indexing import Slice
 from staticgraph.control.region import BoundRegion, Region
 from staticgraph.graph.dimension import dim

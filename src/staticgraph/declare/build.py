@@ -19,8 +19,8 @@ from oplibrary.messages.errors import (
     GraphError,
     MixedModesError,
 )
-from oplibrary.ops.joining import holds_values, stack_nested
 from oplibrary.ops.movement import broadcast_to
+from oplibrary.ops.nested import holds_values, stack_nested
 from staticgraph.declare.operands import as_array, declare_length, declare_mixed, strengthen
 from staticgraph.graph import dimension
 from staticgraph.graph.dimension import Dim, has_dims, without_dims

@@ -29,8 +29,8 @@ from oplibrary.executors.in_place import (
 from oplibrary.messages.errors import InPlaceError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.indexing import basic_index, basic_set, set_item
-from oplibrary.ops.joining import holds_values, stack_nested
 from oplibrary.ops.movement import broadcast_to, permute_dims, reshape
+from oplibrary.ops.nested import holds_values, stack_nested
 from oplibrary.ops.selection import advanced_set
 from staticgraph.declare.build import to_node
 from staticgraph.declare.lower import lower

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 
-import oplibrary.functional
-import oplibrary.numerical
-import oplibrary.ops  # noqa: F401  importing them fills the registry
 from oplibrary.core.data import array_from_dlpack, require_numbers
-from oplibrary.core.op import EXECUTORS, LATE, LIFTED, Op, late, named_as, namespace
+from oplibrary.core.op import CREATION, EXECUTORS, LIFTED, Op, named_as
+from oplibrary.core.op import lookup as shared
+from oplibrary.core.op import names as shared_names
 from oplibrary.core.tree import flatten, map_tree
 from oplibrary.core.types import is_scalar
 from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
-from oplibrary.ops.creation import CREATION, resolve_dtype
-from oplibrary.ops.joining import holds_values, stack_nested
+from oplibrary.ops.creation import resolve_dtype
+from oplibrary.ops.nested import holds_values, stack_nested
 from staticgraph.declare.build import constant, declare, require_graph, to_node
 from staticgraph.declare.creation import declare_creation
 from staticgraph.declare.operands import as_array, strengthen
@@ -42,9 +41,7 @@ def lookup(name: str, below: str = "") -> Callable[..., Any] | None:
     """
     if name in CREATION and not below:
         return _creation(CREATION[name])
-    found = namespace(below, loaded=True).get(name)
-    if found is None and not below:
-        found = late(name)
+    found = shared(f"{below}.{name}" if below else name)
     if found is None:
         return None
     return _op(found) if isinstance(found, Op) else _composition(found)
@@ -52,7 +49,7 @@ def lookup(name: str, below: str = "") -> Callable[..., Any] | None:
 
 def names(below: str = "") -> list[str]:
     """Return every name that `lookup` knows."""
-    return sorted({*namespace(below, loaded=True), *(() if below else (*CREATION, *LATE))})
+    return sorted({*shared_names(below), *(() if below else CREATION.modules)})
 
 
 def _op(op: Op) -> Callable[..., Node]:

@@ -22,7 +22,7 @@ from oplibrary.executors.operators import OPERATORS
 from oplibrary.executors.python_numbers import ints_are_indices
 from oplibrary.messages.errors import DTypeError, GraphError, MixedModesError, SideBySideError
 from oplibrary.ops.elementwise import cast
-from oplibrary.ops.joining import holds_values, stack_nested
+from oplibrary.ops.nested import holds_values, stack_nested
 from staticgraph.declare.length_op import LENGTH
 from staticgraph.graph.dimension import Dim
 from staticgraph.graph.graph import Graph

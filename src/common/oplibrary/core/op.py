@@ -9,7 +9,6 @@ import enum
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from inspect import Parameter
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -18,6 +17,8 @@ import numpy as np
 
 from oplibrary.core.expression import ATTRIBUTE, OPERAND, Expression, parse_expression
 from oplibrary.core.types import Shape, TensorType, is_scalar, type_of
+from oplibrary.late import contents
+from oplibrary.late.table import Late
 from oplibrary.messages.call_errors import written
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -469,7 +470,7 @@ class Op:
         if args:
             entries = ENTRIES.get(type(args[0]))
             if entries is not None:
-                entry = entries.get(self)
+                entry = entries[self]
                 if entry is not None:
                     return entry(*args, **kwargs)
         if kwargs and not self.options.keys().isdisjoint(kwargs):
@@ -501,17 +502,17 @@ def _lookup(name: str) -> Op:
     return REGISTRY[name]
 
 
-REGISTRY: dict[str, Op] = {}
+REGISTRY: Late[Op] = Late(contents.OPS)
 """Every op by name."""
 
-ALIASES: dict[str, Op] = {}
+ALIASES: Late[Op] = Late(contents.SPELLINGS)
 """Every op by its other spellings."""
 
-NAMESPACES: dict[str, dict[str, Callable[..., Any]]] = {
-    "": {},
-    "linalg": {},
-    "special": {},
-    "fft": {},
+CREATION: Late[Callable[..., Any]] = Late(contents.CREATION)
+"""Functions that make an ndarray of no operand, by name; each executor wraps them."""
+
+NAMESPACES: dict[str, Late[Callable[..., Any]]] = {
+    below: Late(contents.FUNCTIONS.get(below, {})) for below in ("", "linalg", "special", "fft")
 }
 """Of each namespace, the functions that are compositions of ops, or an op's friendlier signature.
 
@@ -522,9 +523,6 @@ The main one is called ``""``; an executor has a module for each of the others, 
 FUNCTIONS = NAMESPACES[""]
 """Those of the main namespace."""
 
-LATE: dict[str, str] = {}
-"""The module of each function of the main namespace that is loaded when it is first asked for."""
-
 Apply = Callable[[Op, tuple[Any, ...], dict[str, Any]], Any]
 EXECUTORS: dict[type, Apply] = {}
 """The executor of each value type, entered by the executors when they are imported."""
@@ -532,16 +530,16 @@ EXECUTORS: dict[type, Apply] = {}
 LIFTED: dict[type, Apply] = {}
 """Those of the executors whose values hold values of others, and which go first where both meet."""
 
-ENTRIES: dict[type, Mapping[Op, Callable[..., Any]]] = {}
-"""For a value type, the ops whose calls its executor takes directly, where that saves time."""
+ENTRIES: dict[type, Mapping[Op, Callable[..., Any] | None]] = {}
+"""For a value type, what takes a call of an op directly, where that saves time, or None."""
 
 
 def register(op: Op) -> Op:
     """Enter `op` into the registry and return it."""
-    assert op.name not in REGISTRY, op.name
     assert op.kind is not Kind.ELEMENTWISE or op.expr, f"{op.name} needs a scalar expression"
-    REGISTRY[op.name] = op
-    ALIASES.update(dict.fromkeys(op.alias, op))
+    op = REGISTRY.enter(op.name, op)
+    for name in op.alias:
+        ALIASES[name] = op
     return op
 
 
@@ -551,26 +549,16 @@ def lookup(name: str) -> Callable[..., Any] | None:
     One of a namespace below the main one is called by both names: ``"linalg.solve"``.
     """
     below, _, plain = name.rpartition(".")
-    function = NAMESPACES.get(below, {}).get(plain)
+    function = NAMESPACES[below].get(plain) if below in NAMESPACES else None
     if function is not None:
         return function
-    if name in LATE:
-        return late(name)
     op = REGISTRY.get(plain) or ALIASES.get(plain)
-    return op if op is not None and below in op.namespaces else None
+    return op if op is not None and op.public and below in op.namespaces else None
 
 
-def enter_late(module: str, names: str) -> None:
-    """Say that `module`, once it is imported, enters functions of these `names`."""
-    LATE.update(dict.fromkeys(names.split(), module))
-
-
-def late(name: str) -> Callable[..., Any] | None:
-    """Return the function of the main namespace called `name` that is loaded now, or None."""
-    if name not in LATE:
-        return None
-    import_module(LATE[name])
-    return FUNCTIONS[name]
+def names(below: str = "") -> list[str]:
+    """Return every name that `lookup` knows in a namespace, in order, and load nothing."""
+    return sorted({*contents.OFFERED.get(below, "").split(), *NAMESPACES[below].modules})
 
 
 def named_as(op: Op, function: Any) -> Any:
@@ -598,26 +586,20 @@ def public_in(*namespaces: str) -> Callable[[Callable[..., Any]], Callable[..., 
     return enter
 
 
-def namespace(below: str = "", *, loaded: bool = False) -> dict[str, Callable[..., Any]]:
-    """Return every public name of the op library with what it calls.
+def namespace(below: str = "") -> dict[str, Callable[..., Any]]:
+    """Return every public name of the op library with what it calls; all of it is loaded.
 
     Parameters
     ----------
     below : str
         The namespace below the main one, such as ``"linalg"``.
-    loaded : bool
-        Leave out what is loaded when it is first asked for.
     """
-    names: dict[str, Callable[..., Any]] = {}
-    if not below and not loaded:
-        for module in set(LATE.values()):
-            import_module(module)
+    found: dict[str, Callable[..., Any]] = {}
     for op in REGISTRY.values():
         if op.public and below in op.namespaces:
-            names[op.name] = op
-            names.update(dict.fromkeys(op.alias, op))
-    names.update(NAMESPACES[below])
-    return names
+            found[op.name] = op
+            found.update(dict.fromkeys(op.alias, op))
+    return {**found, **NAMESPACES[below]}
 
 
 def executor_of(operands: Iterable[Any]) -> Apply | None:

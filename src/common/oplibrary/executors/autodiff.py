@@ -7,11 +7,9 @@ from typing import Any
 
 from numpy import ndarray
 
-from oplibrary.core.op import Op
+from oplibrary.core.op import REGISTRY, Op
 from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
-from oplibrary.ops.elementwise import cast, conj
-from oplibrary.ops.reduction import sum_to
 
 
 def pull_back(
@@ -50,11 +48,11 @@ def fit(g: Any, operand_type: TensorType) -> Any:
     """Return `g` summed and cast to `operand_type`; `g` itself where it has that type already."""
     if g.shape != operand_type.shape:
         if type(g) is ndarray:  # the commonest case, without the dispatch
-            g = sum_to.run(g, shape=operand_type.shape)
+            g = REGISTRY["sum_to"].run(g, shape=operand_type.shape)
         else:
-            g = sum_to(g, shape=operand_type.shape)
+            g = REGISTRY["sum_to"](g, shape=operand_type.shape)
     if g.dtype != operand_type.dtype:
-        g = cast(g, dtype=operand_type.dtype)
+        g = REGISTRY["cast"](g, dtype=operand_type.dtype)
     return g
 
 
@@ -65,7 +63,7 @@ def conjugated(g: Any) -> Any:
     conjugate, with which the rule of a holomorphic function is that of real numbers: g * f'(z). An
     executor calls this where a gradient comes from a user, and where one goes to a user.
     """
-    return conj(g) if g.dtype.kind == "c" else g
+    return REGISTRY["conj"](g) if g.dtype.kind == "c" else g
 
 
 def complex_value(what: str) -> NotDifferentiableError:

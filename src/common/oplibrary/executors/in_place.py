@@ -7,11 +7,13 @@ its own affair.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from oplibrary.core.dtypes import castable
 from oplibrary.core.types import Shape, TensorType, broadcast_shapes
 from oplibrary.executors.operators import UNARY_METHODS
+from oplibrary.late.method import install
 from oplibrary.messages.errors import DTypeError, InPlaceError, ShapeError
 
 IN_PLACE_OPERATORS = {
@@ -54,14 +56,18 @@ def install_in_place(
         Returns the function of a name, for its signature and its description.
     """
     spelled = {method: (name, method) for method, name in IN_PLACE_METHODS.items()}
-    for method_name, (name, spelling) in {**IN_PLACE_OPERATORS, **spelled}.items():
+
+    def made(method_name: str, name: str, spelling: str) -> Any:
         function = functions(name)
         method: Any = make(name, spelling)
         method.__name__ = method_name
         method.__qualname__ = f"{kind.__name__}.{method_name}"
         method.__doc__ = f"Overwrite this array with the result of ``{function.__name__}``."
         method.__wrapped__ = function
-        setattr(kind, method_name, method)
+        return method
+
+    for method_name, (name, spelling) in {**IN_PLACE_OPERATORS, **spelled}.items():
+        install(kind, method_name, partial(made, method_name, name, spelling))
 
 
 def require_fit(operation: str, result: TensorType, target: TensorType) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +13,8 @@ from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import NAMESPACES
 from oplibrary.executors.namespace_info import NamespaceInfo
 from oplibrary.executors.operators import API_VERSIONS
+from oplibrary.executors.spellings import MissingName
+from oplibrary.late.modules import bring, load
 
 _DTYPES = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 "
@@ -42,9 +44,47 @@ def common_names(*, data_dependent_shapes: bool) -> dict[str, Any]:
     return {**names, "__array_namespace_info__": _information(data_dependent_shapes)}
 
 
-def late_dtype(name: str) -> np.dtype[Any] | None:
-    """Return one of `LATE_DTYPES`, or None."""
-    return to_dtype(name) if name in LATE_DTYPES else None
+class LateNames:
+    """The names of an executor's namespace that are loaded when they are first asked for.
+
+    Parameters
+    ----------
+    package : str
+        ``"dyngraph"`` or ``"staticgraph"``.
+    places : mapping of str to str
+        The names that each module of the executor gives, separated by spaces; a package gives its
+        modules.
+    functions : callable
+        Returns the function of the op library of a name, bound to the executor, or None.
+    """
+
+    def __init__(
+        self, package: str, places: Mapping[str, str], functions: Callable[[str], Any]
+    ) -> None:
+        self._package, self._functions = package, functions
+        own = {name: module for module, names in places.items() for name in names.split()}
+        self.places = {**own, **dict.fromkeys(LATE_DTYPES, "")}
+
+    def load(self, name: str, known: Iterable[str]) -> Any:
+        """Return what is called `name`.
+
+        Raises
+        ------
+        MissingName
+            If nothing is; it suggests one of those that are `known`.
+        """
+        place = self.places.get(name)
+        if place is None:
+            found = None if name.startswith("_") else self._functions(name)
+        elif not place:
+            found = to_dtype(name)
+        elif "." in place:
+            found = load(f"{place}:{name}")
+        else:
+            found = bring(f"{place}.{name}")
+        if found is None:
+            raise MissingName(self._package, name, known)
+        return found
 
 
 def _information(data_dependent_shapes: bool) -> Callable[[], NamespaceInfo]:

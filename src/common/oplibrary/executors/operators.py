@@ -5,17 +5,18 @@ Every method calls the op of the same meaning; which executor runs it follows fr
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import oplibrary.ops  # noqa: F401  importing it fills the registry
 from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import REGISTRY, lookup
 from oplibrary.executors.einops_backend import offer
+from oplibrary.late.method import install
+from oplibrary.late.modules import load
 from oplibrary.messages.errors import ArgumentError, DTypeError, InPlaceError
 from oplibrary.ops.arguments import normalize_ints, require_device, require_steps
-from oplibrary.ops.indexing import getitem
 
 API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 """The versions of the array API standard that the namespaces keep to."""
@@ -108,6 +109,7 @@ class ArrayOperators(ArrayMethods):
     dtype: Any
     conj: Any
     fill_: Any
+    __getitem__: Any
 
     @property
     def ndim(self) -> int:
@@ -144,9 +146,6 @@ class ArrayOperators(ArrayMethods):
 
     def __round__(self, ndigits: Any = None) -> Any:
         return self.round(0 if ndigits is None else ndigits)
-
-    def __getitem__(self, key: Any) -> Any:
-        return getitem(self, key)
 
     def __iter__(self) -> Any:
         if not self.shape:
@@ -401,17 +400,18 @@ def _reflected(name: str) -> Any:
 
 def _install() -> None:
     for dunder, name in {**BINARY_OPERATORS, **UNARY_OPERATORS}.items():
-        setattr(ArrayOperators, dunder, _method(name))
+        install(ArrayOperators, dunder, partial(_method, name))
     for dunder, name in BINARY_OPERATORS.items():
         if dunder not in COMPARISONS:
-            setattr(ArrayOperators, f"__r{dunder[2:]}", _reflected(name))
+            install(ArrayOperators, f"__r{dunder[2:]}", partial(_reflected, name))
     for name in (*UNARY_METHODS, *METHODS):
         if name not in WRITTEN_METHODS:
-            setattr(ArrayOperators, name, _method(name))
+            install(ArrayOperators, name, partial(_method, name))
     for name in NUMPY_METHODS:
-        setattr(ArrayOperators, name, _numpy_method(name))
+        install(ArrayOperators, name, partial(_numpy_method, name))
     for name in LATE_METHODS:
-        setattr(ArrayOperators, name, _late_method(name))
+        install(ArrayOperators, name, partial(_late_method, name))
+    install(ArrayOperators, "__getitem__", partial(load, "oplibrary.ops.indexing:getitem"))
     # equality is elementwise, identity is what dictionaries need
     ArrayOperators.__hash__ = object.__hash__  # type: ignore[method-assign]
 

@@ -16,8 +16,8 @@ from oplibrary.core.types import Shape, is_known, normalize_axes, normalize_axis
 from oplibrary.messages.call_errors import explain_call
 from oplibrary.messages.errors import DataDependentShapeError, SideBySideError, SymbolicValueError
 from oplibrary.ops.elementwise import cast
-from oplibrary.ops.joining import holds_values, stack_nested
 from oplibrary.ops.movement import permute_dims, reshape
+from oplibrary.ops.nested import holds_values, stack_nested
 
 
 def offered(function: Callable[..., Any]) -> Callable[..., Any]:

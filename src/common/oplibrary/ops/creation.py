@@ -12,7 +12,7 @@ import numpy as np
 
 from oplibrary.core.batching import unchanged
 from oplibrary.core.dtypes import BREADTH, REAL_FLOATING, REAL_NUMBERS, is_numeric, to_dtype
-from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.op import CREATION, Kind, Op, example, register
 from oplibrary.core.types import DEFAULT_DTYPE, Array, Shape, TensorType, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError, OutOfMemoryError, SideBySideError
 from oplibrary.ops.arguments import normalize_shape, require_device, require_int
@@ -20,9 +20,6 @@ from oplibrary.ops.options import DEVICE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-CREATION: dict[str, Callable[..., Any]] = {}
-"""Functions that make an ndarray of no operand, by name; each executor wraps them."""
 
 
 def _creation(function: Callable[..., Array]) -> Callable[..., Array]:

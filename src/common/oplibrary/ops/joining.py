@@ -10,9 +10,9 @@ import numpy as np
 
 from oplibrary.core.batching import Rows
 from oplibrary.core.dtypes import promoted
-from oplibrary.core.op import EXECUTORS, FUNCTIONS, Kind, Op, example, public, register
+from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
 from oplibrary.core.types import Array, TensorType, normalize_axis
-from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
+from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type, require_steps
 from oplibrary.ops.slicing import index_axis, slice_axis
 
@@ -142,7 +142,7 @@ def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:
     return _concat(*_sequence("concat", arrays), axis=axis)
 
 
-FUNCTIONS.update(cat=concat, concatenate=concat)
+FUNCTIONS["cat"] = FUNCTIONS["concatenate"] = concat
 
 
 # joining along a new axis -------------------------------------------------------------------------
@@ -224,51 +224,6 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     (3, 2)
     """
     return _stack(*_sequence("stack", arrays), axis=axis)
-
-
-# nested sequences ---------------------------------------------------------------------------------
-
-
-def holds_values(data: Any) -> bool:
-    """Tell whether nested lists and tuples hold an executor's value, such as a Tensor."""
-    if not isinstance(data, (list, tuple)):
-        return type(data) in EXECUTORS
-    # looking at each kind of element once costs a long list of numbers nothing
-    kinds = set(map(type, data))
-    if not kinds.isdisjoint(EXECUTORS):
-        return True
-    return any(issubclass(kind, (list, tuple)) for kind in kinds) and any(map(holds_values, data))
-
-
-def stack_nested(data: Sequence[Any]) -> Any:
-    """Return nested sequences that hold an executor's values as one array of that executor.
-
-    Gradients flow through it. Numbers beside the values take their dtype, as in operations.
-
-    Raises
-    ------
-    DTypeError
-        If the nesting is not rectangular, as of nested numbers.
-    """
-    leaves: list[Any] = []
-    shape = _nested_shape(data, leaves)
-    return stack(leaves).reshape(shape)
-
-
-def _nested_shape(data: Any, leaves: list[Any]) -> tuple[int, ...]:
-    """Return the shape of nested sequences of arrays and numbers, and append these to `leaves`."""
-    if not isinstance(data, (list, tuple)):
-        leaves.append(data)
-        return tuple(getattr(data, "shape", ()))
-    inner = [_nested_shape(each, leaves) for each in data]
-    if len(set(inner)) > 1:
-        other = next(shape for shape in inner if shape != inner[0])
-        raise DTypeError(
-            f"a {type(data).__name__} holds values of shapes {inner[0]} and {other}",
-            cause="the values must stand in a rectangular arrangement",
-            fix="pad the rows to one length",
-        )
-    return (len(inner), *(inner[0] if inner else ()))
 
 
 # taking apart -------------------------------------------------------------------------------------
@@ -359,4 +314,4 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     return tuple(index_axis(x, index=i, axis=at) for i in range(count))
 
 
-FUNCTIONS.update(unbind=unstack)
+FUNCTIONS["unbind"] = unstack

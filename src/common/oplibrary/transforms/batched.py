@@ -31,7 +31,8 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.ops.effects import effect_of_rows
 from oplibrary.ops.indexing import set_item
-from oplibrary.ops.joining import holds_values, stack, stack_nested
+from oplibrary.ops.joining import stack
+from oplibrary.ops.nested import holds_values, stack_nested
 
 
 class Level:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import namespace
-from oplibrary.ops.creation import CREATION
+from oplibrary.core.op import CREATION
+from oplibrary.core.op import lookup as shared
 from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
 from staticgraph.declare.build import stop_gradient
 from staticgraph.declare.namespace import asarray, lookup
@@ -52,7 +52,7 @@ def _on_arrays(name: str, below: str) -> Any:
         return np.asarray
     if name == "stop_gradient":
         return lambda x: x
-    return namespace(below).get(name)
+    return shared(f"{below}.{name}" if below else name)
 
 
 DECLARING = Namespace(_declaring)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import late
 from oplibrary.executors.numpy import calls, ranges, writes
 from oplibrary.executors.numpy.adapters import (
     Call,
@@ -40,6 +39,7 @@ from oplibrary.executors.numpy.linalg import (
 from oplibrary.executors.numpy.protocols import unsupported, unusable
 from oplibrary.executors.numpy.values import is_value, put_into
 from oplibrary.messages.errors import ShapeError, SideBySideError
+from oplibrary.numerical import composition_of
 
 # the table ----------------------------------------------------------------------------------------
 
@@ -284,7 +284,7 @@ def counterpart_of(name: str) -> tuple[frozenset[str], Call] | None:
     """Return which arguments are taken of NumPy's function called `name`, and what is called."""
     found = _FUNCTIONS.get(name)
     if found is None and name.startswith("numpy."):
-        function = late(name.removeprefix("numpy."))
+        function = composition_of(name.removeprefix("numpy."))
         return None if function is None else written(function)
     return found
 

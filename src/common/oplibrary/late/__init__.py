@@ -1,0 +1,1 @@
+"""What is loaded when it is first asked for, and the table of where it stands."""
