@@ -63,9 +63,9 @@ def add_compare(commands: Any) -> None:
     )
     compare.add_argument(
         "--modes",
-        default="dynamic,static",
         metavar="A,B",
-        help="default %(default)s; the first is the reference, one named twice is an A/A test",
+        help="default dynamic,static, or all of a dict; the first is the reference, one named "
+        "twice is an A/A test",
     )
     compare.add_argument(
         "--size", action="append", type=parse_size, metavar="N|NxM", help="in place of its sizes"
@@ -227,7 +227,7 @@ def compare_command(options: argparse.Namespace) -> int:
         )
     report_result(comparison, options)
     code = hold_against(comparison, baseline, options)
-    return FAILED if comparison.disagrees else code
+    return FAILED if comparison.disagrees or comparison.fails else code
 
 
 def _programs(references: list[str]) -> Any:
@@ -256,7 +256,8 @@ def decide_command(options: argparse.Namespace) -> int:
             **effort,
         )
     report_result(decision, options)
-    return FAILED if decision.comparison.disagrees else OK
+    found = decision.comparison
+    return FAILED if found.disagrees or found.fails else OK
 
 
 def _program(reference: str) -> Any:

@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from oplibrary.messages.errors import ArgumentError, MissingPackageError
 from sidebyside.cli import main
 from sidebyside.measuring.statistics import Estimate
 from sidebyside.measuring_commands import sweep_of
+from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Check, Comparison, Row, TimedCell
+from sidebyside.results.decision import decide_from
 from sidebyside.studies import calibration, comparison
 from sidebyside.studies.explaining import instructions
 from sidebyside.studies.subject import subject_of
@@ -34,6 +37,12 @@ def make_inputs():
 
 def drawn(rng, size):
     return rng.random((2, 2)), np.ones((2, 2))
+
+def leaves(x, w):
+    raise SystemExit(3)
+
+def says(x, w):
+    return "hello"
 
 VARIANTS = {"twice": lambda: lambda: np.ones(3) * 2, "sum": lambda: lambda: np.ones(3) + 1}
 """
@@ -86,6 +95,53 @@ def test_a_program_without_its_inputs_is_refused_with_what_it_takes(run):
 
 def test_a_reference_without_py_is_told_how_it_is_written(run):
     assert "fix: write mine.py:model" in run("decide", "mine:model")[2]
+    assert "fix: write mine.py:name" in run("decide", "mine.py:")[2]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--budget=-1", "a budget of -1.0 seconds"),
+        ("--budget=nan", "a budget of nan seconds"),
+        ("--time-limit=0", "a time_limit of 0.0 seconds"),
+        ("--replicates=-1", "-1 replicates"),
+    ],
+)
+@pytest.mark.parametrize(
+    "program", [("decide", "mine.py:model", "--inputs", "example"), ("compare", "mine.py:VARIANTS")]
+)
+def test_amounts_that_are_none_are_refused(run, program, option, said):
+    code, out, error = run(*program, option)
+    assert (code, out) == (2, "")
+    assert said in error
+    assert "Traceback" not in error and "<string>" not in error
+
+
+def test_a_dict_has_its_own_modes_and_no_sizes(run):
+    code, out, _ = run("compare", "mine.py:VARIANTS", *SHORT, "--modes", "sum", "--json", "-")
+    assert [cell["mode"] for cell in json.loads(out)["rows"][0]["cells"]] == ["sum"]
+    code, _, error = run("compare", "mine.py:VARIANTS", *SHORT, "--modes", "som")
+    assert code == 2 and "did you mean 'sum'?" in error
+    code, _, error = run("compare", "mine.py:VARIANTS", *SHORT, "--size", "3")
+    assert code == 2 and "no sizes of steps without arguments" in error
+
+
+def test_what_no_mode_can_run_is_a_failure(run):
+    code, _, error = run("decide", "mine.py:leaves", "--inputs", "example", "--quick")
+    assert code == 1
+    assert "raise SystemExit(3)" in error
+    code, _, error = run("decide", "mine.py:says", "--inputs", "example", *SHORT)
+    assert code == 2
+    assert "no array of numbers, but 'hello'" in error
+    crashed = TimedCell("numpy", Failure("crashed", "ended with exit code 7"))
+    other = TimedCell("static", Failure("crashed", "ended by SIGSEGV"))
+    for cells, said in (
+        ((crashed, replace(crashed, mode="static")), "run the program: ended with exit code 7."),
+        ((crashed, other), "each says which"),
+    ):
+        found = decide_from(Comparison((Row("model", "", "", cells),), ABOUT), "NumPy", None)
+        assert found.comparison.fails
+        assert said.replace("which", "why") in found.sentence
 
 
 def test_compare_takes_variants_and_writes_json_to_the_standard_output(run):

@@ -24,6 +24,10 @@ _EVENTS = {
     "socket.connect": "talks to the network",
     "subprocess.Popen": "starts processes",
     "os.system": "starts processes",
+    "os.fork": "starts processes",
+    "os.posix_spawn": "starts processes",
+    "_thread.start_new_thread": "starts threads",
+    "_thread.start_joinable_thread": "starts threads",
 }
 """What Python tells its auditors, and what that is in words."""
 

@@ -35,7 +35,7 @@ def sentence(decision: Decision) -> str:
     """Return what to do, in one sentence."""
     row = decision.row
     if not row.reference:
-        return "Undecided: no mode could run the program, or their results differ."
+        return _nothing(row)
     reference = _word(row.reference)
     if not row.trusted:
         return (
@@ -56,6 +56,19 @@ def sentence(decision: Decision) -> str:
     if len(decision.stages) == 2 and decision.stages[0].mode == row.reference:
         return _two(decision, reference)
     return _several(decision)
+
+
+def _nothing(row: Row) -> str:
+    """Return why there is no reference: no mode runs the program, or none agrees with another."""
+    failed = [cell for cell in row.cells if cell.failure is not None]
+    if not failed:
+        return "Undecided: nothing was measured in the time that there was."
+    if any(cell.failure.disagrees for cell in failed if cell.failure):
+        return "Undecided: the modes disagree about what the program computes."
+    reasons = {_first(cell.failure.text): cell.mode for cell in failed if cell.failure}
+    if len(reasons) == 1:
+        return f"Undecided: no mode could run the program: {next(iter(reasons))}."
+    return "Undecided: no mode could run the program; each says why below."
 
 
 def _stay(decision: Decision, reference: str) -> str:

@@ -170,12 +170,14 @@ def unseen(part: float) -> str:
 
     Examples
     --------
-    >>> unseen(0.04), unseen(12.0), unseen(5.3e5)
-    ('a difference under 4%', 'a factor under 13', 'even a factor of 1,000')
+    >>> unseen(0.04), unseen(12.0), unseen(284.0), unseen(5.3e5)
+    ('a difference under 4%', 'a factor under 13', 'a factor under 280', 'even a factor of 1,000')
     """
     if part < 1:
         return f"a difference under {percent(part)}"
-    return f"a factor under {1 + part:,.2g}" if part < LARGEST_UNSEEN else "even a factor of 1,000"
+    if part >= LARGEST_UNSEEN:
+        return "even a factor of 1,000"
+    return f"a factor under {float(f'{1 + part:.2g}'):,g}"
 
 
 def calls(value: float) -> str:

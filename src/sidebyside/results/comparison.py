@@ -414,6 +414,14 @@ class Comparison(SavedResult):
         return CONFIDENCE
 
     @property
+    def fails(self) -> bool:
+        """Whether there is a program that no mode could run."""
+        return any(
+            not row.reference and any(cell.failure is not None for cell in row.cells)
+            for row in self.rows
+        )
+
+    @property
     def disagrees(self) -> bool:
         """Whether some mode computed something else than its reference."""
         return any(

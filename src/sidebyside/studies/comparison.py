@@ -26,6 +26,7 @@ from oplibrary.messages.errors import (
     OutOfMemoryError,
     SideBySideError,
 )
+from oplibrary.messages.suggestion import did_you_mean
 from sidebyside import workloads as workloads_room
 from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
@@ -78,13 +79,16 @@ START_BUDGET = 4
 OURS = Path(workloads_room.__file__).parent
 """Where programs are no user's."""
 
+USUAL = ("dynamic", "static")
+"""The modes that a program is compared in."""
+
 LEAST_BUDGET = 0.1
 """Seconds below which no process is started: that takes longer."""
 
 
 def compare(
     workloads: Sequence[Workload] | Workload | Variants,
-    modes: str | Sequence[str] = ("dynamic", "static"),
+    modes: str | Sequence[str] | None = None,
     *,
     budget: float = 2.0,
     replicates: int = 8,
@@ -112,8 +116,9 @@ def compare(
     workloads : Workload, sequence of Workload, or mapping of str to callable
         Of a mapping, each function makes fresh state and returns a step, a function without
         arguments; these are the modes then.
-    modes : sequence of str, or str with commas
-        See `sidebyside.modes.MODES`. A mode named twice is compared with itself: an A/A test.
+    modes : sequence of str, or str with commas, optional
+        By default dynamic and static, or all that a mapping has; see `sidebyside.modes.MODES`. A
+        mode named twice is compared with itself: an A/A test.
     budget : float
         Seconds of steady-state samples for each workload and size. Starts take up to
         `START_BUDGET` times as long, and there is at least one.
@@ -174,12 +179,6 @@ def compare(
     >>> [cell.mode for cell in found.rows[0].cells]
     ['twice', 'product']
     """
-    if not budget > 0:
-        raise ArgumentError(
-            f"a budget of {budget} seconds",
-            cause="samples take time",
-            fix="leave it out, or pass a positive number of seconds",
-        )
     if isinstance(workloads, Mapping):
         if sweep is not None:
             raise ArgumentError(
@@ -187,10 +186,17 @@ def compare(
                 cause="a parameter is swept of a workload, which is called with it",
                 fix="leave sweep out, or make the program a sidebyside.Workload",
             )
-        subjects = [subject_of(workloads)]
+        if sizes is not None:
+            raise ArgumentError(
+                "there are no sizes of steps without arguments",
+                cause="a size is one of a workload, whose inputs are made of it",
+                fix="leave the size out, or make the program a sidebyside.Workload",
+            )
+        subjects = [subject_of(workloads if modes is None else _chosen(workloads, modes))]
         packages: tuple[str, ...] = ("torch", "jax")
     else:
-        subjects, packages = _of_workloads(workloads, modes, sizes, sweep, seed)
+        chosen = USUAL if modes is None else modes
+        subjects, packages = _of_workloads(workloads, chosen, sizes, sweep, seed)
     if tolerance is not None:
         subjects = [
             replace(each, workload=replace(each.workload, tolerance=tolerance)) for each in subjects
@@ -203,6 +209,19 @@ def compare(
     )
     found = compare_subjects(subjects, settings, packages, report, frames_below())
     return with_graphs(found, subjects) if graphs and not isinstance(workloads, Mapping) else found
+
+
+def _chosen(variants: Variants, modes: str | Sequence[str]) -> Variants:
+    """Return some of the variants, by their names."""
+    names = mode_names(modes)
+    for name in names:
+        if name not in variants:
+            raise ArgumentError(
+                f"there is no variant {name!r}{did_you_mean(name, variants)}",
+                cause=f"the variants are {', '.join(variants)}",
+                fix="choose some of them, or leave modes out for all",
+            )
+    return {name: variants[name] for name in names}
 
 
 def _of_workloads(
@@ -271,6 +290,7 @@ def compare_subjects(
     known : frozenset
         Who called: lines that no message need name.
     """
+    settings.check()
     say = report or (lambda text: None)
     about = environment(packages, _folder_of(subjects))
     about["settings"] = {

@@ -145,7 +145,7 @@ def answer_requests(take: Take, give: Give) -> None:
             return
         try:
             give((False, getattr(server, request)(*arguments)))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a program may call sys.exit
             line = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
             if isinstance(error, MemoryError) and not isinstance(error, SideBySideError):
                 error = OutOfMemoryError(str(error) or "an array does not fit in memory")

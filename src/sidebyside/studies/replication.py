@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.types import Array
-from oplibrary.messages.errors import DisagreementError, WorkloadError
+from oplibrary.messages.errors import ArgumentError, DisagreementError, WorkloadError
 from sidebyside.measuring.agreement import Difference, check_agreement, compare_results
 from sidebyside.measuring.bottleneck import Overhead
 from sidebyside.measuring.drift import unsettled
@@ -66,7 +66,8 @@ CALLS_COMPARED = 3
 
 OTHER_DRAWS = (
     "its results change from call to call: if random numbers do that, such as a dropout's, each "
-    "mode draws its own; compare it without, as after model.eval(), or pass them as an input"
+    "mode draws its own; compare it without, as after model.eval(), or pass them as an input; what "
+    "the program keeps from call to call, a trace changes once: take it as an input and return it"
 )
 """What to do about two modes that disagree on a program whose calls differ in one mode already."""
 
@@ -104,6 +105,27 @@ class Settings:
     instructions: bool = False
     attribute: bool = False
     memory: bool = True
+
+    def check(self) -> None:
+        """Refuse what is no amount of time.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        for what, seconds in (("budget", self.budget), ("time_limit", self.time_limit)):
+            if not seconds > 0:
+                raise ArgumentError(
+                    f"a {what} of {seconds} seconds",
+                    cause="samples take time",
+                    fix="leave it out, or pass a positive number of seconds",
+                )
+        if self.replicates < 0:
+            raise ArgumentError(
+                f"{self.replicates} replicates",
+                cause="the experiment is repeated so often, each time in fresh processes",
+                fix="leave replicates out, or pass 0 for a look in this process",
+            )
 
 
 class Experiment:

@@ -93,11 +93,17 @@ class Subject:
         for position, found in enumerate(arrays):
             if found.dtype.kind not in "biufc":
                 raise WorkloadError(
-                    f"result {position} of the program is no array of numbers, but {found[()]!r}",
+                    f"result {position} of the program is no array of numbers, but {_shown(found)}",
                     cause="modes are compared by the numbers that the program computes",
                     fix="return arrays only, in tuples, lists or dicts if there are several",
                 )
         return arrays
+
+
+def _shown(found: Any) -> str:
+    """Return what a result is that holds no numbers, in a few words."""
+    text = repr(found.item() if found.ndim == 0 else found)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 Variants = Mapping[str, Callable[[], Callable[[], Any]]]

@@ -100,7 +100,11 @@ def find_object(reference: str, missing: Any = _REQUIRED) -> Any:
         return members[name]
     if missing is not _REQUIRED:
         return missing
-    known = [each for each in members if each[0] != "_"]
+    known = [
+        each
+        for each, value in members.items()
+        if each[0] != "_" and not isinstance(value, ModuleType)
+    ]
     raise WorkloadError(
         f"{path}.py has no {name!r}{did_you_mean(name, known)}",
         cause="the file was run, and defines no such name",
@@ -110,7 +114,8 @@ def find_object(reference: str, missing: Any = _REQUIRED) -> Any:
 
 def _as_name_in_file(reference: str) -> str:
     """Return what was meant by a reference that names no file, or nothing in it."""
-    file, _, name = reference.removesuffix(".py").partition(":")
+    file, _, name = reference.partition(":")
+    file = file.removesuffix(".py")
     return f"{file}.py:{name or 'name'}"
 
 
