@@ -42,6 +42,8 @@ from oplibrary.executors.namespace import LateNames as _LateNames
 from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.executors.warm_memory import keep_memory_warm as _keep_memory_warm
+from oplibrary.late.executors import SCANS as _SCANS
+from oplibrary.late.executors import TRANSFORMS as _TRANSFORMS
 from oplibrary.messages.source import enter_package as _enter_package
 
 _enter_package(__file__)
@@ -68,6 +70,9 @@ _LATE = _LateNames(
     _NAMESPACE.get,
 )
 """What is loaded when it is first asked for, by the modules that it stands in."""
+
+_SCANS.modules[Tensor] = "dyngraph.functions.control_flow"
+_TRANSFORMS.modules[Tensor] = "dyngraph.functions.transforms"
 
 globals().update(_common_names(data_dependent_shapes=True))
 __all__ = sorted({*_public_names(globals()), *_LATE.places, *_NAMESPACE.names()})

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.types import TensorType
+from oplibrary.late.executors import TRANSFORMS
 from oplibrary.messages.source import Source
 from oplibrary.ops.comparison import equal
 from oplibrary.ops.elementwise import cast
 from oplibrary.tangents.families import is_linear
 from oplibrary.transforms.custom_call import CustomCall
 from oplibrary.transforms.derivatives import Transforms
-from oplibrary.transforms.lifting import OF_KIND, LiftedTransforms
+from oplibrary.transforms.lifting import LiftedTransforms
 from staticgraph.control import map
 from staticgraph.declare.autodiff import ancestors, gradients, path_between
 from staticgraph.declare.build import declare, full, require_graph, stop_gradient, to_node
@@ -180,7 +181,7 @@ def _again(nodes: Sequence[Node], changed: Node, value: Node) -> tuple[Node, ...
     return tuple([new[node] if node in new else graph.adopt(node) for node in nodes])
 
 
-_transforms = OF_KIND[Node] = LiftedTransforms(NodeTransforms())
+_transforms = TRANSFORMS[Node] = LiftedTransforms(NodeTransforms())
 value_and_grad, grad = _transforms.value_and_grad, _transforms.grad
 vjp, jvp, linearize = _transforms.vjp, _transforms.jvp, _transforms.linearize
 jacobian, hessian = _transforms.jacobian, _transforms.hessian

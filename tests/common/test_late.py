@@ -10,7 +10,7 @@ from oplibrary.core.op import NAMESPACES, REGISTRY, lookup, names, namespace, re
 from oplibrary.late import contents
 from oplibrary.late.method import LateMethod, install
 from oplibrary.late.modules import load
-from oplibrary.late.table import Late
+from oplibrary.late.table import Late, by_name
 
 PLACE = "oplibrary.late.contents"
 
@@ -25,7 +25,7 @@ def told_by_a_fresh_process(program):
 
 
 def test_a_table_loads_what_it_is_asked_for():
-    table = Late({PLACE: "ours", "no.such.module": "theirs"})
+    table = Late({"ours": PLACE, "theirs": "no.such.module"})
     assert "ours" in table and "theirs" in table and "nobody's" not in table
     assert table.get("nobody's") is None and table.get("nobody's", 1) == 1
     with pytest.raises(KeyError, match="nobody's"):
@@ -39,7 +39,7 @@ def test_a_table_loads_what_it_is_asked_for():
 
 
 def test_a_table_that_is_asked_for_all_has_all_in_order():
-    table = Late({PLACE: "a b", "oplibrary.late.table": "c"})
+    table = Late(by_name({PLACE: "a b", "oplibrary.late.table": "c"}))
     table.update(mine=0, c=3, b=2, a=1)
     assert list(table) == list(table.keys()) == ["a", "b", "c", "mine"]
     assert list(table.values()) == [1, 2, 3, 0] and len(table) == 4
@@ -47,7 +47,7 @@ def test_a_table_that_is_asked_for_all_has_all_in_order():
 
 
 def test_a_name_is_taken_before_it_is_loaded():
-    table = Late({"oplibrary.no_such_module": "far", PLACE: "near"})
+    table = Late({"far": "oplibrary.no_such_module", "near": PLACE})
     assert table.enter("mine", 1) == table["mine"] == 1
     for name in ("far", "near", "mine"):
         with pytest.raises(AssertionError, match=name):
@@ -168,5 +168,45 @@ def f(x):
 x = np.ones((2, 2), "float32")
 f(x), sg.erfc, sg.cosh, f(x)
 assert len(f.explain().traces) == 1, f.explain()
+"""
+    told_by_a_fresh_process(program)
+
+
+ALONE = (
+    "f = dg.custom_vjp(dg.exp); f.defvjp(lambda x: (f(x), x), lambda x, g: (3 * g,)); g = f(x)",
+    "f = dg.custom_jvp(dg.exp); f.defjvp(lambda p, t: (dg.exp(p[0]), 3 * t[0])); g = f(x)",
+    "g, _ = dg.gru(x * dg.ones((3, 1, 2)), None, dg.ones((6, 2)), dg.ones((6, 2)))",
+    "g = dg.associative_scan(dg.add, x)",
+    "g = dg.cond(dg.sum(x) > 0, dg.cos, dg.sin, x)",
+    "g = dg.checkpoint(dg.sin, x)",
+    "g = np.median(x) + np.add.reduce(x) + np.linalg.norm(x)",
+    "g = x * 1; g[0] = 2 * x[1]; g *= x; g.clip_(0, 9)",
+    "x.register_hook(lambda g: 2 * g); g = x.sum(); g.grad_fn.register_hook(lambda *_: None)",
+    "g = dg.jvp(dg.sin, (x,), (x.detach(),))[1] + dg.vmap(dg.cos)(x)",
+    "g = dg.optimizers.sgd(0.1).update(x, dg.optimizers.sgd(0.1).init(x), x)[0]",
+    "g = dg.rand(2) * x; dg.manual_seed(0); dg.set_kernels('numpy')",
+    "g = dg.as_tensor([[x, x], [x, 2 * x]]).mT @ m",
+    "x.data = dg.zeros(2); g = 3 * x",
+)
+
+
+def test_what_is_used_alone_works():
+    """Each in a process that has loaded nothing else: what modules enter for others is there."""
+    program = f"""
+import os, traceback
+import dyngraph as dg, numpy as np
+for line in {ALONE!r}:
+    child = os.fork()
+    if not child:
+        x, m = dg.tensor([1.0, 2.0], requires_grad=True), dg.ones((2, 2))
+        try:
+            exec(line)
+            dg.sum(g).backward()
+            assert x.grad is not None
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    assert not os.waitpid(child, 0)[1], line
 """
     told_by_a_fresh_process(program)

@@ -19,7 +19,6 @@ from dyngraph.tape.nodes import tick
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.loops import SCANS
 from oplibrary.core.op import LIFTED
 from oplibrary.core.parameters import (
     reads_its_parameters,
@@ -28,6 +27,7 @@ from oplibrary.core.parameters import (
     unread_carry,
 )
 from oplibrary.core.tree import flatten, map_tree, unflatten
+from oplibrary.late.executors import SCANS
 from oplibrary.messages.errors import (
     ArgumentError,
     LoopBoundError,

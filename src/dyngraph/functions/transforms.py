@@ -19,6 +19,7 @@ from dyngraph.tape.nodes import GradFn, TapeNode
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.types import TensorType
+from oplibrary.late.executors import TRANSFORMS
 from oplibrary.messages.errors import (
     ArgumentError,
     NotDifferentiableError,
@@ -28,7 +29,7 @@ from oplibrary.messages.errors import (
 from oplibrary.tangents.families import is_linear
 from oplibrary.transforms.custom_call import CustomCall
 from oplibrary.transforms.derivatives import Transforms
-from oplibrary.transforms.lifting import OF_KIND, LiftedTransforms
+from oplibrary.transforms.lifting import LiftedTransforms
 
 
 class TensorTransforms(Transforms):
@@ -167,7 +168,7 @@ def _between(outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> set[TapeNod
     )
 
 
-_transforms = OF_KIND[Tensor] = LiftedTransforms(TensorTransforms())
+_transforms = TRANSFORMS[Tensor] = LiftedTransforms(TensorTransforms())
 value_and_grad, vjp = _transforms.value_and_grad, _transforms.vjp
 jvp, linearize = _transforms.jvp, _transforms.linearize
 jacobian, hessian = _transforms.jacobian, _transforms.hessian

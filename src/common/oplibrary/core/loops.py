@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-SCANS: dict[type, Callable[..., Any]] = {}
-"""The scan of each value type, entered by the executors when they are imported."""
+from oplibrary.late.executors import SCANS
 
 
 def scan_of(values: Iterable[Any]) -> Callable[..., Any]:

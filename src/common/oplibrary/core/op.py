@@ -18,7 +18,7 @@ import numpy as np
 from oplibrary.core.expression import ATTRIBUTE, OPERAND, Expression, parse_expression
 from oplibrary.core.types import Shape, TensorType, is_scalar, type_of
 from oplibrary.late import contents
-from oplibrary.late.table import Late
+from oplibrary.late.table import Late, by_name
 from oplibrary.messages.call_errors import written
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -502,17 +502,18 @@ def _lookup(name: str) -> Op:
     return REGISTRY[name]
 
 
-REGISTRY: Late[Op] = Late(contents.OPS)
+REGISTRY: Late[str, Op] = Late(by_name(contents.OPS))
 """Every op by name."""
 
-ALIASES: Late[Op] = Late(contents.SPELLINGS)
+ALIASES: Late[str, Op] = Late(by_name(contents.SPELLINGS))
 """Every op by its other spellings."""
 
-CREATION: Late[Callable[..., Any]] = Late(contents.CREATION)
+CREATION: Late[str, Callable[..., Any]] = Late(by_name(contents.CREATION))
 """Functions that make an ndarray of no operand, by name; each executor wraps them."""
 
-NAMESPACES: dict[str, Late[Callable[..., Any]]] = {
-    below: Late(contents.FUNCTIONS.get(below, {})) for below in ("", "linalg", "special", "fft")
+NAMESPACES: dict[str, Late[str, Callable[..., Any]]] = {
+    below: Late(by_name(contents.FUNCTIONS.get(below, {})))
+    for below in ("", "linalg", "special", "fft")
 }
 """Of each namespace, the functions that are compositions of ops, or an op's friendlier signature.
 

@@ -15,6 +15,7 @@ from oplibrary.executors.namespace_info import NamespaceInfo
 from oplibrary.executors.operators import API_VERSIONS
 from oplibrary.executors.spellings import MissingName
 from oplibrary.late.modules import bring, load
+from oplibrary.late.table import by_name
 
 _DTYPES = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 "
@@ -62,8 +63,7 @@ class LateNames:
         self, package: str, places: Mapping[str, str], functions: Callable[[str], Any]
     ) -> None:
         self._package, self._functions = package, functions
-        own = {name: module for module, names in places.items() for name in names.split()}
-        self.places = {**own, **dict.fromkeys(LATE_DTYPES, "")}
+        self.places = {**by_name(places), **dict.fromkeys(LATE_DTYPES, "")}
 
     def load(self, name: str, known: Iterable[str]) -> Any:
         """Return what is called `name`.

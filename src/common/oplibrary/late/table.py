@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Hashable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import TypeVar
 
 from oplibrary.late.modules import bring, is_running
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-class Late(dict[str, T]):
+def by_name(contents: Mapping[str, str]) -> dict[str, str]:
+    """Return the module of each name, given the names of each module, separated by spaces."""
+    return {name: module for module, names in contents.items() for name in names.split()}
+
+
+class Late(dict[K, T]):
     """Entries by name, which modules enter when they are imported.
 
     Asked for an entry that is not there yet, the table imports the module of that name; asked for
@@ -19,23 +25,21 @@ class Late(dict[str, T]):
 
     Parameters
     ----------
-    contents : mapping of str to str
-        The names that each module enters, separated by spaces.
+    modules : mapping, optional
+        Of each name, the module that enters it. More may be put into the attribute of this name.
 
     Examples
     --------
-    >>> table = Late({"oplibrary.core.loops": "loop"})
+    >>> table = Late({"loop": "oplibrary.core.loops"})
     >>> "loop" in table, table.get("branch")
     (True, None)
     """
 
-    def __init__(self, contents: Mapping[str, str]) -> None:
+    def __init__(self, modules: Mapping[K, str] | None = None) -> None:
         super().__init__()
-        self.modules = {
-            name: module for module, names in contents.items() for name in names.split()
-        }
+        self.modules: dict[K, str] = dict(modules or {})
 
-    def __missing__(self, name: str) -> T:
+    def __missing__(self, name: K) -> T:
         bring(self.modules[name])
         found = dict.get(self, name)
         if found is None:  # the table is older than the module
@@ -45,11 +49,11 @@ class Late(dict[str, T]):
     def __contains__(self, name: object) -> bool:
         return dict.__contains__(self, name) or name in self.modules
 
-    def get(self, name: str, default: T | None = None) -> T | None:  # type: ignore[override]
+    def get(self, name: K, default: T | None = None) -> T | None:  # type: ignore[override]
         """Return the entry called `name`, loaded now if need be, or `default`."""
         return self[name] if name in self else default  # noqa: SIM401  that is this method
 
-    def enter(self, name: str, entry: T) -> T:
+    def enter(self, name: K, entry: T) -> T:
         """Enter `entry` and return it, or what its module entered before if that runs again.
 
         Raises
@@ -66,7 +70,7 @@ class Late(dict[str, T]):
             self[name] = entry
         return self[name]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[K]:
         """Load everything; the names come in the order of the modules, then the others."""
         for module in dict.fromkeys(self.modules.values()):
             bring(module)
@@ -76,7 +80,7 @@ class Late(dict[str, T]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def keys(self) -> KeysView[str]:  # type: ignore[override]
+    def keys(self) -> KeysView[K]:  # type: ignore[override]
         """Load everything and return the names."""
         return KeysView(self)
 
@@ -84,6 +88,6 @@ class Late(dict[str, T]):
         """Load everything and return the entries."""
         return ValuesView(self)
 
-    def items(self) -> ItemsView[str, T]:  # type: ignore[override]
+    def items(self) -> ItemsView[K, T]:  # type: ignore[override]
         """Load everything and return names and entries."""
         return ItemsView(self)

@@ -22,6 +22,7 @@ from oplibrary.core.op import EXECUTORS, REGISTRY, executor_of
 from oplibrary.core.parameters import place_of
 from oplibrary.core.tree import LEAF, Structure, flatten, leaf_paths, unflatten
 from oplibrary.core.types import TensorType, is_scalar, type_of
+from oplibrary.late.executors import TRANSFORMS
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
@@ -41,7 +42,7 @@ from oplibrary.transforms.batched import (
     open_levels,
     union,
 )
-from oplibrary.transforms.lifting import OF_KIND, LiftedTransforms
+from oplibrary.transforms.lifting import LiftedTransforms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,7 +218,9 @@ def transforms_of(values: Sequence[Any]) -> LiftedTransforms | None:
     kinds = [x for x in map(bare, values) if type(x) in EXECUTORS]
     if executor_of(kinds) is None:
         return None
-    return next(each for kind, each in OF_KIND.items() if isinstance(kinds[0], kind))
+    mine: LiftedTransforms
+    mine = next(TRANSFORMS[kind] for kind in type(kinds[0]).__mro__ if kind in TRANSFORMS)
+    return mine
 
 
 def moves(x: Any) -> bool:

@@ -233,7 +233,3 @@ def _innermost(x: Any) -> Any:
     while type(x) is Batched:
         x = x._value
     return x
-
-
-OF_KIND: dict[type, LiftedTransforms] = {}
-"""The transforms of each executor, by the type of its arrays."""
