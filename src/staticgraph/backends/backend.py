@@ -82,6 +82,9 @@ class Backend:
     takes_lengths : bool
         Whether it runs programs with symbolic dimensions; otherwise it is given one with numbers
         for each combination of lengths.
+    keeps_layouts : bool
+        Whether a region runs on values from around it as they lie in memory, in whatever order;
+        otherwise it is given row-major copies.
     writes_control : bool
         Whether it runs branches and loops itself, and their regions need not be built apart.
     """
@@ -91,4 +94,5 @@ class Backend:
     build: Callable[[Program, BufferPlan], Runner]
     restore: Callable[[Program], Restored | None] | None = None
     takes_lengths: bool = False
+    keeps_layouts: bool = False
     writes_control: bool = False

@@ -65,4 +65,4 @@ def build(program: Program, plan: BufferPlan, hooks: Iterable[Hook] = ()) -> Run
     return Runner(run)
 
 
-BACKEND = Backend(name="interpret", plan=plan, build=build, takes_lengths=True)
+BACKEND = Backend(name="interpret", plan=plan, build=build, takes_lengths=True, keeps_layouts=True)

@@ -107,4 +107,4 @@ def _shared(
     return call
 
 
-BACKEND = Backend(name="numpy", plan=plan, build=build, takes_lengths=True)
+BACKEND = Backend(name="numpy", plan=plan, build=build, takes_lengths=True, keeps_layouts=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array
 from staticgraph.backends.backend import Backend
 from staticgraph.backends.registry import load_backend
 from staticgraph.compiler.building import build_runner, plan_program
-from staticgraph.control.region import BoundRegion, Region, region_runner
+from staticgraph.control.region import BoundRegion, Region, Run, region_runner
 from staticgraph.passes.pipeline import DEFAULT_PASSES, Pass, run_passes
+from staticgraph.program.lengths import program_is_symbolic
 from staticgraph.program.program import Program
 
 
@@ -34,14 +34,24 @@ def bind_regions(program: Program, backend: Backend, passes: Sequence[Pass]) -> 
             stack += _regions_in(programs[region])
         else:
             inner = _with_regions(programs[region], bound)
-            bound[stack.pop()] = _bind(region, inner, backend)
+            bound[stack.pop()] = _bind(region, inner, backend, passes)
     return _with_regions(program, bound)
 
 
-def _bind(region: Region, program: Program, backend: Backend) -> BoundRegion:
-    bound = BoundRegion(
-        region, lambda: build_runner(backend, program, plan_program(backend, program)).call, program
-    )
+def _bind(
+    region: Region, program: Program, backend: Backend, passes: Sequence[Pass]
+) -> BoundRegion:
+    def build(program: Program) -> Run:
+        return build_runner(backend, program, plan_program(backend, program)).call
+
+    def build_for(strides: dict[int, tuple[int, ...]]) -> Run:
+        lowered = region.lower()
+        named = {lowered.inputs[position]: each for position, each in strides.items()}
+        here = run_passes(replace(lowered, strides=named), passes)
+        return build(bind_regions(here, backend, passes))
+
+    keeps = backend.keeps_layouts and not program_is_symbolic(program)
+    bound = BoundRegion(region, lambda: build(program), program, build_for if keeps else None)
     if not backend.writes_control:
         bound.prepare()
     return bound
@@ -81,11 +91,11 @@ def _with_regions(program: Program, bound: Mapping[Region, BoundRegion]) -> Prog
     return program.with_instructions(instructions)
 
 
-def _run_alone(region: Region) -> Callable[..., Sequence[Array]]:
+def _run_alone(region: Region) -> BoundRegion:
     """Return what runs a region by itself."""
     backend = load_backend("numpy")
     program = bind_regions(run_passes(region.lower(), DEFAULT_PASSES), backend, DEFAULT_PASSES)
-    return _bind(region, program, backend).run
+    return _bind(region, program, backend, DEFAULT_PASSES)
 
 
 region_runner.enter(_run_alone)

@@ -28,12 +28,13 @@ from staticgraph.control.rows import choice_by_rows, choice_of_rows
 from staticgraph.control.tangents import TangentGraph, TupleTangent, moving_operands
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.node import Node
-from staticgraph.program.tuple_values import ITEM, TupleGradient, TupleType, row_major
+from staticgraph.program.tuple_values import ITEM, TupleGradient, TupleType
 
 
 def _switch(index: Any, *operands: Array, branches: Sequence[Region]) -> Sequence[Array]:
     chosen = min(max(int(index), 0), len(branches) - 1)
-    return branches[chosen].run(*map(row_major, operands))
+    run, arrays = branches[chosen].given(0, operands)
+    return run(*arrays)
 
 
 def _switch_infer(

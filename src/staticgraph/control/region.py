@@ -19,13 +19,17 @@ from staticgraph.declare.node_layouts import layout_of
 from staticgraph.graph.graph import Graph, current_graph, leaked
 from staticgraph.graph.graph_ops import CONSTANT
 from staticgraph.graph.node import Node
+from staticgraph.program.layout import strides_unless_row_major
+from staticgraph.program.polynomial import is_symbolic
 from staticgraph.program.program import Program, Value
+from staticgraph.program.tuple_values import row_major
 from staticgraph.program.upcall import Upcall
 
-region_runner: Upcall[[Region], Callable[..., Sequence[Array]]] = Upcall(
-    "staticgraph.compiler.binding"
-)
+region_runner: Upcall[[Region], BoundRegion] = Upcall("staticgraph.compiler.binding")
 """Compile a region alone."""
+
+
+Run = Callable[..., Sequence[Array]]
 
 
 class RegionGraph(Graph):
@@ -124,7 +128,7 @@ class Region:
         self.reached: dict[frozenset[int], set[Node]] = {}
         self._silent: Region | None = None
         self._pullbacks: dict[Any, Pullback] = {}
-        self._default: Callable[..., Sequence[Array]] | None = None
+        self._default: BoundRegion | None = None
 
     def reads_inputs(self) -> bool:
         """Tell whether an output depends on an input, what was captured left out."""
@@ -151,9 +155,17 @@ class Region:
     @property
     def run(self) -> Callable[..., Sequence[Array]]:
         """What runs the region alone; a compiled program binds its regions instead."""
+        return self._bound.run
+
+    @property
+    def _bound(self) -> BoundRegion:
         if self._default is None:
             self._default = region_runner(self)
         return self._default
+
+    def given(self, first: int, values: Sequence[Array]) -> tuple[Run, list[Array]]:
+        """Return what runs the region on `values`, and these; see `BoundRegion.given`."""
+        return self._bound.given(first, values)
 
     def lower(self) -> Program:
         """Return the region as a program, before any pass; regions in it stay as they are.
@@ -171,6 +183,18 @@ class Region:
                 fix="carry the value through the loop, and assign the result",
             )
         return replace(program, owned=frozenset(program.inputs[: self.owned]))
+
+    def strides(self) -> dict[int, tuple[int, ...]]:
+        """Return how the inputs lie that are known not to be row-major, by position."""
+        known = self.graph.layouts
+        return {
+            position: layout.strides
+            for position, node in enumerate(self.inputs)
+            if (layout := known.get(node.sequence)) is not None
+            and layout.strides is not None
+            and not layout.contiguous
+            and not is_symbolic(node.type.shape)
+        }
 
     def silent(self) -> Region:
         """Return this region without its effects, for where it is computed once more."""
@@ -272,6 +296,9 @@ class Region:
         with graph:
             inputs = [graph.add_input(f"x{i}", t) for i, t in enumerate(self.input_types)]
             targets = [y for y, is_given in zip(self.outputs, given, strict=True) if is_given]
+            for x, node in zip(inputs, self.inputs, strict=True):
+                if node.sequence in self.graph.layouts:
+                    graph.lay_out_as(node, x)
             cotangents = [graph.add_input(f"g{i}", y.type) for i, y in enumerate(targets)]
             totals = {inputs[i]: graph.add_input(f"sum{i}", inputs[i].type) for i in started}
             here = self._declare_again(inputs)
@@ -328,6 +355,9 @@ class BoundRegion:
         of arrays.
     program : Program, optional
         The region after the passes, its own regions bound.
+    build_for : callable, optional
+        Returns what runs it on inputs that lie otherwise, given their strides by position. Without
+        it they are copied.
 
     Attributes
     ----------
@@ -336,24 +366,63 @@ class BoundRegion:
     input_types, output_types : tuple of TensorType
     """
 
-    __slots__ = ("_build", "_run", "input_types", "output_types", "program", "region")
+    __slots__ = (
+        "_build",
+        "_build_for",
+        "_run",
+        "_runs",
+        "input_types",
+        "output_types",
+        "program",
+        "region",
+    )
 
     def __init__(
         self,
         region: Region,
         build: Callable[[], Callable[..., Sequence[Array]]],
         program: Program | None = None,
+        build_for: Callable[[dict[int, tuple[int, ...]]], Run] | None = None,
     ) -> None:
         self.region = region
         self.program = program
         self.input_types = region.input_types
         self.output_types = region.output_types
         self._build = build
+        self._build_for = build_for
         self._run: Callable[..., Sequence[Array]] | None = None
+        self._runs: dict[Any, Run] = {}
+
+    def given(self, first: int, values: Sequence[Array]) -> tuple[Run, list[Array]]:
+        """Return what runs the region on inputs that are `values`, and these as that takes them.
+
+        A sum over other strides can round otherwise: values from around the region stay as they
+        are, as in dyngraph, where what runs it can be built for that.
+
+        Parameters
+        ----------
+        first : int
+            The position of the first of them.
+        values : sequence of numpy.ndarray
+        """
+        strides = {
+            position: each
+            for position, x in enumerate(values, first)
+            if (each := strides_unless_row_major(x)) is not None
+        }
+        if not strides:
+            return self.run, list(values)
+        if self._build_for is None:
+            return self.run, list(map(row_major, values))
+        key = tuple(strides.items())
+        run = self._runs.get(key)
+        if run is None:
+            run = self._runs[key] = self._build_for(strides)
+        return run, list(values)
 
     @property
     def run(self) -> Callable[..., Sequence[Array]]:
-        """What runs the region; built when it is first asked for."""
+        """What runs the region on row-major arrays; built when it is first asked for."""
         return self._run or self.prepare()
 
     def prepare(self) -> Callable[..., Sequence[Array]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from oplibrary.core.op import Kind
 from staticgraph.control.region import Pullback, Region
@@ -104,6 +105,8 @@ def _row_major_nodes(body: Region, pullback: Pullback) -> Callable[[Node], bool]
     """Return a test whether a node of `body` is computed in row-major order."""
     nodes = [node for node in pullback.primal.values() if not isinstance(node.type, TupleType)]
     program = lower(body.graph, nodes, body.inputs, effects=False)
+    strides = {program.inputs[position]: each for position, each in body.strides().items()}
+    program = replace(program, strides=strides)
     layouts = find_layouts(program)
     ordered = {
         node

@@ -56,7 +56,7 @@ def _scan(
     # the body may overwrite the carry, and the results are arrays of their own
     carry: Sequence[Array] = own_copies(operands[:carries])
     xs = list(map(row_major, operands[carries : carries + sequences]))
-    outer = list(map(row_major, operands[carries + sequences :]))
+    run, outer = body.given(carries + sequences, operands[carries + sequences :])
     stacks: list[Any] = [
         np.empty((length, *current_shape(type.shape)), type.dtype) if kept else None
         for type, kept in zip(body.output_types, keep, strict=True)
@@ -65,12 +65,11 @@ def _scan(
     ys = [(i, stack) for i, stack in enumerate(stacks) if i >= carries and stack is not None]
     order = range(length - 1, -1, -1) if reverse else range(length)
     positions = zip(*[_positions(x, order) for x in xs], strict=True) if xs else repeat(())
-    run = body.run
     for step, at in zip(order, positions, strict=False):
         for i, stack in saved:
             stack[step] = carry[i]
         results = run(*carry, *at, *outer)
-        carry = results[:carries]
+        carry = list(map(row_major, results[:carries]))
         for i, stack in ys:
             stack[step] = results[i]
     return (*carry, *stacks)

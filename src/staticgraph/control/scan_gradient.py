@@ -154,6 +154,8 @@ class _Backwards:
                 region.add_input(f"x{i}", operands[i].type)
                 for i in range(self.captures, len(operands))
             ]
+            for x, node in zip(outer, operands[self.captures :], strict=True):
+                region.lay_out_as(node, x)
             pulled = with_residuals(pullback, residuals).inline(
                 [*saved, *xs, *outer, *gs, *gys, *totals, *kept]
             )

@@ -53,13 +53,13 @@ def _while(
 ) -> Sequence[Array]:
     # the body may overwrite the carry, and the results are arrays of their own
     carry: Sequence[Array] = own_copies(operands[:carries])
-    outer = list(map(row_major, operands[carries:]))
-    holds, step = condition.run, body.run
+    step, outer = body.given(carries, operands[carries:])
+    holds, outer = condition.given(carries, outer)
     steps = 0
     while holds(*carry, *outer)[0]:
         if steps == max_steps:
             raise _bounded(steps)
-        carry = step(*carry, *outer)
+        carry = list(map(row_major, step(*carry, *outer)))
         steps += 1
     return carry
 
@@ -193,29 +193,30 @@ def _while_gradient(
     max_steps: int | None,
 ) -> tuple[Array, ...]:
     """Run the loop again, keeping what its gradient needs, then its steps backwards."""
-    arrays = list(map(row_major, operands))
     inputs = len(body.input_types)
-    carry: Sequence[Array] = arrays[:carries]
-    outer = arrays[carries:inputs]
-    grads: Sequence[Array] = arrays[inputs : inputs + moving]
-    sums: Sequence[Array] = arrays[inputs + moving :]
-    holds, step, pull = condition.run, body.run, pullback.run
+    carry: Sequence[Array] = list(map(row_major, operands[:carries]))
+    grads: Sequence[Array] = list(map(row_major, operands[inputs : inputs + moving]))
+    sums: Sequence[Array] = list(map(row_major, operands[inputs + moving :]))
+    step, outer = body.given(carries, operands[carries:inputs])
+    holds, outer = condition.given(carries, outer)
+    pull, outer = pullback.given(carries, outer)
     history: list[tuple[Sequence[Array], Sequence[Array]]] = []
     while holds(*carry, *outer)[0]:
         if len(history) == max_steps:
             raise _bounded(len(history))
         results = step(*carry, *outer)
         history.append((carry, results[carries:]))
-        carry = results[:carries]
+        carry = list(map(row_major, results[:carries]))
     if not history:  # the results are arrays of their own
         return (*own_copies(grads), *own_copies(sums))
     for region, (carry, _) in zip(first, reversed(history), strict=False):
-        pulled = region.run(*carry, *outer, *grads, *sums)
+        pull_first, outer = region.given(carries, outer)
+        pulled = list(map(row_major, pull_first(*carry, *outer, *grads, *sums)))
         grads, sums = pulled[:moving], pulled[moving:]
     del history[-len(first) or len(history) :]
     while history:
         carry, residuals = history.pop()
-        pulled = pull(*carry, *outer, *grads, *sums, *residuals)
+        pulled = list(map(row_major, pull(*carry, *outer, *grads, *sums, *residuals)))
         grads, sums = pulled[:moving], pulled[moving:]
     return (*grads, *sums)
 

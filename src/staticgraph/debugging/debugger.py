@@ -144,7 +144,7 @@ class Debugger:
     def _bind(self, value: Any, path: str) -> Any:
         if isinstance(value, Region):
             run = self._runner_of(value, path)
-            return BoundRegion(value, lambda: run)
+            return BoundRegion(value, lambda: run, build_for=lambda _strides: run)
         if isinstance(value, tuple):
             return tuple([self._bind(each, f"{path}[{i}]") for i, each in enumerate(value)])
         return value

@@ -90,6 +90,11 @@ def row_major_layout(value: Value) -> Layout:
     return _own(value, contiguous_strides(value.type.shape, value.type.dtype.itemsize), True)
 
 
+def strides_unless_row_major(array: Array) -> Strides | None:
+    """Return how `array` lies in memory, or None if that is in row-major order."""
+    return None if array.flags.c_contiguous else _canonical(array)
+
+
 def _canonical(array: Array) -> Strides:
     if array.flags.c_contiguous:
         return contiguous_strides(array.shape, array.itemsize)
@@ -190,7 +195,8 @@ class _Unlikely(dict[str, int]):
 def find_layouts(program: Program) -> dict[Value, Layout]:
     """Return the layout that each value of `program` has in the dynamic executor.
 
-    Inputs and variables are row-major there; constants are as they are. The time is linear in
+    Inputs and variables are row-major there, but for inputs of regions, which are as the values
+    around it; constants are as they are. The time is linear in
     the instructions, plus one run of each different kernel call that has to be asked. Where lengths
     are not known, it is the layout with some small ones that say little by chance.
     """
@@ -204,6 +210,8 @@ def find_layouts(program: Program) -> dict[Value, Layout]:
     layouts: dict[Value, Layout] = {}
     for value in (*program.inputs, *program.variables):
         layouts[value] = row_major_layout(value)
+    for value, strides in program.strides.items():
+        layouts[value] = _own(value, strides, False)
     for value, array in program.constants.items():
         layouts[value] = layout_of_array(value, array)
     for instruction in program.instructions:

@@ -84,6 +84,8 @@ class Program:
         What each assigned variable holds after the run.
     owned : frozenset of Value
         Inputs whose arrays a run may overwrite: the caller does not read them again.
+    strides : mapping of Value to tuple of int
+        How the inputs lie in memory that are not row-major: bytes along each axis.
     """
 
     inputs: tuple[Value, ...]
@@ -93,6 +95,7 @@ class Program:
     outputs: tuple[Value, ...]
     updates: tuple[tuple[Variable, Value], ...] = ()
     owned: frozenset[Value] = frozenset()
+    strides: Mapping[Value, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def results(self) -> tuple[Value, ...]:
