@@ -215,3 +215,35 @@ def test_a_function_makes_an_array_of_a_counter(name):
     assert str(found.dtype).rpartition(".")[2] == str(ours.dtype) == "float64"
     run = sg.compile([ours], list(ours.graph.inputs), backend="numpy")
     np.testing.assert_array_equal(np.squeeze(run(x)), found.numpy())
+
+
+UFUNCS = {
+    "sin": lambda i: np.sin(i),
+    "sin of a float": lambda i: np.sin(i / 3),
+    "float": lambda i: np.add(0.5, i),
+    "divide": lambda i: np.divide(i, 3),
+    "absolute": lambda i: np.absolute(i * -0.1),
+    "maximum": lambda i: np.maximum(i, 1.5),
+    "power": lambda i: np.power(i, 0.5),
+    "comparison": lambda i: np.equal(i, 2),
+    "comparison of a float": lambda i: np.less(i / 3, 0.5),
+    "truth": lambda i: np.add(i > 1, 0.25),
+    "NumPy's number": lambda i: np.multiply(i / 3, np.float64(3)),
+    "int8": lambda i: np.add(i, np.int8([1, 2])),
+    "int8 and a float": lambda i: np.multiply(i * 0.1, np.int8([1, 2])),
+    "float32": lambda i: np.multiply(i * 0.1, np.float32([1, 2])),
+    "of its results": lambda i: np.sqrt(np.add(i, 1)),
+}
+
+
+@pytest.mark.parametrize("name", UFUNCS)
+def test_numpys_functions_of_a_counter_have_numpys_dtypes(name):
+    expected = np.asarray(UFUNCS[name](2))
+
+    def program(xp):
+        first = (xp.asarray(np.zeros_like(expected)),)
+        return xp.fori_loop(2, 3, lambda i, c: (xp.asarray(UFUNCS[name](i)),), first)[0]
+
+    for made in (program(dg).numpy(), sg.function(lambda: program(sg), backend="numpy")()):
+        assert made.dtype == expected.dtype
+        np.testing.assert_array_equal(made, expected)

@@ -8,8 +8,9 @@ import numpy as np
 
 from oplibrary.core.data import to_dlpack
 from oplibrary.core.types import Array
-from oplibrary.executors.numpy.protocols import call_ufunc
+from oplibrary.executors.numpy.protocols import call_on_numbers, call_ufunc
 from oplibrary.executors.operators import ArrayOperators
+from oplibrary.ops.elementwise import cast
 from oplibrary.ops.movement import clone
 from staticgraph.graph import symbolic
 from staticgraph.graph.declaration import Declaration
@@ -134,6 +135,8 @@ class Node(Declaration, ArrayOperators):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__" and not kwargs:
+            if all(type(x) is not Node or _is_number(x) for x in inputs):
+                return call_on_numbers(ufunc, inputs, _as_array)
             return call_ufunc(ufunc, inputs)
         from oplibrary.executors.numpy.ufuncs import call_ufunc_with
 
@@ -231,3 +234,13 @@ def _identity_for_networkx(op_method: Any, same: bool) -> Any:
 Node.__eq__ = _identity_for_networkx(ArrayOperators.__eq__, True)  # type: ignore[method-assign]
 Node.__ne__ = _identity_for_networkx(ArrayOperators.__ne__, False)  # type: ignore[method-assign]
 Node.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+def _is_number(x: Node) -> bool:
+    """Tell whether `x` acts as a Python number; what is made of lengths alone is to stay one."""
+    return x in x.graph.weak and x not in x.graph.lengths
+
+
+def _as_array(x: Node, dtype: np.dtype[Any]) -> Node:
+    made: Node = x.graph.add_op(cast, (x,), {"dtype": dtype})
+    return made
