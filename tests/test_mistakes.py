@@ -831,7 +831,7 @@ def test_wrong_benchmark_of_a_first_call_or_a_single_shot(measured):
         assert each.first_call is not None and each.steady is not each.first_call
     static = cell("static", 15e-6, 1.5, count=1)
     row = Row("mine", "", "4", (cell("dynamic", 10e-6), static), "dynamic", BOTTLENECK)
-    assert "in 1 samples, too few for a verdict" in verdict.cell_verdict(row, static)
+    assert "in 1 sample, too few for a verdict" in verdict.cell_verdict(row, static)
     assert static.speed == "too few samples"
 
 

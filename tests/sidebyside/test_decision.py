@@ -279,3 +279,11 @@ def test_work_on_the_host_is_seen(tmp_path):
     assert found.work == ("prints", "opens files", "changes state")
     assert examine(lambda: np.tanh(given[0]), given, np.tanh).work == ()
     assert examine(lambda: time.sleep(0.001), given, np.tanh).work == ("sleeps",)
+
+
+def test_a_dropout_is_refused_where_it_would_draw_other_numbers():
+    torch = pytest.importorskip("torch")
+    found = sbs.decide(torch.nn.Dropout(), torch.ones(4), modes="eager,static", budget=0.01)
+    failure = found.row.cell("static").failure
+    assert "Dropout draws random numbers" in failure.text
+    assert "in evaluation mode" in failure.text

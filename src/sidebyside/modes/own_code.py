@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.tree import flatten
+from oplibrary.messages.errors import UnsupportedOpError
 from sidebyside.measuring.scrutiny import as_array
 from sidebyside.modes.conversion import convert_arrays
 from sidebyside.modes.importing import import_program
@@ -130,7 +131,19 @@ def _array_of(x: Any) -> Any:
 
 
 def _imported(sg: Any, program: Any, backend: str) -> Any:
-    """Return an imported program as a function of its parameters and inputs."""
+    """Return an imported program as a function of its parameters and inputs.
+
+    Raises
+    ------
+    UnsupportedOpError
+        If it draws random numbers: what another mode draws would be compared with.
+    """
+    if program.keys:
+        raise UnsupportedOpError(
+            f"{program.source} draws random numbers",
+            cause=f"each mode draws its own, and these operations do: {', '.join(program.keys)}",
+            fix="compare it without them, in evaluation mode, or pass them as an input",
+        )
     return sg.function(
         lambda parameters, *inputs: program.function(sg, parameters, *inputs), backend=backend
     )

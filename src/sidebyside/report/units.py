@@ -146,7 +146,9 @@ def times(value: float) -> str:
 
 
 def times_with_interval(estimate: Estimate) -> str:
-    """Return a factor with its interval, ``12.3x (12.1–12.6)``."""
+    """Return a factor with its interval, ``12.3x (12.1–12.6)``; of one run there is none."""
+    if estimate.count == 1:
+        return f"{times(estimate.value)} (1 run)"
     return f"{times(estimate.value)} ({factor(estimate.low)}–{factor(estimate.high)})"
 
 

@@ -40,7 +40,8 @@ def _against(row: Row, cell: TimedCell) -> str:
     if cell.speed == "too few samples":
         return (
             f"{cell.mode} took {units.factor(1 / speedup.value)} times as long as {row.reference} "
-            f"in {speedup.count} samples, too few for a verdict"
+            f"in {speedup.count} {'sample' if speedup.count == 1 else 'samples'}, too few for a "
+            "verdict"
         )
     if cell.speed == "no difference":
         return (
