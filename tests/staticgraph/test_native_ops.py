@@ -163,6 +163,17 @@ def test_integers_of_two_operands_are_numpys(dtype):
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
+def test_powers_of_integers_by_known_exponents_wrap_around(dtype):
+    x = np.arange(-130, 130).astype(dtype)
+    exponents = [0, 1, 2, 3, 7, 64]
+    nodes, outputs = declared(lambda x: [x**n for n in exponents], [x])
+    run = sg.compile(outputs, nodes, backend="native")
+    assert "left to NumPy" not in run.report()
+    for found, n in zip(run(x), exponents, strict=True):
+        np.testing.assert_array_equal(found, np.power(x, np.asarray(n, dtype)))
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
 def test_integers_of_one_operand_are_numpys(dtype):
     x = integers(dtype)[0]
 

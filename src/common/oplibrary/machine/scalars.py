@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial, reduce
 from typing import Any, NamedTuple
 
@@ -156,7 +156,9 @@ def expression_cost(expression: Expression) -> int:
     return expression.fold(lambda _: 0, lambda _: 0, cost)
 
 
-def with_roots(expression: Expression, numbers: frozenset[int]) -> Expression:
+def with_roots(
+    expression: Expression, numbers: frozenset[int], known: Mapping[int, int]
+) -> Expression:
     """Return `expression` with powers that are roots where their exponent is 0.5.
 
     NumPy takes the root where one exponent serves all elements, and the C library's power where
@@ -169,11 +171,16 @@ def with_roots(expression: Expression, numbers: frozenset[int]) -> Expression:
         Without attributes.
     numbers : frozenset of int
         The positions of the operands that are one number for all elements.
+    known : mapping of int to int
+        The whole numbers that operands are, by their positions: as exponents they are written out.
     """
 
     def operation(operator: str, operands: Sequence[Expression]) -> Expression:
         if operator == "power" and operands[1].operator in (OPERAND, CONSTANT):
             exponent = operands[1]
+            if exponent.operator == OPERAND and exponent.value in known:
+                constant = Expression(CONSTANT, value=known[exponent.value])
+                return Expression(operator, (operands[0], constant))
             if exponent.operator is CONSTANT or exponent.value in numbers:
                 operator = POWER_OF_ONE_NUMBER
         return Expression(operator, tuple(operands))
@@ -415,9 +422,11 @@ class _Writer:
     def _power(self, x: Scalar, y: Scalar) -> Scalar:
         code = self.code
         dtype, (a, b) = self._loop(np.power, x, y)
-        if dtype.kind != "f":
-            raise Unsupported(f"powers of {dtype}")
         whole = _whole_exponent(y)
+        if dtype.kind != "f":
+            if whole is None or whole < 0:  # a negative one is refused, by the kernel
+                raise Unsupported(f"powers of {dtype} by numbers that are not known")
+            return Scalar(_product_of_equals(a, whole), dtype)
         if whole == 2:
             return Scalar(self._rounded(lambda v: v * v, a), dtype)
         if whole == 1:
@@ -570,6 +579,18 @@ class _Writer:
         return Scalar(
             self._rounded(lambda v, w: write(self.code, *self.code.pair(v, w), wide), a, b), dtype
         )
+
+
+def _product_of_equals(x: Register, count: int) -> Register:
+    """Return x to the power of `count`, by squares; what overflows wraps around."""
+    product, square = x.code.coerce(1, x), x
+    while count:
+        if count & 1:
+            product = product * square
+        count >>= 1
+        if count:
+            square = square * square
+    return product
 
 
 def _whole_exponent(y: Scalar) -> int | None:

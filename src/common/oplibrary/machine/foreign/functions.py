@@ -3,7 +3,9 @@
 NumPy documents that its distributions are found in the library of ``numpy.random._generator``; what
 they take stands in ``numpy/random/distributions.h``. SciPy documents
 ``scipy.special.cython_special``, whose table says the signature of each function. LAPACK is the one
-that NumPy's own module of linear algebra is linked with.
+that NumPy's own module of linear algebra is linked with. The loops of a ufunc are found where
+``numpy/ufuncobject.h`` says: NumPy lets go of the interpreter lock before it calls one, so that
+machine code may call it, too.
 """
 
 from __future__ import annotations
@@ -16,7 +18,12 @@ from typing import Any
 from oplibrary.machine.elements import Unsupported
 from oplibrary.machine.module import Module
 
-_SPECIAL, _LAPACK = "special_", "lapack_"
+_SPECIAL, _LAPACK, _LOOP, _DATA = "special_", "lapack_", "loop_", "data_"
+_UFUNCS = {"fourier": "numpy.fft._pocketfft_umath"}
+"""Where the ufuncs are whose loops are called, by the first part of their names here."""
+_COUNTS, _LOOPS, _DATA_OF_LOOPS, _NUMBER = 16, 32, 40, 48
+"""How many bytes from the start of a ufunc there is how many operands and results it has, where its
+loops are, what each is given, and how many of them there are."""
 _SPELLINGS = ("scipy_{}_64_", "{}_64_", "scipy_{}_", "{}_")
 """How LAPACK's functions are spelled, by the builds of NumPy."""
 _ARGUMENTS = {"gesv": 8, "trtrs": 10, "potrf": 5}
@@ -44,12 +51,33 @@ def lapack(name: str) -> str:
     return _LAPACK + name
 
 
+def loop(module: str, ufunc: str, types: str) -> tuple[str, str]:
+    """Return what the loop of a ufunc for some types is called here, and what it is given."""
+    return f"{_LOOP}{module}_{ufunc}_{types}", f"{_DATA}{module}_{ufunc}_{types}"
+
+
+def ufunc_of(module: str, name: str) -> Any:
+    """Return a ufunc whose loops are called.
+
+    Raises
+    ------
+    Unsupported
+        If NumPy has none of this name.
+    """
+    try:
+        return getattr(import_module(_UFUNCS[module]), name)
+    except (AttributeError, ImportError):
+        raise Unsupported(f"NumPy does not show {name} to compiled code") from None
+
+
 @lru_cache(maxsize=64)
 def address_of(name: str) -> int:
     """Return where a function is, or 0 where its library does not show it."""
     try:
         if name.startswith(_SPECIAL):
             return _special_address(name.removeprefix(_SPECIAL))
+        if name.startswith((_LOOP, _DATA)):
+            return _loop_address(name)
         if name.startswith(_LAPACK):
             library = ctypes.CDLL(import_module("numpy.linalg._umath_linalg").__file__)
             spelled = [each.format(name.removeprefix(_LAPACK)) for each in _SPELLINGS]
@@ -57,8 +85,22 @@ def address_of(name: str) -> int:
         else:
             library = ctypes.CDLL(import_module("numpy.random._generator").__file__)
         return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
-    except (AttributeError, ImportError, OSError, StopIteration):
+    except (AttributeError, ImportError, OSError, StopIteration, Unsupported, ValueError):
         return 0
+
+
+def _loop_address(name: str) -> int:
+    kind, module, rest = name.split("_", 2)
+    ufunc_name, types = rest.rsplit("_", 1)
+    ufunc = ufunc_of(module, ufunc_name)
+    at, word = id(ufunc), ctypes.c_void_p.from_address
+    counts = list((ctypes.c_int * 3).from_address(at + _COUNTS))
+    number = ctypes.c_int.from_address(at + _NUMBER).value
+    if counts != [ufunc.nin, ufunc.nout, ufunc.nargs] or number != ufunc.ntypes:
+        return 0  # laid out otherwise
+    position = [each.replace("->", "") for each in ufunc.types].index(types)
+    table = word(at + (_LOOPS if kind == "loop" else _DATA_OF_LOOPS)).value or 0
+    return (word(table + 8 * position).value or 0) if table else 0
 
 
 def _special_address(name: str) -> int:
@@ -85,7 +127,7 @@ def declare(module: Module, name: str) -> None:
     """
     if not address_of(name):
         library = "SciPy" if name.startswith(_SPECIAL) else "NumPy"
-        plain = name.removeprefix(_SPECIAL).removeprefix(_LAPACK)
+        plain = name.removeprefix(_SPECIAL).removeprefix(_LAPACK).removeprefix(_LOOP)
         raise Unsupported(f"{library} does not show {plain} to compiled code")
     module.declare(name, *_signature(name))
     module.foreign.add(name)
@@ -94,6 +136,10 @@ def declare(module: Module, name: str) -> None:
 def _signature(name: str) -> tuple[str, tuple[str, ...]]:
     if name.startswith(_SPECIAL):
         return "double", ("double", "i32")
+    if name.startswith(_LOOP):
+        return "void", ("ptr",) * 4
+    if name.startswith(_DATA):
+        return "void", ()
     if name.startswith(_LAPACK):
         return "void", ("ptr",) * _ARGUMENTS[name.removeprefix(_LAPACK)[1:]]
     return _DRAWING[name]

@@ -182,7 +182,10 @@ def _elementwise(instruction: Instruction, operands: tuple[Definition, ...]) -> 
     op, type_ = instruction.op, instruction.output.type
     assert op.expression is not None
     numbers = [i for i, x in enumerate(operands) if _is_one_number(x, type_.size)]
-    expression = with_roots(op.expression.bind(instruction.attrs), frozenset(numbers))
+    known = {}
+    if type_.dtype.kind in "iu" and operands[0].dtype == type_.dtype:
+        known = {i: int(x.number) for i, x in enumerate(operands) if isinstance(x, Uniform)}
+    expression = with_roots(op.expression.bind(instruction.attrs), frozenset(numbers), known)
     reason = check_expression(expression, tuple([x.dtype for x in operands]), type_.dtype)
     if reason:
         raise Unsupported(reason)
