@@ -9,6 +9,7 @@ import staticgraph as sg
 from oplibrary.core.dtypes import REAL_FLOATING, to_dtype
 from oplibrary.core.op import Kind, Op
 from oplibrary.core.types import TensorType
+from oplibrary.machine.foreign import functions
 from oplibrary.machine.memory_access import load_lanes, store_lanes
 from oplibrary.machine.routines.routine import Routine, in_lanes
 from oplibrary.ops.scan import linear_recurrence
@@ -185,16 +186,29 @@ def test_checked_runs_give_the_same_bits_on_any_number_of_threads(monkeypatch, t
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_long_rows_are_sorted_by_numpy():
-    with sg.Graph():
-        x = sg.placeholder("x", (5000,))
-        run = sg.compile([sg.sort(x), sg.argsort(x)], [x], backend="native")
-    assert "left to NumPy: sort: rows of more than 4,096 elements" in run.report()
-    assert "left to NumPy: argsort" not in run.report()
-    values = drawn((5000,), "float32")
-    ordered, order = run(values)
-    np.testing.assert_array_equal(ordered, np.sort(values))
-    np.testing.assert_array_equal(order, np.argsort(values, stable=True))
+def test_rows_of_any_length_and_complex_numbers_are_sorted():
+    for x in (
+        drawn((5000,), "float32"),
+        drawn((2, 70_000), "float16"),
+        drawn((3, 400, 2), "float64").view(complex)[..., 0].copy(),
+    ):
+        for down in (False, True):
+            numpy, native = by_both(
+                lambda x, d=down: [
+                    sg.sort(x, descending=d),
+                    sg.argsort(x, descending=d),
+                    sg.sort(x.T, axis=0, descending=d),
+                ],
+                x,
+            )
+            for wanted, found in zip(numpy, native, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+
+
+def test_what_numpy_does_not_show_is_sorted_by_it(monkeypatch):
+    monkeypatch.setattr(functions, "address_of", lambda name: 0)
+    monkeypatch.setenv("SIDEBYSIDE_CACHE", "off")
+    same_bits(lambda x: sg.argsort(x * 3), drawn((4, 5), "float32"), left=True)
 
 
 def test_a_loop_of_routines_is_machine_code():

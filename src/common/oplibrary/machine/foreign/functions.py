@@ -5,7 +5,8 @@ they take stands in ``numpy/random/distributions.h``. SciPy documents
 ``scipy.special.cython_special``, whose table says the signature of each function. LAPACK is the one
 that NumPy's own module of linear algebra is linked with. The loops of a ufunc are found where
 ``numpy/ufuncobject.h`` says: NumPy lets go of the interpreter lock before it calls one, so that
-machine code may call it, too.
+machine code may call it, too. What sorts the elements of a dtype stands in
+``numpy/ndarraytypes.h``, and what finds it in NumPy's table of functions for compiled code.
 """
 
 from __future__ import annotations
@@ -15,10 +16,18 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from oplibrary.machine.elements import Unsupported
 from oplibrary.machine.module import Module
 
 _SPECIAL, _LAPACK, _LOOP, _DATA = "special_", "lapack_", "loop_", "data_"
+_SORT = "sort_"
+_ABI, _ORDER = 0x02000000, {"values": 33, "indices": 38}
+"""The layout for which this is written, and the places, in words, of the quick sort of values and
+of the stable one of indices."""
+_VERSION_OF_NUMPY, _FUNCTIONS_OF_DTYPE = 0, 365
+"""Places in NumPy's table."""
 _UFUNCS = {"fourier": "numpy.fft._pocketfft_umath"}
 """Where the ufuncs are whose loops are called, by the first part of their names here."""
 _COUNTS, _LOOPS, _DATA_OF_LOOPS, _NUMBER = 16, 32, 40, 48
@@ -56,6 +65,11 @@ def loop(module: str, ufunc: str, types: str) -> tuple[str, str]:
     return f"{_LOOP}{module}_{ufunc}_{types}", f"{_DATA}{module}_{ufunc}_{types}"
 
 
+def sort(what: str, dtype: np.dtype[Any]) -> str:
+    """Return what sorts ``"values"`` or ``"indices"`` of a dtype is called here."""
+    return f"{_SORT}{what}_{dtype.name}"
+
+
 def ufunc_of(module: str, name: str) -> Any:
     """Return a ufunc whose loops are called.
 
@@ -76,6 +90,8 @@ def address_of(name: str) -> int:
     try:
         if name.startswith(_SPECIAL):
             return _special_address(name.removeprefix(_SPECIAL))
+        if name.startswith(_SORT):
+            return _sort_address(name)
         if name.startswith((_LOOP, _DATA)):
             return _loop_address(name)
         if name.startswith(_LAPACK):
@@ -87,6 +103,23 @@ def address_of(name: str) -> int:
         return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
     except (AttributeError, ImportError, OSError, StopIteration, Unsupported, ValueError):
         return 0
+
+
+def _sort_address(name: str) -> int:
+    _, what, dtype = name.split("_")
+    word, capsule = ctypes.c_void_p.from_address, ctypes.pythonapi.PyCapsule_GetPointer
+    capsule.restype, capsule.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    table = capsule(import_module("numpy._core._multiarray_umath")._ARRAY_API, None)
+
+    def function(place: int, kind: Any) -> Any:
+        return kind(word(table + 8 * place).value)
+
+    version = function(_VERSION_OF_NUMPY, ctypes.CFUNCTYPE(ctypes.c_uint))()
+    if version != _ABI:
+        return 0
+    found = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)
+    functions = function(_FUNCTIONS_OF_DTYPE, found)(np.dtype(dtype))
+    return word(functions + 8 * _ORDER[what]).value or 0
 
 
 def _loop_address(name: str) -> int:
@@ -136,6 +169,8 @@ def declare(module: Module, name: str) -> None:
 def _signature(name: str) -> tuple[str, tuple[str, ...]]:
     if name.startswith(_SPECIAL):
         return "double", ("double", "i32")
+    if name.startswith(_SORT):
+        return "i32", ("ptr", "ptr", "i64", "ptr")[name.startswith(_SORT + "values") :]
     if name.startswith(_LOOP):
         return "void", ("ptr",) * 4
     if name.startswith(_DATA):
