@@ -221,3 +221,15 @@ def test_dyngraph_runs_them_by_machine_code():
     with dg.set_kernels("machine"):
         found = dg.exp(dg.asarray(x) * 2).numpy()
     np.testing.assert_allclose(found, np.exp(x * np.float32(2)), rtol=1e-5)
+
+
+def test_parts_of_constants_that_are_one_number():
+    def declare(x):
+        c = sg.constant(np.full((2, 3), 2 - 3j))
+        made = [each + x for each in (c, sg.real(c), sg.imag(c), sg.abs(c), sg.conj(c))]
+        return [*made, sg.sum(c * x), x ** (0.5 - 1j)]
+
+    found, wanted, whole = run_both(declare, np.arange(1, 7.0).reshape(2, 3) + 0j)
+    assert whole
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-14)

@@ -326,3 +326,18 @@ def test_what_pads_is_never_taken_for_an_element(number, dtype):
     wanted = np.pad(array, (1, 2), constant_values=np.array(number).astype(dtype))
     assert found.tobytes() == wanted.tobytes()
     assert joined[:6].tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int64", "complex64"])
+def test_sums_of_nothing_are_numbers(dtype):
+    def declare(x):
+        made = [sg.sum(x, axis=1), sg.sum(x, axis=0), x @ x.T + 1, x.T @ x, sg.sum(x @ x.T)]
+        return [*made, sg.sort(x), sg.cumulative_sum(x, axis=1), sg.all(x, axis=1), sg.any(x)]
+
+    x = np.ones((3, 0), dtype)
+    nodes, outputs = declared(declare, [x])
+    runs = [sg.compile(outputs, nodes, backend=each) for each in ("native", "interpret")]
+    assert "left to NumPy" not in runs[0].report()
+    for found, wanted in zip(*[run(x) for run in runs], strict=True):
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)

@@ -314,8 +314,9 @@ class _Writer:
             return Scalar(arithmetic.TESTS[name](self.code, *given), BOOL)
         if name not in ("abs", "real", "imag"):
             raise Unsupported(f"{name} of complex numbers")
-        ((one, whole),) = operands
-        assert isinstance(one, Complex) and whole is not None
+        whole = operands[0].dtype
+        assert whole is not None
+        one = self.complex(operands[0], whole)
         part = arithmetic.absolute(self.code, one) if name == "abs" else one[name == "imag"]
         return Scalar(part, parts.part_of(whole))
 
@@ -426,7 +427,8 @@ class _Writer:
         if dtype.kind != "f":
             if whole is None or whole < 0:  # a negative one is refused, by the kernel
                 raise Unsupported(f"powers of {dtype} by numbers that are not known")
-            return Scalar(_product_of_equals(a, whole), dtype)
+            one = number(code, 1, dtype, a.lanes)
+            return Scalar(_product_of_equals(a, whole, one), dtype)
         if whole == 2:
             return Scalar(self._rounded(lambda v: v * v, a), dtype)
         if whole == 1:
@@ -581,9 +583,9 @@ class _Writer:
         )
 
 
-def _product_of_equals(x: Register, count: int) -> Register:
+def _product_of_equals(x: Register, count: int, one: Register) -> Register:
     """Return x to the power of `count`, by squares; what overflows wraps around."""
-    product, square = x.code.coerce(1, x), x
+    product, square = one, x
     while count:
         if count & 1:
             product = product * square

@@ -19,6 +19,7 @@ from staticgraph.backends.native.definitions.definition import (
     Elementwise,
     Fold,
     Reshaped,
+    Uniform,
     cast_to,
     sum_of_one,
 )
@@ -53,6 +54,8 @@ def define_contraction(
         If it is not a product of matrices.
     """
     type_ = instruction.output.type
+    if not (type_.size and all(each.size for each in operands)):
+        return Uniform(type_.shape, type_.dtype, instruction, 0)  # sums of nothing
     if type_.dtype not in (FLOAT32, FLOAT64) and type_.dtype.kind not in "iuc":
         raise Unsupported(f"matrix products of {type_.dtype}")
     labels, output = subscripts.split("->")
@@ -60,8 +63,6 @@ def define_contraction(
     if len(inputs) != 2 or any(len(set(each)) < len(each) for each in inputs):
         raise Unsupported("an einsum that is not of two matrices")
     x, y = (cast_to(operand, type_.dtype) for operand in operands)
-    if not (x.size and y.size and type_.size):
-        raise Unsupported("a product of no elements")
     lengths: dict[str, int] = {}
     for each, operand in zip(inputs, (x, y), strict=True):
         for label, n in zip(each, operand.shape, strict=True):

@@ -15,6 +15,7 @@ from oplibrary.core.op import Kind
 from oplibrary.core.types import Array, normalize_axes
 from oplibrary.machine.complex_numbers.parts import part_of
 from oplibrary.machine.elements import DType, Unsupported, element_of, wide_dtype
+from oplibrary.machine.folds import neutral
 from oplibrary.machine.scalars import check_expression, with_roots
 from staticgraph.backends.native.definitions.contractions import define_contraction
 from staticgraph.backends.native.definitions.definition import (
@@ -226,7 +227,9 @@ def _fold_of(instruction: Instruction, operand: Definition, dtype: DType) -> Def
             converted = sum_of_one(converted)
         return Reshaped(type_.shape, dtype, instruction, converted)
     if not operand.size:
-        raise Unsupported("no elements to reduce")
+        if op.combine in ("max", "min"):
+            raise Unsupported("no elements to reduce")
+        return Uniform(type_.shape, dtype, instruction, neutral(op.combine, dtype))
     # half-precision numbers are summed in single precision, as NumPy does
     inner = wide_dtype(dtype)
     fold = Fold(type_.shape, inner, instruction, cast_to(operand, inner), op.combine, axes)

@@ -62,6 +62,8 @@ def define_routine(instruction: Instruction, operands: tuple[Definition, ...]) -
         If it has none for these operands.
     """
     op, type_ = instruction.op, instruction.output.type
+    if not type_.size and not any(each.size for each in operands):
+        return Uniform(type_.shape, type_.dtype, instruction, 0)
     if not type_.size or not all(each.size for each in operands):
         raise Unsupported("arrays without elements")
     assert op.routine is not None
