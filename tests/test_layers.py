@@ -225,6 +225,10 @@ LATE: dict[tuple[str, str], str] = {
     ): "what is found on disk is not planned",
     (
         "staticgraph.backends.native",
+        "staticgraph.backends.native.run.open_machine",
+    ): "few programs have open lengths",
+    (
+        "staticgraph.backends.native",
         "staticgraph.backends.native.run.running",
     ): "llvmlite and SciPy are loaded once a program is compiled",
     ("staticgraph.backends.native", "staticgraph.backends.native.run.calls"): "likewise",

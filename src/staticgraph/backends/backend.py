@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -45,6 +45,11 @@ class Runner:
     bind: Bind | None = None
 
 
+RunnerAt = Callable[[Program, Mapping[str, int]], Runner | None]
+"""Returns what runs a program that was built for all lengths at some of them, given the program
+with those lengths; None where it has to be built for them alone."""
+
+
 class Restored(NamedTuple):
     """A program that was built before.
 
@@ -82,6 +87,10 @@ class Backend:
     takes_lengths : bool
         Whether it runs programs with symbolic dimensions; otherwise it is given one with numbers
         for each combination of lengths.
+    build_open : callable, optional
+        ``build_open(program)`` builds a program with symbolic dimensions for all lengths, and
+        returns a `RunnerAt`, or why it cannot. Without it, each combination of lengths is built
+        apart.
     keeps_layouts : bool
         Whether a region runs on values from around it as they lie in memory, in whatever order;
         otherwise it is given row-major copies.
@@ -94,5 +103,6 @@ class Backend:
     build: Callable[[Program, BufferPlan], Runner]
     restore: Callable[[Program], Restored | None] | None = None
     takes_lengths: bool = False
+    build_open: Callable[[Program], RunnerAt | str] | None = None
     keeps_layouts: bool = False
     writes_control: bool = False

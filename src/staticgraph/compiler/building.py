@@ -40,6 +40,7 @@ def build_runner(backend: Backend, program: Program, plan: BufferPlan) -> Runner
     """Return the runner of `program` by `backend`; for each length anew if that needs numbers."""
     if not program_is_symbolic(program) or backend.takes_lengths:
         return backend.build(program, plan)
+    opened = "it needs numbers" if backend.build_open is None else backend.build_open(program)
     built: dict[tuple[int, ...], Runner] = {}
     names = sorted({each.name for each in program_symbols(program)})
 
@@ -49,8 +50,11 @@ def build_runner(backend: Backend, program: Program, plan: BufferPlan) -> Runner
         key = tuple([lengths[name] for name in names])
         runner = built.get(key)
         if runner is None:
-            program_here = fold_constants(program_at(program, lengths)[0])
-            runner = backend.build(program_here, backend.plan(program_here, False))
+            program_here = program_at(program, lengths)[0]
+            runner = None if isinstance(opened, str) else opened(program_here, lengths)
+            if runner is None:
+                program_here = fold_constants(program_here)
+                runner = backend.build(program_here, backend.plan(program_here, False))
             while len(built) >= _MOST_KEPT:
                 built.pop(next(iter(built)), None)
             built[key] = runner
@@ -65,4 +69,8 @@ def build_runner(backend: Backend, program: Program, plan: BufferPlan) -> Runner
         runner = numbered()
         return None if runner.bind is None else runner.bind(inputs, outputs, result)
 
-    return Runner(call, notes=("lengths    built once for each of them",), bind=bind)
+    if isinstance(opened, str):
+        note = f"lengths    built once for each of them, since {opened}"
+    else:
+        note = "lengths    built once for all of them"
+    return Runner(call, notes=(note,), bind=bind)

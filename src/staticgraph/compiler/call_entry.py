@@ -11,7 +11,7 @@ from oplibrary.core.tree import LEAF, Structure, unflatten
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import out_of_memory
 from staticgraph.backends.source import SourceWriter
-from staticgraph.compiler.feeds import MISSING, Feed, convert_feeds, fits
+from staticgraph.compiler.feeds import MISSING, Feed, convert_feeds
 from staticgraph.program.polynomial import is_symbolic
 
 
@@ -29,7 +29,6 @@ def make_entry(
         writer.new_name(name)
     helpers = {"run": run, "missing": MISSING, "ndarray": np.ndarray, "unflatten": unflatten}
     helpers |= {
-        "fits": fits,
         "convert_feeds": convert_feeds,
         "feeds": tuple(feeds),
         "structure": structure,
@@ -40,11 +39,9 @@ def make_entry(
         writer.bind(helper, name)
     tests = ["rest"]
     for name, feed in zip(names, feeds, strict=True):
-        shape, dtype = writer.bind(feed.type.shape, "shape"), writer.dtype(feed.type.dtype)
+        dtype = writer.dtype(feed.type.dtype)
         tests.append(f"type({name}) is not ndarray")
-        if is_symbolic(feed.type.shape):  # which the run looks at
-            shape = f"{shape} and not fits({name}.shape, {shape})"
-        tests.append(f"{name}.dtype is not {dtype} or {name}.shape != {shape}")
+        tests.append(f"{name}.dtype is not {dtype} or {_other_shape(writer, name, feed)}")
         if feed.type.size > 1:  # one element is always in order
             tests.append(f"not {name}.flags.c_contiguous")
     parameters = "".join(f"{name}=missing, " for name in names)
@@ -61,6 +58,16 @@ def make_entry(
     call: Callable[..., Any] = writer.define("call")
     writer.show_lines(call)
     return call
+
+
+def _other_shape(writer: SourceWriter, name: str, feed: Feed) -> str:
+    """Return an expression that tells whether an array has another shape than a feed."""
+    shape = feed.type.shape
+    if not is_symbolic(shape):
+        return f"{name}.shape != {writer.bind(shape, 'shape')}"
+    # the run looks at the lengths that are not known
+    known = [f"{name}.shape[{i}] != {n}" for i, n in enumerate(shape) if not is_symbolic(n)]
+    return " or ".join([f"{name}.ndim != {len(shape)}", *known])
 
 
 def _arranged(results: str, structure: Structure) -> str:

@@ -230,7 +230,8 @@ class Executable:
         loops = [step for step in plan.steps if step.blocks is not None]
         fused = sum(len(step.instructions) for step in loops)
         if program_is_symbolic(self.program):
-            return "\n".join([*lines, "", "memory     follows from the lengths of each run"])
+            lines += ["", "memory     follows from the lengths of each run"]
+            return "\n".join([*lines, *self._runner.notes])
         lines += [
             "",
             f"steps      {len(plan.steps)}; {len(loops)} run {fused} instructions by blocks",

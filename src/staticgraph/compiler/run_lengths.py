@@ -31,7 +31,7 @@ def measure_lengths(runner: Runner, program: Program, feeds: Sequence[Feed]) -> 
     """
     if not program_is_symbolic(program):
         return runner
-    read = lengths_reader(program, feeds)
+    read = _remembered(lengths_reader(program, feeds))
 
     def call(*arrays: Array) -> list[Array]:
         with running_with(read(arrays)):
@@ -46,6 +46,28 @@ def measure_lengths(runner: Runner, program: Program, feeds: Sequence[Feed]) -> 
             return runner.bind(inputs, outputs, result)
 
     return Runner(call, runner.write_source, runner.notes, bind=bind)
+
+
+_MOST_REMEMBERED = 256
+"""The lengths of that many combinations of shapes are found without looking at them again."""
+
+
+def _remembered(
+    read: Callable[[Sequence[Array]], dict[str, int]],
+) -> Callable[[Sequence[Array]], dict[str, int]]:
+    known: dict[tuple[Any, ...], dict[str, int]] = {}
+
+    def remembered(arrays: Sequence[Array]) -> dict[str, int]:
+        shapes = tuple([array.shape for array in arrays])
+        lengths = known.get(shapes)
+        if lengths is None:
+            lengths = read(arrays)
+            if len(known) >= _MOST_REMEMBERED:
+                known.clear()
+            known[shapes] = lengths
+        return lengths
+
+    return remembered
 
 
 def lengths_reader(

@@ -21,6 +21,6 @@ LENGTH = Op(
     kernel=lambda *, length, over, dtype: _value(length, over, dtype),
     infer=lambda *, length, over, dtype: TensorType((), dtype),
     # programs that were saved by version 0.1 have what is divided by a length
-    attrs={"length": ..., "over": None, "dtype": ...},
+    attrs={"length": ..., "dtype": ..., "over": None},
     doc="A length that each run has, or a number divided by it.",
 )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -41,14 +40,19 @@ def current_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(evaluated(tuple(shape), current_lengths()))
 
 
-@contextmanager
-def running_with(lengths: Mapping[str, int]) -> Iterator[None]:
-    """Let what runs in this thread have those lengths."""
-    before, _current.lengths = _current.lengths, lengths
-    try:
-        yield
-    finally:
-        _current.lengths = before
+class running_with:
+    """Let what runs in this thread have those lengths, in a ``with`` block."""
+
+    __slots__ = ("before", "lengths")
+
+    def __init__(self, lengths: Mapping[str, Any]) -> None:
+        self.lengths = lengths
+
+    def __enter__(self) -> None:
+        self.before, _current.lengths = _current.lengths, self.lengths
+
+    def __exit__(self, *_: object) -> None:
+        _current.lengths = self.before
 
 
 # what is symbolic ---------------------------------------------------------------------------------
@@ -85,27 +89,31 @@ def named_type(type: TensorType) -> TensorType:
         return TupleType([named_type(item) for item in type.items])
     if not is_symbolic(type.shape):
         return type
+    return _with_shape(type, named(type.shape))
+
+
+def _with_shape(type: TensorType, shape: tuple[Any, ...]) -> TensorType:
     result = TensorType((), type.dtype)
-    object.__setattr__(result, "shape", named(type.shape))
+    object.__setattr__(result, "shape", shape)
     return result
 
 
-def type_at(type: TensorType, lengths: Mapping[str, int]) -> TensorType:
-    """Return `type` with those lengths."""
+def type_at(type: TensorType, lengths: Mapping[str, Any]) -> TensorType:
+    """Return `type` with those lengths: whole numbers, or what computes like them."""
     if isinstance(type, TupleType):
         return TupleType([type_at(item, lengths) for item in type.items])
     if not is_symbolic(type.shape):
         return type
-    return TensorType(evaluated(tuple(type.shape), lengths), type.dtype)
+    return _with_shape(type, evaluated(tuple(type.shape), lengths))
 
 
-def attrs_at(attrs: Mapping[str, Any], lengths: Mapping[str, int]) -> dict[str, Any]:
+def attrs_at(attrs: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any]:
     """Return `attrs` with those lengths."""
     return {name: evaluated(value, lengths) for name, value in attrs.items()}
 
 
-def program_at(program: Program, lengths: Mapping[str, int]) -> tuple[Program, dict[Value, Value]]:
-    """Return `program` as it is with those lengths.
+def program_at(program: Program, lengths: Mapping[str, Any]) -> tuple[Program, dict[Value, Value]]:
+    """Return `program` as it is with those lengths: whole numbers, or what computes like them.
 
     Returns
     -------

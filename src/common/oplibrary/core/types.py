@@ -77,7 +77,7 @@ LENGTH_TEXTS: list[Callable[[int], str]] = [str]
 
 def is_known(n: int) -> bool:
     """Tell whether a length is a number, and not one that only a run will know."""
-    return _length_text(n) == str(n)
+    return _length_text(n) == str(int(n))
 
 
 PICKLED_LENGTHS: list[Callable[[Shape], tuple[Any, ...]]] = [tuple]

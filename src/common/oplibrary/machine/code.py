@@ -7,7 +7,7 @@ not run at all; that is most of the difference between a build of 10 ms and one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,16 +61,24 @@ class Code:
         Where intrinsics are declared, and functions that this one calls.
     lanes : int
         How many elements a vector has in this function.
+    number : callable
+        ``number(n)`` returns the register of a whole number that only a run knows, or None for what
+        is a number.
     """
 
     module: Module
     lanes: int = 1
+    number: Callable[[Any], Register | None] = field(init=False)
     lines: list[str] = field(default_factory=list)
     allocations: list[str] = field(default_factory=list)
     block: str = "entry"
     _count: int = 0
     _known: dict[str, Register] = field(default_factory=dict)
     _order: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Let the numbers of the module be known."""
+        self.number = self.module.numbers(self)
 
     # names and instructions ---------------------------------------------------------------------
 
@@ -88,6 +96,11 @@ class Code:
 
     def constant(self, value: Any, element: str, lanes: int = 1) -> Register:
         """Return a number, the same in every lane."""
+        known_later = self.number(value)
+        if known_later is not None:
+            if element != known_later.element:
+                known_later = self.cast("trunc", known_later, element)
+            return self.splat(known_later, lanes)
         text = literal(value, element)
         if lanes > 1:
             text = f"splat ({element} {text})"
@@ -128,6 +141,13 @@ class Code:
         del self._order[mark:]
 
     # operands -----------------------------------------------------------------------------------
+
+    def whole(self, n: Any) -> str:
+        """Return the text of a whole number, an i64, which may be one that only a run knows."""
+        if isinstance(n, Register):
+            return n.ref
+        found = self.number(n)
+        return literal(n, "i64") if found is None else found.ref
 
     def coerce(self, x: Operand, like: Register) -> Register:
         """Return `x` with the element and at least the lanes of `like`."""
@@ -311,12 +331,9 @@ class Code:
 
     def address(self, base: Register, offset: Register | int, element: str) -> Register:
         """Return the address of the element at `offset`."""
-        if isinstance(offset, int):
-            if offset == 0:
-                return base
-            text = str(offset)
-        else:
-            text = offset.ref
+        if isinstance(offset, int) and offset == 0:
+            return base
+        text = self.whole(offset)
         return self.pure(f"getelementptr inbounds {element}, ptr {base.ref}, i64 {text}", "ptr", 1)
 
     def load(self, address: Register, element: str, lanes: int = 1, align: int = 0) -> Register:
@@ -361,8 +378,7 @@ class Code:
     ) -> OpenLoop:
         """Begin a loop of one round or more, its counter going from `start` to below `stop`."""
         head, entry = self._label(), self.block
-        first = start.ref if isinstance(start, Register) else str(start)
-        last = stop.ref if isinstance(stop, Register) else str(stop)
+        first, last = self.whole(start), self.whole(stop)
         self.jump(head)
         mark = self.mark()
         self.begin_block(head)

@@ -72,15 +72,19 @@ def store_lanes(
 
 def fill(code: Code, start: Register, number: Any, dtype: DType, size: int, lanes: int) -> None:
     """Write one number to `size` elements that lie together."""
-    while lanes > size:
+    if code.number(size) is not None:
+        lanes = 1
+    while lanes > 1 and lanes > size:
         lanes //= 2
     value = code.constant(number, element_of(dtype), lanes)
     if size == lanes:
         store_lanes(code, start, dtype, 0, 1, value)
         return
-    last = size - lanes
     loop = code.begin_loop(0, size, lanes, [])
-    at = code.select(loop.index.less(last), loop.index, last) if size % lanes else loop.index
+    at = loop.index
+    if lanes > 1 and size % lanes:
+        last = size - lanes
+        at = code.select(at.less(last), at, last)
     store_lanes(code, start, dtype, at, 1, value)
     code.end_loop(loop, [])
 

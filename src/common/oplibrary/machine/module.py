@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from oplibrary.machine.target import Target
 
@@ -29,6 +29,9 @@ class Module:
         The symbols of the functions of mathematics written so far, by name, element and lanes.
     foreign : set of str
         What is called of `oplibrary.machine.foreign.functions`.
+    numbers : callable
+        ``numbers(code)`` returns what finds the register of a whole number that only a run knows in
+        a function that is being written; None for what is a number.
     """
 
     def __init__(self, target: Target) -> None:
@@ -39,6 +42,7 @@ class Module:
         self.mathematics: dict[tuple[str, str, int], str] = {}
         self.foreign: set[str] = set()
         self._names: Counter[str] = Counter()
+        self.numbers: Callable[[Any], Callable[[Any], Any]] = lambda code: lambda n: None
 
     def new_name(self, kind: str) -> str:
         """Return a name for a function that is not in use."""

@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from oplibrary.core.dtypes import REAL_FLOATING, promoted
 from oplibrary.core.op import Op, example
 from oplibrary.core.rules import movement
-from oplibrary.core.types import Array, Shape, TensorType
+from oplibrary.core.types import Array, Shape, TensorType, is_known
 from oplibrary.ops.comparison import equal, logical_and, logical_not, logical_or, not_equal
 from oplibrary.ops.einsum import einsum
 from oplibrary.ops.elementwise import add, cast, where
@@ -119,7 +119,7 @@ def _some(x: Any, images: slice) -> Any:
 def _few_images(geometry: Geometry, itemsize: int, most: int | None) -> list[slice]:
     """Return ranges of images, of equal length where one is found, of `most` bytes of windows."""
     images = geometry.images
-    if most is None or not images:
+    if most is None or not images or not is_known(images):
         return [slice(0, images)]
     nbytes = images * geometry.groups * geometry.depth * prod(geometry.out) * itemsize
     parts = max(min(-(-nbytes // most), images, MOST_PARTS), 1)
@@ -270,10 +270,15 @@ def lower_pool(
     return lower
 
 
+def _is_small(windows: PoolWindows) -> bool:
+    """Tell whether the places of windows can be written out, each an instruction of its own."""
+    return prod(windows.kernel) <= MOST_PLACES and all(map(is_known, windows.shape[2:]))
+
+
 def lower_max_gradient(g: Any, x: Any, largest: Any, **attrs: Any) -> Any | None:
     """Return the gradient of the largest element; None where windows have too many places."""
     windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", tuple(x.shape), **attrs)
-    if prod(windows.kernel) > MOST_PLACES:
+    if not _is_small(windows):
         return None
     if not windows.tiles:
         return _gathered(g, windows, _first_places(x, largest, windows))
@@ -294,7 +299,7 @@ def lower_max_gradient(g: Any, x: Any, largest: Any, **attrs: Any) -> Any | None
 def lower_max_select(h: Any, x: Any, largest: Any, **attrs: Any) -> Any | None:
     """Return what `h` has at the largest elements; None where windows have too many places."""
     windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", tuple(x.shape), **attrs)
-    if prod(windows.kernel) > MOST_PLACES:
+    if not _is_small(windows):
         return None
     first = _first_places(x, largest, windows)
     found: Any = np.zeros((), h.dtype)
@@ -306,7 +311,7 @@ def lower_max_select(h: Any, x: Any, largest: Any, **attrs: Any) -> Any | None:
 def lower_max_indices(x: Any, largest: Any, **attrs: Any) -> Any | None:
     """Return where the largest elements are; None where windows have too many places."""
     windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", tuple(x.shape), **attrs)
-    if prod(windows.kernel) > MOST_PLACES:
+    if not _is_small(windows):
         return None
     first = _first_places(x, largest, windows)
     # a window's first pixel, counted as if there were pixels in the padding, and a place's from it
@@ -326,7 +331,7 @@ def lower_max_indices(x: Any, largest: Any, **attrs: Any) -> Any | None:
 def lower_sum_gradient(g: Any, *, shape: Shape, **attrs: Any) -> Any | None:
     """Return the gradient of the sum; None where windows have too many places."""
     windows = pool_windows(f"avg_pool{len(attrs['kernel'])}d", shape, **attrs)
-    if prod(windows.kernel) > MOST_PLACES:
+    if not _is_small(windows):
         return None
     if not windows.tiles:
         return _gathered(g, windows)

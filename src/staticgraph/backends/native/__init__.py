@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from oplibrary.messages.errors import SideBySideError
-from staticgraph.backends.backend import Backend, Restored, Runner
+from staticgraph.backends.backend import Backend, Restored, Runner, RunnerAt
 from staticgraph.program.memory import BufferPlan
 from staticgraph.program.program import Program
 
@@ -69,4 +69,23 @@ def restore(program: Program) -> Restored | None:
     return Restored(make_runner(machine, lambda: build_machine(program, make())[1]), make)
 
 
-BACKEND = Backend(name="native", plan=plan, build=build, restore=restore, writes_control=True)
+def build_open(program: Program) -> RunnerAt | str:
+    """Return what runs the program at any lengths, or why it has to be built for each of them."""
+    from staticgraph.backends.native.run.open_machine import OpenMachine
+
+    try:
+        return OpenMachine(program).runner
+    except MemoryError:
+        raise
+    except Exception as error:  # what needs the numbers says so in many ways
+        return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+BACKEND = Backend(
+    name="native",
+    plan=plan,
+    build=build,
+    restore=restore,
+    build_open=build_open,
+    writes_control=True,
+)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from oplibrary.core.types import Shape
+from staticgraph.backends.native.definitions.open_lengths import surely_less
 
 AffineForm = tuple[int, ...]
 Position = tuple[AffineForm, ...]
@@ -83,7 +84,7 @@ def split(form: AffineForm, shape: Shape, extents: Shape) -> Position | None:
         if not coefficient or extents[place - 1] == 1:
             continue
         for axis, stride in enumerate(strides):
-            if shape[axis] > 1 and coefficient % stride == 0:
+            if shape[axis] != 1 and coefficient % stride == 0:
                 parts[axis][place] = coefficient // stride
                 break
         else:
@@ -91,6 +92,6 @@ def split(form: AffineForm, shape: Shape, extents: Shape) -> Position | None:
     box = [(0, n) for n in extents]
     for n, part in zip(shape, parts, strict=True):
         low, high = bounds(tuple(part), box)
-        if low < 0 or high >= n:
+        if not (surely_less(-1, low) and surely_less(high, n)):
             return None
     return tuple(map(tuple, parts))

@@ -23,6 +23,7 @@ from staticgraph.backends.native.definitions.definition import (
     cast_to,
     sum_of_one,
 )
+from staticgraph.backends.native.definitions.open_lengths import at_most, nominal
 from staticgraph.backends.native.definitions.products import (
     Contraction,
     find_strided,
@@ -66,21 +67,22 @@ def define_contraction(
     lengths: dict[str, int] = {}
     for each, operand in zip(inputs, (x, y), strict=True):
         for label, n in zip(each, operand.shape, strict=True):
-            lengths[label] = max(lengths.get(label, 1), n)
+            lengths[label] = n if n != 1 else lengths.get(label, 1)
     spec = Contraction(inputs[0], inputs[1], output, lengths)
     if any(label not in inputs[1] + output for label in inputs[0]) or any(
         label not in inputs[0] + output for label in inputs[1]
     ):
         raise Unsupported("an einsum that sums an operand by itself")
     if type_.dtype.kind == "c":
-        if prod(map(spec.length, (spec.left, spec.right, spec.inner))) > MOST_OF_PARTS:
+        terms = prod(map(spec.length, (spec.left, spec.right, spec.inner)))
+        if not at_most(terms, MOST_OF_PARTS):
             raise Unsupported(
                 "large products of complex matrices, which BLAS shares out as a whole"
             )
         return _by_parts(instruction, (x, y), subscripts, copies)
     if type_.dtype.kind in "iu":
         return _by_loops(instruction, x, y, spec, _order_of_integers(spec))
-    if min(spec.length(spec.left), spec.length(spec.right), spec.length(spec.inner)) == 1:
+    if 1 in map(spec.length, (spec.left, spec.right, spec.inner)):
         return _by_loops(instruction, x, y, spec, _order_of_vectors(x, y, spec))
     return _by_blas(instruction, x, y, spec, copies)
 
@@ -121,7 +123,7 @@ def _order_of_integers(spec: Contraction) -> str:
     Lines of the result stay in registers where they fill one: half the time of a sum for each.
     """
     before, last = spec.output[:-1], spec.output[-1:]
-    if last and spec.lengths[last] >= LEAST_LINE:
+    if last and nominal(spec.lengths[last]) >= LEAST_LINE:
         return before + spec.inner + last
     return spec.output + spec.inner
 
@@ -146,7 +148,7 @@ def _by_loops(
 
 def _lie_together(operand: Definition, own: str, inner: str) -> bool:
     """Tell whether neighbours along the last summed axis of a matrix are neighbours in memory."""
-    long = [i for i, n in enumerate(operand.shape) if n > 1]
+    long = [i for i, n in enumerate(operand.shape) if n != 1]
     if len(long) < 2 or not inner:
         return False
     return find_strided(operand).strides[own.index(inner[-1])] == 1

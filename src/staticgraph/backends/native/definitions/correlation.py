@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from oplibrary.machine.target import Target, host_target
 from staticgraph.backends.native.definitions.affine import row_major
 from staticgraph.backends.native.definitions.definition import Definition, Uniform, repeats
+from staticgraph.backends.native.definitions.open_lengths import is_open
 from staticgraph.backends.native.definitions.products import (
     MIN_TILED_TERMS,
     Contraction,
@@ -23,6 +24,7 @@ from staticgraph.backends.native.definitions.products import (
     Tiling,
     find_strided,
     merged,
+    open_split,
     shares,
     step_along,
 )
@@ -112,9 +114,15 @@ class Correlation(Product):
         """Return the size of a tile: BLAS takes no part."""
         return Tiling(self.tile.rows, self.tile.vectors * self.tile.lanes)
 
+    def tiled_when(self, target: Target) -> None:
+        """Return None: it is always computed by tiles."""
+
     def split(self, threads: int, tiling: Tiling | None = None, by_columns: bool = False) -> Split:
         """Return how the pieces are shared among `threads`; their results do not depend on it."""
-        most = min(threads, self.rounds * self.terms // MIN_TILED_TERMS)
+        terms = self.rounds * self.terms
+        if is_open(terms):
+            return open_split("rounds", self.units, terms, threads, 1, MIN_TILED_TERMS)
+        most = min(threads, terms // MIN_TILED_TERMS)
         if most < 2:
             return Split("rounds", 1, self.units)
         return Split("rounds", *shares(self.units, most, 1))

@@ -35,7 +35,9 @@ from staticgraph.backends.native.definitions.definition import (
     sum_of_one,
 )
 from staticgraph.backends.native.definitions.movement import find_pieces, find_view
+from staticgraph.backends.native.definitions.open_lengths import Lengths
 from staticgraph.backends.native.definitions.routines import define_routine
+from staticgraph.backends.native.definitions.sampling import replaced
 from staticgraph.backends.native.definitions.selections import define_selection
 from staticgraph.declare.effects import has_effect
 from staticgraph.program.program import Instruction, Program, Value
@@ -81,7 +83,33 @@ def define(program: Program, define_control: DefineControl, left: Mapping[int, s
     return Definitions(maker.of, maker.reasons, effects)
 
 
-def _constant(array: Array) -> Definition:
+@dataclass(frozen=True, slots=True, eq=False)
+class LaterConstant:
+    """An array that is a constant of each run, since only its lengths are not known.
+
+    Attributes
+    ----------
+    instruction : Instruction
+        What makes it, with open lengths.
+    """
+
+    instruction: Instruction
+
+    def at(self, lengths: Lengths) -> Array:
+        """Return the array that it is in a run."""
+        op, attrs = self.instruction.op, self.instruction.attrs
+        made = op.kernel(**{name: replaced(each, lengths) for name, each in attrs.items()})
+        return np.ascontiguousarray(made)
+
+    def define(self) -> Definition:
+        """Return what it is."""
+        type_ = self.instruction.output.type
+        return Stored(type_.shape, type_.dtype, None)
+
+
+def _constant(array: Array | LaterConstant) -> Definition:
+    if isinstance(array, LaterConstant):
+        return array.define()
     if array.size and array.size <= UNIFORM_ELEMENTS and is_numeric(array.dtype):
         first = array.reshape(-1)[:1]
         if (array.view(f"V{array.itemsize}") == first.view(f"V{array.itemsize}")).all():
@@ -197,9 +225,9 @@ def _is_one_number(definition: Definition, elements: int) -> bool:
     """Tell whether one number serves all `elements` of a result, as NumPy's loops see it."""
     if not definition.shape:
         return True
-    while isinstance(definition, (View, Reshaped)) and definition.size > 1:
+    while isinstance(definition, (View, Reshaped)) and definition.size not in (0, 1):
         definition = definition.operand
-    return definition.size == 1 and elements > 1
+    return definition.size == 1 and elements not in (0, 1)
 
 
 def _fold(instruction: Instruction, operand: Definition) -> Definition:

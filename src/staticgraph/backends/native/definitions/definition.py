@@ -15,6 +15,7 @@ from oplibrary.core.types import Shape
 from oplibrary.machine.elements import DType
 from oplibrary.machine.scalars import expression_cost
 from staticgraph.backends.native.definitions.movement import Piece, Steps
+from staticgraph.backends.native.definitions.open_lengths import nominal
 from staticgraph.program.program import Instruction
 
 PRODUCT = parse_expression("{0} * {1}")
@@ -46,7 +47,7 @@ class Definition:
     def __repr__(self) -> str:
         # without the operands: written out, what they share would be repeated without end
         source = "" if self.instruction is None else f" of {self.instruction.op.name}"
-        shape = ",".join(map(str, self.shape))
+        shape = ",".join(map(repr, self.shape))
         return f"<{type(self).__name__}{source} {self.dtype.name}[{shape}] {self.order}>"
 
     @property
@@ -58,6 +59,12 @@ class Definition:
     def nbytes(self) -> int:
         """Bytes in memory."""
         return self.size * self.dtype.itemsize
+
+    @property
+    def weight(self) -> int:
+        """Bytes in memory, at the nominal lengths where they are open."""
+        weight: int = nominal(self.nbytes)
+        return weight
 
     @property
     def operands(self) -> tuple[Definition, ...]:
@@ -181,7 +188,7 @@ def repeats(definition: Definition) -> bool:
     A copy of it takes more memory than all else, and is not kept from one use to the next.
     """
     while isinstance(definition, (View, Reshaped)):
-        if definition.size > 2 * definition.operand.size:
+        if nominal(definition.size) > 2 * nominal(definition.operand.size):
             return True
         definition = definition.operand
     return False

@@ -18,6 +18,7 @@ from oplibrary.core.op import Op
 from oplibrary.core.types import Array, Shape
 from oplibrary.machine.elements import Unsupported
 from staticgraph.backends.native.definitions.affine import row_major
+from staticgraph.backends.native.definitions.sampling import at_all_lengths
 
 COPIED_ELEMENTS = 1 << 21
 """A copying op is run on at most that many elements to see what it does."""
@@ -97,7 +98,9 @@ def find_view(op: Op, shape: Shape, attrs: Mapping[str, Any]) -> Steps | None:
     Unsupported
         If the op does not show its operand's elements by steps.
     """
-    return _find_view(_request(op, attrs), shape)
+    return at_all_lengths(
+        lambda attrs, shape: _find_view(_request(op, attrs), shape), dict(attrs), shape
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -156,7 +159,12 @@ def find_pieces(op: Op, shapes: Sequence[Shape], attrs: Mapping[str, Any]) -> tu
     Unsupported
         If there are too many, or it is too large to try.
     """
-    return _find_pieces(_request(op, attrs), tuple(shapes))
+    pieces = at_all_lengths(
+        lambda attrs, shapes: _find_pieces(_request(op, attrs), shapes), dict(attrs), tuple(shapes)
+    )
+    if any(stop <= start for piece in pieces for start, stop in piece.box):
+        raise Unsupported("a rectangle that is there at some lengths only")
+    return pieces
 
 
 @lru_cache(maxsize=4096)

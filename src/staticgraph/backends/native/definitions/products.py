@@ -25,6 +25,7 @@ from staticgraph.backends.native.definitions.definition import (
     View,
 )
 from staticgraph.backends.native.definitions.movement import Steps
+from staticgraph.backends.native.definitions.open_lengths import apply, is_open, nominal
 from staticgraph.program.program import Instruction
 
 
@@ -108,7 +109,7 @@ class Product(Stored):
     @property
     def work(self) -> float:
         """Estimated nanoseconds."""
-        return self.rounds * (300 + 2 * self.terms / 60)
+        return product_work(nominal(self.rounds), nominal(self.terms))
 
     @property
     def geometry(self) -> tuple[object, ...]:
@@ -120,7 +121,7 @@ class Product(Stored):
     @property
     def is_turned(self) -> bool:
         """Whether the transposed product is what is in row-major order."""
-        return self.result.column != 1 and self.columns > 1
+        return self.result.column != 1 and self.columns != 1
 
     def tiling(self, target: Target) -> Tiling | None:
         """Return the tiles that loops compute the product by, or None where BLAS is quicker.
@@ -133,7 +134,8 @@ class Product(Stored):
         lanes = target.vector_bytes // itemsize
         columns = lanes * (2 if target.vector_bytes == 32 else 4)
         if (
-            self.right.column != 1
+            self.is_open
+            or self.right.column != 1
             or self.result.column != 1
             or self.accumulates
             or self.columns % lanes
@@ -169,6 +171,8 @@ class Product(Stored):
         end of any block of our columns: in double precision on some processors, in single
         precision on others, which `by_columns` tells apart.
         """
+        if self.is_open:
+            return self._open_split(threads, tiling)
         least = MIN_BLOCK_TERMS if tiling is None else MIN_TILED_TERMS
         whole = Split("rounds", 1, self.rounds)
         most = min(threads, self.rounds * self.terms // least)
@@ -191,11 +195,69 @@ class Product(Stored):
         small = tiling is None and last * (self.terms // length) < MIN_BLOCK_TERMS // 2
         return whole if small or chunks == 1 else Split(side, chunks, chunk)
 
+    def tiled_when(self, target: Target) -> tuple[Tiling, int] | None:
+        """Return the tiles of a product of open lengths, and whether a run computes it by them.
+
+        None where no run does, and where `tiling` says it.
+        """
+        if not self.is_open or self.right.column != 1 or self.result.column != 1:
+            return None
+        itemsize = self.dtype.itemsize
+        lanes = target.vector_bytes // itemsize
+        width = lanes * (2 if target.vector_bytes == 32 else 4)
+        step = width if is_open(self.columns) else lanes
+        depth = None
+        if not is_open(self.inner) and width * self.inner * itemsize > MOST_PANEL_BYTES:
+            depth = COPIED_BYTES // (width * itemsize)
+        if self.accumulates or (depth is not None and self.left.column != 1):
+            return None
+        sizes = (self.rows, self.columns, self.inner)
+        return Tiling(6, width, depth), apply(_is_tiled, *sizes, itemsize, width, step, depth or 0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its lengths are not known before a run."""
+        return is_open(self.rounds, self.rows, self.columns, self.inner)
+
+    def _open_split(self, threads: int, tiling: Tiling | None) -> Split:
+        """Return how a product is shared whose lengths are not known before a run."""
+        terms = self.rounds * self.terms
+        least = MIN_BLOCK_TERMS if tiling is None else MIN_TILED_TERMS
+        if self.rounds != 1:
+            if self.accumulates:
+                return Split("rounds", 1, self.rounds)
+            return open_split("rounds", self.rounds, terms, threads, 1, least)
+        if tiling is None:
+            side, multiple = "columns" if self.is_turned else "rows", 24
+        else:
+            even = not is_open(self.columns) and self.columns % tiling.columns == 0
+            by_columns = even and not is_open(self.rows)
+            side, multiple = ("columns", tiling.columns) if by_columns else ("rows", tiling.rows)
+        length = self.rows if side == "rows" else self.columns
+        smallest = MIN_BLOCK_TERMS // 2 if tiling is None else 0
+        return open_split(side, length, terms, threads, multiple, least, smallest)
+
+
+def _is_tiled(
+    rows: int, columns: int, inner: int, itemsize: int, width: int, step: int, depth: int
+) -> int:
+    """Return 1 if tiles are quicker than BLAS, else 0."""
+    if columns % step or rows * inner * itemsize > MOST_LEFT_BYTES:
+        return 0
+    if depth:
+        return int(rows >= LEAST_ROWS and columns >= width)
+    return int(width * inner * itemsize <= MOST_PANEL_BYTES)
+
 
 def shares(length: int, most: int, multiple: int) -> tuple[int, int]:
     """Return into how many chunks a length is cut, at most `most`, and the length of each."""
     chunk = -(-length // (most * multiple)) * multiple
     return -(-length // chunk), chunk
+
+
+def product_work(rounds: int, terms: int) -> float:
+    """Return about how many nanoseconds products of so many multiplications each take."""
+    return rounds * (300 + 2 * terms / 60)
 
 
 class Tiling(NamedTuple):
@@ -212,6 +274,33 @@ class Tiling(NamedTuple):
     rows: int
     columns: int
     depth: int | None = None
+
+
+def open_split(
+    side: str,
+    length: int,
+    terms: int,
+    threads: int,
+    multiple: int,
+    least: int,
+    smallest: int = 0,
+) -> Split:
+    """Return how a product of `terms` multiplications is shared along an axis in each run.
+
+    A chunk has about `least` of them, and none fewer than `smallest`.
+    """
+    chunk = apply(_chunk, length, terms, threads, multiple, least, smallest)
+    return Split(side, apply(_chunk_count, length, chunk), chunk)
+
+
+def _chunk(length: int, terms: int, threads: int, multiple: int, least: int, smallest: int) -> int:
+    chunks, chunk = shares(length, max(min(threads, terms // least), 1), multiple)
+    last = length - (chunks - 1) * chunk
+    return length if last * (terms // length) < smallest else chunk
+
+
+def _chunk_count(length: int, chunk: int) -> int:
+    return -(-length // chunk)
 
 
 class Split(NamedTuple):
@@ -258,7 +347,7 @@ def spread(
     """Return an operand with an axis for each label."""
     steps = tuple(
         [
-            tuple([1 if label == c and n > 1 else 0 for label in labels])
+            tuple([1 if label == c and n != 1 else 0 for label in labels])
             for c, n in zip(own, operand.shape, strict=True)
         ]
     )
@@ -349,7 +438,7 @@ def product_in_place(
         matrices.append(matrix)
     loops: list[tuple[int, int, int, int]] = []
     for labels in (*spec.batch, *rows[:-1], *columns[:-1], *inner[:-1]):
-        if spec.length(labels) > 1:
+        if spec.length(labels) != 1:
             steps = [step_along(operand, labels, spec) for operand in operands]
             loops.append((spec.length(labels), steps[0], steps[1], steps[2]))
     return Product(
@@ -370,7 +459,7 @@ def product_in_place(
 
 def step_along(operand: Operand, labels: str, spec: Contraction) -> int:
     """Return the step along axes that are gone through as one."""
-    long = [label for label in labels if spec.lengths[label] > 1]
+    long = [label for label in labels if spec.lengths[label] != 1]
     return operand.stride(long[-1]) if long else 0
 
 

@@ -148,7 +148,7 @@ def _gathered(
     for label, n, stride in zip(own, data.shape, strided.strides, strict=True):
         if label == SELECTED:
             axes.append((n, stride))
-        elif n > 1:
+        elif n != 1:
             strides[result.index(label)] = stride
     wide = [
         spread(instruction, index, labels, result, type_.shape)
@@ -198,7 +198,7 @@ def _assigned(
     lengths = {label: 1 for label in result if label != SELECTED}
     for labels, each in zip(selectors, indices, strict=True):
         for label, n in zip(labels, each.shape, strict=True):
-            lengths[label] = max(lengths.get(label, 1), n)
+            lengths[label] = n if n != 1 else lengths.get(label, 1)
     for label, n in zip(result, type_.shape, strict=True):
         if label != SELECTED:
             lengths[label] = n
@@ -237,7 +237,7 @@ def _placed(
     for label, n, stride in zip(result, type_.shape, row_major(type_.shape), strict=True):
         if label == SELECTED:
             axes.append((n, stride))
-        elif n > 1:
+        elif n != 1:
             strides[own.index(label)] = stride
     wide = [
         spread(instruction, index, labels, own, data.shape)

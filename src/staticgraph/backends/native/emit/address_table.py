@@ -6,8 +6,12 @@ fields below name.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from oplibrary.machine.code import Code
 from oplibrary.machine.register import Register
+from staticgraph.backends.native.definitions.open_lengths import OpenLength
 from staticgraph.backends.native.emit.blas import FUNCTIONS
 from staticgraph.backends.native.planning.plan import Location, NativePlan
 
@@ -24,10 +28,71 @@ THREAD = SAVE_THREAD + 3
 """The word that holds the thread's state while the lock is let go of."""
 INNER_CONSTANTS = THREAD + 1
 """The table of the addresses of the constants of all regions inside, in the order of `plans_of`."""
-SPECIAL_SLOTS = INNER_CONSTANTS + 1
+LENGTHS = INNER_CONSTANTS + 1
+"""The numbers of a `LengthTable`, as they are in the run."""
+SPECIAL_SLOTS = LENGTHS + 1
 
 FAILED, INTERRUPTED = 1, 2
 """What the status says: something that NumPy's kernels explain, or an exception that is set."""
+
+
+class LengthTable:
+    """The open lengths of a module: functions read them from a table that each run is given.
+
+    Functions that are given the slots find the table there, those that are given addresses in front
+    of them.
+
+    Attributes
+    ----------
+    numbers : list of OpenLength
+    """
+
+    def __init__(self) -> None:
+        self.numbers: list[OpenLength] = []
+        self._places: dict[OpenLength, int] = {}
+
+    def beside_bases(self, code: Code) -> Callable[[Any], Register | None]:
+        """Return what finds an open length's register in a function that is given addresses."""
+        return self._reader(code, "%bases", -1)
+
+    def in_slots(self, code: Code, plan: NativePlan) -> Callable[[Any], Register | None]:
+        """Return what finds an open length's register in a function that is given the slots."""
+        return self._reader(code, "%slots", plan.arena_slot + 1 + LENGTHS)
+
+    def _reader(self, code: Code, given: str, place: int) -> Callable[[Any], Register | None]:
+        known: dict[OpenLength, Register] = {}
+
+        def number(n: Any) -> Register | None:
+            if not isinstance(n, OpenLength):
+                return None
+            register = known.get(n)
+            if register is None:
+                if not known:
+                    code.allocations += _load("%lengths", "ptr", given, place)
+                if n not in self._places:
+                    self._places[n] = len(self.numbers)
+                    self.numbers.append(n)
+                ref = f"%length_{self._places[n]}"
+                # where a function begins, so that it is there wherever it is needed
+                code.allocations += _load(ref, "i64", "%lengths", self._places[n])
+                register = known[n] = Register(code, ref, "i64", 1)
+            return register
+
+        return number
+
+    def give(self, code: Code, plan: NativePlan, count: int) -> None:
+        """Write the memory of `count` addresses that are given, the table in front of them."""
+        code.allocations += _load("%table", "ptr", "%slots", plan.arena_slot + 1 + LENGTHS)
+        code.allocations.append(f"  %given = alloca [{count + 1} x ptr], align 8")
+        code.allocations.append("  store ptr %table, ptr %given")
+        code.allocations.append("  %bases = getelementptr ptr, ptr %given, i64 1")
+
+
+def _load(ref: str, element: str, base: str, place: int) -> list[str]:
+    return [
+        f"  {ref}_at = getelementptr {element}, ptr {base}, i64 {place}",
+        f"  {ref} = load {element}, ptr {ref}_at, align 8",
+    ]
 
 
 def slot_count(plan: NativePlan) -> int:

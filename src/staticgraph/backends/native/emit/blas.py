@@ -23,6 +23,8 @@ from staticgraph.backends.native.emit.addresses import Base
 from staticgraph.backends.native.emit.tiles import write_tiles
 from staticgraph.backends.native.planning.steps import storage_of
 
+MOST_WHOLE = (1 << 31) - 1
+"""The longest axis of a matrix: BLAS is given lengths in four bytes."""
 FUNCTIONS = ("sgemm", "dgemm")
 """The functions whose addresses a run is given, in order."""
 
@@ -166,7 +168,7 @@ class _ProductWriter:
             return
         adds = product.addend is not None
         beta = _number(code, 1.0 if adds else 0.0, self.element)
-        if sums > 1 and not adds:
+        if sums != 1 and not adds:
             assert number is not None
             again = code.arithmetic("rem", number, sums).differs(0)
             zero, one = (
@@ -190,8 +192,8 @@ class _ProductWriter:
         offsets: Sequence[Register | int],
     ) -> None:
         code, split = self.code, self.split
-        rows: tuple[Index, Index] = (0, self.product.rows)
-        columns: tuple[Index, Index] = (0, self.product.columns)
+        rows: tuple[Index, Index] = (0, _index(code, self.product.rows))
+        columns: tuple[Index, Index] = (0, _index(code, self.product.columns))
         if block is not None:
             first = block * split.chunk
             by_rows = split.axis == "rows"
@@ -283,7 +285,17 @@ def _letter(code: Code, letter: str) -> str:
     return f"@flag_{letter}"
 
 
+def _index(code: Code, n: int) -> Index:
+    """Return a length, as a register where only a run knows it."""
+    return code.number(n) or n
+
+
 def _whole(code: Code, n: int) -> str:
+    known_later = code.number(n)
+    if known_later is not None and n <= MOST_WHOLE:
+        address = code.allocate("i32", 1)
+        code.store(code.cast("trunc", known_later, "i32"), address)
+        return address.ref
     code.module.add_global(f"whole_{n}", f"internal constant i32 {n}")
     return f"@whole_{n}"
 

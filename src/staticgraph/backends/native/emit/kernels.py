@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import (
@@ -28,6 +28,7 @@ from staticgraph.backends.native.definitions.definition import (
     Elementwise,
     Fold,
 )
+from staticgraph.backends.native.definitions.open_lengths import at_most, is_open
 from staticgraph.backends.native.emit.addresses import Base, BaseAddresses
 from staticgraph.backends.native.emit.long_sums import (
     BLOCK,
@@ -296,7 +297,8 @@ class _Writer:
         extents = enumerate(self.nest.extents[:loops])
         size = prod([n for i, n in extents if i >= depth and i not in reduced])
         empty = neutral(fold.combine, fold.dtype)
-        if size == 1 and is_rounded(fold) and prod(self._repeated(store)) >= LONG * BLOCK:
+        rounds = prod(self._repeated(store))
+        if size == 1 and is_rounded(fold) and not at_most(rounds, LONG * BLOCK - 1):
             self.sums[store] = self.code.allocate(element_of(wide_dtype(fold)), 1)
             fill(self.code, self.sums[store], empty, wide_dtype(fold), 1, 1)
             return
@@ -399,9 +401,9 @@ class _Writer:
 
         start, stop = each.ranges[depth]
         registers = list(gathered.values())
-        inner = max(1, prod(self.nest.extents[depth + 1 :]) // self.nest.lanes)
+        inner = _count(prod(self.nest.extents[depth + 1 :]), self.nest.lanes)
         step = 1 if inner >= SHORT else BLOCK // inner
-        total = inner * self.nest.extents[depth]
+        total = inner * _count(self.nest.extents[depth])
         if total < LONG * BLOCK or not add_up(stores):
             loop = self.code.begin_loop(start, stop, 1, registers)
             ended = self.code.end_loop(loop, one(loop.index, loop.carried))
@@ -450,20 +452,20 @@ class _Writer:
         if isinstance(start, int) and isinstance(stop, int):
             registers = self._static_lanes(start, stop, each.gathers, body, registers, order)
         else:
-            assert isinstance(start, Register) and isinstance(stop, Register)
-            registers = self._dynamic_lanes(start, stop, each.gathers, body, registers, order)
+            span = (start, stop)
+            registers = self._dynamic_lanes(span, each.gathers, body, registers, order)
         return dict(zip(order, registers, strict=True))
 
     def _dynamic_lanes(
         self,
-        start: Register,
-        stop: Register,
+        span: Span,
         gathers: bool,
         body: _Body,
         carried: list[Register],
         stores: Sequence[Store],
     ) -> list[Register]:
         code, lanes = self.code, self.nest.lanes
+        start, stop = span
         last = stop - lanes
 
         def rounds(first: Index, behind: Index, begun: list[Register]) -> list[Register]:
@@ -476,7 +478,8 @@ class _Writer:
                 mask = code.constants(range(lanes), "i32").greater_equal(fresh)
             return code.end_loop(loop, body(index, mask, loop.carried))
 
-        total = self.nest.chunk // lanes
+        rounds_of_chunk = self.nest.chunk if isinstance(start, Register) else stop - start
+        total = _count(rounds_of_chunk, lanes)
         if total < LONG * BLOCK or not add_up(stores):
             return rounds(start, stop, carried)
         return self._blocks(start, stop, BLOCK * lanes, rounds, carried, stores, total)
@@ -579,6 +582,11 @@ class _Writer:
             else:
                 self._accumulate(store, value, self.depths)
         return result
+
+
+def _count(rounds: Any, lanes: int = 1) -> int:
+    """Return how many rounds of `lanes` elements a loop has, at least 1; an open length is long."""
+    return MANY * BLOCK if is_open(rounds) else max(1, rounds // lanes)
 
 
 _Body = Callable[[Index, Register | None, list[Register]], list[Register]]

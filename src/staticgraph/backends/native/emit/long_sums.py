@@ -18,6 +18,7 @@ from oplibrary.machine.memory_access import load_lanes, store_lanes
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from staticgraph.backends.native.definitions.definition import Fold
+from staticgraph.backends.native.definitions.open_lengths import is_open
 from staticgraph.backends.native.emit.addresses import Base, BaseAddresses
 from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.steps import Store
@@ -68,12 +69,11 @@ def write_combination(module: Module, symbol: str, nest: Nest) -> list[Base]:
         source = bases.address("partial", fold)
         target = bases.address("value", store.storage)
         lanes = 1
-        while lanes * 2 <= min(fold.size, nest.lanes):
+        while not is_open(fold.size) and lanes * 2 <= min(fold.size, nest.lanes):
             lanes *= 2
-        starts = fold.size // lanes + (fold.size % lanes > 0)
-        outer = code.begin_loop(0, starts, 1, [])
+        outer = code.begin_loop(0, -(-fold.size // lanes), 1, [])
         at = outer.index * lanes
-        if fold.size % lanes:
+        if lanes > 1 and fold.size % lanes:
             last = fold.size - lanes
             at = code.select(at.less(last), at, last)
         total = widened(code, fold, neutral_register(code, fold.combine, fold.dtype, lanes))

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from oplibrary.machine.code import Code
-from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from staticgraph.backends.native.definitions.definition import Definition
 from staticgraph.backends.native.emit.address_table import (
@@ -49,7 +48,7 @@ LOOK_EVERY = 5e6
 
 
 def write_control(
-    module: Module,
+    code: Code,
     plan: NativePlan,
     controlled: Controlled,
     regions: Mapping[NativePlan, WrittenRegion],
@@ -58,20 +57,21 @@ def write_control(
 
     Parameters
     ----------
-    module : Module
+    code : Code
+        Of the function, empty.
     plan : NativePlan
         Of what it is part of.
     controlled : Controlled
     regions : mapping of NativePlan to WrittenRegion
     """
     written = [regions[inner] for inner in controlled.plans]
-    writer = _ControlWriter(Code(module), plan, controlled, written)
+    writer = _ControlWriter(code, plan, controlled, written)
     if isinstance(controlled.flow, Choice):
         writer.write_choice()
     else:
         writer.write_loop(controlled.flow)
-    name = module.new_name("control")
-    module.add_function(name, writer.code, "void", ["ptr %slots"], "internal")
+    name = code.module.new_name("control")
+    code.module.add_function(name, code, "void", ["ptr %slots"], "internal")
     return name
 
 
@@ -300,7 +300,8 @@ class _ControlWriter:
         name = "llvm.memcpy.p0.p0.i64"
         self.code.module.declare(name, "void", ["ptr", "ptr", "i64", "i1"])
         self.code.statement(
-            f"call void @{name}(ptr {target.ref}, ptr {source.ref}, i64 {nbytes}, i1 false)"
+            f"call void @{name}(ptr {target.ref}, ptr {source.ref}, "
+            f"i64 {self.code.whole(nbytes)}, i1 false)"
         )
 
     def _leave_if_failed(self, done: str) -> None:

@@ -122,7 +122,8 @@ def _copy_unless_there(code: Code, target: Register, source: Register, assigned:
         name = "llvm.memcpy.p0.p0.i64"
         code.module.declare(name, "void", ["ptr", "ptr", "i64", "i1"])
         code.statement(
-            f"call void @{name}(ptr {target.ref}, ptr {source.ref}, i64 {assigned.nbytes}, "
+            f"call void @{name}(ptr {target.ref}, ptr {source.ref}, "
+            f"i64 {code.whole(assigned.nbytes)}, "
             "i1 false)"
         )
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from oplibrary.machine.code import Code
@@ -10,6 +10,7 @@ from oplibrary.machine.module import Module
 from oplibrary.machine.pool import thread_count
 from oplibrary.machine.target import Target
 from staticgraph.backends.native.definitions.correlation import Correlation
+from staticgraph.backends.native.definitions.open_lengths import at_most, is_open
 from staticgraph.backends.native.definitions.products import Product, Split, Tiling
 from staticgraph.backends.native.definitions.routines import Routined
 from staticgraph.backends.native.definitions.selections import Scattered
@@ -17,6 +18,7 @@ from staticgraph.backends.native.emit.address_table import (
     BLAS_ENTER,
     POOL_RUN,
     STATUS,
+    LengthTable,
     address_of,
     release_lock,
     special_slot,
@@ -78,7 +80,7 @@ def needs_blas_alone(step: Kernel | Call, target: Target) -> bool:
     """Tell whether a step is a product that BLAS would start threads for."""
     return (
         is_left_to_blas(step, target)
-        and step.definition.terms > BLAS_ALONE_TERMS  # type: ignore[union-attr]
+        and not at_most(step.definition.terms, BLAS_ALONE_TERMS)  # type: ignore[union-attr]
         and blas_threads() is not None
     )
 
@@ -87,7 +89,7 @@ def is_shared(step: Kernel | Call, target: Target) -> bool:
     """Tell whether a step is a product that several threads work on."""
     product = step.definition if isinstance(step, Call) else None
     return (
-        isinstance(product, Product) and split_product(product, product.tiling(target)).chunks > 1
+        isinstance(product, Product) and split_product(product, product.tiling(target)).chunks != 1
     )
 
 
@@ -107,22 +109,28 @@ class _Kernels:
     ----------
     regions : mapping of NativePlan to WrittenRegion
         The regions inside.
+    lengths : LengthTable or None
+        Of a plan with open lengths.
     """
 
     def __init__(
-        self, module: Module, plan: NativePlan, regions: Mapping[NativePlan, WrittenRegion]
+        self,
+        module: Module,
+        plan: NativePlan,
+        regions: Mapping[NativePlan, WrittenRegion],
+        lengths: LengthTable | None = None,
     ) -> None:
         self.module = module
         self.plan = plan
         self.regions = regions
+        self.lengths = lengths
         self._known: dict[Any, tuple[str, str, list[tuple[str, int]], list[tuple[str, int]]]] = {}
         self._scatters: dict[Any, str] = {}
         self._routines: dict[Any, str] = {}
         self._products: dict[Any, tuple[str, Split]] = {}
 
-    def find(self, kernel: Kernel) -> tuple[str, str, list[Base], list[Base]]:
+    def find(self, nest: Nest) -> tuple[str, str, list[Base], list[Base]]:
         """Return a kernel's function, the one that combines its chunks, and their addresses."""
-        nest = self.plan.nests[kernel]
         description = Description(nest, self.plan.unread)
         known = self._known.get(description.key)
         if known is None:
@@ -135,17 +143,16 @@ class _Kernels:
         ]
         return run, combine, bases[0], bases[1]
 
-    def find_product(self, product: Product) -> tuple[str, Split]:
+    def find_product(self, product: Product, tiling: Tiling | None) -> tuple[str, Split]:
         """Return the function that computes chunks of a product, and the chunks there are."""
-        known = self._products.get(product.geometry)
+        known = self._products.get((product.geometry, tiling))
         if known is None:
-            tiling = product.tiling(self.plan.target)
             name, split = self.module.new_name("product"), split_product(product, tiling)
             if isinstance(product, Correlation):
                 write_correlation(self.module, name, product, split)
             else:
                 write_product(self.module, name, product, split, tiling)
-            known = self._products[product.geometry] = name, split
+            known = self._products[product.geometry, tiling] = name, split
         return known
 
     def find_scatter(self, scattered: Scattered) -> str:
@@ -183,16 +190,24 @@ class _Kernels:
         return run, combine, used, combined
 
 
-def write_module(plan: NativePlan, segments: list[Segment | Call]) -> tuple[Module, list[str]]:
-    """Return the functions of all kernels, and the names of those that run a segment each."""
+def write_module(
+    plan: NativePlan, segments: list[Segment | Call], lengths: LengthTable | None = None
+) -> tuple[Module, list[str]]:
+    """Return the functions of all kernels, and the names of those that run a segment each.
+
+    What the functions need to know of open lengths is entered into `lengths`.
+    """
     module = Module(plan.target)
+    if lengths is not None:
+        module.numbers = lengths.beside_bases
     regions: dict[NativePlan, WrittenRegion] = {}
     _, *inside = plans_of(plan)
     behind = sum([len(inner.program.constants) for inner in inside])
     for inner in reversed(inside):  # what is inside of a region comes before it
         behind -= len(inner.program.constants)
-        regions[inner] = WrittenRegion(_write_region(module, inner, regions), behind)
-    kernels = _Kernels(module, plan, regions)
+        kernels = _Kernels(module, inner, regions, lengths)
+        regions[inner] = WrittenRegion(_write_region(module, inner, kernels), behind)
+    kernels = _Kernels(module, plan, regions, lengths)
     names: list[str] = []
     for segment in segments:
         if isinstance(segment, Call):
@@ -240,16 +255,14 @@ def _write_segment(
     module.add_function(name, code, "void", ["ptr %slots"])
 
 
-def _write_region(
-    module: Module, plan: NativePlan, regions: Mapping[NativePlan, WrittenRegion]
-) -> str:
+def _write_region(module: Module, plan: NativePlan, kernels: _Kernels) -> str:
     """Write ``void name(ptr slots)``, which runs a plan without NumPy, and return its name."""
     name = module.new_name("region")
     segments = segments_of(plan)
     assert len(segments) <= 1, segments
     steps = segments[0] if segments else []
     assert isinstance(steps, list)
-    _write_segment(module, plan, _Kernels(module, plan, regions), name, steps)
+    _write_segment(module, plan, kernels, name, steps)
     return name
 
 
@@ -288,6 +301,8 @@ class _SegmentWriter:
         self.plan = plan
         self.kernels = kernels
         self.code = Code(module)
+        if kernels.lengths is not None:
+            self.code.number = kernels.lengths.in_slots(self.code, plan)
         self.widest: int | None = None  # addresses that a function is given; no elements need none
 
     def write(self, name: str, segment: Segment, linkage: str = "", attributes: str = "") -> None:
@@ -303,7 +318,9 @@ class _SegmentWriter:
             else:
                 assert isinstance(step.definition, Product)
                 self._product(step.definition)
-        if self.widest is not None:
+        if self.widest is not None and self.kernels.lengths is not None:
+            self.kernels.lengths.give(self.code, self.plan, self.widest)
+        elif self.widest is not None:
             self.code.allocations.append(f"  %bases = alloca [{self.widest} x ptr], align 8")
         self.code.statement("ret void")
         self.module.add_function(
@@ -327,31 +344,64 @@ class _SegmentWriter:
             self.code.store(address, self.code.address(given, number, "ptr"))
 
     def _kernel(self, kernel: Kernel) -> None:
-        code, nest = self.code, self.plan.nests[kernel]
-        run, combine, used, combined = self.kernels.find(kernel)
+        nest = self.plan.nests[kernel]
+        if nest.narrow is None:
+            self._nest(nest)
+            return
+        narrow = nest.narrow
+        self._either(nest.fits, lambda: self._nest(nest), lambda: self._nest(narrow))
+
+    def _either(self, number: int, one: Callable[[], None], other: Callable[[], None]) -> None:
+        """Write one of two ways to do the same, by whether a number of the run is 0."""
+        code = self.code
+        yes, no, done = code.new_label(), code.new_label(), code.new_label()
+        code.branch(code.constant(number, "i64").differs(0), yes, no)
+        for label, write in ((yes, one), (no, other)):
+            mark = code.mark()
+            code.begin_block(label)
+            write()
+            code.jump(done)
+            code.forget(mark)
+        code.begin_block(done)
+
+    def _nest(self, nest: Nest) -> None:
+        run, combine, used, combined = self.kernels.find(nest)
         self._run(run, used, nest.chunks)
         if combine:
             self._fill(combined)
-            code.statement(f"call void @{combine}(ptr %bases)")
+            self.code.statement(f"call void @{combine}(ptr %bases)")
 
     def _run(self, function: str, bases: list[Base], chunks: int) -> None:
         """Write the call of a function for all its chunks, which threads may share."""
         code = self.code
         self._fill(bases)
-        if chunks > 1:
+        if is_open(chunks) or chunks > 1:
             share, pool = (special_slot(code, self.plan, POOL_RUN + i) for i in range(2))
             code.statement(
-                f"call void {share.ref}(ptr {pool.ref}, ptr @{function}, ptr %bases, i64 {chunks})"
+                f"call void {share.ref}(ptr {pool.ref}, ptr @{function}, ptr %bases, "
+                f"i64 {code.whole(chunks)})"
             )
         else:
             code.statement(f"call void @{function}(ptr %bases, i64 0, i64 1)")
 
     def _product(self, product: Product) -> None:
-        function, split = self.kernels.find_product(product)
-        self._run(function, product_bases(product), split.chunks)
+        when = product.tiled_when(self.plan.target)
+
+        def by(tiling: Tiling | None) -> None:
+            function, split = self.kernels.find_product(product, tiling)
+            self._run(function, product_bases(product), split.chunks)
+
+        if when is None:
+            by(product.tiling(self.plan.target))
+        else:
+            tiling, tiled = when
+            self._either(tiled, lambda: by(tiling), lambda: by(None))
 
     def _control(self, controlled: Controlled) -> None:
-        function = write_control(self.module, self.plan, controlled, self.kernels.regions)
+        code = Code(self.module)
+        if self.kernels.lengths is not None:
+            code.number = self.kernels.lengths.in_slots(code, self.plan)
+        function = write_control(code, self.plan, controlled, self.kernels.regions)
         self.code.statement(f"call void @{function}(ptr %slots)")
 
     def _routine(self, routined: Routined) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 
 from oplibrary.machine.elements import Unsupported, stored_element
 from staticgraph.backends.native.definitions.definition import Definition, Stored, Uniform, copy_of
+from staticgraph.backends.native.definitions.open_lengths import is_open, nominal
 from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import Call
 from staticgraph.control.flow import Choice, Loop
 from staticgraph.control.region import BoundRegion
-from staticgraph.program.lengths import current_lengths, program_at, program_is_symbolic
 from staticgraph.program.program import Instruction, Program
 
 Flow = Loop | Choice
@@ -61,7 +61,7 @@ class Controlled(Stored):
         if isinstance(self.flow, Choice):
             self.work = max(works)
         else:
-            steps = UNKNOWN_STEPS if self.flow.length is None else self.flow.length
+            steps = UNKNOWN_STEPS if self.flow.length is None else nominal(self.flow.length)
             self.work = steps * sum(works)
         inside = any(plan_may_run_long(plan) for plan in self.plans)
         self.may_run_long = self.looks_for_signals or inside
@@ -73,9 +73,11 @@ class Controlled(Stored):
 
     @property
     def looks_for_signals(self) -> bool:
-        """Whether it is a loop that may run long: its data bounds it, or many steps."""
+        """Whether it is a loop that may run long: data or lengths bound it, or many steps."""
         return isinstance(self.flow, Loop) and (
-            self.flow.condition is not None or self.work > LONG_LOOP
+            self.flow.condition is not None
+            or self.work > LONG_LOOP
+            or any(is_open(each.nbytes) for each in (*self.operation, *self.written))
         )
 
 
@@ -128,7 +130,9 @@ def unkept(controlled: Controlled) -> list[Definition]:
 def aligned(controlled: Controlled) -> list[int]:
     """Return the operands that all steps of a loop read and that are to be aligned."""
     flow = controlled.flow
-    if not isinstance(flow, Loop) or (flow.length is not None and flow.length < MANY_STEPS):
+    if not isinstance(flow, Loop) or (
+        flow.length is not None and nominal(flow.length) < MANY_STEPS
+    ):
         return []
     # what the program computes is aligned where it is
     return [
@@ -137,12 +141,13 @@ def aligned(controlled: Controlled) -> list[int]:
         if i >= flow.carries + flow.sequences
         and isinstance(operand, Stored)
         and not operand.operation
+        and not is_open(operand.nbytes)
         and operand.nbytes in ALIGNED_BYTES
     ]
 
 
 def region_programs(program: Program, left: Collection[int] = ()) -> dict[BoundRegion, Program]:
-    """Return the regions that a program runs, each with its program, lengths of this run in it.
+    """Return the regions that a program runs, each with its program.
 
     Those of the instructions whose numbers are `left` do not count.
     """
@@ -151,7 +156,7 @@ def region_programs(program: Program, left: Collection[int] = ()) -> dict[BoundR
         if instruction.op.control is not None and number not in left:
             flow: Flow = instruction.op.control(**instruction.attrs)
             for region in flow.regions:
-                found[region] = _numbered(region.program)
+                found[region] = region.program
     return found
 
 
@@ -207,11 +212,6 @@ def define_control(
     return controlled
 
 
-def _numbered(program: Program) -> Program:
-    """Return a region's program with the lengths of this run in it."""
-    return program_at(program, current_lengths())[0] if program_is_symbolic(program) else program
-
-
 def _in_memory(operand: Definition) -> Definition:
     return copy_of(operand) if isinstance(operand, Uniform) else operand
 
@@ -262,7 +262,7 @@ def constants_inside(plan: NativePlan) -> list[np.ndarray[Any, Any]]:
 
 def plan_work(plan: NativePlan) -> float:
     """Return about how many nanoseconds a run takes on one core."""
-    work = sum([nest.work for nest in plan.nests.values()])
+    work: float = sum([nominal(nest.elements) * nest.rate for nest in plan.nests.values()])
     for step in plan.grouping.steps:
         if isinstance(step, Call):
             work += float(getattr(step.definition, "work", 0.0))

@@ -24,6 +24,7 @@ from staticgraph.backends.native.definitions.definition import (
     View,
 )
 from staticgraph.backends.native.definitions.movement import Piece, Steps
+from staticgraph.backends.native.definitions.open_lengths import nominal, surely_less
 from staticgraph.backends.native.definitions.selections import Gathered
 
 Box = tuple[tuple[int, int], ...]
@@ -262,7 +263,7 @@ class Explorer:
         reach = [bounds(form, self.box) for form in position]
         for piece in definition.pieces:
             if all(
-                start <= low and high < stop
+                surely_less(start - 1, low) and surely_less(high, stop)
                 for (start, stop), (low, high) in zip(piece.box, reach, strict=True)
             ):
                 break
@@ -281,7 +282,7 @@ class Explorer:
         for axis, (low, high) in enumerate(reach):
             for piece in definition.pieces:
                 for border in piece.box[axis]:
-                    if low < border <= high:
+                    if nominal(low) < nominal(border) <= nominal(high):
                         return self._cut(definition, position[axis], border)
         return Demand(definition)
 

@@ -24,6 +24,7 @@ from staticgraph.backends.native.definitions.definition import (
     View,
     repeats,
 )
+from staticgraph.backends.native.definitions.open_lengths import at_most
 from staticgraph.backends.native.definitions.selections import Gathered
 from staticgraph.backends.native.planning.exploration import (
     Demand,
@@ -275,7 +276,7 @@ class _Grouper:
             self.index.get(storage_of(each), -1) == kernel.index for each in gathered_from(store)
         ):
             return False
-        shares = prod(kernel.extents) <= SMALL_SIZE
+        shares = at_most(prod(kernel.extents), SMALL_SIZE)
         for leaf in store.leaves:
             made = self._root_in.get(leaf.definition)
             if made is not None and made[0] is kernel:
@@ -308,7 +309,9 @@ def _is_apart(form: AffineForm) -> bool:
 
 def _is_passing(store: Store) -> bool:
     """Tell whether a large value is written that is read once, and soon."""
-    return store.definition.size > SMALL_SIZE and any(map(repeats, store.definition.operands))
+    return not at_most(store.definition.size, SMALL_SIZE) and any(
+        map(repeats, store.definition.operands)
+    )
 
 
 RECENT = 16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from oplibrary.core.types import Shape
@@ -12,6 +12,7 @@ from oplibrary.machine.register import BITS
 from oplibrary.machine.target import Target
 from staticgraph.backends.native.definitions.affine import AffineForm, Position
 from staticgraph.backends.native.definitions.definition import Definition, Uniform
+from staticgraph.backends.native.definitions.open_lengths import apply, is_open, nominal
 from staticgraph.backends.native.planning.exploration import Part, ValueAt, explore, identity_of
 from staticgraph.backends.native.planning.steps import Kernel, Store
 
@@ -42,8 +43,10 @@ class Nest:
         Elements worked on together in the last loop.
     chunks, chunk : int
         Into how many chunks the first loop is split, and rounds of each but the last.
-    work : float
-        Estimated nanoseconds.
+    rate : float
+        Estimated nanoseconds of one round of all loops.
+    fits : int
+        Whether the last loop has as many rounds as `lanes`, where that is not known before a run.
     """
 
     kernel: Kernel
@@ -54,7 +57,23 @@ class Nest:
     lanes: int
     chunks: int
     chunk: int
-    work: float
+    rate: float
+    fits: int = 1
+
+    @property
+    def narrow(self) -> Nest | None:
+        """How it runs where the last loop is short, if that is not known before."""
+        return replace(self, lanes=1, fits=1) if is_open(self.fits) else None
+
+    @property
+    def elements(self) -> int:
+        """Rounds of all loops."""
+        return prod(self.kernel.extents)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether there is, or may be, more than one chunk."""
+        return is_open(self.chunks) or self.chunks > 1
 
     def depth_of(self, node: ValueAt) -> int:
         """Return how many loops must be entered before a value can be computed."""
@@ -75,7 +94,7 @@ class Nest:
 
     def is_partial(self, store: Store) -> bool:
         """Tell whether each chunk has a result of its own, to be combined at the end."""
-        return self.chunks > 1 and store.fold is not None and 0 in self.reduced(store)
+        return self.is_split and store.fold is not None and 0 in self.reduced(store)
 
     @property
     def partial_roots(self) -> list[Store]:
@@ -107,16 +126,20 @@ def plan_nest(kernel: Kernel, index: Mapping[Definition, int], target: Target) -
     outer = 0
     if kernel.rows is not None:
         outer = sum(last < kernel.rows for _, last in bands)
-    work = _work(kernel, parts)
+    rate, elements = _rate(kernel, parts), prod(kernel.extents)
     chunks, chunk = 1, extents[0] if extents else 1
-    lanes = _lanes(kernel, parts, target, _shortest(kernel, parts, bands[outer:]))
+    lengths = _lengths(kernel, parts, bands[outer:])
+    lanes = _lanes(kernel, parts, target, min([n for n in lengths if not is_open(n)], default=64))
+    fits = apply(_have, lanes, *lengths)
     cut = any(part.box[0] != (0, kernel.extents[0]) for part in parts) if ndim else False
-    if work > SPLIT_WORK and extents and not cut and (outer or kernel.rows is None):
+    may_be_long = is_open(elements) or elements * rate > SPLIT_WORK
+    if may_be_long and extents and not cut and (outer or kernel.rows is None):
         if len(extents) > 1 and not _goes_through(kernel):
             outer = max(outer, 1)
-        chunks, chunk = _split(work, extents, lanes if len(extents) == 1 else 1)
-        chunks, chunk = _fewer_partials(kernel, chunks, chunk, extents[0])
-    return Nest(kernel, parts, bands, extents, outer, lanes, chunks, chunk, work)
+        multiple = lanes if len(extents) == 1 else 1
+        chunk = apply(chunk_rounds, elements, rate, extents[0], multiple, _largest_partial(kernel))
+        chunks = apply(chunk_count, extents[0], chunk)
+    return Nest(kernel, parts, bands, extents, outer, lanes, chunks, chunk, rate, fits)
 
 
 def _place(store: Store, ndim: int) -> Position:
@@ -156,13 +179,18 @@ def _goes_through(kernel: Kernel) -> bool:
     )
 
 
-def _shortest(kernel: Kernel, parts: list[Part], bands: list[tuple[int, int]]) -> int:
-    """Return the fewest rounds that a part goes through the last loop inside a row."""
+def _lengths(kernel: Kernel, parts: list[Part], bands: list[tuple[int, int]]) -> list[int]:
+    """Return how often each part goes through the last loop inside a row."""
     if not bands:
-        return 1
+        return [1]
     first, last = bands[-1]
     scale = prod(kernel.extents[first + 1 : last + 1])
-    return min([(part.box[first][1] - part.box[first][0]) * scale for part in parts])
+    return [(part.box[first][1] - part.box[first][0]) * scale for part in parts]
+
+
+def _have(lanes: int, *lengths: int) -> int:
+    """Return 1 if all `lengths` are at least `lanes`, else 0."""
+    return int(min(lengths) >= lanes)
 
 
 def _lanes(kernel: Kernel, parts: list[Part], target: Target, length: int) -> int:
@@ -179,9 +207,8 @@ def _lanes(kernel: Kernel, parts: list[Part], target: Target, length: int) -> in
     return max(lanes, 1)
 
 
-def _work(kernel: Kernel, parts: list[Part]) -> float:
-    """Return about how many nanoseconds a kernel takes on one core."""
-    elements = prod(kernel.extents)
+def _rate(kernel: Kernel, parts: list[Part]) -> float:
+    """Return about how many nanoseconds a round of a kernel's loops takes on one core."""
     cost = 0.0
     for node in parts[0].nodes:
         if node.leaf:
@@ -191,36 +218,53 @@ def _work(kernel: Kernel, parts: list[Part]) -> float:
         else:
             cost += max(node.cost - sum(child.cost for child in node.children), 1)
     cost += sum(store.definition.dtype.itemsize / 4 for store in kernel.stores)
-    return elements * cost * 0.06
+    return cost * 0.06
 
 
-def _split(work: float, extents: list[int], multiple: int) -> tuple[int, int]:
-    """Return the number of chunks of the first loop, and the rounds of each but the last."""
-    n = extents[0]
-    chunks = int(min(max(work // CHUNK_WORK, 1), MAX_CHUNKS, max(n // multiple, 1)))
-    chunk = -(-n // chunks)
+def chunk_rounds(elements: int, rate: float, rounds: int, multiple: int, partial: int) -> int:
+    """Return how many rounds of the first loop one chunk has, of all but the last.
+
+    Parameters
+    ----------
+    elements : int
+        Rounds of all loops.
+    rate : float
+        Nanoseconds of one.
+    rounds, multiple : int
+        Those of the first loop, and what they are counted in.
+    partial : int
+        Elements of the largest result that each chunk has for itself.
+    """
+    work = elements * rate
+    if work <= SPLIT_WORK:
+        return rounds
+    chunks = int(min(max(work // CHUNK_WORK, 1), MAX_CHUNKS, max(rounds // multiple, 1)))
+    chunk = -(-rounds // chunks)
     chunk = -(-chunk // multiple) * multiple
-    # the last chunk is at least as long as the others
-    return max(n // chunk, 1), chunk
+    chunks = chunk_count(rounds, chunk)
+    # fewer where each would have a large result of its own
+    most = max(min(chunks, (1 << 18) // max(partial, 1)), 1)
+    if most >= chunks:
+        return chunk
+    return rounds if most < 2 else chunk * -(-chunks // most)
 
 
-def _fewer_partials(kernel: Kernel, chunks: int, chunk: int, n: int) -> tuple[int, int]:
-    """Return fewer chunks where each would have a large result of its own."""
-    largest = max(
+def chunk_count(rounds: int, chunk: int) -> int:
+    """Return how many chunks there are; the last one is at least as long as the others."""
+    return max(rounds // chunk, 1)
+
+
+def _largest_partial(kernel: Kernel) -> int:
+    """Return the elements of the largest result that each chunk has for itself."""
+    return max(
         [
             store.definition.size
             for store in kernel.stores
             if store.fold is not None and 0 in store.reduced()
         ],
         default=0,
+        key=nominal,
     )
-    most = max(min(chunks, (1 << 18) // max(largest, 1)), 1)
-    if most >= chunks:
-        return chunks, chunk
-    if most < 2:
-        return 1, n
-    multiple = chunk * -(-chunks // most)
-    return max(n // multiple, 1), multiple
 
 
 def row_shape(nest: Nest) -> Shape:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import getitem
 from typing import NamedTuple
 
+from staticgraph.backends.native.definitions.open_lengths import (
+    Computed,
+    apply,
+    is_open,
+)
 from staticgraph.program.memory import Arena, aligned
 
 MOST_SORTED = 300
@@ -42,6 +48,8 @@ def pack(lives: Sequence[Life], rooms: Sequence[Room] = ()) -> tuple[list[Alloca
     before and so is likely in a cache. They are placed in the rooms first, or by size, where that
     takes much less memory: what lies in a room is not aligned.
     """
+    if is_open(*[life.nbytes for life in lives], *[room.nbytes for room in rooms]):
+        return _pack_in_each_run(lives)
     best = _pack_in_order(lives, ())
     there = sum([room.nbytes for room in rooms])
     if WORTH * (best[1] + there) < there:
@@ -57,6 +65,24 @@ def pack(lives: Sequence[Life], rooms: Sequence[Room] = ()) -> tuple[list[Alloca
         if other[1] + there < WORTH * (best[1] + there):
             best = other
     return best
+
+
+def _pack_in_each_run(lives: Sequence[Life]) -> tuple[list[Allocation], int]:
+    """Return places in the arena that are found when the sizes are known."""
+    spans = tuple([(first, last) for _, first, last in lives])
+    sizes = [life.nbytes for life in lives]
+    if not is_open(*sizes):
+        return pack(lives)
+    packed = Computed(_packed, (spans, *sizes))
+    offsets = [apply(getitem, packed, i) for i in range(len(lives) + 1)]
+    return [Allocation(None, offset) for offset in offsets[:-1]], offsets[-1]
+
+
+def _packed(spans: Sequence[tuple[int, int]], *sizes: int) -> tuple[int, ...]:
+    """Return the offset of each value, and the size of the arena."""
+    lives = [Life(nbytes, *span) for nbytes, span in zip(sizes, spans, strict=True)]
+    places, arena = pack(lives)
+    return (*[place.offset for place in places], arena)
 
 
 def _pack_in_order(lives: Sequence[Life], rooms: Sequence[Room]) -> tuple[list[Allocation], int]:

@@ -16,6 +16,7 @@ from staticgraph.backends.native.definitions.definition import (
     copy_of,
 )
 from staticgraph.backends.native.definitions.expansion import expand
+from staticgraph.backends.native.definitions.open_lengths import nominal
 from staticgraph.backends.native.definitions.selections import Gathered
 from staticgraph.backends.native.planning.control import (
     Controlled,
@@ -33,6 +34,7 @@ from staticgraph.backends.native.planning.schedule import read_before_changed, s
 from staticgraph.backends.native.planning.steps import Call, Kernel, Step, storage_of
 from staticgraph.control.region import BoundRegion
 from staticgraph.passes.eliminate_common_subexpressions import eliminate_common_subexpressions
+from staticgraph.program.lengths import current_lengths, program_at, program_is_symbolic
 from staticgraph.program.memory import PlannedStep
 from staticgraph.program.program import Instruction, Program, Value
 
@@ -45,7 +47,17 @@ def expanded_program(program: Program) -> Program:
     return eliminate_common_subexpressions(expand(program))
 
 
-def make_plan(program: Program, left: Mapping[int, str] | None = None) -> NativePlan:
+def _expanded_here(program: Program) -> Program:
+    if program_is_symbolic(program):
+        program = program_at(program, current_lengths())[0]
+    return expanded_program(program)
+
+
+def make_plan(
+    program: Program,
+    left: Mapping[int, str] | None = None,
+    prepare: Callable[[Program], Program] | None = None,
+) -> NativePlan:
     """Return how `program` runs.
 
     Parameters
@@ -53,9 +65,13 @@ def make_plan(program: Program, left: Mapping[int, str] | None = None) -> Native
     program : Program
     left : mapping of int to str, optional
         The instructions of the `expanded_program` that are left to NumPy in any case, and why.
+    prepare : callable, optional
+        ``prepare(program)`` returns what is planned for a program, or for that of a region: by
+        default the `expanded_program`, with the lengths of this run.
     """
     left = left or {}
-    whole = expanded_program(program)
+    prepare = prepare or _expanded_here
+    whole = prepare(program)
     # what is inside of a region first, however deep, without a call for each level
     expanded: dict[BoundRegion, Program] = {}
     plans: dict[BoundRegion, NativePlan] = {}
@@ -65,7 +81,7 @@ def make_plan(program: Program, left: Mapping[int, str] | None = None) -> Native
         if region in plans:
             stack.pop()
         elif region not in expanded:
-            expanded[region] = expanded_program(inner)
+            expanded[region] = prepare(inner)
             stack += region_programs(expanded[region]).items()
         else:
             plans[region] = _plan(expanded[region], plans, True, {})
@@ -217,7 +233,7 @@ class _Layout:
                 places = self.scratch[step.definition] = []
                 for size in scratch_sizes(step.definition):
                     wanted.append((Life(size, number, number), places.append))
-        spare = nlargest(MOST_ROOMS, spare, key=lambda each: each.nbytes)
+        spare = nlargest(MOST_ROOMS, spare, key=lambda each: each.weight)
         rooms = [Room(each.nbytes, self.first.get(each, 0)) for each in spare]
         lives = [life for life, _ in wanted]
         found, self.arena_bytes = pack(lives, rooms)
@@ -300,8 +316,9 @@ def _most_at_once(lives: Sequence[Life], places: Sequence[Allocation]) -> int:
     changes: dict[int, int] = {}
     for life, place in zip(lives, places, strict=True):
         if place.room is None:
-            changes[life.first] = changes.get(life.first, 0) + life.nbytes
-            changes[life.last + 1] = changes.get(life.last + 1, 0) - life.nbytes
+            nbytes = nominal(life.nbytes)
+            changes[life.first] = changes.get(life.first, 0) + nbytes
+            changes[life.last + 1] = changes.get(life.last + 1, 0) - nbytes
     most = now = 0
     for step in sorted(changes):
         now += changes[step]

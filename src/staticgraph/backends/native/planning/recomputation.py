@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from staticgraph.backends.native.definitions.affine import Position
 from staticgraph.backends.native.definitions.definition import Definition
+from staticgraph.backends.native.definitions.open_lengths import nominal
 from staticgraph.backends.native.planning.exploration import ValueAt
 from staticgraph.backends.native.planning.steps import Kernel, Step, Store
 
@@ -45,7 +46,7 @@ def find_worth_storing(steps: Sequence[Step], stored: Collection[Definition]) ->
                 instances.setdefault(node.definition, set()).add(made)
                 if node.definition is top:
                     tops.setdefault(top, set()).add(made)
-                if _rounds_repeated(node, store) > 1:
+                if _rounds_repeated(node, store) != 1:
                     repeated.add(place)
                 for child in node.children:
                     if not child.leaf:
@@ -97,7 +98,7 @@ def _find_scalar_work(steps: Sequence[Step], stored: Collection[Definition]) -> 
                 and not node.uses & last
                 and node.cost >= RECOMPUTED_COST
                 and node.definition not in stored
-                and _rounds(node, step) >= SCALAR_ROUNDS
+                and nominal(_rounds(node, step)) >= SCALAR_ROUNDS
                 and _rounds(node, step) == node.definition.size
             ]
             for node in found:

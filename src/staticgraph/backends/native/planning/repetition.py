@@ -20,6 +20,7 @@ from staticgraph.backends.native.definitions.definition import (
     Uniform,
     View,
 )
+from staticgraph.backends.native.definitions.open_lengths import nominal
 from staticgraph.backends.native.definitions.selections import Gathered
 from staticgraph.backends.native.planning.exploration import (
     GATHER_COST,
@@ -209,7 +210,7 @@ class _Walk:
             reach = [bounds(form, self.box) for form in position]
             for piece in definition.pieces:
                 if piece.operand is not None and all(
-                    low < stop and start <= high
+                    nominal(low) < nominal(stop) and nominal(start) <= nominal(high)
                     for (start, stop), (low, high) in zip(piece.box, reach, strict=True)
                 ):
                     below = inside_piece(piece, position, self.length)

@@ -163,12 +163,12 @@ class _Flow:
         last: dict[Definition, int] = {}
         takes: dict[int, int] = {}
         for number in order:
-            takes[number] = sum([e.nbytes for e in self.writes[number] if e not in begun])
+            takes[number] = sum([e.weight for e in self.writes[number] if e not in begun])
             begun.update(self.writes[number])
             last.update(dict.fromkeys(self.reads[number], number))
         for each, number in last.items():
             if each not in self.results and each in begun:
-                takes[number] -= each.nbytes
+                takes[number] -= each.weight
         needed_by: dict[int, set[int]] = {}
         for number, after in enumerate(self.after):
             for before in after:
@@ -185,9 +185,9 @@ class _Flow:
 
     def _delta(self, number: int, left: dict[Definition, int], begun: set[Definition]) -> int:
         taken = sum(
-            [each.nbytes for each in self.writes[number] if each not in begun and left[each]]
+            [each.weight for each in self.writes[number] if each not in begun and left[each]]
         )
-        freed = sum([each.nbytes for each in self.reads[number] if left.get(each) == 1])
+        freed = sum([each.weight for each in self.reads[number] if left.get(each) == 1])
         return taken - freed
 
     def memory(self, order: Sequence[int]) -> tuple[int, float]:
@@ -196,15 +196,15 @@ class _Flow:
         begun: set[Definition] = set()
         now = most = total = 0
         for number in order:
-            now += sum([each.nbytes for each in self.writes[number] if each not in begun])
+            now += sum([each.weight for each in self.writes[number] if each not in begun])
             begun.update(self.writes[number])
             most = max(most, now)
             total += now
-            now -= sum([each.nbytes for each in self.writes[number] if not left[each]])
+            now -= sum([each.weight for each in self.writes[number] if not left[each]])
             for read in self.reads[number]:
                 if read in left:
                     left[read] -= 1
-                    now -= 0 if left[read] else read.nbytes
+                    now -= 0 if left[read] else read.weight
         return most, total / len(order)
 
 

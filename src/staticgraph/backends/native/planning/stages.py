@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 
 from staticgraph.backends.native.definitions.definition import Definition
+from staticgraph.backends.native.definitions.open_lengths import at_most
 from staticgraph.backends.native.planning.exploration import Box, Part, ValueAt
 from staticgraph.backends.native.planning.loops import ROW_BYTES, Nest
 from staticgraph.backends.native.planning.recomputation import RECOMPUTED_COST
@@ -64,7 +65,7 @@ class Stages:
             and len(nest.parts) == 1
             and nest.kernel.rows is None
             and len(self.stores) <= MOST_SUMS
-            and prod(nest.extents) <= COLUMN_ELEMENTS
+            and at_most(prod(nest.extents), COLUMN_ELEMENTS)
             and all(
                 store.fold is not None
                 and store.extents == nest.kernel.extents
@@ -156,7 +157,7 @@ class Stages:
                     continue
                 nbytes = size * node.definition.dtype.itemsize
                 again = visited.get(node, stage) < stage
-                if again and node.cost >= RECOMPUTED_COST and nbytes <= left:
+                if again and node.cost >= RECOMPUTED_COST and at_most(nbytes, left):
                     left -= nbytes
                     kept[node] = visited[node]
                     continue

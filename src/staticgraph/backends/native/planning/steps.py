@@ -22,6 +22,7 @@ from staticgraph.backends.native.definitions.definition import (
     Uniform,
     View,
 )
+from staticgraph.backends.native.definitions.open_lengths import at_most
 from staticgraph.backends.native.definitions.selections import Assigned
 from staticgraph.backends.native.planning.exploration import Request, ValueAt, identity_of, squeeze
 
@@ -213,7 +214,7 @@ def _store(
     reduced = store.reduced()
     ndim = len(store.extents)
     if len(reduced) == ndim:
-        store.rows = 0 if fold.operand.size <= LOCAL_SIZE else None
+        store.rows = 0 if at_most(fold.operand.size, LOCAL_SIZE) else None
     elif reduced == tuple(range(ndim - len(reduced), ndim)):
         store.rows = ndim - len(reduced)
     return store

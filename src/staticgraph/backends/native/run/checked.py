@@ -9,6 +9,7 @@ import numpy as np
 
 from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.types import Array
+from staticgraph.backends.native.definitions.open_lengths import Lengths, value_at
 from staticgraph.backends.native.planning.plan import NativePlan
 
 VARIABLE = "SIDEBYSIDE_CHECKED"
@@ -31,12 +32,14 @@ def poison_results(arrays: Iterable[Array]) -> None:
             array.reshape(-1).view(np.uint8)[...] = byte
 
 
-def poison_arena(arena: Array, plan: NativePlan) -> None:
-    """Fill an arena, each place with what its first value is not."""
+def poison_arena(arena: Array, plan: NativePlan, lengths: Lengths) -> None:
+    """Fill an arena, each place with what its first value is not, at the lengths of a run."""
     arena[...] = NAN_BYTE
+    places: list[tuple[bool, slice]] = []
     for definition, location in plan.locations.items():
-        if location.slot == plan.arena_slot and definition.dtype.kind not in FLOATING:
-            arena[location.offset : location.offset + definition.nbytes] = PATTERN
-    for definition, location in plan.locations.items():
-        if location.slot == plan.arena_slot and definition.dtype.kind in FLOATING:
-            arena[location.offset : location.offset + definition.nbytes] = NAN_BYTE
+        if location.slot == plan.arena_slot:
+            start = value_at(location.offset, lengths)
+            stop = start + value_at(definition.nbytes, lengths)
+            places.append((definition.dtype.kind in FLOATING, slice(start, stop)))
+    for is_floating, place in sorted(places, key=lambda each: each[0]):
+        arena[place] = NAN_BYTE if is_floating else PATTERN

@@ -64,6 +64,8 @@ class Image:
         What it calls of `oplibrary.machine.foreign.functions`.
     notes : tuple of str
         What a report says.
+    lengths : tuple of int
+        The numbers of the `LengthTable` of a plan for all lengths, at some of them.
     """
 
     object_name: str
@@ -82,6 +84,7 @@ class Image:
     needs_threads: bool
     functions: tuple[str, ...]
     notes: tuple[str, ...]
+    lengths: tuple[int, ...] = ()
 
     def signature(self, program: Program) -> Signature | None:
         """Return what the function object takes and gives; None where there cannot be one."""
@@ -120,7 +123,7 @@ def make_image(program: Program, plan: NativePlan) -> Image:
         needs_blas=any(is_left_to_blas(step, target) for step in steps),
         needs_blas_alone=any(needs_blas_alone(step, target) for step in steps),
         needs_threads=any(is_shared(step, target) for step in steps)
-        or any(nest.chunks > 1 for each in plans for nest in each.nests.values()),
+        or any(nest.is_split for each in plans for nest in each.nests.values()),
         functions=(),
         notes=tuple(
             [f"left to NumPy: {each.op.name}: {why}" for each, why in plan.definitions.reasons]

@@ -13,6 +13,7 @@ import numpy as np
 from oplibrary.core.types import Array
 from staticgraph.backends.native.definitions.affine import row_major
 from staticgraph.backends.native.definitions.definition import Definition, Uniform
+from staticgraph.backends.native.definitions.open_lengths import Lengths, value_at
 from staticgraph.backends.native.definitions.selections import Gathered
 from staticgraph.backends.native.planning.control import (
     Controlled,
@@ -28,8 +29,14 @@ class UnprovedPlan(Exception):
     """A plan that reads what was not written, or writes where something else still is."""
 
 
-def prove(plan: NativePlan) -> None:
+def prove(plan: NativePlan, lengths: Lengths | None = None) -> None:
     """Follow a plan step by step, those of its regions included.
+
+    Parameters
+    ----------
+    plan : NativePlan
+    lengths : Lengths, optional
+        At which a plan for all lengths is followed.
 
     Raises
     ------
@@ -43,7 +50,7 @@ def prove(plan: NativePlan) -> None:
         if (found, tuple(same)) in proved:
             continue
         proved.add((found, tuple(same)))
-        _Proof(found, same).run()
+        _Proof(found, same, lengths or Lengths({})).run()
         for controlled in controls_of(found):
             for number, inner in enumerate(controlled.plans):
                 carried = in_place(controlled) if number == 0 and inner.overwritable else set()
@@ -71,18 +78,20 @@ class _Proof:
     plan : NativePlan
     same : mapping of int to int
         The slots whose memory is that of another slot.
+    lengths : Lengths
     """
 
-    def __init__(self, plan: NativePlan, same: Mapping[int, int]) -> None:
+    def __init__(self, plan: NativePlan, same: Mapping[int, int], lengths: Lengths) -> None:
         self.plan = plan
         self.same = same
+        self.lengths = lengths
         self.there: list[_Span] = []  # what is in memory, by slot and start, without overlaps
         self.whole: set[Definition] = set()  # what is there to its last element
         # which elements of what is made in parts are there, and how many are not
         self.marks: dict[Definition, Array] = {}
         self.missing: dict[Definition, int] = {}
-        self.capacity = [each.nbytes for each in (*plan.sources, *plan.results)]
-        self.capacity.append(plan.arena_bytes)
+        self.capacity = [self._at(each.nbytes) for each in (*plan.sources, *plan.results)]
+        self.capacity.append(self._at(plan.arena_bytes))
 
     def run(self) -> None:
         """Follow the steps."""
@@ -96,6 +105,10 @@ class _Proof:
                 self._require(result, "the results")
                 if self.plan.locations[result].slot != len(self.plan.sources) + position:
                     raise UnprovedPlan(f"{result} is not where result {position} is looked for")
+
+    def _at(self, number: int) -> int:
+        """Return a number of the plan as it is at the lengths."""
+        return value_at(number, self.lengths)  # type: ignore[no-any-return]
 
     def _follow(self, number: int, step: Step) -> None:
         name = f"step {number}"
@@ -129,7 +142,8 @@ class _Proof:
 
     def _written_roots(self, kernel: Kernel) -> Iterator[Store]:
         nest = self.plan.nests[kernel]
-        if sum([prod([b - a for a, b in part.box]) for part in nest.parts]) != prod(kernel.extents):
+        inside = sum([prod([b - a for a, b in part.box]) for part in nest.parts])
+        if self._at(inside) != self._at(prod(kernel.extents)):
             raise UnprovedPlan("the parts of a kernel are not all of it")
         for store in kernel.stores:
             if store.storage is not store.definition or store.definition not in self.plan.unread:
@@ -142,14 +156,15 @@ class _Proof:
         location = self.plan.locations.get(definition)
         if location is None:
             raise UnprovedPlan(f"{definition} has no place")
-        return self._at(location, definition.nbytes, definition)
+        return self._place(location, definition.nbytes, definition)
 
-    def _at(self, location: Location, nbytes: int, definition: Definition | None) -> _Span:
-        stop = location.offset + nbytes
-        if location.offset < 0 or stop > self.capacity[location.slot]:
+    def _place(self, location: Location, nbytes: int, definition: Definition | None) -> _Span:
+        start = self._at(location.offset)
+        stop = start + self._at(nbytes)
+        if start < 0 or stop > self.capacity[location.slot]:
             raise UnprovedPlan(f"{definition} is not inside of its memory")
         slot = self.same.get(location.slot, location.slot)
-        return _Span(slot, location.offset, stop, definition)
+        return _Span(slot, start, stop, definition)
 
     def _scratch(self, step: Step) -> list[_Span]:
         """Return what is used by one step alone."""
@@ -159,7 +174,7 @@ class _Proof:
             if any(place is None for place, _ in found):
                 raise UnprovedPlan("the chunks of a reduction have no place")
             return [
-                self._at(place, store.definition.nbytes * nest.chunks, None)
+                self._place(place, store.definition.nbytes * nest.chunks, None)
                 for place, store in found
                 if place is not None
             ]
@@ -167,7 +182,7 @@ class _Proof:
             return []
         sizes = scratch_sizes(step.definition)
         pairs = zip(self.plan.scratch[step.definition], sizes, strict=True)
-        return [self._at(place, size, None) for place, size in pairs]
+        return [self._place(place, size, None) for place, size in pairs]
 
     def _require(self, definition: Definition, reader: str) -> None:
         if definition not in self.whole:
@@ -202,13 +217,15 @@ class _Proof:
             self.whole.add(storage)
             return
         marks = self.marks.get(storage)
+        size, start = self._at(storage.size), self._at(store.start)
         if marks is None:
-            marks = self.marks[storage] = np.zeros(storage.size, bool)
-            self.missing[storage] = storage.size
-        last = store.start + sum([(n - 1) * s for n, s in zip(shape, store.strides, strict=True)])
-        if store.start < 0 or last >= storage.size:
+            marks = self.marks[storage] = np.zeros(size, bool)
+            self.missing[storage] = size
+        lengths, strides = tuple(map(self._at, shape)), tuple(map(self._at, store.strides))
+        last = start + sum([(n - 1) * s for n, s in zip(lengths, strides, strict=True)])
+        if start < 0 or last >= size:
             raise UnprovedPlan(f"a part of {storage} is not inside of it")
-        part = np.lib.stride_tricks.as_strided(marks[store.start :], shape, store.strides)
+        part = np.lib.stride_tricks.as_strided(marks[start:], lengths, strides)
         self.missing[storage] -= part.size - int(np.count_nonzero(part))
         part[...] = True
         if not self.missing[storage]:

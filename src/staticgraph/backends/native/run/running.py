@@ -20,9 +20,11 @@ from oplibrary.machine.target import Library, LinkError
 from oplibrary.messages.errors import RunError
 from staticgraph.backends import interpret
 from staticgraph.backends.native.definitions.definition import Definition, Stored
+from staticgraph.backends.native.definitions.open_lengths import Lengths
 from staticgraph.backends.native.emit.address_table import (
     BLAS_ENTER,
     INNER_CONSTANTS,
+    LENGTHS,
     POOL_RUN,
     SAVE_THREAD,
     STATUS,
@@ -51,28 +53,30 @@ class Machine:
     ----------
     program : Program
     image : Image
-    code : bytes
-        The object code.
+    library : Library or None
+        The object code; None where there is no function.
     plan : callable
         Returns the plan; what is left to NumPy needs it, and what explains a run.
     segments : sequence of str or Call
         The functions to run, by name, and between them what is left to NumPy.
+    lengths : Lengths, optional
+        Those that machine code for all lengths is to run at.
     """
 
     def __init__(
         self,
         program: Program,
         image: Image,
-        code: bytes,
+        library: Library | None,
         plan: Callable[[], NativePlan],
         segments: Sequence[str | Call],
+        lengths: Lengths | None = None,
     ) -> None:
         self.program = program
+        self.lengths = lengths or Lengths({})
         self.image = image
+        self.library = library
         self.plan = plan
-        # one that is not there is found to be missing when the code is linked
-        functions = {name: address_of(name) for name in image.functions if address_of(name)}
-        self.library = Library(code, list(image.symbols), functions) if image.symbols else None
         # a loop that may run long looks for signals: its segment lets go of the interpreter's lock
         # by itself, and an exception that is set there is raised
         make = ctypes.PYFUNCTYPE if image.may_run_long else ctypes.CFUNCTYPE
@@ -83,6 +87,13 @@ class Machine:
                 assert self.library is not None
                 segment = prototype(self.library.addresses[segment])
             self.segments.append(segment)
+
+
+def link(image: Image, code: bytes) -> Library | None:
+    """Return object code that can be run."""
+    # one that is not there is found to be missing when the code is linked
+    functions = {name: address_of(name) for name in image.functions if address_of(name)}
+    return Library(code, list(image.symbols), functions) if image.symbols else None
 
 
 def build_machine(program: Program, plan: NativePlan) -> tuple[Machine, str]:
@@ -108,7 +119,7 @@ def build_machine(program: Program, plan: NativePlan) -> tuple[Machine, str]:
     code = assemble_cached(text, plan.target) if symbols else b""
     found = iter(names)
     order = [each if isinstance(each, Call) else next(found) for each in segments]
-    machine = Machine(program, image, code, lambda: plan, order)
+    machine = Machine(program, image, link(image, code), lambda: plan, order)
     if len(segments) == len(names):
         keep_image(program, image)
     return machine, text
@@ -122,7 +133,7 @@ def restore_machine(program: Program, plan: Callable[[], NativePlan]) -> Machine
     image, code = found
     names = [symbol for symbol in image.symbols if symbol != ENTRY]
     try:
-        return Machine(program, image, code, plan, names)
+        return Machine(program, image, link(image, code), plan, names)
     except LinkError:
         return None
 
@@ -154,6 +165,8 @@ class State:
         addresses = map(data_address, self.inner_constants)
         self.inner_slots = (ctypes.c_void_p * len(self.inner_constants))(*addresses)
         self.slots[special + INNER_CONSTANTS] = ctypes.addressof(self.inner_slots)
+        self.lengths = np.array(image.lengths, np.int64)
+        self.slots[special + LENGTHS] = data_address(self.lengths)
         if image.may_run_long:
             api: Any = ctypes.pythonapi
             for number, function in enumerate(
@@ -246,7 +259,7 @@ class State:
 
     def poison(self) -> None:
         """Let nothing of an earlier run be in memory."""
-        poison_arena(self.arena, self.machine.plan())
+        poison_arena(self.arena, self.machine.plan(), self.machine.lengths)
 
     def explain(self, inputs: Sequence[Array]) -> NoReturn:
         """Raise the error of an index or of a matrix with which a step cannot go on, as NumPy's."""
