@@ -483,6 +483,7 @@ class Generator:
         except (SideBySideError, ZeroDivisionError, MemoryError, ValueError):
             return
         exact = all(known for _, _, known in operands)
+        dtypes = [array.dtype for _, array, _ in operands]
         if result.size > LARGEST or (not exact and jumps(op, arrays, result)):
             return
         try:
@@ -491,9 +492,8 @@ class Generator:
             )
         except SideBySideError:  # a kernel may take more than is declared
             return
-        self.pool.append(
-            (node, result, exact and (is_exact(op, result.dtype) or result.dtype.kind != "f"))
-        )
+        known = result.dtype.kind != "f" or is_exact(op, result.dtype, dtypes)
+        self.pool.append((node, result, exact and known))
 
     def within(self, op, operand):
         """Return the operand, mapped into the domain of the op if it leaves it."""

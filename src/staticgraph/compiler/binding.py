@@ -33,14 +33,21 @@ def bind_regions(program: Program, backend: Backend, passes: Sequence[Pass]) -> 
             programs[region] = run_passes(region.lower(), passes)
             stack += _regions_in(programs[region])
         else:
-            inner = _with_regions(programs[region], bound)
-            bound[stack.pop()] = _bind(region, inner, backend, passes)
+            inside = {each: bound[each] for each in _regions_in(programs[region])}
+            bound[stack.pop()] = _bind(region, programs[region], inside, backend, passes)
     return _with_regions(program, bound)
 
 
 def _bind(
-    region: Region, program: Program, backend: Backend, passes: Sequence[Pass]
+    region: Region,
+    program: Program,
+    inside: Mapping[Region, BoundRegion],
+    backend: Backend,
+    passes: Sequence[Pass],
 ) -> BoundRegion:
+    """Return a region with what runs it; those `inside` of it are bound once, however it lies."""
+    program = _with_regions(program, inside)
+
     def build(program: Program) -> Run:
         return build_runner(backend, program, plan_program(backend, program)).call
 
@@ -48,7 +55,8 @@ def _bind(
         lowered = region.lower()
         named = {lowered.inputs[position]: each for position, each in strides.items()}
         here = run_passes(replace(lowered, strides=named), passes)
-        return build(bind_regions(here, backend, passes))
+        known = all(each in inside for each in _regions_in(here))
+        return build(_with_regions(here, inside) if known else bind_regions(here, backend, passes))
 
     keeps = backend.keeps_layouts and not program_is_symbolic(program)
     bound = BoundRegion(region, lambda: build(program), program, build_for if keeps else None)
@@ -95,7 +103,7 @@ def _run_alone(region: Region) -> BoundRegion:
     """Return what runs a region by itself."""
     backend = load_backend("numpy")
     program = bind_regions(run_passes(region.lower(), DEFAULT_PASSES), backend, DEFAULT_PASSES)
-    return _bind(region, program, backend, DEFAULT_PASSES)
+    return _bind(region, program, {}, backend, DEFAULT_PASSES)
 
 
 region_runner.enter(_run_alone)

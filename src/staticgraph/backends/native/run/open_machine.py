@@ -31,6 +31,7 @@ from staticgraph.backends.native.run.proof import prove
 from staticgraph.backends.native.run.running import Machine, link
 from staticgraph.program.lengths import program_at, program_symbols
 from staticgraph.program.program import Program, Value
+from staticgraph.program.tuple_values import TupleType
 
 NOMINAL = 251
 """The length that a plan for all lengths takes each to have, where it weighs one way against
@@ -77,7 +78,8 @@ class OpenMachine:
         """Return what is planned of a program, or of that of a region."""
         opened = program_at(expanded_program(program), self.assumptions.lengths)[0]
         for value in (*opened.inputs, *[each.output for each in opened.instructions]):
-            if not all(n > 0 for n in value.type.shape):
+            items = value.type.items if isinstance(value.type, TupleType) else (value.type,)
+            if not all(n > 0 for item in items for n in item.shape):
                 raise Unsupported("an array without elements")
         return _without_creations(opened)
 
