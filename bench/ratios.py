@@ -451,6 +451,54 @@ def native_build(small=3_000, large=30_000):
     )
 
 
+def open_lengths(budget=4.0):
+    """Compare machine code for all lengths with that for one: a training step, and a small call."""
+
+    def step(x, w, v):
+        error = sg.mean((sg.tanh(x @ w) @ v) ** 2)
+        return [error, *sg.gradients(error, [w, v])]
+
+    def small(x, w, v):
+        return [sg.tanh(x[:, 0]) * 2.0]
+
+    def compiled(function, rows):
+        with sg.Graph():
+            shapes = {"x": (rows, 64), "w": (64, 256), "v": (256, 16)}
+            inputs = [sg.placeholder(name, shape) for name, shape in shapes.items()]
+            return sg.compile(function(*inputs), inputs, backend="native")
+
+    ratios = []
+    draws = np.random.default_rng(0)
+    for function, title, rows, bound in (
+        (step, "a training step of 1,000 rows", 1_000, 1.5),
+        (small, "one small op", 8, 20.0),
+    ):
+        shapes = ((rows, 64), (64, 256), (256, 16))
+        arrays = [draws.standard_normal(shape).astype(np.float32) for shape in shapes]
+        runs = {
+            "open": compiled(function, sg.dim("open_rows")),
+            "known": compiled(function, rows),
+        }
+        assert "built once for all of them" in runs["open"].report()
+        for one, other in zip(*[run(*arrays) for run in runs.values()], strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+        timings = measure(
+            {name: lambda run=run, arrays=arrays: run(*arrays) for name, run in runs.items()},
+            budget,
+        )
+        us = {name: microseconds(samples) for name, samples in timings.samples.items()}
+        ratios.append(
+            Ratio(
+                f"{title}: machine code for all lengths over that for one",
+                paired_ratio(timings, "open", "known"),
+                bound,
+                "x",
+                f"{us['open']:,.1f} us against {us['known']:,.1f} us",
+            )
+        )
+    return tuple(ratios)
+
+
 def start_up(pairs=41):
     """Compare processes that import dyngraph with those that import NumPy, by CPU time."""
 
@@ -485,6 +533,7 @@ CHECKS = (
     native_product,
     native_bandwidth,
     native_build,
+    open_lengths,
 )
 """Functions that measure; each returns a Ratio or several."""
 

@@ -128,6 +128,33 @@ def test_layers_run_checked_at_all_lengths(name, axis, monkeypatch):
             np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11 * size)
 
 
+def moved_and_scanned(xp, x):
+    """Compute a little in loops and pieces, with what every dtype has."""
+    first = xp.reshape(x, (-1,))[0]
+    stacked = xp.concat([xp.where(x == first, x, first), x[:1]], axis=0)
+    last, rows = xp.scan(lambda carry, row: (row, xp.where(carry == row, row, first)), x[0], x)
+    return [stacked, last, rows, xp.stack([x, x[::-1]], axis=1), xp.vmap(lambda r: r + r[0])(x)]
+
+
+@pytest.mark.parametrize(
+    "dtype", "float16 bfloat16 float64 complex64 complex128 int8 uint16 int64 uint64 bool".split()
+)
+def test_every_dtype_has_all_lengths(dtype):
+    with sg.Graph():
+        x = sg.placeholder("x", (N, M), dtype)
+        outputs = moved_and_scanned(sg, x)
+    run = sg.compile(outputs, [x], backend="native")
+    assert "for all of them" in run.report()
+    wanted = sg.compile(outputs, [x], backend="numpy")
+    for shape in ((1, 1), (2, 1), (1, 3), (9, 17), (40, 33)):
+        array = (
+            np.random.default_rng(1).integers(0, 2, shape).astype(sg.TensorType((), dtype).dtype)
+        )
+        for one, other in zip(run(array), wanted(array), strict=True):
+            assert (one.dtype, one.shape) == (other.dtype, other.shape)
+            np.testing.assert_array_equal(one, other)
+
+
 def test_integers_truth_values_and_creations_of_lengths():
     def program(xp, x):
         counted = xp.arange(x.shape[0], dtype="int64")
