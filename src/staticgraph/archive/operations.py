@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from oplibrary.core.op import REGISTRY, Op
 from oplibrary.core.types import TensorType
 from staticgraph.control.conditional import SWITCH
-from staticgraph.control.flow import Choice, Loop
+from staticgraph.control.flow import Choice, Loop, Rewind
 from staticgraph.control.region import Region
 from staticgraph.control.scan import SCAN
 from staticgraph.control.while_loop import WHILE, WHILE_GRADIENT
@@ -54,11 +54,11 @@ def attributes_fit(
         return 0 <= int(attrs["index"]) < types[0].shape[0]
     if not any(regions_in(attrs)):
         return True
-    if op in _BY_OP:
-        return _BY_OP[op](types, **attrs)
     flow = None if op.control is None else op.control(**attrs)
     if isinstance(flow, Choice):
         return _choice_fits(flow, types)
+    if isinstance(flow, Rewind):
+        return _rewind_fits(flow, types)
     return isinstance(flow, Loop) and _loop_fits(flow, types, after_passes)
 
 
@@ -105,34 +105,19 @@ def _decides(condition: Region, given: Types) -> bool:
     return _accepts(condition, given) and condition.output_types == (_BOOL,)
 
 
-def _loop_gradient_fits(
-    types: Types,
-    *,
-    condition: Region,
-    body: Region,
-    pullback: Region,
-    first: Sequence[Region],
-    carries: int,
-    moving: int,
-    max_steps: int | None,
-) -> bool:
-    given = types[: len(body.input_types)]
-    results = body.output_types
-    pulled = tuple(types[len(given) :])
+def _rewind_fits(flow: Rewind, types: Types) -> bool:
+    given = types[: len(flow.body.input_types)]
+    results, pulled = flow.body.output_types, tuple(types[len(given) :])
     return (
-        _is_count(carries)
-        and _is_count(moving)
-        and moving <= len(pulled)
-        and _is_count(max_steps or 0)
-        and len(given) >= carries
-        and _decides(condition, given)
-        and _accepts(body, given)
-        and results[:carries] == tuple(given[:carries])
-        and _accepts(pullback, [*types, *results[carries:]])
-        and pullback.output_types == pulled
-        and all(_accepts(each, types) and each.output_types == pulled for each in first)
+        _is_count(flow.carries)
+        and _is_count(flow.moving)
+        and flow.moving <= len(pulled)
+        and _is_count(flow.max_steps or 0)
+        and len(given) >= flow.carries
+        and _decides(flow.condition, given)
+        and _accepts(flow.body, given)
+        and results[: flow.carries] == tuple(given[: flow.carries])
+        and _accepts(flow.pullback, [*types, *results[flow.carries :]])
+        and flow.pullback.output_types == pulled
+        and all(_accepts(each, types) and each.output_types == pulled for each in flow.first)
     )
-
-
-_BY_OP: Mapping[Op, Callable[..., bool]] = {WHILE_GRADIENT: _loop_gradient_fits}
-"""Ops whose records do not say how they run their regions."""

@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from oplibrary.core.dtypes import FLOATING
-from staticgraph.control.flow import Choice
+from staticgraph.control.flow import Choice, Rewind
 from staticgraph.control.region import Region
 from staticgraph.declare.autodiff import passes
 from staticgraph.graph.node import Node
@@ -150,11 +150,13 @@ def _reached(region: Region, outputs: Iterable[int]) -> set[Node]:
     return seen
 
 
-def _handed_back(flow: Any, items: Iterable[int]) -> set[int]:
-    """Return the operands of a loop or a choice to which gradients of its results come back."""
+def _handed_back(flow: Any, items: Iterable[int]) -> set[int] | None:
+    """Return the operands to which gradients of results come back; None where it may be any."""
     if isinstance(flow, Choice):
         sides = [(branch.inputs, reached(branch, items)) for branch in flow.branches]
         return {i for inputs, nodes in sides for i, x in enumerate(inputs, 1) if x in nodes}
+    if isinstance(flow, Rewind):  # to any, as it has no gradient
+        return None
     body, carries = flow.body, flow.carries
     others = [i - carries for i in items if i >= 2 * carries]
     each = [i - carries for i in items if carries <= i < 2 * carries]

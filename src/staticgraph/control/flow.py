@@ -1,4 +1,4 @@
-"""How an op runs its regions: a loop or a choice, of which a backend can make machine code."""
+"""How an op runs its regions, from which a backend can make machine code."""
 
 from __future__ import annotations
 
@@ -62,3 +62,46 @@ class Choice:
     def regions(self) -> tuple[Any, ...]:
         """The branches."""
         return self.branches
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """A loop that is run again, and then gone back through from its last step to its first.
+
+    The operands are the first carries, then values that are the same in every step, then what each
+    step back takes and gives anew: the results are what the last one gives, the operands themselves
+    where there is no step.
+
+    Attributes
+    ----------
+    condition : BoundRegion
+        Gives one bool of the carries and the values: whether there is another step.
+    body : BoundRegion
+        Gives the next carries, then what its step back reads of the step.
+    pullback : BoundRegion
+        A step back: it is given the carries as they were before the step, the values, what goes
+        from step to step, and what the body gave for it.
+    first : tuple of BoundRegion
+        What the first steps back are in place of `pullback`. They read nothing of the body's.
+    carries : int
+    moving : int
+        How many of the results are gradients of carries; the others are sums over the steps.
+    max_steps : int or None
+        More than that many steps are an error.
+    """
+
+    condition: Any
+    body: Any
+    pullback: Any
+    first: tuple[Any, ...]
+    carries: int
+    moving: int
+    max_steps: int | None = None
+
+    @property
+    def regions(self) -> tuple[Any, ...]:
+        """The regions: the body first, those of the steps back last."""
+        return self.body, self.condition, self.pullback, *self.first
+
+
+Flow = Loop | Choice | Rewind

@@ -23,7 +23,7 @@ from staticgraph.control.declaring import (
     require_count,
     share_captures,
 )
-from staticgraph.control.flow import Loop
+from staticgraph.control.flow import Loop, Rewind
 from staticgraph.control.region import Pullback, Region, RegionGraph
 from staticgraph.control.residuals import split_pullback
 from staticgraph.control.rows import while_of_rows
@@ -249,6 +249,7 @@ WHILE_GRADIENT = Op(
     infer=_while_gradient_infer,
     vjp=_while_gradient_rule,
     jvp=_while_gradient_tangents,
+    control=Rewind,
     attrs={
         "condition": ...,
         "body": ...,

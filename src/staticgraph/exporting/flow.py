@@ -56,17 +56,9 @@ def write_flow(
             cause="more steps than these are an error here, and ONNX has none to raise",
             fix="leave max_steps out",
         )
-    if instruction.op.control is None:
-        return WITHOUT_RECORD[instruction.op.name](part, **instruction.attrs)
+    assert instruction.op.control is not None
     flow = instruction.op.control(**instruction.attrs)
-    if isinstance(flow, Choice):
-        return part.choice(flow)
-    assert isinstance(flow, Loop)
-    return part.loop(flow) if flow.condition is not None else part.scan(flow)
-
-
-WITHOUT_RECORD: dict[str, Callable[..., list[Name]]] = {}
-"""What writes an op that runs regions, and is no single loop or choice of them, by its name."""
+    return WRITERS[type(flow)](part, flow)
 
 
 class Flow:
@@ -135,8 +127,11 @@ class Flow:
             "If", [holds], len(types), then_branch=graphs[0], else_branch=graphs[1]
         )
 
-    def loop(self, flow: Loop) -> list[Any]:
-        """Write a loop that a condition ends."""
+    def loop(self, flow: Loop) -> list[Any] | None:
+        """Write a loop that a condition ends, or one over positions."""
+        return self._scan(flow) if flow.condition is None else self._while(flow)
+
+    def _while(self, flow: Loop) -> list[Any]:
         count = flow.carries
         start, outer = self.operands[:count], self.operands[count:]
         (first,) = self.inlined(self.writer, flow.condition, self.operands)
@@ -184,7 +179,7 @@ class Flow:
             return self.writer.constant(np.arange(length))
         return self.writer.node("Range", *map(self.writer.number, (0, length, 1)))
 
-    def scan(self, flow: Loop) -> list[Any] | None:
+    def _scan(self, flow: Loop) -> list[Any] | None:
         """Write a loop over the positions of sequences, or over numbers where there are none."""
         if not flow.length:
             return None
@@ -221,3 +216,10 @@ class Flow:
         for i, name in zip(kept, found[count:], strict=True):
             stacks[i] = self._turned(name) if flow.reverse else name
         return [*found[:count], *stacks]
+
+
+WRITERS: dict[type, Callable[[Flow, Any], list[Any] | None]] = {
+    Choice: Flow.choice,
+    Loop: Flow.loop,
+}
+"""What writes an op that runs regions, by the kind of its record."""

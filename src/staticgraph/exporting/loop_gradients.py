@@ -8,31 +8,23 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.types import TensorType
-from staticgraph.exporting.flow import WITHOUT_RECORD, Flow
+from staticgraph.control.flow import Rewind
+from staticgraph.exporting.flow import WRITERS, Flow
 from staticgraph.exporting.writer import Name, Writer
 
 _NUMBER, _ROW = TensorType((), np.dtype("int64")), (-1,)
 
 
-def loop_gradient(
-    part: Flow,
-    condition: Any,
-    body: Any,
-    pullback: Any,
-    first: Sequence[Any],
-    carries: int,
-    moving: int,
-    max_steps: None,
-) -> list[Name]:
+def loop_gradient(part: Flow, flow: Rewind) -> list[Name]:
     """Write the gradients of a loop; where it has no step, they are what is given to them."""
-    inputs = len(body.input_types)
-    given, types = part.operands[inputs:], pullback.output_types
-    assert len(types) == len(given) >= moving
-    (holds,) = part.inlined(part.writer, condition, part.operands[:inputs])
+    inputs = len(flow.body.input_types)
+    given, types = part.operands[inputs:], flow.pullback.output_types
+    assert len(types) == len(given)
+    (holds,) = part.inlined(part.writer, flow.condition, part.operands[:inputs])
     inner = part.writer.within()
-    steps = _Steps(Flow(inner, part.operands, part.write), body, carries)
-    steps.run(condition, holds)
-    found = steps.pulled(pullback, first, given)
+    steps = _Steps(Flow(inner, part.operands, part.write), flow.body, flow.carries)
+    steps.run(flow.condition, holds)
+    found = steps.pulled(flow.pullback, flow.first, given)
     return part.either(part.writer, holds, types, (inner, found), (part.writer.within(), given))
 
 
@@ -93,4 +85,4 @@ class _Steps:
         return self.part.inlined(inner, region, given[: len(region.input_types)])
 
 
-WITHOUT_RECORD["while_gradient"] = loop_gradient
+WRITERS[Rewind] = loop_gradient

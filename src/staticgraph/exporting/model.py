@@ -13,7 +13,7 @@ from oplibrary.messages.errors import BackendError
 from staticgraph.declare.lower import lowered_op
 from staticgraph.exporting import loop_gradients, ordering  # noqa: F401  they fill tables
 from staticgraph.exporting.elementwise import Unknown, elementwise
-from staticgraph.exporting.flow import WITHOUT_RECORD, write_flow
+from staticgraph.exporting.flow import write_flow
 from staticgraph.exporting.lengths import OpenLength, places_of, require_numbers
 from staticgraph.exporting.structural import TRANSLATIONS, Call, contraction, reduction
 from staticgraph.exporting.views import view
@@ -113,14 +113,13 @@ def _instruction(writer: Writer, instruction: Instruction, operands: Sequence[Na
     if op.projection:
         return operands[0][instruction.attrs["index"]]
     single = [str(name) for name in operands]
-    has_regions = op.control is not None or op.name in WITHOUT_RECORD
-    if has_regions:
+    if op.control is not None:
         several = write_flow(writer, instruction, single, write_program)
         if several is not None:
             return several
     call = Call(writer, op, single, types, instruction.output.type, instruction.attrs)
     try:
-        found = None if has_regions else _written(call)
+        found = None if op.control is not None else _written(call)
     except OpenLength:
         raise BackendError(
             f"{op.name} has no form in ONNX for lengths that each run chooses",

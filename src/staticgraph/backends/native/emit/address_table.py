@@ -1,7 +1,8 @@
 """Slots: the addresses that a run is given, and how code reads them.
 
 In order: the inputs, variables and constants of the plan, its results, the arena, and what the
-fields below name.
+fields below name. A kernel is given only those that it asks for (`BaseAddresses`), so that its code
+does not depend on where they come from.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from typing import Any
 
 from oplibrary.machine.code import Code
 from oplibrary.machine.register import Register
+from staticgraph.backends.native.definitions.definition import Definition
 from staticgraph.backends.native.definitions.open_lengths import OpenLength
-from staticgraph.backends.native.emit.blas import FUNCTIONS
 from staticgraph.backends.native.planning.plan import Location, NativePlan
 
-# behind the arena's: the functions of BLAS, and then
-STATUS = len(FUNCTIONS)
+BLAS_FUNCTIONS = ("sgemm", "dgemm")
+"""The functions whose addresses are behind that of the arena, in order; and then"""
+STATUS = len(BLAS_FUNCTIONS)
 """The word that a run writes to when it cannot go on."""
 POOL_RUN = STATUS + 1
 """The function that shares out chunks, and the pool."""
@@ -128,3 +130,29 @@ def take_lock(code: Code, plan: NativePlan) -> None:
     restore = special_slot(code, plan, SAVE_THREAD + 1)
     thread = code.load(special_slot(code, plan, THREAD), "ptr")
     code.statement(f"call void {restore.ref}(ptr {thread.ref})")
+
+
+Base = tuple[str, Definition | None, int]
+"""Memory that a kernel uses: ``"value"`` or ``"partial"`` with what is there, or ``"status"``; and
+the element that its address is of."""
+
+
+class BaseAddresses:
+    """The addresses that a kernel is given, in the order in which it first asks for them.
+
+    Parameters
+    ----------
+    code : Code
+    """
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.order: list[Base] = []
+
+    def address(self, kind: str, definition: Definition | None = None, start: int = 0) -> Register:
+        """Write the reading of an address."""
+        base = (kind, definition, start)
+        if base not in self.order:
+            self.order.append(base)
+        given = self.code.parameter("%bases", "ptr")
+        return self.code.load(self.code.address(given, self.order.index(base), "ptr"), "ptr")

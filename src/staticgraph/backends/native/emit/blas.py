@@ -19,19 +19,17 @@ from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from oplibrary.messages.errors import BackendError
 from staticgraph.backends.native.definitions.products import Matrix, Product, Split, Tiling
-from staticgraph.backends.native.emit.addresses import Base
+from staticgraph.backends.native.emit.address_table import BLAS_FUNCTIONS, Base
 from staticgraph.backends.native.emit.tiles import write_tiles
 from staticgraph.backends.native.planning.steps import storage_of
 
 MOST_WHOLE = (1 << 31) - 1
 """The longest axis of a matrix: BLAS is given lengths in four bytes."""
-FUNCTIONS = ("sgemm", "dgemm")
-"""The functions whose addresses a run is given, in order."""
 
 
 @lru_cache(maxsize=1)
 def blas_addresses() -> tuple[int, ...]:
-    """Return the addresses of `FUNCTIONS`, from SciPy's table for compiled code.
+    """Return the addresses of `BLAS_FUNCTIONS`, from SciPy's table for compiled code.
 
     Raises
     ------
@@ -46,7 +44,7 @@ def blas_addresses() -> tuple[int, ...]:
             cause="SciPy brings the BLAS functions that compiled code calls",
             fix='run `pip install scipy` (the extra sidebyside[native]), or use backend="numpy"',
         ) from None
-    return tuple([_address(table[name], name) for name in FUNCTIONS])
+    return tuple([_address(table[name], name) for name in BLAS_FUNCTIONS])
 
 
 def load_cython_blas() -> Any:
@@ -90,7 +88,7 @@ def product_bases(product: Product) -> list[Base]:
     """Return the addresses that the function of a product is given."""
     operands = (*product.operation, product)
     matrices = (product.left, product.right, product.result)
-    function = FUNCTIONS.index("sgemm" if product.dtype == FLOAT32 else "dgemm")
+    function = BLAS_FUNCTIONS.index("sgemm" if product.dtype == FLOAT32 else "dgemm")
     places: list[Base] = [
         ("value", storage_of(each), matrix.start) for each, matrix in zip(operands, matrices)
     ]

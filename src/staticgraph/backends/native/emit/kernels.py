@@ -29,7 +29,7 @@ from staticgraph.backends.native.definitions.definition import (
     Fold,
 )
 from staticgraph.backends.native.definitions.open_lengths import at_most, is_open
-from staticgraph.backends.native.emit.addresses import Base, BaseAddresses
+from staticgraph.backends.native.emit.address_table import Base, BaseAddresses
 from staticgraph.backends.native.emit.long_sums import (
     BLOCK,
     LONG,

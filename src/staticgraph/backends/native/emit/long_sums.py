@@ -19,7 +19,7 @@ from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from staticgraph.backends.native.definitions.definition import Fold
 from staticgraph.backends.native.definitions.open_lengths import is_open
-from staticgraph.backends.native.emit.addresses import Base, BaseAddresses
+from staticgraph.backends.native.emit.address_table import Base, BaseAddresses
 from staticgraph.backends.native.planning.loops import Nest
 from staticgraph.backends.native.planning.steps import Store
 

@@ -21,6 +21,7 @@ from staticgraph.backends.native.emit.address_table import (
     special_slot,
     take_lock,
 )
+from staticgraph.backends.native.emit.step_rows import StepRows
 from staticgraph.backends.native.planning.control import (
     Controlled,
     aligned,
@@ -30,7 +31,7 @@ from staticgraph.backends.native.planning.control import (
 )
 from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import storage_of
-from staticgraph.control.flow import Choice, Loop
+from staticgraph.control.flow import Choice, Loop, Rewind
 from staticgraph.program.memory import ALIGNMENT
 
 
@@ -68,6 +69,8 @@ def write_control(
     writer = _ControlWriter(code, plan, controlled, written)
     if isinstance(controlled.flow, Choice):
         writer.write_choice()
+    elif isinstance(controlled.flow, Rewind):
+        writer.write_rewind(controlled.flow)
     else:
         writer.write_loop(controlled.flow)
     name = code.module.new_name("control")
@@ -103,6 +106,42 @@ class _Frame:
     def call(self) -> None:
         """Write the call of the region."""
         self.code.statement(f"call void @{self.function}(ptr {self.slots.ref})")
+
+
+class _Alternating:
+    """A value that each step makes anew, in one of two places in turn; they may be the same.
+
+    Parameters
+    ----------
+    code : Code
+    begin : Register
+        Where it is before the first step.
+    places : tuple of Register
+    """
+
+    def __init__(self, code: Code, begin: Register, places: tuple[Register, Register]) -> None:
+        self.code = code
+        self.places = places
+        self._now = code.allocate("ptr", 1)
+        self._following = code.allocate("ptr", 1)
+        code.store(begin, self._now)
+        code.store(places[0], self._following)
+
+    def now(self) -> Register:
+        """Return where it is."""
+        return self.code.load(self._now, "ptr")
+
+    def following(self) -> Register:
+        """Return where the next step makes it."""
+        return self.code.load(self._following, "ptr")
+
+    def advance(self) -> None:
+        """Write: a step has made it."""
+        (first, second), code = self.places, self.code
+        if first is not second:
+            written = self.following()
+            code.store(written, self._now)
+            code.store(code.select(written.equals(first), second, first), self._following)
 
 
 class _ControlWriter:
@@ -202,19 +241,17 @@ class _ControlWriter:
             # what every step gets alike; the condition gets no sequences
             for frame in frames:
                 frame.set(position, self.operands[position])
-        for each, place in spares.items():
-            body.set_result(self.controlled.plans[0].results.index(each), place)
+        for result, place in spares.items():
+            body.set_result(self.controlled.plans[0].results.index(result), place)
         count = code.allocate("i64", 1)
-        now = [code.allocate("ptr", 1) for _ in carries]
-        following = [code.allocate("ptr", 1) for _ in carries]
         code.store(code.constant(0, "i64"), count)
-        for i, (carry, (first, second)) in enumerate(zip(carries, places, strict=True)):
-            begin = self.operands[i]
+        carried: list[_Alternating] = []
+        for carry, begin, both in zip(carries, self.operands, places, strict=False):
+            first, second = both
             if first is second:
                 self._copy(first, begin, carry.nbytes)
                 begin = first
-            code.store(begin, now[i])
-            code.store(first, following[i])
+            carried.append(_Alternating(code, begin, both))
         head, go, done = (code.new_label() for _ in range(3))
         if self.controlled.looks_for_signals:
             self._leave_if_failed(done)  # a loop before this one was interrupted
@@ -225,8 +262,8 @@ class _ControlWriter:
         if holds is None:
             code.branch(step.less(flow.length or 0), go, done)
         else:
-            for i in range(flow.carries):
-                frames[1].set(i, code.load(now[i], "ptr"))
+            for i, each in enumerate(carried):
+                frames[1].set(i, each.now())
             frames[1].call()
             self._leave_if_failed(done)
             code.branch(code.load(holds, "i8").differs(0), go, done)
@@ -235,39 +272,36 @@ class _ControlWriter:
             self._leave_if(step.equals(flow.max_steps), FAILED, done)
         if self.controlled.looks_for_signals:
             self._look_for_signals(step, done)
-        self._write_step(flow, step, body, now, following)
+        self._write_step(flow, step, body, carried)
         body.call()
         self._leave_if_failed(done)
-        for i, (first, second) in enumerate(places):
-            if first is not second:
-                written = code.load(following[i], "ptr")
-                code.store(written, now[i])
-                code.store(code.select(written.equals(first), second, first), following[i])
+        for each in carried:
+            each.advance()
         code.store(step + 1, count)
         code.jump(head)
         code.forget(mark)
         code.begin_block(done)
-        for i, carry in enumerate(carries):
-            result = self.results[i]
-            assert result is not None
-            self._copy(result, code.load(now[i], "ptr"), carry.nbytes)
+        self._write_results(carried)
         code.statement("ret void")
 
+    def _write_results(self, found: Sequence[_Alternating]) -> None:
+        """Write the first results, from where they are."""
+        for each, address, result in zip(
+            found, self.results, self.controlled.results, strict=False
+        ):
+            assert address is not None and result is not None
+            self._copy(address, each.now(), result.nbytes)
+
     def _write_step(
-        self,
-        flow: Loop,
-        step: Register,
-        body: _Frame,
-        now: Sequence[Register],
-        following: Sequence[Register],
+        self, flow: Loop, step: Register, body: _Frame, carried: Sequence[_Alternating]
     ) -> None:
         """Write where a step finds what it reads, and where it leaves what it gives."""
         code, results = self.code, self.controlled.plans[0].results
         at = (flow.length or 0) - 1 - step if flow.reverse else step
-        for i in range(flow.carries):
-            carry = code.load(now[i], "ptr")
+        for i, each in enumerate(carried):
+            carry = each.now()
             body.set(i, carry)
-            body.set_result(i, code.load(following[i], "ptr"))
+            body.set_result(i, each.following())
             if flow.keep and flow.keep[i]:
                 self._copy(self._stacked(flow, i, at), carry, results[i].nbytes)
         for i in range(flow.carries, flow.carries + flow.sequences):
@@ -283,6 +317,99 @@ class _ControlWriter:
         stack = self.results[flow.carries + number]
         assert stack is not None
         return self.code.address(stack, at * self.controlled.plans[0].results[number].nbytes, "i8")
+
+    # loops that are gone back through ------------------------------------------------------------
+
+    def write_rewind(self, flow: Rewind) -> None:
+        code, carries = self.code, flow.carries
+        body, condition, *back = [self._frame(number) for number in range(len(self.regions))]
+        spare = iter(self.scratch[len(self.regions) :])
+        places = [(next(spare), next(spare)) for _ in self.results]
+        holds = next(spare)
+        condition.set_result(0, holds)
+        inputs = len(self.operands) - len(self.results)
+        for position in range(carries, inputs):
+            for frame in (body, condition, *back):
+                frame.set(position, self.operands[position])
+        kept = self.controlled.plans[0].results
+        rows = StepRows(code, kept)
+        count = code.allocate("i64", 1)
+        code.store(code.constant(0, "i64"), count)
+        head, go, turn, done = (code.new_label() for _ in range(4))
+        self._leave_if_failed(done)  # a loop before this one was interrupted
+        self._leave_if(rows.require(code.constant(1, "i64")), FAILED, done)
+        for address, operand, each in zip(
+            rows.at(code.constant(0, "i64")), self.operands[:carries], kept, strict=False
+        ):
+            self._copy(address, operand, each.nbytes)
+        code.jump(head)
+        mark = code.mark()
+        code.begin_block(head)
+        step = code.load(count, "i64")
+        for i, address in enumerate(rows.at(step)[:carries]):
+            condition.set(i, address)
+        condition.call()
+        self._leave_if_failed(done)
+        code.branch(code.load(holds, "i8").differs(0), go, turn)
+        code.begin_block(go)
+        if flow.max_steps is not None:
+            self._leave_if(step.equals(flow.max_steps), FAILED, done)
+        self._look_for_signals(step, done)
+        self._leave_if(rows.require(step + 2), FAILED, done)
+        row, following = rows.at(step), rows.at(step + 1)
+        for i, address in enumerate(row):
+            if i < carries:
+                body.set(i, address)
+            body.set_result(i, following[i] if i < carries else address)
+        body.call()
+        self._leave_if_failed(done)
+        code.store(step + 1, count)
+        code.jump(head)
+        code.forget(mark)
+        code.begin_block(turn)
+        pulled = [
+            _Alternating(code, begin, both)
+            for begin, both in zip(self.operands[inputs:], places, strict=True)
+        ]
+
+        def step_back(frame: _Frame, end: str) -> None:
+            """Write a step back, and go to `end` in its place where there is none left."""
+            on = code.new_label()
+            left = code.load(count, "i64")
+            code.branch(left.equals(0), end, on)
+            code.begin_block(on)
+            self._look_for_signals(left, done)
+            code.store(left - 1, count)
+            row = rows.at(left - 1)
+            given = [*row[:carries], *[each.now() for each in pulled], *row[carries:]]
+            positions = [*range(carries), *range(inputs, len(frame.plan.program.inputs))]
+            for position, address in zip(positions, given, strict=False):
+                frame.set(position, address)
+            for i, each in enumerate(pulled):
+                frame.set_result(i, each.following())
+            frame.call()
+            self._leave_if_failed(done)
+            for each in pulled:
+                each.advance()
+
+        pullback, *first = back
+        finished, again = code.new_label(), code.new_label()
+        for frame in first:
+            step_back(frame, finished)
+        code.jump(again)
+        mark = code.mark()
+        code.begin_block(again)
+        step_back(pullback, finished)
+        code.jump(again)
+        code.forget(mark)
+        code.begin_block(finished)
+        self._write_results(pulled)
+        code.jump(done)
+        code.begin_block(done)
+        rows.free()
+        code.statement("ret void")
+
+    # what all of them use -------------------------------------------------------------------------
 
     def _aligned(self, number: int, place: Register) -> Register:
         """Return an operand's address, or that of a copy if it is not a multiple of a line's."""

@@ -22,7 +22,7 @@ from oplibrary.machine.register import Register
 from staticgraph.backends.native.definitions.affine import row_major
 from staticgraph.backends.native.definitions.routines import Routined
 from staticgraph.backends.native.definitions.selections import Assigned, Scattered
-from staticgraph.backends.native.emit.addresses import Base
+from staticgraph.backends.native.emit.address_table import Base
 from staticgraph.backends.native.planning.steps import storage_of
 
 INDEX = np.dtype(np.int64)

@@ -18,13 +18,13 @@ from staticgraph.backends.native.emit.address_table import (
     BLAS_ENTER,
     POOL_RUN,
     STATUS,
+    Base,
     LengthTable,
     address_of,
     release_lock,
     special_slot,
     take_lock,
 )
-from staticgraph.backends.native.emit.addresses import Base
 from staticgraph.backends.native.emit.blas import product_bases, write_product
 from staticgraph.backends.native.emit.blas_threads import blas_threads, cuts_columns
 from staticgraph.backends.native.emit.correlations import write_correlation

@@ -26,7 +26,7 @@ from oplibrary.machine.scalars import write_expression
 from staticgraph.backends.native.definitions.affine import AffineForm, row_major
 from staticgraph.backends.native.definitions.definition import Definition, Elementwise, Uniform
 from staticgraph.backends.native.definitions.selections import Gathered
-from staticgraph.backends.native.emit.addresses import BaseAddresses
+from staticgraph.backends.native.emit.address_table import BaseAddresses
 from staticgraph.backends.native.planning.exploration import Part, ValueAt
 from staticgraph.backends.native.planning.stages import Stages
 from staticgraph.backends.native.planning.steps import Store, storage_of

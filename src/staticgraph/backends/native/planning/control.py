@@ -13,11 +13,10 @@ from staticgraph.backends.native.definitions.definition import Definition, Store
 from staticgraph.backends.native.definitions.open_lengths import is_open, nominal
 from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import Call
-from staticgraph.control.flow import Choice, Loop
+from staticgraph.control.flow import Choice, Flow, Loop, Rewind
 from staticgraph.control.region import BoundRegion
 from staticgraph.program.program import Instruction, Program
 
-Flow = Loop | Choice
 APART = 1088
 """Bytes by which arrays that a loop goes through together are moved against each other."""
 ALIGNED_BYTES = range(1 << 10, 1 << 16)
@@ -36,7 +35,7 @@ class Controlled(Stored):
 
     Attributes
     ----------
-    flow : Loop or Choice
+    flow : Flow
     plans : tuple of NativePlan
         Of its regions.
     results : tuple of Result or None
@@ -61,7 +60,8 @@ class Controlled(Stored):
         if isinstance(self.flow, Choice):
             self.work = max(works)
         else:
-            steps = UNKNOWN_STEPS if self.flow.length is None else nominal(self.flow.length)
+            length = self.flow.length if isinstance(self.flow, Loop) else None
+            steps = UNKNOWN_STEPS if length is None else nominal(length)
             self.work = steps * sum(works)
         inside = any(plan_may_run_long(plan) for plan in self.plans)
         self.may_run_long = self.looks_for_signals or inside
@@ -74,10 +74,13 @@ class Controlled(Stored):
     @property
     def looks_for_signals(self) -> bool:
         """Whether it is a loop that may run long: data or lengths bound it, or many steps."""
-        return isinstance(self.flow, Loop) and (
-            self.flow.condition is not None
-            or self.work > LONG_LOOP
-            or any(is_open(each.nbytes) for each in (*self.operation, *self.written))
+        return isinstance(self.flow, Rewind) or (
+            isinstance(self.flow, Loop)
+            and (
+                self.flow.condition is not None
+                or self.work > LONG_LOOP
+                or any(is_open(each.nbytes) for each in (*self.operation, *self.written))
+            )
         )
 
 
@@ -98,7 +101,8 @@ def scratch_sizes(controlled: Controlled) -> list[int]:
 
     There is an arena for each region; then, for a loop, two places for each carry, or one where
     each step overwrites it, one for each result of a step that is not kept, one for what the
-    condition gives, and one for each operand that is copied to be `aligned`.
+    condition gives, and one for each operand that is copied to be `aligned`; for a loop that is
+    gone back through, two places for each result and one for what the condition gives.
     """
     flow, plans = controlled.flow, controlled.plans
     sizes = [plan.arena_bytes for plan in plans]
@@ -109,6 +113,9 @@ def scratch_sizes(controlled: Controlled) -> list[int]:
         sizes += [result.nbytes for result in unkept(controlled)]
         sizes += [result.nbytes for result in plans[-1].results if flow.condition is not None]
         sizes += [controlled.operation[i].nbytes for i in aligned(controlled)]
+    elif isinstance(flow, Rewind):
+        sizes += [result.nbytes for result in controlled.written for _ in range(2)]
+        sizes += [result.nbytes for result in plans[1].results]
     # a load that follows a store to the same place in another page waits for it: keep them apart
     return [size + APART for size in sizes]
 
