@@ -17,6 +17,7 @@ from oplibrary.messages.errors import OutOfMemoryError, SideBySideError
 from oplibrary.messages.source import is_our_file
 from sidebyside import __version__, export_command, measuring_commands, saved_commands
 from sidebyside.command_options import (
+    add_inputs,
     add_reports,
     check_outputs,
     named_inputs,
@@ -32,6 +33,7 @@ from sidebyside.drawing.timeline import timeline_json
 from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.memory import memory_limit
 from sidebyside.modes import MODES, entered_modes, is_installed
+from sidebyside.modes.importing import as_workload
 from sidebyside.own_output import programs_apart
 from sidebyside.progress import Progress
 from sidebyside.report.text_table import Line, Span, draw_table, natural_widths
@@ -63,6 +65,7 @@ Measure dynamic against static graphs: one program, two executors over one op li
   sidebyside show mine.py:model --inputs mine.py:example
   sidebyside trace seed -o seed.json    a timeline of both modes, for Perfetto
   sidebyside profile seed               the time of each operation, in both modes
+  sidebyside profile mine.py:model --inputs mine.py:example
   sidebyside export mine.py:model model.onnx --inputs mine.py:example
   sidebyside flexibility                what each mode makes of control flow, by running it
 
@@ -195,14 +198,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_show(commands: Any) -> None:
     show = commands.add_parser(
-        "show", help="show both graphs of a workload, or the import of another library's program"
+        "show", help="show both graphs of a program, or the import of another library's"
     )
     _add_workload(show)
-    show.add_argument(
-        "--inputs",
-        metavar="FILE.py:NAME",
-        help="of a program in FILE.py:NAME: a tuple, or a function that returns one",
-    )
     _add_output(show, ".svg, .dot, .mmd, .graphml or .json")
     show.set_defaults(command=show_command)
 
@@ -253,7 +251,12 @@ def _add_flexibility(commands: Any) -> None:
 
 
 def _add_workload(command: Any) -> None:
-    command.add_argument("workload", metavar="WORKLOAD")
+    command.add_argument(
+        "workload",
+        metavar="WORKLOAD",
+        help="a builtin name, a Python file, or FILE.py:NAME, which may be any program",
+    )
+    add_inputs(command)
     command.add_argument(
         "--size", type=parse_size, metavar="N|NxM", help="in place of its first size"
     )
@@ -297,9 +300,18 @@ def _program_of_a_file(reference: str) -> Any:
     return None if isinstance(found, Workload) else found
 
 
+def _workload_of(options: argparse.Namespace) -> Workload:
+    """Return the workload that is named, or the program of a file with its inputs as one."""
+    program = _program_of_a_file(options.workload)
+    if program is None:
+        program = only_workload(options.workload)
+    inputs = named_inputs(options.inputs, options.workload)
+    return as_workload(program, inputs, options.size)
+
+
 def trace_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside trace``."""
-    write_whole(options.output, timeline_json(only_workload(options.workload), options.size))
+    write_whole(options.output, timeline_json(_workload_of(options), options.size))
     write(f"wrote {options.output}; open it at https://ui.perfetto.dev or in chrome://tracing")
     return OK
 
@@ -307,7 +319,7 @@ def trace_command(options: argparse.Namespace) -> int:
 def profile_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside profile``."""
     modes = profiling.MODES if options.mode == "both" else (options.mode,)
-    workload = only_workload(options.workload)
+    workload = _workload_of(options)
     found = profiling.profile(workload, options.size, modes, runs=options.runs, lines=options.lines)
     report_result(found, options)
     return OK

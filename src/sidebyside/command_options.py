@@ -97,6 +97,15 @@ def parse_size(text: str) -> Any:
 _COUNT = re.compile(r"[0-9]+(e\+?[0-9]{1,2})?")
 
 
+def add_inputs(command: Any) -> None:
+    """Add the option that names the inputs of a program; see `named_inputs`."""
+    command.add_argument(
+        "--inputs",
+        metavar="[FILE.py:]NAME",
+        help="of a program: a tuple, or a function that returns one; by default of its own file",
+    )
+
+
 def named_inputs(reference: str | None, program: str, seed: int = 0) -> tuple[Any, ...]:
     """Return the inputs that ``--inputs`` names; a name without a file is one of the program's."""
     if reference is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import staticgraph
 from oplibrary.messages.errors import WorkloadError
-from sidebyside.command_options import named_inputs, only_workload, parse_size, write
+from sidebyside.command_options import add_inputs, named_inputs, only_workload, parse_size, write
 from sidebyside.studies.exporting import check_target, export
 from sidebyside.workloads.loading import find_object
 
@@ -31,9 +31,7 @@ def add_export(commands: Any) -> None:
         help="a function, a model, a graph, a workload or its name, or a file of save_program",
     )
     command.add_argument("output", metavar="FILE.onnx", type=Path, help="what is written")
-    command.add_argument(
-        "--inputs", metavar="[FILE.py:]NAME", help="a tuple, or a function that returns one"
-    )
+    add_inputs(command)
     command.add_argument(
         "--size", type=parse_size, metavar="N|NxM", help="of a workload, in place of its first"
     )

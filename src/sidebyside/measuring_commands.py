@@ -12,6 +12,7 @@ import numpy as np
 
 from oplibrary.messages.errors import ArgumentError
 from sidebyside.command_options import (
+    add_inputs,
     add_reports,
     add_save,
     named_inputs,
@@ -102,11 +103,7 @@ def add_decide(commands: Any) -> None:
     decide.add_argument(
         "program", metavar="FILE.py:NAME", help="a function, model or workload; or a builtin name"
     )
-    decide.add_argument(
-        "--inputs",
-        metavar="[FILE.py:]NAME",
-        help="a tuple, or a function that returns one; by default of the program's file",
-    )
+    add_inputs(decide)
     decide.add_argument("--calls", type=_count, metavar="N", help="how often it will be called")
     decide.add_argument("--modes", default="", metavar="A,B", help="some of its modes")
     _add_effort(decide)

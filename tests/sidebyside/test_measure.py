@@ -5,6 +5,7 @@ import gc
 import numpy as np
 import pytest
 
+from oplibrary.core.dtypes import to_dtype
 from oplibrary.messages.errors import DisagreementError
 from sidebyside.measuring import clock as measuring
 from sidebyside.measuring.agreement import check_agreement, compare_results, ulp_distance
@@ -179,14 +180,18 @@ def test_an_allocation_beyond_the_memory_fails_at_once():
 # equivalence --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64", "longdouble"])
 def test_ulp_distance_counts_the_numbers_between(dtype):
-    x = np.array([1.0, -1.0, 0.0, 1e-3, 5.0], dtype)
+    x = np.array([1.0, -1.0, 0.0, 1e-3, 5.0], to_dtype(dtype))
     y = x.copy()
     for _ in range(3):
-        y = np.nextafter(y, np.array(np.inf, dtype))
+        y = np.nextafter(y, np.array(np.inf, x.dtype))
     assert list(ulp_distance(x, y)) == [3.0] * 5
     assert list(ulp_distance(x, x)) == [0.0] * 5
+    odd = np.array([0.0, np.nan, np.nan, np.inf, np.inf], x.dtype)
+    other = np.array([-0.0, np.nan, 1.0, np.inf, -np.inf], x.dtype)
+    found = ulp_distance(odd, other)
+    assert list(found[:4]) == [1.0, 0.0, np.inf, 0.0] and found[4] > 0
 
 
 def test_zeros_of_both_signs_are_not_the_same_bits():

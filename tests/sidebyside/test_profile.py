@@ -260,6 +260,83 @@ def test_a_refused_program_leaves_the_others_table(run, tmp_path):
     assert (refused["call_seconds"], refused["rows"]) == (None, [])
 
 
+MODEL = """
+import numpy as np
+
+def model(x, w):
+    return np.tanh(x @ w)
+
+def loss(xp, x):
+    return xp.sum(x * x)
+
+def example(rng):
+    return rng.normal(size=(4, 3)), np.ones((3, 2))
+
+ones = np.ones(2)
+"""
+
+
+def test_a_program_is_measured_as_it_is_with_the_inputs_that_are_named(run, tmp_path):
+    (tmp_path / "mine.py").write_text(MODEL)
+    (tmp_path / "other.py").write_text(
+        "import numpy as np\ntwo = np.ones((4, 3)), np.ones((3, 2))\n"
+    )
+    for inputs in ("example", "mine.py:example", "other.py:two"):
+        code, _, err = run("mine.py:model", "--inputs", inputs, "--runs", 1, "--json", "a.json")
+        assert (code, err) == (0, "")
+        for mode in json.loads((tmp_path / "a.json").read_text())["modes"]:
+            assert [row["op"] for row in mode["rows"]] in (["matmul", "tanh"], ["tanh", "matmul"])
+    assert "sum" in run("mine.py:loss", "--inputs", "ones", "--runs", 1)[1]
+    code, _, _ = run("seed", "--inputs", "mine.py:example", "--mode", "dynamic", "--runs", 1)
+    assert code == 2  # of a workload they take the place of its own, which these shapes cannot
+    command = ["trace", "mine.py:model", "--inputs", "example", "-o", "a.json"]
+    assert main(command) == 0
+    events = json.loads((tmp_path / "a.json").read_text())["traceEvents"]
+    assert sum(each["name"] == "tanh" for each in events) == 2  # in either mode
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_a_program_of_another_library_is_imported(run, tmp_path, library):
+    pytest.importorskip(library)
+    text = {
+        "torch": "import torch\nx = torch.ones(2, dtype=torch.bfloat16)\n"
+        "class Model(torch.nn.Module):\n"
+        "    def forward(self, x):\n        return torch.dropout(torch.tanh(x), 0.5, True)\n"
+        "model = Model()\n",
+        "jax": "import jax\nx = jax.numpy.ones(2)\n@jax.jit\n"
+        "def model(x):\n    return jax.numpy.tanh(x)\n",
+    }[library]
+    (tmp_path / f"of_{library}.py").write_text(text)
+    code, _, _ = run(f"of_{library}.py:model", "--inputs", "x", "--runs", 1, "--json", "a.json")
+    assert code == 0
+    dynamic, static = json.loads((tmp_path / "a.json").read_text())["modes"]
+    names = [{row["op"] for row in each["rows"]} for each in (dynamic, static)]
+    assert all({"tanh"} | ({"random_split"} if library == "torch" else set()) <= x for x in names)
+    assert not static["refusal"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["mine.py:model"], "was given no inputs"),
+        (["mine.py:model", "--inputs", "ones"], "missing a required argument: 'w'"),
+        (
+            ["mine.py:model", "--inputs", "exmaple"],
+            "mine.py has no 'exmaple'; did you mean 'example'?",
+        ),
+        (["mine.py:modle", "--inputs", "example"], "mine.py has no workload"),
+        (["mine.py:model", "--inputs", "example", "--size", "3"], "a size was given beside inputs"),
+        (["mine.py:ones", "--inputs", "example"], "a ndarray is no program"),
+    ],
+)
+def test_a_program_and_inputs_that_do_not_fit_are_refused(run, tmp_path, arguments, what):
+    (tmp_path / "mine.py").write_text(MODEL)
+    for command in (["profile"], ["trace", "-o", "b.json"]):
+        assert main([*command, *arguments]) == 2
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "") and err.count("[SBS-") >= 1 and what in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [

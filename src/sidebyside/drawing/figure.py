@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from oplibrary.core.tree import map_tree
 from oplibrary.messages.errors import ArgumentError
 from sidebyside.drawing.show import Picture, format_of, pictures, pictures_of, pictures_text
-from sidebyside.modes.importing import import_program
+from sidebyside.modes.importing import as_workload, import_program
 from sidebyside.results.writing import write_whole
 from sidebyside.workloads.recognition import library_of, require_program, uncompiled
-from sidebyside.workloads.workload import NAMESPACE, Workload, takes_namespace
+from sidebyside.workloads.workload import Workload, takes_namespace
 from staticgraph.graph.graph import Graph
 from staticgraph.importing.shared.imported import Imported
 
@@ -140,9 +134,7 @@ def show(program: Any, *inputs: Any, size: Any = None) -> Figure:
         if kind != "NumPy":
             program = uncompiled(program)
             return _of_graph(program, import_program(kind, program, inputs).graph)
-    given = tuple(map_tree(np.asarray, each) for each in inputs)
-    name = getattr(program, "__name__", "program")
-    workload = Workload(with_namespace(program), lambda rng, size: given, name=name)
+    workload = as_workload(program, inputs)
     return Figure(workload, None, tuple(pictures(workload)))
 
 
@@ -151,33 +143,3 @@ def _of_graph(program: Any, graph: Graph) -> Figure:
     name = getattr(program, "__name__", "") or graph.name or type(program).__name__
     workload = Workload(lambda xp: None, lambda rng, size: (), name=name)
     return Figure(workload, None, tuple(pictures_of(graph)))
-
-
-def with_namespace(program: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `program` as a function of a namespace and the inputs."""
-    if takes_namespace(program):
-        return program
-
-    def function(xp: Any, *inputs: Any) -> Any:
-        return program(*inputs)
-
-    first = inspect.Parameter(NAMESPACE, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    with suppress(TypeError, ValueError):  # some callables have no signature
-        names = [each.replace(kind=first.kind) for each in _positional(program)]
-        function.__signature__ = inspect.Signature([first, *names])  # type: ignore[attr-defined]
-    return function
-
-
-def _positional(program: Callable[..., Any]) -> list[inspect.Parameter]:
-    """Return the parameters of `program`, whose names the drawing shows.
-
-    Raises
-    ------
-    ValueError
-        If some are not passed by position.
-    """
-    parameters = list(inspect.signature(program).parameters.values())
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if any(each.kind not in kinds for each in parameters):
-        raise ValueError("not all parameters are passed by position")
-    return parameters

@@ -11,6 +11,7 @@ import numpy as np
 
 import dyngraph
 from dyngraph.tape.nodes import AccumulateGrad, Extra, GradFn, TapeNode
+from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.tree import flatten, leaf_paths, map_tree
 from oplibrary.core.types import TensorType, type_of
 from oplibrary.messages.source import Source
@@ -57,7 +58,7 @@ def argument_names(workload: Workload, inputs: tuple[Any, ...]) -> list[str]:
 
 def _leaf(array: Any) -> Any:
     tensor = dg.from_numpy(np.array(array))
-    return tensor.requires_grad_() if tensor.dtype.kind == "f" else tensor
+    return tensor.requires_grad_() if tensor.dtype.kind in REAL_FLOATING else tensor
 
 
 def nodes_below(roots: list[Any]) -> list[TapeNode]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import FLOATING, REAL_FLOATING, promoted
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import DisagreementError
 
@@ -107,10 +108,17 @@ def ulp_distance(x: Array, y: Array) -> Array:
     >>> ulp_distance(one, np.float32([np.nextafter(np.float32(1), np.float32(2)), -0.0, np.nan]))
     array([1., 1., 0.])
     """
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in REAL_FLOATING:
         equal = x == y
         gap = np.abs(x.astype(np.float64) - y.astype(np.float64))
         return np.where(equal, 0.0, np.maximum(gap, 1.0))
+    x_nan, y_nan = np.isnan(x), np.isnan(y)
+    unordered = np.where(x_nan & y_nan, 0.0, np.inf)
+    if x.dtype.itemsize > np.dtype("i8").itemsize:  # no integer has the bits of a long double
+        with np.errstate(all="ignore"):
+            steps = np.abs(x - y) / np.spacing(np.minimum(np.abs(x), np.abs(y)))
+            steps = np.where(x == y, np.signbit(x) != np.signbit(y), np.fmin(steps, 2.0**80))
+        return np.where(x_nan | y_nan, unordered, steps).astype(np.float64)
     integer = np.dtype(f"i{x.dtype.itemsize}")
     low = np.iinfo(integer).min
 
@@ -124,8 +132,7 @@ def ulp_distance(x: Array, y: Array) -> Array:
     unsigned = np.dtype(f"u{x.dtype.itemsize}")
     high, low_end = np.maximum(a, b).view(unsigned), np.minimum(a, b).view(unsigned)
     distance = (high - low_end).astype(np.float64)
-    x_nan, y_nan = np.isnan(x), np.isnan(y)
-    return np.where(x_nan | y_nan, np.where(x_nan & y_nan, 0.0, np.inf), distance)
+    return np.where(x_nan | y_nan, unordered, distance)
 
 
 def check_agreement(
@@ -194,12 +201,12 @@ def _difference(x: Any, y: Any, tolerance: float) -> str:
         return "" if same else f"{_shown(x)} in place of {_shown(y)}"
     if x.shape != y.shape and not x.size == y.size == 1:
         return f"of shape {x.shape} in place of {y.shape}"
-    if (x.dtype.kind == "f") != (y.dtype.kind == "f"):
+    if (x.dtype.kind in REAL_FLOATING) != (y.dtype.kind in REAL_FLOATING):
         return f"{x.dtype} in place of {y.dtype}"
     # libraries have their own widths; whole numbers are not rounded
-    wide = np.result_type(x, y)
+    wide = promoted(x.dtype, y.dtype)
     found = _compare_arrays(x.reshape(-1).astype(wide), y.reshape(-1).astype(wide), 0)
-    if found.relative <= (tolerance if wide.kind in "fc" else 0.0):
+    if found.relative <= (tolerance if wide.kind in FLOATING else 0.0):
         return ""
     first, second = found.values or ("", "")
     return f"{first:.6g} in place of {second:.6g}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import bfloat16
 from oplibrary.core.tree import flatten
 
 CALLS = 2
@@ -143,7 +144,8 @@ def as_array(leaf: Any) -> Any:
         if hasattr(leaf, "cpu"):
             leaf = leaf.cpu()
         if str(getattr(leaf, "dtype", "")) == "torch.bfloat16":
-            leaf = leaf.float()  # NumPy has no such numbers; every one of them is a float32
+            # PyTorch does not know NumPy's, but both have the same bits
+            return leaf.view(sys.modules["torch"].int16).numpy().view(bfloat16())
     is_number = isinstance(leaf, (bool, int, float, complex, np.generic))
     return np.asarray(leaf) if is_number or hasattr(leaf, "__array__") else leaf
 

@@ -17,7 +17,7 @@ from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import UnsupportedOpError
 from sidebyside.measuring.scrutiny import as_array
 from sidebyside.modes.conversion import convert_arrays
-from sidebyside.modes.importing import import_program
+from sidebyside.modes.importing import arrays_of, import_program
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.workloads.workload import Workload
 
@@ -103,11 +103,9 @@ def torch_modes(is_module: bool = False) -> dict[str, Mode]:
         return torch.compile(function), inputs
 
     def imported(backend: str, module: Any, inputs: Any) -> Any:
-        torch: Any = import_module("torch")
         sg: Any = import_module("staticgraph")
         here = import_program("PyTorch", module, inputs)
-        given = torch.utils._pytree.tree_map(_array_of, tuple(inputs))
-        return _imported(sg, here, backend), (here.parameters, *given)
+        return _imported(sg, here, backend), (here.parameters, *arrays_of("PyTorch", inputs))
 
     def load() -> None:
         warm_up_torch()
@@ -124,10 +122,6 @@ def torch_modes(is_module: bool = False) -> dict[str, Mode]:
         ),
     }
     return {**found, **_static_modes(imported, warm_up_torch)} if is_module else found
-
-
-def _array_of(x: Any) -> Any:
-    return x.detach().numpy() if hasattr(x, "detach") else x
 
 
 def _imported(sg: Any, program: Any, backend: str) -> Any:
@@ -189,11 +183,9 @@ def jax_modes() -> dict[str, Mode]:
         return partial(_waits_for_jax, jax.jit(function)), inputs
 
     def imported(backend: str, function: Any, inputs: Any) -> Any:
-        jax: Any = import_module("jax")
         sg: Any = import_module("staticgraph")
         here = import_program("JAX", function, inputs)
-        given = jax.tree_util.tree_map(np.asarray, tuple(inputs))
-        return _imported(sg, here, backend), (here.parameters, *given)
+        return _imported(sg, here, backend), (here.parameters, *arrays_of("JAX", inputs))
 
     def load() -> None:
         jax: Any = import_module("jax")

@@ -10,6 +10,7 @@ import numpy as np
 from oplibrary.core.tree import flatten, map_tree, unflatten
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import WorkloadError
+from sidebyside.measuring.scrutiny import as_array
 from sidebyside.modes.conversion import convert_arrays, numbers, to_arrays
 from sidebyside.modes.mode import Prepared
 from sidebyside.workloads.workload import Workload
@@ -80,9 +81,7 @@ def prepare_taped(
         return tensors, leaves
 
     def arrays(results: Any) -> list[Any]:
-        return to_arrays(
-            [x.detach().numpy() if isinstance(x, kind) else x for x in numbers(results)]
-        )
+        return to_arrays([as_array(x) if isinstance(x, kind) else x for x in numbers(results)])
 
     return Prepared(taped_call(workload, xp), convert, arrays, **counters)
 

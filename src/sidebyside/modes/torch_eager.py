@@ -6,8 +6,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 
+from oplibrary.core.dtypes import is_bfloat16
+from oplibrary.core.types import Array
 from sidebyside.measuring.environment import thread_count
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import prepare_taped
@@ -45,8 +48,14 @@ NAMESPACE = SimpleNamespace(
 def prepare_calls(workload: Workload, static: tuple[int, ...] = (), **counters: Any) -> Prepared:
     """Make the workload ready: create the leaves; with further attributes of `Prepared`."""
     torch.set_num_threads(thread_count())
-    # torch.tensor copies: several inputs may be views of read-only data
-    return prepare_taped(workload, NAMESPACE, torch.Tensor, torch.tensor, **counters)
+    return prepare_taped(workload, NAMESPACE, torch.Tensor, _tensor, **counters)
+
+
+def _tensor(array: Array) -> torch.Tensor:
+    """Return a copy of an array as a tensor: several inputs may be views of read-only data."""
+    if is_bfloat16(array.dtype):  # whose bits are the same, which PyTorch does not know
+        return torch.tensor(array.view(np.int16)).view(torch.bfloat16)
+    return torch.tensor(array)
 
 
 TORCH = Mode.of_calls("torch", "PyTorch, eager", prepare_calls, namespace=NAMESPACE, eager=True)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from oplibrary.messages.errors import ArgumentError
-from sidebyside.drawing.figure import with_namespace
 from sidebyside.drawing.show import drawn_graph, drawn_graphs
 from sidebyside.measuring.call_stack import frames_below
 from sidebyside.modes import MODES, Mode, find_mode, is_installed
@@ -37,6 +36,7 @@ from sidebyside.workloads.recognition import (
     require_inputs,
     require_program,
     uncompiled,
+    with_namespace,
 )
 from sidebyside.workloads.workload import Workload, takes_namespace
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, WorkloadError
 from sidebyside.measuring.travel import pack
@@ -91,7 +92,7 @@ class Subject:
             )
         arrays = list(map(np.asarray, results))
         for position, found in enumerate(arrays):
-            if found.dtype.kind not in "biufc":
+            if not is_numeric(found.dtype):
                 raise WorkloadError(
                     f"result {position} of the program is no array of numbers, but {_shown(found)}",
                     cause="modes are compared by the numbers that the program computes",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FunctionType, ModuleType
 from typing import Any
 
 from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError
+from sidebyside.workloads.workload import NAMESPACE, takes_namespace
 
 
 def library_of(program: Any, inputs: tuple[Any, ...]) -> str:
@@ -134,3 +136,33 @@ def _modules_read(program: Any, seen: set[int] | None = None) -> set[str]:
             found.add((getattr(value, "__module__", None) or "").partition(".")[0])
             found |= _modules_read(value, seen)
     return found
+
+
+def with_namespace(program: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `program` as a function of a namespace and the inputs."""
+    if takes_namespace(program):
+        return program
+
+    def function(xp: Any, *inputs: Any) -> Any:
+        return program(*inputs)
+
+    first = inspect.Parameter(NAMESPACE, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    with suppress(TypeError, ValueError):  # some callables have no signature
+        names = [each.replace(kind=first.kind) for each in _positional(program)]
+        function.__signature__ = inspect.Signature([first, *names])  # type: ignore[attr-defined]
+    return function
+
+
+def _positional(program: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the parameters of `program`, whose names the drawing shows.
+
+    Raises
+    ------
+    ValueError
+        If some are not passed by position.
+    """
+    parameters = list(inspect.signature(program).parameters.values())
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if any(each.kind not in kinds for each in parameters):
+        raise ValueError("not all parameters are passed by position")
+    return parameters

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.tree import flatten
 from oplibrary.core.types import Array
 from oplibrary.messages.errors import (
@@ -282,7 +283,7 @@ class Workload:
                         "every mode gets the same numbers",
                         fix="convert it with numpy.asarray, or fix it in the function",
                     )
-                if leaf.dtype.kind not in "biufc":
+                if not is_numeric(leaf.dtype):
                     raise WorkloadError(
                         f"workload {self.name!r}: input {position} holds elements of dtype "
                         f"{leaf.dtype}",
