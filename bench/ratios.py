@@ -471,7 +471,7 @@ def open_lengths(budget=4.0):
     draws = np.random.default_rng(0)
     for function, title, rows, bound in (
         (step, "a training step of 1,000 rows", 1_000, 1.5),
-        (small, "one small op", 8, 20.0),
+        (small, "one small op", 8, 2.0),
     ):
         shapes = ((rows, 64), (64, 256), (256, 16))
         arrays = [draws.standard_normal(shape).astype(np.float32) for shape in shapes]

@@ -13,8 +13,14 @@ from tests.staticgraph.test_symbolic_functions import CALLS
 import dyngraph as dg
 import staticgraph as sg
 from staticgraph.backends import native
-from staticgraph.backends.native.definitions.open_lengths import Assumptions, Lengths, at_most
+from staticgraph.backends.native.definitions.open_lengths import (
+    Assumptions,
+    Lengths,
+    at_most,
+    value_at,
+)
 from staticgraph.backends.native.definitions.sampling import at_all_lengths
+from staticgraph.backends.native.run.evaluation import evaluation
 
 pytest.importorskip("llvmlite")
 LENGTHS = (1, 2, 3, 7, 8, 33, 257, 1000)
@@ -229,10 +235,13 @@ def test_open_lengths_compute_as_the_numbers_do():
         if isinstance(result, int) or len(result.terms) < 8:
             made.append((result, (x, operation, y)))
     at = [Lengths({"n": a, "m": b}) for a in (200, 251, 300, 1000) for b in (31, 40, 90)]
+    evaluate = evaluation(assumptions, [result for result, _ in made])
     checked = 0
     for lengths in at:
         if not assumptions.hold(lengths):
+            assert evaluate(*lengths.values()) is None
             continue
+        assert evaluate(*lengths.values()) == tuple([value_at(each, lengths) for each, _ in made])
         checked += 1
 
         def value(number, lengths=lengths):

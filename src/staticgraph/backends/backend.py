@@ -45,9 +45,18 @@ class Runner:
     bind: Bind | None = None
 
 
-RunnerAt = Callable[[Program, Mapping[str, int]], Runner | None]
-"""Returns what runs a program that was built for all lengths at some of them, given the program
-with those lengths; None where it has to be built for them alone."""
+class Opened(NamedTuple):
+    """A program with symbolic dimensions that was built for all lengths.
+
+    Attributes
+    ----------
+    runner : Runner
+    holds : callable
+        Tells whether it is right at some lengths, by name; at others it has to be built for them.
+    """
+
+    runner: Runner
+    holds: Callable[[Mapping[str, int]], bool]
 
 
 class Restored(NamedTuple):
@@ -89,7 +98,7 @@ class Backend:
         for each combination of lengths.
     build_open : callable, optional
         ``build_open(program)`` builds a program with symbolic dimensions for all lengths, and
-        returns a `RunnerAt`, or why it cannot. Without it, each combination of lengths is built
+        returns it `Opened`, or why it cannot. Without it, each combination of lengths is built
         apart.
     keeps_layouts : bool
         Whether a region runs on values from around it as they lie in memory, in whatever order;
@@ -103,6 +112,6 @@ class Backend:
     build: Callable[[Program, BufferPlan], Runner]
     restore: Callable[[Program], Restored | None] | None = None
     takes_lengths: bool = False
-    build_open: Callable[[Program], RunnerAt | str] | None = None
+    build_open: Callable[[Program], Opened | str] | None = None
     keeps_layouts: bool = False
     writes_control: bool = False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from oplibrary.core.tree import flatten
 from oplibrary.core.types import Array
 from staticgraph.backends import interpret
-from staticgraph.backends.backend import Backend, Restored, Runner
+from staticgraph.backends.backend import Backend, Opened, Restored, Runner
 from staticgraph.passes.fold_constants import fold_constants
 from staticgraph.program.lengths import (
     current_lengths,
@@ -42,19 +44,21 @@ def build_runner(backend: Backend, program: Program, plan: BufferPlan) -> Runner
         return backend.build(program, plan)
     opened = "it needs numbers" if backend.build_open is None else backend.build_open(program)
     built: dict[tuple[int, ...], Runner] = {}
+    listed = flatten([0 for _ in program.outputs])[1]
     names = sorted({each.name for each in program_symbols(program)})
 
     def numbered() -> Runner:
         """Return the runner for the lengths of this run."""
         lengths = current_lengths()
+        if isinstance(opened, Opened) and opened.holds(lengths):
+            return opened.runner
         key = tuple([lengths[name] for name in names])
         runner = built.get(key)
         if runner is None:
-            program_here = program_at(program, lengths)[0]
-            runner = None if isinstance(opened, str) else opened(program_here, lengths)
-            if runner is None:
-                program_here = fold_constants(program_here)
-                runner = backend.build(program_here, backend.plan(program_here, False))
+            program_here = fold_constants(program_at(program, lengths)[0])
+            runner = backend.build(program_here, backend.plan(program_here, False))
+            if runner.quicken is not None:
+                runner = replace(runner, call=runner.quicken(runner.call, listed))
             while len(built) >= _MOST_KEPT:
                 built.pop(next(iter(built)), None)
             built[key] = runner
@@ -71,6 +75,6 @@ def build_runner(backend: Backend, program: Program, plan: BufferPlan) -> Runner
 
     if isinstance(opened, str):
         note = f"lengths    built once for each of them, since {opened}"
-    else:
-        note = "lengths    built once for all of them"
-    return Runner(call, notes=(note,), bind=bind)
+        return Runner(call, notes=(note,), bind=bind)
+    note = "lengths    built once for all of them"
+    return replace(opened.runner, call=call, notes=(note,), bind=bind)

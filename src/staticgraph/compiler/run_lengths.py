@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from oplibrary.core.types import Array
@@ -45,7 +46,7 @@ def measure_lengths(runner: Runner, program: Program, feeds: Sequence[Feed]) -> 
         with running_with(read(inputs)):
             return runner.bind(inputs, outputs, result)
 
-    return Runner(call, runner.write_source, runner.notes, bind=bind)
+    return replace(runner, call=call, bind=bind)
 
 
 _MOST_REMEMBERED = 256

@@ -2,13 +2,17 @@
 
 It takes exactly what the program declares: that many row-major arrays of those dtypes and shapes.
 Anything else it hands to the Python function behind it, which converts it or says what is wrong.
+
+Where lengths are not known before a run, the function looks for those of its arguments among the
+combinations of lengths that were met, each of which has slots of its own: a block of words in a
+list that begins at one of `HEADS` words. One that is not there is something else, too.
 """
 
 from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from oplibrary.core.types import TensorType
@@ -23,16 +27,26 @@ MANY_ARRAYS = 64
 """A function that takes and gives more arrays is not optimised."""
 FORMS = ("leaf", "list", "tuple")
 """How the outputs may be arranged."""
+_OF_RUNS = ("slots", "busy", "status")
+"""What a run is given: in the function's table, or in the block of its lengths."""
 _FIXED = (
     "PyArray_Type",
     "PyArray_NewFromDescr",
     *api.FUNCTIONS,
-    "slots",
-    "busy",
-    "status",
+    *_OF_RUNS,
+    "heads",
     "slow",
     "form",
 )
+BLOCK = ("next", *_OF_RUNS, "long")
+"""The first words of a block: the next one, and whether a run releases the interpreter's lock. The
+lengths of `Signature.open_axes` follow, and the shapes of results that have open lengths."""
+HEADS = 64
+"""How many lists of blocks there are, a power of two."""
+INTERRUPTED = 2
+"""The status of a run in which an exception was set; at others, `slow` says what is wrong."""
+MIXED = 31
+"""The list of lengths is known by the number that they are the digits of, to this base."""
 _FASTCALL = 0x0080
 _NAME = b"run"
 
@@ -43,6 +57,7 @@ class Signature(NamedTuple):
     Attributes
     ----------
     inputs, variables, outputs : tuple of TensorType
+        Lengths of inputs and outputs that are no numbers are others in each run.
     updates : tuple of (int, TensorType)
         For each update the number of the variable; its value is a result behind the outputs.
     result_slot : int
@@ -50,7 +65,9 @@ class Signature(NamedTuple):
     work : float
         Estimated nanoseconds of a run.
     checks_status : bool
-        Whether a run may find an index out of range.
+        Whether a run may find that it cannot go on.
+    releases_lock : bool
+        Whether a run releases the interpreter's lock by itself, since it looks for signals.
     """
 
     inputs: tuple[TensorType, ...]
@@ -60,6 +77,7 @@ class Signature(NamedTuple):
     result_slot: int
     work: float
     checks_status: bool
+    releases_lock: bool
 
     @property
     def results(self) -> tuple[TensorType, ...]:
@@ -67,10 +85,25 @@ class Signature(NamedTuple):
         return (*self.outputs, *(type_ for _, type_ in self.updates))
 
     @property
+    def open_axes(self) -> list[tuple[int, int]]:
+        """Number and axis of inputs, for each length that is not known before a run."""
+        return [
+            (number, axis)
+            for number, type_ in enumerate(self.inputs)
+            for axis, n in enumerate(type_.shape)
+            if not isinstance(n, int)
+        ]
+
+    @property
     def dtypes(self) -> list[Any]:
         """Every dtype that is checked or made, once."""
         types = (*self.inputs, *self.variables, *self.results)
         return list(dict.fromkeys(type_.dtype for type_ in types))
+
+
+def is_known(type_: TensorType) -> bool:
+    """Tell whether all lengths of a type are known before a run."""
+    return all(isinstance(n, int) for n in type_.shape)
 
 
 def write_entry(module: Module, signature: Signature, segment: str) -> None:
@@ -80,7 +113,7 @@ def write_entry(module: Module, signature: Signature, segment: str) -> None:
     writer.write()
     # beside long work or many arrays, its speed is not worth the time to optimise it, which grows
     # faster than the length of a function
-    plain = signature.work > LONG_WORK or writer.many
+    plain = (signature.work > LONG_WORK and not writer.open_axes) or writer.many
     attributes = "noinline optnone" if plain else ""
     parameters = ["ptr %self", "ptr %arguments", "i64 %count"]
     module.add_function("entry", code, "ptr", parameters, attributes=attributes)
@@ -93,6 +126,9 @@ class _Entry:
         self.segment = segment
         made = len(signature.variables) + len(signature.results)
         self.many = len(signature.inputs) + made > MANY_ARRAYS
+        self.open_axes = signature.open_axes
+        self.lets_others_in = signature.work > LONG_WORK or signature.releases_lock
+        self.block: Register | None = None
         self.slow = code.new_label()
         self.unwound = self.slow
         """Where to go on after letting go of all objects that are held so far."""
@@ -105,7 +141,9 @@ class _Entry:
         self.words = {word: number for number, word in enumerate(words)}
 
     def word(self, name: str) -> Register:
-        """Return a word of the table."""
+        """Return a word of the table, or of the block."""
+        if self.block is not None and name in BLOCK:
+            return self.code.load(self.code.address(self.block, BLOCK.index(name), "ptr"), "ptr")
         return self.code.load(self.code.address(self.table, self.words[name], "ptr"), "ptr")
 
     def call(self, name: str, result: str, *arguments: Register | str) -> Register | None:
@@ -134,22 +172,67 @@ class _Entry:
         words = self.field(code.parameter("%self", "ptr"), api.FIRST_ITEM)
         self.table = code.address(words, api.BYTES, "i8")
         self._require(self.count.equals(len(signature.inputs)))
-        if signature.work > LONG_WORK:
+        array_type = self.word("PyArray_Type")
+        if self.open_axes:
+            self._find_block(array_type)
+        if self.lets_others_in or self.open_axes:
             self._require(code.load(self.word("busy"), "i64").equals(0))
         if self.objects is not None:
             self._let_go_of_all(self.objects)
         self.slots = self.word("slots")
-        array_type = self.word("PyArray_Type")
         data = []
         for number, type_ in enumerate(signature.inputs):
-            given = code.load(code.address(self.arguments, number, "ptr"), "ptr")
-            data.append(self._kept(number, self._checked(given, type_, array_type, self.slow)))
+            given = self._argument(number)
+            if self.open_axes:  # it was checked
+                address = self.field(given, api.DATA)
+            else:
+                address = self._checked(given, type_, array_type, self.slow)
+            data.append(self._kept(number, address))
         self._write_run(data, array_type)
         code.begin_block(self.slow)
         result = self.object_call(
             "PyObject_Vectorcall", self.word("slow"), self.arguments, self.count, "ptr null"
         )
         code.statement(f"ret ptr {result.ref}")
+
+    def _argument(self, number: int) -> Register:
+        return self.code.load(self.code.address(self.arguments, number, "ptr"), "ptr")
+
+    def _find_block(self, array_type: Register) -> None:
+        """Check the arguments, and find the block of their lengths."""
+        code = self.code
+        for number, type_ in enumerate(self.signature.inputs):
+            self._checked(self._argument(number), type_, array_type, self.slow)
+        lengths = code.allocate("i64", len(self.open_axes))
+        mixed = code.constant(0, "i64")
+        for place, (number, axis) in enumerate(self.open_axes):
+            dimensions = self.field(self._argument(number), api.DIMENSIONS)
+            length = code.load(code.address(dimensions, axis, "i64"), "i64")
+            code.store(length, code.address(lengths, place, "i64"))
+            mixed = mixed * MIXED + length
+        found = code.allocate("ptr", 1)
+        heads = self.word("heads")
+        code.store(code.load(code.address(heads, mixed & (HEADS - 1), "ptr"), "ptr"), found)
+        look, compare, on, over = [code.new_label() for _ in range(4)]
+        code.jump(look)
+        code.begin_block(look)
+        block = code.load(found, "ptr")
+        code.branch(block.is_null(), self.slow, compare)
+        code.begin_block(compare)
+        mark = code.mark()
+        same = None
+        for place in range(len(self.open_axes)):
+            wanted = code.load(code.address(block, len(BLOCK) + place, "i64"), "i64")
+            equal = wanted.equals(code.load(code.address(lengths, place, "i64"), "i64"))
+            same = equal if same is None else same & equal
+        assert same is not None
+        code.branch(same, over, on)
+        code.begin_block(on)
+        code.store(code.load(block, "ptr"), found)
+        code.jump(look)
+        code.forget(mark)
+        code.begin_block(over)
+        self.block = block
 
     def _let_go_of_all(self, objects: Register) -> None:
         """Forget all objects, and write a block that lets go of those that are held by then."""
@@ -195,10 +278,11 @@ class _Entry:
             dimensions = self.field(given, api.DIMENSIONS)
             fits = None
             for axis, n in enumerate(type_.shape):
-                length = self.code.load(self.code.address(dimensions, axis, "i64"), "i64")
-                fits = length.equals(n) if fits is None else fits & length.equals(n)
-            assert fits is not None
-            self._require(fits, otherwise)
+                if isinstance(n, int):
+                    length = self.code.load(self.code.address(dimensions, axis, "i64"), "i64")
+                    fits = length.equals(n) if fits is None else fits & length.equals(n)
+            if fits is not None:
+                self._require(fits, otherwise)
         return self.field(given, api.DATA)
 
     def _write_run(self, data: list[Register | None], array_type: Register) -> None:
@@ -215,8 +299,11 @@ class _Entry:
             data.append(self._kept(len(data), checked))
         variables = self.held
         self.held = []
+        shapes = len(BLOCK) + len(self.open_axes)
         for number, type_ in enumerate(signature.results, signature.result_slot):
-            made = self._new_array(type_, array_type)
+            made = self._new_array(type_, array_type, shapes)
+            if not is_known(type_):
+                shapes += type_.ndim
             # out of memory: the slow way fails, too, and says where
             self._require(~made.is_null(), self._cleared())
             self._hold(made, len(variables))
@@ -233,6 +320,9 @@ class _Entry:
         if signature.checks_status:
             status = code.load(self.word("status"), "i64")
             code.store(code.constant(0, "i64"), self.word("status"))
+            if signature.releases_lock:
+                interrupted = self._failure((*variables, *results))
+                self._require(status.differs(INTERRUPTED), interrupted)
             self._require(status.equals(0), self.unwound)
         self._update(variables, results)
         for each in variables:
@@ -294,11 +384,15 @@ class _Entry:
 
         return self._block(fail)
 
-    def _new_array(self, type_: TensorType, array_type: Register) -> Register:
+    def _new_array(self, type_: TensorType, array_type: Register, place: int) -> Register:
+        """Write the making of an array; a shape that is not known is at a place of the block."""
         dtype = self.word(f"dtype {type_.dtype}")
         self.call("Py_IncRef", "void", dtype)
         dimensions = "ptr null"
-        if type_.ndim:
+        if not is_known(type_):
+            assert self.block is not None
+            dimensions = f"ptr {self.code.address(self.block, place, 'i64').ref}"
+        elif type_.ndim:
             name = "shape_" + "_".join(map(str, type_.shape))
             listed = ", ".join(f"i64 {n}" for n in type_.shape)
             self.code.module.add_global(name, f"internal constant [{type_.ndim} x i64] [{listed}]")
@@ -316,15 +410,34 @@ class _Entry:
         )
 
     def _run(self, slots: Register) -> None:
-        if self.signature.work <= LONG_WORK:
-            self.code.statement(f"call void @{self.segment}(ptr {slots.ref})")
+        code, run = self.code, f"call void @{self.segment}(ptr {slots.ref})"
+        if not (self.lets_others_in or self.open_axes):
+            code.statement(run)
             return
-        busy = self.word("busy")
-        self.code.store(self.code.constant(1, "i64"), busy)
-        thread = self.object_call("PyEval_SaveThread")
-        self.code.statement(f"call void @{self.segment}(ptr {slots.ref})")
-        self.call("PyEval_RestoreThread", "void", thread)
-        self.code.store(self.code.constant(0, "i64"), busy)
+        busy, kept = self.word("busy"), code.allocate("ptr", 1)
+        code.store(code.constant(1, "i64"), busy)
+        if self.signature.releases_lock:
+            code.statement(run)
+        else:
+            self._if_long(lambda: code.store(self.object_call("PyEval_SaveThread"), kept))
+            code.statement(run)
+            thread = code.load(kept, "ptr")
+            self._if_long(lambda: self.call("PyEval_RestoreThread", "void", thread))
+        code.store(code.constant(0, "i64"), busy)
+
+    def _if_long(self, write: Callable[[], object]) -> None:
+        """Write what is done where the run is long, which may be known of its lengths alone."""
+        if not self.open_axes:
+            write()
+            return
+        long, on = self.code.new_label(), self.code.new_label()
+        self.code.branch(self.word("long").is_null(), on, long)
+        mark = self.code.mark()
+        self.code.begin_block(long)
+        write()
+        self.code.jump(on)
+        self.code.forget(mark)
+        self.code.begin_block(on)
 
     def _update(
         self, variables: list[Callable[[], Register]], results: list[Callable[[], Register]]
@@ -373,8 +486,7 @@ class _Entry:
 def make_entry(
     signature: Signature,
     address: int,
-    slots: Any,
-    status: Any,
+    places: Mapping[str, Any],
     variables: Sequence[Any],
     slow: Callable[..., Any],
     form: str,
@@ -387,8 +499,9 @@ def make_entry(
     signature : Signature
     address : int
         Of the machine code.
-    slots, status : ctypes objects
-        What the code writes to.
+    places : mapping of str to ctypes object
+        What the code reads and writes: ``"slots"`` and ``"status"``, or ``"heads"``, the first
+        blocks of lists, where lengths are not known.
     variables : sequence of Variable
     slow : callable
         What is called with anything but the expected arrays.
@@ -400,13 +513,13 @@ def make_entry(
     found = api.addresses()
     if found is None:
         return None
-    busy = ctypes.c_int64(0)
+    places = {"busy": ctypes.c_int64(0), **places}
+    given = {name: ctypes.addressof(place) for name, place in places.items()}
+    given |= {"slow": id(slow), "form": FORMS.index(form)}
     value = "stored"
     dtypes = signature.dtypes
-    words = [found[name] for name in _FIXED if name in found]
-    words += [ctypes.addressof(slots), ctypes.addressof(busy), ctypes.addressof(status), id(slow)]
-    words += [FORMS.index(form)]
+    words = [found.get(name, given.get(name, 0)) for name in _FIXED]
     words += [*map(id, dtypes), id(value), *map(id, variables)]
     table = struct.pack(f"{len(words)}Q", *words)
-    owned = (owner, slots, status, busy, slow, value, tuple(dtypes), tuple(variables))
+    owned = (owner, places, slow, value, tuple(dtypes), tuple(variables))
     return api.new_function(_NAME, address, _FASTCALL, table, owned)

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from oplibrary.messages.errors import SideBySideError
-from staticgraph.backends.backend import Backend, Restored, Runner, RunnerAt
+from staticgraph.backends.backend import Backend, Opened, Restored, Runner
 from staticgraph.program.memory import BufferPlan
 from staticgraph.program.program import Program
 
@@ -69,12 +69,12 @@ def restore(program: Program) -> Restored | None:
     return Restored(make_runner(machine, lambda: build_machine(program, make())[1]), make)
 
 
-def build_open(program: Program) -> RunnerAt | str:
+def build_open(program: Program) -> Opened | str:
     """Return what runs the program at any lengths, or why it has to be built for each of them."""
     from staticgraph.backends.native.run.open_machine import OpenMachine
 
     try:
-        return OpenMachine(program).runner
+        return OpenMachine(program).opened()
     except MemoryError:
         raise
     except Exception as error:  # what needs the numbers says so in many ways

@@ -87,11 +87,13 @@ class Assumptions:
     ----------
     nominal : Lengths
     lengths : dict of str to OpenLength
+    noted : dict of (OpenLength, bool) to None
+        Differences, in order, and whether each is positive.
     """
 
     def __init__(self, names: Mapping[str, int]) -> None:
         self._computed: dict[tuple[Any, ...], OpenLength] = {}
-        self._noted: dict[tuple[OpenLength, bool], None] = {}
+        self.noted: dict[tuple[OpenLength, bool], None] = {}
         self.nominal = Lengths(names)
         self.lengths = {
             name: OpenLength(self, {(_Named(name, n),): 1}) for name, n in names.items()
@@ -102,12 +104,12 @@ class Assumptions:
         if isinstance(difference, int):
             return difference > 0
         positive: bool = difference.nominal > 0
-        self._noted[difference, positive] = None
+        self.noted[difference, positive] = None
         return positive
 
     def hold(self, lengths: Lengths) -> bool:
         """Tell whether the plan is one for those lengths."""
-        return all((each.at(lengths) > 0) == positive for each, positive in self._noted)
+        return all((each.at(lengths) > 0) == positive for each, positive in self.noted)
 
     def computed(self, function: Callable[..., int], *arguments: Any) -> OpenLength:
         """Return what a function will make of its arguments."""
@@ -119,7 +121,7 @@ class Assumptions:
         return known
 
     def __repr__(self) -> str:
-        return "\n".join([f"{each!r} {'>' if yes else '<='} 0" for each, yes in self._noted])
+        return "\n".join([f"{each!r} {'>' if yes else '<='} 0" for each, yes in self.noted])
 
 
 class OpenLength:

@@ -34,8 +34,8 @@ LENGTHS = INNER_CONSTANTS + 1
 """The numbers of a `LengthTable`, as they are in the run."""
 SPECIAL_SLOTS = LENGTHS + 1
 
-FAILED, INTERRUPTED = 1, 2
-"""What the status says: something that NumPy's kernels explain, or an exception that is set."""
+FAILED = 1
+"""What the status says of something that NumPy's kernels explain."""
 
 
 class LengthTable:

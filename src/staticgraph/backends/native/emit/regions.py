@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from oplibrary.machine.code import Code
+from oplibrary.machine.entry import INTERRUPTED
 from oplibrary.machine.register import Register
 from staticgraph.backends.native.definitions.definition import Definition
 from staticgraph.backends.native.emit.address_table import (
     FAILED,
     INNER_CONSTANTS,
-    INTERRUPTED,
     SAVE_THREAD,
     SPECIAL_SLOTS,
     STATUS,

@@ -13,7 +13,7 @@ from oplibrary.machine.bound_entry import make_bound_entry
 from oplibrary.machine.entry import LONG_WORK, make_entry
 from oplibrary.messages.errors import SideBySideError
 from staticgraph.backends.backend import Runner
-from staticgraph.backends.native.planning.plan import NativePlan
+from staticgraph.backends.native.definitions.open_lengths import value_at
 from staticgraph.backends.native.planning.steps import Call
 from staticgraph.backends.native.run.running import ENTRY, Machine, State
 from staticgraph.backends.turns import in_turns
@@ -26,25 +26,34 @@ def quicken(machine: Machine, call: Callable[..., Any], structure: Structure) ->
     signature = machine.image.signature(machine.program)
     if signature is None or machine.library is None or ENTRY not in machine.image.symbols:
         return call
+    library, state = machine.library, State(machine)
+    address, places = library.addresses[ENTRY], {"slots": state.slots, "status": state.status}
+
+    def make(slow: Callable[..., Any], form: str) -> Callable[..., Any] | None:
+        made = make_entry(signature, address, places, state.variables, slow, form, (state, library))
+        return _poisoned(made, state) if made is not None and state.is_checked else made
+
+    return quickened(make, call, structure)
+
+
+def quickened(
+    make: Callable[[Callable[..., Any], str], Callable[..., Any] | None],
+    call: Callable[..., Any],
+    structure: Structure,
+) -> Callable[..., Any]:
+    """Return an entry for outputs of a structure in place of `call`, or `call` if there is none.
+
+    Parameters
+    ----------
+    make : callable
+        Returns an entry, given what it calls for unusual arguments, and how outputs are arranged.
+    call : callable
+    structure : structure
+    """
     form = _form(structure)
-    slow = call if form else _listed(call)
-    state = State(machine)
-    entry = make_entry(
-        signature,
-        machine.library.addresses[ENTRY],
-        state.slots,
-        state.status,
-        state.variables,
-        slow,
-        form or "list",
-        (state, machine.library),
-    )
-    if entry is None:
-        return call
-    if state.is_checked:
-        entry = _poisoned(entry, state)
-    if form:
-        return entry
+    entry = make(call if form else _listed(call), form or "list")
+    if entry is None or form:
+        return entry or call
     return lambda *arrays: unflatten(structure, entry(*arrays))
 
 
@@ -143,7 +152,7 @@ def make_call(machine: Machine) -> Callable[..., list[Array]]:
             finally:
                 idle.append(state)
         except MemoryError as error:
-            largest = _largest_instruction(machine.plan())
+            largest = _largest_instruction(machine)
             if largest is None or isinstance(error, SideBySideError):
                 raise
             raise_explained(largest, error)
@@ -151,8 +160,9 @@ def make_call(machine: Machine) -> Callable[..., list[Array]]:
     return call
 
 
-def _largest_instruction(plan: NativePlan) -> Instruction | None:
+def _largest_instruction(machine: Machine) -> Instruction | None:
     """Return what makes the largest value that is in memory."""
+    plan, lengths = machine.plan(), machine.lengths
     made = [each for each in (*plan.locations, *plan.results) if each.instruction is not None]
-    largest = max(made, key=lambda each: each.nbytes, default=None)
+    largest = max(made, key=lambda each: value_at(each.nbytes, lengths), default=None)
     return None if largest is None else largest.instruction

@@ -57,7 +57,7 @@ class Image:
     checks_status : bool
         Whether a run may find that it cannot go on.
     may_run_long : bool
-        Whether nothing but the data bounds it.
+        Whether a loop in it looks for signals.
     needs_blas, needs_blas_alone, needs_threads : bool
         Whether it calls BLAS, must keep BLAS from starting threads, and shares out work.
     functions : tuple of str
@@ -89,7 +89,7 @@ class Image:
     def signature(self, program: Program) -> Signature | None:
         """Return what the function object takes and gives; None where there cannot be one."""
         numbers = {variable: i for i, variable in enumerate(program.variables.values())}
-        if self.may_run_long or any(variable not in numbers for variable, _ in program.updates):
+        if any(variable not in numbers for variable, _ in program.updates):
             return None
         return Signature(
             tuple([value.type for value in program.inputs]),
@@ -98,7 +98,8 @@ class Image:
             tuple([(numbers[variable], value.type) for variable, value in program.updates]),
             self.sources,
             self.work,
-            self.checks_status,
+            self.checks_status or self.may_run_long,
+            self.may_run_long,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -39,6 +40,7 @@ from staticgraph.backends.native.run.checked import is_checked, poison_arena, po
 from staticgraph.backends.native.run.image import Image, find_image, keep_image, make_image
 from staticgraph.backends.native.run.proof import prove
 from staticgraph.program.failures import raise_explained
+from staticgraph.program.lengths import running_with, type_at
 from staticgraph.program.memory import ALIGNMENT
 from staticgraph.program.program import Program
 
@@ -62,6 +64,8 @@ class Machine:
     lengths : Lengths, optional
         Those that machine code for all lengths is to run at.
     """
+
+    made_bytes = 0
 
     def __init__(
         self,
@@ -87,6 +91,20 @@ class Machine:
                 assert self.library is not None
                 segment = prototype(self.library.addresses[segment])
             self.segments.append(segment)
+
+    def at(self, image: Image, lengths: Lengths, made_bytes: int) -> Machine:
+        """Return the same machine code, made for all lengths, as it is to run at some of them.
+
+        Parameters
+        ----------
+        image : Image
+        lengths : Lengths
+        made_bytes : int
+            Of the image's constants, those that are made of the lengths.
+        """
+        made = copy(self)
+        made.image, made.lengths, made.made_bytes = image, lengths, made_bytes
+        return made
 
 
 def link(image: Image, code: bytes) -> Library | None:
@@ -151,14 +169,14 @@ class State:
     Parameters
     ----------
     machine : Machine
+    arena : numpy.ndarray, optional
+        What to have for an arena, where others have it, too; see `new_arena`.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, arena: Array | None = None) -> None:
         image, program = machine.image, machine.program
         self.machine = machine
-        memory = np.empty(image.arena_bytes + ALIGNMENT, np.uint8)
-        start = -memory.ctypes.data % ALIGNMENT
-        self.arena = memory[start : start + image.arena_bytes]
+        self.arena = new_arena(image.arena_bytes) if arena is None else arena
         special = image.arena_slot + 1
         self.inner_constants = [np.ascontiguousarray(array) for array in image.inner_constants]
         self.slots = (ctypes.c_void_p * image.slots)()
@@ -205,7 +223,8 @@ class State:
         self.first_constant = len(program.inputs) + len(self.variables)
         for number, array in enumerate(self.constants, self.first_constant):
             self.slots[number] = data_address(array)
-        self.shapes = [(value.type.shape, value.type.dtype) for value in program.results]
+        types = [type_at(value.type, machine.lengths) for value in program.results]
+        self.shapes = [(type_.shape, type_.dtype) for type_ in types]
         self.outputs = len(program.outputs)
         self.is_checked = is_checked()
         self.held: dict[Definition, Any] = {}
@@ -264,7 +283,8 @@ class State:
     def explain(self, inputs: Sequence[Array]) -> NoReturn:
         """Raise the error of an index or of a matrix with which a step cannot go on, as NumPy's."""
         program = self.machine.program
-        interpret.build(replace(program, updates=()), interpret.plan(program)).call(*inputs)
+        with running_with(self.machine.lengths):
+            interpret.build(replace(program, updates=()), interpret.plan(program)).call(*inputs)
         raise RunError("an index was out of range, or a matrix singular, while the program ran")
 
     def _call(self, definition: Stored) -> None:
@@ -296,6 +316,13 @@ class State:
         there = self.arrays[location.slot].reshape(-1).view(np.uint8)
         there = there[location.offset : location.offset + definition.nbytes]
         return there.view(definition.dtype).reshape(definition.shape)
+
+
+def new_arena(size: int) -> Array:
+    """Return memory of so many bytes, aligned as arenas are."""
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size]
 
 
 def data_address(array: Array) -> int:
