@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -327,11 +328,28 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     assert path.read_text() == '{"a": 1}\n{"b": 2}\n'
 
 
-def test_a_trial_is_a_comparison():
+def test_a_trial_is_a_comparison_with_a_program_of_more_work(monkeypatch):
+    compared = []
+
+    def noted(variants, **options):
+        compared.append(variants)
+        return comparison.compare(variants, **options)
+
+    monkeypatch.setattr(calibration, "compare", noted)
     found = calibration.make_trial(0.5, 0, 0.02, 0)
     assert found["planted"] == 0.5
-    assert found["ratio"][1] > 1.2
+    low, ratio, high = found["ratio"]
+    assert 0 < low <= ratio <= high < math.inf
     assert math.isfinite(found["seconds"])
+    steps = {name: make() for name, make in compared[0].items()}
+    additions, counts = [], {}
+    counting = SimpleNamespace(add=lambda x, y, out: additions.append(1))
+    monkeypatch.setattr(calibration, "np", counting)
+    for name, step in steps.items():
+        additions.clear()
+        step()
+        counts[name] = len(additions)
+    assert counts["again"] == 1.5 * counts["program"] > 0
 
 
 def test_busy_processes_end_with_their_block():

@@ -1,5 +1,6 @@
 """Object code on disk: found again, made anew where it is not what it should be, and bounded."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -369,7 +370,15 @@ def test_its_size_is_bounded_and_the_oldest_go_first(folder, built, monkeypatch)
     assert len(built) == count
 
 
-def test_what_a_process_left_half_written_is_cleared_away(folder, built):
+def test_entries_are_looked_through_as_bytes_are_written_not_with_each():
+    looked = [cache._is_due(hashlib.sha256(b"%d" % n).hexdigest(), 8192) for n in range(20_000)]
+    every = cache.LIMIT_BYTES / cache.TRIMS / 8192
+    assert 0.5 < sum(looked) * every / len(looked) < 2
+    assert cache._is_due("f" * 64, cache.LIMIT_BYTES // cache.TRIMS)
+
+
+def test_what_a_process_left_half_written_is_cleared_away(folder, built, monkeypatch):
+    monkeypatch.setattr(cache, "_is_due", lambda name, nbytes: True)
     run()
     left = folder / "abandoned.new"
     left.write_bytes(b"half")
@@ -453,11 +462,12 @@ def test_two_entries_that_changed_places_are_made_anew(folder, built, planned, s
 
 
 def test_an_entry_under_the_name_of_another_is_not_taken(folder):
-    cache.write_entry("first.o", b"code")
-    assert cache.read_entry("first.o") == b"code"
-    (folder / "second.o").write_bytes((folder / "first.o").read_bytes())
-    (folder / "second.o").chmod(0o600)
-    assert cache.read_entry("second.o") is None
+    first, second = (digit * 64 + ".o" for digit in "12")
+    cache.write_entry(first, b"code")
+    assert cache.read_entry(first) == b"code"
+    (folder / second).write_bytes((folder / first).read_bytes())
+    (folder / second).chmod(0o600)
+    assert cache.read_entry(second) is None
 
 
 def as_link(path, content):

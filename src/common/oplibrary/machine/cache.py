@@ -24,7 +24,10 @@ from oplibrary.machine.target import Target, assemble, load_llvm
 
 VARIABLE = "SIDEBYSIDE_CACHE"
 LIMIT_BYTES = 256 << 20
-"""What all entries take at most; the ones that were not used for longest go first."""
+"""What all entries take, about; the ones that were not used for longest go first."""
+TRIMS = 32
+"""How often entries are looked through, about, until as many bytes as the limit are written: it
+takes a file's status for each, which is more than many an entry takes to make."""
 ABANDONED_SECONDS = 3600.0
 """After that time a file that is being written is one that nobody writes any more."""
 _MAGIC = b"sidebyside cache 3\n"
@@ -110,7 +113,8 @@ def write_entry(name: str, content: bytes) -> None:
         return
     with contextlib.suppress(OSError):
         _write(folder / name, content)
-        _trim(folder)
+        if _is_due(name, len(content)):
+            _trim(folder)
 
 
 def _read(path: Path) -> bytes | None:
@@ -167,24 +171,34 @@ def _write(path: Path, code: bytes) -> None:
         raise
 
 
+def _is_due(name: str, nbytes: int) -> bool:
+    """Tell whether an entry is one after which the others are looked through.
+
+    The chance is that of its bytes, whatever process writes it: a name begins with a hash.
+    """
+    return int(name[:8], 16) * LIMIT_BYTES < nbytes * TRIMS << 32
+
+
 def _trim(folder: Path) -> None:
     """Remove the entries that were not used for longest, until the rest is small enough.
 
     What a process began to write and never finished goes, too.
     """
     entries = []
-    for path in folder.iterdir():
-        if path.suffix in (*_SUFFIXES, ".new"):
-            with contextlib.suppress(OSError):
-                status = path.lstat()
-                if path.suffix == ".new" and status.st_mtime < time.time() - ABANDONED_SECONDS:
-                    path.unlink()
-                    continue
-                entries.append((status.st_mtime, status.st_size, path))
+    with os.scandir(folder) as found:
+        for each in found:
+            if each.name.endswith((*_SUFFIXES, ".new")):
+                with contextlib.suppress(OSError):
+                    status = each.stat(follow_symlinks=False)
+                    is_old = status.st_mtime < time.time() - ABANDONED_SECONDS
+                    if is_old and each.name.endswith(".new"):
+                        os.unlink(each)
+                        continue
+                    entries.append((status.st_mtime, status.st_size, each.path))
     total = sum(size for _, size, _ in entries)
-    for _, size, path in sorted(entries, key=lambda entry: entry[0]):
+    for _, size, path in sorted(entries):
         if total <= LIMIT_BYTES:
             break
         with contextlib.suppress(OSError):
-            path.unlink()
+            os.unlink(path)
         total -= size
