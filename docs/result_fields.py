@@ -26,11 +26,24 @@ HEADER = {
 }
 
 
+WORDS = {"outcome": "ran"}
+"""Fields that may hold some words alone."""
+
+
 def filled(kind: Any) -> Any:
     """Return a value of a type with everything in it that may be left out."""
     arguments, origin = get_args(kind), get_origin(kind) or kind
     if dataclasses.is_dataclass(kind):
         values = {field.name: filled(hint) for field, hint in kept_fields(kind)}
+        values |= {name: word for name, word in WORDS.items() if name in values}
+        if "cells" in values:  # as each mode has one
+            values["cells"] = (
+                values["cells"][0],
+                dataclasses.replace(values["cells"][1], mode="y"),
+            )
+        if "stages" in values:  # a decision, about one program
+            whole = values["comparison"]
+            values["comparison"] = dataclasses.replace(whole, rows=whole.rows[:1])
         return kind(**values)
     if origin in (tuple, list):
         whole = arguments if arguments[-1] is not Ellipsis else arguments[:1] * 2
@@ -41,7 +54,7 @@ def filled(kind: Any) -> Any:
         return np.ones(2)
     if type(None) in arguments:
         return filled(arguments[0])
-    simple = {float: 1.5, int: 2, str: "x", bool: True}
+    simple = {float: 1.0, int: 2, str: "x", bool: True}
     return simple.get(origin, 1.0)
 
 

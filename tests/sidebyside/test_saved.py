@@ -170,7 +170,7 @@ def saved(tmp_path):
             "rows[0].cells[0].replicates[0].blocks[0] is 'x', where a number belongs",
         ),
         (lambda text: text.replace('"several": true', '"several": 1'), "where true or false"),
-        (lambda text: text.replace('"ulp": 1.5', '"ulp": null'), "ulp is nothing"),
+        (lambda text: text.replace('"ulp": 1.0', '"ulp": null'), "ulp is nothing"),
         (lambda text: text.replace('"calls": 2', '"calls": true'), "where a whole number"),
     ],
 )

@@ -7,6 +7,7 @@ D. Patterson, "Roofline", Communications of the ACM 52, 2009).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,13 @@ class Machine:
     copies: Mapping[int, float]
     products: Mapping[str, float]
     functions: float
+
+    def unsound(self) -> str:
+        """Return what in it cannot be; empty where nothing is wrong."""
+        if not self.copies or not {"float32", "float64"} <= set(self.products):
+            return "it has no rates of copies and products"
+        rates = (*self.copies, *self.copies.values(), *self.products.values(), self.functions)
+        return "" if all(0 < each < math.inf for each in rates) else "a rate that is none"
 
     def bandwidth(self, size: float) -> float:
         """Return the bytes a second of an operation that reads and writes `size` bytes.

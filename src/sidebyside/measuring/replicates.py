@@ -115,7 +115,8 @@ def time_estimate(seconds: Sequence[float] | Numbers, confidence: float = CONFID
 
 
 def _exponential(found: Estimate) -> Estimate:
-    value, low, high = (math.exp(min(x, 700.0)) for x in (found.value, found.low, found.high))
+    logs = found.value, found.low, found.high
+    value, low, high = (math.exp(max(-700.0, min(x, 700.0))) for x in logs)
     return Estimate(value, low, high, found.confidence, found.count)
 
 

@@ -53,6 +53,12 @@ class Estimate:
         """Whether there are enough samples for an interval of `CONFIDENCE`."""
         return self.confidence >= CONFIDENCE
 
+    def unsound(self) -> str:
+        """Return what in it cannot be; empty where nothing is wrong."""
+        if not self.low <= self.value <= self.high:
+            return f"{self.value:g} does not lie from {self.low:g} to {self.high:g}"
+        return "" if 0 <= self.confidence <= 1 else f"a confidence of {self.confidence:g}"
+
     def scaled(self, factor: float) -> Estimate:
         """Return the estimate in another unit."""
         value, low, high = (x * factor for x in (self.value, self.low, self.high))
@@ -149,6 +155,12 @@ class BreakEven:
     low: float
     high: float
     known: bool
+
+    def unsound(self) -> str:
+        """Return what in it cannot be; empty where nothing is wrong."""
+        if self.calls < 1 or not 1 <= self.low <= self.high:
+            return f"{self.calls:g} calls, from {self.low:g} to {self.high:g}"
+        return ""
 
     @property
     def at_once(self) -> bool:

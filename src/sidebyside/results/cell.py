@@ -15,6 +15,7 @@ FAILED = "failed"
 CRASHED = "crashed"
 TIMED_OUT = "timed out"
 NOT_TRIED = "not tried"
+OUTCOMES = (RAN, REWRITTEN, WRONG, REFUSED, FAILED, CRASHED, TIMED_OUT, NOT_TRIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,10 @@ class Cell:
             failure = self.failure
             outcome = RAN if failure is None else WRONG if failure.disagrees else REFUSED
             object.__setattr__(self, "outcome", outcome)
+
+    def unsound(self) -> str:
+        """Return what in it cannot be; empty where nothing is wrong."""
+        return "" if self.outcome in OUTCOMES else f"an outcome {self.outcome!r}"
 
     @property
     def good(self) -> bool:

@@ -60,6 +60,13 @@ class Replicate:
     warm: float
     blocks: Numbers
 
+    def unsound(self) -> str:
+        """Return what in it cannot be; empty where nothing is wrong."""
+        times = (self.start, self.warm, *self.blocks)
+        if not len(self.blocks):
+            return "it has no blocks"
+        return "" if all(0 < each < math.inf for each in times) else "a time that is none"
+
     @property
     def steady(self) -> float:
         """Seconds of a call: the median of the blocks."""
@@ -194,6 +201,17 @@ class TimedCell(Cell):
     work: Work | None = None
     bottleneck: Bottleneck | None = None
 
+    def unsound(self) -> str:
+        """Return what in it cannot be; empty where nothing is wrong."""
+        times = (self.steady, self.start, self.warm_start)
+        if not all(each is None or 0 < each.value < math.inf for each in times):
+            return "a time that is none"
+        if len(self.steps) == 1 or any(step.change is None for step in self.steps[1:]):
+            return "a step without one before it"
+        if self.ratio is not None and not 0 < self.ratio.low <= self.ratio.high < math.inf:
+            return "a ratio that is none"
+        return super().unsound()
+
     @property
     def speedup(self) -> Estimate | None:
         """The reference's time over the mode's, paired: above 1 where the mode is faster."""
@@ -265,6 +283,19 @@ class Row:
     checks: tuple[Check, ...] = ()
     parameter: str = "size"
     graphs: tuple[DrawnGraph, ...] = ()
+
+    def unsound(self) -> str:
+        """Return what in it cannot be; empty where nothing is wrong."""
+        modes = [cell.mode for cell in self.cells]
+        if len(set(modes)) < len(modes):
+            return f"two cells of one mode, in {', '.join(modes)}"
+        named = dict.fromkeys([self.reference, *(check.mode for check in self.checks)])
+        for mode in filter(None, named):
+            if mode not in modes:
+                return (
+                    f"{mode!r} is none of its modes, {', '.join(modes) or 'of which it has none'}"
+                )
+        return "" if 0 < self.confidence <= 1 else f"a confidence of {self.confidence:g}"
 
     @property
     def amount(self) -> float:

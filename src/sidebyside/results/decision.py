@@ -56,6 +56,17 @@ class Decision(SavedResult):
     chosen: str
     undecided: tuple[str, ...] = ()
 
+    def unsound(self) -> str:
+        """Return what in it cannot be; empty where nothing is wrong."""
+        if len(self.comparison.rows) != 1:
+            return f"{len(self.comparison.rows)} programs in place of the one that it is about"
+        if self.calls == 0:
+            return "no calls"
+        modes = [cell.mode for cell in self.row.cells]
+        named = [*(stage.mode for stage in self.stages), *self.undecided, self.chosen]
+        strange = [mode for mode in named if mode and mode not in modes]
+        return f"{strange[0]!r} is none of its modes, {', '.join(modes)}" if strange else ""
+
     @property
     def row(self) -> Row:
         """The row of the program."""

@@ -35,3 +35,8 @@ class Table(SavedResult):
     self_check: Row
     seconds: float
     skipped: tuple[tuple[str, str], ...] = ()
+
+    def unsound(self) -> str:
+        """Return what in it cannot be; empty where nothing is wrong."""
+        cells = len(self.self_check.cells)
+        return "" if cells == 2 else f"{cells} modes in place of one against itself"

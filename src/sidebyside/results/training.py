@@ -59,6 +59,12 @@ class TrainingComparison(Result):
     records: tuple[TrainingRecord, ...]
     differences: tuple[Difference, ...]
 
+    def unsound(self) -> str:
+        """Return what in it cannot be; empty where nothing is wrong."""
+        if not self.records or len(self.differences) != len(self.records):
+            return f"{len(self.differences)} differences of {len(self.records)} records"
+        return ""
+
     @property
     def identical(self) -> bool:
         """Whether every loss and every final parameter has the same bits in all modes."""

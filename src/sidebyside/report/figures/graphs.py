@@ -58,7 +58,10 @@ def _figure(graph: DrawnGraph, number: int) -> str:
     note = html.element("p", graph.note, "about") if graph.note else ""
     if not graph.data:
         return heading + note
-    drawn = drawing.to_svg(overview(json.loads(graph.data)))
+    try:
+        drawn = drawing.to_svg(overview(json.loads(graph.data)))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # of a file that was cut
+        return heading + html.element("p", f"It cannot be drawn, since it is damaged: {error}.")
     # the id of a marker is the page's, and what a reader needs of it is in the script's drawing
     drawn = drawn.replace('id="arrow"', f'id="graph-{number}"')
     drawn = drawn.replace("url(#arrow)", f"url(#graph-{number})")

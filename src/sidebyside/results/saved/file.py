@@ -117,8 +117,10 @@ def result_of(data: Any, path: str | os.PathLike[str]) -> SavedResult:
             fix=_MEASURE_AGAIN,
         )
     schema, kind = data["schema"], data.get("result")
+    if isinstance(schema, bool) or not isinstance(schema, int):
+        raise _damaged(path, f"its schema is {schema!r}, where a whole number belongs")
     if schema != SCHEMA:
-        newer = not isinstance(schema, int) or schema > SCHEMA
+        newer = schema > SCHEMA
         raise ResultFileError(
             f"{path} has version {schema} of the format, and this library reads version {SCHEMA}",
             cause="it was written by a newer one" if newer else "it was written by an older one",
