@@ -270,15 +270,20 @@ def lower_pool(
     return lower
 
 
-def _is_small(windows: PoolWindows) -> bool:
-    """Tell whether the places of windows can be written out, each an instruction of its own."""
-    return prod(windows.kernel) <= MOST_PLACES and all(map(is_known, windows.shape[2:]))
+def _is_small(windows: PoolWindows, by_number: bool = True) -> bool:
+    """Tell whether the places of windows can be written out, each an instruction of its own.
+
+    Where windows are `by_number`, or do not tile the image, the lengths of that must be known.
+    """
+    if prod(windows.kernel) > MOST_PLACES:
+        return False
+    return (windows.tiles and not by_number) or all(map(is_known, windows.shape[2:]))
 
 
 def lower_max_gradient(g: Any, x: Any, largest: Any, **attrs: Any) -> Any | None:
     """Return the gradient of the largest element; None where windows have too many places."""
     windows = pool_windows(f"max_pool{len(attrs['kernel'])}d", tuple(x.shape), **attrs)
-    if not _is_small(windows):
+    if not _is_small(windows, by_number=False):
         return None
     if not windows.tiles:
         return _gathered(g, windows, _first_places(x, largest, windows))
@@ -331,7 +336,7 @@ def lower_max_indices(x: Any, largest: Any, **attrs: Any) -> Any | None:
 def lower_sum_gradient(g: Any, *, shape: Shape, **attrs: Any) -> Any | None:
     """Return the gradient of the sum; None where windows have too many places."""
     windows = pool_windows(f"avg_pool{len(attrs['kernel'])}d", shape, **attrs)
-    if not _is_small(windows):
+    if not _is_small(windows, by_number=False):
         return None
     if not windows.tiles:
         return _gathered(g, windows)

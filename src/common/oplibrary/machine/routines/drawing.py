@@ -8,6 +8,7 @@ for compiled code: they are given the stream as a generator of NumPy's, made of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from oplibrary.machine.memory_access import Index
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines import philox
-from oplibrary.machine.routines.routine import Routine, each_of
+from oplibrary.machine.routines.routine import Routine, each_from, each_of, weighed, when
 from oplibrary.machine.scalars import write_expression
 from oplibrary.machine.target import host_target
 
@@ -95,20 +96,28 @@ def _placed(
             code.store(found, code.address(target, offset, element))
 
         blocks, together = size // one, philox.lanes(code)
-        full = blocks // together
-        if full:
-            each_of(code, full, lambda at: store(at * together, some(at * together, together)))
-        if full * together < blocks:
-            loop = code.begin_loop(full * together, blocks, 1, [])
-            store(loop.index, some(loop.index, 1))
-            code.end_loop(loop, [])
-        if size % one:
-            found = some(blocks, 1)
-            for lane in range(size % one):
-                address = code.address(target, blocks * one + lane, element)
-                code.store(code.extract(found, lane), address)
+        full = blocks // together * together
+        each_from(code, 0, full, together, lambda at: store(at, some(at, together)))
+        each_from(code, full, blocks, 1, lambda at: store(at, some(at, 1)))
 
-    work = NANOSECONDS * size / parts
+        def begin(at: Register) -> None:
+            """Store what there is of a block that is not whole."""
+            found = some(at, 1)
+            known = isinstance(size, int)
+            for lane in range(size % one if known else one - 1):
+                place = blocks * one + lane
+                write = partial(store_lane, found, lane, place)
+                if known:
+                    write()
+                else:
+                    when(code, code.constant(place, "i64").less(code.constant(size, "i64")), write)
+
+        def store_lane(found: Register, lane: int, place: int) -> None:
+            code.store(code.extract(found, lane), code.address(target, place, element))
+
+        each_from(code, blocks, -(-size // one), 1, begin)
+
+    work = NANOSECONDS * weighed(size) / parts
     return Routine((name, result.dtype, size), (WORD,), write, 8, work)
 
 
@@ -134,7 +143,7 @@ def _drawn(
         generator = generator_of(code, operands[0])
         write_call(code, generator, target)
 
-    work = _DRAWN_NANOSECONDS * result.size
+    work = _DRAWN_NANOSECONDS * weighed(result.size)
     return Routine((name, result, key), (WORD,), write, 1, work)
 
 
@@ -143,7 +152,7 @@ def normal(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, 
     function = "random_standard_normal_fill" + ("_f" if result.dtype == FLOAT32 else "")
 
     def call(code: Code, generator: Register, target: Register) -> None:
-        arguments = f"ptr {generator.ref}, i64 {result.size}, ptr {target.ref}"
+        arguments = f"ptr {generator.ref}, i64 {code.whole(result.size)}, ptr {target.ref}"
         code.statement(f"call void @{function}({arguments})")
 
     return _drawn("normal", result, function, call)
@@ -156,7 +165,8 @@ def integers(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str
     distance -= (distance >> 63) << 64  # as LLVM writes it
 
     def call(code: Code, generator: Register, target: Register) -> None:
-        arguments = f"i64 {low}, i64 {distance}, i64 {result.size}, i8 zeroext 0, ptr {target.ref}"
+        count = code.whole(result.size)
+        arguments = f"i64 {low}, i64 {distance}, i64 {count}, i8 zeroext 0, ptr {target.ref}"
         code.statement(f"call void @random_bounded_uint64_fill(ptr {generator.ref}, {arguments})")
 
     return _drawn("integers", result, "random_bounded_uint64_fill", call, (low, high))
@@ -182,8 +192,7 @@ def permutation(
             code.store(one, places[1])
 
         each_of(code, result.size, begin)
-        if result.size > 1:
-            each_of(code, result.size - 1, change)
+        each_from(code, 0, result.size - 1, 1, change)
 
     return _drawn("permutation", result, "random_interval", call)
 

@@ -19,7 +19,7 @@ from oplibrary.machine.memory_access import linear_offset, load_lanes, store_lan
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.drawing import WORD, generator_of
-from oplibrary.machine.routines.routine import Routine
+from oplibrary.machine.routines.routine import Routine, weighed
 from oplibrary.machine.target import host_target
 
 NANOSECONDS = 30.0
@@ -143,7 +143,7 @@ def _each(
             code.end_loop(loop, [])
 
     key = (name, result, dtypes, tuple([each.shape for each in types]))
-    work = NANOSECONDS * result.size
+    work = NANOSECONDS * weighed(result.size)
     return Routine(key, (WORD, *dtypes), write, 1, work, may_fail=True)
 
 
@@ -151,6 +151,6 @@ def _steps(shape: Shape, drawn: Shape) -> tuple[int, ...]:
     """Return how many elements of an array of `shape` lie between draws along each axis."""
     steps, step = [], 1
     for n in reversed(shape):
-        steps.append(step if n > 1 else 0)
+        steps.append(0 if n == 1 else step)
         step *= n
     return (0,) * (len(drawn) - len(shape)) + tuple(reversed(steps))

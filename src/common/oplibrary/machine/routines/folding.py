@@ -25,7 +25,7 @@ from oplibrary.machine.memory_access import (
     store_lanes,
 )
 from oplibrary.machine.register import Register
-from oplibrary.machine.routines.routine import Routine, each_of, in_lanes
+from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed
 from oplibrary.machine.routines.searching import INDEX
 from oplibrary.machine.scalars import check_expression, write_expression
 from oplibrary.machine.target import host_target
@@ -114,7 +114,7 @@ def extremes_and_products(
         (dtype, INDEX, dtype),
         write,
         lanes,
-        NANOSECONDS * updates.size * (1 + begins) + x.size / lanes,
+        NANOSECONDS * weighed(updates.size) * (1 + begins) + weighed(x.size) / lanes,
         scratch=dtype.itemsize * x.size if dtype != result.dtype else 0,
         may_fail=True,
     )

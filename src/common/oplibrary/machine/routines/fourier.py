@@ -17,12 +17,12 @@ from oplibrary.core.dtypes import is_half
 from oplibrary.core.expression import parse_expression
 from oplibrary.core.types import Shape, TensorType, normalize_axis
 from oplibrary.machine.code import Code
-from oplibrary.machine.elements import DType, Unsupported
+from oplibrary.machine.elements import DType, Unsupported, element_of
 from oplibrary.machine.foreign.functions import address_of, declare, loop, ufunc_of
 from oplibrary.machine.memory_access import Index, linear_offset, load_lanes, store_lanes
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
-from oplibrary.machine.routines.routine import Routine, each_of, in_lanes
+from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed
 from oplibrary.machine.scalars import write_expression
 from oplibrary.machine.target import host_target
 
@@ -48,8 +48,12 @@ class _Transform(NamedTuple):
     source, result : TensorType
         What is transformed, and what comes of it.
     axis : int
-    factor : float
-        What the result is multiplied by.
+    divisor : float
+        What the result is divided by, a length or its root, by a factor that is rounded first.
+    root : bool
+        Whether it is the root of the divisor.
+    real : numpy.dtype
+        Of the factor, as NumPy computes it.
     """
 
     ufunc: str
@@ -57,7 +61,9 @@ class _Transform(NamedTuple):
     source: TensorType
     result: TensorType
     axis: int
-    factor: float
+    divisor: int
+    root: bool
+    real: DType
 
     @property
     def symbols(self) -> tuple[str, str]:
@@ -75,9 +81,9 @@ class _Transform(NamedTuple):
     @property
     def work(self) -> float:
         """Estimated nanoseconds."""
-        length = max(self.result.shape[self.axis], 2)
-        calls = prod(self.result.shape[: self.axis])
-        return self.result.size * NANOSECONDS * log2(length) + _CALL * calls
+        length = max(weighed(self.result.shape[self.axis]), 2)
+        calls = weighed(prod(self.result.shape[: self.axis]))
+        return weighed(self.result.size) * NANOSECONDS * log2(length) + _CALL * calls
 
 
 def complex_transforms(types: Types, result: TensorType, attrs: Attrs) -> Routine:
@@ -98,6 +104,8 @@ def real_transform(types: Types, result: TensorType, attrs: Attrs) -> Routine:
     """Return the routine of the first half of the transform of real numbers."""
     axis = attrs["axis"]
     length = types[0].shape[axis]
+    if not isinstance(length, int):
+        raise Unsupported("which of two functions it is depends on the length")
     name = "rfft_n_odd" if length % 2 else "rfft_n_even"
     return _routine([_transform(name, types[0], result, axis, length, attrs["norm"], True)])
 
@@ -122,19 +130,16 @@ def _transform(
         raise Unsupported("transforms of half floats")
     real = np.result_type(np.empty(0, source.dtype).real.dtype, 1.0)
     kind: Any = real
-    if norm == "ortho":
-        factor = np.reciprocal(np.sqrt(length, dtype=real))
-    elif (norm == "forward") is forward:
-        factor = np.reciprocal(length, dtype=real)
-    else:
-        factor, kind = real.type(1), int
+    root = norm == "ortho"
+    if not root and (norm == "forward") is not forward:
+        length, kind = 1, int
     found = ufunc_of(_MODULE, name)
     try:
         given, beside, made = found.resolve_dtypes((source.dtype, kind, None))
     except (AttributeError, TypeError):
         raise Unsupported(f"transforms of {source.dtype}") from None
     at = normalize_axis(axis, len(source.shape))
-    return _Transform(name, (given, beside, made), source, result, at, float(factor))
+    return _Transform(name, (given, beside, made), source, result, at, length, root, real)
 
 
 def _routine(steps: Sequence[_Transform]) -> Routine:
@@ -226,7 +231,7 @@ def _write_calls(code: Code, step: _Transform, source: Register, target: Registe
             code.store(code.constant(value, "i64"), code.address(memory[-1], place, "i64"))
     wide = "double" if number.itemsize == 8 else "float"
     factor, arguments = code.allocate(wide, 1), code.allocate("ptr", 3)
-    code.store(code.constant(step.factor, wide), factor)
+    code.store(_factor(code, step, wide), factor)
     listed = ", ".join(f"ptr {each.ref}" for each in (arguments, *memory))
 
     def call(row: Index) -> None:
@@ -240,6 +245,18 @@ def _write_calls(code: Code, step: _Transform, source: Register, target: Registe
         code.statement(f"call void @{function}({listed}, ptr {beside})")
 
     each_of(code, calls, call)
+
+
+def _factor(code: Code, step: _Transform, wide: str) -> Register:
+    """Write what the result is multiplied by, computed as NumPy does."""
+    element = element_of(step.real)
+    divisor = code.cast("sitofp", code.constant(step.divisor, "i64"), element)
+    if step.root:
+        divisor = code.call_intrinsic("sqrt", divisor)
+    factor = code.constant(1.0, element) / divisor
+    if element == wide:
+        return factor
+    return code.cast("fpext" if wide == "double" else "fptrunc", factor, wide)
 
 
 def _around(shape: Shape, axis: int) -> tuple[int, tuple[int, int]]:

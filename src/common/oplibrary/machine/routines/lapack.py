@@ -17,7 +17,7 @@ from oplibrary.machine.foreign.functions import declare, lapack
 from oplibrary.machine.memory_access import Index, linear_offset
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
-from oplibrary.machine.routines.routine import Routine, each_of
+from oplibrary.machine.routines.routine import Routine, each_of, weighed
 from oplibrary.machine.target import host_target
 
 _NANOSECONDS = 0.3
@@ -286,7 +286,8 @@ def _routine(
             code.end_loop(loop, [])
 
     key = (name, function, words, dtype, result.shape, tuple([each.shape for each in types]))
-    work = prod(batch) * (_CALL + _NANOSECONDS * rows * rows * (rows + columns))
+    multiplications = weighed(rows * rows * (rows + columns))
+    work = weighed(prod(batch)) * (_CALL + _NANOSECONDS * multiplications)
     scratch = 8 * (rows * (rows + columns) + rows + 4)
     return Routine(key, (FLOAT64,) * len(types), write, 1, work, scratch=scratch, may_fail=refuses)
 
@@ -295,6 +296,6 @@ def _batch_steps(shape: Shape, batch: Shape) -> tuple[int, ...]:
     """Return how many elements apart the matrices along each axis of a batch are."""
     steps, step = [], prod(shape[-2:])
     for n in reversed(shape[:-2]):
-        steps.append(step if n > 1 else 0)
+        steps.append(0 if n == 1 else step)
         step *= n
     return (0,) * (len(batch) - len(steps)) + tuple(reversed(steps))

@@ -19,6 +19,9 @@ Write = Callable[[Code, Register, Sequence[Register]], None]
 class Routine:
     """Machine code for an op, on arrays that lie in memory in row-major order.
 
+    Lengths may be numbers that only a run knows: `Code` writes them as it writes others, and what
+    is no sum or product of them is computed by the code.
+
     Attributes
     ----------
     key : tuple
@@ -67,6 +70,41 @@ def find_routine(
     return name(types, result, attrs)  # type: ignore[operator]
 
 
+def weighed(n: int) -> int:
+    """Return a length as an estimate takes it: where only a run knows it, what it is taken for."""
+    number: int = getattr(n, "nominal", n)
+    return number
+
+
+def when(code: Code, condition: Register, body: Callable[[], None]) -> None:
+    """Write `body` as what is done where a condition holds."""
+    yes, done = code.new_label(), code.new_label()
+    code.branch(condition, yes, done)
+    mark = code.mark()
+    code.begin_block(yes)
+    body()
+    code.jump(done)
+    code.forget(mark)
+    code.begin_block(done)
+
+
+def each_from(
+    code: Code, start: int, stop: int, step: int, body: Callable[[Register], None]
+) -> None:
+    """Write `body` for each position from `start` on below `stop`, of which there may be none."""
+
+    def go() -> None:
+        loop = code.begin_loop(start, stop, step, [])
+        body(loop.index)
+        code.end_loop(loop, [])
+
+    if not (isinstance(start, int) and isinstance(stop, int)):
+        if start != stop:
+            when(code, code.constant(start, "i64").less(code.constant(stop, "i64")), go)
+    elif start < stop:
+        go()
+
+
 def each_of(code: Code, count: int, body: Callable[[Register | int], None]) -> None:
     """Write `body` for each of `count` rounds."""
     if count == 1:
@@ -82,11 +120,5 @@ def in_lanes(
 ) -> None:
     """Write ``body(at, width)`` for `count` neighbours, as many at a time as a vector has."""
     full = count // lanes * lanes
-    if full:
-        loop = code.begin_loop(0, full, lanes, [])
-        body(loop.index, lanes)
-        code.end_loop(loop, [])
-    if full < count:
-        loop = code.begin_loop(full, count, 1, [])
-        body(loop.index, 1)
-        code.end_loop(loop, [])
+    each_from(code, 0, full, lanes, lambda at: body(at, lanes))
+    each_from(code, full, count, 1, lambda at: body(at, 1))

@@ -13,7 +13,7 @@ from oplibrary.machine.code import Code
 from oplibrary.machine.elements import Unsupported, number
 from oplibrary.machine.memory_access import Index, linear_offset, load_lanes, store_lanes
 from oplibrary.machine.register import Register
-from oplibrary.machine.routines.routine import Routine, each_of, in_lanes
+from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed, when
 from oplibrary.machine.scalars import check_expression, write_expression
 from oplibrary.machine.target import host_target
 
@@ -130,7 +130,8 @@ def _scan(
     lead = 0 if first is None else 1
     across = across and outer > inner
     lanes = host_target().lanes(max(dtype.itemsize, 4))
-    while lanes > (outer if across else inner):
+    lines = outer if across else inner
+    while isinstance(lines, int) and lanes > lines:
         lanes //= 2
 
     def write(code: Code, target: Register, operands: Sequence[Register]) -> None:
@@ -151,13 +152,19 @@ def _scan(
             if first is not None:
                 store(0, number(code, first, dtype, width))
             store(lead, value)
-            if length == 1:
-                return
-            loop = code.begin_loop(1, length, 1, [value])
-            found = [(x, dtype) for x in reversed(load(loop.index))]
-            value = write_expression(code, expression, [(loop.carried[0], dtype), *found], dtype)
-            store(loop.index + lead if lead else loop.index, value)
-            code.end_loop(loop, [value])
+
+            def go_on() -> None:
+                loop = code.begin_loop(1, length, 1, [value])
+                found = [(x, dtype) for x in reversed(load(loop.index))]
+                before = (loop.carried[0], dtype)
+                following = write_expression(code, expression, [before, *found], dtype)
+                store(loop.index + lead if lead else loop.index, following)
+                code.end_loop(loop, [following])
+
+            if not isinstance(length, int):
+                when(code, code.constant(1, "i64").less(code.constant(length, "i64")), go_on)
+            elif length > 1:
+                go_on()
 
         if across:
             rows = partial(in_lanes, code, outer, lanes)
@@ -171,4 +178,6 @@ def _scan(
 
     key = (name, expression, dtype, outer, length, inner, first)
     elements = outer * length * inner
-    return Routine(key, (dtype,) * len(shapes), write, lanes, NANOSECONDS * elements / lanes)
+    return Routine(
+        key, (dtype,) * len(shapes), write, lanes, NANOSECONDS * weighed(elements) / lanes
+    )

@@ -13,7 +13,7 @@ from oplibrary.machine.code import Code
 from oplibrary.machine.elements import DType, Unsupported, element_of, is_unsigned
 from oplibrary.machine.memory_access import load_lanes, store_lanes
 from oplibrary.machine.register import Register
-from oplibrary.machine.routines.routine import Routine, each_of
+from oplibrary.machine.routines.routine import Routine, each_of, weighed
 
 INDEX = np.dtype(np.int64)
 NANOSECONDS = 4.0
@@ -42,12 +42,21 @@ def goes_before(code: Code, x: Register, y: Register, dtype: DType) -> Register:
     return x.less(y) | (y.is_nan() & ~x.is_nan())
 
 
+def _rounds(code: Code, length: int) -> Register | int:
+    """Return how often a length can be halved until nothing is left."""
+    if isinstance(length, int):
+        return length.bit_length()
+    symbol = "llvm.ctlz.i64"
+    code.module.declare(symbol, "i64", ["i64", "i1"])
+    zeros = code.pure(f"call i64 @{symbol}(i64 {code.whole(length)}, i1 true)", "i64", 1)
+    return code.constant(64, "i64") - zeros
+
+
 def search(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, Any]) -> Routine:
     """Return the routine that searches each element of the second operand in the first."""
     dtype = promoted(*[each.dtype for each in types])
     length, count, right = types[0].size, types[1].size, attrs["side"] == "right"
     require_order(dtype)
-    rounds = length.bit_length()
 
     def write(code: Code, target: Register, operands: Sequence[Register]) -> None:
         ordered, values = operands
@@ -56,7 +65,7 @@ def search(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, 
             value = load_lanes(code, values, dtype, at, 1, 1)
             low, high = code.constant(0, "i64"), code.constant(length, "i64")
             if length:
-                loop = code.begin_loop(0, rounds, 1, [low, high])
+                loop = code.begin_loop(0, _rounds(code, length), 1, [low, high])
                 low, high = loop.carried
                 middle = (low + high).shift_right_unsigned(1)
                 inside = low.less(high)
@@ -73,5 +82,5 @@ def search(types: Sequence[TensorType], result: TensorType, attrs: Mapping[str, 
 
         each_of(code, count, find)
 
-    work = NANOSECONDS * count * (1 + rounds)
+    work = NANOSECONDS * weighed(count) * (1 + weighed(length).bit_length())
     return Routine(("search", dtype, length, count, right), (dtype, dtype), write, 1, work)

@@ -19,7 +19,7 @@ from oplibrary.machine.foreign.functions import declare, sort
 from oplibrary.machine.memory_access import Index, linear_offset, load_lanes, store_lanes
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
-from oplibrary.machine.routines.routine import Routine, each_of, in_lanes
+from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed
 from oplibrary.machine.target import host_target
 
 INDEX = np.dtype(np.int64)
@@ -72,7 +72,7 @@ def _order(what: str, x: TensorType, result: TensorType, attrs: Mapping[str, Any
             """Write the call that puts `keys` in order, or the numbers of their places."""
             given = [keys, found] if numbers else [keys]
             listed = ", ".join(f"ptr {each.ref}" for each in given)
-            call = f"call i32 @{function}({listed}, i64 {length}, ptr null)"
+            call = f"call i32 @{function}({listed}, i64 {code.whole(length)}, ptr null)"
             failed = code.effect(call, "i32", 1).differs(0)
             code.store(code.select(failed, 1, code.load(status, "i64")), status)
 
@@ -128,7 +128,7 @@ def _order(what: str, x: TensorType, result: TensorType, attrs: Mapping[str, Any
     key = (what, x.dtype, outer, length, inner, descending)
     scratch = length * (dtype.itemsize + (8 if numbers else 0))
     scratch = -(-scratch // 8) * 8
-    work = NANOSECONDS * x.size * (2 + (length - 1).bit_length())
+    work = NANOSECONDS * weighed(x.size) * (2 + (weighed(length) - 1).bit_length())
     return Routine(key, (dtype,), write, lanes, work, scratch, may_fail=True)
 
 

@@ -200,5 +200,7 @@ def _choose_tile(target: Target, itemsize: int, rows: int, lines: int, columns: 
         return None
     height = min(rows, MOST_ROWS)
     room = REGISTERS[target.vector_bytes] // (height + 1)
-    vectors = min(-(-columns // lanes), room, 4)
+    vectors = min(room, 4)
+    if not is_open(columns):
+        vectors = min(-(-columns // lanes), vectors)
     return Tile(height, min(lines, max(min(room, 4) // vectors, 1)), vectors, lanes)

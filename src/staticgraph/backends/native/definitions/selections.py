@@ -16,6 +16,7 @@ from staticgraph.backends.native.definitions.definition import (
     cast_to,
     copy_of,
 )
+from staticgraph.backends.native.definitions.open_lengths import nominal
 from staticgraph.backends.native.definitions.products import Strided, find_strided, spread
 from staticgraph.program.program import Instruction
 
@@ -79,7 +80,7 @@ class Scattered(Stored):
     @property
     def work(self) -> float:
         """Estimated nanoseconds."""
-        return 5.0 * prod(self.extents)
+        return 5.0 * float(nominal(prod(self.extents)))
 
 
 @dataclass(eq=False, slots=True, repr=False)
@@ -99,7 +100,7 @@ class Assigned(Scattered):
     @property
     def work(self) -> float:
         """Estimated nanoseconds, without those of a copy."""
-        return 3.0 * prod(self.extents)
+        return 3.0 * float(nominal(prod(self.extents)))
 
 
 def define_selection(
@@ -140,9 +141,7 @@ def _gathered(
     result: str,
 ) -> Definition:
     type_ = instruction.output.type
-    strided = find_strided(data)
-    if isinstance(strided.base, Uniform):
-        raise Unsupported("a selection from equal elements")
+    strided = _in_memory(data)
     strides = [0] * len(result)
     axes = []
     for label, n, stride in zip(own, data.shape, strided.strides, strict=True):

@@ -9,7 +9,9 @@ from oplibrary.machine.elements import element_of
 from oplibrary.machine.memory_access import Index
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
+from oplibrary.machine.routines.routine import when
 from staticgraph.backends.native.definitions.correlation import Correlation
+from staticgraph.backends.native.definitions.open_lengths import is_open
 from staticgraph.backends.native.definitions.products import Split
 
 
@@ -69,11 +71,32 @@ class _CorrelationWriter:
         code, correlation, tile = self.code, self.correlation, self.tile
         filters = code.address(places[0], row * correlation.left.row, self.element)
         result = code.address(places[2], row * correlation.result.row, self.element)
+        if is_open(correlation.columns):
+            self._lines(filters, places[1], result, height)
+            return
         starts = list(range(0, correlation.columns - tile.lanes + 1, tile.lanes))
         if starts[-1] + tile.lanes < correlation.columns:
             starts.append(correlation.columns - tile.lanes)
         for at in range(0, len(starts), tile.vectors):
             self._tile(filters, places[1], result, height, starts[at : at + tile.vectors])
+
+    def _lines(self, filters: Register, image: Register, result: Register, height: int) -> None:
+        """Write a loop along lines of which only a run knows how long they are."""
+        code, columns, tile = self.code, self.correlation.columns, self.tile
+
+        def along(vectors: int) -> None:
+            width = vectors * tile.lanes
+            loop = code.begin_loop(0, columns, width, [])
+            # the last pixels are those that end with the line: some are computed twice
+            start = code.smaller(loop.index, columns - width)
+            pixels, spots = (code.address(each, start, self.element) for each in (image, result))
+            starts = [tile.lanes * i for i in range(vectors)]
+            self._tile(filters, pixels, spots, height, starts)
+            code.end_loop(loop, [])
+
+        short = code.constant(columns, "i64").less(tile.vectors * tile.lanes)
+        when(code, ~short, lambda: along(tile.vectors))
+        when(code, short, lambda: along(1))
 
     def _tile(
         self,

@@ -19,7 +19,9 @@ from oplibrary.machine.memory_access import (
 )
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
+from oplibrary.machine.routines.routine import in_lanes
 from staticgraph.backends.native.definitions.affine import row_major
+from staticgraph.backends.native.definitions.open_lengths import is_open
 from staticgraph.backends.native.definitions.routines import Routined
 from staticgraph.backends.native.definitions.selections import Assigned, Scattered
 from staticgraph.backends.native.emit.address_table import Base
@@ -98,14 +100,7 @@ def write_scatter(module: Module, symbol: str, scattered: Scattered) -> None:
             )
         store_lanes(code, target, dtype, offset, 1, value)
 
-    full = last // lanes * lanes
-    loop = code.begin_loop(0, full, lanes, [])
-    add(loop.index, lanes)
-    code.end_loop(loop, [])
-    if full < last:
-        loop = code.begin_loop(full, last, 1, [])
-        add(loop.index, 1)
-        code.end_loop(loop, [])
+    in_lanes(code, last, lanes, add)
     for loop in reversed(loops):
         code.end_loop(loop, [])
     code.statement("ret void")
@@ -143,7 +138,8 @@ def _lanes(scattered: Scattered, most: int) -> int:
     data, *indices = scattered.places
     if data.strides[-1] not in (0, 1) or any(place.strides[-1] for place in indices):
         return 1
-    while most > scattered.extents[-1]:
+    last = scattered.extents[-1]
+    while not is_open(last) and most > last:
         most //= 2
     return most
 

@@ -20,6 +20,7 @@ from staticgraph.backends.native.definitions.open_lengths import (
     Computed,
     Lengths,
     is_open,
+    nominal,
 )
 from staticgraph.backends.native.definitions.products import Product, product_work
 from staticgraph.backends.native.emit.address_table import LengthTable
@@ -253,5 +254,8 @@ def _works(plan: NativePlan) -> list[tuple[Any, float]]:
             )
             works.append((count, 1.0))
         elif isinstance(step, Call):
-            works.append((getattr(step.definition, "work", 0.0), 1.0))
+            # estimated at the nominal lengths, and in proportion to what is read and written
+            definition = step.definition
+            sizes = sum([each.size for each in (*definition.written, *definition.operation)])
+            works.append((sizes, float(getattr(definition, "work", 0.0)) / (nominal(sizes) or 1)))
     return works
