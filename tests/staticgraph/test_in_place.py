@@ -40,7 +40,7 @@ def dynamic(program, *arrays):
         total(dg, values).backward()
     except InPlaceError:
         return found, None
-    grads = [x.grad.numpy() if x.grad is not None else np.zeros(x.shape) for x in leaves]
+    grads = [x.grad.numpy() if x.grad is not None else np.zeros(x.shape, x.dtype) for x in leaves]
     return found, grads
 
 
@@ -605,6 +605,38 @@ def test_what_a_graph_cannot_follow_is_refused(what):
             REFUSED[what](x, y)
     assert raised.value.source is not None
     assert raised.value.source.filename == __file__
+
+
+WRITES = {
+    "copy_": lambda m, y, x: y.copy_(x),
+    "[...] =": lambda m, y, x: y.__setitem__(..., x),
+    "[1:] =": lambda m, y, x: y.__setitem__(np.s_[1:], x),
+    "a view": lambda m, y, x: y[::-1].copy_(x),
+    "+=": lambda m, y, x: y.__iadd__(x),
+    "out=": lambda m, y, x: np.subtract(y, x, out=y),
+}
+
+
+@pytest.mark.parametrize("kept", ["nothing", "what was there"])
+@pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float32")])
+@pytest.mark.parametrize("how", WRITES)
+def test_the_gradient_of_what_is_broadcast_and_cast_is_summed_in_the_dtype_written_to(
+    how, dtypes, kept
+):
+    if dtypes == ("float64", "float32") and how in ("+=", "out="):
+        dtypes = ("float64", "float16")  # narrower is what these may write to
+
+    def program(m, x, z):
+        y = z * 1.0 if kept == "what was there" else m.zeros_like(z)
+        WRITES[how](m, y, x)
+        return y * y
+
+    rng = np.random.default_rng(0)
+    x, z = rng.uniform(-1, 1, 5).astype(dtypes[0]), rng.uniform(-1, 1, (7, 5)).astype(dtypes[1])
+    (value, grads), (traced, declared) = dynamic(program, x, z), static(program, x, z)
+    np.testing.assert_array_equal(value[0], traced[0], strict=True)
+    for one, other in zip(grads, declared, strict=True):
+        np.testing.assert_array_equal(one, other, strict=True)
 
 
 def test_a_function_that_writes_is_differentiated():

@@ -170,10 +170,10 @@ def _rebase(chain: list[Tensor], result: Tensor) -> None:
     """Let the graph of the whole family of views go on from `result`."""
     target = chain[0]
     fitted = result
+    if fitted.dtype != target.dtype:  # the gradient is summed up in the target's dtype
+        fitted = NAMESPACE["cast"](fitted, dtype=target.dtype)
     if fitted.shape != target.shape:
         fitted = NAMESPACE["broadcast_to"](fitted, shape=target.shape)
-    if fitted.dtype != target.dtype:
-        fitted = NAMESPACE["cast"](fitted, dtype=target.dtype)
     node = fitted._node
     for view, parent in itertools.pairwise(chain):
         _, op, attrs = view._parent

@@ -234,10 +234,10 @@ def write(target: Node, result: Node, operation: str, replaces: bool = False) ->
         # what was there before keeps a gradient, of zeros
         result = basic_set(target, result, index=())
     else:
+        if result.dtype != target.dtype:  # the gradient is summed up in the target's dtype
+            result = cast(result, dtype=target.dtype)
         if result.type.shape != target.type.shape:
             result = broadcast_to(result, shape=target.type.shape)
-        if result.dtype != target.dtype:
-            result = cast(result, dtype=target.dtype)
     for view, parent in itertools.pairwise(chain):
         result = _put(parent, result, view)
     base = chain[-1]
