@@ -280,3 +280,57 @@ def test_rows_that_the_body_captures_sum_their_gradients_in_one_order(program):
         found = sg.compile(slopes, nodes, backend="numpy")(POINT, ROWS)
     for one, other in zip(found, (x.grad, rows.grad), strict=True):
         np.testing.assert_array_equal(one, other.numpy())
+
+
+def nothing_captured_is_read(xp, x, rows):
+    total, ys = xp.scan(lambda c, row: (c * xp.sin(x) + row, c * x), x * 2.0, rows[:0])
+    return xp.sum(total * xp.cos(x)) + xp.sum(ys)
+
+
+def no_rounds(xp, x, rows):
+    return xp.sum(xp.fori_loop(0, 0, lambda i, c: c * xp.sin(rows[i]), x))
+
+
+def rounds_that_read_nothing_of_it(xp, x, rows):
+    return xp.sum(xp.fori_loop(0, 2, lambda i, c: c * 2.0 + xp.stop_gradient(xp.sin(rows[0])), x))
+
+
+def turns_that_read_nothing_of_it(xp, x, rows):
+    row = xp.sin(rows[0])
+    found = xp.while_loop(
+        lambda c: xp.sum(c * c) < 90.0, lambda c: c * 2.0 + xp.stop_gradient(row) * 0.01, x
+    )
+    return xp.sum(found) - xp.sum(rows[1])
+
+
+def a_branch_that_reads_nothing_of_it(xp, x, rows):
+    still = xp.stop_gradient
+    row = xp.sin(rows[0])
+    found = xp.cond(xp.sum(x) > 99.0, lambda: x * still(row), lambda: x - still(row))
+    return xp.sum(found) + xp.sum(rows[1])
+
+
+@pytest.mark.parametrize("backend", ["interpret", "numpy", "native"])
+@pytest.mark.parametrize(
+    "program",
+    [
+        nothing_captured_is_read,
+        no_rounds,
+        rounds_that_read_nothing_of_it,
+        turns_that_read_nothing_of_it,
+        a_branch_that_reads_nothing_of_it,
+    ],
+)
+def test_what_no_step_gives_a_gradient_has_none(program, backend):
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    x, rows = POINT * -2.0, ROWS
+    leaves = [dg.tensor(each, requires_grad=True) for each in (x, rows)]
+    expected = dg.grad(program(dg, *leaves), leaves, unused="zero")
+    with sg.Graph(finalize=False):
+        inputs = [sg.placeholder(n, a.shape, "float64") for n, a in (("x", x), ("rows", rows))]
+        found = sg.gradients(program(sg, *inputs), inputs, unused="zero")
+        run = sg.compile(found, inputs, backend=backend)
+    for one, other in zip(run(x, rows), expected, strict=True):
+        np.testing.assert_array_equal(one, other.numpy())
+        np.testing.assert_array_equal(np.signbit(one), np.signbit(other.numpy()))

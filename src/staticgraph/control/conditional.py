@@ -56,7 +56,7 @@ def _switch_rule(
         }
         wanted, started = [i - 1 for i in sorted(g.wanted)], [i - 1 for i in totals]
         pulled = tuple([branch.pullback(given, wanted, started) for branch in branches])
-        absent = set.intersection(*[each.absent for each in pulled])
+        absent = set.intersection(*[each.absent for each in pulled]).difference(started)
         g.absent.update(i + 1 for i in absent)
         values = declare_several(
             SWITCH, (index, *rest, *g.in_order(), *totals.values()), {"branches": pulled}

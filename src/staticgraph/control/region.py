@@ -315,7 +315,9 @@ class Region:
         primal = {copy: node for node, copy in reversed(here.items())}
         known = Pullback(graph, (*inputs, *cotangents, *totals.values()), found, self.source)
         known.primal = primal
-        known.absent = {i for i, g in zip(wanted, pulled, strict=True) if g is None}
+        known.absent = {
+            i for i, x, g in zip(wanted, xs, pulled, strict=True) if g is None or g is totals.get(x)
+        }
         return known
 
     def _read_around(self, node: Node) -> ArgumentError:

@@ -76,10 +76,13 @@ class _Backwards:
         self.of_carry = self.carried.settled
         self.of_xs = [i for i in sorted(g.wanted) if carries <= i < self.captures]
         self.of_outer = [i for i in sorted(g.wanted) if i >= self.captures]
-        # of each sequence, to how many of its positions something has come back
-        self.contributions = dict.fromkeys(self.of_xs, 0)
+        # of each sequence and captured value, in how many steps something has come back to it
+        self.contributions = dict.fromkeys([*self.of_xs, *self.of_outer], 0)
         self.gradients = {i: g.items[i] for i in arriving}
-        self.sums = [self._total(operands[i]) for i in self.of_outer]
+        self.totals = [g.continue_total(operands[i]) for i in self.of_outer]
+        self.sums = [
+            self._sum(operands[i], x) for i, x in zip(self.of_outer, self.totals, strict=True)
+        ]
         # of the sequences: what the steps that are declared apart give, and the scan's stacks
         self.of_positions: list[dict[int, Node]] = []
         self.of_stacks: list[Node] = []
@@ -208,7 +211,9 @@ class _Backwards:
 
     def found(self) -> dict[int, Node]:
         """Return the gradients of the operands, by position."""
-        self.g.absent.update(i for i, count in self.contributions.items() if not count)
+        continued = {i for i, x in zip(self.of_outer, self.totals, strict=True) if x is not None}
+        nothing = {i for i, count in self.contributions.items() if not count}
+        self.g.absent.update(nothing - continued)
         found = {i: self._gradient(i) for i in sorted(self.g.wanted) if i < self.carries}
         found.update(zip(self.of_outer, self.sums, strict=True))
         for place, i in enumerate(self.of_xs):
@@ -222,7 +227,7 @@ class _Backwards:
         return found
 
     def _count(self, pullback: Pullback, steps: int) -> None:
-        for i in self.of_xs:
+        for i in self.contributions:
             self.contributions[i] += 0 if i in pullback.absent else steps
 
     def _of_position(self, i: int, pulled: Node) -> Node:
@@ -256,15 +261,10 @@ class _Backwards:
             stack = stack[done:] if self.reverse else stack[: self.rest]
         return stack
 
-    def _total(self, operand: Node) -> Node:
+    def _sum(self, operand: Node, total: Node | None) -> Node:
         """Return the sum to which the steps add their gradients of `operand`."""
-        total: Node | None = self.g.continue_total(operand)
-        if total is not None:
-            return total
-        if not self.length:
-            return zeros_of(self.graph, operand.type)
         # the sum of -0.0 and x is x, also where x is -0.0
-        return full(self.graph, operand.type, -0.0)
+        return full(self.graph, operand.type, -0.0) if total is None else total
 
     def _item(self, index: int) -> Node:
         return self.graph.add_op(ITEM, (self.out,), {"index": index})

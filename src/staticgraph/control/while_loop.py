@@ -98,7 +98,9 @@ def _while_rule(
             given = [i in present for i in range(carries)]
             return body.pullback(given, [*of_carry, *of_outer], of_outer, absent=-0.0)
 
-        saving, pulling = split_pullback(body.silent(), pullback(of_carry))
+        whole = pullback(of_carry)
+        nothing = {i for i, x in zip(of_outer, totals, strict=True) if x is None} & whole.absent
+        saving, pulling = split_pullback(body.silent(), whole)
         attrs = {
             "condition": condition.silent(),
             "body": saving,
@@ -114,6 +116,7 @@ def _while_rule(
         grads = dict(zip([*of_carry, *of_outer], values, strict=True))
         for i in g.absent:
             grads[i] = zeros_of(graph, operands[i].type)
+        g.absent.update(nothing)
         g.memo["grads"] = grads
     return g.memo["grads"][position]
 
