@@ -74,6 +74,7 @@ CASES = {
         lambda x: sg.fft.irfft(sg.fft.rfft(x, axis=1), n=5, axis=1),
         lambda n: [(n, 5)],
     ),
+    "real fft": (lambda x: sg.abs(sg.fft.rfft(x)), lambda n: [(3, 2 * n)]),
     "fft of both": (lambda x: sg.abs(sg.fft.fft2(x)), lambda n: [(n, 6)]),
     "solve": (lambda a, b: sg.linalg.solve(system(a), b), lambda n: [(n, 2, 3), (n, 2, 4)]),
     "solve at once": (lambda a, b: sg.linalg.solve(system(a), b), lambda n: [(n, 3), (n, 2)]),
@@ -92,6 +93,17 @@ CASES = {
         lambda x, i: gradient(sg.sum(written(x, i)), x),
         lambda n: [(n, 3), INDEX],
     ),
+    "triangles": (
+        lambda x: gradient(sg.sum(sg.tril(x, k=1) * sg.triu(x) ** 2), x),
+        lambda n: [(2, n, n)],
+    ),
+    "causal attention": (
+        lambda x: sg.softmax(
+            sg.where(sg.tril(sg.ones((x.shape[0], x.shape[0]))) > 0, x @ x.T, -np.inf), axis=1
+        ),
+        lambda n: [(n, 3)],
+    ),
+    "diagonals": (lambda x: sg.diag(x) @ sg.exp(sg.diag(x)), lambda n: [(n,)]),
     "scatter": (
         lambda x: sg.scatter_add(sg.zeros((3, 2), dtype="float64"), sg.arange(x.shape[0]) % 3, x),
         lambda n: [(n, 2)],

@@ -9,11 +9,16 @@ import numpy as np
 from oplibrary.core.batching import trailing
 from oplibrary.core.op import Kind, Op, example, public, public_in, register
 from oplibrary.core.rules import movement
-from oplibrary.core.types import Array, Shape, TensorType
+from oplibrary.core.types import Array, Shape, TensorType, is_known
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_shape, operand_type, require_int
+from oplibrary.ops.comparison import equal, greater_equal, less_equal
+from oplibrary.ops.creation import ones_like
 from oplibrary.ops.elementwise import cast, where
+from oplibrary.ops.indexing import Slice, basic_index
+from oplibrary.ops.movement import broadcast_to, expand_dims
 from oplibrary.ops.reduction import sum as sum_over
+from oplibrary.ops.scan import cumulative_sum
 
 
 def _matrix(name: str, shape: Shape) -> tuple[int, int]:
@@ -88,6 +93,15 @@ def _diagonal_embed_infer(x: TensorType, *, shape: Any, offset: int = 0) -> Tens
     return TensorType(wanted, x.dtype)
 
 
+def _lower_diagonal_embed(x: Any, *, shape: Any, offset: int = 0) -> Any | None:
+    """Return the diagonal of a matrix chosen from copies of it; None where it is not as long."""
+    if offset or tuple(shape[-2:]) != (x.shape[-1],) * 2:
+        return None
+    copies = broadcast_to(expand_dims(x, axis=-1), shape=tuple(shape))
+    here = equal(_right_of_diagonal(copies), 0)
+    return where(here, copies, np.zeros((), x.dtype))
+
+
 diagonal_embed: Op = register(
     Op(
         name="diagonal_embed",
@@ -97,6 +111,7 @@ diagonal_embed: Op = register(
         infer=_diagonal_embed_infer,
         vjp=(lambda g, _out, _x, *, shape, offset: diagonal(g, offset=offset),),
         attrs={"shape": ..., "offset": 0},
+        lowering=_lower_diagonal_embed,
         takes_out=True,
         examples=(
             example((3,), shape=(3, 3)),
@@ -167,7 +182,15 @@ def trace(x: Any, offset: int = 0, *, dtype: Any = None) -> Any:
     return sum_over(diagonal(x, offset=offset), axis=-1, dtype=dtype)
 
 
-def _triangle(name: str, compare: np.ufunc, doc: str) -> Op:
+def _right_of_diagonal(x: Any) -> Any:
+    """Return how far right of the main diagonal each place of a matrix is, counted in the run."""
+    corner = (0,) * (len(x.shape) - 2)
+    sides = [basic_index(x, index=(*corner, *at)) for at in ((Slice(), 0), (0, Slice()))]
+    rows, columns = [cumulative_sum(ones_like(each, dtype=np.int64), axis=0) for each in sides]
+    return columns - expand_dims(rows, axis=1)
+
+
+def _triangle(name: str, compare: np.ufunc, beside: Op, doc: str) -> Op:
     def mask(shape: Shape, k: int) -> Array:
         rows, columns = _matrix(name, shape)
         k = require_int(k, "k")
@@ -184,6 +207,13 @@ def _triangle(name: str, compare: np.ufunc, doc: str) -> Op:
         np.copyto(out, x, where=inside)
         return out
 
+    def lower(x: Any, *, k: int) -> Any:
+        if all(map(is_known, x.shape)):
+            inside: Any = mask(tuple(x.shape), k)
+        else:
+            inside = beside(_right_of_diagonal(x), k)
+        return cast(where(inside, x, np.zeros((), x.dtype)), dtype=x.dtype)
+
     def infer(x: TensorType, *, k: int = 0) -> TensorType:
         _matrix(name, x.shape)
         require_int(k, "k")
@@ -198,9 +228,7 @@ def _triangle(name: str, compare: np.ufunc, doc: str) -> Op:
             infer=infer,
             vjp=(lambda g, _out, _x, *, k: op(g, k=k),),
             attrs={"k": 0},
-            lowering=lambda x, *, k: cast(
-                where(mask(tuple(x.shape), k), x, np.zeros((), x.dtype)), dtype=x.dtype
-            ),
+            lowering=lower,
             takes_out=True,
             examples=(
                 example((3, 3)),
@@ -218,10 +246,12 @@ def _triangle(name: str, compare: np.ufunc, doc: str) -> Op:
 tril = _triangle(
     "tril",
     np.greater_equal,
+    less_equal,
     "Keep the lower triangle, up to the `k`-th diagonal, and zero the rest.",
 )
 triu = _triangle(
     "triu",
     np.less_equal,
+    greater_equal,
     "Keep the upper triangle, from the `k`-th diagonal on, and zero the rest.",
 )

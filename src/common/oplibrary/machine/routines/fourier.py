@@ -104,9 +104,10 @@ def real_transform(types: Types, result: TensorType, attrs: Attrs) -> Routine:
     """Return the routine of the first half of the transform of real numbers."""
     axis = attrs["axis"]
     length = types[0].shape[axis]
-    if not isinstance(length, int):
+    odd = length % 2
+    if not isinstance(odd, int):
         raise Unsupported("which of two functions it is depends on the length")
-    name = "rfft_n_odd" if length % 2 else "rfft_n_even"
+    name = "rfft_n_odd" if odd else "rfft_n_even"
     return _routine([_transform(name, types[0], result, axis, length, attrs["norm"], True)])
 
 
