@@ -8,6 +8,7 @@ import numpy as np
 from oplibrary.core.expression import BINARY
 from oplibrary.core.op import Kind
 from staticgraph.control.region import Region
+from staticgraph.program.lengths import current_lengths, program_at, program_is_symbolic
 
 ROUNDING = 4
 """Units in the last place by which a perturbed run changes what an inexact instruction computes."""
@@ -122,6 +123,8 @@ class Perturbed:
 
     def run(self, *arrays):
         program = lowered(self.region)
+        if program_is_symbolic(program):
+            program = program_at(program, current_lengths())[0]
         values = evaluate(program, arrays, self.rng)
         return [np.asarray(values[value]) for value in program.outputs]
 

@@ -24,6 +24,7 @@ import numpy as np
 from tests.staticgraph.evaluation import bounds, compare, evaluate, lowered
 from tests.staticgraph.fences import FencedNumpy, fenced
 from tests.staticgraph.in_place_programs import make
+from tests.staticgraph.open_programs import check_open
 from tests.staticgraph.random_programs import Generator
 from tests.staticgraph.shrinking import describe, shrink
 
@@ -43,6 +44,8 @@ IN_PLACE = 4
 """One of so many programs writes in place."""
 LEAVING = (Graph, Region, Tensor)
 """What must not outlive the program that it was made for."""
+OPENED = [0]
+"""How many programs were one piece of machine code for all lengths, in this process."""
 SAMPLES = 4
 """Perturbed runs that find how far rounding carries."""
 
@@ -159,8 +162,9 @@ def find_dynamic_difference(made):
 
 def check(seed):
     """Return the report of a failure of the program of `seed`, shrunk; empty if it works."""
+    generator = Generator(seed)
     with redirect_stdout(StringIO()):
-        made = make(seed) if seed % IN_PLACE == 0 else Generator(seed).make()
+        made = make(seed) if seed % IN_PLACE == 0 else generator.make()
     problem = find_dynamic_difference(made)
     if problem:
         return f"program {seed}: {problem}\n{describe(made)}"
@@ -172,7 +176,11 @@ def check(seed):
             small = shrink(made, lambda m, b=backend: bool(find_difference(m, b, 5 * SAMPLES)))
             final = find_difference(small, backend, 10 * SAMPLES)
             return f"program {seed}: {problem}\nshrunk: {final}\n{describe(small)}"
-    return ""
+    if seed % IN_PLACE == 0:
+        return ""
+    problem, whole = check_open(generator, seed, SAMPLES)
+    OPENED[0] += whole
+    return f"program {seed}, with open lengths: {problem}" if problem else ""
 
 
 def run_seeds(first, stop, failures):
@@ -195,6 +203,7 @@ def run_seeds(first, stop, failures):
                 break
     seconds = time.perf_counter() - started
     print(f"{stop - first} programs in {seconds:.0f} s, {found} failures, --seeds {first}:{stop}")
+    print(f"{OPENED[0]} were one for all lengths")
     assert fences.count, "the native backend allocates elsewhere"
     kept = left_alive()
     if kept:

@@ -157,11 +157,13 @@ class Generator:
         if choice.random() < 0.2:
             sizes = [choice.choice((1, 2)) for _ in range(3)]
         dtypes = WHOLE_NUMBERS if choice.random() < 0.1 else DTYPES
+        self.sizes = sizes
         with np.errstate(all="ignore"), sg.Graph(finalize=False) as graph:
             for _ in range(choice.randrange(1, 5)):
                 rank = choice.choice((0, 1, 2, 2, 2, 3))
                 shape = tuple(1 if choice.random() < 0.2 else n for n in sizes[3 - rank :])
                 self.declare(self.drawn(shape, choice.choice(dtypes)))
+            self.drawn_first = len(self.inputs)
             wanted = choice.choice((1, 2, 4, 8, 16, 30))
             special = [step for step in self.special_steps() if choice.random() < 0.15]
             for _ in range(wanted * 5):
@@ -177,8 +179,8 @@ class Generator:
             program = lower(graph, [*outputs, *found], self.inputs)
         # what the gradient of a loop's gradient adds up is one value for all steps, or one for each
         regroups = order > 1 and any(e.op.kind is Kind.CONTROL for e in program.instructions)
-        dynamic = Eager(self.arrays, self.inputs, self.steps, outputs, sources, order, regroups)
-        return Made(program, self.arrays, choice.random() < 0.5, dynamic)
+        self.eager = Eager(self.arrays, self.inputs, self.steps, outputs, sources, order, regroups)
+        return Made(program, self.arrays, choice.random() < 0.5, self.eager)
 
     def record(self, function, *operands):
         """Return what a function declares of operands, and remember how."""

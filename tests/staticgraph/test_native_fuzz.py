@@ -1,5 +1,6 @@
 """A short run of the random programs, in a process of its own: a crash is a failure like others."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
+from tests.staticgraph import open_programs
 from tests.staticgraph.evaluation import Expected, compare
 from tests.staticgraph.fences import fenced
 from tests.staticgraph.fuzz import find_difference
@@ -73,6 +75,30 @@ def test_a_wrong_result_is_seen_and_made_small(monkeypatch):
     small = shrink(made, lambda each: bool(find_difference(each)))
     assert [each.op.name for each in small.program.instructions] == ["tanh"]
     assert "tanh" in describe(small)
+
+
+def test_a_wrong_result_at_one_length_is_seen(monkeypatch):
+    class Wrong:
+        def __init__(self, *declared):
+            self.run = compile_program(*declared)
+            self.report = self.run.report
+
+        def __call__(self, *arrays):
+            wrong = any(n == 17 for array in arrays for n in array.shape)
+            return [x + wrong if x.dtype == np.float32 else x for x in self.run(*arrays)]
+
+    compile_program = open_programs.compile_program
+    for seed in range(1, 200):
+        generator = Generator(seed)
+        generator.make()
+        made = open_programs.opened(generator, seed)
+        if made is None or not any(17 in each.values() for each in made.lengths[1:]):
+            continue
+        if any(value.type.dtype == np.float32 for value in made.program.outputs):
+            break
+    assert not open_programs.check_open(generator, seed, 4)[0]
+    monkeypatch.setattr(open_programs, "compile_program", Wrong)
+    assert re.search("at {.*17.*}: output", open_programs.check_open(generator, seed, 4)[0])
 
 
 def test_one_seed_is_one_program():
