@@ -1,11 +1,20 @@
 """Counters of loops and captured numbers act as Python numbers in both modes: the same dtypes."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.messages.errors import ArgumentError, OutOfMemoryError, SymbolicValueError
+from oplibrary.core.op import namespace
+from oplibrary.core.tree import flatten
+from oplibrary.messages.errors import (
+    ArgumentError,
+    OutOfMemoryError,
+    SideBySideError,
+    SymbolicValueError,
+)
 
 X = np.array([1.0, 2.0], "float32")
 
@@ -89,3 +98,110 @@ def test_parts_of_a_length_that_is_not_known_are_refused():
                 call()
         with pytest.raises((SymbolicValueError, ArgumentError)):
             list(x)
+
+
+# numbers made of a counter ------------------------------------------------------------------------
+
+HALF = np.array([0.5, 0.25], "float16")
+GIVEN = {"int": 2, "float": 0.3, "bool": True, "float16": HALF, "float32": HALF.astype("float32")}
+OPERANDS = [
+    ("float",),
+    ("int",),
+    ("float", 1),
+    ("int", 0.5),
+    ("bool", 0.5),
+    ("float16", "float"),
+    ("int", "float32"),
+    ("float", "float16", "int"),
+    ("float32", "float", 1),
+    ("bool", "float", 0.5),
+]
+IN_NUMPY = {
+    "clip": lambda i: np.clip(i * 0.5, 0, 1),
+    "clip within arrays": lambda i: np.clip(i, GIVEN["float32"], 2),
+    "where": lambda i: np.where(np.array([True, False]), i * 0.5, GIVEN["float32"]),
+    "where of numbers": lambda i: np.where(i > 1, i * 0.1, 2),
+    "round": lambda i: np.round(i / 3, 1),
+    "mean of a list": lambda i: np.mean([i * 0.1, 1.0]),
+    "stack": lambda i: np.stack([i * 0.1, 1]),
+    "append": lambda i: np.append(GIVEN["float32"], i * 0.1),
+    "linspace": lambda i: np.linspace(0, i * 0.1, 3),
+    "dot": lambda i: np.dot(i * 0.1, GIVEN["float16"]),
+    "truth values": lambda i: (i > 0) + (i > 1) + np.float32(0),
+    "minus a truth value": lambda i: -(i > 1) * 0.1,
+    "plus a truth value": lambda i: +(i > 1),
+    "rounded": lambda i: round(i * 0.3) * np.float16(3),
+    "parts": lambda i: (i * 0.1).real + (i * 0.5j).imag,
+    "conjugate": lambda i: (i * 0.5j).conjugate(),
+}
+
+
+def _results(xp, program, values):
+    if program in IN_NUMPY:
+        return [xp.asarray(IN_NUMPY[program](values["int"]))]
+    below, name, operands = program
+    function = getattr(getattr(xp, below) if below else xp, name)
+    made = function(*[values[x] if isinstance(x, str) else x for x in operands])
+    return [xp.asarray(x) for x in flatten(made)[0]]
+
+
+def _bits(results):
+    arrays = [np.asarray(x.numpy() if isinstance(x, dg.Tensor) else x) for x in results]
+    return [(x.dtype, x.shape, x.tobytes()) for x in arrays]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("backend", ["interpret", "numpy"])
+def test_every_function_of_a_number_says_the_same_in_both_modes(backend):
+    names = [(below, name) for below in ("", "special") for name in sorted(namespace(below))]
+    left_out = {"assert_", "print_", "empty_like"}
+    programs = [(*name, x) for name in names for x in OPERANDS if name[1] not in left_out]
+    tensors = {k: dg.asarray(v) if hasattr(v, "dtype") else v for k, v in GIVEN.items()}
+    wanted, taken = [], []
+    with np.errstate(all="ignore"):
+        for program in [*IN_NUMPY, *programs]:
+            with contextlib.suppress(Exception):  # some take no such operands
+                wanted.append((program, _bits(_results(dg, program, tensors))))
+
+        def everything(values):
+            declared = []
+            for position, (program, _) in enumerate(wanted):
+                with contextlib.suppress(SideBySideError):  # refused by name
+                    declared.append(_results(sg, program, values))
+                    taken.append(position)
+            return declared
+
+        found = sg.function(everything, backend=backend)(GIVEN)
+    assert len(found) > 700
+    differing = [
+        wanted[position][0]
+        for position, made in zip(taken, found, strict=True)
+        if _bits(made) != wanted[position][1]
+    ]
+    assert not differing
+    assert not {*IN_NUMPY} - {wanted[position][0] for position in taken if position < len(IN_NUMPY)}
+
+
+CARRIED = {
+    "a first carry": lambda xp, x: xp.fori_loop(0, 3, lambda i, c: c * 0.3 + i, 0.1) * x,
+    "a sum": lambda xp, x: xp.fori_loop(0, 3, lambda i, c: c + i * 0.1, 0.0) * x,
+    "a result": lambda xp, x: xp.cond(xp.sum(x) > 0, lambda: 0.1, lambda: 0.2) * x,
+    "stacked": lambda xp, x: xp.scan(lambda c, e: (c, 0.1), x, x)[1] * x,
+    "a list": lambda xp, x: xp.fori_loop(0, 2, lambda i, c: xp.asarray([i * 0.3, 1]), x * 0.0),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", CARRIED)
+def test_a_number_that_a_loop_or_a_branch_gives_is_an_array_in_both_modes(name, dtype):
+    if name == "a list":
+        dtype = "float32"
+    x = np.array([0.3, 0.7], dtype)
+    eager = CARRIED[name](dg, dg.asarray(x))
+    traced = sg.function(lambda x: CARRIED[name](sg, x), backend="numpy")(x)
+    assert _bits([traced]) == _bits([eager])
+
+
+def test_python_rounds_digits_of_no_number_that_is_not_known():
+    with pytest.raises(ArgumentError, match="of a Python number"):
+        sg.function(lambda i: round(i, 2))(0.125)

@@ -27,6 +27,7 @@ from oplibrary.core.parameters import (
     unread_carry,
 )
 from oplibrary.core.tree import flatten, map_tree, unflatten
+from oplibrary.core.types import is_scalar
 from oplibrary.late.executors import SCANS
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -168,6 +169,9 @@ SCANS[Tensor] = scan
 def _begun(init: Any) -> Any:
     """Return the first carry, each value as one of its own: a body may write to it.
 
+    A number becomes an array of its default dtype, as one that a region gives: the carry of a
+    staticgraph is one.
+
     What comes back to it in the first step is then summed up before it is added to what comes from
     elsewhere: in the order of staticgraph, so that both modes give the same bits. The first one is
     made last, since its gradient is to go on first.
@@ -178,6 +182,8 @@ def _begun(init: Any) -> Any:
             leaves[position] = leaf.clone()
         elif isinstance(leaf, np.ndarray):
             leaves[position] = leaf.copy()
+        elif is_scalar(leaf):
+            leaves[position] = as_tensor(leaf)
     return unflatten(structure, leaves)
 
 
@@ -244,6 +250,9 @@ def _region(name: str, function: Callable[..., Any], *args: Any) -> Any:
     begun = tick()
     result = _call(name, function, *args)
     leaves, structure = flatten(result)
+    numbers = [position for position, leaf in enumerate(leaves) if is_scalar(leaf)]
+    for position in numbers:
+        leaves[position] = as_tensor(leaves[position])
     count = Counter([id(leaf) for leaf in leaves])
     others = [
         position
@@ -257,7 +266,7 @@ def _region(name: str, function: Callable[..., Any], *args: Any) -> Any:
     for position in reversed(others):
         leaf = leaves[position]
         leaves[position] = leaf[...] if leaf._array.flags.c_contiguous else leaf.clone()
-    return unflatten(structure, leaves) if others else result
+    return unflatten(structure, leaves) if others or numbers else result
 
 
 def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:

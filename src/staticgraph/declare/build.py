@@ -21,7 +21,13 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.ops.movement import broadcast_to
 from oplibrary.ops.nested import holds_values, stack_nested
-from staticgraph.declare.operands import as_array, declare_length, declare_mixed, strengthen
+from staticgraph.declare.operands import (
+    as_array,
+    declare_length,
+    declare_mixed,
+    stacked,
+    strengthen,
+)
 from staticgraph.graph import dimension
 from staticgraph.graph.dimension import Dim, has_dims, without_dims
 from staticgraph.graph.graph import Graph, current_graph, leaked
@@ -142,7 +148,8 @@ def constant(value: Any, dtype: npt.DTypeLike | None = None, name: str = "") -> 
     """
     graph = require_graph("constant")
     if isinstance(value, (list, tuple)) and holds_values(value):
-        value = stack_nested(value)  # no constant: it is computed from them
+        # no constant: it is computed from them
+        value = stacked(value) if dtype is None else stack_nested(value)
     if isinstance(value, Node):
         node = to_node(graph, value)
         return node if dtype is None else node.astype(dtype)

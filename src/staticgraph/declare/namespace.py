@@ -13,7 +13,7 @@ from oplibrary.core.op import CREATION, EXECUTORS, LIFTED, Op, named_as
 from oplibrary.core.op import lookup as shared
 from oplibrary.core.op import names as shared_names
 from oplibrary.core.tree import flatten, map_tree
-from oplibrary.core.types import is_scalar
+from oplibrary.core.types import is_scalar, resolve_scalar
 from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
@@ -21,7 +21,7 @@ from oplibrary.ops.creation import resolve_dtype
 from oplibrary.ops.nested import holds_values, stack_nested
 from staticgraph.declare.build import constant, declare, require_graph, to_node
 from staticgraph.declare.creation import declare_creation
-from staticgraph.declare.operands import as_array, strengthen
+from staticgraph.declare.operands import as_array, stacked, strengthen
 from staticgraph.graph.dimension import has_dims
 from staticgraph.graph.graph import Graph, current_graph
 from staticgraph.graph.inference import OF_STAND_INS, takes_a_number
@@ -74,7 +74,13 @@ def _as_arrays(operands: tuple[Any, ...]) -> tuple[Any, ...]:
         of_graph or is_scalar(x) for of_graph, x in zip(numbers, operands, strict=True)
     ):
         return operands
-    return tuple([strengthen(x.graph, x) if type(x) is Node else x for x in operands])
+    return tuple([strengthen(x.graph, x) if type(x) is Node else _alone(x) for x in operands])
+
+
+def _alone(number: Any) -> Any:
+    """Return a Python number as the array that it is beside no other, where it fits one."""
+    fits = type(number) is not int or -(2**63) <= number < 2**63
+    return resolve_scalar(number, ()) if fits else number
 
 
 def _composition(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -188,7 +194,7 @@ def asarray(
     if isinstance(value, Node) and (dtype is None or dtype == value.dtype):
         return value.clone() if copy else value
     if isinstance(value, (list, tuple)) and holds_values(value):
-        value = stack_nested(value)
+        value = stacked(value) if dtype is None else stack_nested(value)
     if type(value) in LIFTED:  # rows of nodes
         value = value if dtype is None or value.dtype == dtype else value.astype(dtype)
         return value.clone() if copy else value  # type: ignore[no-any-return]

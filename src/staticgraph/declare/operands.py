@@ -16,9 +16,16 @@ import numpy.typing as npt
 
 from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
 from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import EXECUTORS, LIFTED, REGISTRY, Kind, Op, kind_of
-from oplibrary.core.types import Array, TensorType, is_scalar, resolve_scalar, type_of
-from oplibrary.executors.operators import OPERATORS
+from oplibrary.core.op import EXECUTORS, LIFTED, Kind, Op, kind_of
+from oplibrary.core.tree import flatten
+from oplibrary.core.types import (
+    Array,
+    TensorType,
+    is_scalar,
+    number_kind,
+    resolve_scalar,
+    type_of,
+)
 from oplibrary.executors.python_numbers import ints_are_indices
 from oplibrary.messages.errors import DTypeError, GraphError, MixedModesError, SideBySideError
 from oplibrary.ops.elementwise import cast
@@ -29,8 +36,6 @@ from staticgraph.graph.graph import Graph
 from staticgraph.graph.inference import infer
 from staticgraph.graph.node import Node
 from staticgraph.program.polynomial import is_symbolic
-
-_OPERATORS = frozenset(REGISTRY[name] for name in OPERATORS)
 
 _SAMPLES: dict[str, bool | int | float | complex] = {"b": True, "i": 1, "f": 1.0, "c": 1j}
 """A Python number of each kind of dtype that a weak node has."""
@@ -63,36 +68,31 @@ def as_array(value: Any, dtype: npt.DTypeLike | None = None) -> Array:
     return array
 
 
+def stacked(values: Any) -> Any:
+    """Return nested sequences that hold nodes as an array; Python floats alone become float32."""
+    array = stack_nested(values)
+    numbers = all(number_kind(x) is not None for x in flatten(values)[0])
+    return array.astype(narrow_dtype(array)) if numbers else array
+
+
 def declare_mixed(graph: Graph, op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Node:
     """Declare `op` on operands of which some are arrays, Python numbers or weak nodes."""
     graph.require_open(op.name)  # before any constant is added, to name the op and not its operand
     mixed = [_as_operand(graph, op, x, position) for position, x in enumerate(operands)]
-    if _stays_weak(graph, op, mixed, attrs):
-        nodes = [x if type(x) is Node else graph.constant_array(np.asarray(x)) for x in mixed]
-        node = graph.add_op(op, tuple(nodes), attrs)
+    if not all(_is_weak(graph, x) and not _is_beyond(x) for x in mixed):
+        return graph.add_op(op, _resolve(graph, op, mixed, attrs), attrs)
+    # numbers alone are what NumPy makes of them, as in a composition that runs in dyngraph
+    nodes = [x if type(x) is Node else graph.constant_array(np.asarray(x)) for x in mixed]
+    node = graph.add_op(op, tuple(nodes), attrs)
+    if op.kind is Kind.ELEMENTWISE and "dtype" not in attrs and _made_of_lengths(graph, mixed):
         graph.weak.add(node)
-        if _made_of_lengths(graph, mixed):
-            graph.lengths.add(node)
-        return node
-    return graph.add_op(op, _resolve(graph, op, mixed, attrs), attrs)
-
-
-def _stays_weak(graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any]) -> bool:
-    """Tell whether `op` computes a number from numbers, as ``2 * lr`` does.
-
-    A function, such as the sine, makes an array of a number in dyngraph, and here, too.
-    """
-    return (
-        op.kind is Kind.ELEMENTWISE
-        and "dtype" not in attrs
-        and any(type(x) is Node for x in mixed)
-        and all(x in graph.weak for x in mixed if type(x) is Node)
-        and (op in _OPERATORS or _made_of_lengths(graph, mixed))
-    )
+        graph.lengths.add(node)
+    return node
 
 
 def _made_of_lengths(graph: Graph, mixed: list[Any]) -> bool:
-    return all(x in graph.lengths for x in mixed if type(x) is Node)
+    lengths = [x in graph.lengths for x in mixed if type(x) is Node]
+    return bool(lengths) and all(lengths)
 
 
 def strengthen(graph: Graph, node: Node, dtype: npt.DTypeLike | None = None) -> Node:

@@ -7,11 +7,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from oplibrary.core.data import to_dlpack
-from oplibrary.core.types import Array
+from oplibrary.core.types import NUMBERS, Array, number_kind
 from oplibrary.executors.numpy.protocols import call_on_numbers, call_ufunc
-from oplibrary.executors.operators import ArrayOperators
-from oplibrary.ops.elementwise import cast
+from oplibrary.executors.operators import NUMBER_OPERATORS, ArrayOperators
+from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.movement import clone
+from oplibrary.ops.numbers import number_array
 from staticgraph.graph import symbolic
 from staticgraph.graph.declaration import Declaration
 from staticgraph.graph.dimension import symbolic_shape
@@ -109,8 +110,25 @@ class Node(Declaration, ArrayOperators):
         return copy
 
     def _part(self, copy: Node) -> Node:
+        if self in self.graph.weak:  # a number's part is one
+            self.graph.weak.add(copy)
+            return copy
         copy.graph.shared[copy] = "it is a copy of a part of numbers that would not change"
         return copy
+
+    def __round__(self, ndigits: Any = None) -> Any:
+        kind = number_kind(self)
+        if kind is not float:
+            return super().__round__(ndigits) if kind is None or ndigits is not None else +self
+        if ndigits is not None:
+            raise ArgumentError(
+                f"round({self.name}, {ndigits}) of a Python number",
+                cause="Python rounds its decimal digits, which no array of binary digits has",
+                fix="round an array of it: NumPy's round takes the digits, too",
+            )
+        whole = number_array(super().__round__(), np.int64)
+        self.graph.weak.add(whole)
+        return whole
 
     def __len__(self) -> int:
         if not self.type.shape or is_symbolic(self.type.shape[0]):
@@ -136,7 +154,7 @@ class Node(Declaration, ArrayOperators):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__" and not kwargs:
             if all(type(x) is not Node or _is_number(x) for x in inputs):
-                return call_on_numbers(ufunc, inputs, _as_array)
+                return call_on_numbers(ufunc, inputs)
             return call_ufunc(ufunc, inputs)
         from oplibrary.executors.numpy.ufuncs import call_ufunc_with
 
@@ -230,17 +248,49 @@ def _identity_for_networkx(op_method: Any, same: bool) -> Any:
     return method
 
 
-# graph algorithms compare nodes with ==, and mean identity
-Node.__eq__ = _identity_for_networkx(ArrayOperators.__eq__, True)  # type: ignore[method-assign]
-Node.__ne__ = _identity_for_networkx(ArrayOperators.__ne__, False)  # type: ignore[method-assign]
-Node.__hash__ = object.__hash__  # type: ignore[method-assign]
-
-
 def _is_number(x: Node) -> bool:
     """Tell whether `x` acts as a Python number; what is made of lengths alone is to stay one."""
     return x in x.graph.weak and x not in x.graph.lengths
 
 
-def _as_array(x: Node, dtype: np.dtype[Any]) -> Node:
-    made: Node = x.graph.add_op(cast, (x,), {"dtype": dtype})
-    return made
+_KINDS: dict[str, type] = {"b": bool, "i": int, "f": float, "c": complex}
+
+
+def _number_kind(x: Node) -> type | None:
+    return _KINDS[x.dtype.kind] if x in x.graph.weak else None
+
+
+NUMBERS[Node] = _number_kind
+
+
+_OF_TRUTH_VALUES = frozenset({f"__{r}{name}__" for name in ("and", "or", "xor") for r in ("", "r")})
+"""The operators of which Python makes a truth value of two."""
+
+
+def _operator(name: str) -> Any:
+    """Return an operator that makes a number of numbers, as Python's do, and an array of others."""
+
+    def method(self: Node, *others: Any) -> Any:
+        usual = getattr(ArrayOperators, name)
+        if self not in self.graph.weak:
+            return usual(self, *others)
+        kinds = {number_kind(x) for x in (self, *others)}
+        if None in kinds:
+            return usual(self, *others)
+        if kinds == {bool} and name not in _OF_TRUTH_VALUES:  # True + True is 2
+            self = number_array(self, np.int64)
+        result = usual(self, *others)
+        result.graph.weak.add(result)
+        return result
+
+    method.__name__ = name
+    method.__qualname__ = f"Node.{name}"
+    return method
+
+
+for _name in NUMBER_OPERATORS:
+    setattr(Node, _name, _operator(_name))
+# graph algorithms compare nodes with ==, and mean identity
+Node.__eq__ = _identity_for_networkx(Node.__eq__, True)  # type: ignore[method-assign]
+Node.__ne__ = _identity_for_networkx(Node.__ne__, False)  # type: ignore[method-assign]
+Node.__hash__ = object.__hash__  # type: ignore[method-assign]

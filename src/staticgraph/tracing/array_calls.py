@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import LIFTED
+from oplibrary.core.types import number_kind
+from oplibrary.ops.numbers import number_array
 from staticgraph.declare.namespace import asarray
 from staticgraph.graph.node import Node
 
@@ -79,4 +81,6 @@ def _strong(value: Any) -> Any:
     """Return numbers as arrays, which have a dtype of their own beside nodes, as in NumPy."""
     if not _has_node(value):
         return np.asarray(value)
-    return [_strong(each) for each in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return [_strong(each) for each in value]
+    return value if number_kind(value) is None else number_array(value)

@@ -123,6 +123,23 @@ def is_scalar(value: Any) -> bool:
     return type(value) in (float, int, bool, complex)
 
 
+NUMBERS: dict[type, Callable[[Any], type | None]] = {}
+"""For a value type, what tells as which Python number a value acts, or None; executors enter it."""
+
+
+def number_kind(value: Any) -> type | None:
+    """Return the type of a Python number, or of the one that `value` acts as; None for an array.
+
+    What asks for Python numbers among the operands of a composition asks here, since a loop's
+    counter is one in the dynamic executor and a value of the graph in the static one.
+    """
+    kind = type(value)
+    if kind in (float, int, bool, complex):
+        return kind
+    acts = NUMBERS.get(kind)
+    return None if acts is None else acts(value)
+
+
 def broadcast_shapes(*shapes: Shape) -> Shape:
     """Return the shape that `shapes` broadcast to.
 

@@ -53,10 +53,16 @@ POWERS = {(int, 2): "square", (float, 0.5): "sqrt"}
 Of -0.0 and -inf NumPy's power of a number is the root, that of an array is not.
 """
 
-OPERATORS = frozenset(
-    {*BINARY_OPERATORS.values(), *UNARY_OPERATORS.values(), "pow", *POWERS.values()}
+NUMBER_OPERATORS = (
+    *(name for name in BINARY_OPERATORS if name != "__matmul__"),
+    *(f"__r{name[2:]}" for name in BINARY_OPERATORS if name not in {*COMPARISONS, "__matmul__"}),
+    *UNARY_OPERATORS,
+    "__pos__",
+    "__pow__",
+    "__rpow__",
+    "conjugate",
 )
-"""The ops that Python's operators are."""
+"""The methods that Python's numbers have, too, and that give a number."""
 
 UNARY_METHODS = (
     "abs acos acosh asin asinh atan atanh ceil cos cosh erf exp expm1 floor log log1p log2 log10 "

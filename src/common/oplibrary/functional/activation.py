@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 from oplibrary.core.op import public
-from oplibrary.core.types import TensorType, normalize_axis
+from oplibrary.core.types import TensorType, normalize_axis, number_kind
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.activation import elu
 from oplibrary.ops.arguments import operand_type, require_flag, require_number
@@ -53,7 +53,7 @@ def _real(name: str, x: Any) -> tuple[Any, TensorType]:
     """
     given = operand_type(name, x)
     dtype = float_dtype(name, given.dtype)
-    if dtype != given.dtype or not hasattr(x, "dtype"):
+    if dtype != given.dtype or number_kind(x) is not None or not hasattr(x, "dtype"):
         x = cast(x, dtype=dtype)
     return x, TensorType(given.shape, dtype)
 

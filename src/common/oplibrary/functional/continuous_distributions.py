@@ -14,7 +14,7 @@ import numpy as np
 
 from oplibrary.core.dtypes import REAL_NUMBERS, promoted, to_dtype
 from oplibrary.core.op import public
-from oplibrary.core.types import Shape, TensorType, is_scalar
+from oplibrary.core.types import Shape, TensorType, number_kind
 from oplibrary.messages.errors import DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.comparison import greater, less
@@ -32,6 +32,7 @@ from oplibrary.ops.elementwise import (
 from oplibrary.ops.exponential import exp, log, log1p, sigmoid
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.movement import expand_dims, squeeze
+from oplibrary.ops.numbers import number_array
 from oplibrary.ops.random import normal, random_split, uniform
 from oplibrary.ops.random_parameters import drawn_shape, standard_gamma
 from oplibrary.ops.slicing import index_axis
@@ -113,7 +114,7 @@ def _parameters(name: str, dtype: Any, *values: Any) -> tuple[list[Any], np.dtyp
         If one is no real number.
     """
     types = [operand_type(name, value) for value in values]
-    known = [t.dtype for t, value in zip(types, values) if not is_scalar(value)]
+    known = [t.dtype for t, value in zip(types, values) if number_kind(value) is None]
     kind = to_dtype(dtype) if dtype is not None else promoted(np.dtype(np.float32), *known)
     if kind not in (np.float32, np.float64) or any(t.dtype.kind not in REAL_NUMBERS for t in types):
         listing = ", ".join([str(t.dtype) for t in types])
@@ -124,9 +125,10 @@ def _parameters(name: str, dtype: Any, *values: Any) -> tuple[list[Any], np.dtyp
         )
     made = []
     for value, given in zip(values, types):
-        if is_scalar(value):
-            value = np.asarray(value, kind)
-        made.append(value if given.dtype == kind or is_scalar(value) else cast(value, dtype=kind))
+        if number_kind(value) is not None:
+            made.append(number_array(value, kind))
+        else:
+            made.append(value if given.dtype == kind else cast(value, dtype=kind))
     return made, kind
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import public
-from oplibrary.core.types import is_known, is_scalar, normalize_axis
+from oplibrary.core.types import is_known, normalize_axis, number_kind
 from oplibrary.functional.continuous_distributions import gumbel
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError, SymbolicValueError
 from oplibrary.ops.arguments import normalize_shape, operand_type, require_flag
@@ -21,6 +21,7 @@ from oplibrary.ops.elementwise import add, cast, maximum, minimum, multiply, whe
 from oplibrary.ops.exponential import log
 from oplibrary.ops.gather import take
 from oplibrary.ops.movement import moveaxis, reshape
+from oplibrary.ops.numbers import number_array
 from oplibrary.ops.random import permutation, randint, uniform
 from oplibrary.ops.random_parameters import (
     binomial_counts,
@@ -37,7 +38,7 @@ from oplibrary.ops.sorting import argsort
 
 def _array(name: str, value: Any, dtype: Any) -> Any:
     operand_type(name, value)
-    return np.asarray(value, dtype) if is_scalar(value) else value
+    return value if number_kind(value) is None else number_array(value, dtype)
 
 
 @public

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import promoted
-from oplibrary.core.types import normalize_axis
+from oplibrary.core.types import normalize_axis, number_kind
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.numerical.operands import as_array, as_dtype, flat, known, offered
+from oplibrary.numerical.operands import as_array, as_dtype, dtype_of_all, flat, known, offered
 from oplibrary.ops.arguments import normalize_ints, normalize_shape
 from oplibrary.ops.broadcasting import broadcast_arrays
 from oplibrary.ops.comparison import greater_equal, less
@@ -19,6 +18,7 @@ from oplibrary.ops.elementwise import clip, floor_divide, remainder, where
 from oplibrary.ops.gather import take, take_along_axis
 from oplibrary.ops.indexing import getitem, set_item
 from oplibrary.ops.joining import stack
+from oplibrary.ops.numbers import number_array
 from oplibrary.ops.reduction import all as all_
 from oplibrary.ops.sorting import argsort, nonzero, sort
 
@@ -49,10 +49,10 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
             )
     choices = [x if _is_number(x) else as_array(x) for x in choicelist]
     default = default if _is_number(default) else as_array(default)
-    samples = [x if _is_number(x) else np.empty(0, x.dtype) for x in (*choices, default)]
-    dtype = promoted(*samples)
-    choices = [np.asarray(x, dtype) if _is_number(x) else as_dtype(x, dtype) for x in choices]
-    found: Any = np.asarray(default, dtype) if _is_number(default) else as_dtype(default, dtype)
+    dtype = dtype_of_all((*choices, default))
+    *choices, found = [
+        number_array(x, dtype) if _is_number(x) else as_dtype(x, dtype) for x in (*choices, default)
+    ]
     everything = broadcast_arrays(*conditions, *choices)
     conditions, choices = everything[: len(conditions)], everything[len(conditions) :]
     for condition, choice in zip(conditions[::-1], choices[::-1], strict=True):
@@ -61,7 +61,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
 
 
 def _is_number(x: Any) -> bool:
-    return type(x) in (bool, int, float, complex)
+    return number_kind(x) is not None
 
 
 @offered

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.dtypes import castable, promoted
-from oplibrary.core.types import normalize_axes, normalize_axis
+from oplibrary.core.types import normalize_axes, normalize_axis, number_kind
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.operands import along, as_array, as_dtype, dtype_in_numpy, flat, offered
 from oplibrary.ops.arguments import Axis
@@ -93,7 +93,7 @@ def _spacings(f: Any, axes: tuple[int, ...], given: tuple[Any, ...]) -> list[Any
         )
     found = []
     for each, axis in zip(given, axes, strict=True):
-        x: Any = each if isinstance(each, (int, float)) else as_array(each)
+        x: Any = as_array(each) if number_kind(each) is None else each
         if len(getattr(x, "shape", ())):
             if len(x.shape) != 1 or x.shape[0] != f.shape[axis]:
                 raise ShapeError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.dtypes import FLOATING, REAL_FLOATING, to_dtype
+from oplibrary.core.types import number_kind
 from oplibrary.numerical.operands import as_array, as_dtype, flat, offered
 from oplibrary.ops.arguments import Axis
 from oplibrary.ops.comparison import equal, isnan, less_equal, logical_not
@@ -16,6 +17,7 @@ from oplibrary.ops.effects import assert_
 from oplibrary.ops.elementwise import abs as magnitude
 from oplibrary.ops.elementwise import cast, imag, real, square, where
 from oplibrary.ops.exponential import sqrt
+from oplibrary.ops.numbers import number_array
 from oplibrary.ops.reduction import all as all_
 from oplibrary.ops.reduction import argmax, argmin, prod
 from oplibrary.ops.reduction import max as greatest
@@ -209,7 +211,7 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
     high = limits.max if posinf is None else posinf
     low = limits.min if neginf is None else neginf
     for place, value in ((isnan(x), nan), (equal(x, np.inf), high), (equal(x, -np.inf), low)):
-        if not hasattr(value, "dtype"):
-            value = np.asarray(value, x.dtype)
+        if number_kind(value) is not None or not hasattr(value, "dtype"):
+            value = number_array(value, x.dtype)
         x = as_dtype(where(place, value, x), x.dtype)
     return x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ from oplibrary.core.data import to_numbers
 from oplibrary.core.dtypes import promoted, to_dtype
 from oplibrary.core.op import EXECUTORS, public
 from oplibrary.core.rules import reduced_shape
-from oplibrary.core.types import Shape, is_known, normalize_axes, normalize_axis
+from oplibrary.core.types import Shape, is_known, normalize_axes, normalize_axis, number_kind
 from oplibrary.messages.call_errors import explain_call
 from oplibrary.messages.errors import DataDependentShapeError, SideBySideError, SymbolicValueError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.movement import permute_dims, reshape
 from oplibrary.ops.nested import holds_values, stack_nested
+from oplibrary.ops.numbers import number_array
 
 
 def offered(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,6 +42,8 @@ def offered(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def as_array(x: Any) -> Any:
     """Return an operand that may be a number or a list; those have the dtype that NumPy gives."""
+    if number_kind(x) is not None:
+        return number_array(x)
     if hasattr(x, "shape"):
         return x
     return stack_nested(x) if holds_values(x) else to_numbers(x, None, "operand")
@@ -48,13 +51,23 @@ def as_array(x: Any) -> Any:
 
 def together(*operands: Any) -> list[Any]:
     """Return operands as arrays, in which Python numbers take the dtype of what they meet."""
-    weak = [type(x) in (bool, int, float, complex) for x in operands]
-    found = [x if each else as_array(x) for x, each in zip(operands, weak, strict=True)]
-    if all(weak):
-        return [as_array(x) for x in found]
-    kinds = [x if each else np.empty(0, x.dtype) for x, each in zip(found, weak, strict=True)]
-    dtype = promoted(*kinds)
-    return [np.asarray(x, dtype) if each else x for x, each in zip(found, weak, strict=True)]
+    if all(number_kind(x) is not None for x in operands):
+        return [as_array(x) for x in operands]
+    found = [as_array(x) if number_kind(x) is None else x for x in operands]
+    dtype = dtype_of_all(found)
+    return [x if number_kind(x) is None else number_array(x, dtype) for x in found]
+
+
+def dtype_of_all(operands: Iterable[Any]) -> np.dtype[Any]:
+    """Return the dtype that arrays and numbers have together."""
+    return promoted(*map(_dtype_or_number, operands))
+
+
+def _dtype_or_number(x: Any) -> Any:
+    kind = number_kind(x)
+    if kind is None:
+        return np.empty(0, x.dtype)
+    return x if kind is type(x) else kind()
 
 
 def as_dtype(x: Any, dtype: Any) -> Any:
@@ -65,8 +78,15 @@ def as_dtype(x: Any, dtype: Any) -> Any:
 def dtype_in_numpy(function: Callable[..., Any], *operands: Any) -> np.dtype[Any]:
     """Return the dtype of what `function`, one of NumPy's, gives for arrays like the operands."""
     with np.errstate(all="ignore"):
-        samples = [np.ones(2, x.dtype) if hasattr(x, "dtype") else x for x in operands]
+        samples = [_sample(x) for x in operands]
         return np.asarray(function(*samples)).dtype
+
+
+def _sample(x: Any) -> Any:
+    if not hasattr(x, "dtype"):
+        return x
+    kind = number_kind(x)
+    return np.ones(2, x.dtype) if kind is None else kind(1)
 
 
 def known(x: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import Shape, TensorType, is_known, type_of
+from oplibrary.core.types import Shape, TensorType, is_known, number_kind, type_of
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
@@ -174,13 +174,16 @@ def normalize_shape(shape: Any, name: str = "shape") -> Shape:
 def operand_type(function: str, x: Any) -> TensorType:
     """Return the type of `x`, an operand of the composition `function`.
 
+    A number has the type that it takes when it meets no array.
+
     Raises
     ------
     DTypeError
         If `x` is not an array.
     """
+    kind = number_kind(x)
     try:
-        return type_of(x)
+        return type_of(x if kind is None else kind())
     except (AttributeError, TypeError):
         raise DTypeError(
             f"{function}: the operand is a {type(x).__name__}, not an array",

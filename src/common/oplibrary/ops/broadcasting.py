@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import public
 from oplibrary.core.types import broadcast_shapes as shape_of_all
-from oplibrary.core.types import fit_scalar, is_scalar, normalize_axis
+from oplibrary.core.types import fit_scalar, is_scalar, normalize_axis, number_kind
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_shape, operand_type, require_int, require_steps
 from oplibrary.ops.elementwise import subtract
 from oplibrary.ops.joining import concat
 from oplibrary.ops.movement import broadcast_to
+from oplibrary.ops.numbers import number_array
 from oplibrary.ops.slicing import slice_axis
 
 
@@ -166,6 +168,9 @@ def _end(x: Any, end: Any, axis: int) -> Any:
     """Return what is joined to `x` along `axis`: a single value once for each of the others."""
     if is_scalar(end):
         end = fit_scalar(end, (x.dtype,))
+    else:
+        kind = number_kind(end)
+        end = end if kind is None else number_array(end, promoted(x.dtype, kind()))
     if not end.shape:
         end = broadcast_to(end, shape=(*x.shape[:axis], 1, *x.shape[axis + 1 :]))
     return end

@@ -8,8 +8,9 @@ import numpy as np
 
 from oplibrary.core.dtypes import FLOAT16, castable, is_bfloat16, promoted, to_dtype
 from oplibrary.core.op import public
-from oplibrary.core.types import is_scalar, type_of
+from oplibrary.core.types import number_kind
 from oplibrary.messages.errors import ArgumentError, DTypeError
+from oplibrary.ops.arguments import operand_type
 
 
 def _dtype(value: Any) -> np.dtype[Any]:
@@ -24,6 +25,12 @@ def _dtype(value: Any) -> np.dtype[Any]:
             cause="a dtype, or an array that has one, is asked for",
             fix='pass for example "float32" or x.dtype',
         ) from None
+
+
+def _dtype_or_number(value: Any, kind: type | None) -> Any:
+    if kind is None:
+        return _dtype(value)
+    return value if kind is type(value) else kind()
 
 
 @public
@@ -41,9 +48,10 @@ def result_type(*values: Any) -> np.dtype[Any]:
             cause="promotion needs a dtype to begin with",
             fix="pass an array, a number or a dtype",
         )
-    if all(map(is_scalar, values)):
-        return promoted(*(type_of(value).dtype for value in values))
-    return promoted(*(x if is_scalar(x) else _dtype(x) for x in values))
+    kinds = [number_kind(value) for value in values]
+    if None not in kinds:
+        return promoted(*(operand_type("result_type", value).dtype for value in values))
+    return promoted(*map(_dtype_or_number, values, kinds))
 
 
 @public

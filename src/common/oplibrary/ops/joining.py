@@ -11,9 +11,10 @@ import numpy as np
 from oplibrary.core.batching import Rows
 from oplibrary.core.dtypes import promoted
 from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
-from oplibrary.core.types import Array, TensorType, normalize_axis
+from oplibrary.core.types import Array, TensorType, normalize_axis, number_kind
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type, require_steps
+from oplibrary.ops.numbers import number_array
 from oplibrary.ops.slicing import index_axis, slice_axis
 
 
@@ -223,7 +224,10 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     >>> stack((np.zeros(3), np.ones(3)), axis=1).shape
     (3, 2)
     """
-    return _stack(*_sequence("stack", arrays), axis=axis)
+    operands = _sequence("stack", arrays)
+    if all(number_kind(x) is not None for x in operands):  # each has the dtype of a number alone
+        operands = tuple([number_array(x, operand_type("stack", x).dtype) for x in operands])
+    return _stack(*operands, axis=axis)
 
 
 # taking apart -------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from oplibrary.core.op import EXECUTORS, FUNCTIONS
+from oplibrary.core.types import number_kind
 from oplibrary.messages.errors import DTypeError
+from oplibrary.ops.numbers import number_array
 
 
 def holds_values(data: Any) -> bool:
@@ -23,7 +25,8 @@ def holds_values(data: Any) -> bool:
 def stack_nested(data: Sequence[Any]) -> Any:
     """Return nested sequences that hold an executor's values as one array of that executor.
 
-    Gradients flow through it. Numbers beside the values take their dtype, as in operations.
+    Gradients flow through it. Numbers beside the values take their dtype, as in operations; alone
+    they have NumPy's.
 
     Raises
     ------
@@ -32,6 +35,8 @@ def stack_nested(data: Sequence[Any]) -> Any:
     """
     leaves: list[Any] = []
     shape = _nested_shape(data, leaves)
+    if all(number_kind(x) is not None for x in leaves):
+        leaves = list(map(number_array, leaves))
     return FUNCTIONS["stack"](leaves).reshape(shape)
 
 

@@ -16,6 +16,7 @@ from oplibrary.ops.dtypes import result_type
 from oplibrary.ops.elementwise import cast, minimum
 from oplibrary.ops.gather import take
 from oplibrary.ops.movement import expand_dims, reshape
+from oplibrary.ops.numbers import array_of
 from oplibrary.ops.reduction import any
 from oplibrary.ops.sorting import in_order, sort
 
@@ -142,7 +143,7 @@ def isin(x1: Any, x2: Any, *, invert: bool = False) -> Any:
     [True, False, True]
     """
     # numbers and lists keep their own width, so that 300 is in no array of int8
-    x1, x2 = (x if hasattr(x, "dtype") else np.asarray(x) for x in (x1, x2))
+    x1, x2 = map(array_of, (x1, x2))
     kind = result_type(x1, x2)
     x1, x2 = cast(x1, dtype=kind), cast(x2, dtype=kind)
     line = reshape(x2, shape=(-1,))

@@ -8,7 +8,7 @@ import numpy as np
 
 from oplibrary.core.op import example, public
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, resolve_dtype, unary
-from oplibrary.core.types import type_of
+from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.comparison import isinf
 from oplibrary.ops.elementwise import cast, flat, sign, where
 from oplibrary.ops.rounding import trunc
@@ -91,7 +91,7 @@ def modf(x: Any) -> tuple[Any, Any]:
     >>> [part.tolist() for part in modf(np.array([2.5, -0.25]))]
     [[0.5, -0.25], [2.0, -0.0]]
     """
-    dtype = resolve_dtype("modf", np.spacing, (type_of(x),))
+    dtype = resolve_dtype("modf", np.spacing, (operand_type("modf", x),))
     x = cast(x, dtype=dtype)
     whole = trunc(x)
     return copysign(where(isinf(x), 0.0, x - whole), x), whole

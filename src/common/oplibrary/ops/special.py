@@ -23,6 +23,7 @@ from oplibrary.ops.comparison import equal, less_equal, logical_and
 from oplibrary.ops.elementwise import cast, sign, where
 from oplibrary.ops.exponential import exp, log, log1p, sigmoid
 from oplibrary.ops.kernels import float_dtype, float_infer
+from oplibrary.ops.numbers import array_of
 from oplibrary.tangents.families import symmetric
 
 EVERYWHERE = ("", "special")
@@ -215,7 +216,7 @@ def betaln(a: Any, b: Any) -> Any:
     """
     total = a + b
     kind = operand_type("betaln", total).dtype  # a number takes the dtype of the array beside it
-    a, b = (cast(x if hasattr(x, "dtype") else np.asarray(x), dtype=kind) for x in (a, b))
+    a, b = (cast(array_of(x), dtype=kind) for x in (a, b))
     return lgamma(a) + lgamma(b) - lgamma(total)
 
 

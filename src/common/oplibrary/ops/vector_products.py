@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from oplibrary.core.op import public_in
 from oplibrary.core.types import normalize_axis
 from oplibrary.messages.errors import ShapeError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.joining import stack
+from oplibrary.ops.numbers import array_of
 from oplibrary.ops.slicing import index_axis
 
 
@@ -51,7 +50,7 @@ def cross(x1: Any, x2: Any, axis: int = -1) -> Any:
                 cause="vector products are those of three-dimensional space",
                 fix="choose the axis that has length 3, or add a third element of zeros",
             )
-        x = x if hasattr(x, "dtype") else np.asarray(x)
+        x = array_of(x)
         # from the right, since the operands may have different numbers of axes
         parts.append(([index_axis(x, index=i, axis=at) for i in range(3)], at - given.ndim))
     (a, at), (b, other) = parts

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.dtypes import FLOATING, REAL_FLOATING
-from oplibrary.core.types import normalize_axis
+from oplibrary.core.types import normalize_axis, number_kind
 from oplibrary.executors.numpy.adapters import Call, averaged_in, flat, ours, summed_in
 from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.executors.numpy.values import put_into
 from oplibrary.numerical.arrangement import cut
 from oplibrary.numerical.counting import distinct
-from oplibrary.numerical.operands import as_array, as_dtype, require_known
+from oplibrary.numerical.operands import as_array, as_dtype, dtype_of_all, require_known
 from oplibrary.ops.arguments import normalize_ints, require_int
 
 
@@ -66,7 +66,15 @@ def trace_of_last(x: Any, offset: int = 0, dtype: Any = None) -> Any:
 def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:
     """Return the elements within bounds, by either name of these."""
     low, high = (a_min if min is None else min), (a_max if max is None else max)
+    if number_kind(a) is not None:  # an array to NumPy, of the dtype that it has with the bounds
+        a = as_array(a)
+        a = as_dtype(a, dtype_of_all([x for x in (a, low, high) if x is not None]))
     return ours("clip")(a, low, high)
+
+
+def stack(arrays: Any, axis: int = 0) -> Any:
+    """Join arrays along a new axis; a number is one."""
+    return ours("stack")([as_array(x) for x in arrays], axis=axis)
 
 
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
@@ -76,7 +84,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     condition = as_array(condition)
     if condition.dtype != np.bool_:
         condition = ours("not_equal")(condition, 0)
-    if not (hasattr(x, "shape") or hasattr(y, "shape")):
+    if not any(hasattr(each, "shape") and number_kind(each) is None for each in (x, y)):
         x, y = as_array(x), as_array(y)
     return ours("where")(condition, x, y)
 

@@ -107,7 +107,7 @@ _FUNCTIONS: dict[str, tuple[frozenset[str], Call]] = {
     "numpy.size": written(calls.size),
     "numpy.split": written(calls.split),
     "numpy.squeeze": renamed("squeeze", "a", axis="axis"),
-    "numpy.stack": renamed("stack", "arrays", axis="axis"),
+    "numpy.stack": written(calls.stack),
     "numpy.swapaxes": renamed("swapaxes", "a", "axis1", "axis2"),
     "numpy.take": written(calls.take),
     "numpy.take_along_axis": renamed("take_along_axis", "arr", "indices", axis="axis"),

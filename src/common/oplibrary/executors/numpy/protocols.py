@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import EXECUTORS, REGISTRY, lookup
-from oplibrary.core.types import type_of
+from oplibrary.core.op import REGISTRY, lookup
+from oplibrary.core.types import number_kind, type_of
 from oplibrary.messages.errors import ArgumentError, SideBySideError, SymbolicArrayError
+from oplibrary.ops.numbers import number_array
 
 _SPELLINGS = {
     "arcsin": "asin",
@@ -101,40 +102,18 @@ def call_ufunc(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
         raise unusable(f"numpy.{ufunc.__name__}", error) from error
 
 
-_PYTHONS: dict[str, Any] = {"i": int, "f": float, "c": complex}
-
-
-def call_on_numbers(
-    ufunc: np.ufunc, inputs: tuple[Any, ...], as_array: Callable[[Any, np.dtype[Any]], Any]
-) -> Any:
+def call_on_numbers(ufunc: np.ufunc, inputs: tuple[Any, ...]) -> Any:
     """Run the op of `ufunc` on what acts as Python numbers, and on numbers and arrays of NumPy's.
 
-    Parameters
-    ----------
-    ufunc : numpy.ufunc
-    inputs : tuple
-    as_array : callable
-        Makes an array of a dtype of what acts as a Python number.
-
-    Notes
-    -----
     Where such a value is a plain number, as in the dynamic executor, nothing but NumPy runs: the
     operands get the dtypes that it would choose.
     """
-    own = [type(x) in EXECUTORS for x in inputs]
-    kinds: list[Any] = []
-    for x, is_own in zip(inputs, own, strict=True):
-        dtype = type_of(x).dtype if is_own else np.asarray(x).dtype
-        plain = is_own or type(x) in (bool, int, float, complex)
-        kinds.append(_PYTHONS.get(dtype.kind, dtype) if plain else dtype)
+    kinds = [number_kind(x) or np.asarray(x).dtype for x in inputs]
     try:
         dtypes = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout))
     except TypeError:  # the op says what is wrong
         dtypes = ()
     if not dtypes or any(dtype.kind == "O" for dtype in dtypes):  # ints are compared as objects
         return call_ufunc(ufunc, inputs)
-    operands = [
-        as_array(x, dtype) if is_own else np.asarray(x, dtype)
-        for x, dtype, is_own in zip(inputs, dtypes, own, strict=False)
-    ]
+    operands = [number_array(x, dtype) for x, dtype in zip(inputs, dtypes, strict=False)]
     return call_ufunc(ufunc, tuple(operands))

@@ -10,7 +10,7 @@ import numpy as np
 from oplibrary.core.dtypes import to_dtype
 from oplibrary.executors.numpy.adapters import ours
 from oplibrary.messages.errors import ArgumentError, DTypeError
-from oplibrary.numerical.operands import as_dtype, require_known, together
+from oplibrary.numerical.operands import as_array, as_dtype, require_known, together
 
 
 def linspace(
@@ -62,7 +62,7 @@ def geomspace(
     DTypeError
         If an end is complex.
     """
-    start, stop = together(start, stop)
+    start, stop = as_array(start), as_array(stop)
     kind = np.geomspace(np.ones(1, start.dtype), np.ones(1, stop.dtype), 2).dtype
     if kind.kind == "c":
         raise DTypeError(

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.types import is_scalar
+from oplibrary.core.types import number_kind
 from oplibrary.executors.numpy.folds import accumulate, reduce, reduceat
 from oplibrary.executors.numpy.protocols import counterpart, unsupported, unusable
 from oplibrary.executors.numpy.repeats import at
 from oplibrary.executors.numpy.values import as_operand, converted, put_into
 from oplibrary.messages.errors import DTypeError, ShapeError, SideBySideError
+from oplibrary.ops.numbers import number_array
 
 
 def call_ufunc_with(
@@ -83,8 +84,9 @@ def call(ufunc: np.ufunc, inputs: tuple[Any, ...], given: dict[str, Any]) -> Any
 
 def _as_loop(ufunc: np.ufunc, inputs: tuple[Any, ...], dtype: Any, casting: Any) -> Any:
     """Return the operands as the loop with results of `dtype` takes them."""
-    operands = [x if is_scalar(x) else as_operand(x) for x in inputs]
-    kinds: list[Any] = [type(x) if is_scalar(x) else x.dtype for x in operands]
+    found = [number_kind(x) for x in inputs]
+    operands = [as_operand(x) if kind is None else x for x, kind in zip(inputs, found, strict=True)]
+    kinds: list[Any] = [kind or x.dtype for x, kind in zip(operands, found, strict=True)]
     given: dict[str, Any] = {"casting": casting}
     if dtype is not None:
         given["signature"] = (*[None] * ufunc.nin, *[to_dtype(dtype)] * ufunc.nout)
@@ -97,7 +99,7 @@ def _as_loop(ufunc: np.ufunc, inputs: tuple[Any, ...], dtype: Any, casting: Any)
             fix="convert the operands with astype first",
         ) from None
     return [
-        np.asarray(x, to) if is_scalar(x) else converted(x, to)
+        converted(x, to) if number_kind(x) is None else number_array(x, to)
         for x, to in zip(operands, loop, strict=False)
     ]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from oplibrary.core.dtypes import REAL_FLOATING, promoted
 from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import normalize_axis
+from oplibrary.core.types import normalize_axis, number_kind
 from oplibrary.executors.numpy.adapters import flat, ours
 from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.executors.numpy.values import fitting, is_value, put_into
@@ -16,6 +16,7 @@ from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.operands import as_array, as_dtype, require_known
 from oplibrary.ops.gather import index_along
 from oplibrary.ops.indexing import set_item
+from oplibrary.ops.numbers import number_array
 
 
 def _target(function: str, x: Any) -> Any:
@@ -87,8 +88,9 @@ def putmask(a: Any, mask: Any, values: Any) -> None:
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
     """Overwrite an array with another, where a mask is true."""
     source = as_array(src)
-    if not hasattr(src, "dtype") and type(src) in (bool, int, float, complex):
-        source = as_dtype(source, promoted(dst.dtype, src))
+    kind = number_kind(src)
+    if kind is not None:
+        source = number_array(src, promoted(dst.dtype, kind()))
     put_into(_target("copyto", dst), source, "numpy.copyto", casting, where)
 
 
