@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sidebyside.measuring.processes import CAN_STOP, LostProcessError, WorkerProcess
+from sidebyside.measuring.processes import (
+    CAN_STOP,
+    MOST_SAID,
+    LostProcessError,
+    WorkerProcess,
+)
 from sidebyside.studies.mode_process import ModeProcess, ModeProcessError
 from sidebyside.workloads.registry import load
 
@@ -22,6 +27,12 @@ def double(take, give):
             os.abort()
         if message == "sleep":
             time.sleep(60)
+        if message == "read":
+            message = sys.stdin.read()
+        if message == "shout":
+            os.write(2, b"x" * MOST_SAID)
+            give(os.fstat(2).st_size)
+            continue
         give((message * 2, os.environ.get("GIVEN")))
 
 
@@ -31,6 +42,15 @@ def test_a_process_answers_one_message_after_the_other():
         assert process.receive(60) == (42, "here")
         process.send("a")
         assert process.receive(60) == ("aa", "here")
+
+
+def test_a_program_reads_no_message_and_what_it_says_does_not_pile_up():
+    with WorkerProcess(double) as process:
+        process.send("read")
+        assert process.receive(60) == ("", None)
+        for size in (MOST_SAID, 2 * MOST_SAID, MOST_SAID):
+            process.send("shout")
+            assert process.receive(60) == size
 
 
 def test_a_lost_process_says_how_it_ended():

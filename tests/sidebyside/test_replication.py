@@ -9,10 +9,15 @@ import pytest
 
 import sidebyside as sbs
 from sidebyside.measuring.processes import CAN_STOP
+from sidebyside.measuring.scrutiny import Scrutiny
 from sidebyside.measuring.statistics import Estimate
 from sidebyside.measuring.travel import pack, unpack
 from sidebyside.results.comparison import Row, TimedCell
+from sidebyside.results.decision import decide_from
 from sidebyside.studies import replication
+from sidebyside.studies.mode_process import Built, ModeProcessError
+from sidebyside.studies.subject import subject_of
+from sidebyside.studies.team import CONTROL
 
 pytestmark = pytest.mark.skipif(not CAN_STOP, reason="needs processes that can stand still")
 
@@ -54,6 +59,26 @@ def make_counting():
     return step
 
 
+def make_forking():
+    def step():
+        os.fork()
+        return np.arange(4.0) * 2
+
+    return step
+
+
+def make_writing():
+    def step():
+        os.write(1, b"x")
+        return np.arange(4.0) * 2
+
+    return step
+
+
+def make_reading():
+    return lambda: input("what? ")
+
+
 def make_random():
     rng = np.random.default_rng()
     return lambda: rng.random(3)
@@ -68,6 +93,9 @@ def found():
             "crash": make_crash,
             "hang": make_hang,
             "other": make_other,
+            "forking": make_forking,
+            "writing": make_writing,
+            "reading": make_reading,
         },
         time_limit=6,
         **FAST,
@@ -100,6 +128,13 @@ def test_a_mode_that_crashes_or_hangs_is_one_red_cell(found):
     assert "SIGABRT" in row.cell("crash").failure.text
     assert row.cell("hang").failure.kind == "timed out"
     assert row.cell("sum").failure is None
+
+
+def test_a_program_that_would_spoil_the_measuring_of_all_is_stopped(found):
+    row = found.rows[0]
+    assert "both processes return from it" in row.cell("forking").failure.text
+    assert row.cell("reading").failure.kind == "EOFError"  # and no message of ours was read
+    assert row.cell("writing").failure is None
 
 
 def test_modes_that_disagree_are_not_timed(found):
@@ -165,6 +200,71 @@ def test_an_interruption_keeps_what_was_measured(monkeypatch):
     partial = caught.value.partial
     assert partial.environment["interrupted"]
     assert partial.rows[0].replicates == 1
+
+
+class Answers:
+    """Answers in the place of processes; some requests to some modes fail."""
+
+    def __init__(self, *failing):
+        self.failing = failing
+        self.asked = []
+
+    def repeat(self, reference):
+        self.asked.append((CONTROL, "repeat"))
+
+    def ask(self, label, request, *arguments):
+        self.asked.append((label, request))
+        if (label, request, self.asked.count((label, request))) in self.failing:
+            raise ModeProcessError("ended by SIGKILL", "crashed", lost=True)
+        return {
+            "build": Built(0.01, 0.005, {}, (), [np.ones(2)]),
+            "results": [[np.ones(2)]] * 2,
+            "examine": Scrutiny(),
+            "warm_up": 1e7,
+            "block": 1e-3 + 1e-9 * len(self.asked),
+            "memory": (None, None),
+            "pools": [],
+        }.get(request)
+
+
+def row_of(*failing, replicates=4):
+    subject = subject_of({"a": make_sum, "b": make_sum, "c": make_sum})
+    settings = replication.Settings(budget=1.0, replicates=replicates)
+    experiment = replication.Experiment(subject, settings, lambda text: None)
+    team = Answers(*failing)
+    while not experiment.done and team.asked.count((CONTROL, "repeat")) < 9:
+        experiment.run(team)
+        experiment.look()
+    return experiment.row()
+
+
+def test_a_mode_that_fails_later_leaves_what_was_measured_of_the_others():
+    row = row_of(("b", "warm_up", 3))
+    assert (row.reference, row.replicates) == ("a", 4)
+    assert row.cell("b").failure.kind == "crashed" and row.cell("b").steady is None
+    assert len(row.cell("c").replicates) == 4 and row.control is not None
+
+
+def test_a_repetition_without_its_control_is_left_out():
+    whole = row_of()
+    row = row_of((CONTROL, "block", 9))
+    assert (whole.notes, whole.replicates, row.replicates) == ((), 4, 4)
+    assert "one repetition is left out" in row.notes[0]
+    assert all(len(cell.replicates) == 4 for cell in row.cells)
+
+
+@pytest.mark.parametrize("request_", ["examine", "warm_up", "block"])
+def test_where_the_reference_fails_later_there_is_no_verdict(request_):
+    row = row_of(("a", request_, 1))
+    assert row.reference == "b" and row.cell("a").failure is not None
+    assert row.cell("c").speed == "no verdict" and not row.trusted
+    assert row.notes == (
+        "a failed after the first results, with which all were compared: b is the reference, "
+        "without a control",
+    )
+    found = decide_from(sbs.Comparison((row,), {}), "NumPy")
+    assert "Undecided: a failed while it was measured" in found.sentence
+    assert "c has no verdict against b: it has no control" in str(found)
 
 
 def test_where_the_control_fails_there_is_no_verdict():

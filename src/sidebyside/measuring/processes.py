@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import mmap
 import os
 import pickle
 import queue
@@ -24,6 +25,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import IO, Any, NoReturn
 
+from oplibrary.messages.errors import WorkloadError
+
 Take = Callable[[], Any]
 """Returns the next message; raises EOFError after the last one."""
 
@@ -35,6 +38,9 @@ Work = Callable[[Take, Give], None]
 
 _SIGNAL_AT_THE_STARTERS_END = 1
 """``PR_SET_PDEATHSIG`` of Linux's ``prctl``."""
+
+MOST_SAID = 1 << 20
+"""Bytes of the error stream of a process that are kept from one message to the next."""
 
 CAN_STOP = hasattr(signal, "SIGSTOP") and hasattr(os, "killpg")
 """Whether the system lets a process stand still."""
@@ -173,18 +179,64 @@ class WorkerProcess(AbstractContextManager["WorkerProcess"]):
 def serve(work: Work) -> None:
     """Do `work` with the messages of the standard input.
 
-    Answers go to what was the standard output; what is printed goes to the error stream.
+    They are read from a descriptor of their own, as a program may read the standard input, which
+    has nothing. Answers go to what was the standard output; what is printed goes to the error
+    stream, of which the end alone is kept.
     """
     faulthandler.enable()
     _end_with_the_starter()
-    answers = os.fdopen(os.dup(1), "wb")
+    messages, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    turn_to_nothing(0)
     os.dup2(2, 1)
+
+    def take() -> Any:
+        with suppress(OSError):  # a program may have closed it
+            if os.fstat(2).st_size > MOST_SAID:
+                os.ftruncate(2, 0)
+                os.lseek(2, 0, os.SEEK_SET)
+        return pickle.load(messages)
 
     def give(answer: Any) -> None:
         pickle.dump(answer, answers)
         answers.flush()
 
-    work(lambda: pickle.load(sys.stdin.buffer), give)
+    work(take, give)
+
+
+def turn_to_nothing(descriptor: int) -> None:
+    """Let a descriptor read nothing, or write to nowhere."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+class ReturnedCopies:
+    """Copies of this process that a program made by forking, and that came back from it.
+
+    Each would go on with what this process does beside it: it ends here, and leaves a mark.
+    """
+
+    def __init__(self) -> None:
+        self._own = os.getpid()
+        self._mark = mmap.mmap(-1, 1)  # which copies share
+
+    def end(self) -> None:
+        """End this process if it is a copy.
+
+        Raises
+        ------
+        WorkloadError
+            In the process itself, once there has been one.
+        """
+        if os.getpid() != self._own:
+            self._mark[0] = 1
+            os._exit(0)
+        if self._mark[0]:
+            raise WorkloadError(
+                "the program forks, and both processes return from it",
+                cause="each call would leave one more process that measures beside this one",
+                fix="end the copy inside of the program, by os._exit(0)",
+            )
 
 
 def _end_with_the_starter() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import os
 import sys
+import tempfile
 import time
 import types
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +29,8 @@ _EVENTS = {
     "subprocess.Popen": "starts processes",
     "os.system": "starts processes",
     "os.fork": "starts processes",
+    "os.chdir": "changes the working directory",
+    "os.remove": "removes files",
     "os.posix_spawn": "starts processes",
     "_thread.start_new_thread": "starts threads",
     "_thread.start_joinable_thread": "starts threads",
@@ -74,6 +79,22 @@ _LISTENER = _Listener()
 
 
 @contextmanager
+def _written(said: io.StringIO) -> Iterator[None]:
+    """Enter into `said` what is written to the descriptor of the standard output, as C does it."""
+    kept = os.dup(1)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            yield
+        finally:
+            with suppress(OSError, AttributeError):
+                ctypes.CDLL(None).fflush(None)
+            os.dup2(kept, 1)
+            os.close(kept)
+        said.write("C" if file.seek(0, os.SEEK_END) else "")
+
+
+@contextmanager
 def _sleep_told(heard: dict[str, None]) -> Iterator[None]:
     """Enter it if a program sleeps inside the block: not every Python tells its auditors."""
     original = time.sleep
@@ -103,13 +124,14 @@ def examine(run: Callable[[], Any], given: Any, function: Any) -> Scrutiny:
     """
     before, variables = _prints_of(given), host_variables(function)
     said = io.StringIO()
-    _LISTENER.begin()
-    try:
-        with redirect_stdout(said), _sleep_told(_LISTENER.heard):
-            for _ in range(CALLS):
-                run()
-    finally:
-        _LISTENER.listening = False
+    with redirect_stdout(said), _written(said):
+        _LISTENER.begin()
+        try:
+            with _sleep_told(_LISTENER.heard):
+                for _ in range(CALLS):
+                    run()
+        finally:
+            _LISTENER.listening = False
     found = dict.fromkeys(["prints"] if said.getvalue() else [])
     found.update(_LISTENER.heard)
     after = host_variables(function)

@@ -37,6 +37,11 @@ def sentence(decision: Decision) -> str:
     if not row.reference:
         return _nothing(row)
     reference = _word(row.reference)
+    if not row.trusted and row.control is None:
+        failed = ", ".join(_word(cell.mode) for cell in row.cells if cell.failure is not None)
+        return (
+            f"Undecided: {failed} failed while it was measured, so nothing can be held against it."
+        )
     if not row.trusted:
         return (
             f"Undecided on this machine: {reference} differs from itself by more than chance, so "

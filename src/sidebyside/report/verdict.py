@@ -36,7 +36,8 @@ def _against(row: Row, cell: TimedCell) -> str:
     speedup = cell.speedup
     assert speedup is not None
     if cell.speed == "no verdict":
-        return f"{cell.mode} has no verdict: {row.reference} differs from itself on this machine"
+        why = "it differs from itself on this machine" if row.control else "it has no control"
+        return f"{cell.mode} has no verdict against {row.reference}: {why}"
     if cell.speed == "too few samples":
         return (
             f"{cell.mode} took {units.factor(1 / speedup.value)} times as long as {row.reference} "

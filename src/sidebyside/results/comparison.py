@@ -308,7 +308,9 @@ class Row:
 
     @property
     def trusted(self) -> bool:
-        """Whether the reference did not differ from itself."""
+        """Whether the reference did not differ from itself, and was there to the end."""
+        if any(cell.withheld for cell in self.cells):
+            return False
         return self.control is None or not differs(self.control)
 
     def break_even(self, mode: str, against: str, start: str = "cold") -> BreakEven | None:

@@ -39,7 +39,7 @@ from sidebyside.measuring.clock import (
 from sidebyside.measuring.environment import environment, thread_pools
 from sidebyside.measuring.machine import measure_machine
 from sidebyside.measuring.memory import measure_memory
-from sidebyside.measuring.processes import CAN_STOP
+from sidebyside.measuring.processes import CAN_STOP, ReturnedCopies
 from sidebyside.measuring.statistics import (
     CONFIDENCE,
     ENOUGH,
@@ -471,11 +471,16 @@ class _Pairing:
     def _run_each_once(self) -> None:
         """Run every mode once, and keep its results or why it has none."""
         errors: list[Exception] = []
+        copies = ReturnedCopies()
         for label, mode in self.modes.items():
             self.say(f"{label}, first results")
             try:
                 prepared = mode.prepare_anew(self.workload, self.inputs)
-                self.results[label] = self.subject.numbers(prepared.arrays(prepared.run()))
+                try:
+                    results = prepared.run()
+                finally:
+                    copies.end()
+                self.results[label] = self.subject.numbers(prepared.arrays(results))
             except Exception as error:  # whatever the library says belongs in the cell
                 self.failures[label] = self._failure(error)
                 errors.append(error)

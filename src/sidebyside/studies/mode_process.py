@@ -15,13 +15,20 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.types import Array
-from oplibrary.messages.errors import OutOfMemoryError, SideBySideError
+from oplibrary.messages.errors import OutOfMemoryError, SideBySideError, WorkloadError
 from sidebyside.measuring.bottleneck import Overhead
 from sidebyside.measuring.call_stack import forget_frames, frames_below
 from sidebyside.measuring.clock import calibrate_clock, take_sample, warm_up
 from sidebyside.measuring.environment import thread_pools
 from sidebyside.measuring.memory import Memory, measure_memory
-from sidebyside.measuring.processes import Give, LostProcessError, Take, WorkerProcess
+from sidebyside.measuring.processes import (
+    Give,
+    LostProcessError,
+    ReturnedCopies,
+    Take,
+    WorkerProcess,
+    turn_to_nothing,
+)
 from sidebyside.measuring.scrutiny import Scrutiny, examine
 from sidebyside.measuring.travel import unpack
 from sidebyside.modes import Counted, PassEffect, find_mode
@@ -137,14 +144,19 @@ class ModeProcess(AbstractContextManager["ModeProcess"]):
 
 def answer_requests(take: Take, give: Give) -> None:
     """Answer every message, the name of a method of `Server` and its arguments."""
-    server, known = Server(), frames_below(0)
+    server, known, copies = Server(), frames_below(0), ReturnedCopies()
+    turn_to_nothing(1)  # programs may print more than there is room for
     while True:
         try:
             request, arguments = take()
         except EOFError:
             return
         try:
-            give((False, getattr(server, request)(*arguments)))
+            try:
+                answer = getattr(server, request)(*arguments)
+            finally:
+                copies.end()
+            give((False, answer))
         except (Exception, SystemExit) as error:  # a program may call sys.exit
             line = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
             if isinstance(error, MemoryError) and not isinstance(error, SideBySideError):
@@ -260,6 +272,12 @@ class Server:
         ended = time.perf_counter()
         build = self.prepared.build
         first = ended - prepared_at
+        if ended <= started:
+            raise WorkloadError(
+                "no time passes while the program runs",
+                cause="it has replaced time.perf_counter, or the clock of the system stands still",
+                fix="measure it without that",
+            )
         return Built(
             ended - started if not build else first + sum(build.values()),
             first,

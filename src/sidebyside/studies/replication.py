@@ -154,6 +154,8 @@ class Experiment:
         self.notes: list[str] = []
         self.starting = 0.0
         self.done = False
+        # references that failed later
+        self.lost: list[str] = []
 
     @property
     def count(self) -> int:
@@ -181,7 +183,7 @@ class Experiment:
                 self._try(team, label, self._remember)
             self._count(team)
         if self.settings.attribute:
-            for label in self.timed:
+            for label in list(self.timed):
                 self._attribute(team, label)
         if not self.timed or (self.reference not in self.timed):
             self.done = True
@@ -201,8 +203,16 @@ class Experiment:
 
     def _fail(self, label: str, failure: Failure) -> None:
         self.failures[label] = failure
+        if label == CONTROL:
+            return
+        self.replicates.pop(label, None)
         if label in self.timed:
             self.timed.remove(label)
+        if label == self.reference and self.timed:
+            self.reference = self.timed[0]
+            self.replicates.pop(CONTROL, None)
+            self.lost.append(label)
+            self.done = True
 
     def _start(self, team: Team, label: str) -> None:
         team.ask(label, "take", self.packed)
@@ -238,7 +248,7 @@ class Experiment:
         self.timed = [label for label in found if label not in (CONTROL, *self.failures)]
         for label in [label for label in self.timed if label != self.reference]:
             self._agree(label, found, alike)
-        for label in self.timed:
+        for label in list(self.timed):
             self._try(team, label, self._examine)
         self._describe(found)
 
@@ -339,11 +349,16 @@ class Experiment:
         for _ in range(count):
             for position in self.rng.permutation(len(labels)):
                 self._try(team, labels[position], block)
-        for label in labels:
-            if len(taken[label]) == count:
-                blocks = np.array(taken[label])
-                self.replicates.setdefault(label, []).append(Replicate(*starts[label], blocks))
         self.calls.update(calls)
+        whole = [label for label in labels if len(taken[label]) == count]
+        if self.lost:
+            whole = [label for label in whole if label in self.timed]
+        elif CONTROL not in whole:  # its replicates and the reference's are taken in pairs
+            self.notes.append(f"one repetition is left out: {CONTROL} failed in it")
+            return
+        for label in whole:
+            blocks = np.array(taken[label])
+            self.replicates.setdefault(label, []).append(Replicate(*starts[label], blocks))
 
     def _attribute(self, team: Team, label: str) -> None:
         """Measure the steps of a mode; one whose steps fail has times all the same."""
@@ -420,7 +435,13 @@ class Experiment:
             tuple(self.notes),
             parameter=subject.parameter,
         )
-        if row.trusted:
+        if self.lost and row.reference:
+            what = (
+                f"{' and '.join(self.lost)} failed after the first results, with which all were "
+                f"compared: {row.reference} is the reference, without a control"
+            )
+            row = replace(row, notes=(*row.notes, what))
+        elif row.trusted:
             return row
         return replace(row, cells=tuple(replace(cell, withheld=True) for cell in row.cells))
 

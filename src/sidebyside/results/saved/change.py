@@ -322,7 +322,9 @@ def _change(key: tuple[str, str], mode: str, before: Row | None, after: Row | No
     if not ratio.known:
         reason = "measured in one process, or only once: for a look only"
     elif not (before.trusted and after.trusted):
-        reason = f"the {'new' if before.trusted else 'old'} result's reference differs from itself"
+        which, row = ("new", after) if before.trusted else ("old", before)
+        why = "differs from itself" if row.control is not None else "failed while it was measured"
+        reason = f"the {which} result's reference {why}"
     return Change(
         *key,
         mode,
