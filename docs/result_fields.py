@@ -13,9 +13,9 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 
-import sidebyside  # noqa: F401  enters the kinds of results
 from sidebyside.measuring.environment import RECORDED
 from sidebyside.results.result import RENDERERS
+from sidebyside.results.saved import contents  # noqa: F401  enters the kinds of results
 from sidebyside.results.saved.file import FORMAT, KINDS, SCHEMA
 from sidebyside.results.saved.rebuilding import NOT_KEPT, kept_fields
 

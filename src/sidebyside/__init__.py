@@ -17,34 +17,20 @@ Examples
 
 from __future__ import annotations
 
-from oplibrary.core.types import TensorType
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from oplibrary.messages.source import enter_package
-from sidebyside import errors
-from sidebyside import report as _report  # enters how results are shown
-from sidebyside.drawing.figure import Figure, show
-from sidebyside.modes import MODES, Mode, Prepared, find_mode
-from sidebyside.results.cell import Cell
-from sidebyside.results.comparison import Comparison, Row
-from sidebyside.results.decision import Decision
-from sidebyside.results.saved.change import Change, Changes, diff
-from sidebyside.results.saved.file import load
-from sidebyside.results.saved.history import History, history
-from sidebyside.results.table import Table
-from sidebyside.studies.comparison import compare
-from sidebyside.studies.decision import decide
-from sidebyside.studies.flexibility import Example, measure_flexibility
-from sidebyside.studies.table import measure_table
-from sidebyside.studies.training import compare_training, train
-from sidebyside.workloads.builtin import BUILTIN
-from sidebyside.workloads.foreign import FOREIGN
-from sidebyside.workloads.loading import find_workload, find_workloads
-from sidebyside.workloads.workload import Splits, Training, Workload
+
+if TYPE_CHECKING:
+    from sidebyside import errors
+    from sidebyside.public import *  # noqa: F403
 
 enter_package(__file__, "workloads/builtin", "workloads/foreign")
 
 __version__ = "0.2.0"
 
-__all__ = [
+__all__ = [  # noqa: F405  what `public` has
     "BUILTIN",
     "FOREIGN",
     "MODES",
@@ -80,6 +66,17 @@ __all__ = [
     "show",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import everything when the first name is asked for: processes of modes need a small part."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "errors":
+        return import_module("sidebyside.errors")
+    public = import_module("sidebyside.public")
+    globals().update({each: getattr(public, each) for each in public.__all__})
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -21,6 +21,7 @@ from sidebyside.measuring.statistics import Estimate
 from sidebyside.modes import find_mode, registry
 from sidebyside.report.comparison import row_text
 from sidebyside.results.comparison import Row, TimedCell
+from sidebyside.studies import comparison
 from sidebyside.studies.explaining.attribution import Climbed, steps_of, together
 
 QUICK = 0.02
@@ -382,3 +383,19 @@ def test_modes_may_be_named_in_one_text():
     assert [cell.mode for cell in found.row("layer").cells] == ["dynamic", "static:numpy"]
     with pytest.raises(ArgumentError, match="there is no mode 'statik'"):
         sbs.compare(make(), modes="dynamic,statik", budget=QUICK)
+
+
+def test_what_takes_long_to_build_is_built_once(monkeypatch):
+    monkeypatch.setattr(comparison, "LONG_START", 0.0)
+    built = []
+
+    def make(name):
+        def build():
+            built.append(name)
+            return lambda: np.ones(2)
+
+        return build
+
+    row = sbs.compare({"a": make("a"), "b": make("b")}, budget=1e-9, replicates=0).rows[0]
+    assert sorted(built) == ["a", "b"]
+    assert all(cell.start.count == 1 for cell in row.cells)

@@ -119,3 +119,12 @@ def test_a_mode_runs_a_workload_in_its_process():
             process.ask("nothing")
     with pytest.raises(ModeProcessError, match="there is no mode 'dynamc'"):
         ModeProcess("dynamc")
+
+
+def test_a_process_of_a_mode_loads_what_it_needs():
+    code = (
+        "import sys\nfrom sidebyside.studies import mode_process\n"
+        "print([n for n in sys.modules if n.startswith(('staticgraph', 'sidebyside.report'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -15,6 +15,7 @@ from sidebyside.studies.comparison import compare
 from sidebyside.studies.table import (
     TABLE,
     check_against_itself,
+    checked_by_the_control,
     measure_table,
     native_is_installed,
 )
@@ -231,3 +232,12 @@ def test_the_table_is_one_html_file(table, tmp_path):
     shown = table._repr_html_()
     claims = shown[shown.index("<table") : shown.index("</table>")]
     assert 'class="claims"' in claims and claims in text
+
+
+def test_what_the_control_has_measured_is_not_measured_once_more(table):
+    assert checked_by_the_control(table.comparison) is None  # all in one process
+    row = replace(table.comparison.rows[0], control=Estimate(1.01, 0.9, 1.1, CONFIDENCE, 3))
+    found = checked_by_the_control(replace(table.comparison, rows=(row,)))
+    assert [cell.mode for cell in found.cells] == ["dynamic", "dynamic #2"]
+    text = str(replace(table, self_check=found).text())
+    assert "Self-check: dynamic against itself takes 1.01x (0.90–1.10): no difference" in text

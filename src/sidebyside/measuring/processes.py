@@ -235,7 +235,7 @@ class ReturnedCopies:
             raise WorkloadError(
                 "the program forks, and both processes return from it",
                 cause="each call would leave one more process that measures beside this one",
-                fix="end the copy inside of the program, by os._exit(0)",
+                fix="end the copy inside of the program, as os._exit does",
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from sidebyside.results.frame import data_frame
@@ -50,7 +51,18 @@ class Renderer:
     fragment: Callable[[Any], str]
 
 
-RENDERERS: dict[type, Renderer] = {}
+class _Renderers(dict[type, Renderer]):
+    """The renderers by the types of results; the first that is asked for has all imported."""
+
+    def __missing__(self, kind: type) -> Renderer:
+        before = len(self)
+        import_module("sidebyside.report")
+        if len(self) == before:
+            raise KeyError(kind)
+        return self[kind]
+
+
+RENDERERS: dict[type, Renderer] = _Renderers()
 """How each type of result is shown; entered by `sidebyside.report`."""
 
 

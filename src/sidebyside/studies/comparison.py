@@ -73,6 +73,9 @@ from sidebyside.workloads.workload import Workload
 STARTS = ENOUGH + 1
 """Most fresh builds behind a start time."""
 
+LONG_START = 0.25
+"""Seconds of a first start in a process for which it matters little that it is the first."""
+
 START_BUDGET = 4
 """The most that starts may take, in budgets."""
 
@@ -424,6 +427,7 @@ class _Pairing:
         self._label = subject.label
         self.size = subject.size
         self.prepared: dict[str, Prepared] = {}
+        self.first: dict[str, _Start] = {}
         self.results: dict[str, list[Array]] = {}
         self.failures: dict[str, Failure] = {}
         self.callers = known
@@ -476,10 +480,13 @@ class _Pairing:
             self.say(f"{label}, first results")
             try:
                 prepared = mode.prepare_anew(self.workload, self.inputs)
+                began = time.perf_counter()
                 try:
                     results = prepared.run()
                 finally:
                     copies.end()
+                seconds = time.perf_counter() - began
+                self.first[label] = _Start(seconds, prepared.build, prepared.passes)
                 self.results[label] = self.subject.numbers(prepared.arrays(results))
             except Exception as error:  # whatever the library says belongs in the cell
                 self.failures[label] = self._failure(error)
@@ -523,13 +530,16 @@ class _Pairing:
     def _measure_starts(self, timed: Sequence[str]) -> dict[str, list[_Start]]:
         """Build each mode afresh several times, in turn; as a user would.
 
-        The collector runs before each build and is on during it.
+        The collector runs before each build and is on during it. One that took long when results
+        were compared, and more than its share of the time, is not built once more: it counts.
         """
         self.say("fresh builds")
-        starts: dict[str, list[_Start]] = {label: [] for label in timed}
+        share = max(LONG_START, START_BUDGET * self.budget / len(timed))
+        long = {label: [self.first[label]] for label in timed if self.first[label].total > share}
+        starts: dict[str, list[_Start]] = {label: long.get(label, []) for label in timed}
         deadline = time.perf_counter() + START_BUDGET * self.budget
         spent = dict.fromkeys(timed, 0.0)
-        for label in [*timed] * STARTS:
+        for label in [label for label in timed if label not in long] * STARTS:
             # one that would not end in time is left with the samples it has
             usual = spent[label] / max(1, len(starts[label]))
             if starts[label] and time.perf_counter() + usual > deadline:

@@ -13,7 +13,17 @@ from sidebyside.workloads.workload import Workload
 GROUP = "sidebyside.workloads"
 """The group under which other distributions enter a `Workload`."""
 
+OWN = ("sidebyside.workloads.builtin", "sidebyside.workloads.foreign")
+"""Packages that enter this library's: they are imported when one looks into the registry."""
+
 _MODULES: dict[str, tuple[str, str]] = {}
+
+
+def _own() -> dict[str, tuple[str, str]]:
+    """Return where each of this library's workloads is."""
+    for package in OWN:
+        import_module(package)
+    return _MODULES
 
 
 def enter(name: str, module: str, attribute: str = "WORKLOAD") -> None:
@@ -23,13 +33,13 @@ def enter(name: str, module: str, attribute: str = "WORKLOAD") -> None:
 
 def names() -> tuple[str, ...]:
     """Return the name of every workload, without loading any."""
-    entered = sorted({point.name for point in entry_points(group=GROUP)} - set(_MODULES))
-    return (*_MODULES, *entered)
+    own = _own()
+    return (*own, *sorted({point.name for point in entry_points(group=GROUP)} - set(own)))
 
 
 def entered_workloads() -> dict[str, Workload]:
     """Return the workloads of other distributions by name; what is broken is warned of."""
-    return load_entry_points(GROUP, Workload, _MODULES)
+    return load_entry_points(GROUP, Workload, _own())
 
 
 def load(name: str) -> Workload:
@@ -45,11 +55,12 @@ def load(name: str) -> Workload:
     BrokenEntryPointWarning
         If it is another distribution's, and broken.
     """
-    if name in _MODULES:
-        module, attribute = _MODULES[name]
+    own = _own()
+    if name in own:
+        module, attribute = own[name]
         workload: Workload = getattr(import_module(module), attribute)
         return workload
-    entered = load_entry_points(GROUP, Workload, _MODULES, name)
+    entered = load_entry_points(GROUP, Workload, own, name)
     if name in entered:
         return entered[name]
     known = names()

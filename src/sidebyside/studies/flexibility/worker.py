@@ -44,6 +44,7 @@ def do_tasks(take: Take, give: Give) -> None:
     """Do every task of the list that is the one message."""
     parent = os.getppid()
     tasks: list[Task] = take()
+    import_module("sidebyside.public")  # which examples import, and no program's time is to hold
     for column in tasks[0].columns:
         with suppress(Exception):  # it will be raised again where it can be reported
             mode = mode_of(column)
