@@ -19,6 +19,10 @@ EXACT_OPERATORS = {
     *"gcd lcm bitwise_count".split(),
 }
 """Of expressions that IEEE 754 leaves no choice."""
+INEXACT_OF_COMPLEX = {"abs", "sqrt"}
+"""Of those, the ones that are computed by a formula where a number is complex."""
+ROUNDED = "fc"
+"""Kinds of dtypes whose numbers are rounded; an error of a complex one is relative to its size."""
 CANCELLING = set("gelu gelu_tanh softplus logaddexp logaddexp2 binary_cross_entropy".split())
 """Ops whose formula subtracts: where their result is small, its error is one of the operands."""
 LOGARITHMS_OF_SUMS = set("log_softmax logsumexp cross_entropy".split())
@@ -35,12 +39,11 @@ MARGIN = 16
 def is_exact(op, dtype, operand_dtypes=()):
     """Tell whether IEEE 754 or the op's meaning leaves no choice of its result, of a dtype.
 
-    In half precision nobody says in which precision a formula is computed. The absolute value of a
-    complex number is a root of a sum.
+    In half precision nobody says in which precision a formula is computed.
     """
     if op.kind is Kind.ELEMENTWISE:
-        is_complex = any(each.kind == "c" for each in operand_dtypes)
-        if is_complex and "abs" in op.expression.operators():
+        is_complex = any(each.kind == "c" for each in (dtype, *operand_dtypes))
+        if is_complex and op.expression.operators() & INEXACT_OF_COMPLEX:
             return False
         if dtype == np.float16:
             return op.name == "cast"
@@ -137,10 +140,16 @@ def lowered(region):
 
 def changed(x, rng):
     """Return an array with floating-point numbers a little smaller or larger."""
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in ROUNDED:
         return x
-    noise = rng.uniform(-1, 1, x.shape) * (ROUNDING * np.finfo(x.dtype).eps)
-    return (x * (1 + noise)).astype(x.dtype)
+    step = ROUNDING * np.finfo(x.dtype).eps
+    if x.dtype.kind == "f":
+        return (x * (1 + rng.uniform(-step, step, x.shape))).astype(x.dtype)
+    result, size = x.copy(), np.abs(x)
+    size = np.where(np.isfinite(size), size, 0.0)
+    for part in (result.real, result.imag):  # a zero stays, on its side of a branch cut
+        part += np.where(part == 0, 0.0, rng.uniform(-step, step, x.shape) * size)
+    return result
 
 
 def moved(x, size, rng):
@@ -155,7 +164,8 @@ def inexact_values(program):
     for each in program.instructions:
         dtype = each.output.type.dtype
         rounded = each.op.kind is Kind.CONTROL or (
-            dtype.kind == "f" and (each.op.name in EITHER_ZERO or not is_exact_instruction(each))
+            dtype.kind in ROUNDED
+            and (each.op.name in EITHER_ZERO or not is_exact_instruction(each))
         )
         if rounded or found.intersection(each.inputs):
             found.add(each.output)
@@ -193,23 +203,27 @@ def bounds(program, arrays, samples):
         other = evaluate(program, arrays, np.random.default_rng(seed))
         for value in rounded.intersection(program.outputs):
             a, b = np.asarray(exact[value]), np.asarray(other[value])
-            if a.dtype.kind != "f":
+            if a.dtype.kind not in ROUNDED:
                 free[value] |= a != b
                 continue
             finite = np.isfinite(a) & np.isfinite(b)
             free[value] |= ~finite & ~((a == b) | (np.isnan(a) & np.isnan(b)))
-            far = np.abs(a.astype("float64") - b)
+            far = np.abs(_wide(a) - b)
             spread[value] = np.fmax(spread[value], np.where(finite, far, 0.0))
     result = []
     for value in program.outputs:
         a = np.asarray(exact[value])
         bound = None
-        if value in rounded and a.dtype.kind == "f":
+        if value in rounded and a.dtype.kind in ROUNDED:
             info = np.finfo(a.dtype)
-            size = np.where(np.isfinite(a), np.abs(a.astype("float64")), 0.0)
+            size = np.where(np.isfinite(a), np.abs(_wide(a)), 0.0)
             bound = MARGIN * (spread[value] + size * float(info.eps) + float(info.tiny))
         result.append(Expected(a, bound, free[value]))
     return result
+
+
+def _wide(x):
+    return x.astype("complex128" if x.dtype.kind == "c" else "float64")
 
 
 def _alike(array, result, signs):
@@ -239,7 +253,7 @@ def compare(expected, result):
     worst = ""
     if bound is not None:
         with np.errstate(invalid="ignore"):
-            error = np.abs(array.astype("float64") - result.astype("float64"))
+            error = np.abs(_wide(array) - _wide(result))
         same |= error <= bound
         if not same.all():
             worst = f", off by {error[~same].max():.3g}, allowed {bound[~same].max():.3g}"
