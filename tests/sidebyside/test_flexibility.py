@@ -54,7 +54,7 @@ calls = []
 
 def count(xp, x):
     calls.append("one more")
-    return x * len(calls)
+    return x * len([*calls])
 
 PROGRAMS = (Example(count, inputs=numbers),)
 """,
@@ -151,7 +151,7 @@ def test_a_value_frozen_at_trace_time_is_found_out(fakes):
 def test_a_wrong_result_with_a_warning_is_not_silent(fakes):
     cell = fakes.row("warned").cell("static")
     assert cell.outcome == "wrong"
-    assert cell.warnings == ("UserWarning: the calls are counted once",)
+    assert "UserWarning: the calls are counted once" in cell.warnings
     text = fakes.text()
     assert "it warned: UserWarning" in " ".join(text.split())
     line = next(line for line in text.splitlines() if line.startswith("warned"))

@@ -17,8 +17,10 @@ import functools
 import itertools
 import math
 import operator
+import os
 import pathlib
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -251,9 +253,47 @@ def set_settings(_):
 
 fresh_class = lambda: type("Fresh", (Child,), {})()  # noqa: E731
 
+fresh_base = lambda: type("Fresh", (Base,), {"k": 2.0})  # noqa: E731
+derived = lambda kind: type("Derived", (kind,), {})  # noqa: E731
+
 WAYS = {
     # name: (what holds the state, the function of it, what changes it)
     "attribute": (Base, lambda o: lambda x: x * o.w, setting("w", 5.0)),
+    "class attribute of a new object": (
+        fresh_base,
+        lambda kind: lambda x: x * type("Of", (), {"made": kind})().made().k,
+        lambda kind: setattr(kind, "k", 5.0),
+    ),
+    "class attribute that a new object inherits": (
+        fresh_base,
+        lambda kind: lambda x: x * derived(kind)().k,
+        lambda kind: setattr(kind, "k", 5.0),
+    ),
+    "method of a new object": (
+        fresh_base,
+        lambda kind: lambda x: kind().scale(x),
+        lambda kind: setattr(kind, "scale", lambda self, x: x * 9),
+    ),
+    "table of a new object's class": (
+        lambda: type("Fresh", (Base,), {"table": [2.0]}),
+        lambda kind: lambda x: x * kind().table[0],
+        lambda kind: kind.table.insert(0, 5.0),
+    ),
+    "keywords of a partial": (
+        lambda: functools.partial(lambda x, k: x * k, k=2.0),
+        lambda o: lambda x: o(x),
+        lambda o: o.keywords.update(k=5.0),
+    ),
+    "what a partial passes": (
+        lambda: functools.partial(lambda values, x: x * values[0], [2.0]),
+        lambda o: lambda x: o(x),
+        lambda o: o.args[0].insert(0, 5.0),
+    ),
+    "what a traced partial passes": (
+        lambda: functools.partial(lambda values, x: x * values[0], [2.0]),
+        lambda o: o,
+        lambda o: o.args[0].insert(0, 5.0),
+    ),
     "attribute of an array": (
         lambda: Base(np.array([2.0])),
         lambda o: lambda x: x * o.w,
@@ -590,6 +630,30 @@ def read_and_set(o):
     return f
 
 
+def counting(o):
+    def f(x):
+        o[0] += 1
+        return x * o[0]
+
+    return f
+
+
+def collecting(o):
+    def f(x):
+        o.append(1.0)
+        return x * len(o)
+
+    return f
+
+
+def set_by_name(o):
+    def f(x):
+        setattr(o, "w", getattr(o, "w") + 1)  # noqa: B009, B010
+        return x * o.w
+
+    return f
+
+
 def with_globals(o):
     del o
     return lambda x: x * globals()["GLOBAL"]
@@ -661,6 +725,22 @@ UNWATCHED = {
     "globals()": (lambda: None, with_globals, r"globals\(\)"),
     "eval": (lambda: None, with_eval, r"eval\(\)"),
     "state that is set": (Base, read_and_set, r"o\.w=2\.0"),
+    "state that is set by name": (Base, set_by_name, r"o(\.w)?="),
+    "item that is set": (lambda: [2.0], counting, "o="),
+    "item of a dict that is set": (lambda: {0: 2.0}, counting, "o="),
+    "element that is set": (lambda: np.array([2.0]), counting, "o=array"),
+    "items that are counted": (lambda: [2.0], collecting, "o="),
+    "item that is taken": (lambda: [2.0, 3.0], lambda o: lambda x: x * o.pop(), "o="),
+    "whether there is a file": (
+        lambda: __file__,
+        lambda o: lambda x: x * os.path.exists(o),
+        r"exists\(\)",
+    ),
+    "another program": (
+        lambda: [sys.executable, "-c", "print(2)"],
+        lambda o: lambda x: x * int(subprocess.check_output(o)),
+        r"check_output\(\)",
+    ),
     "memoryview": (
         lambda: memoryview(bytearray(b"\2")),
         lambda o: lambda x: x * o[0],

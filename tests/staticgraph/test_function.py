@@ -559,10 +559,10 @@ def test_side_effects_are_reported_and_not_guarded():
         print("tracing", count)
         return x * 2 + len(seen)
 
-    with pytest.warns(BakedValueWarning, match="count=0 is fixed") as caught:
+    with pytest.warns(BakedValueWarning, match="(count=0|seen=.*) is fixed") as caught:
         for _ in range(3):
             f(ONES)
-    assert len(caught) == 1
+    assert ["count=0" in str(each.message) for each in caught] == [True, False]
     assert count == 1 and traces(f) == 1
     effects = "\n".join(f.explain().traces[0].effects)
     assert "nonlocal count is set while tracing, and not in later calls" in effects

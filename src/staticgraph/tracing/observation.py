@@ -101,9 +101,11 @@ _ASKS_NOTHING = {id(each) for each in (isinstance, issubclass, type, id, callabl
 
 _LOOKS_AROUND = {id(each) for each in (globals, locals, eval, exec)}
 _MUTATORS = frozenset(
-    "append extend insert pop remove clear update add discard setdefault popitem sort reverse "
-    "appendleft extendleft popleft rotate".split()
+    "append extend insert remove clear add discard sort reverse appendleft extendleft "
+    "rotate".split()
 )
+_TAKERS = frozenset("pop popitem popleft setdefault update".split())
+"""Methods that change a container, and those whose container is mostly read, too."""
 
 
 class Observation:
@@ -127,7 +129,8 @@ class Observation:
         self._entered: set[int] = set()
         self._functions: dict[int, list[FunctionType]] = {}  # that did not run yet, by their code
         self._written: set[tuple[Any, ...]] = set()
-        self._changed: set[int] = set()
+        self._changed: dict[int, bool] = {}  # containers, and whether what they held was read
+        self._looked_into: set[int] = set()
         self._foreign = ""
 
     # begin and end --------------------------------------------------------------------------------
@@ -164,6 +167,11 @@ class Observation:
             if isinstance(call, FunctionType) and not is_wrapper(function):
                 self._first(call, function)
         self._meet(function, getattr(function, "__name__", type(function).__name__))
+        if isinstance(function, functools.partial):
+            code = getattr(function.func, "__code__", None)
+            if code is not None:
+                place = Source(code.co_filename, code.co_firstlineno, code.co_name)
+                self._partial(function, place)
 
     def _first(self, function: Any, owner: Any) -> None:
         names = getattr(getattr(function, "__code__", None), "co_varnames", ())
@@ -182,7 +190,15 @@ class Observation:
     @property
     def overwritten(self) -> list[Read]:
         """What was read and written too, so that what was read is fixed."""
-        return [read for key, read in self._reads.items() if key in self._written]
+        written = {key[1] for key in self._written if key[0] == "attribute"}
+        return [
+            read
+            for key, read in self._reads.items()
+            if key in self._written
+            or (read.kind == "state" and id(read.value) in written)
+            or self._changed.get(id(read.value))
+            or (id(read.value) in self._changed and id(read.value) in self._looked_into)
+        ]
 
     # what objects are ---------------------------------------------------------------------------
 
@@ -335,6 +351,7 @@ class Observation:
         if known is None:
             if type(owner) is not ModuleType and not isinstance(owner, type):
                 self._enter_function(value)
+                self._read_of_class(at, owner)
                 return
             if is_library_object(owner):
                 return
@@ -347,6 +364,21 @@ class Observation:
         path = f"{known[1]}.{at.name}"
         self._attribute(key, path, at, owner, value)
         self._meet(value, path)
+
+    def _read_of_class(self, at: Site, owner: Any) -> None:
+        """Take down an attribute of an object made while tracing, where its class holds it."""
+        kind, name = type(owner), at.name
+        if not is_users_class(kind) or name in getattr(owner, "__dict__", {}):
+            return
+        holder = next((each for each in kind.__mro__ if name in each.__dict__), None)
+        if holder is None or not is_users_class(holder):
+            return
+        key, path = ("attribute", id(holder), name), f"{holder.__name__}.{name}"
+        if key not in self._reads:
+            held = holder.__dict__[name]
+            getter = functools.partial(_class_attribute, kind, name)
+            self._found(key, Read(path, "class", at.source, held, getter))
+            self._meet(held, path)
 
     def _attribute(self, key: tuple[Any, ...], path: str, at: Site, owner: Any, value: Any) -> None:
         name = at.name
@@ -398,9 +430,19 @@ class Observation:
             self._enter_class(called)
             if is_users_class(called):
                 return
+        elif isinstance(called, functools.partial):
+            self._partial(called, at.source)
         elif is_library_object(called):
             return
         self._foreign_call(at, called, values)
+
+    def _partial(self, called: functools.partial[Any], source: Source) -> None:
+        """Take down what a partial function passes."""
+        _, path = self._outside.get(id(called), (called, "partial(...)"))
+        for name in ("func", "args", "keywords") if id(called) in self._outside else ():
+            getter = functools.partial(getattr, called, name)
+            read = Read(f"{path}.{name}", "attribute", source, getter(), getter)
+            self._found(("attribute", id(called), name), read)
 
     def _foreign_call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down a call of code that nothing observes."""
@@ -422,11 +464,13 @@ class Observation:
             self._environment(at)
         if id(called) in _LOOKS_AROUND or (called is vars and not values):
             self._unwatched(f"{name}()", at.source, "what is read through it is not seen")
-        if isinstance(called, BuiltinFunctionType) and owner is not None:
-            if name in _MUTATORS and id(owner) in self._outside:
+        if isinstance(called, BuiltinFunctionType) and not isinstance(
+            owner, (ModuleType, type(None))
+        ):
+            if name in _MUTATORS | _TAKERS and id(owner) in self._outside:
                 what = f"{self._outside[id(owner)][1]}.{name}() runs"
                 self.effects.setdefault(_effect(what, at.source))
-                self._changed.add(id(owner))
+                self._change(owner, name in _TAKERS)
                 return
             values = (owner, *values)
         if (called is setattr or called is delattr) and len(values) > 1:
@@ -441,6 +485,7 @@ class Observation:
         known = self._outside.get(id(value))
         if known is None:
             return
+        self._looked_into.add(id(value))
         if isinstance(value, _CONTAINERS) and not isinstance(value, (bytearray, array)):
             for each in list(value.values() if isinstance(value, Mapping) else value):
                 self.looked_into(at, each)
@@ -483,10 +528,23 @@ class Observation:
 
     def item_written(self, at: Site, container: Any) -> None:
         """Take down that an item is set."""
+        path = self._path_of(container)
+        if path and not isinstance(container, Node):
+            self._change(container, True)
+            self.effects.setdefault(_effect(f"an item of {path} is set", at.source))
+
+    def _path_of(self, container: Any) -> str:
+        """Return what the program calls a container from outside, or nothing."""
         known = self._outside.get(id(container))
-        if known is not None and not isinstance(container, Node):
-            self._changed.add(id(container))
-            self.effects.setdefault(_effect(f"an item of {known[1]} is set", at.source))
+        if known is None and isinstance(container, np.ndarray):  # one of many values: none is kept
+            reads = [read.path for read in self._reads.values() if read.value is container]
+            return reads[0] if reads else ""
+        return "" if known is None else known[1]
+
+    def _change(self, container: Any, is_read: bool) -> None:
+        """Take down that a container is changed, and whether what it held was read, too."""
+        known = self._changed.get(id(container), False)
+        self._changed[id(container)] = known or is_read
 
     def _unwatched(self, path: str, source: Source, why: str) -> None:
         found = Unwatched(path, source, why)

@@ -17,7 +17,12 @@ _BAGS = frozenset({"types.SimpleNamespace", "argparse.Namespace"})
 """Classes of others whose objects are nothing but their attributes."""
 _SEEDED = (np.random.default_rng, np.random.RandomState, random.Random)
 _READERS = frozenset(
-    "open input load loadtxt genfromtxt fromfile memmap read_text read_bytes urlopen".split()
+    "open input load loadtxt genfromtxt fromfile memmap read_text read_bytes urlopen exists "
+    "lexists isfile isdir islink getsize getmtime getatime getctime glob iglob iterdir rglob stat "
+    "is_file is_dir run call check_call check_output getoutput Popen".split()
+)
+_READING_MODULES = frozenset(
+    "builtins io _io numpy pathlib urllib genericpath posixpath ntpath glob subprocess".split()
 )
 _OURS = frozenset({"oplibrary", "dyngraph", "staticgraph", "sidebyside"})
 
@@ -55,9 +60,9 @@ def differs_each_time(called: Any, values: tuple[Any, ...]) -> bool:
 
 
 def reads_files(called: Any, name: str) -> bool:
-    """Tell whether a call reads a file, or what a user types."""
+    """Tell whether a call reads files, what another program says, or what a user types."""
     module = str(getattr(called, "__module__", "")).partition(".")[0]
-    return name in _READERS and module in ("builtins", "io", "_io", "numpy", "pathlib", "urllib")
+    return name in _READERS and module in _READING_MODULES
 
 
 def is_library_object(value: Any) -> bool:
