@@ -127,10 +127,18 @@ def add_calibrate(commands: Any) -> None:
     )
     calibrate.add_argument("--trials", type=_count, default=20, metavar="N", help="of each kind")
     calibrate.add_argument(
-        "--planted", default="0,0.01,0.03", metavar="P,Q", help="differences (%(default)s)"
+        "--planted",
+        default="0,0.01,0.03",
+        type=_parts,
+        metavar="P,Q",
+        help="differences (%(default)s)",
     )
     calibrate.add_argument(
-        "--busy", default="0,2,8", metavar="N,M", help="busy processes beside it (%(default)s)"
+        "--busy",
+        default="0,2,8",
+        type=_whole_numbers,
+        metavar="N,M",
+        help="busy processes beside it (%(default)s)",
     )
     _add_effort(calibrate)
     calibrate.set_defaults(command=calibrate_command)
@@ -178,6 +186,21 @@ def _count(text: str) -> int:
     if not isinstance(size, int):
         raise argparse.ArgumentTypeError(f"{text} is no whole number")
     return size
+
+
+def _whole_numbers(text: str) -> list[int]:
+    return [_count(each.strip()) for each in text.split(",")]
+
+
+def _parts(text: str) -> list[float]:
+    """Return parts of more work, such as 0 and 0.03."""
+    try:
+        found = [float(each) for each in text.split(",")]
+    except ValueError:
+        found = [-1.0]
+    if not all(0 <= each < math.inf for each in found):
+        raise argparse.ArgumentTypeError(f"{text} names no parts; write 0,0.01")
+    return found
 
 
 # commands -----------------------------------------------------------------------------------------
@@ -269,8 +292,8 @@ def calibrate_command(options: argparse.Namespace) -> int:
         rates = calibration.calibrate(
             options.output,
             options.trials,
-            planted=[float(each) for each in options.planted.split(",")],
-            busy=[int(each) for each in options.busy.split(",")],
+            planted=options.planted,
+            busy=options.busy,
             budget=effort["budget"],
             replicates=effort["replicates"],
             report=progress,

@@ -17,6 +17,7 @@ from sidebyside.results.saved.change import (
     Changes,
     diff,
     find_mismatches,
+    kinds_of,
     refuse_mismatches,
 )
 from sidebyside.results.saved.contents import comparison_of
@@ -124,7 +125,7 @@ def check_baseline(options: argparse.Namespace, effort: dict[str, Any]) -> Saved
     settings = {key: effort[key] for key in ("budget", "replicates", "seed")}
     now = {**environment(), "settings": settings}
     mismatches = find_mismatches(comparison_of(baseline).environment, now)
-    allowed = options.across.split(",")
+    allowed = kinds_of(options.across)
     refuse_mismatches(
         [str(options.baseline), "what is asked for"],
         [each for each in mismatches if each.kind not in allowed],

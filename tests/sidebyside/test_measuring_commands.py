@@ -320,6 +320,25 @@ def test_trials_are_resumed_and_their_rates_have_intervals(tmp_path, monkeypatch
     assert len(made) == 7  # others settings are trials of another kind
 
 
+@pytest.mark.parametrize(
+    "line", ['"x"', '{"planted": "x"}', '{"planted": 0, "busy": [], "verdict": "", "seconds": 1}']
+)
+def test_a_line_that_is_no_trial_is_refused_wherever_the_damage_is(tmp_path, line):
+    whole = {"planted": 0, "busy": 0, "verdict": "", "seconds": 1, "visible": None}
+    for first in (line, "\\xff"):
+        (tmp_path / "trials").write_text(f"{first}\n{json.dumps(whole)}\n")
+        with pytest.raises(ArgumentError, match="line 1 of"):
+            calibration.calibrate(tmp_path / "trials", 1)
+        assert (tmp_path / "trials").read_text().startswith(first)
+
+
+@pytest.mark.parametrize("option", [["--planted", "x"], ["--planted", "-1"], ["--busy", "1,x"]])
+def test_kinds_of_trials_that_are_none_are_refused(run, option):
+    with pytest.raises(SystemExit) as caught:
+        run("calibrate", *option)
+    assert caught.value.code == 2
+
+
 def test_a_file_of_something_else_is_refused(tmp_path):
     path = tmp_path / "other.jsonl"
     path.write_text('{"a": 1}\n{"b": 2}\n')

@@ -17,18 +17,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from oplibrary.messages.errors import ArgumentError
 from sidebyside.measuring.replicates import clopper_pearson
+from sidebyside.results.saved.rebuilding import UnfitError, rebuild
 from sidebyside.results.writing import check_writable, write_whole
 from sidebyside.studies.comparison import compare
 from sidebyside.studies.replication import Report
 
 STEPS = 400
 """Small operations of the program: parts of 1% and less can be planted."""
+
+
+class Trial(TypedDict):
+    """What is read of a line of the file."""
+
+    planted: float
+    busy: int
+    verdict: str
+    seconds: float
+    visible: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +116,12 @@ def calibrate(
         If it cannot be written.
     """
     target, say = check_writable(path), report or (lambda text: None)
-    if target.exists():  # what was cut off in the middle is made again
-        whole = target.read_text(encoding="utf-8")
-        if whole and not whole.endswith("\n"):
-            write_whole(target, whole[: whole.rfind("\n") + 1])
     settings = {"budget": budget, "replicates": replicates}
     done = [each for each in read_trials(target) if settings.items() <= each.items()]
+    if target.exists():  # what was cut off in the middle is made again
+        whole = target.read_text(encoding="utf-8", errors="replace")
+        if whole and not whole.endswith("\n"):
+            write_whole(target, whole[: whole.rfind("\n") + 1])
     began = time.monotonic()
     kinds = [(part, count) for part in planted for count in busy]
     missing = [
@@ -201,14 +212,13 @@ def read_trials(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     found = []
     for number, line in enumerate(lines, 1):
         try:
             trial = json.loads(line)
-            if not {"planted", "busy", "verdict", "seconds", "visible"} <= set(trial):
-                raise ValueError("no trial")
-        except (ValueError, TypeError):
+            rebuild(Trial, trial)
+        except (ValueError, UnfitError):
             if number == len(lines):
                 break
             raise ArgumentError(

@@ -181,7 +181,7 @@ def diff(
     >>> [each.speed for each in sbs.diff(found, found).changes]  # in one process: for a look only
     ['no verdict']
     """
-    allowed = _kinds(across)
+    allowed = kinds_of(across)
     names = ["the old result", "the new result"]
     results = []
     for position, given in enumerate((old, new)):
@@ -210,7 +210,14 @@ def _programs(rows: Mapping[tuple[str, str], Row]) -> str:
     return ", ".join(f"{name} {size}".strip() for name, size in rows) or "none"
 
 
-def _kinds(across: str | Sequence[str]) -> list[str]:
+def kinds_of(across: str | Sequence[str]) -> list[str]:
+    """Return what may differ, each of `KINDS`.
+
+    Raises
+    ------
+    ArgumentError
+        If something else is named.
+    """
     names = across.split(",") if isinstance(across, str) else list(across)
     found = [name.strip() for name in names if name.strip()]
     for name in found:
