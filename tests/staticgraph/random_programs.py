@@ -11,7 +11,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 
 import numpy as np
-from tests.staticgraph.evaluation import evaluate, is_exact
+from tests.staticgraph.evaluation import ROUNDED, evaluate, is_exact
 from tests.staticgraph.random_attributes import ATTRIBUTES, LARGEST, OPERANDS
 
 import dyngraph as dg
@@ -494,7 +494,7 @@ class Generator:
             )
         except SideBySideError:  # a kernel may take more than is declared
             return
-        known = result.dtype.kind != "f" or is_exact(op, result.dtype, dtypes)
+        known = result.dtype.kind not in ROUNDED or is_exact(op, result.dtype, dtypes)
         self.pool.append((node, result, exact and known))
 
     def within(self, op, operand):
