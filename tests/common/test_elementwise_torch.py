@@ -209,6 +209,16 @@ def test_rectifiers_at_special_values(name, attr):
     assert REGISTRY[name].kernel(np.array([inf]), **{attribute: attr}) == inf
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint64", "float16"])
+def test_logaddexp_of_many_elements_is_that_of_few(dtype):
+    few = np.array([[0, 1, 1, 0], [1, 1, 0, 0]]).astype(dtype)
+    many = np.repeat(few, 200, axis=1)
+    expected = np.asarray(dg.logaddexp(few[0], few[1]))
+    found = np.asarray(dg.logaddexp(many[0], many[1]))
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, np.repeat(expected, 200))
+
+
 @pytest.mark.parametrize("size", [1, 100])  # from 512 elements on logaddexp is another program
 def test_logaddexp_of_special_values(size):
     values = np.array([-inf, -3e38, -1000.0, -1.0, 0.0, 2.0, 1000.0, 3e38, inf, nan], np.float32)

@@ -162,9 +162,10 @@ def _logaddexp(x: Any, y: Any, out: Array | None = None) -> Any:
     """
     if getattr(x, "size", 1) < _LARGE and getattr(y, "size", 1) < _LARGE:
         return np.logaddexp(x, y, out)
-    gap = np.subtract(x, y)
-    if gap.dtype.kind not in REAL_FLOATING or gap.dtype.itemsize == 2:
+    dtype = np.result_type(x, y)  # truth values have no difference
+    if dtype.kind not in REAL_FLOATING or dtype.itemsize == 2:
         return np.logaddexp(x, y, out)
+    gap = np.subtract(x, y)
     np.absolute(gap, gap)
     np.negative(gap, gap)
     # fmin drops the NaN that equal infinities leave; that of an operand comes back with maximum
