@@ -232,6 +232,7 @@ LATE: dict[tuple[str, str], str] = {
         "staticgraph.backends.native.run.running",
     ): "llvmlite and SciPy are loaded once a program is compiled",
     ("staticgraph.backends.native", "staticgraph.backends.native.run.calls"): "likewise",
+    ("staticgraph.backends.native", "staticgraph.backends.native.run.timed"): "likewise",
     ("staticgraph.backends.native", "oplibrary.machine.target"): "likewise",
     (
         "staticgraph.backends.native",

@@ -65,6 +65,7 @@ Measure dynamic against static graphs: one program, two executors over one op li
   sidebyside show mine.py:model --inputs mine.py:example
   sidebyside trace seed -o seed.json    a timeline of both modes, for Perfetto
   sidebyside profile seed               the time of each operation, in both modes
+  sidebyside profile seed --mode static:native
   sidebyside profile mine.py:model --inputs mine.py:example
   sidebyside export mine.py:model model.onnx --inputs mine.py:example
   sidebyside flexibility                what each mode makes of control flow, by running it
@@ -219,7 +220,11 @@ def _add_profile(commands: Any) -> None:
     profile = commands.add_parser("profile", help="show how long each operation of a call takes")
     _add_workload(profile)
     profile.add_argument(
-        "--mode", default="both", metavar="MODE", help="dynamic, static or %(default)s, the default"
+        "--mode",
+        default="both",
+        metavar="MODE",
+        help="dynamic, static, static:native (machine code, step by step), or several with commas; "
+        "%(default)s means the first two, the default",
     )
     profile.add_argument("--lines", action="store_true", help="tell your lines apart")
     profile.add_argument(
@@ -318,7 +323,7 @@ def trace_command(options: argparse.Namespace) -> int:
 
 def profile_command(options: argparse.Namespace) -> int:
     """Run ``sidebyside profile``."""
-    modes = profiling.MODES if options.mode == "both" else (options.mode,)
+    modes = profiling.MODES if options.mode == "both" else options.mode
     workload = _workload_of(options)
     found = profiling.profile(workload, options.size, modes, runs=options.runs, lines=options.lines)
     report_result(found, options)

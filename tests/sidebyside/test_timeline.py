@@ -47,6 +47,17 @@ def test_operations_of_the_dynamic_mode_are_slices(events):
     assert forward[-1]["ts"] + forward[-1]["dur"] <= backward[0]["ts"]
 
 
+def test_steps_of_machine_code_are_slices(events):
+    pytest.importorskip("llvmlite")
+    native = process_of(events, "static:native")
+    assert [each["name"] for each in slices(events, native, "build")][:2] == ["trace", "lower"]
+    steps = slices(events, native, "step by step")
+    assert steps and any("multiply" in each["name"] for each in steps)
+    assert all(line.startswith("seed.py:") for each in steps for line in each["args"]["lines"])
+    for one, other in itertools.pairwise(steps):
+        assert one["ts"] + one["dur"] <= other["ts"] * (1 + 1e-9) + 1e-6
+
+
 def test_build_and_instructions_of_the_static_mode_are_slices(events):
     static = process_of(events, "static")
     build = slices(events, static, "build")
@@ -60,7 +71,8 @@ def test_build_and_instructions_of_the_static_mode_are_slices(events):
 
 def test_slices_of_a_thread_follow_each_other(events):
     threads = {(each["pid"], each["tid"]) for each in events if each["ph"] == "X"}
-    assert len(threads) == 5
+    processes = {each["pid"] for each in events}
+    assert len(threads) == 3 * len(processes) - 1  # dynamic has no build
     for thread in threads:
         own = [
             each for each in events if each["ph"] == "X" and (each["pid"], each["tid"]) == thread

@@ -1,4 +1,4 @@
-"""One call of a workload in both modes as a timeline, which Perfetto and Chrome open.
+"""One call of a workload in every mode of ours as a timeline, which Perfetto and Chrome open.
 
 A process is an executor, a thread one of its activities, a slice an operation; a counter shows the
 bytes allocated. Times are from one run, bytes from a second one with the same operations, since
@@ -25,8 +25,10 @@ from dyngraph.engine import apply as dyngraph_apply
 from dyngraph.tape.nodes import Extra, GradFn, TapeNode
 from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import SideBySideError
+from sidebyside.drawing.machine_steps import step_name, timed_steps
 from sidebyside.drawing.tape_graph import nodes_below
 from sidebyside.modes.dynamic import prepare_calls
+from sidebyside.modes.registry import missing_packages
 from sidebyside.modes.static import trace as declare
 from sidebyside.modes.tape import as_scalar, split
 from sidebyside.workloads.workload import Workload
@@ -101,7 +103,7 @@ Run = Callable[[Recording], object]
 
 
 def timeline(workload: Workload, size: Any = None) -> dict[str, Any]:
-    """Return the timeline of one call in the modes dynamic and static.
+    """Return the timeline of one call in the modes dynamic, static and static:native.
 
     Parameters
     ----------
@@ -112,7 +114,8 @@ def timeline(workload: Workload, size: Any = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        In Chrome's trace event format; a program that static refuses has the message as an event.
+        In Chrome's trace event format; a program that a graph refuses has the message as an event.
+        Without the packages that machine code needs there are the first two.
 
     References
     ----------
@@ -121,8 +124,10 @@ def timeline(workload: Workload, size: Any = None) -> dict[str, Any]:
     inputs = workload.make_inputs(workload.sizes[0] if size is None else size)
     runs: dict[str, Run] = {
         "dynamic": partial(call_dynamic, workload, inputs),
-        "static": _static(workload, inputs),
+        "static": _static(workload, inputs, "numpy", run_instructions),
     }
+    if not missing_packages("static:native"):
+        runs["static:native"] = _static(workload, inputs, "native", run_steps)
     events: list[dict[str, Any]] = []
     for process, (name, run) in enumerate(runs.items(), start=1):
         events += _events(process, name, *_recorded(run))
@@ -251,7 +256,11 @@ def run_backward(recording: Recording, result: Any) -> None:
 # static -------------------------------------------------------------------------------------------
 
 
-def _static(workload: Workload, inputs: tuple[Any, ...]) -> Run:
+Look = Callable[[Recording, Program, list[Any]], None]
+"""Enters what a compiled program does, part by part."""
+
+
+def _static(workload: Workload, inputs: tuple[Any, ...], backend: str, look: Look) -> Run:
     arrays = [np.asarray(x) for x in flatten(list(inputs))[0]]
 
     def run(recording: Recording) -> None:
@@ -263,7 +272,7 @@ def _static(workload: Workload, inputs: tuple[Any, ...]) -> Run:
             tracing.name, tracing.details = "refused", {"message": str(error)}
             return
         tracing.end = start = time.perf_counter()
-        executable = sg.compile(graph.outputs, inputs=graph.inputs)
+        executable = sg.compile(graph.outputs, inputs=graph.inputs, backend=backend)
         for phase, seconds in executable.phases.items():
             recording.enter_past("build", phase, start, start + seconds)
             start += seconds
@@ -271,9 +280,27 @@ def _static(workload: Workload, inputs: tuple[Any, ...]) -> Run:
         whole = recording.begin("call, as compiled", "call")
         executable(*arrays)
         whole.end = time.perf_counter()
-        run_instructions(recording, executable.program, arrays)
+        look(recording, executable.program, arrays)
 
     return run
+
+
+def run_steps(recording: Recording, program: Program, arrays: list[Any]) -> None:
+    """Enter each step of machine code, of which one computes several instructions."""
+    try:
+        timed = timed_steps(program)
+    except SideBySideError as error:
+        recording.begin("step by step", "refused").details["message"] = str(error)
+        return
+    given = list(map(np.ascontiguousarray, arrays))
+    timed.run(given)
+    seconds = timed.run(given)
+    now = time.perf_counter() - sum(seconds)
+    for step, taken in zip(timed.steps, seconds, strict=True):
+        lines = [source.place for each in step for source in each.sources]
+        name = step_name([each.op.name for each in step])
+        recording.enter("step by step", name, now, now + taken, lines=list(dict.fromkeys(lines)))
+        now += taken
 
 
 def run_instructions(recording: Recording, program: Program, arrays: list[Any]) -> None:

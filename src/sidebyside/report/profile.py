@@ -111,7 +111,7 @@ def _title(profile: Profile, mode: ModeProfile) -> str:
         return f"{label}, {mode.mode}: refused"
     return (
         f"{label}, {mode.mode}: a call takes {units.seconds(mode.call_seconds)}, "
-        f"its operations one by one {units.seconds(mode.seconds)} (medians of {profile.runs} runs)"
+        f"its parts one by one {units.seconds(mode.seconds)} (medians of {profile.runs} runs)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Profiling: how the time of each operation of a call is taken, in both modes."""
+"""Profiling: how the time of each operation of a call is taken, in every mode of ours."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.messages.source import user_source
 from oplibrary.messages.suggestion import did_you_mean
+from sidebyside.drawing.machine_steps import step_name, timed_steps
 from sidebyside.drawing.timeline import (
     Recording,
     Run,
@@ -39,6 +40,8 @@ dg: Any = dyngraph
 
 MODES = ("dynamic", "static")
 """The modes that run operation by operation."""
+MACHINE_CODE = "static:native"
+"""The mode that runs several operations in a step, and takes the time of each step."""
 
 RUNS = 11
 """How often a call is run, unless it is said."""
@@ -60,8 +63,9 @@ def profile(
     size : optional
         Defaults to its first.
     modes : sequence of str, or str with commas
-        Of ``"dynamic"`` and ``"static"``. A program that static refuses has the message as its
-        result, unless static is the only mode.
+        Of ``"dynamic"``, ``"static"`` and ``"static:native"``, machine code, in which a step
+        computes several operations. A program that a graph refuses has the message as its result,
+        unless there is one mode only.
     runs : int
         How often the call is run; medians are returned.
     lines : bool
@@ -72,7 +76,7 @@ def profile(
     ArgumentError
         If there is no such mode, or `runs` is no positive integer.
     SideBySideError
-        What static says to a program that it refuses, if static is the only mode.
+        What is said to a program that is refused, if there is one mode only.
     """
     modes = mode_names(modes)
     for name in modes:
@@ -90,19 +94,19 @@ def profile(
         try:
             found.append(_PROFILES[name](workload, inputs, runs, lines))
         except SideBySideError as refusal:
-            if name != "static" or len(modes) == 1:
+            if name == "dynamic" or len(modes) == 1:
                 raise
             found.append(ModeProfile(name, refusal=str(refusal)))
     return Profile(workload.name, size_label(chosen), runs, lines, tuple(found))
 
 
 def _check_mode(name: str) -> None:
-    if name in MODES:
+    if name in _PROFILES:
         return
     raise ArgumentError(
-        f"there is no mode {name!r} to profile{did_you_mean(name, MODES)}",
-        cause=f"the modes that run operation by operation are {', '.join(MODES)}",
-        fix="choose one of them, or both",
+        f"there is no mode {name!r} to profile{did_you_mean(name, _PROFILES)}",
+        cause=f"the modes whose operations are timed are {', '.join(_PROFILES)}",
+        fix="choose one of them, or several",
     )
 
 
@@ -248,4 +252,32 @@ def _counted(entered: Slice, cost: InstructionCost, lines: bool) -> OpProfile:
     return OpProfile(entered.name, line, 1, entered.end - entered.start, flops, cost.bytes_moved)
 
 
-_PROFILES = {"dynamic": _dynamic, "static": _static}
+def _machine_code(
+    workload: Workload, inputs: tuple[Any, ...], runs: int, lines: bool
+) -> ModeProfile:
+    executable, prepared = build(workload, inputs, backend="native")
+    steps = timed_steps(executable.program)
+    arrays = [np.ascontiguousarray(x) for x in flatten(list(inputs))[0]]
+    rows = program_cost(steps.program, fused=False).rows
+    costs = dict(zip(steps.program.instructions, rows, strict=True))
+    with collector_at_rest():
+        whole = _median_call(prepared.run, runs)
+        steps.run(arrays)
+        recorded = [steps.run(arrays) for _ in range(runs)]
+    computed = [[costs[each] for each in step] for step in steps.steps]
+    timed = [
+        [_of_step(step, seconds, lines) for step, seconds in zip(computed, taken, strict=True)]
+        for taken in recorded
+    ]
+    return ModeProfile(MACHINE_CODE, _summarize(timed), whole)
+
+
+def _of_step(costs: Sequence[InstructionCost], seconds: float, lines: bool) -> OpProfile:
+    """Return what a step took that computes one operation or more."""
+    sources = [cost.source for cost in costs if cost.source is not None]
+    line = sources[-1].place if lines and sources else ""
+    flops = _sum(cost.flops if cost.complete else None for cost in costs)
+    return OpProfile(step_name([cost.op for cost in costs]), line, 1, seconds, flops)
+
+
+_PROFILES = {"dynamic": _dynamic, "static": _static, MACHINE_CODE: _machine_code}

@@ -13,6 +13,7 @@ from staticgraph.program.program import Program
 
 if TYPE_CHECKING:
     from staticgraph.backends.native.planning.plan import NativePlan
+    from staticgraph.backends.native.run.timed import TimedMachine
 
 
 def plan(program: Program, borrow: bool = False) -> BufferPlan:
@@ -79,6 +80,15 @@ def build_open(program: Program) -> Opened | str:
         raise
     except Exception as error:  # what needs the numbers says so in many ways
         return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def time_steps(program: Program) -> TimedMachine | None:
+    """Return a program as machine code that takes the time of its steps; None if it is none."""
+    from staticgraph.backends.native.planning.plan import NativePlan
+    from staticgraph.backends.native.run.timed import TimedMachine
+
+    found = plan(program)
+    return TimedMachine(program, found) if isinstance(found, NativePlan) else None
 
 
 BACKEND = Backend(

@@ -190,12 +190,63 @@ class _Kernels:
         return run, combine, used, combined
 
 
+class StepClock:
+    """A table of moments, which functions fill in as they run their steps.
+
+    A function has two moments in front of its steps, which tell what to take one costs, and one
+    behind each of them.
+
+    Parameters
+    ----------
+    clock : int
+        The number that C's ``clock_gettime`` knows it by.
+
+    Attributes
+    ----------
+    functions : list of int
+        How many steps each function has, in the order in which they run.
+    """
+
+    TABLE = "step_moments"
+    """The symbol of the table: seconds and nanoseconds, in turn."""
+
+    def __init__(self, clock: int) -> None:
+        self.clock = clock
+        self.functions: list[int] = []
+        self._moments = 0
+
+    def begin(self, code: Code) -> None:
+        """Write: a function begins."""
+        code.module.declare("clock_gettime", "i32", ["i32", "ptr"])
+        self.functions.append(0)
+        for _ in range(2):
+            self._take(code)
+
+    def step(self, code: Code) -> None:
+        """Write: a step has ended."""
+        self.functions[-1] += 1
+        self._take(code)
+
+    def _take(self, code: Code) -> None:
+        place = f"getelementptr inbounds (i64, ptr @{self.TABLE}, i64 {2 * self._moments})"
+        code.statement(f"call i32 @clock_gettime(i32 {self.clock}, ptr {place})")
+        self._moments += 1
+
+    def finish(self, module: Module) -> None:
+        """Write the table."""
+        module.add_global(self.TABLE, f"global [{2 * self._moments} x i64] zeroinitializer")
+
+
 def write_module(
-    plan: NativePlan, segments: list[Segment | Call], lengths: LengthTable | None = None
+    plan: NativePlan,
+    segments: list[Segment | Call],
+    lengths: LengthTable | None = None,
+    clock: StepClock | None = None,
 ) -> tuple[Module, list[str]]:
     """Return the functions of all kernels, and the names of those that run a segment each.
 
-    What the functions need to know of open lengths is entered into `lengths`.
+    What the functions need to know of open lengths is entered into `lengths`. With a `clock` they
+    take the time of each step.
     """
     module = Module(plan.target)
     if lengths is not None:
@@ -214,17 +265,24 @@ def write_module(
             continue
         names.append(f"segment_{len(names)}")
         if plan_may_run_long(plan):
-            _write_without_lock(module, plan, kernels, names[-1], segment)
+            _write_without_lock(module, plan, kernels, names[-1], segment, clock)
         else:
-            _write_segment(module, plan, kernels, names[-1], segment)
+            _write_segment(module, plan, kernels, names[-1], segment, clock)
+    if clock is not None:
+        clock.finish(module)
     return module, names
 
 
 def _write_without_lock(
-    module: Module, plan: NativePlan, kernels: _Kernels, name: str, segment: Segment
+    module: Module,
+    plan: NativePlan,
+    kernels: _Kernels,
+    name: str,
+    segment: Segment,
+    clock: StepClock | None,
 ) -> None:
     """Write the function that runs a segment without the interpreter's lock."""
-    _write_segment(module, plan, kernels, f"{name}_alone", segment)
+    _write_segment(module, plan, kernels, f"{name}_alone", segment, clock)
     code = Code(module)
     release_lock(code, plan)
     code.statement(f"call void @{name}_alone(ptr %slots)")
@@ -234,20 +292,26 @@ def _write_without_lock(
 
 
 def _write_segment(
-    module: Module, plan: NativePlan, kernels: _Kernels, name: str, segment: Segment
+    module: Module,
+    plan: NativePlan,
+    kernels: _Kernels,
+    name: str,
+    segment: Segment,
+    clock: StepClock | None = None,
 ) -> None:
     """Write the function that runs a segment; a long one calls a function for each stretch."""
     alone = any(needs_blas_alone(step, plan.target) for step in segment)
     stretches = _stretches(segment)
     if len(stretches) < 2 and not alone:
-        _SegmentWriter(module, plan, kernels).write(name, segment)
+        _SegmentWriter(module, plan, kernels, clock).write(name, segment)
         return
     code = Code(module)
     if alone:
         _switch_blas(code, plan, BLAS_ENTER)
     for number, stretch in enumerate(stretches):
         part = f"{name}_{number}"
-        _SegmentWriter(module, plan, kernels).write(part, stretch, "internal", "noinline optnone")
+        writer = _SegmentWriter(module, plan, kernels, clock)
+        writer.write(part, stretch, "internal", "noinline optnone")
         code.statement(f"call void @{part}(ptr %slots)")
     if alone:
         _switch_blas(code, plan, BLAS_ENTER + 1)
@@ -296,16 +360,21 @@ def _stretches(segment: Segment) -> list[Segment]:
 class _SegmentWriter:
     """Write the function that runs a segment: it calls the kernels one after the other."""
 
-    def __init__(self, module: Module, plan: NativePlan, kernels: _Kernels) -> None:
+    def __init__(
+        self, module: Module, plan: NativePlan, kernels: _Kernels, clock: StepClock | None
+    ) -> None:
         self.module = module
         self.plan = plan
         self.kernels = kernels
+        self.clock = clock
         self.code = Code(module)
         if kernels.lengths is not None:
             self.code.number = kernels.lengths.in_slots(self.code, plan)
         self.widest: int | None = None  # addresses that a function is given; no elements need none
 
     def write(self, name: str, segment: Segment, linkage: str = "", attributes: str = "") -> None:
+        if self.clock is not None:
+            self.clock.begin(self.code)
         for step in segment:
             if isinstance(step, Kernel):
                 self._kernel(step)
@@ -318,6 +387,8 @@ class _SegmentWriter:
             else:
                 assert isinstance(step.definition, Product)
                 self._product(step.definition)
+            if self.clock is not None:
+                self.clock.step(self.code)
         if self.widest is not None and self.kernels.lengths is not None:
             self.kernels.lengths.give(self.code, self.plan, self.widest)
         elif self.widest is not None:
