@@ -86,6 +86,7 @@ def cross(x1: _ArrayLike, x2: _ArrayLike, axis: int = -1) -> _Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> cross(np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])).tolist()
     [0.0, 0.0, 1.0]
     """

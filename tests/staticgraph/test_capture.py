@@ -12,6 +12,7 @@ import copy
 import dataclasses
 import datetime
 import decimal
+import enum
 import fractions
 import functools
 import itertools
@@ -26,6 +27,7 @@ import threading
 import time
 import traceback
 import types
+import typing
 from array import array
 
 import numpy as np
@@ -926,3 +928,53 @@ def test_every_kind_of_statement_runs_as_it_is():
     assert copy_of_f(1.0, 2, 3, 4, key=5, a=6) == plain
     positions = [p[:2] for p in f.__code__.co_positions() if p[0]]
     assert {p[:2] for p in copy_of_f.__code__.co_positions() if p[0]} == set(positions)
+
+
+class WithSlots:
+    __slots__ = ("w",)
+
+    def __init__(self, w):
+        self.w = w
+
+
+class Fields(typing.NamedTuple):
+    w: object
+    factor: float = 2.0
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Frozen:
+    w: object
+    factor: float = 2.0
+
+
+class Described:
+    def __init__(self, w):
+        self.w = w
+
+    @functools.cached_property
+    def kept(self):
+        return self.w * 2.0
+
+    @classmethod
+    def made(cls, w):
+        return cls(w)
+
+    double = functools.partialmethod(lambda self, factor: self.w * factor, 2.0)
+
+
+MADE = {
+    "slots": lambda x: WithSlots(x).w * 2.0,
+    "a named tuple": lambda x: collections.namedtuple("Pair", "a b")(x, 2.0).a * 2.0,
+    "a typed named tuple": lambda x: Fields(x).w * Fields(x).factor,
+    "a replaced field": lambda x: Fields(x)._replace(w=x * 2.0).w,
+    "a dataclass with slots": lambda x: Frozen(x).w * Frozen(x).factor,
+    "a cached property": lambda x: Described(x).kept,
+    "a class method and a partial one": lambda x: Described.made(x).double(),
+    "an enumeration": lambda x: x * enum.IntEnum("Factor", ["one", "two"]).two.value,
+}
+
+
+@pytest.mark.parametrize("how", MADE)
+def test_what_a_class_knows_its_objects_by_holds_no_state(how):
+    assert sg.function(MADE[how])(np.ones(2)).tolist() == [2.0, 2.0]

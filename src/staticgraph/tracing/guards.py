@@ -15,12 +15,14 @@ import re
 import threading
 import time
 from array import array
-from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque
+from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Mapping
 from types import (
     BuiltinFunctionType,
+    ClassMethodDescriptorType,
     CodeType,
     FunctionType,
+    GetSetDescriptorType,
     MappingProxyType,
     MemberDescriptorType,
     MethodDescriptorType,
@@ -28,6 +30,7 @@ from types import (
     MethodWrapperType,
     ModuleType,
     SimpleNamespace,
+    WrapperDescriptorType,
 )
 from typing import Any, NamedTuple
 
@@ -62,6 +65,10 @@ _SEQUENCES = frozenset({deque, bytearray, array})
 _COMPARABLE = (*_PLAIN_TYPES, frozenset, FunctionType, MethodType, BuiltinFunctionType, CodeType)
 _SETTLED = (
     *(BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, ModuleType, np.ufunc),
+    # how a class written in C, or one with slots or named fields, finds what its objects hold
+    *(MemberDescriptorType, GetSetDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType),
+    *(type(vars(namedtuple("_", "field"))["field"]), functools.cached_property),
+    functools.partialmethod,
     *(property, staticmethod, classmethod, functools.partial, re.Pattern),
     *(type(threading.Lock()), type(threading.RLock())),
     *(np.random.Generator, np.random.RandomState, random.Random),  # drawing from them is noticed

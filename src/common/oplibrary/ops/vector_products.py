@@ -37,6 +37,7 @@ def cross(x1: Any, x2: Any, axis: int = -1) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> cross(np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])).tolist()
     [0.0, 0.0, 1.0]
     """
