@@ -75,7 +75,7 @@ def __getattr__(name: str) -> Any:
     if name == "errors":
         return import_module("sidebyside.errors")
     public = import_module("sidebyside.public")
-    globals().update({each: getattr(public, each) for each in public.__all__})
+    globals().update({each: getattr(public, each) for each in __all__ if hasattr(public, each)})
     return globals()[name]
 
 
