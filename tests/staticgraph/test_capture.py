@@ -919,7 +919,7 @@ def test_every_kind_of_statement_runs_as_it_is():
         return x * (total + key + len(text) + Inner().get() + sum(sent) + len(table["k"])), seen
 
     plain = f(1.0, 2, 3, 4, key=5, a=6)
-    from staticgraph.tracing.observers import observed_code
+    from staticgraph.capture.observers import observed_code
 
     copy_of_f = types.FunctionType(
         observed_code(f.__code__), f.__globals__, "f", f.__defaults__, f.__closure__

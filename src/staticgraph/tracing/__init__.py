@@ -1,1 +1,1 @@
-"""Functions that are traced and compiled at their first call, and what they read from outside."""
+"""Functions that are traced and compiled at their first call."""

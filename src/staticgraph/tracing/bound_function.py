@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from oplibrary.messages.errors import BindingError
+from staticgraph.capture.guards import Guards
 from staticgraph.compiler.bound import Bound
-from staticgraph.tracing.guards import Guards
 
 
 def watched(bound: Bound, guards: Guards, name: str) -> Bound:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.tree import Structure
+from staticgraph.capture.guards import Guards
 from staticgraph.compiler.bound import Bound
 from staticgraph.compiler.executable import Executable
 from staticgraph.tracing.explanation import Trace
-from staticgraph.tracing.guards import Guards
 from staticgraph.tracing.signature import PYTHON_NUMBERS, Slot, matcher
 
 

@@ -20,6 +20,8 @@ from oplibrary.messages.errors import (
     RetraceWarning,
     warn,
 )
+from staticgraph.capture.guards import RandomState, watch
+from staticgraph.capture.observation import Observation
 from staticgraph.compiler.bound import Bound
 from staticgraph.compiler.compile import compile_nodes
 from staticgraph.compiler.options import Options, options_from
@@ -29,8 +31,6 @@ from staticgraph.graph.node import Node
 from staticgraph.tracing.bound_function import watched
 from staticgraph.tracing.entry import Entry
 from staticgraph.tracing.explanation import Explanation, Trace
-from staticgraph.tracing.guards import RandomState, watch
-from staticgraph.tracing.observation import Observation
 from staticgraph.tracing.pickling import reduced_function
 from staticgraph.tracing.signature import Slot, Static
 from staticgraph.tracing.trace import (
@@ -233,7 +233,7 @@ class StaticFunction:
         with observation.of(self.__wrapped__, static):
             run_trace(graph, self.__wrapped__, args, kwargs)
         self._check(graph)
-        for generator in state.drawn(observation.generators):
+        for generator in state.drawn(observation.outside.generators):
             note = f"{generator} was drawn from: its numbers are fixed in the graph"
             record.baked.append(f"baked {note}")
             warn(

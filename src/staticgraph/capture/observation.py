@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import functools
 import os
-import random
-from array import array
-from collections import ChainMap, UserDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import (
@@ -30,28 +27,31 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.messages.source import Source, is_our_file
-from staticgraph.graph.node import Node
-from staticgraph.tracing.observers import (
+from staticgraph.capture.changes import CONTAINERS, items_of
+from staticgraph.capture.observers import (
     OBSERVERS_FILE,
     Site,
     active,
-    is_observed,
     is_user_code,
     is_wrapper,
     swaps,
 )
-from staticgraph.tracing.value_kinds import (
+from staticgraph.capture.outside import MISSING, VALUES, Outside
+from staticgraph.capture.surroundings import (
+    global_or_builtin,
+    looks_around,
+    starts_another_thread,
+    state_told_by,
+)
+from staticgraph.capture.value_kinds import (
     differs_each_time,
-    generator_state,
     is_library_object,
     is_observable,
     is_users_class,
     path_of,
     reads_files,
 )
-
-MISSING = object()
-"""Read in place of a name that has no value."""
+from staticgraph.graph.node import Node
 
 
 class Read(NamedTuple):
@@ -62,8 +62,8 @@ class Read(NamedTuple):
     path : str
         As the program spells it, such as ``config.lr``.
     kind : str
-        ``"global"``, ``"closure"``, ``"default"``, ``"attribute"``, ``"method"``, ``"class"``,
-        ``"code"`` or ``"state"``.
+        ``"global"``, ``"builtin"``, ``"closure"``, ``"default"``, ``"attribute"``, ``"method"``,
+        ``"class"``, ``"code"`` or ``"state"``.
     source : Source
         Where it was read.
     value : object
@@ -92,14 +92,9 @@ class Unwatched(NamedTuple):
     why: str
 
 
-_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
-_VALUES = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, np.ndarray)
-_CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, array, UserDict, ChainMap)
-
 _ASKS_NOTHING = {id(each) for each in (isinstance, issubclass, type, id, callable, super, object)}
 """What may be given any object: nothing of its state is read."""
 
-_LOOKS_AROUND = {id(each) for each in (globals, locals, eval, exec)}
 _MUTATORS = frozenset(
     "append extend insert remove clear add discard sort reverse appendleft extendleft "
     "rotate".split()
@@ -116,20 +111,17 @@ class Observation:
     effects : dict of str to None
         What the code does besides computing, in order.
     unwatched : list of Unwatched
-    generators : dict of str to object
-        Random generators that were read, with their state then.
+    outside : Outside
+        What it met.
     """
 
     def __init__(self) -> None:
         self.effects: dict[str, None] = {}
         self.unwatched: list[Unwatched] = []
-        self.generators: dict[str, tuple[Any, Any]] = {}
         self._reads: dict[tuple[Any, ...], Read] = {}
-        self._outside: dict[int, tuple[Any, str]] = {}  # objects and what the program calls them
-        self._entered: set[int] = set()
-        self._functions: dict[int, list[FunctionType]] = {}  # that did not run yet, by their code
+        self.outside = Outside()
         self._written: set[tuple[Any, ...]] = set()
-        self._changed: dict[int, bool] = {}  # containers, and whether what they held was read
+        self._changed: dict[int, str] = {}  # containers, and what the program calls them
         self._looked_into: set[int] = set()
         self._foreign = ""
 
@@ -150,8 +142,9 @@ class Observation:
         try:
             self._root(function)
             for name, value in static.items():
-                self._meet(value, name)
+                self.outside.meet(value, name)
             yield
+            self._look_again()
         except BaseException as error:
             error.__traceback__ = _without_observers(error.__traceback__)
             raise
@@ -166,7 +159,7 @@ class Observation:
             call = _class_attribute(type(function), "__call__")
             if isinstance(call, FunctionType) and not is_wrapper(function):
                 self._first(call, function)
-        self._meet(function, getattr(function, "__name__", type(function).__name__))
+        self.outside.meet(function, getattr(function, "__name__", type(function).__name__))
         if isinstance(function, functools.partial):
             code = getattr(function.func, "__code__", None)
             if code is not None:
@@ -176,7 +169,7 @@ class Observation:
     def _first(self, function: Any, owner: Any) -> None:
         names = getattr(getattr(function, "__code__", None), "co_varnames", ())
         if names:
-            self._meet(owner, names[0])
+            self.outside.meet(owner, names[0])
 
     @property
     def reads(self) -> list[Read]:
@@ -191,93 +184,38 @@ class Observation:
     def overwritten(self) -> list[Read]:
         """What was read and written too, so that what was read is fixed."""
         written = {key[1] for key in self._written if key[0] == "attribute"}
+        changed = {key: path for key, path in self._changed.items() if key in self._looked_into}
         return [
             read
             for key, read in self._reads.items()
             if key in self._written
             or (read.kind == "state" and id(read.value) in written)
-            or self._changed.get(id(read.value))
-            or (id(read.value) in self._changed and id(read.value) in self._looked_into)
+            or id(read.value) in changed
+            or any(path.startswith(f"{read.path}[...]") for path in changed.values())
         ]
 
-    # what objects are ---------------------------------------------------------------------------
+    def _look_again(self) -> None:
+        """Take down what was changed by code that is not observed."""
+        for each in self.outside.changed():
+            if id(each.value) not in self._changed:
+                self._change(each.value, isinstance(each.value, np.ndarray))
+                self.effects.setdefault(
+                    f"{each.path} is changed while tracing, and not in later calls"
+                )
 
-    def _meet(self, value: Any, path: str) -> None:
-        """Take down that `value` comes from outside, and let its code be observed."""
-        if isinstance(value, _VALUES) or id(value) in self._outside or is_library_object(value):
-            self._wrapped(value, path)
-            return
-        self._outside[id(value)] = (value, path)
-        if isinstance(value, _GENERATORS):
-            self.generators[path] = (value, generator_state(value))
-        elif isinstance(value, MethodType):
-            self._meet(value.__self__, path.rpartition(".")[0] or path)
-            self._meet(value.__func__, path)
-        elif isinstance(value, functools.partial):
-            for each in (value.func, value.args, value.keywords):
-                self._meet(each, path)
-        elif isinstance(value, FunctionType):
-            self._enter(value, path)
-        elif isinstance(value, type):
-            self._enter_class(value)
-        elif isinstance(value, _CONTAINERS):
-            self._meet_items(value, path)
-        elif not isinstance(value, (ModuleType, BuiltinFunctionType)):
-            self._enter_class(type(value))
-            self._wrapped(value, path)
-
-    def _wrapped(self, value: Any, path: str) -> None:
-        """Let the function behind a wrapper be observed."""
-        if id(value) in self._entered:
-            return
-        if callable(value) and is_wrapper(value):
-            self._entered.add(id(value))
-            self._outside.setdefault(id(value), (value, path))
-            self._meet(value.__wrapped__, path)
-        if isinstance(value, FunctionType) and is_library_object(value) and value.__closure__:
-            self._entered.add(id(value))
-            self._outside.setdefault(id(value), (value, path))
-            for cell in value.__closure__:  # of a transformation: the functions that it takes
-                found = _contents(cell)
-                if callable(found) and id(found) not in self._outside:
-                    self._meet(found, path)
-
-    def _meet_items(self, container: Any, path: str) -> None:
-        items = container.values() if isinstance(container, Mapping) else container
-        if not isinstance(container, (bytearray, array)):
-            for each in list(items):
-                if not isinstance(each, _VALUES):
-                    self._meet(each, f"{path}[...]")
-
-    def _enter(self, function: FunctionType, path: str) -> None:
-        """Let `function` be observed, and take down what belongs to it."""
-        if id(function) in self._entered:
-            return
-        self._entered.add(id(function))
-        code = swaps.original(function)
-        if is_observed(code):  # it was made while a function was observed
-            return
-        if not is_user_code(code):
-            self._wrapped(function, path)
-            return
-        swaps.swap(function)
-        self._functions.setdefault(id(code), []).append(function)
-        for cell in function.__closure__ or ():
-            self._outside.setdefault(id(cell), (cell, path))
-        for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-            self._meet(value, path)
-        if is_wrapper(function):
-            self._meet(function.__wrapped__, path)  # type: ignore[attr-defined]
+    # what was read -------------------------------------------------------------------------------
 
     def started(self, code: CodeType) -> None:
         """Take down that `code` begins to run: what it is, and the defaults of its parameters."""
-        for function in self._functions.pop(id(code), ()):
-            source = Source(code.co_filename, code.co_firstlineno, code.co_name)
-            name = function.__qualname__
-            getter = functools.partial(getattr, function, "__code__")
-            read = Read(name, "code", source, code, getter, "{}.__code__", function)
-            self._found(("code", id(function)), read)
-            self._defaults(function, code, source)
+        for function in self.outside.begun(code):
+            self._code(function, code, Source(code.co_filename, code.co_firstlineno, code.co_name))
+
+    def _code(self, function: FunctionType, code: CodeType, source: Source) -> None:
+        """Take down what a function is: its code, and the defaults of its parameters."""
+        getter = functools.partial(getattr, function, "__code__")
+        read = Read(function.__qualname__, "code", source, code, getter, "{}.__code__", function)
+        self._found(("code", id(function)), read)
+        self._defaults(function, code, source)
 
     def _defaults(self, function: FunctionType, code: CodeType, source: Source) -> None:
         values = function.__defaults__ or ()
@@ -290,33 +228,6 @@ class Observation:
             read = functools.partial(_keyword_default, function, name)
             self._found(("default", id(function), name), Read(name, "default", source, value, read))
 
-    def _enter_class(self, kind: type) -> None:
-        """Let what Python calls by itself of a class of the user's be observed."""
-        if id(kind) in self._entered:
-            return
-        self._entered.add(id(kind))
-        for each in kind.__mro__:
-            if each is object or not is_users_class(each):
-                continue
-            for name, found in list(vars(each).items()):
-                if isinstance(found, (property, functools.cached_property)):
-                    getter = found.fget if isinstance(found, property) else found.func
-                    self._enter_function(getter)
-                elif name.startswith("__") and name.endswith("__"):
-                    self._enter_function(found)
-                elif not isinstance(found, (FunctionType, type)) and hasattr(
-                    type(found), "__get__"
-                ):
-                    self._enter_class(type(found))
-        if type(kind) is not type:
-            self._enter_class(type(kind))
-
-    def _enter_function(self, value: Any) -> None:
-        if isinstance(value, (staticmethod, classmethod, MethodType)):
-            value = value.__func__
-        if isinstance(value, FunctionType):
-            self._enter(value, value.__name__)
-
     def _found(self, key: tuple[Any, ...], read: Read) -> None:
         self._reads.setdefault(key, read)
 
@@ -325,45 +236,47 @@ class Observation:
     def global_read(self, at: Site, space: dict[str, Any], value: Any) -> None:
         """Take down a global or a builtin that was loaded."""
         name = at.name
-        if name not in space:
-            return
         key = ("global", id(space), name)
-        if key not in self._reads:
-            getter = functools.partial(space.get, name, MISSING)
-            self._found(
-                key, Read(name, "global", at.source, value, getter, f"{{}}.get({name!r}, M)", space)
-            )
-            self._meet(value, name)
+        if key in self._reads:
+            return
+        if name in space:
+            kind, check = "global", f"{{}}.get({name!r}, M)"
+            getter: Callable[[], Any] = functools.partial(space.get, name, MISSING)
+        else:  # a builtin, as long as nobody defines the name
+            kind, check = "builtin", f"{{}}.get({name!r}, builtin({name!r}, M))"
+            getter = functools.partial(global_or_builtin, space, name, MISSING)
+        self._found(key, Read(name, kind, at.source, value, getter, check, space))
+        self.outside.meet(value, name)
 
     def closure_read(self, at: Site, cell: CellType, value: Any) -> None:
         """Take down a variable of a function around that was loaded."""
         key = ("closure", id(cell))
-        if id(cell) in self._outside and key not in self._reads:
+        if cell in self.outside and key not in self._reads:
             getter = functools.partial(getattr, cell, "cell_contents")  # without a Python frame
             self._found(
                 key, Read(at.name, "closure", at.source, value, getter, "{}.cell_contents", cell)
             )
-            self._meet(value, at.name)
+            self.outside.meet(value, at.name)
 
     def attribute_read(self, at: Site, owner: Any, value: Any) -> None:
         """Take down an attribute that was loaded."""
-        known = self._outside.get(id(owner))
+        known = self.outside.path_of(owner)
         if known is None:
             if type(owner) is not ModuleType and not isinstance(owner, type):
-                self._enter_function(value)
+                self.outside.enter_function(value)
                 self._read_of_class(at, owner)
                 return
             if is_library_object(owner):
                 return
             if isinstance(owner, type) and owner.__module__ == "builtins":
                 return
-            known = (owner, owner.__name__)
+            known = owner.__name__
         key = ("attribute", id(owner), at.name)
-        if key in self._reads or isinstance(owner, (*_VALUES, *_CONTAINERS)):
+        if key in self._reads or isinstance(owner, (*VALUES, *CONTAINERS)):
             return
-        path = f"{known[1]}.{at.name}"
+        path = f"{known}.{at.name}"
         self._attribute(key, path, at, owner, value)
-        self._meet(value, path)
+        self.outside.meet(value, path)
 
     def _read_of_class(self, at: Site, owner: Any) -> None:
         """Take down an attribute of an object made while tracing, where its class holds it."""
@@ -378,7 +291,7 @@ class Observation:
             held = holder.__dict__[name]
             getter = functools.partial(_class_attribute, kind, name)
             self._found(key, Read(path, "class", at.source, held, getter))
-            self._meet(held, path)
+            self.outside.meet(held, path)
 
     def _attribute(self, key: tuple[Any, ...], path: str, at: Site, owner: Any, value: Any) -> None:
         name = at.name
@@ -411,23 +324,23 @@ class Observation:
         getter = functools.partial(getattr, owner, at.name)
         path = f"super().{at.name}"
         self._found(key, Read(path, "attribute", at.source, value, getter, "", owner))
-        self._enter_function(value)
+        self.outside.enter_function(value)
 
     def call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down that `called` is about to be called with `values`."""
         self._foreign = ""
         if isinstance(called, FunctionType):
-            self._enter_function(called)
+            self.outside.enter_function(called)
             if is_user_code(swaps.original(called)) or is_library_object(called):
                 return
         elif isinstance(called, MethodType):
-            self._enter_function(called)
+            self.outside.enter_function(called)
             code = getattr(called.__func__, "__code__", None)
             if code is not None and (is_our_file(code.co_filename) or is_user_code(code)):
                 return
             values = (called.__self__, *values)
         elif isinstance(called, type):
-            self._enter_class(called)
+            self.outside.enter_class(called)
             if is_users_class(called):
                 return
         elif isinstance(called, functools.partial):
@@ -438,8 +351,8 @@ class Observation:
 
     def _partial(self, called: functools.partial[Any], source: Source) -> None:
         """Take down what a partial function passes."""
-        _, path = self._outside.get(id(called), (called, "partial(...)"))
-        for name in ("func", "args", "keywords") if id(called) in self._outside else ():
+        path = self.outside.path_of(called) or "partial(...)"
+        for name in ("func", "args", "keywords") if called in self.outside else ():
             getter = functools.partial(getattr, called, name)
             read = Read(f"{path}.{name}", "attribute", source, getter(), getter)
             self._found(("attribute", id(called), name), read)
@@ -462,13 +375,19 @@ class Observation:
             self._unwatched(f"{path_of(called)}()", at.source, why)
         if called is os.getenv:
             self._environment(at)
-        if id(called) in _LOOKS_AROUND or (called is vars and not values):
+        if looks_around(called, values):
             self._unwatched(f"{name}()", at.source, "what is read through it is not seen")
+        if starts_another_thread(called):
+            self._unwatched(f"{name}()", at.source, "what another thread reads is not seen")
+        told = state_told_by(called)
+        if told is not None:
+            path, getter = told
+            self._found(("told", path), Read(path, "state", at.source, getter(), getter))
         if isinstance(called, BuiltinFunctionType) and not isinstance(
             owner, (ModuleType, type(None))
         ):
-            if name in _MUTATORS | _TAKERS and id(owner) in self._outside:
-                what = f"{self._outside[id(owner)][1]}.{name}() runs"
+            if name in _MUTATORS | _TAKERS and owner in self.outside:
+                what = f"{self.outside.path_of(owner)}.{name}() runs"
                 self.effects.setdefault(_effect(what, at.source))
                 self._change(owner, name in _TAKERS)
                 return
@@ -482,15 +401,22 @@ class Observation:
 
     def looked_into(self, at: Site, value: Any) -> None:
         """Take down that something which is not observed reads attributes of `value`."""
-        known = self._outside.get(id(value))
-        if known is None:
+        path = self.outside.path_of(value)
+        if path is None:
             return
         self._looked_into.add(id(value))
-        if isinstance(value, _CONTAINERS) and not isinstance(value, (bytearray, array)):
-            for each in list(value.values() if isinstance(value, Mapping) else value):
+        if isinstance(value, CONTAINERS):
+            for each in items_of(value):
                 self.looked_into(at, each)
+        elif isinstance(value, FunctionType):
+            self._code(value, swaps.original(value), at.source)
         elif is_observable(value):
-            self._watch_whole(known[1], at.source, value)
+            self._watch_whole(path, at.source, value)
+
+    def contents_read(self, at: Site, value: Any) -> None:
+        """Take down that Python itself reads what a container holds."""
+        if isinstance(value, CONTAINERS) and value in self.outside:
+            self._looked_into.add(id(value))
 
     def _environment(self, at: Site) -> None:
         self._found(
@@ -504,10 +430,10 @@ class Observation:
 
     def result(self, value: Any) -> None:
         """Take down what a call returned."""
-        if self._foreign and id(value) not in self._outside:
+        if self._foreign and value not in self.outside:
             name, self._foreign = self._foreign, ""
             if isinstance(value, (FunctionType, MethodType, type)) or is_observable(value):
-                self._meet(value, f"{name}(...)")
+                self.outside.meet(value, f"{name}(...)")
 
     def global_written(self, at: Site, space: dict[str, Any]) -> None:
         """Take down that a global is set."""
@@ -516,35 +442,28 @@ class Observation:
 
     def closure_written(self, at: Site, cell: CellType) -> None:
         """Take down that a variable of a function around is set."""
-        if id(cell) in self._outside:
+        if cell in self.outside:
             self._written.add(("closure", id(cell)))
             self.effects.setdefault(_effect(f"nonlocal {at.name} is set", at.source))
 
     def attribute_written(self, at: Site, owner: Any) -> None:
         """Take down that an attribute is set."""
-        if id(owner) in self._outside:
+        if owner in self.outside:
             self._written.add(("attribute", id(owner), at.name))
             self.effects.setdefault(_effect(f"attribute {at.name} is set", at.source))
 
     def item_written(self, at: Site, container: Any) -> None:
         """Take down that an item is set."""
-        path = self._path_of(container)
+        path = self.outside.path_of(container)
         if path and not isinstance(container, Node):
             self._change(container, True)
             self.effects.setdefault(_effect(f"an item of {path} is set", at.source))
 
-    def _path_of(self, container: Any) -> str:
-        """Return what the program calls a container from outside, or nothing."""
-        known = self._outside.get(id(container))
-        if known is None and isinstance(container, np.ndarray):  # one of many values: none is kept
-            reads = [read.path for read in self._reads.values() if read.value is container]
-            return reads[0] if reads else ""
-        return "" if known is None else known[1]
-
     def _change(self, container: Any, is_read: bool) -> None:
         """Take down that a container is changed, and whether what it held was read, too."""
-        known = self._changed.get(id(container), False)
-        self._changed[id(container)] = known or is_read
+        self._changed[id(container)] = self.outside.path_of(container) or ""
+        if is_read:
+            self._looked_into.add(id(container))
 
     def _unwatched(self, path: str, source: Source, why: str) -> None:
         found = Unwatched(path, source, why)
@@ -563,13 +482,6 @@ def _class_attribute(kind: type, name: str) -> Any:
         if found is not MISSING:
             return found
     return MISSING
-
-
-def _contents(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
 
 
 def _itself(value: Any) -> Any:

@@ -14,9 +14,9 @@ import numpy as np
 
 from oplibrary.core.op import Op
 from oplibrary.messages.source import Source, is_ours, source_of
+from staticgraph.capture.array_calls import MAKERS, joined_lists
+from staticgraph.capture.instrumentation import CodePlace, instrument
 from staticgraph.graph.node import Node
-from staticgraph.tracing.array_calls import MAKERS, joined_lists
-from staticgraph.tracing.instrumentation import CodePlace, instrument
 
 
 def is_user_code(code: CodeType) -> bool:
@@ -124,6 +124,9 @@ class Listener(Protocol):
     def looked_into(self, at: Site, value: Any) -> None:
         """Take down that Python itself reads attributes of `value`."""
 
+    def contents_read(self, at: Site, value: Any) -> None:
+        """Take down that Python itself reads what a container holds."""
+
     def result(self, value: Any) -> None:
         """Take down what a call returned."""
 
@@ -186,6 +189,15 @@ class _Match(Site):
             each.looked_into(self, value)
 
 
+class _Contents(Site):
+    __slots__ = ()
+
+    def __getitem__(self, value: Any) -> None:
+        if type(value) not in _NO_CONTAINERS:
+            for each in active.observations:
+                each.contents_read(self, value)
+
+
 class _Global(Site):
     __slots__ = ()
 
@@ -215,6 +227,7 @@ class _Closure(Site):
         return MAKERS.get(id(pair[0]), pair[0])
 
 
+_NO_CONTAINERS = frozenset({Node, np.ndarray, str, int, float, bool, tuple, type(None)})
 _QUICK = frozenset({Node, np.ndarray, np.dtype, str, list, dict, tuple, Op, int, float})
 
 
@@ -276,6 +289,7 @@ class _UnpackedCall(Site):
         if isinstance(arguments, (list, tuple)):
             values = (*arguments, *(named[0].values() if named else ()))
             for each in active.observations:
+                each.contents_read(self, arguments)
                 each.call(self, called, values)
 
 
@@ -323,6 +337,7 @@ class _StoreItem(Site):
 
 _SITES: dict[str, type[Site]] = {
     "match": _Match,
+    "contents": _Contents,
     "start": _Start,
     "global": _Global,
     "name": _Name,

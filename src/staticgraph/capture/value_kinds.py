@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from oplibrary.messages.source import is_our_file
+from staticgraph.capture.observers import INSTALLED
 from staticgraph.graph.node import Node
-from staticgraph.tracing.observers import INSTALLED
 
 _BAGS = frozenset({"types.SimpleNamespace", "argparse.Namespace"})
 """Classes of others whose objects are nothing but their attributes."""

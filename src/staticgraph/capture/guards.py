@@ -7,6 +7,7 @@ traced anew. What cannot be compared is recorded as baked, so that nothing is fi
 
 from __future__ import annotations
 
+import builtins
 import enum
 import functools
 import os
@@ -40,14 +41,11 @@ from oplibrary.core.keys import exact_key
 from oplibrary.core.tree import LEAF, flatten
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.source import Source
+from staticgraph.capture.observation import Observation, Read
+from staticgraph.capture.observers import is_wrapper, observed_code
+from staticgraph.capture.outside import MISSING
+from staticgraph.capture.value_kinds import generator_state, is_library_object, is_observable
 from staticgraph.graph.node import Node
-from staticgraph.tracing.observation import (
-    MISSING,
-    Observation,
-    Read,
-)
-from staticgraph.tracing.observers import is_wrapper, observed_code
-from staticgraph.tracing.value_kinds import generator_state, is_library_object, is_observable
 
 MOST_COMPARED = 300
 """Objects of others that hold more values, however deep, are guarded by identity only."""
@@ -302,7 +300,7 @@ def _written_out(
     guards: list[Guard], search: Callable[[], Guard | None]
 ) -> Callable[[], Guard | None]:
     """Return generated code that looks at every value, at no call for those that are the same."""
-    names: dict[str, Any] = {"M": MISSING, "search": search}
+    names: dict[str, Any] = {"M": MISSING, "search": search, "builtin": vars(builtins).get}
     lines = []
     for number, guard in enumerate(guards):
         names[f"holds_{number}"] = guard.holds_for

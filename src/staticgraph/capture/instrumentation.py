@@ -13,7 +13,7 @@ from __future__ import annotations
 import dis
 import sys
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -84,6 +84,7 @@ def instrument(code: CodeType, site: Sites) -> CodeType:
         ``site(kind, name, place)`` returns an object whose ``__getitem__`` is given
 
         - ``"match"``: what is matched with a class; dropped,
+        - ``"contents"``: what Python itself looks into, such as what is iterated over; dropped,
         - ``"start"``: None, when the code begins to run; dropped,
         - ``"global"``: the value that was loaded; it returns what is to be used,
         - ``"closure"``: ``(value, cell)``, returns the value,
@@ -291,6 +292,12 @@ class _Rewriting:
     def _matched(self, match: Instruction) -> list[Instruction]:
         return [Instruction("COPY", 3), *self._told("match"), match]
 
+    def _contents(self, reading: Instruction) -> list[Instruction]:
+        """Return what shows an observer what `reading` looks into."""
+        depths = _LOOKED_INTO[dis.opname[reading.op]]
+        shown = [[Instruction("COPY", depth), *self._told("contents")] for depth in depths]
+        return [*chain.from_iterable(shown), reading]
+
     def _store_global(self, store: Instruction) -> list[Instruction]:
         return [*self._noted("store global", self.code.co_names[store.arg]), store]
 
@@ -317,7 +324,21 @@ class _Rewriting:
         return [Instruction("COPY", 2), *self._told("store item"), store]
 
 
+_TRUTHS = ("_IF_TRUE", "_IF_FALSE", "_IF_TRUE_OR_POP", "_IF_FALSE_OR_POP")
+_LOOKED_INTO = {
+    **dict.fromkeys(("GET_ITER", "UNPACK_SEQUENCE", "UNPACK_EX", "CONTAINS_OP"), (1,)),
+    **dict.fromkeys(("LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE"), (1,)),
+    **dict.fromkeys(("GET_LEN", "MATCH_MAPPING", "MATCH_SEQUENCE", "FORMAT_VALUE"), (1,)),
+    **dict.fromkeys(("FORMAT_SIMPLE", "CONVERT_VALUE", "TO_BOOL", "UNARY_NOT"), (1,)),
+    **dict.fromkeys([each for each in _OPS if "JUMP" in each and each.endswith(_TRUTHS)], (1,)),
+    **dict.fromkeys(("BINARY_SUBSCR", "FORMAT_WITH_SPEC", "MATCH_KEYS"), (2,)),
+    **dict.fromkeys(("BINARY_OP", "COMPARE_OP"), (1, 2)),
+    "BINARY_SLICE": (3,),
+}
+"""Instructions that read what a container holds, and how deep on the stack that lies."""
+
 _MAKERS: dict[str, Callable[[_Rewriting, Instruction], list[Instruction]]] = {
+    **{name: _Rewriting._contents for name in _LOOKED_INTO if name in _OPS},
     "RESUME": _Rewriting._start,
     "LOAD_GLOBAL": _Rewriting._global,
     "LOAD_NAME": _Rewriting._name,

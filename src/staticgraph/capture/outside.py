@@ -1,0 +1,165 @@
+"""What a trace meets from outside: objects, by what the program calls them, and their code."""
+
+from __future__ import annotations
+
+import functools
+import random
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from staticgraph.capture.changes import CONTAINERS, Met, items_of, met
+from staticgraph.capture.observers import is_observed, is_user_code, is_wrapper, swaps
+from staticgraph.capture.value_kinds import generator_state, is_library_object, is_users_class
+
+MISSING = object()
+"""Read in place of a name that has no value."""
+
+VALUES = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, np.ndarray)
+"""What is nothing but its value, so that the same object may come from anywhere."""
+
+_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+
+
+class Outside:
+    """The objects that were there before a trace and that it meets.
+
+    Meeting an object lets its code be observed, before that can run.
+
+    Attributes
+    ----------
+    generators : dict of str to object
+        Random generators, with the state that they had.
+    """
+
+    def __init__(self) -> None:
+        self.generators: dict[str, tuple[Any, Any]] = {}
+        self._objects: dict[int, tuple[Any, str]] = {}  # and what the program calls them
+        self._entered: set[int] = set()
+        self._waiting: dict[int, list[FunctionType]] = {}  # that did not run yet, by their code
+        self._met: dict[int, Met] = {}
+
+    def __contains__(self, value: Any) -> bool:
+        return id(value) in self._objects
+
+    def path_of(self, value: Any) -> str | None:
+        """Return what the program calls an object, or None if it is not from outside."""
+        known = self._objects.get(id(value))
+        if known is not None:
+            return known[1]
+        found = self._met.get(id(value))
+        return None if found is None else found.path
+
+    def changed(self) -> list[Met]:
+        """Return what was changed in place since it was met."""
+        return [each for each in self._met.values() if each.is_changed]
+
+    def begun(self, code: CodeType) -> list[FunctionType]:
+        """Return the functions of a code that begins to run for the first time."""
+        return self._waiting.pop(id(code), [])
+
+    def meet(self, value: Any, path: str) -> None:
+        """Take down that `value` comes from outside, and let its code be observed."""
+        if id(value) not in self._met:
+            found = met(value, path)
+            if found is not None:
+                self._met[id(value)] = found
+        if isinstance(value, VALUES) or value in self or is_library_object(value):
+            self._wrapped(value, path)
+            return
+        self._objects[id(value)] = (value, path)
+        if isinstance(value, _GENERATORS):
+            self.generators[path] = (value, generator_state(value))
+        elif isinstance(value, MethodType):
+            self.meet(value.__self__, path.rpartition(".")[0] or path)
+            self.meet(value.__func__, path)
+        elif isinstance(value, functools.partial):
+            for each in (value.func, value.args, value.keywords):
+                self.meet(each, path)
+        elif isinstance(value, FunctionType):
+            self._enter(value, path)
+        elif isinstance(value, type):
+            self.enter_class(value)
+        elif isinstance(value, CONTAINERS):
+            self._meet_items(value, path)
+        elif not isinstance(value, (ModuleType, BuiltinFunctionType)):
+            self.enter_class(type(value))
+            self._wrapped(value, path)
+
+    def _wrapped(self, value: Any, path: str) -> None:
+        """Let the function behind a wrapper be observed."""
+        if id(value) in self._entered:
+            return
+        if callable(value) and is_wrapper(value):
+            self._entered.add(id(value))
+            self._objects.setdefault(id(value), (value, path))
+            self.meet(value.__wrapped__, path)
+        if isinstance(value, FunctionType) and is_library_object(value) and value.__closure__:
+            self._entered.add(id(value))
+            self._objects.setdefault(id(value), (value, path))
+            for cell in value.__closure__:  # of a transformation: the functions that it takes
+                found = contents_of(cell)
+                if callable(found) and found not in self:
+                    self.meet(found, path)
+
+    def _meet_items(self, container: Any, path: str) -> None:
+        for each in items_of(container):
+            if not isinstance(each, VALUES) or isinstance(each, np.ndarray):
+                self.meet(each, f"{path}[...]")
+
+    def _enter(self, function: FunctionType, path: str) -> None:
+        """Let `function` be observed, and take down what belongs to it."""
+        if id(function) in self._entered:
+            return
+        self._entered.add(id(function))
+        code = swaps.original(function)
+        if is_observed(code):  # it was made while a function was observed
+            return
+        if not is_user_code(code):
+            self._wrapped(function, path)
+            return
+        swaps.swap(function)
+        self._waiting.setdefault(id(code), []).append(function)
+        for cell in function.__closure__ or ():
+            self._objects.setdefault(id(cell), (cell, path))
+        for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self.meet(value, path)
+        if is_wrapper(function):
+            self.meet(function.__wrapped__, path)  # type: ignore[attr-defined]
+
+    def enter_class(self, kind: type) -> None:
+        """Let what Python calls by itself of a class of the user's be observed."""
+        if id(kind) in self._entered:
+            return
+        self._entered.add(id(kind))
+        for each in kind.__mro__:
+            if each is object or not is_users_class(each):
+                continue
+            for name, found in list(vars(each).items()):
+                if isinstance(found, (property, functools.cached_property)):
+                    getter = found.fget if isinstance(found, property) else found.func
+                    self.enter_function(getter)
+                elif name.startswith("__") and name.endswith("__"):
+                    self.enter_function(found)
+                elif not isinstance(found, (FunctionType, type)) and hasattr(
+                    type(found), "__get__"
+                ):
+                    self.enter_class(type(found))
+        if type(kind) is not type:
+            self.enter_class(type(kind))
+
+    def enter_function(self, value: Any) -> None:
+        """Let a function be observed that is given as it is, or as what a class makes of it."""
+        if isinstance(value, (staticmethod, classmethod, MethodType)):
+            value = value.__func__
+        if isinstance(value, FunctionType):
+            self._enter(value, value.__name__)
+
+
+def contents_of(cell: CellType) -> Any:
+    """Return what a closure's variable is, or `MISSING`."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
