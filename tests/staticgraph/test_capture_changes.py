@@ -6,6 +6,7 @@ import collections
 import concurrent.futures
 import ctypes
 import decimal
+import enum
 import functools
 import gc
 import heapq
@@ -13,6 +14,7 @@ import inspect
 import random
 import sys
 import threading
+import typing
 import warnings
 
 import numpy as np
@@ -445,3 +447,154 @@ def test_a_setting_is_watched(way):
     finally:
         restore()
     assert np.array_equal(compiled(ONE), before)
+
+
+# values and containers of classes of their own ----------------------------------------------------
+
+
+class Attributes(dict):
+    def __getattr__(self, name):
+        return self[name]
+
+
+class Named(dict):
+    pass
+
+
+class Factors(list):
+    def total(self):
+        return self.k * len(self)
+
+
+class Pair(tuple):
+    pass
+
+
+class Number(float):
+    pass
+
+
+class Text(str):
+    pass
+
+
+class Array(np.ndarray):
+    pass
+
+
+class Missing(dict):
+    k = 2.0
+
+    def __missing__(self, key):
+        return self.k
+
+
+class Constant(list):
+    def __getitem__(self, index):
+        return self.k
+
+
+class Times(int):
+    def __mul__(self, other):
+        return other * self.k
+
+    __rmul__ = __mul__
+
+
+class Scale(typing.NamedTuple):
+    a: float = 2.0
+
+    @property
+    def scaled(self):
+        return self.a * LIMIT
+
+
+class Level(enum.IntEnum):
+    LOW = 2
+    HIGH = 5
+
+
+def with_k(value):
+    value.k = 2.0
+    return value
+
+
+def set_k(value):
+    value.k = 5.0
+
+
+def use_k(value):
+    return lambda x: x * value.k
+
+
+DERIVED = {
+    "dict with attributes as items": (lambda: Attributes(k=2.0), use_k, lambda o: o.update(k=5.0)),
+    "one in another": (
+        lambda: Attributes(a=Attributes(k=2.0)),
+        lambda o: lambda x: x * o.a.k,
+        lambda o: o.a.update(k=5.0),
+    ),
+    "one in a list": (
+        lambda: [Attributes(k=2.0)],
+        lambda o: lambda x: x * o[0]["k"],
+        lambda o: o[0].update(k=5.0),
+    ),
+    "dict": (lambda: with_k(Named()), use_k, set_k),
+    "list": (lambda: with_k(Factors([1, 2])), lambda o: lambda x: x * o.total(), set_k),
+    "tuple": (lambda: with_k(Pair()), use_k, set_k),
+    "float": (lambda: with_k(Number(3.0)), use_k, set_k),
+    "str": (lambda: with_k(Text("a")), use_k, set_k),
+    "array": (lambda: with_k(np.ones(2).view(Array)), use_k, set_k),
+    "class of a dict": (
+        lambda: type("Own", (Missing,), {"k": 2.0})(),
+        lambda o: lambda x: x * o["a"],
+        lambda o: setattr(type(o), "k", 5.0),
+    ),
+    "index of its own": (lambda: with_k(Constant([1])), lambda o: lambda x: x * o[0], set_k),
+    "operator of its own": (lambda: with_k(Times(3)), lambda o: lambda x: o * x, set_k),
+    "property of a named tuple": (
+        Scale,
+        lambda o: lambda x: x * o.scaled,
+        lambda o: globals().update(LIMIT=5.0),
+    ),
+    "deque in a dict in a list": (
+        lambda: [{"q": collections.deque([2.0])}],
+        lambda o: lambda x: x * o[0]["q"][0],
+        lambda o: o[0]["q"].appendleft(5.0),
+    ),
+    "set in a dict": (
+        lambda: {"q": {2.0}},
+        lambda o: lambda x: x * sum(o["q"]),
+        lambda o: o["q"].add(5.0),
+    ),
+    "enumeration": (
+        lambda: Holder(Level.LOW),
+        lambda o: lambda x: x * o.w,
+        lambda o: setattr(o, "w", Level.HIGH),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", DERIVED)
+def test_a_class_derived_from_a_value_or_container_has_watched_attributes(way, monkeypatch):
+    monkeypatch.setitem(globals(), "LIMIT", 2.0)
+    make, function_of, change = DERIVED[way]
+    state = make()
+    f = function_of(state)
+    compiled = quietly(f)
+    before = compiled(ONE)
+    assert len(compiled.explain().traces) == 1
+    change(state)
+    after = compiled(ONE)
+    assert not np.array_equal(before, after)
+    assert np.array_equal(after, quietly(f)(ONE))
+
+
+def test_the_mask_of_an_array_is_watched():
+    masked = np.ma.masked_array([1.0], [False])
+    compiled = quietly(lambda x: x * float(masked.sum() or 9.0))
+    for _ in range(3):  # NumPy itself keeps something at the first use
+        assert compiled(ONE) == 1.0
+    assert len(compiled.explain().traces) <= 2
+    masked[0] = np.ma.masked
+    assert compiled(ONE) == 9.0

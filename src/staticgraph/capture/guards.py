@@ -8,73 +8,44 @@ traced anew. What cannot be compared is recorded as baked, so that nothing is fi
 from __future__ import annotations
 
 import builtins
-import enum
-import functools
-import os
 import random
-import re
-import threading
 import time
-from array import array
-from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Mapping
 from types import (
-    BuiltinFunctionType,
-    ClassMethodDescriptorType,
     CodeType,
     FunctionType,
-    GetSetDescriptorType,
-    MappingProxyType,
-    MemberDescriptorType,
-    MethodDescriptorType,
     MethodType,
-    MethodWrapperType,
     ModuleType,
-    SimpleNamespace,
-    WrapperDescriptorType,
 )
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from oplibrary.core.keys import exact_key
-from oplibrary.core.tree import LEAF, flatten
+from oplibrary.core.tree import LEAF
 from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.source import Source
+from staticgraph.capture.contents import (
+    COMPARABLE,
+    MOST_COMPARED,
+    is_settled,
+    keeps_attributes,
+    take_apart,
+    take_states_apart,
+)
 from staticgraph.capture.observation import Observation, Read
 from staticgraph.capture.observers import is_wrapper, observed_code
 from staticgraph.capture.outside import MISSING
-from staticgraph.capture.value_kinds import generator_state, is_library_object, is_observable
+from staticgraph.capture.value_kinds import (
+    generator_state,
+    is_library_object,
+    is_observable,
+)
 from staticgraph.graph.node import Node
-
-MOST_COMPARED = 300
-"""Objects of others that hold more values, however deep, are guarded by identity only."""
 
 LARGEST_COMPARED = 64 * 1024
 """Arrays of more bytes are guarded by identity only: comparing their elements would cost more than
 many a call."""
-
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, enum.Enum)
-_PLAIN_TYPES = (*_PLAIN, TensorType, range, slice, type(Ellipsis))
-_MAPPINGS = frozenset(
-    {OrderedDict, defaultdict, Counter, ChainMap, UserDict, MappingProxyType, type(os.environ)}
-)
-_SEQUENCES = frozenset({deque, bytearray, array})
-_COMPARABLE = (*_PLAIN_TYPES, frozenset, FunctionType, MethodType, BuiltinFunctionType, CodeType)
-_SETTLED = (
-    *(BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, ModuleType, np.ufunc),
-    # how a class written in C, or one with slots or named fields, finds what its objects hold
-    *(MemberDescriptorType, GetSetDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType),
-    *(type(vars(namedtuple("_", "field"))["field"]), functools.cached_property),
-    functools.partialmethod,
-    *(property, staticmethod, classmethod, functools.partial, re.Pattern),
-    *(type(threading.Lock()), type(threading.RLock())),
-    *(np.random.Generator, np.random.RandomState, random.Random),  # drawing from them is noticed
-)
-"""Objects that do not change, or whose changes are no concern of a graph."""
-
-_SETTLED_MODULES = frozenset({"datetime", "decimal", "fractions", "pathlib", "uuid", "zoneinfo"})
-"""Modules whose objects do not change; they need not be loaded to know one."""
 
 
 class Baked(NamedTuple):
@@ -135,7 +106,7 @@ class Guard:
 
     def __init__(self, read: Read, states: bool = False) -> None:
         self.path, self.kind, self.source, self.expected, self.read, self.check, self.owner = read
-        self._take_apart = _take_states_apart if states else _take_apart
+        self._take_apart = take_states_apart if states else take_apart
         structure, leaves = self._take_apart(self.expected)
         self._structure, self._leaves = structure, [(leaf, _contents(leaf)) for leaf in leaves]
 
@@ -177,74 +148,6 @@ class Guard:
         return f"{self.path}={_show(self.expected)} ({self.kind}, {self.source.place})"
 
 
-def _take_apart(value: Any) -> tuple[Any, list[Any]]:
-    """Return structure and leaves; of Python's own mappings those of their items."""
-    if isinstance(value, (set, frozenset)):
-        return LEAF if type(value) is frozenset else "set", [frozenset(value)]
-    if type(value) in _MAPPINGS:
-        value = dict(value)
-    elif type(value) in _SEQUENCES:
-        value = [type(value).__name__, *value]
-    leaves, structure = flatten(value)
-    return structure, leaves
-
-
-def _take_states_apart(value: Any) -> tuple[Any, list[Any]]:
-    """Return structure and leaves, with those of the attributes of objects behind them."""
-    structure, pending = _take_apart(value)
-    structures, leaves = [structure], []
-    seen: set[int] = set()
-    pending.reverse()
-    while pending:
-        leaf = pending.pop()
-        leaves.append(leaf)
-        if len(leaves) > MOST_COMPARED:
-            break
-        if _keeps_attributes(leaf) and id(leaf) not in seen:
-            seen.add(id(leaf))
-            structure, more = _take_apart(_attributes_of(leaf))
-            structures.append(structure)
-            pending += reversed(more)
-    return tuple(structures), leaves
-
-
-def _attributes_of(value: Any) -> dict[str, Any]:
-    """Return the attributes of an object and, behind them, the values that its classes give."""
-    found = dict(getattr(value, "__dict__", {}))
-    for kind in type(value).__mro__:
-        if kind.__module__ == "builtins":
-            break
-        for name, each in vars(kind).items():
-            if isinstance(each, MemberDescriptorType):
-                found.setdefault(name, getattr(value, name, MISSING))
-            elif not name.startswith("__") and not hasattr(type(each), "__get__"):
-                found.setdefault(name, each)
-    return found
-
-
-def _keeps_attributes(value: Any) -> bool:
-    """Tell whether `value` is an object whose attributes, in Python's own places, can be read."""
-    kind = type(value)
-    return (
-        not isinstance(value, (*_COMPARABLE, type, np.ndarray))
-        and not _is_settled(value)
-        and kind.__module__ != "builtins"
-        and not is_library_object(value)
-        and all(map(_is_made_by_python, kind.__mro__))
-    )
-
-
-def _is_made_by_python(kind: type) -> bool:
-    """Tell whether a ``class`` statement made it, so that no compiled code keeps state in it."""
-    is_heap, is_immutable = kind.__flags__ & 1 << 9, kind.__flags__ & 1 << 8
-    return bool(is_heap and not is_immutable) or kind in (object, SimpleNamespace)
-
-
-def _is_settled(value: Any) -> bool:
-    kind = type(value)
-    return isinstance(value, _SETTLED) or kind.__module__.partition(".")[0] in _SETTLED_MODULES
-
-
 def _contents(leaf: Any) -> bytes | None:
     if isinstance(leaf, np.ndarray) and leaf.nbytes <= LARGEST_COMPARED and leaf.flags.writeable:
         return leaf.tobytes()
@@ -255,7 +158,7 @@ def _is_same(value: Any, remembered: tuple[Any, bytes | None]) -> bool:
     expected, contents = remembered
     if value is expected:
         return contents is None or value.tobytes() == contents
-    if type(value) is not type(expected) or not isinstance(expected, _COMPARABLE):
+    if type(value) is not type(expected) or not isinstance(expected, COMPARABLE):
         return False
     return bool(exact_key(value) == exact_key(expected))
 
@@ -382,13 +285,13 @@ def _is_ignored(value: Any) -> bool:
 
 def _needs_states(value: Any) -> bool:
     """Tell whether the state of an object counts that no observer sees being read."""
-    _, leaves = _take_apart(value)
-    return any(_keeps_attributes(leaf) and not is_observable(leaf) for leaf in leaves)
+    _, leaves = take_apart(value)
+    return any(keeps_attributes(leaf) and not is_observable(leaf) for leaf in leaves)
 
 
 def _why_unwatched(value: Any, states: bool) -> str:
     """Return why `value` cannot be compared with itself later, or an empty string."""
-    _, leaves = _take_states_apart(value) if states else _take_apart(value)
+    _, leaves = take_states_apart(value) if states else take_apart(value)
     if states and len(leaves) > MOST_COMPARED:
         return _TOO_MANY
     why = ""
@@ -397,12 +300,12 @@ def _why_unwatched(value: Any, states: bool) -> str:
             if leaf.nbytes > LARGEST_COMPARED and leaf.flags.writeable:
                 why = _TOO_LARGE
         elif not (
-            isinstance(leaf, (*_COMPARABLE, type))
-            or _is_settled(leaf)
+            isinstance(leaf, (*COMPARABLE, type))
+            or is_settled(leaf)
             or is_wrapper(leaf)
             or is_library_object(leaf)
             or is_observable(leaf)
-            or (states and _keeps_attributes(leaf))
+            or (states and keeps_attributes(leaf))
         ):
             return f"a {type(leaf).__name__} may hold state; only which one it is, is watched"
     return why

@@ -36,7 +36,7 @@ from staticgraph.capture.observers import (
     is_wrapper,
     swaps,
 )
-from staticgraph.capture.outside import MISSING, VALUES, Outside
+from staticgraph.capture.outside import MISSING, VALUES, Outside, is_plain
 from staticgraph.capture.surroundings import (
     global_or_builtin,
     looks_around,
@@ -272,7 +272,7 @@ class Observation:
                 return
             known = owner.__name__
         key = ("attribute", id(owner), at.name)
-        if key in self._reads or isinstance(owner, (*VALUES, *CONTAINERS)):
+        if key in self._reads or is_plain(owner, (*VALUES, *CONTAINERS)):
             return
         path = f"{known}.{at.name}"
         self._attribute(key, path, at, owner, value)
@@ -303,8 +303,10 @@ class Observation:
         kind = owner if isinstance(owner, type) else type(owner)
         static = _class_attribute(kind, name)
         own = getattr(owner, "__dict__", {})
-        if static is MISSING and name not in own:
-            return  # what __getattr__ gives: its own reads are observed
+        if static is MISSING and name not in own:  # what __getattr__ gives
+            if not is_users_class(kind):  # otherwise its own reads are observed
+                self._watch_whole(path.rpartition(".")[0], at.source, owner)
+            return
         is_code = hasattr(type(static), "__get__") and not isinstance(static, FunctionType)
         if is_code and (isinstance(static, property) or name not in own):
             if type(static).__name__ in ("member_descriptor", "getset_descriptor"):

@@ -65,7 +65,7 @@ class Outside:
             found = met(value, path)
             if found is not None:
                 self._met[id(value)] = found
-        if isinstance(value, VALUES) or value in self or is_library_object(value):
+        if is_plain(value, VALUES) or value in self or is_library_object(value):
             self._wrapped(value, path)
             return
         self._objects[id(value)] = (value, path)
@@ -82,6 +82,7 @@ class Outside:
         elif isinstance(value, type):
             self.enter_class(value)
         elif isinstance(value, CONTAINERS):
+            self.enter_class(type(value))
             self._meet_items(value, path)
         elif not isinstance(value, (ModuleType, BuiltinFunctionType)):
             self.enter_class(type(value))
@@ -105,7 +106,7 @@ class Outside:
 
     def _meet_items(self, container: Any, path: str) -> None:
         for each in items_of(container):
-            if not isinstance(each, VALUES) or isinstance(each, np.ndarray):
+            if isinstance(each, np.ndarray) or not is_plain(each, VALUES):
                 self.meet(each, f"{path}[...]")
 
     def _enter(self, function: FunctionType, path: str) -> None:
@@ -155,6 +156,11 @@ class Outside:
             value = value.__func__
         if isinstance(value, FunctionType):
             self._enter(value, value.__name__)
+
+
+def is_plain(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Tell whether `value` is one of some kinds, and not of a class of the user's made of one."""
+    return isinstance(value, kinds) and not is_users_class(type(value))
 
 
 def contents_of(cell: CellType) -> Any:

@@ -1,0 +1,180 @@
+"""What values hold, as structure and leaves, so that it can be compared at a later call."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import os
+import random
+import re
+import threading
+from array import array
+from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
+from collections.abc import Mapping
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    SimpleNamespace,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+import numpy as np
+
+from oplibrary.core.tree import LEAF, flatten
+from oplibrary.core.types import TensorType
+from staticgraph.capture.changes import CONTAINERS
+from staticgraph.capture.outside import MISSING, VALUES
+from staticgraph.capture.value_kinds import (
+    is_library_object,
+    is_users_class,
+)
+
+MOST_COMPARED = 300
+"""Objects of others that hold more values, however deep, are guarded by identity only."""
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, enum.Enum)
+_PLAIN_TYPES = (*_PLAIN, TensorType, range, slice, type(Ellipsis))
+_MAPPINGS = frozenset(
+    {OrderedDict, defaultdict, Counter, ChainMap, UserDict, MappingProxyType, type(os.environ)}
+)
+_SEQUENCES = frozenset({deque, bytearray, array})
+_CLOSED = frozenset(
+    {bool, int, float, complex, str, bytes, np.ndarray, np.dtype, FunctionType, type, ModuleType}
+    | {list, tuple, dict, OrderedDict, frozenset}
+)
+"""What is no container, or one that `flatten` opens."""
+COMPARABLE = (*_PLAIN_TYPES, frozenset, FunctionType, MethodType, BuiltinFunctionType, CodeType)
+_SETTLED = (
+    *(BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, ModuleType, np.ufunc),
+    # how a class written in C, or one with slots or named fields, finds what its objects hold
+    *(MemberDescriptorType, GetSetDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType),
+    *(type(vars(namedtuple("_", "field"))["field"]), functools.cached_property),
+    functools.partialmethod,
+    *(property, staticmethod, classmethod, functools.partial, re.Pattern),
+    *(type(threading.Lock()), type(threading.RLock())),
+    *(np.random.Generator, np.random.RandomState, random.Random),  # drawing from them is noticed
+)
+"""Objects that do not change, or whose changes are no concern of a graph."""
+
+_SETTLED_MODULES = frozenset({"datetime", "decimal", "fractions", "pathlib", "uuid", "zoneinfo"})
+"""Modules whose objects do not change; they need not be loaded to know one."""
+
+
+def take_apart(value: Any) -> tuple[Any, list[Any]]:
+    """Return structure and leaves; containers of every kind are opened, at every depth."""
+    opened = _open(value)
+    if opened is not None:
+        return opened
+    leaves, structure = flatten(value)
+    inner = [None if type(leaf) in _CLOSED else _open(leaf) for leaf in leaves]
+    if not any(inner):
+        return structure, leaves
+    structures, found = [structure], []
+    for leaf, each in zip(leaves, inner, strict=True):
+        structures.append(LEAF if each is None else each[0])
+        found += [leaf] if each is None else each[1]
+    return tuple(structures), found
+
+
+def _open(value: Any) -> tuple[Any, list[Any]] | None:
+    """Return structure and leaves of what `flatten` leaves whole and can be looked into.
+
+    These are Python's other containers, and objects of classes that were derived from a value or a
+    container, which have attributes besides.
+    """
+    kind = type(value)
+    if kind in _CLOSED or isinstance(value, enum.Enum):
+        return None
+    if kind is set:
+        return "set", [frozenset(value)]
+    if kind in _MAPPINGS:
+        return take_apart(dict(value))
+    if kind in _SEQUENCES:
+        return take_apart([kind.__name__, *value])
+    if not isinstance(value, (*VALUES, *CONTAINERS)) or not _has_attributes(value):
+        return None
+    structure, leaves = take_apart(_attributes_of(value))
+    contents: Any = None
+    if isinstance(value, VALUES):
+        leaves.append(value)
+    elif isinstance(value, dict):
+        contents = dict(dict.items(value))
+    elif isinstance(value, Mapping):
+        contents = dict(value)
+    else:
+        base: Any = next(each for each in CONTAINERS if isinstance(value, each))
+        contents = list(base.__iter__(value))
+    inside, more = take_apart(contents)
+    return (kind, structure, inside), leaves + more
+
+
+def _has_attributes(value: Any) -> bool:
+    """Tell whether a value, or the class of its own that it has, holds attributes."""
+    return hasattr(value, "__dict__") or is_users_class(type(value))
+
+
+def take_states_apart(value: Any) -> tuple[Any, list[Any]]:
+    """Return structure and leaves, with those of the attributes of objects behind them."""
+    structure, pending = take_apart(value)
+    structures, leaves = [structure], []
+    seen: set[int] = set()
+    pending.reverse()
+    while pending:
+        leaf = pending.pop()
+        leaves.append(leaf)
+        if len(leaves) > MOST_COMPARED:
+            break
+        if keeps_attributes(leaf) and id(leaf) not in seen:
+            seen.add(id(leaf))
+            structure, more = take_apart(_attributes_of(leaf))
+            structures.append(structure)
+            pending += reversed(more)
+    return tuple(structures), leaves
+
+
+def _attributes_of(value: Any) -> dict[str, Any]:
+    """Return the attributes of an object and, behind them, the values that its classes give."""
+    found = dict(getattr(value, "__dict__", {}))
+    for kind in type(value).__mro__:
+        if kind.__module__ == "builtins":
+            break
+        for name, each in vars(kind).items():
+            if isinstance(each, MemberDescriptorType):
+                found.setdefault(name, getattr(value, name, MISSING))
+            elif not name.startswith("__") and not hasattr(type(each), "__get__"):
+                found.setdefault(name, each)
+    return found
+
+
+def keeps_attributes(value: Any) -> bool:
+    """Tell whether `value` is an object whose attributes, in Python's own places, can be read."""
+    kind = type(value)
+    return (
+        not isinstance(value, (*COMPARABLE, type, np.ndarray))
+        and not is_settled(value)
+        and kind.__module__ != "builtins"
+        and not is_library_object(value)
+        and all(map(_is_made_by_python, kind.__mro__))
+    )
+
+
+def _is_made_by_python(kind: type) -> bool:
+    """Tell whether a ``class`` statement made it, so that no compiled code keeps state in it."""
+    is_heap, is_immutable = kind.__flags__ & 1 << 9, kind.__flags__ & 1 << 8
+    return bool(is_heap and not is_immutable) or kind in (object, SimpleNamespace)
+
+
+def is_settled(value: Any) -> bool:
+    """Tell whether an object does not change, or in no way that a graph depends on."""
+    kind = type(value)
+    return isinstance(value, _SETTLED) or kind.__module__.partition(".")[0] in _SETTLED_MODULES
