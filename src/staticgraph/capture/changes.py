@@ -11,11 +11,15 @@ import zlib
 from array import array
 from collections import ChainMap, UserDict, deque
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-CONTAINERS = (list, tuple, dict, set, frozenset, deque, bytearray, array, UserDict, ChainMap)
+CONTAINERS = (
+    *(list, tuple, dict, set, frozenset, deque, bytearray, array),
+    *(UserDict, ChainMap, MappingProxyType),
+)
 """What holds values, in Python's own places."""
 
 _RAW = (bytearray, array)
@@ -24,6 +28,8 @@ _RAW = (bytearray, array)
 
 def items_of(container: Any) -> Iterable[Any]:
     """Return the objects that a container holds, of a mapping its values."""
+    if isinstance(container, np.ndarray):
+        return container.ravel().tolist() if container.dtype.hasobject else ()
     if isinstance(container, _RAW):
         return ()
     return list(container.values() if isinstance(container, Mapping) else container)
@@ -68,9 +74,9 @@ def met(value: Any, path: str) -> Met | None:
 def _contents(value: Any) -> Any:
     """Return what a value holds: objects in a list, and anything else as what can be compared."""
     if isinstance(value, np.ndarray):
+        if value.dtype.hasobject:
+            return list(items_of(value))
         flat = np.asarray(value).reshape(-1)
-        if flat.dtype.hasobject:
-            return flat.tolist()
         return value.shape, value.dtype, zlib.crc32(np.ascontiguousarray(flat).view("uint8").data)
     if isinstance(value, _RAW):
         return bytes(value)

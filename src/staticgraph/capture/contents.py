@@ -49,7 +49,7 @@ _MAPPINGS = frozenset(
 )
 _SEQUENCES = frozenset({deque, bytearray, array})
 _CLOSED = frozenset(
-    {bool, int, float, complex, str, bytes, np.ndarray, np.dtype, FunctionType, type, ModuleType}
+    {bool, int, float, complex, str, bytes, np.dtype, FunctionType, type, ModuleType}
     | {list, tuple, dict, OrderedDict, frozenset}
 )
 """What is no container, or one that `flatten` opens."""
@@ -76,7 +76,7 @@ def take_apart(value: Any) -> tuple[Any, list[Any]]:
     if opened is not None:
         return opened
     leaves, structure = flatten(value)
-    inner = [None if type(leaf) in _CLOSED else _open(leaf) for leaf in leaves]
+    inner = [_open(leaf) for leaf in leaves]
     if not any(inner):
         return structure, leaves
     structures, found = [structure], []
@@ -93,6 +93,8 @@ def _open(value: Any) -> tuple[Any, list[Any]] | None:
     container, which have attributes besides.
     """
     kind = type(value)
+    if kind is np.ndarray:
+        return _take_objects_apart(value) if value.dtype.hasobject else None
     if kind in _CLOSED or isinstance(value, enum.Enum):
         return None
     if kind is set:
@@ -116,6 +118,11 @@ def _open(value: Any) -> tuple[Any, list[Any]] | None:
         contents = list(base.__iter__(value))
     inside, more = take_apart(contents)
     return (kind, structure, inside), leaves + more
+
+
+def _take_objects_apart(array: np.ndarray[Any, Any]) -> tuple[Any, list[Any]]:
+    structure, leaves = take_apart(array.ravel().tolist())
+    return (np.ndarray, array.shape, structure), leaves
 
 
 def _has_attributes(value: Any) -> bool:

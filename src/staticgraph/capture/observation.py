@@ -19,6 +19,7 @@ from types import (
     CodeType,
     FunctionType,
     MethodType,
+    MethodWrapperType,
     ModuleType,
     TracebackType,
 )
@@ -36,7 +37,7 @@ from staticgraph.capture.observers import (
     is_wrapper,
     swaps,
 )
-from staticgraph.capture.outside import MISSING, VALUES, Outside, is_plain
+from staticgraph.capture.outside import MISSING, VALUES, Outside, closure_of, is_plain
 from staticgraph.capture.surroundings import (
     global_or_builtin,
     looks_around,
@@ -335,11 +336,13 @@ class Observation:
             self.outside.enter_function(called)
             if is_user_code(swaps.original(called)) or is_library_object(called):
                 return
+            self._foreign_closure(at, called)
         elif isinstance(called, MethodType):
             self.outside.enter_function(called)
-            code = getattr(called.__func__, "__code__", None)
-            if code is not None and (is_our_file(code.co_filename) or is_user_code(code)):
-                return
+            if isinstance(called.__func__, FunctionType):  # Cython's have code, too
+                code = called.__func__.__code__
+                if is_our_file(code.co_filename) or is_user_code(code):
+                    return
             values = (called.__self__, *values)
         elif isinstance(called, type):
             self.outside.enter_class(called)
@@ -358,6 +361,15 @@ class Observation:
             getter = functools.partial(getattr, called, name)
             read = Read(f"{path}.{name}", "attribute", source, getter(), getter)
             self._found(("attribute", id(called), name), read)
+
+    def _foreign_closure(self, at: Site, called: FunctionType) -> None:
+        """Take down the containers that a function of others keeps, such as a registry."""
+        for name, held in closure_of(called).items() if called in self.outside else ():
+            if isinstance(held, CONTAINERS):
+                path = f"{self.outside.path_of(called)}.{name}"
+                self._watch_whole(path, at.source, held)
+            elif isinstance(held, FunctionType) and not is_user_code(held.__code__):
+                self._foreign_closure(at, held)
 
     def _foreign_call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down a call of code that nothing observes."""
@@ -385,9 +397,12 @@ class Observation:
         if told is not None:
             path, getter = told
             self._found(("told", path), Read(path, "state", at.source, getter(), getter))
-        if isinstance(called, BuiltinFunctionType) and not isinstance(
+        if isinstance(called, (BuiltinFunctionType, MethodWrapperType)) and not isinstance(
             owner, (ModuleType, type(None))
         ):
+            is_read = any(read.value is owner for read in self._reads.values())
+            if called in self.outside and not is_read:
+                self._watch_whole(f"{self.outside.path_of(called)}.__self__", at.source, owner)
             if name in _MUTATORS | _TAKERS and owner in self.outside:
                 what = f"{self.outside.path_of(owner)}.{name}() runs"
                 self.effects.setdefault(_effect(what, at.source))

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import random
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
@@ -65,6 +74,8 @@ class Outside:
             found = met(value, path)
             if found is not None:
                 self._met[id(value)] = found
+        if isinstance(value, np.ndarray) and value not in self:
+            self._meet_items(value, path)
         if is_plain(value, VALUES) or value in self or is_library_object(value):
             self._wrapped(value, path)
             return
@@ -84,9 +95,25 @@ class Outside:
         elif isinstance(value, CONTAINERS):
             self.enter_class(type(value))
             self._meet_items(value, path)
-        elif not isinstance(value, (ModuleType, BuiltinFunctionType)):
+        elif isinstance(value, (BuiltinFunctionType, MethodWrapperType)):
+            if not isinstance(value.__self__, (ModuleType, type, type(None))):
+                self.meet(value.__self__, f"{path}.__self__")
+        elif isinstance(value, ModuleType):
+            self.enter_function(vars(value).get("__getattr__"))
+        else:
             self.enter_class(type(value))
             self._wrapped(value, path)
+            self._meet_called(value, path)
+
+    def _meet_called(self, value: Any, path: str) -> None:
+        """Let functions be observed that an object of a foreign class calls."""
+        if isinstance(value, np.ufunc):  # of numpy.frompyfunc
+            held: dict[str, Any] = dict.fromkeys(("pyfunc",), gc.get_referents(value)[0])
+        else:
+            held = {} if is_users_class(type(value)) else getattr(value, "__dict__", {})
+        for name, each in list(held.items()):
+            if callable(each):
+                self.meet(each, f"{path}.{name}")
 
     def _wrapped(self, value: Any, path: str) -> None:
         """Let the function behind a wrapper be observed."""
@@ -99,8 +126,7 @@ class Outside:
         if isinstance(value, FunctionType) and is_library_object(value) and value.__closure__:
             self._entered.add(id(value))
             self._objects.setdefault(id(value), (value, path))
-            for cell in value.__closure__:  # of a transformation: the functions that it takes
-                found = contents_of(cell)
+            for found in closure_of(value).values():  # of a transformation: what it takes
                 if callable(found) and found not in self:
                     self.meet(found, path)
 
@@ -119,6 +145,9 @@ class Outside:
             return
         if not is_user_code(code):
             self._wrapped(function, path)
+            for name, found in closure_of(function).items():
+                if callable(found) or isinstance(found, CONTAINERS):
+                    self.meet(found, f"{path}.{name}")
             return
         swaps.swap(function)
         self._waiting.setdefault(id(code), []).append(function)
@@ -163,9 +192,10 @@ def is_plain(value: Any, kinds: tuple[type, ...]) -> bool:
     return isinstance(value, kinds) and not is_users_class(type(value))
 
 
-def contents_of(cell: CellType) -> Any:
-    """Return what a closure's variable is, or `MISSING`."""
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
+def closure_of(function: FunctionType) -> dict[str, Any]:
+    """Return the variables of a function's closure that have a value."""
+    found = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):
+            found[name] = cell.cell_contents
+    return found

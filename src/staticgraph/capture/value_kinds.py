@@ -15,7 +15,11 @@ from staticgraph.graph.node import Node
 
 _BAGS = frozenset({"types.SimpleNamespace", "argparse.Namespace"})
 """Classes of others whose objects are nothing but their attributes."""
-_SEEDED = (np.random.default_rng, np.random.RandomState, random.Random)
+_SEEDED = (
+    *(np.random.default_rng, np.random.RandomState, random.Random, np.random.SeedSequence),
+    *(np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64),
+)
+"""What the system seeds where no seed is given."""
 _READERS = frozenset(
     "open input load loadtxt genfromtxt fromfile memmap read_text read_bytes urlopen exists "
     "lexists isfile isdir islink getsize getmtime getatime getctime glob iglob iterdir rglob stat "
@@ -50,12 +54,16 @@ _IMPURE = frozenset({"time", "uuid", "secrets", "posix", "nt"})
 def differs_each_time(called: Any, values: tuple[Any, ...]) -> bool:
     """Tell whether a call gives something of the clock, the system or chance."""
     if any(called is each for each in _SEEDED):
-        return not values or values[0] is None  # seeded by the system
+        return not values or values[0] is None
+    if called is np.datetime64:
+        return bool(values) and values[0] in ("now", "today")
+    owner = getattr(called, "__self__", None)
+    if called is random.SystemRandom or isinstance(owner, random.SystemRandom):
+        return True
+    if isinstance(owner, type) and called.__name__ in ("now", "today", "utcnow"):
+        return True
     if not isinstance(called, (BuiltinFunctionType, FunctionType)):
         return False
-    owner = getattr(called, "__self__", None)
-    if getattr(owner, "__module__", None) == "datetime":
-        return called.__name__ in ("now", "today", "utcnow")
     return called.__module__ in _IMPURE
 
 
