@@ -72,10 +72,13 @@ _SETTLED_MODULES = frozenset({"datetime", "decimal", "fractions", "pathlib", "uu
 
 def take_apart(value: Any) -> tuple[Any, list[Any]]:
     """Return structure and leaves; containers of every kind are opened, at every depth."""
-    opened = _open(value)
-    if opened is not None:
-        return opened
+    if type(value) not in _CLOSED:
+        opened = _open(value)
+        if opened is not None:
+            return opened
     leaves, structure = flatten(value)
+    if _CLOSED.issuperset(map(type, leaves)):  # each call of a traced function may come by here
+        return structure, leaves
     inner = [_open(leaf) for leaf in leaves]
     if not any(inner):
         return structure, leaves

@@ -203,8 +203,9 @@ def _written_out(
     guards: list[Guard], search: Callable[[], Guard | None]
 ) -> Callable[[], Guard | None]:
     """Return generated code that looks at every value, at no call for those that are the same."""
-    names: dict[str, Any] = {"M": MISSING, "search": search, "builtin": vars(builtins).get}
+    names: dict[str, Any] = {"search": search, "builtins": vars(builtins)}
     lines = []
+    hidden: dict[int, tuple[dict[str, Any], list[str]]] = {}  # modules, and builtins they use
     for number, guard in enumerate(guards):
         names[f"holds_{number}"] = guard.holds_for
         names[f"read_{number}"] = guard.read
@@ -217,13 +218,18 @@ def _written_out(
         lines.append(
             f"if {now} is not old_{number} and not holds_{number}(read_{number}()): return search()"
         )
+        if guard.kind == "builtin":
+            hidden.setdefault(id(guard.owner), (guard.owner, []))[1].append(guard.path)
+    for number, (space, builtin_names) in enumerate(hidden.values()):
+        names[f"module_{number}"], names[f"hidden_{number}"] = space.keys(), tuple(builtin_names)
+        lines.append(f"if not module_{number}.isdisjoint(hidden_{number}): return search()")
     body = "\n            ".join([*lines, "return None"])
     source = f"""
 def bind({", ".join(names)}):
     def check():
         try:
             {body}
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, KeyError):
             return search()
     return check
 """

@@ -241,10 +241,10 @@ class Observation:
         if key in self._reads:
             return
         if name in space:
-            kind, check = "global", f"{{}}.get({name!r}, M)"
+            kind, check = "global", f"{{}}[{name!r}]"
             getter: Callable[[], Any] = functools.partial(space.get, name, MISSING)
         else:  # a builtin, as long as nobody defines the name
-            kind, check = "builtin", f"{{}}.get({name!r}, builtin({name!r}, M))"
+            kind, check = "builtin", f"builtins[{name!r}]"
             getter = functools.partial(global_or_builtin, space, name, MISSING)
         self._found(key, Read(name, kind, at.source, value, getter, check, space))
         self.outside.meet(value, name)
