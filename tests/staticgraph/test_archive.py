@@ -8,6 +8,7 @@ import os
 import pickle
 import pkgutil
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -612,6 +613,26 @@ def test_a_bomb_is_not_inflated(name, saved):
     finally:
         tracemalloc.stop()
     assert "would take" in text or "is compressed" in text
+
+
+@pytest.mark.parametrize(
+    ("place", "first"), [(20, 16), (24, 20)], ids=["packed", "unpacked"]
+)  # a text that ends before its size is still the text
+def test_a_size_that_an_entry_does_not_have_is_not_allocated(place, first, saved):
+    whole = saved.read_bytes()
+    entries = [found.start() for found in re.finditer(rb"PK\x01\x02", whole)]
+    assert len(entries) > 2
+    for entry in entries:
+        for bit in range(first, 32):
+            changed = bytearray(whole)
+            changed[entry + place + bit // 8] ^= 1 << bit % 8
+            saved.write_bytes(changed)
+            tracemalloc.start()
+            try:
+                assert refusal(saved)
+                assert tracemalloc.get_traced_memory()[1] < 4 << 20
+            finally:
+                tracemalloc.stop()
 
 
 def test_random_damages_are_refused_by_name_or_open(tmp_path):

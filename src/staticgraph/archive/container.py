@@ -242,6 +242,8 @@ def _require_honest(file: zipfile.ZipFile, size: int) -> None:
     """Refuse entries that take more memory than the file has bytes for, before any is read."""
     stored = 0
     for entry in file.infolist():
+        if entry.compress_size > size:  # as many bytes are asked for when it is read
+            raise ValueError(f"{entry.filename} has {entry.compress_size:,} bytes of {size:,}")
         if entry.filename != _DOCUMENT:
             if entry.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"{entry.filename} is compressed")
