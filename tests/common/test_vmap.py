@@ -309,6 +309,29 @@ def kept(xp, x, c):
     return xp.checkpoint(lambda x: xp.tanh(x) * c, x) * x
 
 
+def written(xp, x, c):
+    def step(t):
+        t[0][0] += 0.75
+        t[0][1:] *= c[1:]
+        return t[0], t[1] + 1
+
+    return xp.while_loop(lambda t: t[0][0] < 2.0, step, (x + c, 0))
+
+
+def written_by_counter(xp, x, c):
+    def step(k, t):
+        t[k] += t[k - 1] + x[0]
+        one = t[k - 1]
+        one -= c[0]
+        return t
+
+    def of_scan(t, each):
+        t[0] += each
+        return t, t
+
+    return xp.fori_loop(1, 3, step, x * c), xp.scan(of_scan, x + c, x)
+
+
 FLOW = [
     shifted,
     one_for_all,
@@ -323,6 +346,8 @@ FLOW = [
     mapped,
     nested,
     kept,
+    written,
+    written_by_counter,
 ]
 C = np.array([0.5, -0.25, 1.0])
 
@@ -398,6 +423,10 @@ def test_gradients_around_and_inside_of_control_flow(flow):
     np.testing.assert_allclose(pushed[0], inside[0] @ C, rtol=1e-9, atol=1e-12)
 
 
+def captured(xp, y):
+    return xp.switch((y[0] > 0).astype("int64"), [lambda: y[:2].mul_(2.0), lambda: y[1:] * 1.0])
+
+
 REFUSED_FLOW = {
     "an effect": lambda xp, x: xp.print_(x),
     "an effect of a choice": lambda xp, x: xp.cond(
@@ -405,6 +434,13 @@ REFUSED_FLOW = {
     ),
     "other types": lambda xp, x: xp.cond(x[0] > 0, lambda: x, lambda: x[0]),
     "a condition with axes": lambda xp, x: xp.cond(x > 0, lambda: x, lambda: -x),
+    "a branch that writes to its operand": lambda xp, x: xp.cond(
+        x[0] > 0, lambda y: y.mul_(2.0), lambda y: y * 1.0, x * 1.0
+    ),
+    "a branch that writes to a view of what it captures": lambda xp, x: captured(xp, x * 1.0),
+    "rows of an inner call written to those of an outer one": lambda xp, x: xp.vmap(
+        lambda each: [y.add_(each) for y in [x * 1.0]]
+    )(x),
     "a carry of another shape": lambda xp, x: xp.while_loop(
         lambda t: xp.sum(t) < 3, lambda t: xp.sum(t), x
     ),

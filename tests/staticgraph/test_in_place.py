@@ -469,6 +469,94 @@ def test_trees_of_carries_are_written_to():
     compare(program, MATRIX)
 
 
+def in_rows(m, x):
+    def step(k, c):
+        row, last = c[k], c[k - 1, 1:]
+        row -= c[k - 1]
+        last *= 2.0
+        row[1:] += last
+        return c
+
+    return m.fori_loop(1, 3, step, x * 1.0)
+
+
+def in_columns(m, x):
+    def step(k, c):
+        column = c[:, k]
+        np.add(column, c[:, k - 1], out=column)
+        column[1:].mul_(0.5)
+        c[..., k - 1][0] = 7.0
+        return c
+
+    return m.fori_loop(1, 4, step, x * 1.0)
+
+
+def exchanged(m, x):
+    def step(k, c):
+        row = c[k]
+        c[k] = c[k - 1]  # which the row sees
+        c[k - 1] = row * 0.5
+        c[k, 1:] += row[:-1]
+        return c
+
+    return m.fori_loop(1, 3, step, x * 1.0)
+
+
+def of_two_counters(m, x):
+    def outer(i, c):
+        def inner(j, d):
+            one = d[i, j]
+            one += d[j - 1, i]
+            return d
+
+        return m.fori_loop(1, 3, inner, c)
+
+    return m.fori_loop(0, 2, outer, x * 1.0)
+
+
+def carried(m, x):
+    def step(k, state):
+        c, last = state
+        c[k] += last
+        last *= 0.5
+        return c, c[k]
+
+    c, last = m.fori_loop(0, 3, step, (x * 1.0, x[0] * 1.0))
+    last += 1.0
+    return c, last
+
+
+COUNTED = [in_rows, in_columns, exchanged, of_two_counters, carried]
+
+
+@pytest.mark.parametrize("program", COUNTED, ids=lambda f: f.__name__)
+def test_what_a_counter_selects_is_a_view(program):
+    compare(program, MATRIX)
+
+
+def test_what_a_number_that_is_passed_selects_is_a_view():
+    def program(x, k):
+        y = x * 1.0
+        row = y[k]
+        row += 10.0
+        y[:, k] *= 2.0
+        return y
+
+    found = sg.function(program)(MATRIX, 1)
+    np.testing.assert_array_equal(found, program(MATRIX, 1))
+
+
+def test_the_carry_of_a_loop_is_its_own_in_memory():
+    def step(_, carry):
+        x, _ = carry
+        x += 1.0
+        return x, x
+
+    x, y = dg.fori_loop(0, 2, step, (dg.zeros(2), dg.zeros(2)))
+    x += 1.0
+    assert (x.tolist(), y.tolist()) == ([3.0, 3.0], [2.0, 2.0])
+
+
 def test_a_loop_never_writes_to_what_it_starts_from():
     def program(m, x):
         y = x * 1.0

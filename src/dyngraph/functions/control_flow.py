@@ -36,7 +36,7 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.ops.arguments import normalize_shape
 from oplibrary.ops.effects import no_effects, no_effects_in
-from oplibrary.transforms.batched import any_holds, chosen, require_choice
+from oplibrary.transforms.batched import all_of, any_holds, chosen, require_choice
 
 
 def cond(
@@ -46,7 +46,7 @@ def cond(
     require_callable("cond", true_fn, false_fn)
     if type(pred) in LIFTED:  # each example has its own
         require_choice("cond", pred)
-        with no_effects_in("cond"):
+        with all_of("cond", (true_fn, false_fn), operands):
             sides = [_call("cond", function, *operands) for function in (true_fn, false_fn)]
         return chosen("cond", pred, sides[0], sides[1], as_tensor)
     return _region("cond", true_fn if pred else false_fn, *operands)
@@ -64,7 +64,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     require_callable("switch", *branches)
     if type(index) in LIFTED:  # each example has its own
         require_choice("switch", index)
-        with no_effects_in("switch"):
+        with all_of("switch", branches, operands):
             *others, result = [_call("switch", branch, *operands) for branch in branches]
         for number in range(len(others) - 1, -1, -1):
             result = chosen("switch", index <= number, others[number], result, as_tensor)
@@ -101,11 +101,12 @@ def while_loop(
         if type(going) in LIFTED:  # an example that is done stays as it is
             require_choice("while_loop", going)
             with no_effects_in("while_loop"):
-                following = _region("while_loop", body_fn, carry)
+                # it may write to its carry, and does for the examples that are done, too
+                following = _region("while_loop", body_fn, map_tree(_copy, carry))
             following = chosen("while_loop", going, following, carry, as_tensor)
         else:
             following = _region("while_loop", body_fn, carry)
-        carry = following
+        carry = _own(following)
         going = _call("while_loop", cond_fn, carry)
         steps += 1
     return carry
@@ -155,6 +156,7 @@ def scan(
     for step in range(count - 1, -1, -1) if reverse else range(count):
         x = unflatten(structure, [x[step] for x in sequences])
         carry, y = _pair(_region("scan", body_fn, carry, x))
+        carry = _own(carry)
         row, y_structure = flatten(y)
         rows.append(_apart(row, carry))
     if reverse:
@@ -164,6 +166,10 @@ def scan(
 
 
 SCANS[Tensor] = scan
+
+
+def _copy(leaf: Any) -> Any:
+    return as_tensor(leaf).clone()
 
 
 def _begun(init: Any) -> Any:
@@ -187,13 +193,34 @@ def _begun(init: Any) -> Any:
     return unflatten(structure, leaves)
 
 
+def _own(carry: Any) -> Any:
+    """Return what a step gives to the next one, each value in memory of its own."""
+    leaves, structure = flatten(carry)
+    if len(leaves) < 2:
+        return carry
+    owners: set[int | None] = set()
+    shared = []
+    for position, leaf in enumerate(leaves):
+        owner = _owner(leaf)
+        if owner is not None and owner in owners:
+            shared.append(position)
+        owners.add(owner)
+    for position in shared:
+        leaves[position] = leaves[position].clone()
+    return unflatten(structure, leaves) if shared else carry
+
+
+def _owner(leaf: Any) -> int | None:
+    """Return what tells the memory of an array; None for what has none."""
+    if type(leaf) is Tensor or type(leaf) in LIFTED:
+        return id(storage_of(leaf._memory()))
+    return None
+
+
 def _apart(row: list[Any], carry: Any) -> list[Any]:
     """Return what a step gave to stack, in memory that the next step does not write to."""
-    leaves, _ = flatten(carry)
-    owners = {id(storage_of(leaf._array)) for leaf in leaves if type(leaf) is Tensor}
-    return [
-        y.clone() if type(y) is Tensor and id(storage_of(y._array)) in owners else y for y in row
-    ]
+    owners = {_owner(leaf) for leaf in flatten(carry)[0]} - {None}
+    return [y.clone() if _owner(y) in owners else y for y in row]
 
 
 def _pair(result: Any) -> tuple[Any, Any]:
@@ -212,7 +239,7 @@ def _empty_stacks(body_fn: Callable[..., Any], init: Any, x: Any) -> Any:
     A step is tried for its types, without a gradient and without effects, as staticgraph declares
     one that may never run.
     """
-    carry = map_tree(lambda leaf: leaf.detach().clone() if type(leaf) is Tensor else leaf, init)
+    carry = map_tree(lambda leaf: leaf.detach().clone() if _owner(leaf) else leaf, init)
     try:
         with no_grad(), no_effects(), np.errstate(all="ignore"):
             _, y = _pair(_call("scan", body_fn, carry, x))
@@ -282,7 +309,7 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
         return carry
     carry = _begun(init)
     for i in range(operator.index(as_tensor(lower)), operator.index(as_tensor(upper))):
-        carry = _region("fori_loop", body_fn, i, carry)
+        carry = _own(_region("fori_loop", body_fn, i, carry))
     return carry
 
 

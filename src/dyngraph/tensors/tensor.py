@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -320,6 +322,18 @@ class Tensor(TensorMethods):
     def _part(self, copy: Tensor) -> Tensor:
         copy._array.flags.writeable = False
         return copy
+
+    @contextmanager
+    def _read_only(self) -> Iterator[None]:
+        """Refuse in-place changes, those through views made meanwhile as well, for a block."""
+        flags = self._array.flags
+        writeable = flags.writeable
+        flags.writeable = False
+        try:
+            yield
+        finally:
+            if writeable:
+                flags.writeable = True
 
     def retain_grad(self) -> None:
         """Keep the gradient of this tensor although it is not a leaf.

@@ -99,6 +99,7 @@ def graph_document(graph: Graph, writer: ProgramWriter) -> dict[str, Any]:
         "results": [numbers[node] for node in graph.outputs],
         "outputs": writer.structure(graph.output_tree),
         "weak": sorted(numbers[node] for node in graph.weak if node in numbers),
+        "selected": sorted(numbers[node] for node in nodes if node.selection is not None),
         "casts": [
             [numbers[node], dtype.str, numbers[cast]]
             for (node, dtype), cast in graph.weak_casts.items()
@@ -137,6 +138,8 @@ class GraphReader(DocumentReader):
         if document["outputs"] is not None:
             graph.output_tree = self._values.structure(document["outputs"])
         graph.weak = set(self._listed(document["weak"]))
+        for node in self._listed(document.get("selected", ())):
+            node.selection = node.operands[0], None
         for node, dtype, cast in document["casts"]:
             graph.weak_casts[self._nodes[node], to_dtype(dtype)] = self._nodes[cast]
         graph.graph.update(document["notes"])

@@ -90,15 +90,20 @@ def shared_outputs(regions: Sequence[Region], carries: int | None = None) -> set
     """Return the positions of outputs that may share memory with something else.
 
     An output is its own if each region computes it and gives it once. With `carries`, the regions
-    are bodies of a loop: only so many outputs count, and they may be as many first inputs.
+    are bodies of a loop: only so many outputs count, and they may be as many first inputs. What a
+    body selects with the counter of its loop from what it gives, too, is a copy.
     """
     shared: set[int] = set()
     for region in regions:
-        bases = [family(node)[-1] for node in region.outputs[:carries]]
-        own = set(region.inputs[: carries or 0])
-        for position, base in enumerate(bases):
-            given = base.op in SOURCES and base not in own and base not in region.graph.writable
-            twice = sum(base is other for other in bases) > 1
+        own = region.graph.writable.union(region.inputs[: carries or 0])
+        bases = []
+        for node in region.outputs[:carries]:
+            chain = family(node)
+            given = chain[-1].op in SOURCES and chain[-1] not in own
+            copied = carries is not None and not given and any(x.selection for x in chain)
+            bases.append((node if copied else chain[-1], given))
+        for position, (base, given) in enumerate(bases):
+            twice = sum(base is other for other, _ in bases) > 1
             if given or twice or base in region.graph.shared:
                 shared.add(position)
     return shared

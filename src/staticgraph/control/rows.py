@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import REGISTRY
-from oplibrary.core.tree import Structure, flatten, unflatten
+from oplibrary.core.tree import Structure, flatten, map_tree, unflatten
 from oplibrary.core.types import TensorType, is_scalar, type_of
 from oplibrary.ops.effects import no_effects_in
 from oplibrary.transforms.batched import (
     Batched,
     Levels,
+    all_of,
     bare,
     chosen,
     held_by,
@@ -86,12 +87,16 @@ def _outcome(
     function: Callable[..., Any],
     arguments: Sequence[Any],
     given: Sequence[Levels],
+    carries: int = 0,
 ) -> tuple[list[Levels], Structure]:
-    """Return which rows the results of a function have, and their structure."""
+    """Return which rows the results of a function have, and their structure.
+
+    The first `carries` leaves of its arguments are its own, as in `region_from`.
+    """
     leaves, structure = flatten(tuple(arguments))
     types = [type_of(x) for x in leaves]
     outcomes: Outcome = []
-    region_from(name, _crossing(function, given, None, outcomes), types, structure)
+    region_from(name, _crossing(function, given, None, outcomes), types, structure, carries)
     return outcomes[0]
 
 
@@ -143,7 +148,7 @@ def choice_by_rows(
 ) -> Any:
     """Declare a choice that each example makes: all branches run."""
     require_choice(name, index)
-    with no_effects_in(name):
+    with all_of(name, branches, operands):
         *others, result = [branch(*operands) for branch in branches]
     for number in range(len(others) - 1, -1, -1):
         result = chosen(name, index <= number, others[number], result, to_array)
@@ -170,7 +175,7 @@ def scan_of_rows(
     ]
     one = unflatten(structure, list(map(_position, sequences)))
     while True:
-        own, _ = _outcome("scan", body_fn, (carry, one), [*carried, *of_xs])
+        own, _ = _outcome("scan", body_fn, (carry, one), [*carried, *of_xs], len(carried))
         more = [union(pair) for pair in zip(carried, own, strict=False)]
         if more == carried:
             break
@@ -214,7 +219,7 @@ def while_of_rows(
     while True:
         conditions, _ = _outcome("while_loop", cond_fn, (carry,), carried)
         decides = union(conditions)
-        own, _ = _outcome("while_loop", body_fn, (carry,), carried)
+        own, _ = _outcome("while_loop", body_fn, (carry,), carried, len(carried))
         more = [union([*pair, decides]) for pair in zip(carried, own, strict=False)]
         if more == carried or len(more) != len(carried):
             break
@@ -236,7 +241,7 @@ def while_of_rows(
     def step_of_those(state: Any) -> Any:
         going, before = held_by(state[0], decides), _rewrapped(state[1], carried)
         with no_effects_in("while_loop"):
-            following = body_fn(before)
+            following = body_fn(map_tree(REGISTRY["clone"], before))  # which it may write to
         after = chosen("while_loop", going, following, before, to_array)
         still = REGISTRY["logical_and"](going, cond_fn(after))
         leaves, found = flatten(after)

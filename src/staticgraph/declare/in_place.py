@@ -10,7 +10,8 @@ from around a branch or a loop.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from oplibrary.core.keys import exact_key
 from oplibrary.core.op import LIFTED, Op
 from oplibrary.core.types import Array, Shape, is_scalar
 from oplibrary.executors.in_place import (
+    CHOSEN_BY_EXAMPLES,
     install_in_place,
     one_for_all_examples,
     read_only,
@@ -27,11 +29,13 @@ from oplibrary.executors.in_place import (
     writes_to_leaf,
 )
 from oplibrary.messages.errors import InPlaceError
+from oplibrary.ops import indexing
 from oplibrary.ops.elementwise import cast
+from oplibrary.ops.gather import take
 from oplibrary.ops.indexing import basic_index, basic_set, set_item
 from oplibrary.ops.movement import broadcast_to, permute_dims, reshape
 from oplibrary.ops.nested import holds_values, stack_nested
-from oplibrary.ops.selection import advanced_set
+from oplibrary.ops.selection import advanced_index, advanced_set
 from staticgraph.declare.build import to_node
 from staticgraph.declare.lower import lower
 from staticgraph.declare.namespace import lookup
@@ -39,7 +43,7 @@ from staticgraph.declare.node_layouts import layout_of
 from staticgraph.declare.operands import as_array
 from staticgraph.graph.graph import current_graph
 from staticgraph.graph.graph_ops import ARGUMENT, CONSTANT, PLACEHOLDER, STOP_GRADIENT, VARIABLE
-from staticgraph.graph.handles import go_on
+from staticgraph.graph.handles import go_on, selection_of
 from staticgraph.graph.node import Node
 from staticgraph.program.layout import find_layouts
 from staticgraph.program.polynomial import is_symbolic
@@ -81,7 +85,7 @@ def _shares(
 
 def _link(node: Node) -> tuple[bool, bool]:
     """Tell whether `node` is a view of its operand, and whether it may be written to."""
-    if node.op is STOP_GRADIENT:
+    if node.op is STOP_GRADIENT or node.selection is not None:
         return True, True
     if not node.op.view:
         return False, True
@@ -126,7 +130,8 @@ def _views_of(base: Node) -> list[tuple[Node, Node]]:
     waiting = [base]
     while waiting:
         node = waiting.pop()
-        found = [user for user in node.graph.succ[node] if _link(user)[0]]
+        users = node.graph.succ[node]
+        found = [user for user in users if user.operands[0] is node and _link(user)[0]]
         views += [(view, node) for view in found]
         waiting += found
     return views
@@ -264,7 +269,7 @@ def _put(parent: Node, values: Node, view: Node) -> Node:
     """Declare `parent` with `values` in place of what `view` shows of it."""
     put = _PUT.get(view.op)
     if put is not None:
-        return put(parent, values, **view.attrs)
+        return put(parent, values, *view.operands[1:], **view.attrs)
     shape = parent.type.shape
     if is_symbolic(shape):
         raise InPlaceError(
@@ -286,7 +291,16 @@ def _put_permuted(_parent: Node, values: Node, *, axes: tuple[int, ...]) -> Node
     return permute_dims(values, axes=tuple(np.argsort(axes).tolist()))  # type: ignore[no-any-return]
 
 
-_PUT: dict[Op, Callable[..., Node]] = {basic_index: basic_set, permute_dims: _put_permuted}
+def _put_taken(parent: Node, values: Node, index: Node, *, axis: int) -> Node:
+    return advanced_set(parent, values, index, axes=(axis,), position=axis)  # type: ignore[no-any-return]
+
+
+_PUT: dict[Op, Callable[..., Node]] = {
+    basic_index: basic_set,
+    permute_dims: _put_permuted,
+    take: _put_taken,
+    advanced_index: advanced_set,
+}
 """Views that need no list of positions to be put back."""
 
 
@@ -326,14 +340,45 @@ def _values(target: Node, value: Any) -> Node:
     return made
 
 
+def getitem(self: Node, key: Any) -> Node:
+    """Return ``self[key]``: a view where the key is made of numbers, known now or in a run."""
+    node: Node = indexing.getitem(self, key)
+    if indexing.shows(key):
+        node.selection = self, key
+    return node
+
+
 def setitem(self: Node, key: Any, value: Any) -> None:
     """Overwrite the elements that `key` selects: ``x[key] = value``."""
+    if isinstance(value, Node) and _selects(value, self, key):
+        return  # x[key] += y has written to the view already
     if isinstance(value, (list, tuple)):
         value = stack_nested(value) if holds_values(value) else as_array(value, self.dtype)
     write(self, set_item(self, key, value), "x[...] = value")
 
 
+def _selects(view: Node, base: Node, key: Any) -> bool:
+    """Tell whether `view` is what a key of numbers, this very one, selects from `base`."""
+    base_and_key = selection_of(view)
+    return base_and_key is not None and base_and_key[0] is base and base_and_key[1] is key
+
+
+@contextmanager
+def _read_only(self: Node) -> Iterator[None]:
+    """Refuse in-place changes for the time of the block."""
+    base = family(self)[-1]
+    shared = base.graph.shared
+    known = base in shared
+    shared.setdefault(base, CHOSEN_BY_EXAMPLES)
+    try:
+        yield
+    finally:
+        if not known:
+            del shared[base]
+
+
 install_in_place(Node, _method, lambda name: lookup(name))
-for _function in (fill_, zero_, copy_):
+for _function in (fill_, zero_, copy_, _read_only):
     setattr(Node, _function.__name__, _function)
+setattr(Node, "__getitem__", getitem)  # noqa: B010
 setattr(Node, "__setitem__", setitem)  # noqa: B010

@@ -29,9 +29,22 @@ class Declaration:
         The user's line that declared it.
     sequence : int or float
         Its place in the order of declaration, in which operands come before their users.
+    selection : tuple of Node and key, or None
+        What it was selected from with a key of numbers of which some are known only in a run, such
+        as a loop's counter: it is a view, as it is for numbers that are known.
     """
 
-    __slots__ = ("attrs", "graph", "name", "op", "operands", "sequence", "source", "type")
+    __slots__ = (
+        "attrs",
+        "graph",
+        "name",
+        "op",
+        "operands",
+        "selection",
+        "sequence",
+        "source",
+        "type",
+    )
 
     def __init__(
         self,
@@ -52,6 +65,7 @@ class Declaration:
         self.graph = graph
         self.source = source
         self.sequence = sequence
+        self.selection: tuple[Any, Any] | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:

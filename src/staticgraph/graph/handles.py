@@ -75,19 +75,25 @@ def go_on(node: Node, value: Node, views: Sequence[tuple[Node, Node]]) -> None:
         what used them goes on using what they were.
     """
     for view, parent in views:
-        move(view, _new())
-        _slots["operands"].__set__(view, (parent,))
+        old = move(view, _new())
+        _slots["operands"].__set__(view, (parent, *old.operands[1:]))
     for view, _ in views:
         view.__class__ = StaleView
     move(node, _new())
     move(value, node)
 
 
+def selection_of(node: Node) -> tuple[Node, Any] | None:
+    """Return what `node` is known to be selected from and with which key, underived."""
+    found: tuple[Node, Any] | None = _slots["selection"].__get__(node)
+    return found
+
+
 def derive(view: StaleView) -> None:
     """Declare `view` afresh, from what it is a view of as that is now."""
     chain: list[Node] = [view]
     while type(chain[-1]) is StaleView:
-        (parent,) = _slots["operands"].__get__(chain[-1])
+        parent, *_ = _slots["operands"].__get__(chain[-1])
         chain.append(parent)
     base = chain.pop()
     while chain:
@@ -100,12 +106,14 @@ def derive(view: StaleView) -> None:
 def _declare(view: Node, parent: Node) -> None:
     graph = parent.graph
     before = view.sequence
+    operands = (parent, *view.operands[1:])
     order = (before % 1) * _ORDERS or before
     outer, graph.line = graph.line, view.source
     try:
-        new = graph.add_op(view.op, (parent,), view.attrs, type=view.type, late=True)
+        new = graph.add_op(view.op, operands, view.attrs, type=view.type, late=True)
     finally:
         graph.line = outer
     # dyngraph derives views as soon as their base is written to, in the order they were made in
     new.sequence = int(parent.sequence) + order / _ORDERS
+    new.selection = view.selection
     move(new, view)

@@ -98,11 +98,19 @@ def _fits(shape: Shape, into: Shape) -> bool:
         return False
 
 
+CHOSEN_BY_EXAMPLES = (
+    "each example of vmap chooses a branch for itself, so all of them run, and each would see what "
+    "the others wrote"
+)
+"""Why what is passed to such branches may not be written to."""
+
+
 def read_only(operation: str) -> InPlaceError:
     """Return the error of writing to elements that share memory with each other."""
     return InPlaceError(
         f"{operation}: the target is read-only",
-        cause="it is a broadcast view, whose elements share memory, or a read-only array",
+        cause="it is a broadcast view, whose elements share memory, a read-only array, or passed "
+        "to branches that all run, since each example of vmap chooses its own",
         fix="clone() it first",
     )
 

@@ -16,7 +16,16 @@ from oplibrary.core.batching import Rows
 from oplibrary.core.op import Kind, Op, example, public, register
 from oplibrary.core.rules import movement
 from oplibrary.core.tree import refuse_depth
-from oplibrary.core.types import Array, Shape, TensorType, fit_scalar, is_known, is_scalar
+from oplibrary.core.types import (
+    NUMBERS,
+    Array,
+    Shape,
+    TensorType,
+    fit_scalar,
+    is_known,
+    is_scalar,
+    number_kind,
+)
 from oplibrary.messages.errors import ArgumentError, IndexingError, SideBySideError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.elementwise import cast, where
@@ -415,6 +424,17 @@ def _select(x: Any, key: _Key) -> Any:
     if len(key.arrays) == 1 and key.axes[0] == key.position and key.arrays[0].dtype != np.bool_:
         return take(x, key.arrays[0], axis=key.position)
     return advanced_index(x, *key.arrays, axes=key.axes, position=key.position)
+
+
+def shows(key: Any) -> bool:
+    """Tell whether a key of numbers, some known only in a run, selects a view: no array is in it.
+
+    A loop's counter is such a number in the static executor, and an int in the dynamic one.
+    """
+    entries = key if type(key) is tuple else (key,)
+    found = [number_kind(x) is int for x in entries if type(x) in NUMBERS]
+    basic = (int, slice, type(None), type(Ellipsis), np.integer, *NUMBERS)
+    return bool(found) and all(found) and all(isinstance(x, basic) for x in entries)
 
 
 def getitem(x: Any, key: Any) -> Any:

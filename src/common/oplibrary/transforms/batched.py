@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,7 +17,7 @@ from oplibrary.core.batching import Rows, move_axis, rule_of
 from oplibrary.core.op import EXECUTORS, LIFTED, REGISTRY, Op, lookup
 from oplibrary.core.tree import flatten, unflatten
 from oplibrary.core.types import is_scalar, type_of
-from oplibrary.executors.in_place import install_in_place, require_fit
+from oplibrary.executors.in_place import install_in_place, one_for_all_examples, require_fit
 from oplibrary.executors.numpy.protocols import call_ufunc
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.messages.errors import (
@@ -29,8 +29,8 @@ from oplibrary.messages.errors import (
     SymbolicBoolError,
     SymbolicValueError,
 )
-from oplibrary.ops.effects import effect_of_rows
-from oplibrary.ops.indexing import set_item
+from oplibrary.ops.effects import effect_of_rows, no_effects_in
+from oplibrary.ops.indexing import getitem, set_item, shows
 from oplibrary.ops.joining import stack
 from oplibrary.ops.nested import holds_values, stack_nested
 
@@ -163,12 +163,21 @@ class Batched(ArrayOperators):
 
     # in place -----------------------------------------------------------------------------------
 
+    def __getitem__(self, key: Any) -> Any:
+        if not shows(key):
+            return getitem(self, key)
+        entries = key if type(key) is tuple else (key,)
+        return Batched(self._value[(slice(None), *entries)], self._level)
+
     def copy_(self, source: Any) -> Batched:
         """Overwrite the elements with those of `source`, which broadcasts."""
         return _write(self, source, "copy_")
 
     def __setitem__(self, key: Any, value: Any) -> None:
         _write(self, set_item(self, key, value), "x[...] = value")
+
+    def _read_only(self) -> Any:
+        return self._value._read_only()
 
     # what needs one number ----------------------------------------------------------------------
 
@@ -316,12 +325,7 @@ def _write(target: Batched, result: Any, operation: str) -> Batched:
     require_fit(operation, type_of(result), type_of(target))
     level = target._level
     if type(result) is Batched and result._level.depth > level.depth:
-        raise ArgumentError(
-            f"{operation}: the target has one value for all examples, and the new values are "
-            "one for each",
-            cause="an array from outside of vmap has no row for each example",
-            fix="use the out-of-place form: x = set_item(x, key, value), or x = x + y",
-        )
+        raise one_for_all_examples(operation)
     if type(result) is Batched and result._level is level:
         rows = result._value
         missing = len(target.shape) - len(result.shape)
@@ -435,6 +439,27 @@ def require_choice(name: str, condition: Any) -> None:
             cause="it decides once for the whole example",
             fix="pass one bool, such as any(x > 0); to choose element by element, use where",
         )
+
+
+@contextmanager
+def all_of(
+    name: str, branches: Sequence[Callable[..., Any]], operands: tuple[Any, ...]
+) -> Iterator[None]:
+    """Refuse what branches that all run may not do: effects, and writing to what others read."""
+    read = flatten(operands)[0]
+    for branch in branches:
+        read += _captured(branch)
+    with no_effects_in(name), ExitStack() as stack:
+        for x in read:
+            if type(x) in EXECUTORS:
+                stack.enter_context(x._read_only())
+        yield
+
+
+def _captured(function: Callable[..., Any]) -> Iterator[Any]:
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # nothing is in it yet
+            yield cell.cell_contents
 
 
 def chosen(name: str, condition: Any, one: Any, other: Any, array: Callable[[Any], Any]) -> Any:
