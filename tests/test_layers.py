@@ -25,7 +25,7 @@ PACKAGES = {
 }
 
 ROOMS = {
-    "oplibrary.messages": "errors, and where in the user's code they point",
+    "oplibrary.messages": "errors, where in the user's code they point, files written whole",
     "oplibrary.late": "what is loaded when it is first asked for, and where it stands",
     "oplibrary.core": "the op record, types, nested values",
     "oplibrary.tangents": "how ops push tangents forward",

@@ -34,7 +34,7 @@ from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
 from sidebyside.measuring.memory import memory_limit
 from sidebyside.modes import MODES, entered_modes, is_installed
 from sidebyside.modes.importing import as_workload
-from sidebyside.own_output import programs_apart
+from sidebyside.own_output import output_somewhere, programs_apart
 from sidebyside.progress import Progress
 from sidebyside.report.text_table import Line, Span, draw_table, natural_widths
 from sidebyside.results.writing import write_whole
@@ -94,10 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return OK
     try:
-        with memory_limit(), until_terminated(), programs_apart():
-            check_outputs(options)
-            code = command(options)
-        sys.stdout.flush()
+        with output_somewhere():
+            with memory_limit(), until_terminated(), programs_apart():
+                check_outputs(options)
+                code = command(options)
+            sys.stdout.flush()
         return code
     except SideBySideError as error:
         return _refuse(error, known)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.messages.errors import ArgumentError
+from oplibrary.messages.errors import ArgumentError, OutputError
 from sidebyside.own_output import report_stream
 from sidebyside.report.text_table import as_ascii
 from sidebyside.results.result import RENDERERS, Result
@@ -44,7 +44,14 @@ def add_reports(command: Any) -> None:
     """Add the options that name files for a result."""
     for kind, what in REPORTS.items():
         help_ = f"also write {what}; {STDOUT} for the standard output, in place of the text"
-        command.add_argument(f"--{kind}", metavar="FILE", type=Path, help=help_)
+        command.add_argument(f"--{kind}", metavar="FILE", type=_report_file, help=help_)
+
+
+def _report_file(text: str) -> Path:
+    """Return the file of a report; the standard output has two names."""
+    if not text:
+        raise argparse.ArgumentTypeError(f"names no file; write FILE, or {STDOUT}")
+    return Path(STDOUT if text == "/dev/stdout" else text)
 
 
 def add_save(command: Any) -> None:
@@ -206,4 +213,13 @@ def write(text: str) -> None:
         text.encode(encoding)
     except UnicodeEncodeError:
         text = as_ascii(text).encode(encoding, "replace").decode(encoding)
-    print(text, file=stream, flush=True)
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"the report cannot be printed: {error.strerror or error}",
+            cause="what the standard output leads to refused it; reports in files were written",
+            fix="make room there, or name a file: --json FILE, --html FILE",
+        ) from None

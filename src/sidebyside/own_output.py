@@ -58,6 +58,16 @@ class ProgramOutput(io.TextIOBase):
 
 
 @contextmanager
+def output_somewhere() -> Iterator[None]:
+    """Let the standard output lead to nowhere inside the block where the shell has closed it."""
+    if sys.stdout is not None:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
+
+
+@contextmanager
 def programs_apart() -> Iterator[None]:
     """Keep the standard output for reports inside the block, and let programs print beside it.
 
@@ -81,7 +91,9 @@ def programs_apart() -> Iterator[None]:
             yield
         finally:
             _reports.pop()
-            with suppress(BrokenPipeError):  # its reader has gone, which was said before
+            with suppress(
+                OSError
+            ):  # its reader has gone, or there is no room, which was said before
                 reports.close()
             os.dup2(kept, 1)
             os.close(kept)

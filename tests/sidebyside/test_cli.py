@@ -1,6 +1,7 @@
 """The command line: what it prints, its exit codes, and that no traceback of ours is shown."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -572,6 +573,30 @@ def test_a_reader_that_stops_early_is_no_error():
     process.stderr.close()
     assert process.wait(60) == 0
     assert err == b""
+
+
+class Full(io.StringIO):
+    """A standard output on a file system without room."""
+
+    def write(self, text):
+        raise OSError(28, "No space left on device")
+
+
+def test_an_output_that_takes_nothing_is_named(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert main(["list"]) == 2
+    assert "the report cannot be printed: No space left" in capsys.readouterr().err
+
+
+def test_a_closed_output_is_like_one_that_nobody_reads(folder, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["compare", "seed", *QUICK, "--json", "found.json"]) == 0
+    assert json.loads((folder / "found.json").read_text())["rows"]
+
+
+def test_the_standard_output_has_two_names(run):
+    status, out, _ = run("compare", "seed", *QUICK, "--csv", "/dev/stdout")
+    assert status == 0 and out.startswith("workload,")
 
 
 def test_a_stream_of_plain_characters_gets_plain_characters():

@@ -356,6 +356,27 @@ def test_places_that_cannot_be_written_are_refused(tmp_path, monkeypatch):
         check_writable(tmp_path / "found.json")
 
 
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, "new")
+    assert os.read(reader, 9) == b"new"
+    os.close(reader)
+    assert pipe.is_fifo() and os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_link_stays_one_and_a_file_keeps_its_permissions(tmp_path):
+    (tmp_path / "there").mkdir()
+    path, link = tmp_path / "there" / "found.json", tmp_path / "link"
+    path.write_text("old")
+    path.chmod(0o600)
+    link.symlink_to(path)
+    write_whole(link, "new")
+    assert link.is_symlink() and path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_checking_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "found.json")
     assert os.listdir(tmp_path) == []

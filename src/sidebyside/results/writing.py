@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from oplibrary.messages.errors import OutputError
+from oplibrary.messages.replacing import is_stream, replacing, written_file
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
@@ -18,7 +19,15 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         If its folder does not exist or does not allow writing, or if it is a folder itself.
     """
     target = Path(path)
-    folder = target.parent
+    folder = written_file(target).parent
+    if is_stream(target):
+        if not os.access(target, os.W_OK):
+            raise OutputError(
+                f"cannot write {target}: Permission denied",
+                cause="it is no file, and does not allow writing",
+                fix="name a file in a folder that you may write to",
+            )
+        return target
     if target.is_dir():
         raise OutputError(
             f"{target} is a folder", cause="one file is written", fix=f"name a file in {target}"
@@ -57,18 +66,13 @@ def write_whole(path: str | os.PathLike[str], text: str, overwrite: bool = True)
         If it cannot be written.
     """
     target = check_writable(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     taken = False
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        if not overwrite:  # takes the name, or finds that somebody else was quicker
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            taken = True
-        os.replace(name, target)
+        with replacing(target) as name:
+            Path(name).write_text(text, encoding="utf-8", newline="")
+            if not overwrite:  # takes the name, or finds that somebody else was quicker
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                taken = True
         taken = False
     except OSError as error:
         raise OutputError(
@@ -77,7 +81,5 @@ def write_whole(path: str | os.PathLike[str], text: str, overwrite: bool = True)
             fix="make room, or choose another place",
         ) from None
     finally:
-        if os.path.exists(name):
-            os.unlink(name)
         if taken:
             os.unlink(target)

@@ -7,7 +7,6 @@ import json
 import os
 import stat
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 
 from oplibrary.core.dtypes import is_numeric, to_dtype
 from oplibrary.core.types import Array
+from oplibrary.messages import replacing as files
 from oplibrary.messages.errors import ArgumentError, OutputError, ProgramFileError
 
 VERSION = 1
@@ -125,30 +125,21 @@ def write_file(path: Path, document: Mapping[str, Any], arrays: Sequence[Array])
 
 @contextmanager
 def replacing(path: Path, what: str) -> Iterator[str]:
-    """Give the name of a new file beside `path`, which it replaces if all goes well.
+    """Give the name of a new file, which takes the place of `path` if all goes well.
 
     Raises
     ------
     OutputError
         If the file cannot be written; `what` is done, for the message.
     """
-    name = ""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        yield name
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
+        with files.replacing(path) as name:
+            yield name
     except OSError as error:
         raise OutputError(
             f"{what}: cannot write {path}: {error.strerror or error}",
             cause=f"the folder {path.parent} does not exist or does not allow it, or is full",
         ) from error
-    finally:
-        if name and os.path.exists(name):
-            os.unlink(name)
 
 
 def _array_name(number: int) -> str:
