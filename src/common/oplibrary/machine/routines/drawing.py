@@ -17,13 +17,13 @@ from oplibrary.core.expression import Expression, parse_expression
 from oplibrary.core.types import TensorType
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import FLOAT32, FLOAT64, element_of
+from oplibrary.machine.expressions.writing import write_expression
 from oplibrary.machine.foreign.functions import declare
 from oplibrary.machine.memory_access import Index
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines import philox
 from oplibrary.machine.routines.routine import Routine, each_from, each_of, weighed, when
-from oplibrary.machine.scalars import write_expression
 from oplibrary.machine.target import host_target
 
 WORD = np.dtype(np.uint64)

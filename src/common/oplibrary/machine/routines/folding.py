@@ -17,6 +17,7 @@ from oplibrary.machine.elements import (
     number,
     wide_dtype,
 )
+from oplibrary.machine.expressions.writing import check_expression, write_expression
 from oplibrary.machine.memory_access import (
     Index,
     linear_offset,
@@ -27,7 +28,6 @@ from oplibrary.machine.memory_access import (
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed
 from oplibrary.machine.routines.searching import INDEX
-from oplibrary.machine.scalars import check_expression, write_expression
 from oplibrary.machine.target import host_target
 
 NANOSECONDS = 3.0

@@ -18,12 +18,12 @@ from oplibrary.core.expression import parse_expression
 from oplibrary.core.types import Shape, TensorType, normalize_axis
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import DType, Unsupported, element_of
+from oplibrary.machine.expressions.writing import write_expression
 from oplibrary.machine.foreign.functions import address_of, declare, loop, ufunc_of
 from oplibrary.machine.memory_access import Index, linear_offset, load_lanes, store_lanes
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed
-from oplibrary.machine.scalars import write_expression
 from oplibrary.machine.target import host_target
 
 NANOSECONDS = 1.0

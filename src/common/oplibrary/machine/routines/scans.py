@@ -11,10 +11,10 @@ from oplibrary.core.expression import Expression, parse_expression
 from oplibrary.core.types import TensorType, normalize_axis
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import Unsupported, number
+from oplibrary.machine.expressions.writing import check_expression, write_expression
 from oplibrary.machine.memory_access import Index, linear_offset, load_lanes, store_lanes
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed, when
-from oplibrary.machine.scalars import check_expression, write_expression
 from oplibrary.machine.target import host_target
 
 _SUM, _PRODUCT = parse_expression("{0} + {1}"), parse_expression("{0} * {1}")

@@ -13,7 +13,7 @@ from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.expression import Expression, parse_expression
 from oplibrary.core.types import Shape
 from oplibrary.machine.elements import DType
-from oplibrary.machine.scalars import expression_cost
+from oplibrary.machine.expressions.cost import expression_cost
 from staticgraph.backends.native.definitions.movement import Piece, Steps
 from staticgraph.backends.native.definitions.open_lengths import nominal
 from staticgraph.program.program import Instruction

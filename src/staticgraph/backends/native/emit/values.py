@@ -14,6 +14,7 @@ from oplibrary.machine.elements import (
     number,
     stored_element,
 )
+from oplibrary.machine.expressions.writing import write_expression
 from oplibrary.machine.memory_access import (
     Index,
     gather,
@@ -22,7 +23,6 @@ from oplibrary.machine.memory_access import (
     store_lanes,
 )
 from oplibrary.machine.register import Register
-from oplibrary.machine.scalars import write_expression
 from staticgraph.backends.native.definitions.affine import AffineForm, row_major
 from staticgraph.backends.native.definitions.definition import Definition, Elementwise, Uniform
 from staticgraph.backends.native.definitions.selections import Gathered

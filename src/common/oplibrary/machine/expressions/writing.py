@@ -1,4 +1,4 @@
-"""Scalar expressions as instructions, and about how long those take.
+"""Writing scalar expressions as instructions.
 
 An expression is evaluated as NumPy would evaluate it on arrays: each step converts its operands as
 the ufunc of that step does, and Python numbers are weak.
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from oplibrary.core.dtypes import REAL_FLOATING, is_bfloat16, promoted
-from oplibrary.core.expression import BINARY, COMPARISONS, CONSTANT, OPERAND, Expression
+from oplibrary.core.expression import BINARY, COMPARISONS, Expression
 from oplibrary.machine.code import Code
 from oplibrary.machine.complex_numbers import arithmetic, functions, parts
 from oplibrary.machine.complex_numbers.parts import Complex
@@ -35,14 +35,12 @@ from oplibrary.machine.elements import (
     minimum,
     number,
 )
-from oplibrary.machine.foreign.special import SPECIAL
+from oplibrary.machine.expressions import integers
+from oplibrary.machine.expressions.powers import POWER_OF_ONE_NUMBER
 from oplibrary.machine.mathematics import FUNCTIONS, call, next_after, spacing
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import BITS, Register
 from oplibrary.machine.target import host_target
-
-POWER_OF_ONE_NUMBER = "power of one number"
-"""The operator of powers whose exponent is one number for all elements; no text can spell it."""
 
 
 class Scalar(NamedTuple):
@@ -129,70 +127,6 @@ _RELATIONS = {
 }
 _EXACT = frozenset({*COMPARISONS, "where", "min", "max", "abs", "negative", "signbit", "copysign"})
 """Operators that round nothing."""
-_COSTS = {
-    **dict.fromkeys(("cast", "real", "imag", "complex", "conj", "positive"), 0),
-    **dict.fromkeys(("logical_and", "logical_or"), 0),
-    **dict.fromkeys(("abs", "min", "floor", "ceil", "trunc", "round"), 1),
-    **dict.fromkeys(("negative", "bitwise_invert", "logical_not", "where"), 1),
-    **dict.fromkeys(BINARY, 1),
-    **dict.fromkeys(("divide", "floor_divide", "remainder", "sqrt"), 4),
-    "max": 2,
-    **dict.fromkeys(("signbit", "copysign"), 1),
-    **dict.fromkeys(("nextafter", "spacing", "mantissa", "exponent", "bitwise_count"), 6),
-    **dict.fromkeys(("gcd", "lcm"), 200),
-    **dict.fromkeys(SPECIAL, 100),
-    "power": 25,
-    POWER_OF_ONE_NUMBER: 30,
-}
-
-
-@lru_cache(maxsize=4096)
-def expression_cost(expression: Expression) -> int:
-    """Return the time that an expression takes for one element, in additions, roughly."""
-
-    def cost(operator: str, operands: Sequence[int]) -> int:
-        return _COSTS.get(operator, 12) + sum(operands)
-
-    return expression.fold(lambda _: 0, lambda _: 0, cost)
-
-
-def with_roots(
-    expression: Expression, numbers: frozenset[int], known: Mapping[int, int]
-) -> Expression:
-    """Return `expression` with powers that are roots where their exponent is 0.5.
-
-    NumPy takes the root where one exponent serves all elements, and the C library's power where
-    each element has its own: of -0.0 the root is -0.0 and the power 0.0, of -inf the root is NaN
-    and the power inf.
-
-    Parameters
-    ----------
-    expression : Expression
-        Without attributes.
-    numbers : frozenset of int
-        The positions of the operands that are one number for all elements.
-    known : mapping of int to int
-        The whole numbers that operands are, by their positions: as exponents they are written out.
-    """
-
-    def operation(operator: str, operands: Sequence[Expression]) -> Expression:
-        if operator == "power" and operands[1].operator in (OPERAND, CONSTANT):
-            exponent = operands[1]
-            if exponent.operator == OPERAND and exponent.value in known:
-                constant = Expression(CONSTANT, value=known[exponent.value])
-                return Expression(operator, (operands[0], constant))
-            if exponent.operator is CONSTANT or exponent.value in numbers:
-                operator = POWER_OF_ONE_NUMBER
-        return Expression(operator, tuple(operands))
-
-    def leaf(operator: str) -> Callable[[Any], Expression]:
-        return lambda value: Expression(operator, value=value)
-
-    if "power" not in expression.operators():
-        return expression
-    return expression.fold(leaf(OPERAND), leaf(CONSTANT), operation)
-
-
 _ROUNDING = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
 
 
@@ -364,7 +298,7 @@ class _Writer:
             return self._power(x, y)
         dtype, (a, b) = self._loop(ufunc, x, y)
         if dtype.kind != "f":
-            return Scalar(self._integers(ufunc, a, b, dtype), dtype)
+            return Scalar(integers.combine(self.code, ufunc, a, b, dtype), dtype)
         if ufunc in _FLOAT_OPERATORS:
             return Scalar(self._rounded(_FLOAT_OPERATORS[ufunc], a, b), dtype)
         return Scalar(self._called(ufunc.__name__, a, b), dtype)
@@ -375,51 +309,6 @@ class _Writer:
             operands = self.code.pair(*operands)
         return self._rounded(lambda *each: call(self.code, name, *each), *operands)
 
-    def _integers(self, ufunc: np.ufunc, a: Register, b: Register, dtype: DType) -> Register:
-        if dtype == BOOL:
-            return _BOOLEAN_OPERATORS[ufunc](a, b)
-        plain = _INTEGER_OPERATORS.get(ufunc)
-        if plain is not None:
-            return plain(a, b)
-        if ufunc in (np.left_shift, np.right_shift):
-            return self._shift(ufunc, a, b, dtype)
-        return self._whole_division(ufunc, a, b, dtype)
-
-    def _shift(self, ufunc: np.ufunc, a: Register, b: Register, dtype: DType) -> Register:
-        bits = BITS[a.element]
-        inside = self.code.compare("lt", b, bits, signed=False)
-        amount = self.code.select(inside, b, 0)
-        if ufunc is np.left_shift:
-            return self.code.select(inside, a << amount, 0)
-        if is_unsigned(dtype):
-            return self.code.select(inside, a.shift_right_unsigned(amount), 0)
-        return a >> self.code.select(inside, b, bits - 1)
-
-    def _whole_division(self, ufunc: np.ufunc, a: Register, b: Register, dtype: DType) -> Register:
-        """Round towards minus infinity, as Python does; a divisor of 0 gives 0, as in NumPy.
-
-        What is left of a division that rounds towards zero has the sign of the dividend.
-        """
-        code = self.code
-        a, b = code.pair(a, b)
-        zero = b.equals(0)
-        remainder = ufunc in (np.remainder, np.fmod)
-        if is_unsigned(dtype):
-            divisor = code.select(zero, 1, b)
-            word = "urem" if remainder else "udiv"
-            found = code.pure(f"{word} {a.type} {a.ref}, {divisor.ref}", a.element, a.lanes)
-            return code.select(zero, 0, found)
-        # dividing by -1 overflows for the least integer, which traps
-        minus = b.equals(-1)
-        divisor = code.select(zero | minus, 1, b)
-        quotient, rest = a / divisor, code.arithmetic("rem", a, divisor)
-        adjust = rest.differs(0) & (rest ^ divisor).less(0)
-        if remainder:
-            found = rest if ufunc is np.fmod else code.select(adjust, rest + divisor, rest)
-            return code.select(zero | minus, 0, found)
-        found = code.select(adjust, quotient - 1, quotient)
-        return code.select(zero, 0, code.select(minus, -a, found))
-
     def _power(self, x: Scalar, y: Scalar) -> Scalar:
         code = self.code
         dtype, (a, b) = self._loop(np.power, x, y)
@@ -428,7 +317,7 @@ class _Writer:
             if whole is None or whole < 0:  # a negative one is refused, by the kernel
                 raise Unsupported(f"powers of {dtype} by numbers that are not known")
             one = number(code, 1, dtype, a.lanes)
-            return Scalar(_product_of_equals(a, whole, one), dtype)
+            return Scalar(integers.product_of_equals(a, whole, one), dtype)
         if whole == 2:
             return Scalar(self._rounded(lambda v: v * v, a), dtype)
         if whole == 1:
@@ -503,7 +392,7 @@ class _Writer:
         dtype, (a,) = self._loop(np.absolute, x)
         if dtype.kind == "f":
             return Scalar(self.code.absolute(a), dtype)
-        return Scalar(self._magnitude(a, dtype), dtype)
+        return Scalar(integers.magnitude(self.code, a, dtype), dtype)
 
     def _round(self, intrinsic: str, x: Scalar) -> Scalar:
         if x.dtype is not None and x.dtype.kind in "iub":
@@ -532,24 +421,20 @@ class _Writer:
         dtype, (a,) = self._loop(np.spacing, x)
         return Scalar(spacing(self.code, a, 1 << 16 if self._of_bfloat16(x) else 1), dtype)
 
-    def _magnitude(self, a: Register, dtype: DType) -> Register:
-        """Return the magnitude of integers, without a sign."""
-        return a if is_unsigned(dtype) else self.code.select(a.less(0), -a, a)
-
     def _count_bits(self, x: Scalar) -> Scalar:
         source, dtype = _resolve(np.bitwise_count, (self._kind(x),))
         a = self.converted(x, source)  # of a truth value an int8
-        count = self.code.call_intrinsic("ctpop", self._magnitude(a, source))
+        count = self.code.call_intrinsic("ctpop", integers.magnitude(self.code, a, source))
         return Scalar(convert(self.code, count, source, dtype), dtype)
 
     def _divisor(self, x: Scalar, y: Scalar) -> Scalar:
         dtype, operands = self._loop(np.gcd, x, y)
-        a, b = (self._magnitude(v, dtype) for v in self.code.pair(*operands))
+        a, b = (integers.magnitude(self.code, v, dtype) for v in self.code.pair(*operands))
         return Scalar(call(self.code, "gcd", a, b), dtype)
 
     def _multiple(self, x: Scalar, y: Scalar) -> Scalar:
         dtype, operands = self._loop(np.lcm, x, y)
-        a, b = (self._magnitude(v, dtype) for v in self.code.pair(*operands))
+        a, b = (integers.magnitude(self.code, v, dtype) for v in self.code.pair(*operands))
         divisor = call(self.code, "gcd", a, b)
         divisor = self.code.select(divisor.equals(0), 1, divisor)
         part = self.code.pure(f"udiv {a.type} {a.ref}, {divisor.ref}", a.element, a.lanes)
@@ -583,18 +468,6 @@ class _Writer:
         )
 
 
-def _product_of_equals(x: Register, count: int, one: Register) -> Register:
-    """Return x to the power of `count`, by squares; what overflows wraps around."""
-    product, square = one, x
-    while count:
-        if count & 1:
-            product = product * square
-        count >>= 1
-        if count:
-            square = square * square
-    return product
-
-
 def _whole_exponent(y: Scalar) -> int | None:
     """Return an exponent that is known and whole."""
     if isinstance(y.value, Register):
@@ -608,21 +481,6 @@ _FLOAT_OPERATORS: dict[np.ufunc, _Binary] = {
     np.subtract: operator.sub,
     np.multiply: operator.mul,
     np.true_divide: operator.truediv,
-}
-_INTEGER_OPERATORS: dict[np.ufunc, _Binary] = {
-    np.add: operator.add,
-    np.subtract: operator.sub,
-    np.multiply: operator.mul,
-    np.bitwise_and: operator.and_,
-    np.bitwise_or: operator.or_,
-    np.bitwise_xor: operator.xor,
-}
-_BOOLEAN_OPERATORS: dict[np.ufunc, _Binary] = {
-    np.add: operator.or_,
-    np.multiply: operator.and_,
-    np.bitwise_and: operator.and_,
-    np.bitwise_or: operator.or_,
-    np.bitwise_xor: operator.xor,
 }
 _OPERATIONS: dict[str, Callable[..., Scalar]] = {
     "fmod": lambda writer, x, y: writer._binary(np.fmod, x, y),
