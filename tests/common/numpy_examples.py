@@ -7,6 +7,7 @@ D = np.array([3.0, -1.0, 2.0, 5.5, 2.4, 0.5])
 """No two elements are equal."""
 E = np.array([[0.3, -1.2, 2.5, 0.9], [1.7, 0.4, -0.6, 3.1], [-2.2, 1.1, 0.2, -0.8]])
 F = np.array([[1.5, np.nan, -0.5], [np.nan, np.nan, np.nan], [0.2, 2.0, 0.7]])
+NONE = np.zeros((0, 3))
 SOME = np.array([[0.4, np.nan, 2.0], [1.0, -1.0, 0.3]])
 R = np.array([0.0, 1.0, 2.5, 4.0])
 """In ascending order."""
@@ -243,8 +244,17 @@ EXAMPLES = {
             lambda f: f(SOME, axis=1, keepdims=True),
             lambda f: f(INTS, 1),
         ]
-        for name in ("nanmax", "nanmin", "nanmean", "nansum", "nanprod", "nanmedian")
+        for name in ("nanmax", "nanmin", "nanmean", "nansum", "nanprod")
     },
+    "nanmedian": [
+        lambda f: f(SOME),
+        lambda f: f(SOME, 0),
+        lambda f: f(SOME, axis=1, keepdims=True),
+        lambda f: f(INTS, 1),
+        lambda f: f(NONE),
+        lambda f: f(NONE, 0),
+        lambda f: f(NONE, axis=1, keepdims=True),
+    ],
     **{
         name: [lambda f: f(SOME), lambda f: f(SOME, 1), lambda f: f(E, axis=0, keepdims=True)]
         for name in ("nanargmax", "nanargmin")
@@ -262,8 +272,17 @@ EXAMPLES = {
         name: [lambda f: f(SOME), lambda f: f(SOME, 1), lambda f: f(INTS, 0)]
         for name in ("nancumsum", "nancumprod")
     },
-    "nanpercentile": [lambda f: f(SOME, 30), lambda f: f(SOME, [25, 75], axis=1)],
-    "nanquantile": [lambda f: f(SOME, 0.3), lambda f: f(SOME, [0.25, 0.75], axis=1)],
+    "nanpercentile": [
+        lambda f: f(SOME, 30),
+        lambda f: f(SOME, [25, 75], axis=1),
+        lambda f: f(NONE, 30),
+        lambda f: f(NONE, [30, 40], axis=0, keepdims=True),
+    ],
+    "nanquantile": [
+        lambda f: f(SOME, 0.3),
+        lambda f: f(SOME, [0.25, 0.75], axis=1),
+        lambda f: f(NONE, [0.2, 0.3], axis=1),
+    ],
     "partition": [lambda f: f(D, 0)[:1], lambda f: f(D, 5)[5:]],
     "percentile": [
         lambda f: f(D, 30),

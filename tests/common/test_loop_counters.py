@@ -115,6 +115,9 @@ OPERANDS = [
     ("float", "float16", "int"),
     ("float32", "float", 1),
     ("bool", "float", 0.5),
+    (0.3,),
+    (0.3, 0.5),
+    (0.5j,),
 ]
 IN_NUMPY = {
     "clip": lambda i: np.clip(i * 0.5, 0, 1),
@@ -154,6 +157,7 @@ def _bits(results):
 @pytest.mark.parametrize("backend", ["interpret", "numpy"])
 def test_every_function_of_a_number_says_the_same_in_both_modes(backend):
     names = [(below, name) for below in ("", "special") for name in sorted(namespace(below))]
+    names.append(("", "stop_gradient"))
     left_out = {"assert_", "print_", "empty_like"}
     programs = [(*name, x) for name in names for x in OPERANDS if name[1] not in left_out]
     tensors = {k: dg.asarray(v) if hasattr(v, "dtype") else v for k, v in GIVEN.items()}

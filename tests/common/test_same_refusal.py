@@ -41,6 +41,12 @@ REFUSED = {
     "a choice": (lambda xp, x, y: np.choose(x, [y, y]), [INTS, INTS]),
     "a bound above": (lambda xp, x: xp.clip(x, 300, None), [INTS.astype("int8")]),
     "a bound below": (lambda xp, x: xp.clip(x, None, -1), [INTS.astype("uint8")]),
+    "an array as a dtype": (lambda xp, x: xp.astype(x, x), [FLOATS]),
+    "an array as the dtype of a sum": (lambda xp, x: xp.nansum(x, dtype=x), [FLOATS]),
+    "an array of NumPy as a dtype": (lambda xp, x: x.astype(np.float32(1)), [FLOATS]),
+    "a number beyond 64 bits": (lambda xp, x: xp.any(2**70), [INTS]),
+    "such numbers alone": (lambda xp, x: xp.append(2**70, 2), [INTS]),
+    "repeats of such a number": (lambda xp, x: xp.tile(2**70, 2), [INTS]),
     "a bound beyond 64 bits": (lambda xp, x: xp.clip(x, 2**70, None), [INTS]),
 }
 
@@ -102,6 +108,10 @@ TAKEN |= {
     "bounds without effect": (
         lambda xp, x: xp.clip(xp.clip(x, -300, 300), -(2**70), 2**70),
         [INTS.astype("int8")],
+    ),
+    "NumPy's classes as dtypes": (
+        lambda xp, x: x.astype(xp.result_type(x, np.complex64)),
+        [FLOATS.astype("float32")],
     ),
     "a tolerance": (lambda xp, x, y: xp.linalg.pinv(x, rtol=y), [STACK, np.array(0.5)]),
     "tolerances": (

@@ -51,6 +51,7 @@ from oplibrary.ops.nested import holds_values, stack_nested
 
 ndarray = np.ndarray
 asarray = np.asarray
+_INT64 = np.dtype(np.int64)
 
 _MISSING: Any = object()
 """Stands for an operand that was not passed: a default costs nothing where all are passed."""
@@ -474,9 +475,7 @@ def _fitted(op: Op, operands: list[Any], attrs: dict[str, Any]) -> list[Array]:
         return [
             x
             if type(x) is ndarray
-            else asarray(x)
-            if whole and type(x) is int
-            else fit_scalar(x, dtypes)
+            else fit_scalar(x, [_INT64] if whole and type(x) is int else dtypes)
             for x in operands
         ]
 
@@ -488,7 +487,7 @@ def _fitted(op: Op, operands: list[Any], attrs: dict[str, Any]) -> list[Array]:
     try:
         return fitted(whole=False)
     except DTypeError as error:
-        if not _compares(op):
+        if len(operands) == 1 or not _compares(op):
             raise error.with_context(op.name) from None
         return list(map(asarray, operands))
 

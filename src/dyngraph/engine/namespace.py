@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from dyngraph.engine.apply import FAST, lift
+from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.data import require_numbers
+from oplibrary.core.dtypes import PLAIN_NUMBERS
 from oplibrary.core.op import CREATION, Op, lookup, named_as, names
 from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
 from oplibrary.messages.errors import SideBySideError
@@ -21,7 +23,8 @@ from oplibrary.ops.arguments import require_flag
 def wrap(result: Any) -> Any:
     """Return `result` with every array in it made a Tensor."""
     if type(result) is np.ndarray or isinstance(result, np.generic):
-        return tensor_of(np.asarray(result))
+        array = np.asarray(result)
+        return tensor_of(array if array.dtype.kind in PLAIN_NUMBERS else numeric(array))
     if type(result) in (tuple, list):
         return type(result)(map(wrap, result))
     if isinstance(result, tuple):  # a named one

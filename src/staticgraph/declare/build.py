@@ -12,7 +12,7 @@ from oplibrary.core.data import copy_of
 from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import EXECUTORS, Op, lifted_executor
 from oplibrary.core.tree import flatten
-from oplibrary.core.types import TensorType
+from oplibrary.core.types import TensorType, is_scalar
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
@@ -202,6 +202,10 @@ def group(*nodes: Node) -> Node:
 
 def stop_gradient(x: Any) -> Node:
     """Declare the same value, cut off from what it was computed from; no gradient passes."""
+    if is_scalar(x) or isinstance(x, (list, tuple)):
+        x = constant(x)
+    elif isinstance(x, Node) and x in x.graph.weak and x not in x.graph.lengths:
+        x = strengthen(x.graph, x)
     return declare(STOP_GRADIENT, (x,), {})
 
 

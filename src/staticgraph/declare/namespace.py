@@ -13,7 +13,7 @@ from oplibrary.core.op import CREATION, EXECUTORS, LIFTED, Op, named_as
 from oplibrary.core.op import lookup as shared
 from oplibrary.core.op import names as shared_names
 from oplibrary.core.tree import flatten, map_tree
-from oplibrary.core.types import is_scalar, resolve_scalar
+from oplibrary.core.types import fit_scalar, is_scalar, resolve_scalar
 from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
@@ -70,10 +70,10 @@ def _as_arrays(operands: tuple[Any, ...]) -> tuple[Any, ...]:
     Python's operators make a number of them, and what is made of lengths stays one.
     """
     numbers = [type(x) is Node and x in x.graph.weak and x not in x.graph.lengths for x in operands]
-    if not any(numbers) or not all(
-        of_graph or is_scalar(x) for of_graph, x in zip(numbers, operands, strict=True)
-    ):
+    if not all(of_graph or is_scalar(x) for of_graph, x in zip(numbers, operands, strict=True)):
         return operands
+    if len(operands) == 1 and is_scalar(operands[0]):
+        return (fit_scalar(operands[0], ()),)
     return tuple([strengthen(x.graph, x) if type(x) is Node else _alone(x) for x in operands])
 
 

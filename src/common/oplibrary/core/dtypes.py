@@ -81,6 +81,8 @@ def to_dtype(value: Any) -> DType:
     """
     if isinstance(value, np.dtype):
         return value
+    if hasattr(value, "dtype") and not isinstance(value, type):
+        raise TypeError("an array is not a dtype")  # NumPy would take that of some
     try:
         found: DType = np.dtype(value)
     except TypeError:

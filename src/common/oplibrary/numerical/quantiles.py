@@ -8,6 +8,7 @@ import numpy as np
 
 from oplibrary.core.dtypes import REAL, REAL_FLOATING
 from oplibrary.messages.errors import ArgumentError, DTypeError
+from oplibrary.numerical.missing_values import nanmean
 from oplibrary.numerical.operands import (
     as_array,
     as_dtype,
@@ -78,7 +79,7 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def nanmedian(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return the median over `axis` of the elements that are not NaN; of none, NaN."""
     x = as_array(a)
-    if x.dtype.kind not in REAL_FLOATING:
+    if x.dtype.kind not in REAL_FLOATING or not x.size:
         return median(x, axis, keepdims)
     ordered, shape = _ordered("nanmedian", x, axis)
     count = _count(ordered)
@@ -247,6 +248,8 @@ def _nanquantile(
         return _quantile(name, x, q, most, axis, method, keepdims)
     _require_method(name, method, ("linear",))
     fractions = _fractions(name, q, most)
+    if not x.size:  # without axes for `q`, as in NumPy
+        return nanmean(x, axis, keepdims)
     dtype = np.asarray(
         getattr(np, name)(np.ones(2, x.dtype), at_hand(q) if is_value(q) else q)
     ).dtype

@@ -14,8 +14,8 @@ from oplibrary.ops.arguments import operand_type
 
 
 def _dtype(value: Any) -> np.dtype[Any]:
-    # a dtype has a shape, too: that of the elements
-    is_array = hasattr(value, "shape") and not isinstance(value, np.dtype)
+    # a dtype has a shape, too, that of the elements, and so has NumPy's class of its scalars
+    is_array = hasattr(value, "shape") and not isinstance(value, (np.dtype, type))
     given = value.dtype if is_array else value
     try:
         return to_dtype(given)

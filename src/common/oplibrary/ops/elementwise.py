@@ -486,7 +486,7 @@ FUNCTIONS["clamp"] = clip
 
 def _cast(x: Any, out: Array | None = None, *, dtype: npt.DTypeLike) -> Any:
     x = np.asarray(x)
-    if type(dtype) is str:
+    if not isinstance(dtype, (np.dtype, type)):
         dtype = to_dtype(dtype)
     if x.dtype.kind == "c" and to_dtype(dtype).kind not in "cb":
         x = x.real
