@@ -33,6 +33,9 @@ from oplibrary.messages.suggestion import argument_meant
 
 Rule = Callable[..., Any]
 
+_NO_CONSTANTS = frozenset({list, np.ndarray, *[np.dtype(code).type for code in "?bBhHiIlLqQefdFD"]})
+"""What is passed as an attribute and is not kept as one."""
+
 _ANY_WAY, _NAMED = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
 
 
@@ -394,7 +397,7 @@ class Op:
             complete = {**self.attrs, **attrs}
             if len(complete) == len(self.attrs):
                 for value in complete.values():
-                    if value is ... or type(value) is list:
+                    if value is ... or type(value) in _NO_CONSTANTS:
                         break
                 else:
                     return complete
@@ -420,8 +423,16 @@ class Op:
             value = bound.get(name, default)
             if value is ...:
                 raise self._call_error(f"argument {name!r} is missing")
-            complete[name] = tuple(value) if type(value) is list else value
+            complete[name] = self._constant(name, value)
         return complete
+
+    def _constant(self, name: str, value: Any) -> Any:
+        """Return what was passed as an attribute as Python has it, so that all modes read one."""
+        if type(value) is list:
+            return tuple(value)
+        if type(value) is np.ndarray:
+            raise self._call_error(f"{name} must be a constant, not {value!r}")
+        return value.item() if type(value) in _NO_CONSTANTS else value
 
     def _call_error(self, what: str, fix: str = "") -> ArgumentError:
         return ArgumentError(

@@ -119,7 +119,7 @@ def _elu(x: Array, out: Array, *, alpha: float) -> None:
     negative = np.minimum(_ZERO[x.dtype], x, out=np.empty_like(x))
     np.expm1(negative, negative)
     if alpha != 1:
-        np.multiply(negative, alpha, negative)
+        np.multiply(negative, alpha + 0.0, negative)
     np.maximum(_ZERO[x.dtype], x, out=out)
     np.add(out, negative, out)
 

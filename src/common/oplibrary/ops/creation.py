@@ -405,7 +405,8 @@ def linspace(
 # like another array -------------------------------------------------------------------------------
 
 
-_require_number_once = lru_cache(1024, typed=True)(require_number)
+require_number_once = lru_cache(1024, typed=True)(require_number)
+"""`require_number`, which costs little where the same number comes again."""
 
 
 def _fill(
@@ -416,7 +417,7 @@ def _fill(
         return out
     kind = x.dtype if dtype is None else resolve_dtype(dtype)
     if not fits:
-        _require_number_once(value, kind)
+        require_number_once(value, kind)
     try:
         if type(value) is int and value == 0:
             # zero pages come from the system without being written

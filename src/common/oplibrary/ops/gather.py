@@ -267,7 +267,7 @@ def index_along(shape: Shape, indices: Array, axis: int) -> tuple[Array, ...]:
 
 def _take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Any:
     ndim = x.ndim
-    if indices.ndim != ndim:
+    if indices.ndim != ndim or type(axis) is not int:
         _take_along_axis_infer(TensorType(x.shape), TensorType(indices.shape, "int64"), axis=axis)
     if axis < 0:
         axis += ndim

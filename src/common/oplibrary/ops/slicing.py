@@ -15,7 +15,7 @@ from oplibrary.core.rules import movement
 from oplibrary.core.types import Array, Shape, TensorType, normalize_axes, normalize_axis
 from oplibrary.messages.errors import ArgumentError, IndexingError, ShapeError
 from oplibrary.ops.arguments import Axis, normalize_ints, require_int
-from oplibrary.ops.creation import require_number
+from oplibrary.ops.creation import require_number, require_number_once
 
 Widths = tuple[tuple[int, int], ...]
 
@@ -271,6 +271,7 @@ def _pad_kernel(x: Array, out: Array | None = None, *, pad_width: Widths, value:
             result = np.zeros(shape, x.dtype)
             result[inside] = x
             return result
+        require_number_once(value, x.dtype)
         out = np.empty(shape, x.dtype)
     out.fill(value)
     out[inside] = x
