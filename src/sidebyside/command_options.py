@@ -94,6 +94,8 @@ def parse_size(text: str) -> Any:
     >>> parse_size("4,000,000"), parse_size("512x512"), parse_size("1e6"), parse_size("large")
     (4000000, (512, 512), 1000000, 'large')
     """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("nothing is no size; write 100, 512x512 or 1e6")
     parts = text.replace(",", "").replace("_", "").lower().split("x")
     if not all(_COUNT.fullmatch(part) for part in parts):
         return text

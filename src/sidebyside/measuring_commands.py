@@ -34,6 +34,9 @@ OK, FAILED = 0, 1
 SIZE = "size"
 """What is swept of every workload; all else is a parameter of its own."""
 
+LARGEST_SIZE, MOST_VALUES = 1 << 62, 1000
+"""What a sweep may reach, and in how many steps: more is a slip."""
+
 EFFORTS = {"quick": (0.5, 3), "": (2.0, 8), "thorough": (20.0, 20)}
 """Seconds of samples, and replicates."""
 
@@ -151,7 +154,7 @@ def _add_effort(command: Any) -> None:
     command.add_argument("--budget", type=float, metavar="S", help="seconds of samples")
     command.add_argument("--replicates", type=int, metavar="N", help="0: all in one process")
     command.add_argument("--tolerance", type=float, metavar="T", help="of results, relative")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="of inputs and order")
+    command.add_argument("--seed", type=_seed, default=0, metavar="N", help="of inputs and order")
     command.add_argument(
         "--time-limit", type=float, default=300.0, metavar="S", help="for a mode to answer"
     )
@@ -184,8 +187,14 @@ def _count(text: str) -> int:
     """Return a number of calls or trials, such as 10_000 or 1e6."""
     size = parse_size(text)
     if not isinstance(size, int):
-        raise argparse.ArgumentTypeError(f"{text} is no whole number")
+        raise argparse.ArgumentTypeError(f"{text} is no whole number; write 1000 or 1e6")
     return size
+
+
+def _seed(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 0 on")
+    return int(text)
 
 
 def _whole_numbers(text: str) -> list[int]:
@@ -343,6 +352,8 @@ def _swept(name: str, limits: str) -> list[float]:
     if low >= high or len(number) > 1:
         raise ValueError(limits)
     count = _positive(number[0], True) if number else round(math.log10(high / low)) + 1
+    if count > MOST_VALUES:
+        raise ValueError(limits)
     points = np.geomspace(low, high, max(2, int(count))).tolist()
     if isinstance(low, int) and isinstance(high, int):
         return list(dict.fromkeys(map(round, points)))
@@ -351,8 +362,8 @@ def _swept(name: str, limits: str) -> list[float]:
 
 def _positive(text: str, whole: bool) -> float:
     """Return a number above zero, an int where it is written as one."""
-    size = parse_size(text)
+    size = parse_size(text) if text else ""
     value = size if isinstance(size, int) else math.nan if whole else float(text)
-    if not 0 < value < math.inf:
+    if not 0 < value < (LARGEST_SIZE if isinstance(value, int) else math.inf):
         raise ValueError(text)
     return value

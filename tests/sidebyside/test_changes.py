@@ -383,6 +383,13 @@ def test_history_names_what_it_cannot_read_and_other_machines(run, tmp_path):
     assert [line["machine"] for line in lines][::2] == ["P, 2 cores", "Q, 2 cores"]
 
 
+def test_history_names_the_programs_that_there_are(tmp_path):
+    sbs.Comparison((Row("seed", "", "", ()),), {}).save(tmp_path / "a.json")
+    assert sbs.history(tmp_path, "seed").entries
+    with pytest.raises(ArgumentError, match="no result of 'sead'; did you mean 'seed'"):
+        sbs.history(tmp_path, "sead")
+
+
 def test_history_needs_a_folder(run, tmp_path):
     code, _, err = run("history")
     assert code == 2

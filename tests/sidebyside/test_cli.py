@@ -15,7 +15,7 @@ import pytest
 import sidebyside
 from sidebyside.cli import main, parse_size
 from sidebyside.progress import Progress
-from sidebyside.studies import comparison
+from sidebyside.studies import comparison, pairing
 
 QUICK = ["--budget", "0.02"]
 
@@ -338,7 +338,7 @@ def test_the_whole_traceback_is_shown_on_request(run, folder, monkeypatch):
     (folder / "mine.py").write_text(PROGRAM.replace("xp.sum(xp.tanh(x @ w))", "1 / 0"))
     code, _, err = run("compare", "mine.py", *QUICK)
     assert code == 1
-    assert "studies/comparison.py" in err
+    assert "studies/pairing.py" in err
     assert "ZeroDivisionError" in err
     code, _, err = run("compare", "sead")
     assert code == 2
@@ -518,7 +518,7 @@ def test_an_interrupt_leaves_nothing_behind(run, folder, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparison, "measure", interrupt)
+    monkeypatch.setattr(pairing, "measure", interrupt)
     code, out, err = run("compare", "seed", *QUICK, "--json", "found.json")
     assert code == 130
     assert out == ""

@@ -1,6 +1,7 @@
 """Comparisons of real programs: what is refused, what is gated, and what is recorded."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,8 +21,8 @@ from sidebyside.measuring.machine import measure_machine
 from sidebyside.measuring.statistics import Estimate
 from sidebyside.modes import find_mode, registry
 from sidebyside.report.comparison import row_text
-from sidebyside.results.comparison import Row, TimedCell
-from sidebyside.studies import comparison
+from sidebyside.results.comparison import Replicate, Row, TimedCell
+from sidebyside.studies import pairing
 from sidebyside.studies.explaining.attribution import Climbed, steps_of, together
 
 QUICK = 0.02
@@ -386,7 +387,7 @@ def test_modes_may_be_named_in_one_text():
 
 
 def test_what_takes_long_to_build_is_built_once(monkeypatch):
-    monkeypatch.setattr(comparison, "LONG_START", 0.0)
+    monkeypatch.setattr(pairing, "LONG_START", 0.0)
     built = []
 
     def make(name):
@@ -399,3 +400,130 @@ def test_what_takes_long_to_build_is_built_once(monkeypatch):
     row = sbs.compare({"a": make("a"), "b": make("b")}, budget=1e-9, replicates=0).rows[0]
     assert sorted(built) == ["a", "b"]
     assert all(cell.start.count == 1 for cell in row.cells)
+
+
+# in one process -----------------------------------------------------------------------------------
+
+
+def failing_at(call, error):
+    """Return a function that makes steps of which a later one fails."""
+
+    def make():
+        calls = []
+
+        def step():
+            calls.append(0)
+            if len(calls) == call:
+                raise error
+            return np.ones(2)
+
+        return step
+
+    return make
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 20])
+@pytest.mark.parametrize("error", [ValueError("no more"), SystemExit(3)])
+def test_a_mode_that_fails_later_is_one_red_cell(call, error):
+    variants = {"a": failing_at(call, error), "b": failing_at(0, error), "c": failing_at(0, error)}
+    row = sbs.compare(variants, budget=1e-9, replicates=0).rows[0]
+    assert row.cells[0].failure.kind == type(error).__name__
+    assert row.reference == "b"
+    assert [cell.steady is not None for cell in row.cells] == [False, True, True]
+
+
+def test_what_fails_in_all_modes_is_raised():
+    variants = {"a": failing_at(4, ValueError("no more"))}
+    with pytest.raises(ValueError, match="no more"):
+        sbs.compare(variants, budget=1e-9, replicates=0)
+
+
+def test_work_on_the_host_is_said_in_one_process_too():
+    seen = {"calls": 0}
+
+    def printing(x):
+        print("called")
+        return x * 2
+
+    def writing(x):
+        seen["calls"] += 1
+        x += 1
+        return x * 2
+
+    row = sbs.decide(writing, np.ones(2), budget=1e-9, modes="numpy").row
+    assert "writes into input 0" in row.notes[0] and "changes seen" in row.notes[1]
+    row = sbs.decide(printing, np.ones(2), budget=1e-9, modes="numpy,static").row
+    assert "prints" in row.notes[0]
+    assert "no longer prints" in row.cell("static").notes[0]
+
+
+# what is named twice, and amounts that are none ---------------------------------------------------
+
+
+def test_rows_have_names_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (
+        "import numpy as np\ndef f(xp, x): return x * 2\ndef inputs(rng, size): return np.ones(2)\n"
+    )
+    files = ("old/mine.py", "new/mine.py")
+    for path in files:
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_text(text)
+    both = [workload for path in files for workload in sbs.find_workloads(path)]
+    rows = sbs.compare(both, "dynamic", budget=QUICK, sizes=(1, 2, 1)).rows
+    assert [(row.workload, row.size) for row in rows] == [
+        (f"{path}:mine", size) for path in files for size in ("1", "2")
+    ]
+    for twice in ([both[0], both[0]], [both[0], *sbs.find_workloads(files[0])], [make(), make()]):
+        with pytest.raises(ArgumentError, match="is named twice"):
+            sbs.compare(twice, "dynamic", budget=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        ({"budget": np.inf}, "a budget of inf seconds"),
+        ({"seed": -1}, "a seed of -1"),
+        ({"run_limit": 0}, "a run_limit of 0 seconds"),
+        ({"run_limit": np.nan}, "a run_limit of nan seconds"),
+    ],
+)
+def test_amounts_that_measure_nothing_are_refused(amount, said):
+    for measured in (lambda: sbs.compare(make(), **amount), lambda: sbs.decide(make(), **amount)):
+        with pytest.raises(ArgumentError, match=said):
+            measured()
+
+
+@pytest.mark.parametrize(
+    ("result", "fix"),
+    [
+        ("async", "asyncio.run(program(*inputs))"),
+        ("generator", "list(program(*inputs))"),
+        ("dataclass", "vars(program(*inputs))"),
+        ("text", "return arrays only"),
+    ],
+)
+def test_results_that_are_no_arrays_are_named_with_what_to_measure(result, fix):
+    async def waits(x):
+        return x
+
+    programs = {
+        "async": waits,
+        "generator": lambda x: (each for each in x),
+        "dataclass": lambda x: Estimate(x, x, x, 0.0, 1),
+        "text": str,
+    }
+    with pytest.raises(WorkloadError, match="is no array of numbers, but") as caught:
+        sbs.decide(programs[result], np.ones((3, 3)), modes="numpy", budget=QUICK)
+    assert fix in caught.value.fix
+    assert "\n" not in caught.value.what
+
+
+def test_a_break_even_is_known_where_the_calls_differ():
+    # of two replicates the ratio's interval holds 1, though that of what is saved does not hold 0
+    one = (Replicate(2e-3, 2e-3, np.full(8, 1e-6)), Replicate(2e-3, 2e-3, np.full(8, 4e-6)))
+    other = (Replicate(1e-3, 1e-3, np.full(8, 1e-3)), Replicate(1e-3, 1e-3, np.full(8, 1e-3)))
+    row = Row("w", "", "", (TimedCell("a", replicates=other), TimedCell("b", replicates=one)), "a")
+    assert not row.break_even("b", "a").known
+    row = replace(row, cells=(row.cells[0], replace(row.cells[1], replicates=(one[0], one[0]))))
+    assert row.break_even("b", "a").known

@@ -106,6 +106,8 @@ def test_a_reference_without_py_is_told_how_it_is_written(run):
         ("--budget=nan", "a budget of nan seconds"),
         ("--time-limit=0", "a time_limit of 0.0 seconds"),
         ("--replicates=-1", "-1 replicates"),
+        ("--budget=inf", "a budget of inf seconds"),
+        ("--run-limit=nan", "a run_limit of nan seconds"),
     ],
 )
 @pytest.mark.parametrize(
@@ -157,6 +159,7 @@ def test_a_sweep_is_even_on_a_log_axis():
     assert sweep_of("size=1:1e7")[1][-1] == 10_000_000
     assert sweep_of("depth=2,3,20") == ("depth", [2, 3, 20])
     wrong = "size size=10:1 size=a:b size=0:10 size=1:2:3:4 =1:10 a-b=1,2 size=1e-3,1 size=0.5:2"
+    wrong += " size=1:9:1e9 size=1:1e30"
     for text in f"{wrong} rate=0,1 rate=-1 rate=nan rate=inf rate=1:2:0.5 rate=1:inf rate=".split():
         with pytest.raises(ArgumentError, match="names no values"):
             sweep_of(text)

@@ -122,6 +122,36 @@ def warm_up(run: Run, clock: Clock) -> float:
     return last
 
 
+class FailedRunError(Exception):
+    """A call failed that had gone well before.
+
+    Attributes
+    ----------
+    label : str
+        Whose call it was.
+    error : BaseException
+    """
+
+    def __init__(self, label: str, error: BaseException) -> None:
+        super().__init__(label)
+        self.label = label
+        self.error = error
+
+
+@contextmanager
+def failures_of(label: str) -> Iterator[None]:
+    """Say whose call it was that fails inside the block; a program may call sys.exit.
+
+    Raises
+    ------
+    FailedRunError
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise FailedRunError(label, error) from error
+
+
 @dataclass(frozen=True)
 class Timings:
     """Samples of several modes, round by round.
@@ -172,12 +202,20 @@ def measure(
     Returns
     -------
     Timings
+
+    Raises
+    ------
+    FailedRunError
+        With what a call has raised.
     """
     clock = calibrate_clock()
     names = list(runs)
     rng = np.random.default_rng(seed)
     with collector_at_rest():
-        warm = {name: warm_up(runs[name], clock) for name in names}
+        warm = {}
+        for name in names:
+            with failures_of(name):
+                warm[name] = warm_up(runs[name], clock)
         length = _sample_length(warm.values(), budget, fewest)
         calls = {name: max(1, int(length / max(warm[name], 1.0))) for name in names}
         samples: dict[str, list[float]] = {name: [] for name in names}
@@ -187,7 +225,8 @@ def measure(
                 break
             for position in rng.permutation(len(names)):
                 name = names[position]
-                samples[name].append(take_sample(runs[name], calls[name], clock))
+                with failures_of(name):
+                    samples[name].append(take_sample(runs[name], calls[name], clock))
             gc.collect()
             if on_round is not None:
                 on_round()

@@ -54,6 +54,31 @@ class Scrutiny:
     work: tuple[str, ...] = ()
 
 
+def said_of(seen: Scrutiny) -> tuple[str, ...]:
+    """Return what is to be known of a program before any figure, in sentences."""
+    found = []
+    if seen.writes:
+        found.append(
+            f"it writes into {' and '.join(seen.writes)}: each mode has its own copy, and a call "
+            "goes on with what the last one left"
+        )
+    if seen.work:
+        found.append(f"each call works on the host: it {', '.join(seen.work)}")
+    return tuple(found)
+
+
+def lost_in(mine: Scrutiny, reference: Scrutiny) -> tuple[str, ...]:
+    """Return what a mode no longer does that its reference does, in sentences."""
+    found = []
+    lost = [each for each in reference.work if each not in mine.work]
+    if lost:
+        found.append(f"a call no longer {', '.join(lost)}")
+    missed = [each for each in reference.writes if each not in mine.writes]
+    if missed:
+        found.append(f"a call does not write into {', '.join(missed)}")
+    return tuple(found)
+
+
 class _Listener:
     """Collects what Python tells its auditors; an auditor can never be taken away again."""
 
@@ -62,13 +87,13 @@ class _Listener:
         self.installed = False
         self.heard: dict[str, None] = {}
 
-    def begin(self) -> None:
-        """Listen, until `listening` is taken away."""
-        if not self.installed:
+    def begin(self, listening: bool) -> None:
+        """Forget what was heard, and listen until `listening` is taken away."""
+        if listening and not self.installed:
             sys.addaudithook(self._hear)
             self.installed = True
         self.heard = {}
-        self.listening = True
+        self.listening = listening
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self.listening and event in _EVENTS:
@@ -110,8 +135,11 @@ def _sleep_told(heard: dict[str, None]) -> Iterator[None]:
         time.sleep = original
 
 
-def examine(run: Callable[[], Any], given: Any, function: Any) -> Scrutiny:
+def examine(run: Callable[[], Any], given: Any, function: Any, listen: bool = True) -> Scrutiny:
     """Call `run` and return what it does beside computing.
+
+    Listening to what Python tells its auditors makes a process slower, for good: it is done in one
+    that has been measured.
 
     Parameters
     ----------
@@ -121,11 +149,13 @@ def examine(run: Callable[[], Any], given: Any, function: Any) -> Scrutiny:
         The inputs that it is called with.
     function : callable
         The user's code, whose variables are looked at.
+    listen : bool
+        Whether files, processes, threads and connections are heard of.
     """
     before, variables = _prints_of(given), host_variables(function)
     said = io.StringIO()
     with redirect_stdout(said), _written(said):
-        _LISTENER.begin()
+        _LISTENER.begin(listen)
         try:
             with _sleep_told(_LISTENER.heard):
                 for _ in range(CALLS):

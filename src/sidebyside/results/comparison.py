@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -13,7 +13,13 @@ import numpy as np
 from sidebyside.measuring.agreement import Difference
 from sidebyside.measuring.bottleneck import Bottleneck, Work
 from sidebyside.measuring.memory import Memory
-from sidebyside.measuring.replicates import Numbers, break_even_of, saving, time_estimate
+from sidebyside.measuring.replicates import (
+    Numbers,
+    break_even_of,
+    ratio_estimate,
+    saving,
+    time_estimate,
+)
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate, differs
 from sidebyside.modes.mode import PassEffect
 from sidebyside.results.cell import Cell
@@ -318,6 +324,8 @@ class Row:
 
         Each replicate counts in calls of the other mode in that replicate: a process that is twice
         as slow as another takes twice as long for all of it, which says nothing of the crossing.
+        It is known where the calls differ by more than noise, by their ratio, too: few replicates
+        may tell the one and not the other, and a report says one thing.
 
         Parameters
         ----------
@@ -326,7 +334,20 @@ class Row:
             ``"cold"``, with nothing of earlier builds, or ``"warm"``.
         """
         found = self._cost_and_gain(mode, against, start)
-        return None if found is None else break_even_of(found.cost, found.gain, self.confidence)
+        if found is None:
+            return None
+        even = break_even_of(found.cost, found.gain, self.confidence)
+        if even.known and not self._differ(mode, against):
+            return replace(even, low=1.0, high=math.inf, known=False)
+        return even
+
+    def _differ(self, mode: str, against: str) -> bool:
+        """Tell whether noise cannot explain that calls of two modes take differently long."""
+        one, other = self.cell(mode), self.cell(against)
+        assert one is not None and other is not None
+        pairs = list(zip(one.replicates, other.replicates, strict=False))
+        mine, its = ([each[side].blocks for each in pairs] for side in (0, 1))
+        return differs(ratio_estimate(mine, its, self.confidence))
 
     def saving(self, mode: str, against: str, calls: float, start: str = "cold") -> Estimate | None:
         """Return the seconds that a mode saves over `calls` calls; None where not measured.

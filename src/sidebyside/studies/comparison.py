@@ -6,78 +6,49 @@ to another process, or where there is no time for any, it all happens in this on
 
 from __future__ import annotations
 
-import copy
-import gc
 import inspect
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import (
     ArgumentError,
-    DisagreementError,
-    OutOfMemoryError,
-    SideBySideError,
 )
 from oplibrary.messages.suggestion import did_you_mean
 from sidebyside import workloads as workloads_room
-from sidebyside.measuring.agreement import Difference, check_agreement
-from sidebyside.measuring.call_stack import Frames, forget_frames, frames_below
-from sidebyside.measuring.clock import (
-    Timings,
-    frozen_heap,
-    measure,
-    time_once,
-)
+from sidebyside.measuring.call_stack import Frames, frames_below
 from sidebyside.measuring.environment import environment, thread_pools
 from sidebyside.measuring.machine import measure_machine
-from sidebyside.measuring.memory import measure_memory
-from sidebyside.measuring.processes import CAN_STOP, ReturnedCopies
-from sidebyside.measuring.statistics import (
-    CONFIDENCE,
-    ENOUGH,
-    break_even,
-    median_estimate,
-    paired_difference,
-    paired_ratio,
-)
+from sidebyside.measuring.processes import CAN_STOP
 from sidebyside.measuring.travel import CannotTravelError
-from sidebyside.modes import Mode, PassEffect, Prepared, find_mode
-from sidebyside.modes.overhead import measure_overhead
+from sidebyside.modes import Mode, find_mode
 from sidebyside.modes.registry import mode_names
-from sidebyside.results.cell import CRASHED, TIMED_OUT, Failure
-from sidebyside.results.comparison import Comparison, Row, Step, TimedCell
+from sidebyside.results.cell import CRASHED, TIMED_OUT
+from sidebyside.results.comparison import Comparison, Row
 from sidebyside.results.plain import plain
 from sidebyside.studies.explaining import validation
-from sidebyside.studies.explaining.attribution import climb, steps_of
 from sidebyside.studies.explaining.graphs import with_graphs
 from sidebyside.studies.explaining.instructions import check_installed, count_instructions
-from sidebyside.studies.explaining.roofline import below_roofs, bottleneck_of_dynamic, works_of
+from sidebyside.studies.pairing import START_BUDGET as START_BUDGET
+from sidebyside.studies.pairing import Pairing
 from sidebyside.studies.replication import (
-    ATTRIBUTION,
     Experiment,
     Report,
     Settings,
+    deadline_after,
     replicate_all,
 )
-from sidebyside.studies.subject import Subject, Variants, subject_of
+from sidebyside.studies.subject import (
+    Subject,
+    Variants,
+    distinct_programs,
+    each_once,
+    subject_of,
+)
 from sidebyside.workloads.workload import Workload
-
-STARTS = ENOUGH + 1
-"""Most fresh builds behind a start time."""
-
-LONG_START = 0.25
-"""Seconds of a first start in a process for which it matters little that it is the first."""
-
-START_BUDGET = 4
-"""The most that starts may take, in budgets."""
 
 OURS = Path(workloads_room.__file__).parent
 """Where programs are no user's."""
@@ -182,6 +153,18 @@ def compare(
     >>> [cell.mode for cell in found.rows[0].cells]
     ['twice', 'product']
     """
+    settings = Settings(
+        budget,
+        replicates,
+        seed,
+        time_limit,
+        deadline_after(run_limit),
+        validate,
+        instructions,
+        attribute,
+        memory,
+    )
+    settings.check()
     if isinstance(workloads, Mapping):
         if sweep is not None:
             raise ArgumentError(
@@ -206,10 +189,7 @@ def compare(
         ]
     if instructions:
         check_installed()
-    deadline = time.monotonic() + run_limit
-    settings = Settings(
-        budget, replicates, seed, time_limit, deadline, validate, instructions, attribute, memory
-    )
+    settings = replace(settings, deadline=deadline_after(run_limit))
     found = compare_subjects(subjects, settings, packages, report, frames_below())
     return with_graphs(found, subjects) if graphs and not isinstance(workloads, Mapping) else found
 
@@ -235,8 +215,9 @@ def _of_workloads(
     seed: int,
 ) -> tuple[list[Subject], tuple[str, ...]]:
     """Return a subject for each size, or value, of each workload, and the packages of the modes."""
-    if isinstance(workloads, Workload):
-        workloads = [workloads]
+    workloads = distinct_programs(
+        [workloads] if isinstance(workloads, Workload) else list(workloads)
+    )
     modes = mode_names(modes)
     if not modes:
         raise ArgumentError(
@@ -245,9 +226,9 @@ def _of_workloads(
     found = {label: find_mode(name) for label, name in _labels(modes).items()}
     subjects = []
     for workload in workloads:
-        chosen = workload.sizes if sizes is None else tuple(sizes)
+        chosen = each_once(workload.sizes if sizes is None else sizes)
         if sweep is not None:
-            subjects += _swept(workload, found, chosen[0], *sweep, seed)
+            subjects += _swept(workload, found, chosen[0], sweep[0], each_once(sweep[1]), seed)
             continue
         for size in chosen:
             inputs = workload.make_inputs(size, seed)
@@ -326,7 +307,7 @@ def compare_subjects(
             for made, subject in enumerate(subjects):
                 if time.monotonic() < settings.deadline:
                     say_left = _saying_what_is_left(say, began, made, len(subjects))
-                    rows.append(_Pairing(subject, settings, say_left, known).row())
+                    rows.append(Pairing(subject, settings, say_left, known).row())
     except KeyboardInterrupt as interrupt:
         rows = rows or [each.row() for each in experiments if each.count]
         about |= {"pools": _pools(experiments), "one_process": alone, "interrupted": True}
@@ -386,7 +367,7 @@ def _raise_users_error(experiment: Experiment, known: Frames) -> None:
     subject, failures = experiment.subject, experiment.failures.values()
     lost = any(failure.kind in (CRASHED, TIMED_OUT) for failure in failures)
     if not experiment.reference and failures and not lost:
-        _Pairing(subject, experiment.settings, lambda text: None, known)._run_each_once()
+        Pairing(subject, experiment.settings, lambda text: None, known).run_each_once()
 
 
 def _labels(modes: Sequence[str]) -> dict[str, str]:
@@ -396,214 +377,3 @@ def _labels(modes: Sequence[str]) -> dict[str, str]:
         count = sum(other == name for other in labels.values())
         labels[f"{name} #{count + 1}" if count else name] = name
     return labels
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """One way from nothing to the first result: what was built, and the first call."""
-
-    first_call: float
-    build: Mapping[str, float]
-    passes: tuple[PassEffect, ...]
-
-    @property
-    def total(self) -> float:
-        """Seconds until the first result."""
-        return self.first_call + sum(self.build.values())
-
-
-class _Pairing:
-    """The modes on one workload of one size."""
-
-    def __init__(self, subject: Subject, settings: Settings, say: Report, known: Frames) -> None:
-        self.subject = subject
-        self.workload = subject.workload
-        self.modes = subject.modes
-        self.budget = settings.budget
-        self.seed = settings.seed
-        self.attribute = settings.attribute
-        self.memory = settings.memory
-        self._say = say
-        self._label = subject.label
-        self.size = subject.size
-        self.prepared: dict[str, Prepared] = {}
-        self.first: dict[str, _Start] = {}
-        self.results: dict[str, list[Array]] = {}
-        self.failures: dict[str, Failure] = {}
-        self.callers = known
-        self.differences: dict[str, Difference] = {}
-        self.reference = ""
-
-    @property
-    def inputs(self) -> tuple[Any, ...]:
-        """A copy of the inputs: what one mode writes into them, no other sees."""
-        return copy.deepcopy(self.subject.inputs)
-
-    def say(self, text: str) -> None:
-        """Report that something begins."""
-        self._say(f"{self._label}: {text}")
-
-    def row(self) -> Row:
-        """Measure everything."""
-        self._run_each_once()
-        timed = self._gate()
-        cells = {label: TimedCell(label, self.failures.get(label)) for label in self.modes}
-        if timed:
-            with frozen_heap():  # once for both: what there is is walked through to freeze it
-                starts = self._measure_starts(timed)
-                self.say("steady state")
-                runs = {label: self.prepared[label].run for label in timed}
-                timings = measure(runs, self.budget, seed=self.seed)
-            for label in timed:
-                cells[label] = self._cell(label, timings, starts)
-                if self.attribute:
-                    cells[label] = replace(cells[label], steps=self._attribute(label))
-            self._below_roofs(cells, timed)
-        return Row(
-            self.workload.name,
-            self.workload.title,
-            self.size,
-            tuple(cells.values()),
-            self.reference if timed else "",
-            bottleneck_of_dynamic(cells.values()),
-            self.subject.several,
-            parameter=self.subject.parameter,
-        )
-
-    # results ------------------------------------------------------------------------------------
-
-    def _run_each_once(self) -> None:
-        """Run every mode once, and keep its results or why it has none."""
-        errors: list[Exception] = []
-        copies = ReturnedCopies()
-        for label, mode in self.modes.items():
-            self.say(f"{label}, first results")
-            try:
-                prepared = mode.prepare_anew(self.workload, self.inputs)
-                began = time.perf_counter()
-                try:
-                    results = prepared.run()
-                finally:
-                    copies.end()
-                seconds = time.perf_counter() - began
-                self.first[label] = _Start(seconds, prepared.build, prepared.passes)
-                self.results[label] = self.subject.numbers(prepared.arrays(results))
-            except Exception as error:  # whatever the library says belongs in the cell
-                self.failures[label] = self._failure(error)
-                errors.append(error)
-            else:
-                self.prepared[label] = prepared
-        if errors and not self.results:
-            raise next((e for e in errors if not isinstance(e, SideBySideError)), errors[0])
-
-    def _gate(self) -> list[str]:
-        """Return the labels that may be timed: the reference, and all that agree with it."""
-        self.reference = next(iter(self.results))
-        agreeing = [self.reference]
-        for label, results in self.results.items():
-            if label == self.reference:
-                continue
-            exact = self.modes[label].exact and self.modes[self.reference].exact
-            try:
-                self.differences[label] = check_agreement(
-                    results,
-                    self.results[self.reference],
-                    pair=f"{label} and {self.reference}",
-                    tolerance=None if exact else self.workload.tolerance,
-                )
-            except DisagreementError as error:
-                self.failures[label] = self._failure(error)
-            else:
-                agreeing.append(label)
-        disagreeing = len(self.results) - len(agreeing)
-        return [] if disagreeing and len(agreeing) == 1 else agreeing
-
-    def _failure(self, error: Exception) -> Failure:
-        if isinstance(error, MemoryError) and not isinstance(error, SideBySideError):
-            error = OutOfMemoryError(str(error) or "an array does not fit in memory")
-        if isinstance(error, SideBySideError):
-            forget_frames(error, self.callers)
-        return Failure(type(error).__name__, str(error))
-
-    # times --------------------------------------------------------------------------------------
-
-    def _measure_starts(self, timed: Sequence[str]) -> dict[str, list[_Start]]:
-        """Build each mode afresh several times, in turn; as a user would.
-
-        The collector runs before each build and is on during it. One that took long when results
-        were compared, and more than its share of the time, is not built once more: it counts.
-        """
-        self.say("fresh builds")
-        share = max(LONG_START, START_BUDGET * self.budget / len(timed))
-        long = {label: [self.first[label]] for label in timed if self.first[label].total > share}
-        starts: dict[str, list[_Start]] = {label: long.get(label, []) for label in timed}
-        deadline = time.perf_counter() + START_BUDGET * self.budget
-        spent = dict.fromkeys(timed, 0.0)
-        for label in [label for label in timed if label not in long] * STARTS:
-            # one that would not end in time is left with the samples it has
-            usual = spent[label] / max(1, len(starts[label]))
-            if starts[label] and time.perf_counter() + usual > deadline:
-                continue
-            gc.collect()
-            whole, start = time_once(partial(self._start, label))
-            spent[label] += whole
-            starts[label].append(start)
-        return starts
-
-    def _start(self, label: str) -> _Start:
-        prepared = self.modes[label].prepare_anew(self.workload, self.inputs)
-        seconds, _ = time_once(prepared.run)
-        return _Start(seconds, prepared.build, prepared.passes)
-
-    def _cell(
-        self, label: str, timings: Timings, starts: Mapping[str, Sequence[_Start]]
-    ) -> TimedCell:
-        mode, samples, own = self.modes[label], timings.samples, starts[label]
-        start = median_estimate([each.total for each in own])
-        cell = TimedCell(
-            label,
-            steady=median_estimate(samples[label]).scaled(1e-9),
-            start=start,
-            first_call=median_estimate([each.first_call for each in own]),
-            built=median_estimate([sum(each.build.values()) for each in own]),
-            build={
-                phase: float(np.median([each.build[phase] for each in own]))
-                for phase in own[0].build
-            },
-            passes=own[-1].passes,
-            calls=timings.calls[label],
-            samples=tuple((samples[label] * 1e-9).tolist()),
-        )
-        if mode.counts_memory and self.memory:
-            self.say(f"{label}, memory")
-            memory = measure_memory(lambda: mode.prepare_anew(self.workload, self.inputs).run)
-            plan = self.prepared[label].plan_memory
-            cell = replace(cell, memory=memory, planned_bytes=None if plan is None else plan())
-        if label == self.reference:
-            return cell
-        gain = paired_difference(samples[self.reference], samples[label]).scaled(1e-9)
-        reference_start = median_estimate([each.total for each in starts[self.reference]])
-        return replace(
-            cell,
-            difference=self.differences[label],
-            ratio=paired_ratio(samples[label], samples[self.reference]),
-            break_even=break_even(start, reference_start, gain),
-        )
-
-    # what explains them -------------------------------------------------------------------------
-
-    def _attribute(self, label: str) -> tuple[Step, ...]:
-        """Measure where the time of a mode is saved."""
-        self.say(f"{label}, step by step")
-        inputs, budget = self.inputs, ATTRIBUTION * self.budget
-        climbed = climb(self.modes[label], self.workload, inputs, budget, self.seed)
-        return () if climbed is None else steps_of(climbed, CONFIDENCE)
-
-    def _below_roofs(self, cells: dict[str, TimedCell], timed: Sequence[str]) -> None:
-        """Find what bounds the program in each mode of which it is known what it does."""
-        counts = {label: self.prepared[label].count_work for label in timed}
-        counted = {label: count() for label, count in counts.items() if count is not None}
-        for label, work in works_of({name: self.modes[name] for name in timed}, counted).items():
-            self.say(f"{label}, overhead")
-            overhead = measure_overhead(self.modes[label], work.gradients)
-            cells[label] = below_roofs(cells[label], work, overhead)

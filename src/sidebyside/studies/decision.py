@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -28,7 +27,7 @@ from sidebyside.results.comparison import DrawnGraph
 from sidebyside.results.decision import Decision, decide_from
 from sidebyside.studies.comparison import compare_subjects
 from sidebyside.studies.explaining.graphs import with_graphs
-from sidebyside.studies.replication import Report, Settings
+from sidebyside.studies.replication import Report, Settings, deadline_after
 from sidebyside.studies.subject import Subject
 from sidebyside.workloads.recognition import (
     is_module,
@@ -111,13 +110,13 @@ def decide(
             cause="a program is called a whole number of times, once at least",
             fix="pass calls=1000, or leave it out",
         )
+    settings = Settings(budget, replicates, seed, time_limit, deadline_after(run_limit), validate)
+    settings.check()
     kind, subject = recognise(program, inputs, tolerance, seed)
     if modes:
         subject = _chosen(subject, mode_names(modes))
     known = frames_below()
-    settings = Settings(
-        budget, replicates, seed, time_limit, time.monotonic() + run_limit, validate
-    )
+    settings = replace(settings, deadline=deadline_after(run_limit))
     packages = _PACKAGES.get(kind, ())
     comparison = compare_subjects([subject], settings, packages, report=report, known=known)
     if graphs:

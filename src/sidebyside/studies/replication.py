@@ -32,7 +32,7 @@ from sidebyside.measuring.replicates import (
     smallest_visible,
     time_estimate,
 )
-from sidebyside.measuring.scrutiny import Scrutiny
+from sidebyside.measuring.scrutiny import Scrutiny, lost_in, said_of
 from sidebyside.modes import Counted
 from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Replicate, Row, TimedCell
@@ -48,6 +48,9 @@ BLOCKS = 24
 MOST_BLOCKS = 40
 LONGEST_BLOCK, SHORTEST_BLOCK = 5e-3, 20e-6
 """Seconds of a block; one call takes as long as it does."""
+
+LONGEST_BUDGET = 1e6
+"""Seconds of samples: eleven days. More is a slip."""
 
 START_BUDGET = 4
 """What starts may take, in budgets, before no further replicate is begun."""
@@ -113,8 +116,11 @@ class Settings:
         ------
         ArgumentError
         """
-        for what, seconds in (("budget", self.budget), ("time_limit", self.time_limit)):
-            if not seconds > 0:
+        for what, seconds, most in (
+            ("budget", self.budget, LONGEST_BUDGET),
+            ("time_limit", self.time_limit, math.inf),
+        ):
+            if not 0 < seconds <= most:
                 raise ArgumentError(
                     f"a {what} of {seconds} seconds",
                     cause="samples take time",
@@ -126,6 +132,29 @@ class Settings:
                 cause="the experiment is repeated so often, each time in fresh processes",
                 fix="leave replicates out, or pass 0 for a look in this process",
             )
+        if self.seed < 0:
+            raise ArgumentError(
+                f"a seed of {self.seed}",
+                cause="random numbers begin with a whole number that is not negative",
+                fix="leave it out, or pass seed=0",
+            )
+
+
+def deadline_after(run_limit: float) -> float:
+    """Return when nothing new is begun, by `time.monotonic`.
+
+    Raises
+    ------
+    ArgumentError
+        If that is no amount of time.
+    """
+    if not run_limit > 0:
+        raise ArgumentError(
+            f"a run_limit of {run_limit} seconds",
+            cause="nothing would be begun",
+            fix="leave it out, or pass a positive number of seconds",
+        )
+    return time.monotonic() + run_limit
 
 
 class Experiment:
@@ -148,6 +177,8 @@ class Experiment:
         self.overheads: dict[str, Overhead] = {}
         self.climbed: dict[str, list[Climbed]] = {}
         self.unclimbed: dict[str, str] = {}
+        # the results of the first calls
+        self.found: dict[str, list[list[Array]]] = {}
         self.scrutiny: dict[str, Scrutiny] = {}
         self.calls: dict[str, int] = {}
         self.pools: dict[str, list[dict[str, Any]]] = {}
@@ -180,7 +211,9 @@ class Experiment:
         self._blocks(team, [label for label in labels if label in starts], starts)
         if first:
             for label in list(self.timed):
+                self._try(team, label, self._examine)
                 self._try(team, label, self._remember)
+            self._describe()
             self._count(team)
         if self.settings.attribute:
             for label in list(self.timed):
@@ -226,7 +259,7 @@ class Experiment:
         self.starting += warm
 
     def _first_results(self, team: Team) -> None:
-        """Start every mode, compare what they compute, and look at what they do beside it."""
+        """Start every mode, and compare what they compute."""
         found: dict[str, list[list[Array]]] = {}
         for label in self.subject.modes:
             self.say(f"{self.subject.label}: {label}, first results")
@@ -248,9 +281,7 @@ class Experiment:
         self.timed = [label for label in found if label not in (CONTROL, *self.failures)]
         for label in [label for label in self.timed if label != self.reference]:
             self._agree(label, found, alike)
-        for label in list(self.timed):
-            self._try(team, label, self._examine)
-        self._describe(found)
+        self.found = found
 
     def _results(self, team: Team, label: str, found: dict[str, list[list[Array]]]) -> None:
         self._start(team, label)
@@ -283,24 +314,20 @@ class Experiment:
     def _examine(self, team: Team, label: str) -> None:
         self.scrutiny[label] = team.ask(label, "examine")
 
-    def _describe(self, found: Mapping[str, list[list[Array]]]) -> None:
+    def _describe(self) -> None:
         """Say what is to be known before any figure."""
+        if not self.timed:
+            return
         seen = self.scrutiny.get(self.reference, Scrutiny())
-        calls = found[self.reference]
-        if seen.writes:
-            self.notes.append(
-                f"it writes into {' and '.join(seen.writes)}: each mode has its own copy, and a "
-                "call goes on with what the last one left"
-            )
-        elif not _alike([calls[0]], [calls[1]], 0.0):
+        calls = self.found[self.reference]
+        if not seen.writes and not _alike([calls[0]], [calls[1]], 0.0):
             self.notes.append(
                 f"its results change from call to call, by state or random numbers: the first "
                 f"{CALLS_COMPARED} calls of each mode were compared"
             )
         if not calls[0]:
             self.notes.append("it returns nothing, so nothing was compared")
-        if seen.work:
-            self.notes.append(f"each call works on the host: it {', '.join(seen.work)}")
+        self.notes += said_of(seen)
 
     def _remember(self, team: Team, label: str) -> None:
         if self.settings.memory:
@@ -487,15 +514,8 @@ class Experiment:
         )
 
     def _notes_on(self, label: str) -> tuple[str, ...]:
-        notes = []
         mine, other = self.scrutiny.get(label), self.scrutiny.get(self.reference)
-        if mine is not None and other is not None:
-            lost = [each for each in other.work if each not in mine.work]
-            if lost:
-                notes.append(f"a call no longer {', '.join(lost)}")
-            missed = [each for each in other.writes if each not in mine.writes]
-            if missed:
-                notes.append(f"a call does not write into {', '.join(missed)}")
+        notes = [] if mine is None or other is None else list(lost_in(mine, other))
         if label in self.unclimbed:
             notes.append(self.unclimbed[label])
         trouble = unsettled(self._blocks_of(label))

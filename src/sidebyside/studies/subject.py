@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,18 +94,61 @@ class Subject:
         arrays = list(map(np.asarray, results))
         for position, found in enumerate(arrays):
             if not is_numeric(found.dtype):
-                raise WorkloadError(
-                    f"result {position} of the program is no array of numbers, but {_shown(found)}",
-                    cause="modes are compared by the numbers that the program computes",
-                    fix="return arrays only, in tuples, lists or dicts if there are several",
-                )
+                raise _no_numbers(position, found.item() if found.ndim == 0 else found)
         return arrays
 
 
-def _shown(found: Any) -> str:
-    """Return what a result is that holds no numbers, in a few words."""
-    text = repr(found.item() if found.ndim == 0 else found)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _no_numbers(position: int, found: Any) -> WorkloadError:
+    """Return the error about a result that holds no numbers."""
+    text = " ".join(repr(found).split())
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    fix = "return arrays only, in tuples, lists or dicts if there are several"
+    if inspect.iscoroutine(found):
+        found.close()  # else Python complains that nobody has waited for it
+        fix = "measure what waits for it, such as lambda *inputs: asyncio.run(program(*inputs))"
+    elif inspect.isgenerator(found):
+        fix = "measure what takes all that it gives, such as lambda *inputs: list(program(*inputs))"
+    elif is_dataclass(found):
+        fix = "measure what returns its fields, such as lambda *inputs: vars(program(*inputs))"
+    return WorkloadError(
+        f"result {position} of the program is no array of numbers, but {text}",
+        cause="modes are compared by the numbers that the program computes",
+        fix=fix,
+    )
+
+
+def each_once(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what is named, once each, in the order in which it is named first."""
+    values = tuple(values)
+    return tuple(each for position, each in enumerate(values) if each not in values[:position])
+
+
+def distinct_programs(workloads: Sequence[Workload]) -> list[Workload]:
+    """Return programs whose names tell their rows apart: those of one name get that of their file.
+
+    Raises
+    ------
+    ArgumentError
+        If one program is named twice.
+    """
+    names = [each.name for each in workloads]
+    found: list[Workload] = []
+    for each in workloads:
+        if names.count(each.name) > 1 and each.path:
+            each = replace(each, name=f"{each.path}:{each.name}")
+        if any(each is other or (each.name, each.path) == _known(other) for other in found):
+            raise ArgumentError(
+                f"{each.name} is named twice",
+                cause="a row is a program of one size, and both would be called the same",
+                fix="name it once; a mode that is named twice, as dynamic,dynamic, is compared "
+                "with itself; programs of your own have names, Workload(..., name='another')",
+            )
+        found.append(each)
+    return found
+
+
+def _known(workload: Workload) -> tuple[str, str]:
+    return workload.name, workload.path
 
 
 Variants = Mapping[str, Callable[[], Callable[[], Any]]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -151,7 +152,7 @@ class Workload:
         try:
             self._check()
         except WorkloadError as error:
-            if error.source is not None and error.source.filename == "<string>":
+            if error.source is not None and error.source.filename in _MADE_BY:
                 error.source = _maker()  # not the line of the dataclass's own constructor
             raise
 
@@ -271,7 +272,7 @@ class Workload:
                 f"workload {self.name!r} has no inputs of size {size_label(size)}: "
                 f"{type(error).__name__}: {error}",
                 cause="its function inputs(rng, size) failed with that size",
-                fix=f"its own sizes are {', '.join(map(size_label, self.sizes)) or 'none'}",
+                fix=_sizes_to_choose(self.sizes),
             ) from None
         inputs = tuple(made) if isinstance(made, (tuple, list)) else (made,)
         for position, tree in enumerate(inputs):
@@ -300,6 +301,11 @@ class Workload:
         given = ("a namespace", *(f"input {position}" for position in range(len(inputs))))
         _check_takes(self.name, self.function, "f(xp, *inputs)", given)
         return inputs
+
+
+def _sizes_to_choose(sizes: Sequence[Any]) -> str:
+    known = ", ".join(filter(None, map(size_label, sizes)))
+    return f"its own sizes are {known}" if known else "leave the size out: it has none of its own"
 
 
 def _own(function: Callable[..., Any]) -> list[str]:
@@ -335,12 +341,16 @@ def takes_namespace(program: Any) -> bool:
     return bool(parameters) and parameters[0] == NAMESPACE
 
 
+_MADE_BY = ("<string>", dataclasses.__file__)
+"""Where the constructor of a dataclass is, and what calls it to replace a field."""
+
+
 def _maker() -> Source | None:
     """Return the place where a workload is made, outside this library and the dataclass."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not is_our_file(name) and name != "<string>":
+        if not is_our_file(name) and name not in _MADE_BY:
             return Source(name, frame.f_lineno, frame.f_code.co_name)
         frame = frame.f_back
     return None

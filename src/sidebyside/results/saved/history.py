@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oplibrary.messages.errors import ResultFileError
+from oplibrary.messages.errors import ArgumentError, ResultFileError
+from oplibrary.messages.suggestion import did_you_mean
 from sidebyside.results.comparison import Row
 from sidebyside.results.result import Result
 from sidebyside.results.saved.contents import comparison_of
@@ -95,6 +96,8 @@ def history(folder: str | os.PathLike[str] = FOLDER, program: str = "") -> Histo
     ------
     ResultFileError
         If there is no such folder.
+    ArgumentError
+        If it holds results, and none of that program.
 
     Examples
     --------
@@ -111,17 +114,24 @@ def history(folder: str | os.PathLike[str] = FOLDER, program: str = "") -> Histo
             cause=f"the folder at hand is {Path.cwd()}",
             fix="keep results first, by --save on the command line, or name another folder",
         )
-    entries, unread = [], []
+    entries, unread, programs = [], [], set()
     for path in sorted(place.glob("*.json")):
         try:
             found = comparison_of(load(path))
         except ResultFileError as error:
             unread.append((path.name, f"{error.what}: {error.cause}"))
             continue
+        programs |= {row.workload for row in found.rows}
         entries += [
             Entry(path.name, found.environment, row)
             for row in found.rows
             if program in ("", row.workload)
         ]
+    if program and programs and program not in programs:
+        raise ArgumentError(
+            f"{place} holds no result of {program!r}{did_you_mean(program, programs)}",
+            cause=f"its programs are {', '.join(sorted(programs))}",
+            fix="name one of them, without its size, or leave the name out for all",
+        )
     entries.sort(key=lambda each: (each.row.workload, each.row.amount, each.row.size, each.date))
     return History(str(place), tuple(entries), tuple(unread))
