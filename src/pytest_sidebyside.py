@@ -14,8 +14,8 @@ loads it once a test has the fixture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,6 +29,7 @@ MARKER = (
 )
 
 _MEDIANS: pytest.StashKey[dict[str, Medians]] = pytest.StashKey()
+_PASSED: pytest.StashKey[bool] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,6 +50,32 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_MEDIANS] = {}
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Let pytest-benchmark know these tests as its own, whose fixture they ask for later.
+
+    Else it skips them with ``--benchmark-only``.
+    """
+    closures: list[list[str]] = [getattr(item, "fixturenames", []) for item in items]
+    ours = {id(names): names for names in closures if "side_by_side" in names}
+    ours = {key: names for key, names in ours.items() if "benchmark" not in names}
+    for names in ours.values():
+        names.append("benchmark")
+    yield
+    for names in ours.values():
+        names.remove("benchmark")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, None]:
+    """Remember whether a test has passed: one that failed or was skipped need not have measured."""
+    outcome = yield
+    if call.when == "call":
+        item.stash[_PASSED] = outcome.get_result().passed
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test with the fixture once in each mode."""
     if "side_by_side" not in metafunc.fixturenames:
@@ -61,13 +88,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     options = marker.kwargs if marker is not None else {}
     unknown = set(options) - {"modes", "refused", "starts"}
     if unknown or (marker is not None and marker.args):
-        raise pytest.UsageError(f"{metafunc.definition.nodeid}: the marker is {MARKER}")
+        pytest.fail(f"{metafunc.definition.nodeid}: the marker is {MARKER}", pytrace=False)
     try:
         modes = mode_names(options.get("modes") or metafunc.config.option.side_by_side_modes)
-        for name in modes:
+        for name in (*modes, *mode_names(options.get("refused", ()))):
             find_mode(name)
     except SideBySideError as error:
-        raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from None
+        error.source = None  # the marker's, which is no line that is run
+        pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
+    if not modes:
+        pytest.fail(
+            f"{metafunc.definition.nodeid}: no modes; name some, as in "
+            "--side-by-side-modes=dynamic,static",
+            pytrace=False,
+        )
     entries = [(name, modes[0], False) for name in modes]
     if options.get("starts", False):
         entries += [(name, modes[0], True) for name in modes]
@@ -100,5 +134,5 @@ def side_by_side(request: pytest.FixtureRequest) -> Iterator[SideBySide]:
         request.param, lambda: request.getfixturevalue("benchmark"), group, medians, refused
     )
     yield found
-    if not found.called:
+    if not found.called and test.stash.get(_PASSED, False):
         pytest.fail("the test never called side_by_side", pytrace=False)

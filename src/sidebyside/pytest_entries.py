@@ -19,6 +19,7 @@ from sidebyside.measuring.statistics import break_even, median_estimate
 from sidebyside.modes import find_mode
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.results.cell import Failure
+from sidebyside.studies.subject import numbers_of
 from sidebyside.workloads.workload import Workload
 
 STARTS = 9
@@ -61,7 +62,7 @@ class SideBySide:
         self,
         function: Callable[..., Any],
         *inputs: Any,
-        wrt: tuple[int, ...] = (),
+        wrt: int | tuple[int, ...] = (),
         learning_rate: float | None = None,
         tolerance: float = 1e-4,
     ) -> list[np.ndarray[Any, Any]]:
@@ -72,7 +73,7 @@ class SideBySide:
         function : callable
             ``function(xp, *inputs)``, where `xp` is the namespace of the mode.
         *inputs : array or tree of arrays
-        wrt : tuple of int
+        wrt : int or tuple of int
             Inputs whose gradients are part of a call, by position, from 0.
         learning_rate : float, optional
             With it a call is a training step.
@@ -85,15 +86,24 @@ class SideBySide:
         list of numpy.ndarray
             What the program computes in this mode, gradients or new parameters last.
         """
+        if self.called:
+            pytest.fail(
+                "side_by_side was called twice: a test is one entry a mode; write two tests, or "
+                "parametrize it",
+                pytrace=False,
+            )
         self.called = True
-        workload = Workload(
-            function,
-            lambda rng, size: inputs,
-            wrt,
-            learning_rate=learning_rate,
-            tolerance=tolerance,
-        )
-        given = workload.make_inputs(None)
+        try:
+            workload = Workload(
+                function,
+                lambda rng, size: inputs,
+                (wrt,) if isinstance(wrt, int) else tuple(wrt),
+                learning_rate=learning_rate,
+                tolerance=tolerance,
+            )
+            given = workload.make_inputs(None)
+        except SideBySideError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         mode = find_mode(self.mode)
         try:
             prepared = mode.prepare_anew(workload, given)
@@ -121,13 +131,13 @@ class SideBySide:
         self, mode: Mode, prepared: Prepared, workload: Workload, given: tuple[Any, ...]
     ) -> list[np.ndarray[Any, Any]]:
         """Return what the mode computes, once it is known to be what the reference does."""
-        results = [np.asarray(result) for result in prepared.arrays(prepared.run())]
+        results = numbers_of(prepared.arrays(prepared.run()))
         if self.mode != self.reference:
             other = find_mode(self.reference)
             ready = other.prepare(workload, given)
             check_agreement(
                 results,
-                [np.asarray(result) for result in ready.arrays(ready.run())],
+                numbers_of(ready.arrays(ready.run())),
                 pair=f"{self.mode} and {self.reference}",
                 tolerance=None if mode.exact and other.exact else workload.tolerance,
             )

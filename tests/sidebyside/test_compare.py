@@ -1,7 +1,8 @@
 """Comparisons of real programs: what is refused, what is gated, and what is recorded."""
 
+import asyncio
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
@@ -499,7 +500,7 @@ def test_amounts_that_measure_nothing_are_refused(amount, said):
     [
         ("async", "asyncio.run(program(*inputs))"),
         ("generator", "list(program(*inputs))"),
-        ("dataclass", "vars(program(*inputs))"),
+        ("dataclass", "asdict(program(*inputs))"),
         ("text", "return arrays only"),
     ],
 )
@@ -517,6 +518,10 @@ def test_results_that_are_no_arrays_are_named_with_what_to_measure(result, fix):
         sbs.decide(programs[result], np.ones((3, 3)), modes="numpy", budget=QUICK)
     assert fix in caught.value.fix
     assert "\n" not in caught.value.what
+    if "such as" in caught.value.fix:
+        names = {"asyncio": asyncio, "asdict": asdict, "program": programs[result]}
+        measured = eval(caught.value.fix.partition("such as ")[2], names)
+        assert sbs.decide(measured, np.ones((3, 3)), modes="numpy", budget=QUICK).row.reference
 
 
 def test_a_break_even_is_known_where_the_calls_differ():

@@ -167,6 +167,7 @@ def test_other_modes(side_by_side):
     ("marker", "said"),
     [
         ("modes='statics'", "statics"),
+        ("refused='statics'", "statics"),
         ("mode='static'", "the marker is side_by_side(modes=..., refused=..., starts=False)"),
     ],
 )
@@ -203,3 +204,52 @@ def test_step(side_by_side):
         "--benchmark-disable",
     )
     assert done.returncode == 0 and "2 passed" in done.stdout and not entries
+
+
+def test_calls_that_measure_nothing_fail_by_one_message(run):
+    done, entries = run(
+        """
+def test_integer(side_by_side):
+    side_by_side(layer, X, W, wrt=1)
+
+def test_twice(side_by_side):
+    for _ in range(2):
+        side_by_side(layer, X, W)
+
+def test_text(side_by_side):
+    side_by_side(lambda xp, x: "text", X)
+
+def test_nothing(side_by_side):
+    side_by_side(lambda xp, x: None, X)
+
+def test_list(side_by_side):
+    side_by_side(layer, [1.0], W)
+
+def test_skipped(side_by_side):
+    pytest.skip("later")
+
+def test_wrong(side_by_side):
+    side_by_side(layer, X, W, unknown=1)
+
+def test_no_benchmark():
+    pass
+""",
+        "--benchmark-only",
+        "--side-by-side-modes=dynamic",
+    )
+    assert "1 passed, 2 skipped" in done.stdout and "5 failed" in done.stdout, done.stdout
+    assert "error" not in done.stdout.splitlines()[-1]
+    for said in (
+        "was called twice",
+        "no array of numbers, but 'text'",
+        "returns nothing",
+        "a float",
+    ):
+        assert said in done.stdout
+    assert "def make_inputs" not in done.stdout
+    assert [entry["name"] for entry in entries][:1] == ["test_integer[dynamic]"]
+
+
+def test_an_empty_list_of_modes_is_refused(run):
+    done, _ = run("def test(side_by_side): pass", "--side-by-side-modes=")
+    assert "no modes; name some" in done.stdout and "pluggy" not in done.stdout

@@ -20,7 +20,7 @@ from sidebyside.measuring.bottleneck import Overhead
 from sidebyside.measuring.call_stack import forget_frames, frames_below
 from sidebyside.measuring.clock import calibrate_clock, take_sample, warm_up
 from sidebyside.measuring.environment import thread_pools
-from sidebyside.measuring.memory import Memory, measure_memory
+from sidebyside.measuring.memory import Memory, measure_memory, memory_limit
 from sidebyside.measuring.processes import (
     Give,
     LostProcessError,
@@ -144,8 +144,13 @@ class ModeProcess(AbstractContextManager["ModeProcess"]):
 
 def answer_requests(take: Take, give: Give) -> None:
     """Answer every message, the name of a method of `Server` and its arguments."""
-    server, known, copies = Server(), frames_below(0), ReturnedCopies()
     turn_to_nothing(1)  # programs may print more than there is room for
+    with memory_limit():
+        _answer(take, give)
+
+
+def _answer(take: Take, give: Give) -> None:
+    server, known, copies = Server(), frames_below(0), ReturnedCopies()
     while True:
         try:
             request, arguments = take()

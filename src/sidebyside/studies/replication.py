@@ -136,7 +136,7 @@ class Settings:
             raise ArgumentError(
                 f"a seed of {self.seed}",
                 cause="random numbers begin with a whole number that is not negative",
-                fix="leave it out, or pass seed=0",
+                fix="leave it out, or pass a number from 0 on",
             )
 
 

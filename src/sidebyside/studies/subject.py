@@ -85,17 +85,28 @@ class Subject:
         WorkloadError
             If not: there would be nothing to compare.
         """
-        if not results and not self.may_return_nothing:
-            raise WorkloadError(
-                "the program returns nothing",
-                cause="modes are compared by what the program computes, and this is None",
-                fix="return an array, or several in a tuple, list or dict",
-            )
-        arrays = list(map(np.asarray, results))
-        for position, found in enumerate(arrays):
-            if not is_numeric(found.dtype):
-                raise _no_numbers(position, found.item() if found.ndim == 0 else found)
-        return arrays
+        return numbers_of(results, self.may_return_nothing)
+
+
+def numbers_of(results: Sequence[Any], may_be_none: bool = False) -> list[Array]:
+    """Return the results of a call as arrays, if there are any and all of them are numbers.
+
+    Raises
+    ------
+    WorkloadError
+        If not: there would be nothing to compare.
+    """
+    if not results and not may_be_none:
+        raise WorkloadError(
+            "the program returns nothing",
+            cause="modes are compared by what the program computes, and this is None",
+            fix="return an array, or several in a tuple, list or dict",
+        )
+    arrays = list(map(np.asarray, results))
+    for position, found in enumerate(arrays):
+        if not is_numeric(found.dtype):
+            raise _no_numbers(position, found.item() if found.ndim == 0 else found)
+    return arrays
 
 
 def _no_numbers(position: int, found: Any) -> WorkloadError:
@@ -109,7 +120,7 @@ def _no_numbers(position: int, found: Any) -> WorkloadError:
     elif inspect.isgenerator(found):
         fix = "measure what takes all that it gives, such as lambda *inputs: list(program(*inputs))"
     elif is_dataclass(found):
-        fix = "measure what returns its fields, such as lambda *inputs: vars(program(*inputs))"
+        fix = "measure what returns its fields, such as lambda *inputs: asdict(program(*inputs))"
     return WorkloadError(
         f"result {position} of the program is no array of numbers, but {text}",
         cause="modes are compared by the numbers that the program computes",
@@ -141,7 +152,7 @@ def distinct_programs(workloads: Sequence[Workload]) -> list[Workload]:
                 f"{each.name} is named twice",
                 cause="a row is a program of one size, and both would be called the same",
                 fix="name it once; a mode that is named twice, as dynamic,dynamic, is compared "
-                "with itself; programs of your own have names, Workload(..., name='another')",
+                "with itself; give programs of your own names that differ",
             )
         found.append(each)
     return found
