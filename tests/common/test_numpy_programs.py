@@ -156,3 +156,35 @@ def test_adding_to_a_plain_array():
         np.testing.assert_array_equal(sg.compile(names["total"], [])(), 2 * x)
     with sg.Graph(), pytest.raises(SymbolicArrayError, match="argument 'out'"):
         np.sum(sg.placeholder("x", (4,), "float64"), out=np.zeros(()))
+
+
+NUMPYS = {
+    "reshape in columns": lambda x: x.reshape(2, 6, order="F"),
+    "reshape": lambda x: x.reshape((2, 6), order="C"),
+    "ravel in columns": lambda x: x.ravel("F"),
+    "ravel": lambda x: x.ravel(order="C"),
+    "astype": lambda x: x.astype("int8", casting="unsafe"),
+    "astype of a kind": lambda x: x.astype("float32", casting="same_kind"),
+    "quotients": lambda x: divmod(x, 2)[0],
+    "remainders": lambda x: divmod(x + 1, x + 2)[1],
+    "quotients of a number": lambda x: divmod(7, x + 1)[0],
+}
+
+
+@pytest.mark.parametrize("name", NUMPYS)
+def test_methods_and_operators_take_numpys_arguments(name):
+    x = np.arange(12.0).reshape(3, 4)
+    expected = NUMPYS[name](x)
+    for found in (NUMPYS[name](dg.tensor(x)).numpy(), sg.function(NUMPYS[name])(x)):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("casting", ["safe", "other"])
+def test_a_conversion_that_is_not_allowed_is_refused_alike(casting):
+    ids = set()
+    for run in (lambda f: f(dg.tensor([1.5])), lambda f: sg.function(f)(np.float32([1.5]))):
+        with pytest.raises(SideBySideError) as caught:
+            run(lambda x: x.astype("int8", casting=casting))
+        ids.add(caught.value.id)
+    assert len(ids) == 1

@@ -213,7 +213,7 @@ class Node(Declaration, ArrayOperators):
     def __contains__(self, value: Any) -> NoReturn:
         raise symbolic.no_membership(self)
 
-    def item(self) -> NoReturn:
+    def item(self, *_index: Any) -> NoReturn:
         """Raise: there is no number yet."""
         raise symbolic.no_value(self, "item()")
 

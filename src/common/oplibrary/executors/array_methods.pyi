@@ -419,9 +419,6 @@ class ArrayMethods:
     def nansum(self, axis: int | _Sequence[int] | None = None, dtype: _npt.DTypeLike | None = None, keepdims: _builtins.bool = False) -> Self:
         """Return the sum over `axis` of the elements that are not NaN."""
 
-    def ravel(self) -> Self:
-        """Return the elements in one line, in row-major order and without gaps."""
-
     def vdot(self, b: _ArrayLike) -> Self:
         """Return the dot product of two arrays in one line, of the first's complex conjugate."""
 
@@ -436,6 +433,9 @@ class ArrayMethods:
 
     def put(self, *args: _Any, **kwargs: _Any) -> Self:
         """Apply ``numpy.put`` to this array."""
+
+    def ravel(self, *args: _Any, **kwargs: _Any) -> Self:
+        """Apply ``numpy.ravel`` to this array."""
 
     def searchsorted(self, *args: _Any, **kwargs: _Any) -> Self:
         """Apply ``numpy.searchsorted`` to this array."""

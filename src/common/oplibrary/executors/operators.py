@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import to_dtype
+from oplibrary.core.dtypes import castable, to_dtype
 from oplibrary.core.op import REGISTRY, lookup
 from oplibrary.executors.einops_backend import offer
 from oplibrary.late.method import install
@@ -84,10 +84,10 @@ METHODS = (
 WRITTEN_METHODS = frozenset({"round"})
 """Those of them that take more than the functions do, and are written below."""
 
-NUMPY_METHODS = "argpartition choose diagonal put searchsorted trace".split()
+NUMPY_METHODS = "argpartition choose diagonal put ravel searchsorted trace".split()
 """Methods of ndarrays with NumPy's parameters: they run as NumPy's functions of these names do."""
 
-LATE_METHODS = "allclose inner isclose kron nan_to_num nanmean nansum ravel vdot".split()
+LATE_METHODS = "allclose inner isclose kron nan_to_num nanmean nansum vdot".split()
 """Methods whose functions are loaded when one is first called."""
 
 
@@ -95,6 +95,23 @@ def _function(name: str) -> Any:
     function = lookup(name)
     assert function is not None, name
     return function
+
+
+def _require_castable(given: Any, dtype: Any, casting: Any) -> None:
+    try:
+        allowed = castable(given, to_dtype(dtype), casting)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"astype({dtype!r}, casting={casting!r}): {error}",
+            cause="NumPy's kinds of conversions are no, equiv, safe, same_kind and unsafe",
+            fix="leave casting out, or name one of these",
+        ) from None
+    if not allowed:
+        raise DTypeError(
+            f"astype: casting={casting!r} does not allow {given} to {to_dtype(dtype)}",
+            cause="numbers could be lost",
+            fix="leave casting out to convert nevertheless",
+        )
 
 
 if TYPE_CHECKING:
@@ -245,11 +262,14 @@ class ArrayOperators(ArrayMethods):
         """Return `copy`, of a part of the elements, as one that refuses to be written to."""
         raise NotImplementedError
 
-    def reshape(self, *shape: Any, copy: bool | None = None) -> Any:
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Any:
         """Return the same elements in another shape; one length may be -1."""
         target = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
         if not isinstance(target, tuple):
             target = normalize_ints(target, "shape")
+        if order != "C":
+            given: Any = {"order": order} if copy is None else {"order": order, "copy": copy}
+            return np.reshape(self, target, **given)  # type: ignore[call-overload]
         if copy is None:
             return REGISTRY["reshape"](self, shape=target)
         return REGISTRY["reshape"](self, shape=target, copy=copy)
@@ -279,11 +299,29 @@ class ArrayOperators(ArrayMethods):
         """Return the transpose of a matrix."""
         return self.T
 
-    def astype(self, dtype: Any, *, copy: bool = True, device: str | None = None) -> Any:
-        """Return the array converted to `dtype`; see the function of that name."""
+    def astype(
+        self,
+        dtype: Any,
+        *,
+        copy: bool = True,
+        device: str | None = None,
+        casting: str = "unsafe",
+    ) -> Any:
+        """Return the array converted to `dtype`; see the function of that name.
+
+        `casting` says as in NumPy which conversions are allowed, and is not checked by default.
+        """
+        if casting != "unsafe":
+            _require_castable(self.dtype, dtype, casting)
         if copy and device is None:
             return REGISTRY["cast"](self, dtype=dtype)
         return _function("astype")(self, dtype, copy=copy, device=device)
+
+    def __divmod__(self, other: Any) -> tuple[Any, Any]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Any, Any]:
+        return other // self, other % self
 
     @property
     def device(self) -> str:
