@@ -383,6 +383,18 @@ def test_history_names_what_it_cannot_read_and_other_machines(run, tmp_path):
     assert [line["machine"] for line in lines][::2] == ["P, 2 cores", "Q, 2 cores"]
 
 
+def test_sizes_and_values_of_a_parameter_are_not_taken_for_each_other(tmp_path):
+    cells = (TimedCell("dynamic"),)
+    sizes = sbs.Comparison((Row("w", "", "3", cells),), {})
+    depths = sbs.Comparison((Row("w", "", "3", cells, parameter="depth"),), {})
+    with pytest.raises(NotComparableError, match="no program in common") as caught:
+        sbs.diff(sizes, depths)
+    assert "the first has w 3, the second w depth 3" in caught.value.cause
+    sizes.save(tmp_path / "a.json")
+    depths.save(tmp_path / "b.json")
+    assert list(sbs.history(tmp_path).programs) == ["w 3", "w depth 3"]
+
+
 def test_history_names_the_programs_that_there_are(tmp_path):
     sbs.Comparison((Row("seed", "", "", ()),), {}).save(tmp_path / "a.json")
     assert sbs.history(tmp_path, "seed").entries

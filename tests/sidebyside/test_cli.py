@@ -266,6 +266,18 @@ def test_a_drawing_is_of_one_workload(run, folder):
     assert run("show", "mine.py")[0] == 0
 
 
+def test_a_file_of_a_package_may_import_relatively(run, folder):
+    inner = folder / "outer" / "inner"
+    inner.mkdir(parents=True)
+    for each in (inner, inner.parent):
+        (each / "__init__.py").write_text("")
+    (inner.parent / "neighbour_above.py").write_text("def twice(x): return x + x")
+    text = FORWARD.replace("return xp.sum(x)", "return xp.sum(twice(x))")
+    (inner / "mine.py").write_text("from ..neighbour_above import twice\n" + text)
+    code, out, _ = run("compare", "outer/inner/mine.py", *QUICK)
+    assert code == 0 and "mine\n" in out
+
+
 def test_a_file_may_import_its_neighbours(run, folder):
     (folder / "neighbour_of_bare.py").write_text("FACTOR = 3\n")
     (folder / "bare.py").write_text("from neighbour_of_bare import FACTOR\n" + BARE)

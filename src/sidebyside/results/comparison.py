@@ -379,10 +379,18 @@ class Row:
     @property
     def label(self) -> str:
         """The workload's name, with its size where it has several."""
-        if not self.several:
-            return self.workload
-        name = "" if self.parameter == "size" else f"{self.parameter} "
-        return f"{self.workload} {name}{self.size}".strip()
+        return f"{self.workload} {self.place if self.several else ''}".strip()
+
+    @property
+    def place(self) -> str:
+        """The size, or the value of a parameter with its name: what tells rows of a program apart.
+
+        Examples
+        --------
+        >>> Row("w", "", "3", ()).place, Row("w", "", "3", (), parameter="depth").place
+        ('3', 'depth 3')
+        """
+        return self.size if self.parameter == "size" else f"{self.parameter} {self.size}"
 
     def cell(self, mode: str) -> TimedCell | None:
         """Return the cell of a mode, or None."""

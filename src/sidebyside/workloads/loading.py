@@ -165,9 +165,10 @@ def _load(path: Path) -> ModuleType:
     code = _parse(path)
     module = ModuleType(path.stem)
     module.__file__ = str(path)
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    module.__package__, root = _package_of(path.resolve().parent)
+    for folder in (str(root), str(path.resolve().parent)):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
     sys.modules.setdefault(path.stem, module)  # dataclasses and pickle look their module up
     try:
         exec(code, module.__dict__)
@@ -181,6 +182,15 @@ def _load(path: Path) -> ModuleType:
             source=_user_line(error),
         ) from None
     return module
+
+
+def _package_of(folder: Path) -> tuple[str, Path]:
+    """Return the package that a folder is, for relative imports, and the folder that holds it."""
+    names: list[str] = []
+    while (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(names), folder
 
 
 def _parse(path: Path) -> Any:

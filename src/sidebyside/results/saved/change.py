@@ -50,6 +50,7 @@ class Change:
     Attributes
     ----------
     workload, size, mode : str
+        The size is the value of a parameter with its name where that was swept.
     before, after : Estimate or None
         Seconds of a call.
     ratio : Estimate or None
@@ -192,8 +193,8 @@ def diff(
     before, after = results
     mismatches = find_mismatches(before.environment, after.environment)
     refuse_mismatches(names, [each for each in mismatches if each.kind not in allowed])
-    rows = {(row.workload, row.size): row for row in before.rows}
-    later = {(row.workload, row.size): row for row in after.rows}
+    rows = {(row.workload, row.place): row for row in before.rows}
+    later = {(row.workload, row.place): row for row in after.rows}
     if not set(rows) & set(later):
         raise NotComparableError(
             f"{names[0]} and {names[1]} have no program in common",

@@ -74,9 +74,14 @@ class History(Result):
         """The entries of each program and size."""
         found: dict[str, list[Entry]] = {}
         for entry in self.entries:
-            label = f"{entry.row.workload} {entry.row.size}".strip()
+            label = f"{entry.row.workload} {entry.row.place}".strip()
             found.setdefault(label, []).append(entry)
         return found
+
+
+def _order(entry: Entry) -> tuple[Any, ...]:
+    row = entry.row
+    return row.workload, row.parameter != "size", row.parameter, row.amount, row.size, entry.date
 
 
 def history(folder: str | os.PathLike[str] = FOLDER, program: str = "") -> History:
@@ -133,5 +138,5 @@ def history(folder: str | os.PathLike[str] = FOLDER, program: str = "") -> Histo
             cause=f"its programs are {', '.join(sorted(programs))}",
             fix="name one of them, without its size, or leave the name out for all",
         )
-    entries.sort(key=lambda each: (each.row.workload, each.row.amount, each.row.size, each.date))
+    entries.sort(key=_order)
     return History(str(place), tuple(entries), tuple(unread))
