@@ -173,9 +173,9 @@ def _built(imported: Any, made: dict[str, Any]) -> dict[str, Any]:
 def step(imported: Any, inputs: list[Any], backend: str) -> tuple[Any, list[Any]]:
     """Return the executable of outputs and gradients by all parameters, and what it is fed."""
     import staticgraph as sg
-    from oplibrary.core.dtypes import REAL_FLOATING
-    from oplibrary.core.tree import flatten
     from oplibrary.machine.cache import bypassed
+    from oplibrary.values.dtypes import REAL_FLOATING
+    from oplibrary.values.tree import flatten
 
     with sg.Graph():
         parameters = {

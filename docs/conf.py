@@ -22,7 +22,8 @@ from sphinx.util.docutils import SphinxDirective
 import dyngraph
 import sidebyside
 import staticgraph
-from oplibrary.core.op import CREATION, NAMESPACES, REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import CREATION, NAMESPACES, REGISTRY
 from oplibrary.messages.message import Message
 
 project = "sidebyside"

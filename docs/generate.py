@@ -23,7 +23,8 @@ import sidebyside
 import sidebyside.workloads.datasets
 import staticgraph
 from oplibrary.core.batching import rule_of
-from oplibrary.core.op import CREATION, NAMESPACES, REGISTRY, Kind, namespace
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import CREATION, NAMESPACES, REGISTRY, namespace
 from oplibrary.executors import spellings
 from oplibrary.messages import suggestion
 from oplibrary.messages.message import Message

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from oplibrary.core.op import ALIASES, CREATION, NAMESPACES, REGISTRY
+from oplibrary.core.registry import ALIASES, CREATION, NAMESPACES, REGISTRY
 from oplibrary.late.table import Late
 
 PACKAGES = ("oplibrary.ops", "oplibrary.functional", "oplibrary.numerical")

@@ -23,7 +23,8 @@ from typing import Any
 import dyngraph
 import dyngraph.methods
 import staticgraph
-from oplibrary.core.op import CREATION, NAMESPACES, Op, lookup, namespace
+from oplibrary.core.op import Op
+from oplibrary.core.registry import CREATION, NAMESPACES, lookup, namespace
 from oplibrary.executors.operators import (
     BINARY_OPERATORS,
     COMPARISONS,

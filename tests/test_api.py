@@ -11,7 +11,7 @@ import pytest
 import dyngraph as dg
 import sidebyside as sbs
 import staticgraph as sg
-from oplibrary.core.op import NAMESPACES, REGISTRY, lookup, namespace
+from oplibrary.core.registry import NAMESPACES, REGISTRY, lookup, namespace
 from sidebyside import errors
 
 PACKAGES = [dg, sg, sbs]

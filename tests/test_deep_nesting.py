@@ -8,8 +8,8 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.tree import flatten, unflatten
 from oplibrary.messages.errors import ArgumentError, NodeBudgetError, SideBySideError
+from oplibrary.values.tree import flatten, unflatten
 
 DEEP = 10_000
 

@@ -17,8 +17,7 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import TensorType
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import (
     NotDifferentiableError,
     RetraceWarning,
@@ -28,6 +27,7 @@ from oplibrary.messages.errors import (
     warn,
 )
 from oplibrary.messages.source import Source, defined_at, is_users_file, source_of, user_place
+from oplibrary.values.types import TensorType
 
 ROOT = Path(__file__).parent.parent
 

@@ -27,7 +27,8 @@ PACKAGES = {
 ROOMS = {
     "oplibrary.messages": "errors, where in the user's code they point, files written whole",
     "oplibrary.late": "what is loaded when it is first asked for, and where it stands",
-    "oplibrary.core": "the op record, types, nested values",
+    "oplibrary.values": "types, dtypes, nested values",
+    "oplibrary.core": "the op record, the ops by name, and what runs them",
     "oplibrary.tangents": "how ops push tangents forward",
     "oplibrary.machine": "machine code for scalar expressions, its threads and its cache",
     "oplibrary.ops": "the ops, one family a file",
@@ -192,6 +193,12 @@ LATE: dict[tuple[str, str], str] = {
         "dyngraph.engine.failures",
         "dyngraph.engine.lineage",
     ): "the user's source is read when there is an error to tell",
+    ("dyngraph.tensors.tensor", "dyngraph.tensors.printing"): "few tensors are shown",
+    ("dyngraph.tensors.tensor", "dyngraph.tensors.lost_numbers"): "few become plain numbers",
+    (
+        "oplibrary.executors.namespace",
+        "oplibrary.executors.namespace_info",
+    ): "few programs ask a namespace about itself",
     (
         "dyngraph.tensors.lost_numbers",
         "oplibrary.messages.syntax",

@@ -17,8 +17,7 @@ from docs.mistakes import MISTAKES
 import dyngraph as dg
 import sidebyside as sbs
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import TensorType
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import (
     AnomalyError,
     BakedValueWarning,
@@ -44,6 +43,7 @@ from oplibrary.messages.errors import (
     UnusedInputError,
     UnusedInputWarning,
 )
+from oplibrary.values.types import TensorType
 from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.bottleneck import Bottleneck
 from sidebyside.measuring.statistics import CONFIDENCE, BreakEven, Estimate

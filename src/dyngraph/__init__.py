@@ -36,15 +36,15 @@ from dyngraph.tensors.conversion import (
     tensor,
 )
 from dyngraph.tensors.tensor import Tensor
-from oplibrary.core.types import TensorType
+from oplibrary.core.dispatch import SCANS as _SCANS
+from oplibrary.core.dispatch import TRANSFORMS as _TRANSFORMS
 from oplibrary.executors.kernels import kernels_report, set_kernels
 from oplibrary.executors.namespace import LateNames as _LateNames
 from oplibrary.executors.namespace import common_names as _common_names
 from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.executors.warm_memory import keep_memory_warm as _keep_memory_warm
-from oplibrary.late.executors import SCANS as _SCANS
-from oplibrary.late.executors import TRANSFORMS as _TRANSFORMS
 from oplibrary.messages.source import enter_package as _enter_package
+from oplibrary.values.types import TensorType
 
 _enter_package(__file__)
 _keep_memory_warm()

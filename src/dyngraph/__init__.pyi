@@ -58,11 +58,11 @@ from dyngraph.tensors.conversion import stop_gradient as stop_gradient
 from dyngraph.tensors.conversion import tensor as tensor
 from dyngraph.tensors.tensor import Tensor as Tensor
 from oplibrary import optimizers as optimizers
-from oplibrary.core.types import TensorType as TensorType
 from oplibrary.executors.kernels import kernels_report as kernels_report
 from oplibrary.executors.kernels import set_kernels as set_kernels
 from oplibrary.transforms.custom_jvp import custom_jvp as custom_jvp
 from oplibrary.transforms.custom_vjp import custom_vjp as custom_vjp
+from oplibrary.values.types import TensorType as TensorType
 
 _Value: _TypeAlias = Tensor
 _Length: _TypeAlias = int

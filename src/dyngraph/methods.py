@@ -17,7 +17,6 @@ from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tape.grad_mode import no_grad
 from dyngraph.tape.nodes import AccumulateGrad, extra_of
 from dyngraph.tensors.tensor import Tensor
-from oplibrary.core.types import TensorType
 from oplibrary.executors.in_place import install_in_place
 from oplibrary.executors.operators import (
     BINARY_OPERATORS,
@@ -32,6 +31,7 @@ from oplibrary.executors.spellings import call_for, table
 from oplibrary.late.method import install
 from oplibrary.late.modules import load
 from oplibrary.messages.errors import ArgumentError, warn
+from oplibrary.values.types import TensorType
 
 # gradients ----------------------------------------------------------------------------------------
 

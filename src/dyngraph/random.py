@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dyngraph.engine.generator import next_key
 from dyngraph.engine.namespace import NAMESPACE
 from dyngraph.tensors.tensor import Tensor
-from oplibrary.core.types import DEFAULT_DTYPE
 from oplibrary.ops.arguments import normalize_shape
+from oplibrary.values.types import DEFAULT_DTYPE
 
 if TYPE_CHECKING:
     import numpy.typing as npt

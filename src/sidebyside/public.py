@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oplibrary.core.types import TensorType as TensorType
+from oplibrary.values.types import TensorType as TensorType
 from sidebyside.drawing.figure import Figure as Figure
 from sidebyside.drawing.figure import show as show
 from sidebyside.modes import MODES as MODES

@@ -19,7 +19,6 @@ Every function of the op library is here too, and declares nodes of the graph th
 from typing import Any as _Any
 
 import staticgraph.declare.in_place
-from oplibrary.core.types import TensorType
 from oplibrary.executors.kernels import kernels_report, set_kernels
 from oplibrary.executors.namespace import LateNames as _LateNames
 from oplibrary.executors.namespace import common_names as _common_names
@@ -27,6 +26,7 @@ from oplibrary.executors.namespace import public_names as _public_names
 from oplibrary.executors.warm_memory import keep_memory_warm as _keep_memory_warm
 from oplibrary.messages.errors import BakedValueWarning, RetraceWarning
 from oplibrary.messages.source import enter_package as _enter_package
+from oplibrary.values.types import TensorType
 from staticgraph.archive import open_program, save_program
 from staticgraph.backends.backend import Backend
 from staticgraph.compiler.bound import Bound

@@ -16,13 +16,13 @@ from oplibrary.ops.sorting import UniqueCounts as _UniqueCounts
 from oplibrary.ops.sorting import UniqueInverse as _UniqueInverse
 from oplibrary.executors.namespace_info import NamespaceInfo as _NamespaceInfo
 from oplibrary import optimizers as optimizers
-from oplibrary.core.types import TensorType as TensorType
 from oplibrary.executors.kernels import kernels_report as kernels_report
 from oplibrary.executors.kernels import set_kernels as set_kernels
 from oplibrary.messages.errors import BakedValueWarning as BakedValueWarning
 from oplibrary.messages.errors import RetraceWarning as RetraceWarning
 from oplibrary.transforms.custom_jvp import custom_jvp as custom_jvp
 from oplibrary.transforms.custom_vjp import custom_vjp as custom_vjp
+from oplibrary.values.types import TensorType as TensorType
 from staticgraph import errors as errors
 from staticgraph import fft as fft
 from staticgraph import linalg as linalg

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import TensorType
-from oplibrary.late.executors import TRANSFORMS
+from oplibrary.core.dispatch import TRANSFORMS
 from oplibrary.messages.source import Source
 from oplibrary.ops.comparison import equal
 from oplibrary.ops.elementwise import cast
@@ -17,6 +16,7 @@ from oplibrary.tangents.families import is_linear
 from oplibrary.transforms.custom_call import CustomCall
 from oplibrary.transforms.derivatives import Transforms
 from oplibrary.transforms.lifting import LiftedTransforms
+from oplibrary.values.types import TensorType
 from staticgraph.control import map
 from staticgraph.declare.autodiff import ancestors, gradients, path_between
 from staticgraph.declare.build import declare, full, require_graph, stop_gradient, to_node

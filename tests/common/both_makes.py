@@ -10,7 +10,7 @@ import numpy as np
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw
 from oplibrary.executors import kernels
 

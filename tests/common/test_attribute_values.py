@@ -6,7 +6,8 @@ from tests.staticgraph.test_native_ops import draw
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import SideBySideError
 
 VALUES = (

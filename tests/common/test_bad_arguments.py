@@ -16,8 +16,8 @@ from tests.common.test_same_mistake import samples
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import OutOfMemoryError, SideBySideError
+from oplibrary.values.tree import flatten
 
 BELOW = ("", "linalg", "fft", "special")
 TAKE_FUNCTIONS = set(

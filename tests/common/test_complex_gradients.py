@@ -5,7 +5,8 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw
 from oplibrary.messages.errors import InPlaceError, NotDifferentiableError, SideBySideError
 

@@ -7,8 +7,8 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.values.tree import flatten
 
 XS = np.arange(6.0, dtype="float32").reshape(3, 2)
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import TensorType, type_of
+from oplibrary.core.registry import REGISTRY
 from oplibrary.executors.autodiff import pull_back
 from oplibrary.functional import avg_pool2d, conv2d, max_pool2d
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.windows import geometry_of
+from oplibrary.values.types import TensorType, type_of
 
 
 def draw(*shape, dtype="float64", seed=0):

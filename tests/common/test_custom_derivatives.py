@@ -7,7 +7,6 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.tree import flatten, map_tree
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
@@ -16,6 +15,7 @@ from oplibrary.messages.errors import (
     ShapeError,
     SideBySideError,
 )
+from oplibrary.values.tree import flatten, map_tree
 
 RNG = np.random.default_rng(11)
 X = RNG.standard_normal((2, 3)).astype("float32")

@@ -5,7 +5,7 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import ArgumentError, AssertionFailedError, DTypeError
 from oplibrary.ops.effects import assert_, print_
 from staticgraph.passes import DEFAULT_PASSES, without

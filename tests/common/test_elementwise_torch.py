@@ -11,11 +11,11 @@ import torch.nn.functional as F
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import FUNCTIONS, REGISTRY
+from oplibrary.core.registry import FUNCTIONS, REGISTRY
 from oplibrary.core.samples import draw, uniform
-from oplibrary.core.types import type_of
 from oplibrary.executors.autodiff import pull_back
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
+from oplibrary.values.types import type_of
 
 inf, nan = np.inf, np.nan
 

@@ -8,7 +8,8 @@ import pytest
 
 import staticgraph as sg
 from oplibrary.core.expression import parse_expression
-from oplibrary.core.op import REGISTRY, Kind, Op
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import AnomalyError, ArgumentError
 from staticgraph.declare.lower import lower
 

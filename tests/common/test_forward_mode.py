@@ -6,7 +6,7 @@ import pytest
 import dyngraph as dg
 import staticgraph as sg
 from dyngraph.tape.grad_mode import collect_nodes
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw
 from oplibrary.messages.errors import ArgumentError, NotDifferentiableError, SideBySideError
 from oplibrary.tangents.families import tangent_rule_of

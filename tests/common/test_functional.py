@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import dyngraph as dg
-from oplibrary.core.op import FUNCTIONS
-from oplibrary.core.types import type_of
+from oplibrary.core.registry import FUNCTIONS
 from oplibrary.functional import batch_norm, layer_norm, scaled_dot_product_attention
 from oplibrary.functional.class_losses import cross_entropy, nll_loss
 from oplibrary.functional.dropout import dropout
@@ -17,6 +16,7 @@ from oplibrary.functional.losses import binary_cross_entropy_with_logits, l1_los
 from oplibrary.messages.errors import ArgumentError, DTypeError, IndexingError, ShapeError
 from oplibrary.ops.random import random_key
 from oplibrary.ops.softmax import log_softmax, softmax
+from oplibrary.values.types import type_of
 
 
 def draw(*shape, dtype="float64", seed=0):

@@ -9,10 +9,10 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.dtypes import is_half, promoted, to_dtype
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw
-from oplibrary.core.types import type_of
+from oplibrary.values.dtypes import is_half, promoted, to_dtype
+from oplibrary.values.types import type_of
 
 HALVES = ("float16", "bfloat16")
 EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}

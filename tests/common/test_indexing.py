@@ -8,8 +8,7 @@ import torch
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import TensorType, type_of
+from oplibrary.core.registry import REGISTRY
 from oplibrary.executors.autodiff import pull_back
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -22,6 +21,7 @@ from oplibrary.ops.gather import embedding, one_hot, take, take_along_axis
 from oplibrary.ops.indexing import Slice, basic_index, getitem, set_item
 from oplibrary.ops.scatter import scatter_add
 from oplibrary.ops.selection import advanced_index
+from oplibrary.values.types import TensorType, type_of
 
 
 class Key:

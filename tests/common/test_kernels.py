@@ -9,11 +9,11 @@ from tests.common.both_makes import CASES, difference
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import TensorType
+from oplibrary.core.registry import REGISTRY
 from oplibrary.executors import kernels
 from oplibrary.executors.kernels import choice
 from oplibrary.messages.errors import ArgumentError, BackendError, IndexingError
+from oplibrary.values.types import TensorType
 
 needs_llvm = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("llvmlite", "scipy")),

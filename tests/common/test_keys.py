@@ -11,12 +11,13 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.keys import exact_key
-from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw
-from oplibrary.core.tree import flatten
 from oplibrary.machine import cache
 from oplibrary.messages.errors import SideBySideError
+from oplibrary.values.keys import exact_key
+from oplibrary.values.tree import flatten
 
 pytestmark = pytest.mark.filterwarnings("ignore::oplibrary.messages.errors.RetraceWarning")
 

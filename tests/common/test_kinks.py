@@ -11,7 +11,7 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 
 torch = pytest.importorskip("torch")
 

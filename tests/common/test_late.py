@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import dyngraph as dg
-from oplibrary.core.op import NAMESPACES, REGISTRY, lookup, names, namespace, register
+from oplibrary.core.registry import NAMESPACES, REGISTRY, lookup, names, namespace, register
 from oplibrary.late import contents
 from oplibrary.late.method import LateMethod, install
 from oplibrary.late.modules import load
@@ -62,7 +62,7 @@ def test_modules_that_run_again_change_nothing():
 import sys
 from unittest.mock import patch
 import dyngraph as dg, numpy as np
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 x = dg.tensor([1.0, 2.0], requires_grad=True) * 2
 with patch.dict(sys.modules):
     first = dg.vmap(dg.exp)(x), np.median(x.detach())

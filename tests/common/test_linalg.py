@@ -6,12 +6,12 @@ import torch
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import TensorType, type_of
+from oplibrary.core.registry import REGISTRY
 from oplibrary.executors.autodiff import pull_back
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.einsum import einsum
 from oplibrary.ops.linalg import dot, linear, matmul, outer, tensordot, vecdot
+from oplibrary.values.types import TensorType, type_of
 
 EINSUM = REGISTRY["einsum"]
 

@@ -7,14 +7,14 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import namespace
-from oplibrary.core.tree import flatten
+from oplibrary.core.registry import namespace
 from oplibrary.messages.errors import (
     ArgumentError,
     OutOfMemoryError,
     SideBySideError,
     SymbolicValueError,
 )
+from oplibrary.values.tree import flatten
 
 X = np.array([1.0, 2.0], "float32")
 

@@ -9,7 +9,8 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import SideBySideError
 
 OPS = [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from oplibrary.core.op import CREATION, FUNCTIONS, REGISTRY, Kind, namespace
-from oplibrary.core.types import TensorType, type_of
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import CREATION, FUNCTIONS, REGISTRY, namespace
 from oplibrary.executors.autodiff import pull_back
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -18,6 +18,7 @@ from oplibrary.messages.errors import (
     ShapeError,
     SideBySideError,
 )
+from oplibrary.values.types import TensorType, type_of
 
 NAMES = {**namespace(), "sum_to": REGISTRY["sum_to"]}
 RNG = np.random.default_rng(0)

@@ -7,7 +7,8 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, Kind, lookup
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY, lookup
 from oplibrary.messages.errors import SideBySideError
 
 KINDS = (Kind.ELEMENTWISE, Kind.REDUCTION, Kind.MOVEMENT)

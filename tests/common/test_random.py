@@ -5,8 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from oplibrary.core.op import namespace
-from oplibrary.core.types import TensorType, type_of
+from oplibrary.core.registry import namespace
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.random import (
     bernoulli,
@@ -18,6 +17,7 @@ from oplibrary.ops.random import (
     random_split,
     uniform,
 )
+from oplibrary.values.types import TensorType, type_of
 
 KEY = random_key(0)
 DRAWS = {

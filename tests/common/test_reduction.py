@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from oplibrary.core.op import EXECUTORS, REGISTRY, namespace
-from oplibrary.core.types import TensorType, type_of
+from oplibrary.core.dispatch import EXECUTORS
+from oplibrary.core.registry import REGISTRY, namespace
 from oplibrary.executors.autodiff import pull_back
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -18,6 +18,7 @@ from oplibrary.messages.errors import (
     SideBySideError,
 )
 from oplibrary.ops.reduction import count_reduced
+from oplibrary.values.types import TensorType, type_of
 
 NAMES = namespace()
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from oplibrary.core.expression import OPERAND
-from oplibrary.core.op import REGISTRY, Example, Kind, Op
+from oplibrary.core.op import Example, Kind, Op
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw, symmetric_part
-from oplibrary.core.types import TensorType, type_of
 from oplibrary.executors.autodiff import pull_back
 from oplibrary.messages.errors import DataDependentShapeError
+from oplibrary.values.types import TensorType, type_of
 
 # executors, once imported, add ops of their own, which their tests cover
 OPS = [op for op in REGISTRY.values() if op.infer.__module__.startswith("oplibrary.")]

@@ -8,10 +8,10 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import FUNCTIONS, REGISTRY
+from oplibrary.core.registry import FUNCTIONS, REGISTRY
 from oplibrary.core.samples import draw
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import SideBySideError
+from oplibrary.values.tree import flatten
 
 BEHIND = ("basic_", "advanced_"), ("_gradient", "_select")
 """How ops begin or end that stand behind an index or a gradient; nobody calls them by name."""

@@ -8,7 +8,6 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.tree import flatten, map_tree
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
@@ -19,6 +18,7 @@ from oplibrary.messages.errors import (
     UnusedInputError,
     UnusedInputWarning,
 )
+from oplibrary.values.tree import flatten, map_tree
 
 NAMES = ("value_and_grad", "grad", "vjp", "jvp", "linearize", "jacobian", "hessian")
 RNG = np.random.default_rng(7)

@@ -5,8 +5,8 @@ from collections import OrderedDict, defaultdict, namedtuple
 import numpy as np
 import pytest
 
-from oplibrary.core.tree import flatten, flatten_like, leaf_count, leaf_paths, map_tree, unflatten
 from oplibrary.messages.errors import ArgumentError
+from oplibrary.values.tree import flatten, flatten_like, leaf_count, leaf_paths, map_tree, unflatten
 
 Point = namedtuple("Point", "x y")
 

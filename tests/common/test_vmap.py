@@ -16,9 +16,9 @@ from dyngraph.errors import (
     SymbolicValueError,
 )
 from oplibrary.core.batching import rule_of
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw
-from oplibrary.core.tree import flatten
+from oplibrary.values.tree import flatten
 
 EXAMPLES = 3
 OPS = [

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import dyngraph as dg
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw
-from oplibrary.core.types import type_of
+from oplibrary.values.types import type_of
 
 
 def gives_complex(op, example):

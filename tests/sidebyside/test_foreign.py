@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import sidebyside as sbs
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import SymbolicBoolError
+from oplibrary.values.tree import flatten
 from sidebyside.cli import main
 from sidebyside.modes import find_mode
 from sidebyside.workloads.registry import load

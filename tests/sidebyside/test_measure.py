@@ -5,8 +5,8 @@ import gc
 import numpy as np
 import pytest
 
-from oplibrary.core.dtypes import to_dtype
 from oplibrary.messages.errors import DisagreementError
+from oplibrary.values.dtypes import to_dtype
 from sidebyside.measuring import clock as measuring
 from sidebyside.measuring.agreement import check_agreement, compare_results, ulp_distance
 from sidebyside.measuring.clock import calibrate_clock, measure, take_sample

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import MissingPackageError, SymbolicBoolError
+from oplibrary.values.tree import flatten
 from sidebyside.modes import find_mode
 from sidebyside.studies.training import compare_training
 from sidebyside.workloads import datasets

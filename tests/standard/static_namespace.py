@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 import staticgraph as sg
-from oplibrary.core.tree import flatten, unflatten
 from oplibrary.errors import SymbolicValueError
+from oplibrary.values.tree import flatten, unflatten
 
 _BACKEND = os.environ.get("STATIC_NAMESPACE_BACKEND", "numpy")
 

@@ -29,7 +29,7 @@ from tests.staticgraph.random_programs import Generator
 from tests.staticgraph.shrinking import describe, shrink
 
 from dyngraph import Tensor
-from oplibrary.core.tree import flatten
+from oplibrary.values.tree import flatten
 from staticgraph.backends.native.run import running
 from staticgraph.backends.native.run.checked import VARIABLE
 from staticgraph.backends.native.run.fallback import FAULT

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 
 HAVE_NO_FORM = set(
     """

@@ -16,8 +16,8 @@ from tests.staticgraph.random_programs import gradients
 from tests.staticgraph.shrinking import pruned
 
 import staticgraph as sg
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import SideBySideError
+from oplibrary.values.tree import flatten
 from staticgraph.backends.native.run.checked import VARIABLE
 from staticgraph.backends.native.run.fallback import FAULT
 from staticgraph.compiler.compile import compile_program

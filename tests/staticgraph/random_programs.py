@@ -16,7 +16,8 @@ from tests.staticgraph.random_attributes import ATTRIBUTES, LARGEST, OPERANDS
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw, uniform
 from oplibrary.messages.errors import SideBySideError
 from staticgraph.declare.lower import lower

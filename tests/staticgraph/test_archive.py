@@ -25,10 +25,9 @@ from tests.staticgraph.damages import DAMAGES, run_damages
 from tests.staticgraph.random_programs import Generator
 
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, Kind, Op
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import (
     ArgumentError,
     AssertionFailedError,
@@ -40,6 +39,8 @@ from oplibrary.messages.errors import (
     SymbolicBoolError,
 )
 from oplibrary.ops.indexing import Slice
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import TensorType
 from sidebyside.modes.static import trace as trace_workload
 from sidebyside.workloads.builtin import BUILTIN
 from sidebyside.workloads.registry import load

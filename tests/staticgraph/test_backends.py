@@ -8,8 +8,8 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, Kind
-from oplibrary.core.types import TensorType, type_of
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import (
     ArgumentError,
     BackendError,
@@ -18,6 +18,7 @@ from oplibrary.messages.errors import (
     OutOfMemoryError,
     RunError,
 )
+from oplibrary.values.types import TensorType, type_of
 from staticgraph.backends import interpret, registry
 from staticgraph.backends import numpy as numpy_backend
 from staticgraph.backends.registry import load_backend

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, namespace
+from oplibrary.core.registry import REGISTRY, namespace
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,

@@ -5,10 +5,11 @@ import pytest
 
 import staticgraph as sg
 from oplibrary.core.expression import parse_expression
-from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw
-from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError
+from oplibrary.values.types import TensorType
 from staticgraph.cost.arithmetic import contraction_flops, expression_operations
 from staticgraph.cost.cost import Cost, program_cost
 from staticgraph.declare.lower import lower

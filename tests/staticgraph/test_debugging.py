@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import (
     AnomalyError,
     AssertionFailedError,

@@ -9,7 +9,7 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.tree import flatten
+from oplibrary.values.tree import flatten
 
 torch = pytest.importorskip("torch")
 

@@ -24,7 +24,8 @@ from tests.staticgraph.accuracy import (
 )
 
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.machine.foreign.special import SPECIAL
 from oplibrary.machine.mathematics import FUNCTIONS
 from staticgraph.backends.native.planning import planning

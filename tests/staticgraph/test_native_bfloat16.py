@@ -7,7 +7,7 @@ pytest.importorskip("llvmlite")
 pytest.importorskip("ml_dtypes")
 
 import staticgraph as sg
-from oplibrary.core.dtypes import to_dtype
+from oplibrary.values.dtypes import to_dtype
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 BRAIN = to_dtype("bfloat16")

@@ -9,7 +9,8 @@ pytest.importorskip("llvmlite")
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.scan import linear_recurrence
 

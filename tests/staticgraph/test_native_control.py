@@ -6,8 +6,8 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import IndexingError
+from oplibrary.values.tree import flatten
 
 
 def draws(*shapes, dtype="float32", scale=0.5):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.dtypes import finfo
+from oplibrary.values.dtypes import to_dtype
 
 pytest.importorskip("llvmlite")
 

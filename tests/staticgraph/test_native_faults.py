@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 from staticgraph.backends.native.emit import segments
 from staticgraph.backends.native.planning import planning
 from staticgraph.backends.native.planning.plan import Location

@@ -52,7 +52,7 @@ ctypes.c_float.from_address(x.ctypes.data + 4 * {place}).value = 1.0
 
 def test_a_wrong_result_is_seen_and_made_small(monkeypatch):
     """An op that computes something else in one backend alone."""
-    from oplibrary.core.op import REGISTRY
+    from oplibrary.core.registry import REGISTRY
     from staticgraph.backends.registry import BACKENDS, load_backend
 
     real = load_backend("native")

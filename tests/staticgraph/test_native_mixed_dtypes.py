@@ -6,8 +6,8 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from oplibrary.core.dtypes import REAL_FLOATING, to_dtype
 from oplibrary.messages.errors import SideBySideError
+from oplibrary.values.dtypes import REAL_FLOATING, to_dtype
 
 DTYPES = "bool int8 uint8 int32 int64 uint64 float16 bfloat16 float32 float64".split()
 OPS = [sg.add, sg.subtract, sg.multiply, sg.divide, sg.floor_divide, sg.remainder, sg.fmod]

@@ -12,9 +12,10 @@ from tests.staticgraph.accuracy import DOCUMENT
 from tests.staticgraph.evaluation import bounds, compare
 
 import staticgraph as sg
-from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import REGISTRY, Kind
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.samples import draw
+from oplibrary.values.dtypes import to_dtype
 from staticgraph.backends.registry import load_backend
 from staticgraph.declare.lower import lower
 

@@ -6,13 +6,13 @@ import pytest
 pytest.importorskip("llvmlite")
 
 import staticgraph as sg
-from oplibrary.core.dtypes import REAL_FLOATING, to_dtype
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.types import TensorType
 from oplibrary.machine.foreign import functions
 from oplibrary.machine.memory_access import load_lanes, store_lanes
 from oplibrary.machine.routines.routine import Routine, in_lanes
 from oplibrary.ops.scan import linear_recurrence
+from oplibrary.values.dtypes import REAL_FLOATING, to_dtype
+from oplibrary.values.types import TensorType
 
 DTYPES = ["bool", "int8", "uint16", "int64", "uint64", "float16", "bfloat16", "float32", "float64"]
 SCANS = {

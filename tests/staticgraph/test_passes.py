@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from oplibrary.core.op import REGISTRY, Kind
-from oplibrary.core.types import TensorType
+from oplibrary.core.op import Kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import ArgumentError, DTypeError, PassError
+from oplibrary.values.types import TensorType
 from staticgraph.backends import interpret
 from staticgraph.backends import numpy as numpy_backend
 from staticgraph.passes import DEFAULT_PASSES, pass_name, run_passes, without

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
-from oplibrary.core.tree import flatten
+from oplibrary.values.tree import flatten
 
 onnx = pytest.importorskip("onnx")
 

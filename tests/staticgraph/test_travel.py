@@ -18,9 +18,9 @@ from tests.staticgraph.random_programs import Generator
 
 import staticgraph as sg
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import PicklingError, ProgramFileError, SideBySideError
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import TensorType
 from staticgraph.archive.graphs import _OF_GRAPHS
 from staticgraph.archive.pickling import executable_of
 from staticgraph.archive.reading import declare_again

@@ -3,9 +3,10 @@
 What an op of one's own is made of is importable from here.
 """
 
-from oplibrary.core.op import Kind, Op, example, lookup, register
-from oplibrary.core.types import TensorType
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import lookup, register
 from oplibrary.messages.source import enter_package
+from oplibrary.values.types import TensorType
 
 enter_package(__file__)
 

@@ -29,25 +29,17 @@ from dyngraph.tape.nodes import (
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.dtypes import FLOATING, PLAIN_NUMBERS
-from oplibrary.core.op import (
-    ENTRIES,
-    EXECUTORS,
-    REGISTRY,
-    Kind,
-    Op,
-    OperandRule,
-    executor_of,
-    explain,
-    kind_of,
-    named_as,
-)
-from oplibrary.core.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
+from oplibrary.core.dispatch import ENTRIES, EXECUTORS, executor_of
+from oplibrary.core.op import Kind, Op, OperandRule
+from oplibrary.core.refusals import explain, kind_of
+from oplibrary.core.registry import REGISTRY, named_as
 from oplibrary.executors.kernels import FOLLOWERS
 from oplibrary.executors.python_numbers import ints_are_indices
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
 from oplibrary.messages.source import user_source
 from oplibrary.ops.nested import holds_values, stack_nested
+from oplibrary.values.dtypes import FLOATING, PLAIN_NUMBERS
+from oplibrary.values.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
 
 ndarray = np.ndarray
 asarray = np.asarray

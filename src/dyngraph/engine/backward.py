@@ -22,8 +22,6 @@ from dyngraph.tape.nodes import AccumulateGrad, Dropped, Freed, GradFn, TapeNode
 from dyngraph.tensors.arguments import listed_tensors
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.dtypes import bfloat16_met, is_bfloat16
-from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.autodiff import complex_value, conjugated, fit, require_policy
 from oplibrary.executors.kernels import choice, fused_gradient, meets_large
 from oplibrary.messages.errors import (
@@ -35,6 +33,8 @@ from oplibrary.messages.errors import (
     warn,
 )
 from oplibrary.messages.source import source_of, user_place
+from oplibrary.values.dtypes import bfloat16_met, is_bfloat16
+from oplibrary.values.types import Array, TensorType
 
 _LARGE = 1 << 14
 """Bytes from which on a sum of gradients is added up in place: smaller ones gain nothing."""

@@ -12,8 +12,6 @@ from dyngraph.tape.detachment import Detachment
 from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode
 from dyngraph.tape.versions import Change
 from dyngraph.tensors.tensor import Tensor
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import (
     AnomalyError,
     InPlaceError,
@@ -24,6 +22,8 @@ from oplibrary.messages.errors import (
     UnusedInputWarning,
 )
 from oplibrary.messages.source import Source, user_frame
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import Array, TensorType
 
 Lines = tuple[tuple[str, Source | None], ...]
 

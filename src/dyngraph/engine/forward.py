@@ -15,8 +15,8 @@ from dyngraph.engine.backward import check_versions, path_between, recompute, sa
 from dyngraph.tape import grad_mode, versions
 from dyngraph.tape.nodes import GradFn
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.types import TensorType, type_of
 from oplibrary.tangents.families import Push, tangent_rule_of
+from oplibrary.values.types import TensorType, type_of
 
 Transpose = Callable[..., list[Any]]
 

@@ -6,8 +6,8 @@ import threading
 
 import numpy as np
 
-from oplibrary.core.types import Array
 from oplibrary.ops.arguments import require_int
+from oplibrary.values.types import Array
 
 
 class _Generator(threading.local):

@@ -17,9 +17,9 @@ from dyngraph.tape.grad_mode import no_grad
 from dyngraph.tape.hooks import Removable, SavedHooks
 from dyngraph.tape.nodes import AccumulateGrad, Dropped, GradFn, TapeNode, extra_of
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.types import Array, type_of
 from oplibrary.executors.autodiff import conjugated
 from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
+from oplibrary.values.types import Array, type_of
 
 Gradients = tuple[Tensor | None, ...]
 

@@ -23,8 +23,8 @@ from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tape.nodes import AccumulateGrad, GradFn, TapeNode, extra_of
 from dyngraph.tape.versions import changed, storage_of
 from dyngraph.tensors.tensor import Tensor
-from oplibrary.core.op import LIFTED, Kind, Op
-from oplibrary.core.types import Array, TensorType, type_of_array
+from oplibrary.core.dispatch import LIFTED
+from oplibrary.core.op import Kind, Op
 from oplibrary.executors.in_place import (
     one_for_all_examples,
     read_only,
@@ -34,6 +34,7 @@ from oplibrary.executors.in_place import (
 from oplibrary.messages.errors import InPlaceError
 from oplibrary.ops.creation import zeros_like
 from oplibrary.tangents.families import linear
+from oplibrary.values.types import Array, TensorType, type_of_array
 
 
 def _write_view(base: Array, values: Array, *, view: Op, view_attrs: Any) -> Array:

@@ -13,9 +13,10 @@ from dyngraph.tape.grad_mode import is_grad_enabled, special
 from dyngraph.tape.versions import changed
 from dyngraph.tensors.conversion import as_tensor, numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import Op, lookup
-from oplibrary.core.types import is_scalar
+from oplibrary.core.op import Op
+from oplibrary.core.registry import lookup
 from oplibrary.ops.indexing import set_item
+from oplibrary.values.types import is_scalar
 
 
 def in_place_method(name: str, spelling: str) -> Callable[..., Tensor]:

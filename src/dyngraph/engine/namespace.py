@@ -12,12 +12,13 @@ import numpy as np
 from dyngraph.engine.apply import FAST, lift
 from dyngraph.tensors.conversion import numeric
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.data import require_numbers
-from oplibrary.core.dtypes import PLAIN_NUMBERS
-from oplibrary.core.op import CREATION, Op, lookup, named_as, names
+from oplibrary.core.op import Op
+from oplibrary.core.registry import CREATION, lookup, named_as, names
 from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.ops.arguments import require_flag
+from oplibrary.values.data import require_numbers
+from oplibrary.values.dtypes import PLAIN_NUMBERS
 
 
 def wrap(result: Any) -> Any:

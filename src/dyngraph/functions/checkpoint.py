@@ -13,10 +13,10 @@ from dyngraph.tape import versions
 from dyngraph.tape.grad_mode import collect_nodes, enable_grad, is_grad_enabled
 from dyngraph.tape.nodes import Dropped, GradFn
 from dyngraph.tensors.tensor import Tensor
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError, InPlaceError
 from oplibrary.transforms.batched import bare, levels_again, open_levels
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.tree import flatten
 
 
 def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

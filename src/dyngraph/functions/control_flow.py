@@ -19,16 +19,7 @@ from dyngraph.tape.nodes import tick
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.op import LIFTED
-from oplibrary.core.parameters import (
-    reads_its_parameters,
-    require_callable,
-    require_parameters,
-    unread_carry,
-)
-from oplibrary.core.tree import flatten, map_tree, unflatten
-from oplibrary.core.types import is_scalar
-from oplibrary.late.executors import SCANS
+from oplibrary.core.dispatch import LIFTED, SCANS
 from oplibrary.messages.errors import (
     ArgumentError,
     LoopBoundError,
@@ -37,6 +28,14 @@ from oplibrary.messages.errors import (
 from oplibrary.ops.arguments import normalize_shape
 from oplibrary.ops.effects import no_effects, no_effects_in
 from oplibrary.transforms.batched import all_of, any_holds, chosen, require_choice
+from oplibrary.values.parameters import (
+    reads_its_parameters,
+    require_callable,
+    require_parameters,
+    unread_carry,
+)
+from oplibrary.values.tree import flatten, map_tree, unflatten
+from oplibrary.values.types import is_scalar
 
 
 def cond(

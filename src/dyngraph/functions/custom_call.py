@@ -15,12 +15,12 @@ from dyngraph.tape.grad_mode import is_grad_enabled, special
 from dyngraph.tape.nodes import GradFn, TapeNode, tick
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.types import TensorType
 from oplibrary.executors.autodiff import conjugated
 from oplibrary.messages.errors import InPlaceError
 from oplibrary.ops.movement import clone
 from oplibrary.transforms.custom_call import CustomCall
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import TensorType
 
 
 class CustomGradFn(GradFn):

@@ -17,8 +17,6 @@ from dyngraph.tape.hooks import saved_hooks
 from dyngraph.tape.nodes import AccumulateGrad, Freed, GradFn, TapeNode, tick
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.autodiff import conjugated
 from oplibrary.messages.errors import (
     ArgumentError,
@@ -27,6 +25,8 @@ from oplibrary.messages.errors import (
     ShapeError,
 )
 from oplibrary.ops.elementwise import cast
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import Array, TensorType
 
 _Kept = Array | Callable[[], Array] | None
 """A saved array, or what unpacks it: see `dyngraph.saved_tensors_hooks`."""

@@ -11,10 +11,10 @@ from dyngraph.engine import backward as engine
 from dyngraph.tape.grad_mode import enable_grad
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, GradcheckError
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.types import Array
 
 
 def gradcheck(

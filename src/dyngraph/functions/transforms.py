@@ -18,8 +18,7 @@ from dyngraph.tape.grad_mode import enable_grad, is_grad_enabled
 from dyngraph.tape.nodes import GradFn, TapeNode
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.types import TensorType
-from oplibrary.late.executors import TRANSFORMS
+from oplibrary.core.dispatch import TRANSFORMS
 from oplibrary.messages.errors import (
     ArgumentError,
     NotDifferentiableError,
@@ -30,6 +29,7 @@ from oplibrary.tangents.families import is_linear
 from oplibrary.transforms.custom_call import CustomCall
 from oplibrary.transforms.derivatives import Transforms
 from oplibrary.transforms.lifting import LiftedTransforms
+from oplibrary.values.types import TensorType
 
 
 class TensorTransforms(Transforms):

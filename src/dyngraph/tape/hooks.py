@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from dyngraph.tape.grad_mode import special
-from oplibrary.core.parameters import require_callable
+from oplibrary.values.parameters import require_callable
 
 
 class Removable:

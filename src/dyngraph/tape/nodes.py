@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from oplibrary.core.op import Op, Rule
-from oplibrary.core.types import Array, TensorType
 from oplibrary.executors.autodiff import fit
 from oplibrary.messages.source import Place, Source
+from oplibrary.values.types import Array, TensorType
 
 if TYPE_CHECKING:
     from dyngraph.tape.hooks import Removable

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from dyngraph.tape.nodes import tick
-from oplibrary.core.types import Array
 from oplibrary.messages.source import Place, Source, source_of, user_place
+from oplibrary.values.types import Array
 
 
 @dataclass(slots=True)

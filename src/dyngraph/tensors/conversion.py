@@ -8,14 +8,14 @@ import numpy as np
 
 from dyngraph.tape.grad_mode import is_grad_enabled
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.data import array_from_dlpack, copy_of, has_dtype, narrow_dtype, to_numbers
-from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import LIFTED
-from oplibrary.core.tree import refuse_depth
-from oplibrary.core.types import Array
+from oplibrary.core.dispatch import LIFTED
 from oplibrary.messages.errors import ArgumentError, LostGradientWarning, warn
 from oplibrary.ops.arguments import require_device, require_flag
 from oplibrary.ops.nested import holds_values, stack_nested
+from oplibrary.values.data import array_from_dlpack, copy_of, has_dtype, narrow_dtype, to_numbers
+from oplibrary.values.dtypes import to_dtype
+from oplibrary.values.tree import refuse_depth
+from oplibrary.values.types import Array
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from dyngraph.tape.nodes import GradFn
-from oplibrary.core.dtypes import REAL_FLOATING
-from oplibrary.core.types import DEFAULT_DTYPE, Array
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.types import DEFAULT_DTYPE, Array
 
 PRECISION = 4
 LINE_WIDTH = 80

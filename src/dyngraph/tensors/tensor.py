@@ -14,12 +14,7 @@ from dyngraph.tape.detachment import Detachment
 from dyngraph.tape.hooks import Removable
 from dyngraph.tape.nodes import AccumulateGrad, GradFn, extra_of
 from dyngraph.tape.versions import version_of
-from dyngraph.tensors import printing
-from dyngraph.tensors.lost_numbers import announce_number_taken
-from oplibrary.core.data import copy_of, to_dlpack
-from oplibrary.core.dtypes import FLOATING, is_bfloat16
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.registry import REGISTRY
 from oplibrary.executors.numpy.protocols import call_ufunc
 from oplibrary.executors.operators import ArrayOperators
 from oplibrary.messages.errors import (
@@ -30,9 +25,13 @@ from oplibrary.messages.errors import (
     NotDifferentiableError,
     out_of_memory,
 )
+from oplibrary.values.data import copy_of, to_dlpack
+from oplibrary.values.dtypes import FLOATING, is_bfloat16
+from oplibrary.values.types import Array, TensorType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     # a generated stub alone: what `dyngraph.methods` puts into the class, as it needs rooms above
     from dyngraph.tensors.tensor_methods import TensorMethods
@@ -193,12 +192,12 @@ class Tensor(TensorMethods):
 
     def __float__(self) -> float:
         if self._node is not None:
-            announce_number_taken(sys._getframe(1))
+            _announce_number_taken(sys._getframe(1))
         return float(self.item())
 
     def __complex__(self) -> complex:
         if self._node is not None:
-            announce_number_taken(sys._getframe(1))
+            _announce_number_taken(sys._getframe(1))
         return complex(self.item())
 
     def __index__(self) -> int:
@@ -222,9 +221,13 @@ class Tensor(TensorMethods):
         return format(self.item(), spec) if spec and not self._array.ndim else str(self)
 
     def __repr__(self) -> str:
+        from dyngraph.tensors import printing
+
         return printing.format_tensor(self._array, self._node)
 
     def _repr_html_(self) -> str:
+        from dyngraph.tensors import printing
+
         return printing.tensor_html(self._array, self._node)
 
     def _require_leaf(self, done: str) -> None:
@@ -409,3 +412,9 @@ def _leaf(array: Array, requires_grad: bool) -> Tensor:
     is_bfloat16(array.dtype)  # notes it: a pickle may bring the first one
     out = tensor_of(array)
     return out.requires_grad_() if requires_grad else out
+
+
+def _announce_number_taken(frame: FrameType) -> None:
+    from dyngraph.tensors.lost_numbers import announce_number_taken
+
+    announce_number_taken(frame)

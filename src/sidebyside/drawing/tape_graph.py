@@ -11,10 +11,10 @@ import numpy as np
 
 import dyngraph
 from dyngraph.tape.nodes import AccumulateGrad, Extra, GradFn, TapeNode
-from oplibrary.core.dtypes import REAL_FLOATING
-from oplibrary.core.tree import flatten, leaf_paths, map_tree
-from oplibrary.core.types import TensorType, type_of
 from oplibrary.messages.source import Source
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.tree import flatten, leaf_paths, map_tree
+from oplibrary.values.types import TensorType, type_of
 from sidebyside.modes.conversion import numbers
 from sidebyside.workloads.workload import Workload
 

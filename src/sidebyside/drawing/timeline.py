@@ -23,8 +23,8 @@ import dyngraph
 import staticgraph
 from dyngraph.engine import apply as dyngraph_apply
 from dyngraph.tape.nodes import Extra, GradFn, TapeNode
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import SideBySideError
+from oplibrary.values.tree import flatten
 from sidebyside.drawing.machine_steps import step_name, timed_steps
 from sidebyside.drawing.tape_graph import nodes_below
 from sidebyside.modes.dynamic import prepare_calls

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, REAL_FLOATING, promoted
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import DisagreementError
+from oplibrary.values.dtypes import FLOATING, REAL_FLOATING, promoted
+from oplibrary.values.types import Array
 
 
 @dataclass(frozen=True, slots=True)

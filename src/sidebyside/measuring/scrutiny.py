@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import bfloat16
-from oplibrary.core.tree import flatten
+from oplibrary.values.dtypes import bfloat16
+from oplibrary.values.tree import flatten
 
 CALLS = 2
 """Calls that are looked at: what happens at the first of them alone is no work of each call."""

@@ -14,9 +14,9 @@ import casadi
 import numpy as np
 
 from oplibrary.core.op import Kind
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import BackendError
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import Array
 from sidebyside.measuring.clock import time_once
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.static import trace

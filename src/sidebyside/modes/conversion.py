@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import flatten, map_tree
+from oplibrary.values.tree import flatten, map_tree
 
 
 def convert_arrays(convert: Callable[[Any], Any], tree: Any) -> Any:

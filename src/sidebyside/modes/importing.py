@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 import staticgraph
-from oplibrary.core.tree import map_tree
 from oplibrary.messages.errors import ArgumentError
+from oplibrary.values.tree import map_tree
 from sidebyside.measuring.scrutiny import as_array
 from sidebyside.workloads.recognition import (
     library_of,

@@ -11,7 +11,7 @@ from iree import compiler, runtime
 from iree.compiler import ir
 from iree.compiler.extras import onnx_importer
 
-from oplibrary.core.types import Array
+from oplibrary.values.types import Array
 from sidebyside.measuring.clock import time_once
 from sidebyside.measuring.environment import thread_count
 from sidebyside.modes.mode import Mode, Prepared

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from oplibrary.core.tree import flatten
+from oplibrary.values.tree import flatten
 from sidebyside.modes.conversion import converter, public
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import Loss, program_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from oplibrary.core.tree import flatten, unflatten
+from oplibrary.values.tree import flatten, unflatten
 from sidebyside.modes.conversion import numbers
 from sidebyside.modes.jax_eager import (
     NAMESPACE,

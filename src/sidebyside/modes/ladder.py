@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import staticgraph
-from oplibrary.core.tree import flatten, map_tree
-from oplibrary.core.types import Array
+from oplibrary.values.tree import flatten, map_tree
+from oplibrary.values.types import Array
 from sidebyside.modes.dynamic import DYNAMIC
 from sidebyside.modes.mode import PassEffect, Prepared
 from sidebyside.workloads.workload import Workload

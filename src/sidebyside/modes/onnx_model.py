@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import Array
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import Array
 from sidebyside.measuring.clock import time_once
 from sidebyside.modes.static import trace
 from sidebyside.workloads.workload import Workload

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import openvino
 
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import BackendError
+from oplibrary.values.types import Array
 from sidebyside.measuring.clock import time_once
 from sidebyside.measuring.environment import thread_count
 from sidebyside.modes.mode import Mode, Prepared

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import UnsupportedOpError
+from oplibrary.values.tree import flatten
 from sidebyside.measuring.scrutiny import as_array
 from sidebyside.modes.conversion import convert_arrays
 from sidebyside.modes.importing import arrays_of, import_program

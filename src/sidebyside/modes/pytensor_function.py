@@ -11,7 +11,7 @@ import numpy as np
 import pytensor
 from pytensor import tensor
 
-from oplibrary.core.tree import flatten, map_tree, unflatten
+from oplibrary.values.tree import flatten, map_tree, unflatten
 from sidebyside.measuring.clock import time_once
 from sidebyside.modes.conversion import max_pool2d, numbers
 from sidebyside.modes.mode import Mode, Prepared

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 import staticgraph
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import Array
 from oplibrary.machine.cache import bypassed
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import Array
 from sidebyside.measuring.bottleneck import Work
 from sidebyside.measuring.clock import time_once
 from sidebyside.modes.conversion import converter

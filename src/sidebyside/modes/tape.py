@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import flatten, map_tree, unflatten
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import WorkloadError
+from oplibrary.values.tree import flatten, map_tree, unflatten
+from oplibrary.values.types import Array
 from sidebyside.measuring.scrutiny import as_array
 from sidebyside.modes.conversion import convert_arrays, numbers, to_arrays
 from sidebyside.modes.mode import Prepared

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import flatten
+from oplibrary.values.tree import flatten
 from sidebyside.measuring.environment import thread_count
 from sidebyside.modes.conversion import converter, public
 from sidebyside.modes.mode import Mode, Prepared

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from oplibrary.core.dtypes import is_bfloat16
-from oplibrary.core.types import Array
+from oplibrary.values.dtypes import is_bfloat16
+from oplibrary.values.types import Array
 from sidebyside.measuring.environment import thread_count
 from sidebyside.modes.mode import Mode, Prepared
 from sidebyside.modes.tape import prepare_taped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from oplibrary.core.types import Array
+from oplibrary.values.types import Array
 from sidebyside.measuring.agreement import Difference
 from sidebyside.results.result import Result
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 import staticgraph
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.tree import flatten, unflatten
 from oplibrary.messages.errors import ArgumentError, MissingPackageError
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.tree import flatten, unflatten
 from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.scrutiny import as_array
 from sidebyside.modes import static

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import OutOfMemoryError, SideBySideError, WorkloadError
+from oplibrary.values.types import Array
 from sidebyside.measuring.bottleneck import Overhead
 from sidebyside.measuring.call_stack import forget_frames, frames_below
 from sidebyside.measuring.clock import calibrate_clock, take_sample, warm_up

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import DisagreementError, OutOfMemoryError, SideBySideError
+from oplibrary.values.types import Array
 from sidebyside.measuring.agreement import Difference, check_agreement
 from sidebyside.measuring.call_stack import Frames, forget_frames
 from sidebyside.measuring.clock import (

@@ -12,10 +12,10 @@ import numpy as np
 
 import dyngraph
 from dyngraph.tape.nodes import TapeNode
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.messages.source import user_source
 from oplibrary.messages.suggestion import did_you_mean
+from oplibrary.values.tree import flatten
 from sidebyside.drawing.machine_steps import step_name, timed_steps
 from sidebyside.drawing.timeline import (
     Recording,

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, DisagreementError, WorkloadError
+from oplibrary.values.types import Array
 from sidebyside.measuring.agreement import Difference, check_agreement, compare_results
 from sidebyside.measuring.bottleneck import Overhead
 from sidebyside.measuring.drift import unsettled

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import is_numeric
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import ArgumentError, WorkloadError
+from oplibrary.values.dtypes import is_numeric
+from oplibrary.values.types import Array
 from sidebyside.measuring.travel import pack
 from sidebyside.modes import Mode
 from sidebyside.modes.own_code import of_variants

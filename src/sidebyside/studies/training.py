@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from oplibrary.core.tree import flatten, unflatten
 from oplibrary.messages.errors import WorkloadError
+from oplibrary.values.tree import flatten, unflatten
 from sidebyside.measuring.agreement import compare_results
 from sidebyside.modes import find_mode
 from sidebyside.modes.registry import mode_names

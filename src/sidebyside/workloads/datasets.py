@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import MissingPackageError
+from oplibrary.values.types import Array
 from sidebyside.workloads.workload import Splits
 
 ALPHABET = "\n" + "".join(map(chr, range(32, 127)))

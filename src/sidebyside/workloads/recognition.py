@@ -9,8 +9,8 @@ from contextlib import suppress
 from types import FunctionType, ModuleType
 from typing import Any
 
-from oplibrary.core.tree import flatten
 from oplibrary.messages.errors import ArgumentError
+from oplibrary.values.tree import flatten
 from sidebyside.workloads.workload import NAMESPACE, takes_namespace
 
 

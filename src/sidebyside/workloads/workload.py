@@ -13,9 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import is_numeric
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import (
     ArgumentError,
     OutOfMemoryError,
@@ -24,6 +21,9 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.messages.source import Source, is_our_file
 from oplibrary.messages.suggestion import did_you_mean
+from oplibrary.values.dtypes import is_numeric
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import Array
 
 NAMESPACE = "xp"
 """The first parameter of a function that is written against a namespace."""

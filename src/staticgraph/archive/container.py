@@ -18,10 +18,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.dtypes import is_numeric, to_dtype
-from oplibrary.core.types import Array
 from oplibrary.messages import replacing as files
 from oplibrary.messages.errors import ArgumentError, OutputError, ProgramFileError
+from oplibrary.values.dtypes import is_numeric, to_dtype
+from oplibrary.values.types import Array
 
 VERSION = 1
 """Of the format; a change that older readers would misread counts it up."""

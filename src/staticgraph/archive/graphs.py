@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oplibrary.core.dtypes import to_dtype
 from oplibrary.core.op import Op
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import PicklingError
+from oplibrary.values.dtypes import to_dtype
+from oplibrary.values.types import Array
 from staticgraph.archive.operations import find_op
 from staticgraph.archive.reading import DocumentReader
 from staticgraph.archive.values import damaged

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import REGISTRY, Op
-from oplibrary.core.types import TensorType
+from oplibrary.core.op import Op
+from oplibrary.core.registry import REGISTRY
+from oplibrary.values.types import TensorType
 from staticgraph.control.conditional import SWITCH
 from staticgraph.control.flow import Choice, Loop, Rewind
 from staticgraph.control.region import Region

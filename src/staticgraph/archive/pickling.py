@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import LEAF, Structure, flatten
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import PicklingError, ProgramFileError
+from oplibrary.values.tree import LEAF, Structure, flatten
+from oplibrary.values.types import Array
 from staticgraph.archive import values
 from staticgraph.archive.graphs import GraphReader, graph_document
 from staticgraph.archive.reading import ProgramReader, reading

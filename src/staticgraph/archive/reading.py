@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from oplibrary.core.op import Op
-from oplibrary.core.tree import Structure, leaf_count
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import PassError, ProgramFileError, SideBySideError
 from oplibrary.messages.source import Source
+from oplibrary.values.tree import Structure, leaf_count
+from oplibrary.values.types import Array, TensorType
 from staticgraph.archive.operations import attributes_fit, find_op
 from staticgraph.archive.values import ValueReader, damaged
 from staticgraph.compiler.feeds import Feed
@@ -176,7 +176,7 @@ class ProgramReader(DocumentReader):
     program : Program
     feeds : list of Feed
     structure : structure
-        Of the outputs; see `oplibrary.core.tree`.
+        Of the outputs; see `oplibrary.values.tree`.
 
     Raises
     ------

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import is_bfloat16, to_dtype
-from oplibrary.core.op import CREATION
-from oplibrary.core.tree import LEAF, Structure
-from oplibrary.core.types import TensorType
+from oplibrary.core.registry import CREATION
 from oplibrary.messages.errors import ProgramFileError
 from oplibrary.ops.indexing import Slice
+from oplibrary.values.dtypes import is_bfloat16, to_dtype
+from oplibrary.values.tree import LEAF, Structure
+from oplibrary.values.types import TensorType
 from staticgraph.control.region import BoundRegion, Region
 from staticgraph.graph.dimension import dim
 from staticgraph.program.lengths import named_type

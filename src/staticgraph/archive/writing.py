@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oplibrary.core.op import Op
-from oplibrary.core.tree import Structure
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ProgramFileError
 from oplibrary.messages.source import Source
+from oplibrary.values.tree import Structure
+from oplibrary.values.types import Array, TensorType
 from staticgraph.archive.operations import find_op
 from staticgraph.archive.values import NotWritable, ValueWriter
 from staticgraph.compiler.feeds import Feed

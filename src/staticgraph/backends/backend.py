@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from oplibrary.core.tree import Structure
-from oplibrary.core.types import Array
+from oplibrary.values.tree import Structure
+from oplibrary.values.types import Array
 from staticgraph.program.memory import BufferPlan
 from staticgraph.program.program import Program
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby, pairwise
 from math import prod
 
-from oplibrary.core.types import Shape
+from oplibrary.values.types import Shape
 from staticgraph.program.layout import Layout
 from staticgraph.program.memory import Blocks, PlannedStep
 from staticgraph.program.program import Instruction, Program, Value

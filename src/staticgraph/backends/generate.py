@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from oplibrary.core.types import Array, Shape
+from oplibrary.values.types import Array, Shape
 from staticgraph.backends.blocking import is_cut
 from staticgraph.backends.source import SourceWriter, comment, line_in
 from staticgraph.program.failures import raise_explained

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from oplibrary.core.types import Array
+from oplibrary.values.types import Array
 from staticgraph.backends.backend import Backend, Runner
 from staticgraph.program.failures import raise_explained
 from staticgraph.program.layout import find_layouts

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from oplibrary.core.types import Array, Shape
 from oplibrary.executors.kernels import choice
+from oplibrary.values.types import Array, Shape
 from staticgraph.backends.backend import Backend, Runner
 from staticgraph.backends.blocking import form_steps
 from staticgraph.backends.generate import generate

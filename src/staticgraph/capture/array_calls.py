@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import LIFTED
-from oplibrary.core.types import number_kind
+from oplibrary.core.dispatch import LIFTED
 from oplibrary.ops.numbers import number_array
+from oplibrary.values.types import number_kind
 from staticgraph.declare.namespace import asarray
 from staticgraph.graph.node import Node
 

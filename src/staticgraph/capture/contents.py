@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import LEAF, flatten
-from oplibrary.core.types import TensorType
+from oplibrary.values.tree import LEAF, flatten
+from oplibrary.values.types import TensorType
 from staticgraph.capture.changes import CONTAINERS
 from staticgraph.capture.outside import MISSING, VALUES
 from staticgraph.capture.value_kinds import (

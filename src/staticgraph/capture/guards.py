@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.keys import exact_key
-from oplibrary.core.tree import LEAF
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.source import Source
+from oplibrary.values.keys import exact_key
+from oplibrary.values.tree import LEAF
+from oplibrary.values.types import Array, TensorType
 from staticgraph.capture.contents import (
     COMPARABLE,
     MOST_COMPARED,

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from oplibrary.core.tree import LEAF, Structure, flatten_like, leaf_paths, unflatten
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import BindingError, PicklingError, out_of_memory
+from oplibrary.values.tree import LEAF, Structure, flatten_like, leaf_paths, unflatten
+from oplibrary.values.types import Array, TensorType
 from staticgraph.backends.backend import Runner
 from staticgraph.backends.turns import in_turns
 from staticgraph.compiler.feeds import Feed, convert_feeds

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import Array
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import Array
 from staticgraph.backends import interpret
 from staticgraph.backends.backend import Backend, Opened, Restored, Runner
 from staticgraph.passes.fold_constants import fold_constants

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import LEAF, Structure, unflatten
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import out_of_memory
+from oplibrary.values.tree import LEAF, Structure, unflatten
+from oplibrary.values.types import Array
 from staticgraph.backends.source import SourceWriter
 from staticgraph.compiler.feeds import MISSING, Feed, convert_feeds
 from staticgraph.program.polynomial import is_symbolic

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from oplibrary.core.tree import Structure, flatten
 from oplibrary.messages.errors import GraphError
+from oplibrary.values.tree import Structure, flatten
 from staticgraph.compiler.feeds import Feed
 from staticgraph.declare.lower import lower
 from staticgraph.graph.graph import Graph
@@ -25,7 +25,7 @@ class Declared(NamedTuple):
     feeds : list of Feed
         What a call passes, in order.
     structure : structure
-        Of the outputs; see `oplibrary.core.tree`.
+        Of the outputs; see `oplibrary.values.tree`.
     """
 
     graph: Graph

@@ -8,7 +8,7 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
-from oplibrary.core.tree import Structure
+from oplibrary.values.tree import Structure
 from staticgraph.backends.backend import Runner
 from staticgraph.compiler.bound import Bound, bind_program
 from staticgraph.compiler.call_entry import make_entry
@@ -42,7 +42,7 @@ class Executable:
     lowered : Program
         Before the passes.
     structure : structure
-        Of the outputs; see `oplibrary.core.tree`.
+        Of the outputs; see `oplibrary.values.tree`.
     backend : str
     inputs : tuple of Feed
         Name, type and declaration of each input.

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.data import masked_elements
-from oplibrary.core.dtypes import BREADTH, is_numeric
-from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import FeedError, SideBySideError, out_of_memory
 from oplibrary.messages.source import Source
+from oplibrary.values.data import masked_elements
+from oplibrary.values.dtypes import BREADTH, is_numeric
+from oplibrary.values.types import Array, Shape, TensorType
 from staticgraph.program.polynomial import is_symbolic
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda _: "(not fed)"})()

@@ -7,10 +7,10 @@ from types import BuiltinFunctionType
 from typing import Any
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import TensorType
 from oplibrary.executors.kernels import UNLIKE
 from oplibrary.machine.pool import sharing_from
 from oplibrary.messages.errors import BackendError
+from oplibrary.values.types import TensorType
 from staticgraph.backends.registry import default_backend
 from staticgraph.compiler.compile import compile_nodes
 from staticgraph.compiler.options import Options

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import FeedError, GraphError
+from oplibrary.values.types import Array
 from staticgraph.backends.backend import Runner
 from staticgraph.compiler.feeds import Feed
 from staticgraph.program.lengths import program_is_symbolic, program_symbols, running_with

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from oplibrary.core.tree import flatten, unflatten
 from oplibrary.messages.errors import FeedError, GraphError, PicklingError
+from oplibrary.values.tree import flatten, unflatten
 from staticgraph.compiler.compile import compile_nodes
 from staticgraph.compiler.executable import Executable
 from staticgraph.compiler.options import options_from

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
 
-from oplibrary.core.dtypes import FLOATING
+from oplibrary.values.dtypes import FLOATING
 from staticgraph.control.flow import Choice, Rewind
 from staticgraph.control.region import Region
 from staticgraph.declare.autodiff import passes

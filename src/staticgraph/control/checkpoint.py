@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.parameters import require_callable, require_parameters
-from oplibrary.core.tree import flatten
+from oplibrary.values.parameters import require_callable, require_parameters
+from oplibrary.values.tree import flatten
 from staticgraph.control.conditional import declare_choice
 from staticgraph.declare.build import require_graph, to_node
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.tree import flatten, unflatten
-from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.elementwise import cast
 from oplibrary.tangents.families import Push
 from oplibrary.transforms.batched import Batched, held_by, open_levels
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.types import Array, TensorType, type_of
 from staticgraph.control.declaring import (
     mark_shared,
     region_from,

@@ -6,10 +6,6 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oplibrary.core.dtypes import promoted
-from oplibrary.core.parameters import place_of, require_parameters
-from oplibrary.core.tree import Structure, flatten, unflatten
-from oplibrary.core.types import TensorType, broadcast_shapes
 from oplibrary.messages.errors import (
     ArgumentError,
     BranchTypeError,
@@ -19,6 +15,10 @@ from oplibrary.messages.errors import (
     SideBySideError,
 )
 from oplibrary.messages.source import Source, user_source
+from oplibrary.values.dtypes import promoted
+from oplibrary.values.parameters import place_of, require_parameters
+from oplibrary.values.tree import Structure, flatten, unflatten
+from oplibrary.values.types import TensorType, broadcast_shapes
 from staticgraph.control.region import Region, RegionGraph
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.declare.in_place import family

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.parameters import require_callable, require_parameters
-from oplibrary.core.tree import LEAF, flatten
-from oplibrary.core.types import type_of
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast
 from oplibrary.transforms.batched import Batched
+from oplibrary.values.parameters import require_callable, require_parameters
+from oplibrary.values.tree import LEAF, flatten
+from oplibrary.values.types import type_of
 from staticgraph.control.scan import scan
 from staticgraph.control.while_loop import while_loop
 from staticgraph.declare.build import require_graph, to_node

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, FeedError
 from oplibrary.messages.source import Source
+from oplibrary.values.types import Array, TensorType
 from staticgraph.declare.autodiff import gradients_onto
 from staticgraph.declare.build import full, placeholder, require_graph
 from staticgraph.declare.custom_calls import customs_of

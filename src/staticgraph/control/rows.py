@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.tree import Structure, flatten, map_tree, unflatten
-from oplibrary.core.types import TensorType, is_scalar, type_of
+from oplibrary.core.registry import REGISTRY
 from oplibrary.ops.effects import no_effects_in
 from oplibrary.transforms.batched import (
     Batched,
@@ -28,6 +26,8 @@ from oplibrary.transforms.batched import (
     require_choice,
     union,
 )
+from oplibrary.values.tree import Structure, flatten, map_tree, unflatten
+from oplibrary.values.types import TensorType, is_scalar, type_of
 from staticgraph.control.declaring import region_from
 from staticgraph.control.tangents import axis_behind, axis_first
 from staticgraph.declare.autodiff import zeros_of

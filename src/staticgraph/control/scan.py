@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dispatch import SCANS
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.tree import flatten, unflatten
-from oplibrary.core.types import Array, TensorType
-from oplibrary.late.executors import SCANS
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.tangents.families import Push
 from oplibrary.transforms.batched import held_by, open_levels
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.types import Array, TensorType
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (
     mark_shared,

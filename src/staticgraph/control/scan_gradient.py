@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from functools import partial
 
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.types import TensorType
 from oplibrary.ops.elementwise import add
 from oplibrary.ops.joining import concat
 from oplibrary.ops.movement import expand_dims
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import TensorType
 from staticgraph.control.carried import carried_gradients
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.region import Pullback, Region, RegionGraph

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oplibrary.core.batching import move_axis
-from oplibrary.core.types import TensorType
 from oplibrary.tangents.families import Push
 from oplibrary.transforms.batched import Levels, bare, held_by, levels_of, union
+from oplibrary.values.types import TensorType
 from staticgraph.control.region import Region, RegionGraph
 from staticgraph.declare.autodiff import zeros_of
 from staticgraph.declare.forward import push_tangents

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.parameters import require_callable, unread_carry
-from oplibrary.core.tree import flatten, unflatten
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import DTypeError, LoopBoundError, NotDifferentiableError
 from oplibrary.tangents.families import Push
 from oplibrary.transforms.batched import held_by, open_levels
+from oplibrary.values.parameters import require_callable, unread_carry
+from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.types import Array, TensorType
 from staticgraph.control.carried import carried_gradients
 from staticgraph.control.conditional import declare_several
 from staticgraph.control.declaring import (

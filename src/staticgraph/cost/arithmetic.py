@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from oplibrary.core.expression import BINARY, Expression
 from oplibrary.core.op import Kind
-from oplibrary.core.types import TensorType
+from oplibrary.values.types import TensorType
 from staticgraph.declare.lower import lowered_op
 from staticgraph.program.program import Instruction, Program
 

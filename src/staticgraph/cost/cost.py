@@ -28,9 +28,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.messages.source import Source
+from oplibrary.values.types import TensorType
 from staticgraph.control.flow import Choice
 from staticgraph.cost.arithmetic import Arithmetic, arithmetic_of, subscripts_of
 from staticgraph.program.lengths import program_at, program_is_symbolic, program_symbols

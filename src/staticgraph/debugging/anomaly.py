@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.expression import parse_expression
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import AnomalyError
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import Array
 from staticgraph.debugging.summary import summarize
 from staticgraph.program.program import Instruction, Program, Value
 

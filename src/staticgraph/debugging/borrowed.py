@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.types import Array
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import Array
 from staticgraph.backends.backend import Runner
 
 

@@ -10,9 +10,9 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from oplibrary.core.op import Kind
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import PassError
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import Array
 from staticgraph.backends.registry import load_backend
 from staticgraph.compiler.binding import bind_regions
 from staticgraph.compiler.building import build_runner, plan_program

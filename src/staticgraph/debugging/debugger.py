@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import GraphError
 from oplibrary.messages.source import Source
+from oplibrary.values.types import Array
 from staticgraph.backends import interpret
 from staticgraph.backends.backend import Runner
 from staticgraph.backends.interpret import Hook

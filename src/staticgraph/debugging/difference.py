@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, REAL_FLOATING
-from oplibrary.core.types import Array, type_of_array
+from oplibrary.values.dtypes import FLOATING, REAL_FLOATING
+from oplibrary.values.types import Array, type_of_array
 
 Digest = int | tuple[Any, ...] | None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NoReturn
 
-from oplibrary.core.types import Array
 from oplibrary.messages.errors import GraphError, PicklingError
+from oplibrary.values.types import Array
 from staticgraph.backends.backend import Runner
 from staticgraph.backends.registry import load_backend
 from staticgraph.compiler.compile import Driver, debug_driver

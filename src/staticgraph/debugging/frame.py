@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array
 from oplibrary.messages.source import Source
+from oplibrary.values.types import Array
 from staticgraph.debugging.summary import summarize
 from staticgraph.program.program import Instruction, Value
 from staticgraph.show.printing import format_call

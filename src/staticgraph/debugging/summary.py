@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.types import Array
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import Array
 
 
 def summarize(array: Array) -> str:

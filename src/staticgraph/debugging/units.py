@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from oplibrary.core.types import Array
+from oplibrary.values.types import Array
 from staticgraph.debugging.frame import locked
 from staticgraph.graph.graph import Graph
 from staticgraph.program.program import Program, Value

@@ -7,9 +7,7 @@ from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 from typing import Any
 
-from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import OperandRule
-from oplibrary.core.types import TensorType
 from oplibrary.executors.autodiff import (
     complex_value,
     conjugated,
@@ -28,6 +26,8 @@ from oplibrary.messages.errors import (
     warn,
 )
 from oplibrary.messages.source import Source
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import TensorType
 from staticgraph.declare.build import full, require_graph, to_node
 from staticgraph.declare.operands import as_array
 from staticgraph.graph.graph import Graph, current_graph

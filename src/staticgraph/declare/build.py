@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oplibrary.core.data import copy_of
-from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import EXECUTORS, Op, lifted_executor
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import TensorType, is_scalar
+from oplibrary.core.dispatch import EXECUTORS, lifted_executor
+from oplibrary.core.op import Op
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
@@ -21,6 +18,10 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.ops.movement import broadcast_to
 from oplibrary.ops.nested import holds_values, stack_nested
+from oplibrary.values.data import copy_of
+from oplibrary.values.dtypes import to_dtype
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import TensorType, is_scalar
 from staticgraph.declare.operands import (
     as_array,
     declare_length,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ShapeError, SideBySideError
+from oplibrary.values.types import Array, TensorType
 from staticgraph.graph.dimension import has_dims, without_dims
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.op import Op
-from oplibrary.core.types import TensorType
 from oplibrary.ops.movement import clone
 from oplibrary.transforms.custom_call import CustomCall
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import TensorType
 from staticgraph.declare.build import declare, full, require_graph
 from staticgraph.declare.in_place import family
 from staticgraph.graph.graph_ops import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oplibrary.core.types import TensorType
 from oplibrary.executors.autodiff import pull_back
 from oplibrary.messages.errors import SideBySideError
 from oplibrary.tangents.families import Push, tangent_rule_of
+from oplibrary.values.types import TensorType
 from staticgraph.declare.autodiff import part_read, path_between
 from staticgraph.declare.build import full, require_graph
 from staticgraph.graph.graph import Graph

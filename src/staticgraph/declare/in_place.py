@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.keys import exact_key
-from oplibrary.core.op import LIFTED, Op
-from oplibrary.core.types import Array, Shape, is_scalar
+from oplibrary.core.dispatch import LIFTED
+from oplibrary.core.op import Op
 from oplibrary.executors.in_place import (
     CHOSEN_BY_EXAMPLES,
     install_in_place,
@@ -36,6 +35,8 @@ from oplibrary.ops.indexing import basic_index, basic_set, set_item
 from oplibrary.ops.movement import broadcast_to, permute_dims, reshape
 from oplibrary.ops.nested import holds_values, stack_nested
 from oplibrary.ops.selection import advanced_index, advanced_set
+from oplibrary.values.keys import exact_key
+from oplibrary.values.types import Array, Shape, is_scalar
 from staticgraph.declare.build import to_node
 from staticgraph.declare.lower import lower
 from staticgraph.declare.namespace import lookup

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.types import Array, TensorType
+from oplibrary.values.types import Array, TensorType
 
 
 def _value(length: int, over: float | None, dtype: np.dtype[Any]) -> Array:

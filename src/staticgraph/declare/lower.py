@@ -9,9 +9,9 @@ import networkx as nx
 import numpy as np
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import CycleError, FeedError, GraphError, SideBySideError
 from oplibrary.messages.source import Source
+from oplibrary.values.types import Array, TensorType
 from staticgraph.declare.build import placeholder
 from staticgraph.declare.effects import computable_effects, silenced
 from staticgraph.graph.graph import Graph

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.data import array_from_dlpack, require_numbers
-from oplibrary.core.op import CREATION, EXECUTORS, LIFTED, Op, named_as
-from oplibrary.core.op import lookup as shared
-from oplibrary.core.op import names as shared_names
-from oplibrary.core.tree import flatten, map_tree
-from oplibrary.core.types import fit_scalar, is_scalar, resolve_scalar
+from oplibrary.core.dispatch import EXECUTORS, LIFTED
+from oplibrary.core.op import Op
+from oplibrary.core.registry import CREATION, named_as
+from oplibrary.core.registry import lookup as shared
+from oplibrary.core.registry import names as shared_names
 from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
 from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_device, require_flag
 from oplibrary.ops.creation import resolve_dtype
 from oplibrary.ops.nested import holds_values, stack_nested
+from oplibrary.values.data import array_from_dlpack, require_numbers
+from oplibrary.values.tree import flatten, map_tree
+from oplibrary.values.types import fit_scalar, is_scalar, resolve_scalar
 from staticgraph.declare.build import constant, declare, require_graph, to_node
 from staticgraph.declare.creation import declare_creation
 from staticgraph.declare.operands import as_array, stacked, strengthen

@@ -8,9 +8,10 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from oplibrary.core.dtypes import is_numeric
-from oplibrary.core.op import FUNCTIONS, REGISTRY, Op, namespace
+from oplibrary.core.op import Op
+from oplibrary.core.registry import FUNCTIONS, REGISTRY, namespace
 from oplibrary.messages.errors import CycleError, DTypeError, GraphError, SideBySideError
+from oplibrary.values.dtypes import is_numeric
 from staticgraph.declare.build import constant, placeholder, variable
 from staticgraph.graph.graph import Graph, networkx_import
 from staticgraph.graph.graph_ops import ARGUMENT

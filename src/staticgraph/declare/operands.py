@@ -14,11 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oplibrary.core.data import has_dtype, narrow_dtype, to_numbers
-from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import EXECUTORS, LIFTED, Kind, Op, kind_of
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import (
+from oplibrary.core.dispatch import EXECUTORS, LIFTED
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.refusals import kind_of
+from oplibrary.executors.python_numbers import ints_are_indices
+from oplibrary.messages.errors import DTypeError, GraphError, MixedModesError, SideBySideError
+from oplibrary.ops.elementwise import cast
+from oplibrary.ops.nested import holds_values, stack_nested
+from oplibrary.values.data import has_dtype, narrow_dtype, to_numbers
+from oplibrary.values.dtypes import to_dtype
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import (
     Array,
     TensorType,
     is_scalar,
@@ -26,10 +32,6 @@ from oplibrary.core.types import (
     resolve_scalar,
     type_of,
 )
-from oplibrary.executors.python_numbers import ints_are_indices
-from oplibrary.messages.errors import DTypeError, GraphError, MixedModesError, SideBySideError
-from oplibrary.ops.elementwise import cast
-from oplibrary.ops.nested import holds_values, stack_nested
 from staticgraph.declare.length_op import LENGTH
 from staticgraph.graph.dimension import Dim
 from staticgraph.graph.graph import Graph

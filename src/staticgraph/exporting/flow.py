@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, helper
 
-from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import BackendError
+from oplibrary.values.types import TensorType
 from staticgraph.control.flow import Choice, Loop
 from staticgraph.exporting.writer import BEFORE_ALL, Name, Names, Writer, declared
 from staticgraph.program.polynomial import is_symbolic

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import TensorType
+from oplibrary.values.types import TensorType
 from staticgraph.control.flow import Rewind
 from staticgraph.exporting.flow import WRITERS, Flow
 from staticgraph.exporting.writer import Name, Writer

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
-from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import BackendError
+from oplibrary.values.types import TensorType
 from staticgraph.declare.lower import lowered_op
 from staticgraph.exporting import loop_gradients, ordering  # noqa: F401  they fill tables
 from staticgraph.exporting.elementwise import Unknown, elementwise

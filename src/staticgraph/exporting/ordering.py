@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING
+from oplibrary.values.dtypes import REAL_FLOATING
 from staticgraph.exporting.lengths import OpenLength
 from staticgraph.exporting.structural import Call, writes
 from staticgraph.exporting.writer import BEFORE_ALL, Name

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Op
-from oplibrary.core.types import TensorType
 from oplibrary.ops.indexing import Slice, range_length, selected
+from oplibrary.values.types import TensorType
 from staticgraph.exporting.lengths import OpenLength
 from staticgraph.exporting.writer import Name, Writer
 from staticgraph.program.polynomial import is_symbolic

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import is_numeric
-from oplibrary.core.keys import exact_key
-from oplibrary.core.types import Array, TensorType, resolve_scalar
 from oplibrary.messages.errors import DTypeError
+from oplibrary.values.dtypes import is_numeric
+from oplibrary.values.keys import exact_key
+from oplibrary.values.types import Array, TensorType, resolve_scalar
 from staticgraph.graph.graph_ops import CONSTANT
 from staticgraph.graph.node import Node
 

@@ -9,8 +9,8 @@ import networkx as nx
 import numpy as np
 
 from oplibrary.core.op import Op
-from oplibrary.core.types import TensorType
 from oplibrary.messages.source import Source
+from oplibrary.values.types import TensorType
 
 
 class Declaration:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from oplibrary.core.types import PICKLED_LENGTHS
 from oplibrary.messages.errors import ArgumentError, SymbolicBoolError, SymbolicValueError
 from oplibrary.messages.source import is_our_file, is_users
+from oplibrary.values.types import PICKLED_LENGTHS
 from staticgraph.program.polynomial import (
     Polynomial,
     bounded,

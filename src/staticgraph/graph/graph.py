@@ -16,7 +16,6 @@ import networkx as nx
 import numpy as np
 
 from oplibrary.core.op import Op
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import (
     FinalGraphError,
     GraphError,
@@ -24,6 +23,7 @@ from oplibrary.messages.errors import (
     NodeBudgetError,
 )
 from oplibrary.messages.source import Place, Source, is_users, source_of, user_source
+from oplibrary.values.types import Array, TensorType
 from staticgraph.graph.constants import Constants
 from staticgraph.graph.graph_ops import CONSTANT, PLACEHOLDER, VARIABLE
 from staticgraph.graph.inference import TypeTable
@@ -88,7 +88,7 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
     outputs : list of Node
         What a traced function returned; empty in a graph declared otherwise.
     output_tree : structure
-        How a traced function arranged its outputs; see `oplibrary.core.tree`.
+        How a traced function arranged its outputs; see `oplibrary.values.tree`.
     parent : Graph or None
         The graph around that of a branch or a loop's body.
     line : Source or None

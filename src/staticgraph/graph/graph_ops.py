@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.types import TensorType
 from oplibrary.executors.autodiff import conjugated
 from oplibrary.messages.errors import GraphError
 from oplibrary.tangents.families import Push, symmetric
 from oplibrary.transforms.custom_call import CustomCall
+from oplibrary.values.types import TensorType
 from staticgraph.program.tuple_values import TupleGradient
 from staticgraph.program.variable import check_replaced
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from oplibrary.core.keys import exact_key
-from oplibrary.core.op import Kind, Op, refused
-from oplibrary.core.types import TensorType
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.refusals import refused
 from oplibrary.messages.errors import ArgumentError, ShapeError, SideBySideError, SymbolicValueError
+from oplibrary.values.keys import exact_key
+from oplibrary.values.types import TensorType
 from staticgraph.graph.node import Node
 from staticgraph.program.lengths import named_type
 from staticgraph.program.polynomial import (

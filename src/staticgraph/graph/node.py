@@ -6,13 +6,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from oplibrary.core.data import to_dlpack
-from oplibrary.core.types import NUMBERS, Array, number_kind
 from oplibrary.executors.numpy.protocols import call_on_numbers, call_ufunc
 from oplibrary.executors.operators import NUMBER_OPERATORS, ArrayOperators
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.movement import clone
 from oplibrary.ops.numbers import number_array
+from oplibrary.values.data import to_dlpack
+from oplibrary.values.types import NUMBERS, Array, number_kind
 from staticgraph.graph import symbolic
 from staticgraph.graph.declaration import Declaration
 from staticgraph.graph.dimension import symbolic_shape

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
 from oplibrary.messages.syntax import running_path, scope_of
+from oplibrary.values.dtypes import FLOATING
 from staticgraph.graph.declaration import Declaration
 
 _BARE = (ast.Return, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr)

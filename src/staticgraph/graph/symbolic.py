@@ -11,7 +11,6 @@ from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
 from typing import Concatenate, ParamSpec, cast
 
-from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.executors.spellings import METHODS, call_for
 from oplibrary.messages.errors import (
     DTypeError,
@@ -23,6 +22,7 @@ from oplibrary.messages.errors import (
     SymbolicValueError,
 )
 from oplibrary.messages.source import Source, is_users, source_of, user_frame
+from oplibrary.values.dtypes import REAL_FLOATING
 from staticgraph.graph.declaration import Declaration
 from staticgraph.graph.graph_ops import PLACEHOLDER, VARIABLE
 from staticgraph.graph.ndarray_writes import Write, out_of_place, running_write

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array, Shape, TensorType
 from oplibrary.messages.errors import SideBySideError
+from oplibrary.values.types import Array, Shape, TensorType
 from staticgraph.passes.rewriting import with_inputs
 from staticgraph.program.layout import Layout, Strides, find_layouts, in_order, layout_of_array
 from staticgraph.program.program import Instruction, Program, Value

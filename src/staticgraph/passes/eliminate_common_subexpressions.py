@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.core.keys import exact_key
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array
+from oplibrary.values.keys import exact_key
+from oplibrary.values.types import Array
 from staticgraph.passes.rewriting import with_inputs, with_sources
 from staticgraph.program.layout import Layout, find_layouts
 from staticgraph.program.program import Instruction, Program, Value

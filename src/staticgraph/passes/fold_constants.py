@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array, type_of_array
+from oplibrary.values.types import Array, type_of_array
 from staticgraph.program.lengths import instruction_is_symbolic
 from staticgraph.program.program import Instruction, Program
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Shape
+from oplibrary.values.types import Shape
 from staticgraph.program.program import Instruction, Program, Value
 
 MAX_MEMBERS = 64

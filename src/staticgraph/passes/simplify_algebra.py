@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.expression import parse_expression
-from oplibrary.core.keys import exact_key
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.keys import exact_key
+from oplibrary.values.types import Array
 from staticgraph.passes.rewriting import with_inputs
 from staticgraph.program.layout import find_layouts
 from staticgraph.program.program import Instruction, Program, Value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from oplibrary.core.op import class_of_refusal
+from oplibrary.core.refusals import class_of_refusal
 from oplibrary.messages.errors import OutOfMemoryError, SideBySideError
 from staticgraph.program.program import Instruction
 

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.keys import exact_key
-from oplibrary.core.op import REGISTRY, Kind, Op
-from oplibrary.core.types import Array, Shape, TensorType
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.registry import REGISTRY
+from oplibrary.values.keys import exact_key
+from oplibrary.values.types import Array, Shape, TensorType
 from staticgraph.program.lengths import program_at, program_is_symbolic
 from staticgraph.program.program import Instruction, Program, Value
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from oplibrary.core.types import TensorType
+from oplibrary.values.types import TensorType
 from staticgraph.program.polynomial import (
     Symbol,
     evaluated,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Shape
+from oplibrary.values.types import Shape
 from staticgraph.program.layout import Layout
 from staticgraph.program.program import Instruction, Program, Value
 

@@ -19,8 +19,8 @@ from math import gcd, prod
 from random import Random
 from typing import Any
 
-from oplibrary.core.types import LENGTH_TEXTS
 from oplibrary.messages.errors import ArgumentError
+from oplibrary.values.types import LENGTH_TEXTS
 
 _SMALLEST = 1 << 1024
 """Numbers below it are what they are: all that integers and floats of a machine can be."""

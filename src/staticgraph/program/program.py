@@ -13,8 +13,8 @@ from html import escape
 from typing import Any
 
 from oplibrary.core.op import Op
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.source import Source
+from oplibrary.values.types import Array, TensorType
 from staticgraph.program.pickled import reduced
 from staticgraph.program.upcall import Upcall
 from staticgraph.program.variable import Variable as Variable

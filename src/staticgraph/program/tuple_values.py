@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.types import Array, TensorType
+from oplibrary.values.types import Array, TensorType
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)

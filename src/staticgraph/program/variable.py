@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.data import copy_of, has_dtype, to_numbers
-from oplibrary.core.dtypes import BREADTH
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
+from oplibrary.values.data import copy_of, has_dtype, to_numbers
+from oplibrary.values.dtypes import BREADTH
+from oplibrary.values.types import Array, TensorType
 
 
 class Variable:

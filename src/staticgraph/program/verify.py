@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import type_of_array
 from oplibrary.messages.errors import PassError, SideBySideError
+from oplibrary.values.types import type_of_array
 from staticgraph.program.program import Instruction, Program, Value
 
 

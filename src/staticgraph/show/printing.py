@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Op
-from oplibrary.core.types import Array
 from oplibrary.messages.source import Source
+from oplibrary.values.types import Array
 from staticgraph.control.region import BoundRegion, Region
 from staticgraph.graph.graph import Graph, graph_as_text
 from staticgraph.graph.graph_ops import CONSTANT, PLACEHOLDER, VARIABLE

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import Structure
+from oplibrary.values.tree import Structure
 from staticgraph.capture.guards import Guards
 from staticgraph.compiler.bound import Bound
 from staticgraph.compiler.executable import Executable

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any, overload
 
-from oplibrary.core.tree import Structure, flatten, unflatten
-from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import (
     ArgumentError,
     BakedValueWarning,
@@ -20,6 +18,8 @@ from oplibrary.messages.errors import (
     RetraceWarning,
     warn,
 )
+from oplibrary.values.tree import Structure, flatten, unflatten
+from oplibrary.values.types import TensorType
 from staticgraph.capture.guards import RandomState, watch
 from staticgraph.capture.observation import Observation
 from staticgraph.compiler.bound import Bound

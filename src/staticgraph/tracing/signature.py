@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.keys import exact_key
-from oplibrary.core.tree import LEAF, ExactKeys, Structure
-from oplibrary.core.types import Array, TensorType
+from oplibrary.values.keys import exact_key
+from oplibrary.values.tree import LEAF, ExactKeys, Structure
+from oplibrary.values.types import Array, TensorType
 from staticgraph.backends.source import SourceWriter
 from staticgraph.compiler.feeds import fits
 from staticgraph.program.lengths import named_type

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import EXECUTORS
-from oplibrary.core.tree import flatten, leaf_paths, unflatten
-from oplibrary.core.types import TensorType, is_scalar
+from oplibrary.core.dispatch import EXECUTORS
 from oplibrary.messages.errors import GraphError, MixedModesError
 from oplibrary.messages.source import Source, defined_at, is_ours
+from oplibrary.values.tree import flatten, leaf_paths, unflatten
+from oplibrary.values.types import TensorType, is_scalar
 from staticgraph.declare.build import placeholder, to_node
 from staticgraph.declare.namespace import lookup
 from staticgraph.declare.operands import as_array

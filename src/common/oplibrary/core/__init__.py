@@ -1,1 +1,1 @@
-"""The op record, types, and the structures that calls arrange values in."""
+"""The op record, the ops by name, and what runs them."""

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oplibrary.core.op import EXECUTORS, REGISTRY, Kind, Op
-from oplibrary.core.types import Shape, TensorType, normalize_axes, normalize_axis
+from oplibrary.core.dispatch import EXECUTORS
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.registry import REGISTRY
+from oplibrary.values.types import Shape, TensorType, normalize_axes, normalize_axis
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from oplibrary.core.keys import exact_key
+from oplibrary.values.keys import exact_key
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.late.executors import SCANS
+from oplibrary.core.dispatch import SCANS
 
 
 def scan_of(values: Iterable[Any]) -> Callable[..., Any]:

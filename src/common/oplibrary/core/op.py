@@ -15,21 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dispatch import ENTRIES, executor_of
 from oplibrary.core.expression import ATTRIBUTE, OPERAND, Expression, parse_expression
-from oplibrary.core.types import Shape, TensorType, is_scalar, type_of
-from oplibrary.late import contents
-from oplibrary.late.table import Late, by_name
+from oplibrary.core.refusals import explain
 from oplibrary.messages.call_errors import written
-from oplibrary.messages.errors import (
-    ArgumentError,
-    DTypeError,
-    IndexingError,
-    MixedModesError,
-    RunError,
-    SideBySideError,
-    out_of_memory,
-)
+from oplibrary.messages.errors import ArgumentError
 from oplibrary.messages.suggestion import argument_meant
+from oplibrary.values.types import Shape, TensorType
 
 Rule = Callable[..., Any]
 
@@ -346,6 +338,11 @@ class Op:
         return self.name if "" in self.namespaces else f"{self.namespaces[0]}.{self.name}"
 
     @property
+    def takes_numbers(self) -> bool:
+        """Whether operands may be Python numbers."""
+        return self.kind is Kind.ELEMENTWISE
+
+    @property
     def differentiable(self) -> bool:
         """Whether any operand has a gradient rule."""
         return any(rule is not None for rule in self.rules)
@@ -504,245 +501,3 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}{self.signature}>"
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
-        return _lookup, (self.name,)
-
-
-def _lookup(name: str) -> Op:
-    return REGISTRY[name]
-
-
-REGISTRY: Late[str, Op] = Late(by_name(contents.OPS))
-"""Every op by name."""
-
-ALIASES: Late[str, Op] = Late(by_name(contents.SPELLINGS))
-"""Every op by its other spellings."""
-
-CREATION: Late[str, Callable[..., Any]] = Late(by_name(contents.CREATION))
-"""Functions that make an ndarray of no operand, by name; each executor wraps them."""
-
-NAMESPACES: dict[str, Late[str, Callable[..., Any]]] = {
-    below: Late(by_name(contents.FUNCTIONS.get(below, {})))
-    for below in ("", "linalg", "special", "fft")
-}
-"""Of each namespace, the functions that are compositions of ops, or an op's friendlier signature.
-
-The main one is called ``""``; an executor has a module for each of the others, such as
-``dyngraph.linalg``.
-"""
-
-FUNCTIONS = NAMESPACES[""]
-"""Those of the main namespace."""
-
-Apply = Callable[[Op, tuple[Any, ...], dict[str, Any]], Any]
-EXECUTORS: dict[type, Apply] = {}
-"""The executor of each value type, entered by the executors when they are imported."""
-
-LIFTED: dict[type, Apply] = {}
-"""Those of the executors whose values hold values of others, and which go first where both meet."""
-
-ENTRIES: dict[type, Mapping[Op, Callable[..., Any] | None]] = {}
-"""For a value type, what takes a call of an op directly, where that saves time, or None."""
-
-
-def register(op: Op) -> Op:
-    """Enter `op` into the registry and return it."""
-    assert op.kind is not Kind.ELEMENTWISE or op.expr, f"{op.name} needs a scalar expression"
-    op = REGISTRY.enter(op.name, op)
-    for name in op.alias:
-        ALIASES[name] = op
-    return op
-
-
-def lookup(name: str) -> Callable[..., Any] | None:
-    """Return the public function or op called `name`, in any spelling, or None.
-
-    One of a namespace below the main one is called by both names: ``"linalg.solve"``.
-    """
-    below, _, plain = name.rpartition(".")
-    function = NAMESPACES[below].get(plain) if below in NAMESPACES else None
-    if function is not None:
-        return function
-    op = REGISTRY.get(plain) or ALIASES.get(plain)
-    return op if op is not None and op.public and below in op.namespaces else None
-
-
-def names(below: str = "") -> list[str]:
-    """Return every name that `lookup` knows in a namespace, in order, and load nothing."""
-    return sorted({*contents.OFFERED.get(below, "").split(), *NAMESPACES[below].modules})
-
-
-def named_as(op: Op, function: Any) -> Any:
-    """Return `function`, which runs or declares `op`, with its name, text and signature."""
-    function.__name__ = function.__qualname__ = op.name
-    function.__doc__ = op.doc
-    function.__wrapped__ = op  # `inspect` asks it for the signature, once somebody asks
-    return function
-
-
-def public(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Enter `function` into every executor's main namespace under its own name."""
-    FUNCTIONS[function.__name__] = function
-    return function
-
-
-def public_in(*namespaces: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what enters a function into those of every executor's `namespaces`."""
-
-    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-        for each in namespaces:
-            NAMESPACES[each][function.__name__] = function
-        return function
-
-    return enter
-
-
-def namespace(below: str = "") -> dict[str, Callable[..., Any]]:
-    """Return every public name of the op library with what it calls; all of it is loaded.
-
-    Parameters
-    ----------
-    below : str
-        The namespace below the main one, such as ``"linalg"``.
-    """
-    found: dict[str, Callable[..., Any]] = {}
-    for op in REGISTRY.values():
-        if op.public and below in op.namespaces:
-            found[op.name] = op
-            found.update(dict.fromkeys(op.alias, op))
-    return {**found, **NAMESPACES[below]}
-
-
-def executor_of(operands: Iterable[Any]) -> Apply | None:
-    """Return the executor that `operands` belong to, or None for plain arrays.
-
-    Raises
-    ------
-    MixedModesError
-        If they belong to more than one.
-    """
-    found: Apply | None = None
-    for operand in operands:
-        apply = EXECUTORS.get(type(operand))
-        if apply is not None and apply is not found:
-            if found is not None:
-                return _outermost({type(x) for x in operands if type(x) in EXECUTORS})
-            found = apply
-    return found
-
-
-def _outermost(kinds: set[type]) -> Apply:
-    """Return the executor of values that may hold the others among values of these types.
-
-    Raises
-    ------
-    MixedModesError
-        If none may.
-    """
-    for kind in kinds:
-        if kind in LIFTED:
-            return LIFTED[kind]
-    shown = " and a ".join(sorted(kind.__name__ for kind in kinds))
-    raise MixedModesError(f"one operation got a {shown}")
-
-
-def lifted_executor(operands: Iterable[Any]) -> Apply | None:
-    """Return the executor of values among `operands` that hold values of others, or None."""
-    if not LIFTED:
-        return None
-    return next((LIFTED[type(x)] for x in operands if type(x) in LIFTED), None)
-
-
-def explain(
-    op: Op, operands: tuple[Any, ...], attrs: Mapping[str, Any], error: Exception
-) -> Exception:
-    """Return the error that says why `op` failed on `operands`, in place of the kernel's own.
-
-    `infer` is asked first: it is the author of the text. Where it finds nothing wrong, the
-    kernel's message is kept.
-    """
-    if isinstance(error, RecursionError):
-        return error
-    if isinstance(error, MemoryError):
-        return out_of_memory(error, op.name)
-    fixed = _not_fixed(op, attrs)
-    if fixed is not None:
-        return fixed
-    if isinstance(error, SideBySideError):
-        return error.with_context(op.name)
-    types = []
-    for position, operand in enumerate(operands):
-        try:
-            listed = isinstance(operand, (list, tuple)) or is_scalar(operand)
-            types.append(type_of(np.asarray(operand) if listed else operand))
-        except (AttributeError, ValueError):
-            return DTypeError(
-                f"{op.name}: operand {position} is a {kind_of(operand)}, not an array",
-                cause="operands are arrays or Python numbers",
-                fix="convert it first, for example with asarray",
-            )
-    try:
-        op.infer(*types, **attrs)
-    except SideBySideError as known:
-        return known.with_context(op.name)
-    except Exception as refusal:
-        return refused(op, types, refusal)
-    for position, operand in enumerate(operands):
-        if is_scalar(operand) and op.kind is not Kind.ELEMENTWISE:
-            return DTypeError(
-                f"{op.name}: operand {position} is the Python number {operand!r}",
-                cause=f"{op.name} works on arrays",
-                fix="make it one first, for example with asarray",
-            )
-    listing = ", ".join(map(repr, types))
-    return class_of_refusal(error)(
-        f"{op.name}({listing}): {error}",
-        cause="NumPy's kernel refused these operands",
-        fix=f"the signature is {op.name}{op.signature}",
-    )
-
-
-def class_of_refusal(error: Exception) -> type[SideBySideError]:
-    """Return the class of the error to raise where a kernel refused its operands with `error`.
-
-    It is one for every executor, so that one program has one error.
-    """
-    if isinstance(error, IndexError):
-        return IndexingError
-    if isinstance(error, TypeError):
-        return DTypeError
-    return ArgumentError if isinstance(error, (ValueError, OverflowError)) else RunError
-
-
-def kind_of(value: Any) -> str:
-    """Return the name of the type of `value`, with its library: ``torch.Tensor`` is not ours."""
-    kind = type(value)
-    library = kind.__module__.partition(".")[0]
-    return kind.__name__ if library == "builtins" else f"{library}.{kind.__name__}"
-
-
-def refused(op: Op, types: Iterable[TensorType], error: Exception) -> ArgumentError:
-    """Return the error to raise where the rule of `op` for shape and dtype ended with `error`.
-
-    A rule that was written for the right kinds of attributes meets a wrong one with whatever
-    Python raises.
-    """
-    return ArgumentError(
-        f"{op.name}({', '.join(map(repr, types))}): {error}",
-        cause="the op's shape rule refused these arguments",
-        fix=f"the signature is {op.name}{op.signature}",
-    )
-
-
-def _not_fixed(op: Op, attrs: Mapping[str, Any]) -> ArgumentError | None:
-    """Return the error of an attribute that is a value of an executor, or None."""
-    for name, value in attrs.items():
-        for each in value if type(value) in (tuple, list) else (value,):
-            if type(each) in EXECUTORS:
-                return ArgumentError(
-                    f"{op.name}: {name} is a {type(each).__name__}, {type_of(each)}",
-                    cause=f"{name} is a constant of the operation, and no operand",
-                    fix=f"the signature is {op.name}{op.signature}; pass {name} as a plain value",
-                )
-    return None

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import promoted_by
-from oplibrary.core.op import Example, Kind, Op, Option, Rule, example, register
-from oplibrary.core.types import (
+from oplibrary.core.op import Example, Kind, Op, Option, Rule, example
+from oplibrary.core.registry import register
+from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
+from oplibrary.values.dtypes import promoted_by
+from oplibrary.values.types import (
     TensorType,
     broadcast_shapes,
     normalize_axes,
 )
-from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 
 UNARY_EXAMPLES = (example((3, 4)), example(()), example((0, 2)), example((2, 1, 3)))
 BINARY_EXAMPLES = (

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING, promoted, to_dtype
 from oplibrary.core.op import Example, Op
-from oplibrary.core.types import Array, Shape
+from oplibrary.values.dtypes import REAL_FLOATING, promoted, to_dtype
+from oplibrary.values.types import Array, Shape
 
 if TYPE_CHECKING:
     import numpy.typing as npt

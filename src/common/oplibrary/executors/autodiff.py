@@ -7,9 +7,10 @@ from typing import Any
 
 from numpy import ndarray
 
-from oplibrary.core.op import REGISTRY, Op
-from oplibrary.core.types import TensorType
+from oplibrary.core.op import Op
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
+from oplibrary.values.types import TensorType
 
 
 def pull_back(

@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from oplibrary.core.dtypes import REAL_FLOATING
+from oplibrary.values.dtypes import REAL_FLOATING
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from oplibrary.core.dtypes import castable
-from oplibrary.core.types import Shape, TensorType, broadcast_shapes
 from oplibrary.executors.operators import UNARY_METHODS
 from oplibrary.late.method import install
 from oplibrary.messages.errors import DTypeError, InPlaceError, ShapeError
+from oplibrary.values.dtypes import castable
+from oplibrary.values.types import Shape, TensorType, broadcast_shapes
 
 IN_PLACE_OPERATORS = {
     "__iadd__": ("add", "+="),

@@ -20,10 +20,11 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy import ndarray
 
-from oplibrary.core.keys import exact_key
-from oplibrary.core.op import REGISTRY, Kind, Op
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import ArgumentError
+from oplibrary.values.keys import exact_key
+from oplibrary.values.types import Array, TensorType
 
 LARGE = 4096
 """Elements of the largest operand from which on machine code is made."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import NAMESPACES
-from oplibrary.executors.namespace_info import NamespaceInfo
+from oplibrary.core.registry import NAMESPACES
 from oplibrary.executors.operators import API_VERSIONS
 from oplibrary.executors.spellings import MissingName
 from oplibrary.late.modules import bring, load
 from oplibrary.late.table import by_name
+from oplibrary.values.dtypes import to_dtype
+
+if TYPE_CHECKING:
+    from oplibrary.executors.namespace_info import NamespaceInfo
 
 _DTYPES = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 "
@@ -90,6 +92,8 @@ class LateNames:
 def _information(data_dependent_shapes: bool) -> Callable[[], NamespaceInfo]:
     def __array_namespace_info__() -> NamespaceInfo:
         """Return what the array API standard asks a namespace to say about itself."""
+        from oplibrary.executors.namespace_info import NamespaceInfo
+
         return NamespaceInfo(data_dependent_shapes)
 
     return __array_namespace_info__

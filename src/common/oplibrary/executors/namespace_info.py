@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import DEFAULT_DTYPE
+from oplibrary.values.types import DEFAULT_DTYPE
 
 _KINDS = {
     "bool": ("bool",),

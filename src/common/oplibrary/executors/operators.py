@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import castable, to_dtype
-from oplibrary.core.op import REGISTRY, lookup
+from oplibrary.core.registry import REGISTRY, lookup
 from oplibrary.executors.einops_backend import offer
 from oplibrary.late.method import install
 from oplibrary.late.modules import load
 from oplibrary.messages.errors import ArgumentError, DTypeError, InPlaceError
 from oplibrary.ops.arguments import normalize_ints, require_device, require_steps
+from oplibrary.values.dtypes import castable, to_dtype
 
 API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 """The versions of the array API standard that the namespaces keep to."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.types import TensorType
+from oplibrary.values.types import TensorType
 
 
 def ints_are_indices(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.core.op import FUNCTIONS
+from oplibrary.core.registry import FUNCTIONS
 
 
 def __getattr__(name: str) -> Any:

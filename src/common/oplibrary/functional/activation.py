@@ -9,8 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from oplibrary.core.op import public
-from oplibrary.core.types import TensorType, normalize_axis, number_kind
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.activation import elu
 from oplibrary.ops.arguments import operand_type, require_flag, require_number
@@ -38,6 +37,7 @@ from oplibrary.ops.reduction import argmax
 from oplibrary.ops.slicing import slice_axis
 from oplibrary.ops.softmax import softmax
 from oplibrary.ops.trigonometry import tanh
+from oplibrary.values.types import TensorType, normalize_axis, number_kind
 
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.op import public
-from oplibrary.core.types import Array
+from oplibrary.core.registry import public
 from oplibrary.functional.pooling import divisible
 from oplibrary.messages.errors import ShapeError
 from oplibrary.ops.arguments import operand_type
@@ -18,6 +17,7 @@ from oplibrary.ops.elementwise import divide, where
 from oplibrary.ops.gather import take
 from oplibrary.ops.pooling import max_pool, sum_pool
 from oplibrary.ops.windows import AXES, per_axis, require_axes
+from oplibrary.values.types import Array
 
 
 class _Division(NamedTuple):

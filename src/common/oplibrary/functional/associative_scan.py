@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.loops import scan_of
-from oplibrary.core.op import public
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.tree import flatten, unflatten
-from oplibrary.core.types import TensorType, is_known, normalize_axis
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, BranchTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag
 from oplibrary.ops.comparison import greater_equal
@@ -18,6 +15,9 @@ from oplibrary.ops.elementwise import subtract, where
 from oplibrary.ops.gather import take
 from oplibrary.ops.movement import reshape
 from oplibrary.ops.slicing import flip
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.types import TensorType, is_known, normalize_axis
 
 
 @public

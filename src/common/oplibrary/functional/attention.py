@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING
-from oplibrary.core.op import public
-from oplibrary.core.types import Array
+from oplibrary.core.registry import public
 from oplibrary.functional.dropout import dropout
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag, require_int, require_number
@@ -26,6 +24,8 @@ from oplibrary.ops.repetition import repeat
 from oplibrary.ops.scan import cumulative_sum
 from oplibrary.ops.slicing import index_axis
 from oplibrary.ops.softmax import softmax
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.types import Array
 
 
 def _causal_mask(query: Any, key: Any) -> Any:

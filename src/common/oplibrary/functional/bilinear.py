@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.core.op import public
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ShapeError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.einsum import einsum

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.core.dtypes import REAL_FLOATING
-from oplibrary.core.op import public
-from oplibrary.core.types import Shape, normalize_axis
+from oplibrary.core.registry import public
 from oplibrary.functional.loss_reduction import reduce_losses
 from oplibrary.messages.errors import ArgumentError, ShapeError, SideBySideError
 from oplibrary.ops.arguments import operand_type, require_int, require_number
@@ -18,6 +16,8 @@ from oplibrary.ops.gather import take, take_along_axis
 from oplibrary.ops.movement import expand_dims
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.softmax import log_softmax
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.types import Shape, normalize_axis
 
 
 @public

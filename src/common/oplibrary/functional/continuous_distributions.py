@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_NUMBERS, promoted, to_dtype
-from oplibrary.core.op import public
-from oplibrary.core.types import Shape, TensorType, number_kind
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.comparison import greater, less
@@ -40,6 +38,8 @@ from oplibrary.ops.softmax import softmax
 from oplibrary.ops.solving import cholesky
 from oplibrary.ops.special import ndtr, ndtri
 from oplibrary.ops.trigonometry import tan
+from oplibrary.values.dtypes import REAL_NUMBERS, promoted, to_dtype
+from oplibrary.values.types import Shape, TensorType, number_kind
 
 if TYPE_CHECKING:
     import numpy.typing as npt

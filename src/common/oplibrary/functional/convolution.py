@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from oplibrary.core.op import public
-from oplibrary.core.types import Shape
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_int
 from oplibrary.ops.convolution import convolution, input_gradient
 from oplibrary.ops.elementwise import add
 from oplibrary.ops.slicing import pad_op
 from oplibrary.ops.windows import AXES, Lengths, Margins, geometry_of, margins_of, per_axis
+from oplibrary.values.types import Shape
 
 
 def _margins(padding: Any, kernel: Shape, stride: Lengths, dilation: Lengths) -> Margins:

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
-from oplibrary.core.types import is_known, normalize_axis, number_kind
+from oplibrary.core.registry import public
 from oplibrary.functional.continuous_distributions import gumbel
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError, SymbolicValueError
 from oplibrary.ops.arguments import normalize_shape, operand_type, require_flag
@@ -34,6 +33,7 @@ from oplibrary.ops.scan import cumulative_sum
 from oplibrary.ops.searching import searchsorted
 from oplibrary.ops.slicing import index_axis, slice_axis
 from oplibrary.ops.sorting import argsort
+from oplibrary.values.types import is_known, normalize_axis, number_kind
 
 
 def _array(name: str, value: Any, dtype: Any) -> Any:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.core.op import public
-from oplibrary.core.types import Shape, broadcast_shapes, normalize_axis
+from oplibrary.core.registry import public
 from oplibrary.functional.loss_reduction import (
     reduce_losses,
     require_number_above,
@@ -28,6 +27,7 @@ from oplibrary.ops.exponential import softplus
 from oplibrary.ops.movement import broadcast_to
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.statistics import euclidean_norm, vector_norm
+from oplibrary.values.types import Shape, broadcast_shapes, normalize_axis
 
 
 def _shape_of_both(name: str, x: Any, y: Any) -> Shape:

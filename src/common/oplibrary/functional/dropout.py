@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from oplibrary.core.op import public
-from oplibrary.core.types import Shape
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_number
 from oplibrary.ops.elementwise import add, cast, multiply, where
 from oplibrary.ops.random import bernoulli
+from oplibrary.values.types import Shape
 
 
 @public

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.comparison import less

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING
-from oplibrary.core.op import public_in
-from oplibrary.core.types import normalize_axes, normalize_axis
+from oplibrary.core.registry import public_in
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type, require_device, require_int
 from oplibrary.ops.creation import resolve_dtype
 from oplibrary.ops.elementwise import conj
 from oplibrary.ops.fourier import NORMS, OTHER_WAY, dft, inverse_real_dft, real_dft, resized
 from oplibrary.ops.slicing import roll
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.types import normalize_axes, normalize_axis
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -14,9 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING, promoted
-from oplibrary.core.op import public
-from oplibrary.core.types import Shape, TensorType
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import normalize_shape, operand_type, require_flag
 from oplibrary.ops.comparison import greater_equal, isfinite, less, less_equal, logical_and
@@ -29,6 +27,8 @@ from oplibrary.ops.reduction import all as all_of
 from oplibrary.ops.rounding import floor
 from oplibrary.ops.rounding import round as nearest_whole
 from oplibrary.ops.slicing import index_axis
+from oplibrary.values.dtypes import REAL_FLOATING, promoted
+from oplibrary.values.types import Shape, TensorType
 
 _MODES = {"bilinear": (2, 3), "nearest": (2, 3), "bicubic": (2,)}
 _PADDINGS = ("zeros", "border", "reflection")

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from oplibrary.core.op import public
-from oplibrary.core.types import TensorType
+from oplibrary.core.registry import public
 from oplibrary.functional.loss_reduction import require_number_above
 from oplibrary.functional.normalization import check_channels, last_axes, require_float
 from oplibrary.messages.errors import ArgumentError, ShapeError
@@ -17,6 +16,7 @@ from oplibrary.ops.elementwise import add, clip, divide, multiply, pow, square, 
 from oplibrary.ops.exponential import rsqrt
 from oplibrary.ops.slicing import pad_op, slice_axis
 from oplibrary.ops.statistics import mean, vector_norm
+from oplibrary.values.types import TensorType
 
 
 @public

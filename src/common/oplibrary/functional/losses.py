@@ -6,7 +6,7 @@ from math import log as log_of_number
 from math import pi
 from typing import Any
 
-from oplibrary.core.op import public
+from oplibrary.core.registry import public
 from oplibrary.functional.loss_reduction import (
     reduce_losses,
     require_number_above,

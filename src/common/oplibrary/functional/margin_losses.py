@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.types import TensorType
+from oplibrary.core.registry import public
 from oplibrary.functional.activation import logsigmoid
 from oplibrary.functional.distance_losses import pairwise_distance
 from oplibrary.functional.loss_reduction import reduce_losses, require_same_shape
@@ -33,6 +31,8 @@ from oplibrary.ops.movement import expand_dims
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.running import cumulative_min
 from oplibrary.ops.statistics import mean
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.types import TensorType
 
 
 def _require_scores(name: str, x: Any) -> TensorType:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from oplibrary.core.dtypes import REAL_FLOATING
-from oplibrary.core.op import public
-from oplibrary.core.types import TensorType
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type
 from oplibrary.ops.elementwise import add, multiply, square, subtract
 from oplibrary.ops.exponential import rsqrt
 from oplibrary.ops.statistics import mean
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.types import TensorType
 
 
 def require_float(name: str, x: Any) -> TensorType:

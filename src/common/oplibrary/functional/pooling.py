@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.dtypes import promoted_by
-from oplibrary.core.op import public
-from oplibrary.core.types import Array, Shape
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.arguments import operand_type, require_flag, require_int
 from oplibrary.ops.elementwise import cast, divide
@@ -23,6 +21,8 @@ from oplibrary.ops.windows import (
     pool_windows,
     require_axes,
 )
+from oplibrary.values.dtypes import promoted_by
+from oplibrary.values.types import Array, Shape
 
 _Size = int | Sequence[int]
 _Padding = int | Sequence[int | Sequence[int]]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
-from oplibrary.core.op import public
+from oplibrary.core.registry import public
 from oplibrary.functional.loss_reduction import require_number_above
 from oplibrary.functional.normalization import require_float
 from oplibrary.functional.pooling import avg_pool1d, avg_pool2d, avg_pool3d

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import promoted
 from oplibrary.core.loops import scan_of
-from oplibrary.core.op import public
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.activation import relu
 from oplibrary.ops.arguments import operand_type, require_flag
@@ -24,6 +23,7 @@ from oplibrary.ops.joining import split
 from oplibrary.ops.linalg import linear
 from oplibrary.ops.slicing import slice_axis
 from oplibrary.ops.trigonometry import tanh
+from oplibrary.values.dtypes import promoted
 
 _ACTIVATIONS = {"tanh": tanh, "relu": relu}
 

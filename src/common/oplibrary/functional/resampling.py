@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
-from oplibrary.core.types import Array, is_known
+from oplibrary.core.registry import public
 from oplibrary.functional.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -25,6 +24,7 @@ from oplibrary.ops.joining import stack
 from oplibrary.ops.movement import permute_dims
 from oplibrary.ops.slicing import pad_op
 from oplibrary.ops.windows import AXES, margins_of, per_axis, pool_windows, require_axes
+from oplibrary.values.types import Array, is_known
 
 _AREA = {1: adaptive_avg_pool1d, 2: adaptive_avg_pool2d, 3: adaptive_avg_pool3d}
 _MODES = {

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.loops import scan_of
-from oplibrary.core.op import public
+from oplibrary.core.registry import public
 from oplibrary.functional.loss_reduction import reduce_losses
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag, require_int
@@ -20,6 +19,7 @@ from oplibrary.ops.gather import require_integers, take, take_along_axis
 from oplibrary.ops.joining import concat
 from oplibrary.ops.movement import expand_dims, reshape
 from oplibrary.ops.slicing import slice_axis
+from oplibrary.values.dtypes import REAL_FLOATING
 
 _NEVER = -1e30
 """The logarithm of the probability of what cannot be: finite, so that gradients are numbers."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_shape, operand_type
 from oplibrary.ops.creation import zeros_like

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING, is_bfloat16, is_half
 from oplibrary.machine.code import Code
 from oplibrary.machine.register import Register
+from oplibrary.values.dtypes import REAL_FLOATING, is_bfloat16, is_half
 
 DType = np.dtype[Any]
 

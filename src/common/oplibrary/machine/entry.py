@@ -15,11 +15,11 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from oplibrary.core.types import TensorType
 from oplibrary.machine import interpreter_api as api
 from oplibrary.machine.code import Code
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
+from oplibrary.values.types import TensorType
 
 LONG_WORK = 50_000.0
 """A run of more nanoseconds releases the interpreter lock."""

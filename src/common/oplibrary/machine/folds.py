@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.machine.code import Code
 from oplibrary.machine.complex_numbers.arithmetic import add
 from oplibrary.machine.complex_numbers.parts import packed, unpacked
@@ -18,6 +17,7 @@ from oplibrary.machine.elements import (
     minimum,
 )
 from oplibrary.machine.register import Register
+from oplibrary.values.dtypes import REAL_FLOATING
 
 
 def neutral(combine: str, dtype: DType) -> Any:

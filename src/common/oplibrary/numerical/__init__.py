@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from oplibrary.core.op import FUNCTIONS
+from oplibrary.core.registry import FUNCTIONS
 
 
 def composition_of(name: str) -> Callable[..., Any] | None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.operands import (
     along,
@@ -28,6 +27,7 @@ from oplibrary.ops.joining import concat, split
 from oplibrary.ops.movement import broadcast_to, moveaxis, permute_dims, reshape, swapaxes
 from oplibrary.ops.slicing import flip
 from oplibrary.ops.sorting import argwhere, nonzero
+from oplibrary.values.types import normalize_axis
 
 # more axes ----------------------------------------------------------------------------------------
 

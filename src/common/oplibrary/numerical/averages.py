@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import promoted, to_dtype
-from oplibrary.core.types import normalize_axes
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.operands import as_array, as_dtype, offered
 from oplibrary.ops.arguments import Axis
@@ -25,6 +23,8 @@ from oplibrary.ops.reduction import max as greatest
 from oplibrary.ops.reduction import min as least
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.statistics import mean
+from oplibrary.values.dtypes import promoted, to_dtype
+from oplibrary.values.types import normalize_axes
 
 
 @offered

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import normalize_axis, number_kind
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.operands import as_array, as_dtype, dtype_of_all, flat, known, offered
 from oplibrary.ops.arguments import normalize_ints, normalize_shape
@@ -21,6 +20,7 @@ from oplibrary.ops.joining import stack
 from oplibrary.ops.numbers import number_array
 from oplibrary.ops.reduction import all as all_
 from oplibrary.ops.sorting import argsort, nonzero, sort
+from oplibrary.values.types import normalize_axis, number_kind
 
 
 @offered

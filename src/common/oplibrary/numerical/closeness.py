@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import promoted
-from oplibrary.core.types import broadcast_shapes
 from oplibrary.messages.errors import ShapeError
 from oplibrary.numerical.operands import as_array, as_dtype, offered
 from oplibrary.ops.comparison import (
@@ -26,6 +24,8 @@ from oplibrary.ops.elementwise import abs as magnitude
 from oplibrary.ops.elementwise import imag
 from oplibrary.ops.reduction import all as all_
 from oplibrary.ops.signs import signbit
+from oplibrary.values.dtypes import promoted
+from oplibrary.values.types import broadcast_shapes
 
 
 @offered

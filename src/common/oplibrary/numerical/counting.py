@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, REAL_FLOATING, promoted
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.numerical.operands import (
     as_array,
@@ -35,6 +34,7 @@ from oplibrary.ops.scan import cumulative_sum
 from oplibrary.ops.scatter import scatter_add
 from oplibrary.ops.searching import isin, searchsorted
 from oplibrary.ops.sorting import argsort, sort, unique_values
+from oplibrary.values.dtypes import FLOATING, REAL_FLOATING, promoted
 
 FLOAT64 = np.dtype(np.float64)
 

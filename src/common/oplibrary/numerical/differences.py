@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import castable, promoted
-from oplibrary.core.types import normalize_axes, normalize_axis, number_kind
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.operands import along, as_array, as_dtype, dtype_in_numpy, flat, offered
 from oplibrary.ops.arguments import Axis
@@ -23,6 +21,8 @@ from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.scan import cumulative_sum
 from oplibrary.ops.searching import searchsorted
 from oplibrary.ops.sorting import argsort
+from oplibrary.values.dtypes import castable, promoted
+from oplibrary.values.types import normalize_axes, normalize_axis, number_kind
 
 
 @offered

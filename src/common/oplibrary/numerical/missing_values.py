@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, REAL_FLOATING, to_dtype
-from oplibrary.core.types import number_kind
 from oplibrary.numerical.operands import as_array, as_dtype, flat, offered
 from oplibrary.ops.arguments import Axis
 from oplibrary.ops.comparison import equal, isnan, less_equal, logical_not
@@ -25,6 +23,8 @@ from oplibrary.ops.reduction import min as least
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.scan import cumulative_prod, cumulative_sum
 from oplibrary.ops.statistics import mean, std, var
+from oplibrary.values.dtypes import FLOATING, REAL_FLOATING, to_dtype
+from oplibrary.values.types import number_kind
 
 
 def _has_nan(x: Any) -> bool:

@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.data import to_numbers
-from oplibrary.core.dtypes import promoted, to_dtype
-from oplibrary.core.op import EXECUTORS, public
+from oplibrary.core.dispatch import EXECUTORS
+from oplibrary.core.registry import public
 from oplibrary.core.rules import reduced_shape
-from oplibrary.core.types import Shape, is_known, normalize_axes, normalize_axis, number_kind
 from oplibrary.messages.call_errors import explain_call
 from oplibrary.messages.errors import DataDependentShapeError, SideBySideError, SymbolicValueError
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.movement import permute_dims, reshape
 from oplibrary.ops.nested import holds_values, stack_nested
 from oplibrary.ops.numbers import number_array
+from oplibrary.values.data import to_numbers
+from oplibrary.values.dtypes import promoted, to_dtype
+from oplibrary.values.types import Shape, is_known, normalize_axes, normalize_axis, number_kind
 
 
 def offered(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, promoted
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.operands import (
     as_array,
@@ -23,6 +22,7 @@ from oplibrary.ops.eigenvalues import eigvals
 from oplibrary.ops.elementwise import real
 from oplibrary.ops.joining import concat, stack
 from oplibrary.ops.movement import expand_dims
+from oplibrary.values.dtypes import FLOATING, promoted
 
 
 def _coefficients(name: str, p: Any) -> Any:

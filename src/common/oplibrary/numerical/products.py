@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import promoted
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.numerical.arrangement import trim_zeros
 from oplibrary.numerical.operands import as_array, as_dtype, flat, offered, require_known
@@ -26,6 +25,7 @@ from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.rounding import trunc
 from oplibrary.ops.slicing import flip
 from oplibrary.ops.trigonometry import sin
+from oplibrary.values.dtypes import promoted
 
 
 @offered

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL, REAL_FLOATING
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.numerical.missing_values import nanmean
 from oplibrary.numerical.operands import (
@@ -28,6 +27,7 @@ from oplibrary.ops.movement import moveaxis, reshape
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.rounding import floor
 from oplibrary.ops.sorting import sort
+from oplibrary.values.dtypes import REAL, REAL_FLOATING
 
 # medians ------------------------------------------------------------------------------------------
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_NUMBERS
-from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, register
 from oplibrary.core.rules import UNARY_EXAMPLES
-from oplibrary.core.types import Array, TensorType
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import require_number
 from oplibrary.ops.elementwise import where
@@ -24,6 +23,8 @@ from oplibrary.ops.error_function import (
 from oplibrary.ops.exponential import exp, sigmoid
 from oplibrary.ops.kernels import Constant, blockwise, float_infer
 from oplibrary.ops.trigonometry import tanh
+from oplibrary.values.dtypes import REAL_NUMBERS
+from oplibrary.values.types import Array, TensorType
 
 _ZERO = Constant(0)
 _ONE = Constant(1)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import Shape, TensorType, is_known, number_kind, type_of
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
@@ -16,6 +15,7 @@ from oplibrary.messages.errors import (
     SideBySideError,
     SymbolicValueError,
 )
+from oplibrary.values.types import Shape, TensorType, is_known, number_kind, type_of
 
 Axis = int | tuple[int, ...] | None
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import promoted_by
 from oplibrary.core.op import Op
 from oplibrary.core.rules import binary
-from oplibrary.core.types import Array
 from oplibrary.ops.elementwise import maximum
 from oplibrary.ops.exponential import log, log1p
 from oplibrary.ops.kernels import halves_in_float32
+from oplibrary.values.dtypes import promoted_by
+from oplibrary.values.types import Array
 
 _LEAST = -100.0  # of a logarithm, so that a certain mistake has a finite loss
 

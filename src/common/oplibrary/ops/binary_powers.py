@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import elementwise
-from oplibrary.core.dtypes import is_bfloat16
-from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, unary
-from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast, pow
 from oplibrary.ops.exponential import sigmoid
 from oplibrary.ops.kernels import in_float32
 from oplibrary.tangents.families import symmetric
+from oplibrary.values.dtypes import is_bfloat16
+from oplibrary.values.types import Array, TensorType, type_of
 
 exp2 = unary(
     "exp2",

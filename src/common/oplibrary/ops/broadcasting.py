@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.core.dtypes import promoted
-from oplibrary.core.op import public
-from oplibrary.core.types import broadcast_shapes as shape_of_all
-from oplibrary.core.types import fit_scalar, is_scalar, normalize_axis, number_kind
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_shape, operand_type, require_int, require_steps
 from oplibrary.ops.elementwise import subtract
@@ -15,6 +12,9 @@ from oplibrary.ops.joining import concat
 from oplibrary.ops.movement import broadcast_to
 from oplibrary.ops.numbers import number_array
 from oplibrary.ops.slicing import slice_axis
+from oplibrary.values.dtypes import promoted
+from oplibrary.values.types import broadcast_shapes as shape_of_all
+from oplibrary.values.types import fit_scalar, is_scalar, normalize_axis, number_kind
 
 
 @public

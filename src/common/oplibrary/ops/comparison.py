@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oplibrary.core.op import Example, Kind, Op, example, register
+from oplibrary.core.op import Example, Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.core.rules import BINARY_EXAMPLES, UNARY_EXAMPLES, binary, elementwise_infer, unary
 
 # comparisons --------------------------------------------------------------------------------------

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import Rows, reshape
-from oplibrary.core.dtypes import promoted
-from oplibrary.core.op import Example, Kind, Op, example, register
-from oplibrary.core.types import Array, Shape, TensorType
+from oplibrary.core.op import Example, Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.messages.errors import ShapeError
 from oplibrary.ops.image_lowering import (
     lower_convolution,
@@ -25,6 +24,8 @@ from oplibrary.ops.image_lowering import (
 )
 from oplibrary.ops.kernels import halves_in_float32
 from oplibrary.ops.windows import Geometry, chunks_first, columns_last, geometry_of, inner
+from oplibrary.values.dtypes import promoted
+from oplibrary.values.types import Array, Shape, TensorType
 
 
 def _common_dtype(x: Any, y: Any) -> tuple[Array, Array]:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oplibrary.core.batching import unchanged
-from oplibrary.core.dtypes import BREADTH, REAL_FLOATING, REAL_NUMBERS, is_numeric, to_dtype
-from oplibrary.core.op import CREATION, Kind, Op, example, register
-from oplibrary.core.types import DEFAULT_DTYPE, Array, Shape, TensorType, type_of
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import CREATION, register
 from oplibrary.messages.errors import ArgumentError, DTypeError, OutOfMemoryError, SideBySideError
 from oplibrary.ops.arguments import normalize_shape, require_device, require_int
 from oplibrary.ops.options import DEVICE
+from oplibrary.values.dtypes import BREADTH, REAL_FLOATING, REAL_NUMBERS, is_numeric, to_dtype
+from oplibrary.values.types import DEFAULT_DTYPE, Array, Shape, TensorType, type_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt

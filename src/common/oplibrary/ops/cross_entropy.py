@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import Rows, along_axis
-from oplibrary.core.dtypes import HALF, REAL_FLOATING
-from oplibrary.core.op import Kind, Op, example, register
-from oplibrary.core.types import Array, Shape, TensorType, normalize_axis, type_of_array
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.messages.errors import DTypeError, IndexingError, ShapeError
 from oplibrary.ops.comparison import equal, less
 from oplibrary.ops.elementwise import cast, multiply, negative, subtract, where
@@ -23,6 +22,8 @@ from oplibrary.ops.movement import expand_dims
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.softmax import log_softmax, softmax
 from oplibrary.tangents.families import Push, reduction
+from oplibrary.values.dtypes import HALF, REAL_FLOATING
+from oplibrary.values.types import Array, Shape, TensorType, normalize_axis, type_of_array
 
 
 def check_labels(scores: TensorType, labels: TensorType, axis: int) -> Shape:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import trailing
-from oplibrary.core.op import Kind, Op, example, public_in, register
-from oplibrary.core.types import Array, TensorType, type_of
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public_in, register
 from oplibrary.ops.diagonal import diagonal
 from oplibrary.ops.elementwise import conj, imag, real
 from oplibrary.ops.linalg import matmul
@@ -37,6 +37,7 @@ from oplibrary.ops.singular_values import svd
 from oplibrary.ops.slicing import index_axis
 from oplibrary.ops.solving import SQUARE_EXAMPLES, inverse_or_nan
 from oplibrary.tangents.families import Push
+from oplibrary.values.types import Array, TensorType, type_of
 
 SINGULAR_MATRIX = example(np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [0.5, 1.0, -1.0]]))
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import trailing
-from oplibrary.core.op import Kind, Op, example, public, public_in, register
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, public_in, register
 from oplibrary.core.rules import movement
-from oplibrary.core.types import Array, Shape, TensorType, is_known
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_shape, operand_type, require_int
 from oplibrary.ops.comparison import equal, greater_equal, less_equal
@@ -19,6 +19,7 @@ from oplibrary.ops.indexing import Slice, basic_index
 from oplibrary.ops.movement import broadcast_to, expand_dims
 from oplibrary.ops.reduction import sum as sum_over
 from oplibrary.ops.scan import cumulative_sum
+from oplibrary.values.types import Array, Shape, TensorType, is_known
 
 
 def _matrix(name: str, shape: Shape) -> tuple[int, int]:

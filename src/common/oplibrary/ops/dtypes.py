@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOAT16, castable, is_bfloat16, promoted, to_dtype
-from oplibrary.core.op import public
-from oplibrary.core.types import number_kind
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import operand_type
+from oplibrary.values.dtypes import FLOAT16, castable, is_bfloat16, promoted, to_dtype
+from oplibrary.values.types import number_kind
 
 
 def _dtype(value: Any) -> np.dtype[Any]:

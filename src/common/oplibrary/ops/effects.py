@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import Rows
-from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, register
 from oplibrary.messages.errors import ArgumentError, AssertionFailedError, DTypeError
 from oplibrary.tangents.families import symmetric
+from oplibrary.values.types import Array, TensorType
 
 
 def _require_text(name: str, message: Any) -> None:

@@ -7,9 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import trailing
-from oplibrary.core.dtypes import promoted
-from oplibrary.core.op import Kind, Op, example, public_in, register
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public_in, register
 from oplibrary.ops.arguments import require_flag
 from oplibrary.ops.diagonal import diagonal
 from oplibrary.ops.elementwise import conj, real
@@ -30,6 +29,8 @@ from oplibrary.ops.matrices import (
 from oplibrary.ops.movement import expand_dims
 from oplibrary.ops.slicing import index_axis
 from oplibrary.ops.solving import solve_matrix
+from oplibrary.values.dtypes import promoted
+from oplibrary.values.types import Array, TensorType
 
 EXAMPLES = (example((3, 3)), example((2, 2, 2)), example((1, 1)), example((0, 0)))
 

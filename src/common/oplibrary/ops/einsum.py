@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import Rows
-from oplibrary.core.dtypes import is_half, promoted
-from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.types import Array, Shape, TensorType
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, register
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.diagonal import diagonal
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.kernels import halves_lowered, in_float32
 from oplibrary.ops.movement import broadcast_to, permute_dims, reshape
 from oplibrary.ops.reduction import sum as sum_
+from oplibrary.values.dtypes import is_half, promoted
+from oplibrary.values.types import Array, Shape, TensorType
 
 # subscripts --------------------------------------------------------------------------------------
 

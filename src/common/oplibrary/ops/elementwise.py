@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, is_bfloat16, is_numeric, promoted, promoted_by, to_dtype
-from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import FUNCTIONS, public, register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, elementwise_infer, resolve_dtype, unary
-from oplibrary.core.types import Array, TensorType, broadcast_shapes, is_known, is_scalar, type_of
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import operand_type, require_device, require_flag
 from oplibrary.ops.comparison import greater_equal, less_equal
 from oplibrary.ops.exponential import log
 from oplibrary.ops.kernels import float_dtype, in_float32
 from oplibrary.tangents.families import Push
+from oplibrary.values.dtypes import (
+    FLOATING,
+    is_bfloat16,
+    is_numeric,
+    promoted,
+    promoted_by,
+    to_dtype,
+)
+from oplibrary.values.types import Array, TensorType, broadcast_shapes, is_known, is_scalar, type_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt

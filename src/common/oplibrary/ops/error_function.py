@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.op import Kind, Op, register
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.registry import register
 from oplibrary.core.rules import UNARY_EXAMPLES
-from oplibrary.core.types import Array
 from oplibrary.ops.exponential import exp
 from oplibrary.ops.kernels import blockwise, float_infer
+from oplibrary.values.types import Array
 
 
 class Approximation(NamedTuple):

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING
-from oplibrary.core.op import Kind, Op, register
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.registry import register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, unary
-from oplibrary.core.types import Array
 from oplibrary.ops.kernels import Constant, blockwise, float_infer
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.types import Array
 
 _ZERO = Constant(0)
 _ONE = Constant(1)

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import Rows, along_axis
-from oplibrary.core.dtypes import is_half, is_numeric
-from oplibrary.core.op import Kind, Op, example, register
-from oplibrary.core.types import Array, TensorType, normalize_axis
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import cast, conj, real
 from oplibrary.ops.kernels import halves_in_float32
 from oplibrary.ops.slicing import pad_op, slice_axis
 from oplibrary.tangents.families import linear
+from oplibrary.values.dtypes import is_half, is_numeric
+from oplibrary.values.types import Array, TensorType, normalize_axis
 
 NORMS = ("backward", "ortho", "forward")
 """Which transform is divided: the inverse by n, both by its root, or the other one by n."""

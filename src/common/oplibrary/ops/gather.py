@@ -15,9 +15,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from oplibrary.core.batching import Rows, along_axis, move_axis
-from oplibrary.core.dtypes import FLOAT32, is_half, to_dtype
-from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.types import (
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, register
+from oplibrary.messages.errors import DTypeError, IndexingError, ShapeError
+from oplibrary.ops.arguments import operand_type, require_int
+from oplibrary.ops.comparison import equal, logical_or
+from oplibrary.ops.elementwise import cast, where
+from oplibrary.ops.movement import expand_dims
+from oplibrary.values.dtypes import FLOAT32, is_half, to_dtype
+from oplibrary.values.types import (
     Array,
     Shape,
     TensorType,
@@ -25,11 +31,6 @@ from oplibrary.core.types import (
     normalize_axis,
     type_of_array,
 )
-from oplibrary.messages.errors import DTypeError, IndexingError, ShapeError
-from oplibrary.ops.arguments import operand_type, require_int
-from oplibrary.ops.comparison import equal, logical_or
-from oplibrary.ops.elementwise import cast, where
-from oplibrary.ops.movement import expand_dims
 
 if TYPE_CHECKING:
     import numpy.typing as npt

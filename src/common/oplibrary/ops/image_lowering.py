@@ -15,10 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from oplibrary.core.dtypes import REAL_FLOATING, promoted
 from oplibrary.core.op import Op, example
 from oplibrary.core.rules import movement
-from oplibrary.core.types import Array, Shape, TensorType, is_known
 from oplibrary.ops.comparison import equal, logical_and, logical_not, logical_or, not_equal
 from oplibrary.ops.einsum import einsum
 from oplibrary.ops.elementwise import add, cast, where
@@ -29,6 +27,8 @@ from oplibrary.ops.movement import permute_dims, reshape
 from oplibrary.ops.padding import pad
 from oplibrary.ops.slicing import flip
 from oplibrary.ops.windows import Geometry, Lengths, PoolWindows, geometry_of, pool_windows
+from oplibrary.values.dtypes import REAL_FLOATING, promoted
+from oplibrary.values.types import Array, Shape, TensorType, is_known
 
 WINDOW_BYTES = 1 << 19
 """Windows that are copied, since BLAS cannot read them, are copied for so many images at a time."""

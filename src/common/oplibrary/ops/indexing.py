@@ -13,19 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import Rows
-from oplibrary.core.op import Kind, Op, example, public, register
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, register
 from oplibrary.core.rules import movement
-from oplibrary.core.tree import refuse_depth
-from oplibrary.core.types import (
-    NUMBERS,
-    Array,
-    Shape,
-    TensorType,
-    fit_scalar,
-    is_known,
-    is_scalar,
-    number_kind,
-)
 from oplibrary.messages.errors import ArgumentError, IndexingError, SideBySideError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.elementwise import cast, where
@@ -37,6 +27,17 @@ from oplibrary.ops.selection import (
     check_kind,
     check_mask,
     check_value,
+)
+from oplibrary.values.tree import refuse_depth
+from oplibrary.values.types import (
+    NUMBERS,
+    Array,
+    Shape,
+    TensorType,
+    fit_scalar,
+    is_known,
+    is_scalar,
+    number_kind,
 )
 
 

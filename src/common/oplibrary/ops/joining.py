@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import Rows
-from oplibrary.core.dtypes import promoted
-from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
-from oplibrary.core.types import Array, TensorType, normalize_axis, number_kind
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import FUNCTIONS, public, register
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type, require_steps
 from oplibrary.ops.numbers import number_array
 from oplibrary.ops.slicing import index_axis, slice_axis
+from oplibrary.values.dtypes import promoted
+from oplibrary.values.types import Array, TensorType, normalize_axis, number_kind
 
 
 def _sequence(function: str, arrays: Any) -> tuple[Any, ...]:

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from oplibrary.core.dtypes import (
+from oplibrary.core.registry import REGISTRY
+from oplibrary.messages.errors import DTypeError
+from oplibrary.values.dtypes import (
     FLOAT32,
     HALF,
     REAL_FLOATING,
@@ -18,9 +20,7 @@ from oplibrary.core.dtypes import (
     promoted,
     promoted_by,
 )
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import Array, TensorType
-from oplibrary.messages.errors import DTypeError
+from oplibrary.values.types import Array, TensorType
 
 BLOCK = 16384
 """Elements a block holds: the few arrays a kernel works on then fit in the second-level cache."""

@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import trailing
-from oplibrary.core.dtypes import FLOATING, REAL_FLOATING
-from oplibrary.core.op import Kind, Op, example, public_in, register
-from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public_in, register
 from oplibrary.messages.errors import DTypeError, LinAlgError, ShapeError, SideBySideError
 from oplibrary.ops.arguments import operand_type, require_number
 from oplibrary.ops.comparison import greater
@@ -36,6 +35,8 @@ from oplibrary.ops.reduction import count_nonzero
 from oplibrary.ops.reduction import max as greatest
 from oplibrary.ops.reduction import sum as sum_over
 from oplibrary.ops.singular_values import svdvals
+from oplibrary.values.dtypes import FLOATING, REAL_FLOATING
+from oplibrary.values.types import Array, TensorType, broadcast_shapes, type_of
 
 NAMESPACES = ("linalg",)
 Number = float | None

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import Rows
-from oplibrary.core.dtypes import HALF, promoted
-from oplibrary.core.op import Kind, Op, example, public, public_in, register
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, public_in, register
 from oplibrary.core.rules import resolve_dtype
-from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes, normalize_axis
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type
 from oplibrary.ops.elementwise import add, cast, conj, multiply
@@ -25,6 +24,8 @@ from oplibrary.ops.movement import (
     reshape,
 )
 from oplibrary.ops.reduction import sum as sum_
+from oplibrary.values.dtypes import HALF, promoted
+from oplibrary.values.types import Array, Shape, TensorType, broadcast_shapes, normalize_axis
 
 # matmul -------------------------------------------------------------------------------------------
 

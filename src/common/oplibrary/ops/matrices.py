@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, is_bfloat16, promoted
-from oplibrary.core.types import Array, TensorType, type_of
 from oplibrary.messages.errors import DTypeError, LinAlgError, MatrixShapeError
 from oplibrary.ops.comparison import equal, logical_and
 from oplibrary.ops.diagonal import diagonal, diagonal_embed
 from oplibrary.ops.elementwise import conj, where
 from oplibrary.ops.movement import matrix_transpose
 from oplibrary.ops.slicing import slice_axis
+from oplibrary.values.dtypes import FLOATING, is_bfloat16, promoted
+from oplibrary.values.types import Array, TensorType, type_of
 
 # checks -------------------------------------------------------------------------------------------
 

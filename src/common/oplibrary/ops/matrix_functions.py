@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import trailing
-from oplibrary.core.op import Kind, Op, public_in, register
-from oplibrary.core.types import Array, TensorType, type_of
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.registry import public_in, register
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type, require_int
 from oplibrary.ops.creation import ones_like, zeros_like
@@ -28,6 +28,7 @@ from oplibrary.ops.matrices import (
 )
 from oplibrary.ops.movement import expand_dims, moveaxis, reshape, squeeze
 from oplibrary.ops.solving import SQUARE_EXAMPLES, inv, solve
+from oplibrary.values.types import Array, TensorType, type_of
 
 # powers -------------------------------------------------------------------------------------------
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public_in
-from oplibrary.core.types import normalize_axis
+from oplibrary.core.registry import public_in
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import Axis, normalize_ints, operand_type
 from oplibrary.ops.comparison import isnan, logical_and, logical_not
@@ -24,6 +23,7 @@ from oplibrary.ops.singular_values import svdvals
 from oplibrary.ops.slicing import index_axis
 from oplibrary.ops.solving import inverse_or_nan
 from oplibrary.ops.statistics import vector_norm
+from oplibrary.values.types import normalize_axis
 
 Order = float | str | None
 ORDERS = ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)

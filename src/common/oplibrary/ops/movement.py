@@ -10,17 +10,9 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import Rows, rearranged, trailing, unchanged
-from oplibrary.core.op import REGISTRY, Kind, Op, Option, example, public, register
+from oplibrary.core.op import Kind, Op, Option, example
+from oplibrary.core.registry import REGISTRY, public, register
 from oplibrary.core.rules import movement
-from oplibrary.core.types import (
-    Array,
-    Shape,
-    TensorType,
-    broadcast_shapes,
-    normalize_axes,
-    normalize_axis,
-    type_of,
-)
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import (
     Axis,
@@ -28,6 +20,15 @@ from oplibrary.ops.arguments import (
     normalize_shape,
     operand_type,
     require_flag,
+)
+from oplibrary.values.types import (
+    Array,
+    Shape,
+    TensorType,
+    broadcast_shapes,
+    normalize_axes,
+    normalize_axis,
+    type_of,
 )
 
 # reshaping ----------------------------------------------------------------------------------------

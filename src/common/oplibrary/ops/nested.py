@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from oplibrary.core.op import EXECUTORS, FUNCTIONS
-from oplibrary.core.types import number_kind
+from oplibrary.core.dispatch import EXECUTORS
+from oplibrary.core.registry import FUNCTIONS
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.numbers import number_array
+from oplibrary.values.types import number_kind
 
 
 def holds_values(data: Any) -> bool:

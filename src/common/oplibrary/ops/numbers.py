@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import EXECUTORS, REGISTRY
-from oplibrary.core.types import number_kind
+from oplibrary.core.dispatch import EXECUTORS
+from oplibrary.core.registry import REGISTRY
+from oplibrary.values.types import number_kind
 
 
 def number_array(x: Any, dtype: Any = None) -> Any:

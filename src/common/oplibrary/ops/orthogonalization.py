@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import trailing
-from oplibrary.core.op import Kind, Op, example, public_in, register
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public_in, register
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.diagonal import diagonal, triu
@@ -27,6 +27,7 @@ from oplibrary.ops.matrices import (
 from oplibrary.ops.movement import matrix_transpose
 from oplibrary.ops.singular_values import completed
 from oplibrary.ops.solving import triangular
+from oplibrary.values.types import Array, TensorType
 
 
 class QRResult(NamedTuple):

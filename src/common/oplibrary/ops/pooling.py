@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING, REAL_NUMBERS
-from oplibrary.core.op import Kind, Op, example, register
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.elementwise import BITS, MANY, add, maximum
 from oplibrary.ops.image_lowering import (
@@ -24,6 +23,8 @@ from oplibrary.ops.reduction import max as max_
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.windows import PoolWindows, inner, pool_windows
 from oplibrary.tangents.families import linear
+from oplibrary.values.dtypes import REAL_FLOATING, REAL_NUMBERS
+from oplibrary.values.types import Array, TensorType
 
 _ATTRS = {"kernel": ..., "stride": ..., "padding": ..., "dilation": ...}
 """Each has one entry for each axis; the padding has a pair, before and after."""

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.types import Array, Shape, TensorType
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, register
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import normalize_shape
 from oplibrary.ops.comparison import less
+from oplibrary.values.dtypes import to_dtype
+from oplibrary.values.types import Array, Shape, TensorType
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_NUMBERS, promoted
-from oplibrary.core.op import Kind, Op, example, register
-from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.messages.errors import ArgumentError, DTypeError, NotDifferentiableError, ShapeError
 from oplibrary.ops.arguments import normalize_shape
 from oplibrary.ops.random import check_key, generator_at
+from oplibrary.values.dtypes import REAL_NUMBERS, promoted
+from oplibrary.values.types import Array, Shape, TensorType, broadcast_shapes
 
 _KEY = np.array([7, 11], np.uint64)
 

@@ -10,17 +10,9 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import Rows
-from oplibrary.core.dtypes import HALF
-from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.core.rules import reduced_shape, reduction
-from oplibrary.core.types import (
-    Array,
-    Shape,
-    TensorType,
-    normalize_axes,
-    normalize_axis,
-    type_of_array,
-)
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import Axis, normalize_shape
 from oplibrary.ops.comparison import bitwise_or, equal, not_equal
@@ -31,6 +23,15 @@ from oplibrary.ops.options import DTYPE
 from oplibrary.ops.scan import exclusive_prod
 from oplibrary.ops.slicing import flip
 from oplibrary.tangents.families import linear
+from oplibrary.values.dtypes import HALF
+from oplibrary.values.types import (
+    Array,
+    Shape,
+    TensorType,
+    normalize_axes,
+    normalize_axis,
+    type_of_array,
+)
 
 BOOL = np.dtype(np.bool_)
 INDEX = np.dtype(np.int64)

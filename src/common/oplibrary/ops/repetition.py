@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.op import FUNCTIONS, Kind, Op, example, public, register
-from oplibrary.core.types import Array, Shape, TensorType, normalize_axis
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import FUNCTIONS, public, register
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type, require_int
 from oplibrary.ops.gather import take
 from oplibrary.ops.movement import broadcast_to, reshape
 from oplibrary.ops.reduction import sum_to
+from oplibrary.values.types import Array, Shape, TensorType, normalize_axis
 
 
 class Spread(NamedTuple):

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
 from oplibrary.core.rules import unary
-from oplibrary.core.types import Array
 from oplibrary.ops.elementwise import flat
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import Array
 
 _WHOLE = (-2.0, -1.0, 0.0, 1.0, 2.0)
 _HALVES = (-1.5, -0.5, 0.5, 1.5)

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import along_axis
-from oplibrary.core.dtypes import REAL
-from oplibrary.core.op import Kind, Op, Rule, example, register
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.op import Kind, Op, Rule, example
+from oplibrary.core.registry import register
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.comparison import equal, not_equal
 from oplibrary.ops.creation import ones_like, zeros_like
@@ -21,6 +20,8 @@ from oplibrary.ops.kernels import float_dtype
 from oplibrary.ops.scan import cumulative_sum, linear_recurrence, scan_axis
 from oplibrary.ops.slicing import flip, slice_axis
 from oplibrary.tangents.families import Push
+from oplibrary.values.dtypes import REAL
+from oplibrary.values.types import Array, TensorType
 
 EXAMPLES = (
     example((4,)),

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import along_axis
-from oplibrary.core.dtypes import promoted
-from oplibrary.core.op import Kind, Op, Rule, example, register
-from oplibrary.core.types import Array, Shape, TensorType, normalize_axis
+from oplibrary.core.op import Kind, Op, Rule, example
+from oplibrary.core.registry import register
 from oplibrary.messages.errors import DTypeError, ShapeError
 from oplibrary.ops.kernels import halves_in_float32, halves_lowered
 from oplibrary.ops.options import DTYPE
 from oplibrary.ops.slicing import flip, pad_op, slice_axis
 from oplibrary.tangents.families import Push, linear
+from oplibrary.values.dtypes import promoted
+from oplibrary.values.types import Array, Shape, TensorType, normalize_axis
 
 LOOP_WIDTH = 256
 """Elements a step from which a loop over the axis beats doubling, with log2(n) times the work."""

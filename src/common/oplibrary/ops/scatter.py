@@ -6,9 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, promoted
-from oplibrary.core.op import public
-from oplibrary.core.types import normalize_axis
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag
 from oplibrary.ops.comparison import greater
@@ -19,6 +17,8 @@ from oplibrary.ops.indexing import Slice, basic_set
 from oplibrary.ops.movement import broadcast_to, reshape
 from oplibrary.ops.scatter_fold import scatter_fold
 from oplibrary.ops.slicing import slice_axis
+from oplibrary.values.dtypes import FLOATING, promoted
+from oplibrary.values.types import normalize_axis
 
 # how the functions are called ---------------------------------------------------------------------
 

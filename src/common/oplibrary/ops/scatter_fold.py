@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import along_axis
-from oplibrary.core.dtypes import REAL_FLOATING
-from oplibrary.core.op import Kind, Op, example, register
-from oplibrary.core.types import Array, TensorType
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.comparison import equal, greater, logical_not, logical_or
 from oplibrary.ops.creation import ones_like
@@ -31,6 +30,8 @@ from oplibrary.ops.joining import concat
 from oplibrary.ops.kernels import halves_in_float32
 from oplibrary.ops.slicing import flip, slice_axis
 from oplibrary.ops.sorting import argsort
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.types import Array, TensorType
 
 _FOLDS: dict[str, np.ufunc] = {"max": np.maximum, "min": np.minimum, "prod": np.multiply}
 

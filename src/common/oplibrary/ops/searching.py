@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL
-from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.types import Array, TensorType, type_of_array
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, register
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag
 from oplibrary.ops.comparison import equal, logical_not
@@ -19,6 +18,8 @@ from oplibrary.ops.movement import expand_dims, reshape
 from oplibrary.ops.numbers import array_of
 from oplibrary.ops.reduction import any
 from oplibrary.ops.sorting import in_order, sort
+from oplibrary.values.dtypes import REAL
+from oplibrary.values.types import Array, TensorType, type_of_array
 
 _SIDES = ("left", "right")
 

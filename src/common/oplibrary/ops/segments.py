@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import public
-from oplibrary.core.types import TensorType
+from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_int
 from oplibrary.ops.elementwise import cast, maximum
 from oplibrary.ops.scatter import ScatterCall, fit_call, mean_of
 from oplibrary.ops.scatter_fold import NEUTRAL
+from oplibrary.values.types import TensorType
 
 
 def _segments(name: str, x: Any, ids: Any, count: Any, empty: Callable[..., Any]) -> ScatterCall:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import Kind, Op, example, register
-from oplibrary.core.types import Array, Shape, TensorType, broadcast_shapes
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.messages.errors import DataDependentShapeError, DTypeError, IndexingError, ShapeError
 from oplibrary.ops.elementwise import cast, where
 from oplibrary.ops.gather import from_start, raise_out_of_range, require_integers, scatter_rows
 from oplibrary.ops.movement import reshape
+from oplibrary.values.types import Array, Shape, TensorType, broadcast_shapes
 
 # several arrays, several axes ---------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import example, public
+from oplibrary.core.op import example
+from oplibrary.core.registry import public
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, resolve_dtype, unary
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.comparison import isinf

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import trailing, unchanged
-from oplibrary.core.op import Kind, Op, example, public_in, register
-from oplibrary.core.types import Array, Shape, TensorType
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public_in, register
 from oplibrary.messages.errors import NotDifferentiableError
 from oplibrary.ops.arguments import operand_type, require_flag
 from oplibrary.ops.diagonal import diagonal
@@ -30,6 +30,7 @@ from oplibrary.ops.matrices import (
 )
 from oplibrary.ops.movement import expand_dims, matrix_transpose
 from oplibrary.ops.slicing import index_axis, slice_axis
+from oplibrary.values.types import Array, Shape, TensorType
 
 # columns that nothing determines ------------------------------------------------------------------
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import along_axis
-from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.core.rules import movement
-from oplibrary.core.types import Array, Shape, TensorType, normalize_axes, normalize_axis
 from oplibrary.messages.errors import ArgumentError, IndexingError, ShapeError
 from oplibrary.ops.arguments import Axis, normalize_ints, require_int
 from oplibrary.ops.creation import require_number, require_number_once
+from oplibrary.values.types import Array, Shape, TensorType, normalize_axes, normalize_axis
 
 Widths = tuple[tuple[int, int], ...]
 

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import along_axis
-from oplibrary.core.dtypes import HALF, REAL_FLOATING
-from oplibrary.core.op import Kind, Op, example, register
-from oplibrary.core.types import Array, TensorType, normalize_axis
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.exponential import exp, log
 from oplibrary.ops.kernels import float_dtype, in_float32, lowered_in_float32
 from oplibrary.ops.reduction import max as greatest
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.tangents.families import symmetric
+from oplibrary.values.dtypes import HALF, REAL_FLOATING
+from oplibrary.values.types import Array, TensorType, normalize_axis
 
 
 def _shifted(name: str, x: Array, out: Array | None, axis: int) -> Array:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import trailing
-from oplibrary.core.dtypes import is_bfloat16
-from oplibrary.core.op import Kind, Op, example, public_in, register
-from oplibrary.core.types import Array, TensorType, broadcast_shapes, type_of
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public_in, register
 from oplibrary.messages.errors import ArgumentError, LinAlgError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag
 from oplibrary.ops.diagonal import diagonal, tril, triu
@@ -29,6 +28,8 @@ from oplibrary.ops.matrices import (
 )
 from oplibrary.ops.movement import expand_dims, matrix_transpose, squeeze
 from oplibrary.tangents.families import Push
+from oplibrary.values.dtypes import is_bfloat16
+from oplibrary.values.types import Array, TensorType, broadcast_shapes, type_of
 
 NAMESPACES = ("linalg",)
 

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.core.batching import along_axis
-from oplibrary.core.dtypes import FLOAT32, is_bfloat16, is_numeric
-from oplibrary.core.op import Kind, Op, example, public, register
-from oplibrary.core.types import Array, TensorType, normalize_axis, type_of_array
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public, register
 from oplibrary.messages.errors import ArgumentError, DataDependentShapeError, DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag, require_int
 from oplibrary.ops.gather import take_along_axis
@@ -17,6 +16,8 @@ from oplibrary.ops.joining import unstack
 from oplibrary.ops.options import STABLE
 from oplibrary.ops.slicing import slice_axis
 from oplibrary.tangents.families import Push
+from oplibrary.values.dtypes import FLOAT32, is_bfloat16, is_numeric
+from oplibrary.values.types import Array, TensorType, normalize_axis, type_of_array
 
 ORDER_EXAMPLES = (
     example((5,)),

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import elementwise
-from oplibrary.core.dtypes import promoted
-from oplibrary.core.op import Kind, Op, Rule, example, public_in, register
+from oplibrary.core.op import Kind, Op, Rule, example
+from oplibrary.core.registry import public_in, register
 from oplibrary.core.rules import UNARY_EXAMPLES
-from oplibrary.core.types import Array, TensorType, broadcast_shapes
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.arguments import operand_type, require_int, require_steps
 from oplibrary.ops.comparison import equal, less_equal, logical_and
@@ -25,6 +24,8 @@ from oplibrary.ops.exponential import exp, log, log1p, sigmoid
 from oplibrary.ops.kernels import float_dtype, float_infer
 from oplibrary.ops.numbers import array_of
 from oplibrary.tangents.families import symmetric
+from oplibrary.values.dtypes import promoted
+from oplibrary.values.types import Array, TensorType, broadcast_shapes
 
 EVERYWHERE = ("", "special")
 """The namespaces of what PyTorch, too, has in its main one."""

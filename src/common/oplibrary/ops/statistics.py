@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOAT32, FLOATING, HALF, REAL_FLOATING, is_half
-from oplibrary.core.op import Kind, Op, example, public_in, register
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import public_in, register
 from oplibrary.core.rules import reduced_shape, reduction
-from oplibrary.core.types import Array, TensorType, is_scalar
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import Axis, operand_type
 from oplibrary.ops.comparison import equal, isfinite
@@ -31,6 +30,8 @@ from oplibrary.ops.reduction import (
 from oplibrary.ops.reduction import max as greatest
 from oplibrary.ops.reduction import min as least
 from oplibrary.ops.reduction import sum as sum_over
+from oplibrary.values.dtypes import FLOAT32, FLOATING, HALF, REAL_FLOATING, is_half
+from oplibrary.values.types import Array, TensorType, is_scalar
 
 FLOAT64 = np.dtype(np.float64)
 maximum_reduce: Any = np.maximum.reduce

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import promoted_by
-from oplibrary.core.op import Kind, Op, example, register
+from oplibrary.core.op import Kind, Op, example
+from oplibrary.core.registry import register
 from oplibrary.core.rules import UNARY_EXAMPLES, binary, resolve_dtype, unary
-from oplibrary.core.types import Array, TensorType
 from oplibrary.ops.elementwise import flat, where
 from oplibrary.ops.exponential import sqrt
+from oplibrary.values.dtypes import promoted_by
+from oplibrary.values.types import Array, TensorType
 
 # Rules prefer `g + g * out * out` to `g * (1 + out * out)`: beside a small array a Python scalar
 # costs more than another product.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.core.op import public_in
-from oplibrary.core.types import normalize_axis
+from oplibrary.core.registry import public_in
 from oplibrary.messages.errors import ShapeError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.joining import stack
 from oplibrary.ops.numbers import array_of
 from oplibrary.ops.slicing import index_axis
+from oplibrary.values.types import normalize_axis
 
 
 @public_in("", "linalg")

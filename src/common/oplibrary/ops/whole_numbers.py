@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import example, public
+from oplibrary.core.op import example
+from oplibrary.core.registry import public
 from oplibrary.core.rules import binary, unary
 from oplibrary.ops.elementwise import divide, floor_divide, remainder
 from oplibrary.ops.rounding import trunc

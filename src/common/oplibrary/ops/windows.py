@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from oplibrary.core.types import Array, Shape
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.ops.arguments import require_int
+from oplibrary.values.types import Array, Shape
 
 Lengths = tuple[int, ...]
 Margins = tuple[tuple[int, int], ...]

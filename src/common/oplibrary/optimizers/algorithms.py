@@ -6,7 +6,6 @@ from collections.abc import Callable
 from math import log
 from typing import Any, NamedTuple
 
-from oplibrary.core.tree import map_tree
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.creation import full_like, zeros_like
 from oplibrary.ops.elementwise import add, divide, multiply, negative, sign, square
@@ -21,6 +20,7 @@ from oplibrary.optimizers.transformation import (
     scale_by_learning_rate,
     zero_count,
 )
+from oplibrary.values.tree import map_tree
 
 
 class TraceState(NamedTuple):

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.tree import flatten, map_tree
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.arguments import operand_type
 from oplibrary.ops.creation import full_like
@@ -23,6 +22,7 @@ from oplibrary.ops.elementwise import add, cast, divide, maximum, multiply, nega
 from oplibrary.ops.elementwise import clip as clip_
 from oplibrary.ops.exponential import sqrt
 from oplibrary.ops.reduction import sum as sum_
+from oplibrary.values.tree import flatten, map_tree
 
 Schedule = Callable[[Any], Any]
 """A number for each step: called with how many steps were made before."""

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oplibrary.core.dtypes import FLOATING, promoted
-from oplibrary.core.op import REGISTRY, Kind, Op
-from oplibrary.core.types import TensorType
+from oplibrary.core.op import Kind, Op
+from oplibrary.core.registry import REGISTRY
+from oplibrary.values.dtypes import FLOATING, promoted
+from oplibrary.values.types import TensorType
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from oplibrary.core.batching import Rows, move_axis, rule_of
-from oplibrary.core.op import EXECUTORS, LIFTED, REGISTRY, Op, lookup
-from oplibrary.core.tree import flatten, unflatten
-from oplibrary.core.types import is_scalar, type_of
+from oplibrary.core.dispatch import EXECUTORS, LIFTED
+from oplibrary.core.op import Op
+from oplibrary.core.registry import REGISTRY, lookup
 from oplibrary.executors.in_place import install_in_place, one_for_all_examples, require_fit
 from oplibrary.executors.numpy.protocols import call_ufunc
 from oplibrary.executors.operators import ArrayOperators
@@ -33,6 +33,8 @@ from oplibrary.ops.effects import effect_of_rows, no_effects_in
 from oplibrary.ops.indexing import getitem, set_item, shows
 from oplibrary.ops.joining import stack
 from oplibrary.ops.nested import holds_values, stack_nested
+from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.types import is_scalar, type_of
 
 
 class Level:

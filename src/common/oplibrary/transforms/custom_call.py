@@ -17,12 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.op import EXECUTORS, REGISTRY, executor_of
-from oplibrary.core.parameters import place_of
-from oplibrary.core.tree import LEAF, Structure, flatten, leaf_paths, unflatten
-from oplibrary.core.types import TensorType, is_scalar, type_of
-from oplibrary.late.executors import TRANSFORMS
+from oplibrary.core.dispatch import EXECUTORS, TRANSFORMS, executor_of
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
@@ -43,6 +39,10 @@ from oplibrary.transforms.batched import (
     union,
 )
 from oplibrary.transforms.lifting import LiftedTransforms
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.parameters import place_of
+from oplibrary.values.tree import LEAF, Structure, flatten, leaf_paths, unflatten
+from oplibrary.values.types import TensorType, is_scalar, type_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

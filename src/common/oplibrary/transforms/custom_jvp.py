@@ -8,10 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.tree import flatten, unflatten
-from oplibrary.core.types import is_scalar, type_of
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
 from oplibrary.transforms.batched import bare, held_by, levels_of, peeled, union
 from oplibrary.transforms.custom_call import (
@@ -31,6 +28,9 @@ from oplibrary.transforms.custom_call import (
     transforms_of,
 )
 from oplibrary.transforms.lifting import LiftedTransforms
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.types import is_scalar, type_of
 
 _FORM = "the result and its tangent"
 

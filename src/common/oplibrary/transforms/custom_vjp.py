@@ -7,10 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from oplibrary.core.op import EXECUTORS, kind_of
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.tree import flatten, unflatten
-from oplibrary.core.types import type_of
+from oplibrary.core.dispatch import EXECUTORS
+from oplibrary.core.refusals import kind_of
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.transforms.batched import bare, held_by, levels_of, union
 from oplibrary.transforms.custom_call import (
@@ -31,6 +29,9 @@ from oplibrary.transforms.custom_call import (
     transforms_of,
 )
 from oplibrary.transforms.lifting import LiftedTransforms
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.types import type_of
 
 _FORM = "the result and what backward needs"
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.tree import Structure, flatten, leaf_paths, unflatten
-from oplibrary.core.types import TensorType, type_of
 from oplibrary.executors.autodiff import complex_value
 from oplibrary.messages.errors import ArgumentError, NonScalarError, NotDifferentiableError
 from oplibrary.messages.source import Source
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.tree import Structure, flatten, leaf_paths, unflatten
+from oplibrary.values.types import TensorType, type_of
 
 
 class Inputs(NamedTuple):

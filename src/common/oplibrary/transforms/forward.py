@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.tree import flatten, unflatten
-from oplibrary.core.types import TensorType, type_of
 from oplibrary.executors.autodiff import conjugated
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.elementwise import cast
 from oplibrary.transforms.differentiation import Differentiation, listed
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.types import TensorType, type_of
 
 
 class ForwardMode(Differentiation):

@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import move_axis
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.tree import LEAF, flatten
-from oplibrary.core.types import Array, TensorType, type_of
+from oplibrary.core.registry import REGISTRY
 from oplibrary.executors.autodiff import conjugated
 from oplibrary.messages.errors import ArgumentError, NotDifferentiableError
 from oplibrary.ops.elementwise import cast
@@ -20,6 +17,9 @@ from oplibrary.transforms.batched import Batched, level_of
 from oplibrary.transforms.differentiation import listed
 from oplibrary.transforms.forward import ForwardMode
 from oplibrary.transforms.reverse import ReverseMode
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.tree import LEAF, flatten
+from oplibrary.values.types import Array, TensorType, type_of
 
 
 class Jacobians(ReverseMode, ForwardMode):

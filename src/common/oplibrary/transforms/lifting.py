@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import TensorType, type_of
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.source import Source
 from oplibrary.ops.joining import stack
 from oplibrary.transforms.batched import Batched, Level, open_levels
 from oplibrary.transforms.derivatives import Transforms
+from oplibrary.values.types import TensorType, type_of
 
 
 class LiftedTransforms(Transforms):

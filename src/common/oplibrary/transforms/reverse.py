@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.tree import flatten, unflatten
 from oplibrary.executors.autodiff import require_policy
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.arguments import normalize_ints
 from oplibrary.transforms.differentiation import Differentiation, wrapping
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.tree import flatten, unflatten
 
 
 class ReverseMode(Differentiation):

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.batching import move_axis
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.parameters import require_callable
-from oplibrary.core.tree import flatten, unflatten
-from oplibrary.core.types import is_scalar, normalize_axis
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import ArgumentError, ShapeError
 from oplibrary.transforms.batched import Batched, level_of, rows_of
+from oplibrary.values.parameters import require_callable
+from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.types import is_scalar, normalize_axis
 
 
 def vectorized(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import Array
+from oplibrary.values.types import Array
 
 
 def softmax(xp: Any, x: Any) -> Any:

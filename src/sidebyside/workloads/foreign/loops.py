@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from oplibrary.core.tree import flatten, map_tree
+from oplibrary.values.tree import flatten, map_tree
 
 
 def scan(xp: Any, step: Callable[..., Any], carry: Any, items: Any) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
+from oplibrary.values.dtypes import FLOATING
 from staticgraph.importing.jaxprs.lengths import clipped, counted
 from staticgraph.importing.jaxprs.table import TABLE
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, REAL_FLOATING, to_dtype
 from oplibrary.messages.errors import UnsupportedOpError
+from oplibrary.values.dtypes import FLOATING, REAL_FLOATING, to_dtype
 from staticgraph.importing.jaxprs.table import TABLE
 
 _UNARY = """abs ceil floor cos sin tan tanh exp exp2 expm1 log log1p sqrt rsqrt sign neg:negative

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.messages.errors import (
     ArgumentError,
     ForeignProgramError,
@@ -17,6 +16,7 @@ from oplibrary.messages.errors import (
     UnsupportedOpError,
 )
 from oplibrary.messages.source import Source
+from oplibrary.values.dtypes import REAL_FLOATING
 from staticgraph.compiler.compile import compile
 from staticgraph.importing.jaxprs import (  # noqa: F401  they fill the table
     algebra,

@@ -8,9 +8,9 @@ from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any
 
-from oplibrary.core.dtypes import FLOATING
 from oplibrary.transforms.custom_call import transforms_of
 from oplibrary.transforms.custom_vjp import custom_vjp
+from oplibrary.values.dtypes import FLOATING
 from staticgraph.importing.jaxprs.table import TABLE
 
 Arrays = Sequence[Any]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
 from oplibrary.messages.errors import UnsupportedOpError
+from oplibrary.values.dtypes import FLOATING
 from staticgraph.importing.onnx_models.table import TABLE
 
 _OLD = ("consumed_inputs",)  # of the first versions: what may be overwritten

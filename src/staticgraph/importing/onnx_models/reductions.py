@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
 from oplibrary.messages.errors import UnsupportedOpError
+from oplibrary.values.dtypes import FLOATING
 from staticgraph.importing.onnx_models.known import is_live
 from staticgraph.importing.onnx_models.table import TABLE
 from staticgraph.importing.shared.block import Several

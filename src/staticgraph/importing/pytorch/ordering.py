@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
+from oplibrary.values.dtypes import FLOATING
 from staticgraph.importing.pytorch.arrays import at_axis
 from staticgraph.importing.pytorch.table import TABLE
 from staticgraph.importing.shared.block import Several

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import to_dtype
 from oplibrary.messages.errors import (
     ArgumentError,
     ForeignProgramError,
@@ -21,6 +20,7 @@ from oplibrary.messages.errors import (
     UnsupportedOpError,
 )
 from oplibrary.messages.source import Source
+from oplibrary.values.dtypes import to_dtype
 from staticgraph.importing.pytorch import (  # noqa: F401  they fill the table
     arrays,
     drawing,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import bfloat16, is_bfloat16
+from oplibrary.values.dtypes import bfloat16, is_bfloat16
 
 
 def numbers_of(x: Any) -> Any:

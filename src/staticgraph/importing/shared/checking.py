@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, REAL_FLOATING
 from oplibrary.messages.errors import ImportCheckError, NotDifferentiableError, SideBySideError
+from oplibrary.values.dtypes import FLOATING, REAL_FLOATING
 from staticgraph.compiler.compile import compile
 from staticgraph.declare.autodiff import gradients
 from staticgraph.declare.build import placeholder

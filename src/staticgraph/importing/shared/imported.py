@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.tree import flatten
-from oplibrary.core.types import TensorType
 from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.values.tree import flatten
+from oplibrary.values.types import TensorType
 from staticgraph.declare.build import assign, placeholder, to_node, variable
 from staticgraph.graph.dimension import dim
 from staticgraph.graph.graph import Graph

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import CREATION
-from oplibrary.core.op import lookup as shared
+from oplibrary.core.registry import CREATION
+from oplibrary.core.registry import lookup as shared
 from staticgraph.control import cond, fori_loop, map, scan, switch, while_loop
 from staticgraph.declare.build import stop_gradient
 from staticgraph.declare.namespace import asarray, lookup

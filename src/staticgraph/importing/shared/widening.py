@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING, is_bfloat16
+from oplibrary.values.dtypes import REAL_FLOATING, is_bfloat16
 from staticgraph.importing.shared.block import Block, Step, blocks
 from staticgraph.importing.shared.imported import Imported
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import lookup
+from oplibrary.core.registry import lookup
 from oplibrary.executors.numpy.folds import reduce
 from oplibrary.executors.numpy.protocols import unsupported
+from oplibrary.values.dtypes import to_dtype
 
 Call = Callable[..., Any]
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING, REAL_FLOATING
-from oplibrary.core.types import normalize_axis, number_kind
 from oplibrary.executors.numpy.adapters import Call, averaged_in, flat, ours, summed_in
 from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.executors.numpy.values import put_into
@@ -17,6 +15,8 @@ from oplibrary.numerical.arrangement import cut
 from oplibrary.numerical.counting import distinct
 from oplibrary.numerical.operands import as_array, as_dtype, dtype_of_all, require_known
 from oplibrary.ops.arguments import normalize_ints, require_int
+from oplibrary.values.dtypes import FLOATING, REAL_FLOATING
+from oplibrary.values.types import normalize_axis, number_kind
 
 
 def transpose(a: Any, axes: Any = None) -> Any:

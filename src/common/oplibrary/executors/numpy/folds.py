@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 from oplibrary.core.rules import reduced_shape
-from oplibrary.core.types import normalize_axes, normalize_axis
 from oplibrary.executors.numpy.protocols import counterpart, unsupported
 from oplibrary.executors.numpy.values import as_operand, converted, numbers
 from oplibrary.messages.errors import ShapeError
+from oplibrary.values.dtypes import to_dtype
+from oplibrary.values.types import normalize_axes, normalize_axis
 
 _REDUCTIONS = {
     "add": "sum",

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import REGISTRY, lookup
-from oplibrary.core.types import number_kind, type_of
+from oplibrary.core.registry import REGISTRY, lookup
 from oplibrary.messages.errors import ArgumentError, SideBySideError, SymbolicArrayError
 from oplibrary.ops.numbers import number_array
+from oplibrary.values.types import number_kind, type_of
 
 _SPELLINGS = {
     "arcsin": "asin",

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import to_dtype
 from oplibrary.executors.numpy.adapters import ours
 from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.numerical.operands import as_array, as_dtype, require_known, together
+from oplibrary.values.dtypes import to_dtype
 
 
 def linspace(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.op import REGISTRY
+from oplibrary.core.registry import REGISTRY
 from oplibrary.executors.numpy.protocols import counterpart, unsupported
 from oplibrary.executors.numpy.values import as_operand, fitting, is_value, numbers
 from oplibrary.ops.indexing import getitem, set_item

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import to_dtype
-from oplibrary.core.types import number_kind
 from oplibrary.executors.numpy.folds import accumulate, reduce, reduceat
 from oplibrary.executors.numpy.protocols import counterpart, unsupported, unusable
 from oplibrary.executors.numpy.repeats import at
 from oplibrary.executors.numpy.values import as_operand, converted, put_into
 from oplibrary.messages.errors import DTypeError, ShapeError, SideBySideError
 from oplibrary.ops.numbers import number_array
+from oplibrary.values.dtypes import to_dtype
+from oplibrary.values.types import number_kind
 
 
 def call_ufunc_with(

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.data import to_numbers
-from oplibrary.core.dtypes import castable
-from oplibrary.core.op import EXECUTORS, REGISTRY
-from oplibrary.core.types import is_scalar
+from oplibrary.core.dispatch import EXECUTORS
+from oplibrary.core.registry import REGISTRY
 from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.messages.errors import DTypeError
+from oplibrary.values.data import to_numbers
+from oplibrary.values.dtypes import castable
+from oplibrary.values.types import is_scalar
 
 
 def is_value(x: Any) -> bool:

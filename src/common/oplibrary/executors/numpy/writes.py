@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING, promoted
-from oplibrary.core.op import REGISTRY
-from oplibrary.core.types import normalize_axis, number_kind
+from oplibrary.core.registry import REGISTRY
 from oplibrary.executors.numpy.adapters import flat, ours
 from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.executors.numpy.values import fitting, is_value, put_into
@@ -17,6 +15,8 @@ from oplibrary.numerical.operands import as_array, as_dtype, require_known
 from oplibrary.ops.gather import index_along
 from oplibrary.ops.indexing import set_item
 from oplibrary.ops.numbers import number_array
+from oplibrary.values.dtypes import REAL_FLOATING, promoted
+from oplibrary.values.types import normalize_axis, number_kind
 
 
 def _target(function: str, x: Any) -> Any:

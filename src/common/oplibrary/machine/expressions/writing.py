@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING, is_bfloat16, promoted
 from oplibrary.core.expression import BINARY, COMPARISONS, Expression
 from oplibrary.machine.code import Code
 from oplibrary.machine.complex_numbers import arithmetic, functions, parts
@@ -41,6 +40,7 @@ from oplibrary.machine.mathematics import FUNCTIONS, call, next_after, spacing
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import BITS, Register
 from oplibrary.machine.target import host_target
+from oplibrary.values.dtypes import REAL_FLOATING, is_bfloat16, promoted
 
 
 class Scalar(NamedTuple):

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.expression import Expression, parse_expression
-from oplibrary.core.types import TensorType
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import FLOAT32, FLOAT64, element_of
 from oplibrary.machine.expressions.writing import write_expression
@@ -25,6 +24,7 @@ from oplibrary.machine.register import Register
 from oplibrary.machine.routines import philox
 from oplibrary.machine.routines.routine import Routine, each_from, each_of, weighed, when
 from oplibrary.machine.target import host_target
+from oplibrary.values.types import TensorType
 
 WORD = np.dtype(np.uint64)
 _SPLIT = 1 << 63

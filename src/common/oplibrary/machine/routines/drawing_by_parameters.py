@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import Shape, TensorType
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import FLOAT64, DType
 from oplibrary.machine.foreign.functions import declare
@@ -21,6 +20,7 @@ from oplibrary.machine.register import Register
 from oplibrary.machine.routines.drawing import WORD, generator_of
 from oplibrary.machine.routines.routine import Routine, weighed
 from oplibrary.machine.target import host_target
+from oplibrary.values.types import Shape, TensorType
 
 NANOSECONDS = 30.0
 """About what a number takes."""

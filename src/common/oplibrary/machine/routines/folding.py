@@ -7,7 +7,6 @@ from math import prod
 from typing import Any
 
 from oplibrary.core.expression import parse_expression
-from oplibrary.core.types import TensorType, normalize_axis
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import (
     Unsupported,
@@ -29,6 +28,7 @@ from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed
 from oplibrary.machine.routines.searching import INDEX
 from oplibrary.machine.target import host_target
+from oplibrary.values.types import TensorType, normalize_axis
 
 NANOSECONDS = 3.0
 """About what an element takes."""

@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.dtypes import is_half
 from oplibrary.core.expression import parse_expression
-from oplibrary.core.types import Shape, TensorType, normalize_axis
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import DType, Unsupported, element_of
 from oplibrary.machine.expressions.writing import write_expression
@@ -25,6 +23,8 @@ from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed
 from oplibrary.machine.target import host_target
+from oplibrary.values.dtypes import is_half
+from oplibrary.values.types import Shape, TensorType, normalize_axis
 
 NANOSECONDS = 1.0
 """About what an element takes, for each doubling of the length."""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from oplibrary.core.types import Shape, TensorType
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import FLOAT32, FLOAT64, Unsupported, element_of
 from oplibrary.machine.foreign.functions import declare, lapack
@@ -19,6 +18,7 @@ from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of, weighed
 from oplibrary.machine.target import host_target
+from oplibrary.values.types import Shape, TensorType
 
 _NANOSECONDS = 0.3
 """About what a multiplication takes."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from oplibrary.core.types import TensorType
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import DType
 from oplibrary.machine.register import Register
+from oplibrary.values.types import TensorType
 
 Write = Callable[[Code, Register, Sequence[Register]], None]
 

@@ -8,7 +8,6 @@ from math import prod
 from typing import Any
 
 from oplibrary.core.expression import Expression, parse_expression
-from oplibrary.core.types import TensorType, normalize_axis
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import Unsupported, number
 from oplibrary.machine.expressions.writing import check_expression, write_expression
@@ -16,6 +15,7 @@ from oplibrary.machine.memory_access import Index, linear_offset, load_lanes, st
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed, when
 from oplibrary.machine.target import host_target
+from oplibrary.values.types import TensorType, normalize_axis
 
 _SUM, _PRODUCT = parse_expression("{0} + {1}"), parse_expression("{0} * {1}")
 _MAXIMUM, _MINIMUM = parse_expression("max({0}, {1})"), parse_expression("min({0}, {1})")

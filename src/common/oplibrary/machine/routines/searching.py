@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING, promoted
-from oplibrary.core.types import TensorType
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import DType, Unsupported, element_of, is_unsigned
 from oplibrary.machine.memory_access import load_lanes, store_lanes
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of, weighed
+from oplibrary.values.dtypes import REAL_FLOATING, promoted
+from oplibrary.values.types import TensorType
 
 INDEX = np.dtype(np.int64)
 NANOSECONDS = 4.0

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOAT32, is_bfloat16
-from oplibrary.core.types import TensorType, normalize_axis
 from oplibrary.machine.code import Code
 from oplibrary.machine.elements import convert, element_of, stored_element
 from oplibrary.machine.foreign.functions import declare, sort
@@ -21,6 +19,8 @@ from oplibrary.machine.module import Module
 from oplibrary.machine.register import Register
 from oplibrary.machine.routines.routine import Routine, each_of, in_lanes, weighed
 from oplibrary.machine.target import host_target
+from oplibrary.values.dtypes import FLOAT32, is_bfloat16
+from oplibrary.values.types import TensorType, normalize_axis
 
 INDEX = np.dtype(np.int64)
 NANOSECONDS = 1.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from oplibrary.core.types import Shape
+from oplibrary.values.types import Shape
 from staticgraph.backends.native.definitions.open_lengths import surely_less
 
 AffineForm = tuple[int, ...]

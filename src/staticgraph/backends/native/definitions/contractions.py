@@ -7,9 +7,9 @@ from dataclasses import replace
 from math import prod
 
 from oplibrary.core.expression import parse_expression
-from oplibrary.core.types import TensorType
 from oplibrary.machine.complex_numbers.parts import part_of
 from oplibrary.machine.elements import FLOAT32, FLOAT64, Unsupported
+from oplibrary.values.types import TensorType
 from staticgraph.backends.native.definitions.correlation import correlate
 from staticgraph.backends.native.definitions.definition import (
     OF_PARTS,

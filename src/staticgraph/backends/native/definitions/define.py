@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import is_numeric
 from oplibrary.core.expression import parse_expression
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array, normalize_axes
 from oplibrary.machine.complex_numbers.parts import part_of
 from oplibrary.machine.elements import DType, Unsupported, element_of, wide_dtype
 from oplibrary.machine.expressions.powers import with_roots
 from oplibrary.machine.expressions.writing import check_expression
 from oplibrary.machine.folds import neutral
+from oplibrary.values.dtypes import is_numeric
+from oplibrary.values.types import Array, normalize_axes
 from staticgraph.backends.native.definitions.contractions import define_contraction
 from staticgraph.backends.native.definitions.definition import (
     OF_PARTS,

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from oplibrary.core.dtypes import REAL_FLOATING
 from oplibrary.core.expression import Expression, parse_expression
-from oplibrary.core.types import Shape
 from oplibrary.machine.elements import DType
 from oplibrary.machine.expressions.cost import expression_cost
+from oplibrary.values.dtypes import REAL_FLOATING
+from oplibrary.values.types import Shape
 from staticgraph.backends.native.definitions.movement import Piece, Steps
 from staticgraph.backends.native.definitions.open_lengths import nominal
 from staticgraph.program.program import Instruction

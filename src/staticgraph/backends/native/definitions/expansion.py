@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from oplibrary.core.keys import exact_key
 from oplibrary.core.op import Op
-from oplibrary.core.types import TensorType
 from oplibrary.machine.elements import Unsupported, element_of
+from oplibrary.values.keys import exact_key
+from oplibrary.values.types import TensorType
 from staticgraph.declare.lower import lowered_op
 from staticgraph.program.program import Instruction, Program, Value
 

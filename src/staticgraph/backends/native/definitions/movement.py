@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oplibrary.core.keys import exact_key
 from oplibrary.core.op import Op
-from oplibrary.core.types import Array, Shape
 from oplibrary.machine.elements import Unsupported
+from oplibrary.values.keys import exact_key
+from oplibrary.values.types import Array, Shape
 from staticgraph.backends.native.definitions.affine import row_major
 from staticgraph.backends.native.definitions.sampling import at_all_lengths
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, NamedTuple
 
-from oplibrary.core.types import Shape
 from oplibrary.machine.elements import FLOAT32
 from oplibrary.machine.target import Target
+from oplibrary.values.types import Shape
 from staticgraph.backends.native.definitions.affine import (
     combine,
     flatten,

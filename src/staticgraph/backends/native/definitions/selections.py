@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from oplibrary.core.types import Shape
 from oplibrary.machine.elements import BOOL, Unsupported, wide_dtype
+from oplibrary.values.types import Shape
 from staticgraph.backends.native.definitions.affine import row_major
 from staticgraph.backends.native.definitions.definition import (
     Definition,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from oplibrary.core.keys import exact_key
+from oplibrary.values.keys import exact_key
 from staticgraph.backends.native.definitions.definition import Definition, Elementwise, Uniform
 from staticgraph.backends.native.definitions.selections import Gathered
 from staticgraph.backends.native.planning.exploration import ValueAt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from oplibrary.core.types import Shape
+from oplibrary.values.types import Shape
 from staticgraph.backends.native.definitions.affine import (
     AffineForm,
     Position,

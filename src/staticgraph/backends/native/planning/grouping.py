@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
-from oplibrary.core.types import Shape
+from oplibrary.values.types import Shape
 from staticgraph.backends.native.definitions.affine import AffineForm, Position
 from staticgraph.backends.native.definitions.definition import (
     Definition,

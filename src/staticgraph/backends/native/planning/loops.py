@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from oplibrary.core.types import Shape
 from oplibrary.machine.elements import stored_element
 from oplibrary.machine.register import BITS
 from oplibrary.machine.target import Target
+from oplibrary.values.types import Shape
 from staticgraph.backends.native.definitions.affine import AffineForm, Position
 from staticgraph.backends.native.definitions.definition import Definition, Uniform
 from staticgraph.backends.native.definitions.open_lengths import apply, is_open, nominal

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from oplibrary.core.types import Shape
+from oplibrary.values.types import Shape
 from staticgraph.backends.native.definitions.affine import (
     AffineForm,
     Position,

@@ -7,11 +7,11 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
-from oplibrary.core.tree import LEAF, Structure, flatten, unflatten
-from oplibrary.core.types import Array
 from oplibrary.machine.bound_entry import make_bound_entry
 from oplibrary.machine.entry import LONG_WORK, make_entry
 from oplibrary.messages.errors import SideBySideError
+from oplibrary.values.tree import LEAF, Structure, flatten, unflatten
+from oplibrary.values.types import Array
 from staticgraph.backends.backend import Runner
 from staticgraph.backends.native.definitions.open_lengths import value_at
 from staticgraph.backends.native.planning.steps import Call

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from oplibrary.core.dtypes import FLOATING
-from oplibrary.core.types import Array
+from oplibrary.values.dtypes import FLOATING
+from oplibrary.values.types import Array
 from staticgraph.backends.native.definitions.open_lengths import Lengths, value_at
 from staticgraph.backends.native.planning.plan import NativePlan
 

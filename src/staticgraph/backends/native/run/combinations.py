@@ -6,8 +6,8 @@ import ctypes
 from collections.abc import Sequence
 from threading import Lock
 
-from oplibrary.core.types import Array
 from oplibrary.machine.entry import BLOCK, HEADS, LONG_WORK, MIXED, Signature, is_known
+from oplibrary.values.types import Array
 from staticgraph.backends.native.run.running import Machine, State, new_arena
 
 MOST_KEPT = 256

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.keys import exact_key
-from oplibrary.core.op import REGISTRY, Op
-from oplibrary.core.types import TensorType
+from oplibrary.core.op import Op
+from oplibrary.core.registry import REGISTRY
 from oplibrary.machine.pool import thread_count
 from oplibrary.machine.target import host_target, load_llvm
+from oplibrary.values.keys import exact_key
+from oplibrary.values.types import TensorType
 from staticgraph.control.region import BoundRegion, bound_regions
 from staticgraph.program.program import Program, Value
 

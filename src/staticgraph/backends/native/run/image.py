@@ -10,9 +10,9 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from oplibrary.core.types import Array
 from oplibrary.machine.cache import cache_folder, read_entry, write_entry
 from oplibrary.machine.entry import Signature
+from oplibrary.values.types import Array
 from staticgraph.backends.native.definitions.definition import Stored
 from staticgraph.backends.native.definitions.routines import Routined
 from staticgraph.backends.native.definitions.selections import Gathered, Scattered

@@ -9,10 +9,10 @@ from operator import mul
 from typing import Any
 
 from oplibrary.core.op import Kind
-from oplibrary.core.types import Array
 from oplibrary.machine.cache import assemble_cached, object_name
 from oplibrary.machine.elements import Unsupported
 from oplibrary.machine.entry import Signature, make_entry, write_entry
+from oplibrary.values.types import Array
 from staticgraph.backends.backend import Opened, Runner
 from staticgraph.backends.native.definitions.define import LaterConstant
 from staticgraph.backends.native.definitions.open_lengths import (

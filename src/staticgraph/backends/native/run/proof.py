@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oplibrary.core.types import Array
+from oplibrary.values.types import Array
 from staticgraph.backends.native.definitions.affine import row_major
 from staticgraph.backends.native.definitions.definition import Definition, Uniform
 from staticgraph.backends.native.definitions.open_lengths import Lengths, value_at

@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from oplibrary.core.types import Array
 from oplibrary.machine.cache import assemble_cached, object_name
 from oplibrary.machine.code import Code
 from oplibrary.machine.entry import write_entry
@@ -19,6 +18,7 @@ from oplibrary.machine.module import Module
 from oplibrary.machine.pool import get_pool, sharing_from
 from oplibrary.machine.target import Library, LinkError
 from oplibrary.messages.errors import RunError
+from oplibrary.values.types import Array
 from staticgraph.backends import interpret
 from staticgraph.backends.native.definitions.definition import Definition, Stored
 from staticgraph.backends.native.definitions.open_lengths import Lengths

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.core.types import Array
 from oplibrary.machine.target import assemble
 from oplibrary.messages.errors import BackendError
+from oplibrary.values.types import Array
 from staticgraph.backends.native.definitions.definition import Stored
 from staticgraph.backends.native.emit.segments import StepClock, segments_of, write_module
 from staticgraph.backends.native.planning.plan import NativePlan

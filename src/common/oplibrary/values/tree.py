@@ -11,8 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from oplibrary.core.keys import exact_key
 from oplibrary.messages.errors import ArgumentError
+from oplibrary.values.keys import exact_key
 
 Structure = Any
 """`LEAF`, None, or ``(type, keys, children)`` with the field names or keys of each child."""

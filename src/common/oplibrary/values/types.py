@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import promoted, to_dtype
 from oplibrary.messages.errors import ArgumentError, AxisError, DTypeError, ShapeError
+from oplibrary.values.dtypes import promoted, to_dtype
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-from oplibrary.core.tree import LEAF, Structure
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.messages.source import Source, defined_at, user_source
+from oplibrary.values.tree import LEAF, Structure
 
 
 def require_callable(name: str, *functions: Any) -> None:
@@ -40,7 +40,7 @@ def require_parameters(
         What passes them.
     function : callable
     arguments : sequence of Structure
-        How each is arranged; see `oplibrary.core.tree`.
+        How each is arranged; see `oplibrary.values.tree`.
     leaf : str
         What a value in them is called.
 

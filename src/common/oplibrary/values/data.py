@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oplibrary.core.dtypes import PLAIN_NUMBERS, is_bfloat16, is_numeric, to_dtype
-from oplibrary.core.tree import refuse_depth
-from oplibrary.core.types import DEFAULT_DTYPE, Array
 from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError, out_of_memory
+from oplibrary.values.dtypes import PLAIN_NUMBERS, is_bfloat16, is_numeric, to_dtype
+from oplibrary.values.tree import refuse_depth
+from oplibrary.values.types import DEFAULT_DTYPE, Array
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -1,0 +1,1 @@
+"""Types, dtypes, and the structures that calls arrange values in."""
