@@ -113,11 +113,13 @@ def run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     feeds: list[np.ndarray[Any, Any]] = []
     with sg.Graph():
         nodes: list[sg.Node] = []
+        known: dict[int, Array] = {}
 
         def declare(value: Any) -> Any:
             if isinstance(value, Array):
                 nodes.append(sg.placeholder(f"x{len(nodes)}", value.held.shape, value.held.dtype))
                 feeds.append(value.held)
+                known[id(nodes[-1])] = value
                 return nodes[-1]
             if isinstance(value, slice):  # a shape follows from its ends
                 ends = value.start, value.stop, value.step
@@ -131,7 +133,9 @@ def run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if not any(isinstance(leaf, sg.Node) for leaf in leaves):
             return result
         found = sg.compile(leaves, nodes, backend=_BACKEND)(*feeds)
-        return unflatten(structure, map(Array, found))
+        # an operand that comes back as it is, as from asarray, is the array itself
+        pairs = zip(leaves, found, strict=True)
+        return unflatten(structure, [known.get(id(leaf), Array(x)) for leaf, x in pairs])
 
 
 def _operator(name: str) -> Callable[..., Any]:

@@ -32,6 +32,12 @@ def test_an_array_that_is_written_to_holds_the_new_value():
     assert x.held.tolist() == [2, 8, 8]
 
 
+def test_an_operand_that_comes_back_is_the_array_itself():
+    x = xp.asarray([1, 2, 3])
+    assert xp.asarray(x, copy=False) is x
+    assert xp.asarray(x, copy=True) is not x
+
+
 def test_what_an_array_says_of_itself():
     x = xp.asarray([[1.0, 2.0]])
     assert (x.shape, x.dtype, x.ndim, x.size, x.device) == ((1, 2), xp.float32, 2, 2, "cpu")
