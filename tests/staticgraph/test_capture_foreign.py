@@ -182,6 +182,13 @@ def test_what_differs_in_each_call_is_named(way):
     assert "another value each time" in caught[0].message.cause
 
 
+def test_a_function_of_a_package_that_holds_itself_ends():
+    count = installed(
+        "def make():\n    def count(n):\n        return n and count(n - 1)\n    return count"
+    )["make"]()
+    assert function(lambda x: x + count(3))(ONE) == 1.0
+
+
 def test_what_has_a_seed_is_the_same_in_each_call():
     def f(x):
         generator = np.random.Generator(np.random.PCG64(1))

@@ -33,9 +33,10 @@ from staticgraph.capture.contents import (
     take_apart,
     take_states_apart,
 )
-from staticgraph.capture.observation import Observation, Read
+from staticgraph.capture.observation import Observation
 from staticgraph.capture.observers import is_wrapper, observed_code
 from staticgraph.capture.outside import MISSING
+from staticgraph.capture.reads import Read
 from staticgraph.capture.value_kinds import (
     generator_state,
     is_library_object,

@@ -23,7 +23,7 @@ from types import (
     ModuleType,
     TracebackType,
 )
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from staticgraph.capture.observers import (
     swaps,
 )
 from staticgraph.capture.outside import MISSING, VALUES, Outside, closure_of, is_plain
+from staticgraph.capture.reads import Read, Unwatched
 from staticgraph.capture.surroundings import (
     global_or_builtin,
     looks_around,
@@ -53,45 +54,6 @@ from staticgraph.capture.value_kinds import (
     reads_files,
 )
 from staticgraph.graph.node import Node
-
-
-class Read(NamedTuple):
-    """One value that the traced code read from outside.
-
-    Attributes
-    ----------
-    path : str
-        As the program spells it, such as ``config.lr``.
-    kind : str
-        ``"global"``, ``"builtin"``, ``"closure"``, ``"default"``, ``"attribute"``, ``"method"``,
-        ``"class"``, ``"code"`` or ``"state"``.
-    source : Source
-        Where it was read.
-    value : object
-    read : callable
-        Returns the value that the program would read now; an error or `MISSING` means none.
-    check : str
-        The same as an expression of `owner`, for generated code; empty where there is none.
-    owner : object
-        What it was read from.
-    """
-
-    path: str
-    kind: str
-    source: Source
-    value: Any
-    read: Callable[[], Any]
-    check: str = ""
-    owner: Any = None
-
-
-class Unwatched(NamedTuple):
-    """Something that the trace fixed and that nothing can watch."""
-
-    path: str
-    source: Source
-    why: str
-
 
 _ASKS_NOTHING = {id(each) for each in (isinstance, issubclass, type, id, callable, super, object)}
 """What may be given any object: nothing of its state is read."""
@@ -364,12 +326,16 @@ class Observation:
 
     def _foreign_closure(self, at: Site, called: FunctionType) -> None:
         """Take down the containers that a function of others keeps, such as a registry."""
-        for name, held in closure_of(called).items() if called in self.outside else ():
-            if isinstance(held, CONTAINERS):
-                path = f"{self.outside.path_of(called)}.{name}"
-                self._watch_whole(path, at.source, held)
-            elif isinstance(held, FunctionType) and not is_user_code(held.__code__):
-                self._foreign_closure(at, held)
+        pending, seen = [called], {id(called)}
+        while pending:
+            function = pending.pop()
+            for name, held in closure_of(function).items() if function in self.outside else ():
+                if isinstance(held, CONTAINERS):
+                    path = f"{self.outside.path_of(function)}.{name}"
+                    self._watch_whole(path, at.source, held)
+                elif isinstance(held, FunctionType) and id(held) not in seen:
+                    seen.add(id(held))  # it may hold itself
+                    pending += [] if is_user_code(held.__code__) else [held]
 
     def _foreign_call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down a call of code that nothing observes."""
@@ -381,18 +347,9 @@ class Observation:
         if called is print:
             self.effects.setdefault(_effect("print() runs", at.source))
             return
-        if differs_each_time(called, values):
-            why = "it gives another value each time, and that of the trace is fixed"
-            self._unwatched(f"{path_of(called)}()", at.source, why)
-        if reads_files(called, name):
-            why = "what it reads may be another thing the next time, and that of the trace is fixed"
-            self._unwatched(f"{path_of(called)}()", at.source, why)
+        self._announce(at, called, values)
         if called is os.getenv:
             self._environment(at)
-        if looks_around(called, values):
-            self._unwatched(f"{name}()", at.source, "what is read through it is not seen")
-        if starts_another_thread(called):
-            self._unwatched(f"{name}()", at.source, "what another thread reads is not seen")
         told = state_told_by(called)
         if told is not None:
             path, getter = told
@@ -415,6 +372,20 @@ class Observation:
             return
         for each in values:
             self.looked_into(at, each)
+
+    def _announce(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
+        """Take down what a call of others' code reads and nothing can watch."""
+        why = ""
+        if differs_each_time(called, values):
+            why = "it gives another value each time, and that of the trace is fixed"
+        elif reads_files(called):
+            why = "what it reads may be another thing the next time, and that of the trace is fixed"
+        elif looks_around(called, values):
+            why = "what is read through it is not seen"
+        elif starts_another_thread(called):
+            why = "what another thread reads is not seen"
+        if why:
+            self._unwatched(f"{path_of(called)}()", at.source, why)
 
     def looked_into(self, at: Site, value: Any) -> None:
         """Take down that something which is not observed reads attributes of `value`."""

@@ -67,8 +67,9 @@ def differs_each_time(called: Any, values: tuple[Any, ...]) -> bool:
     return called.__module__ in _IMPURE
 
 
-def reads_files(called: Any, name: str) -> bool:
+def reads_files(called: Any) -> bool:
     """Tell whether a call reads files, what another program says, or what a user types."""
+    name = getattr(called, "__name__", "")
     module = str(getattr(called, "__module__", "")).partition(".")[0]
     return name in _READERS and module in _READING_MODULES
 

@@ -1,0 +1,46 @@
+"""What a trace read from outside, as records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from oplibrary.messages.source import Source
+
+
+class Read(NamedTuple):
+    """One value that the traced code read from outside.
+
+    Attributes
+    ----------
+    path : str
+        As the program spells it, such as ``config.lr``.
+    kind : str
+        ``"global"``, ``"builtin"``, ``"closure"``, ``"default"``, ``"attribute"``, ``"method"``,
+        ``"class"``, ``"code"`` or ``"state"``.
+    source : Source
+        Where it was read.
+    value : object
+    read : callable
+        Returns the value that the program would read now; an error or `MISSING` means none.
+    check : str
+        The same as an expression of `owner`, for generated code; empty where there is none.
+    owner : object
+        What it was read from.
+    """
+
+    path: str
+    kind: str
+    source: Source
+    value: Any
+    read: Callable[[], Any]
+    check: str = ""
+    owner: Any = None
+
+
+class Unwatched(NamedTuple):
+    """Something that the trace fixed and that nothing can watch."""
+
+    path: str
+    source: Source
+    why: str
