@@ -46,7 +46,7 @@ def state_told_by(called: Any) -> tuple[str, Callable[[], Any]] | None:
     for each in _REPORTED:
         if called is each:
             return f"{called.__module__}.{called.__name__}()", called
-    if getattr(called, "__module__", None) == "decimal":
+    if getattr(called, "__module__", None) in ("decimal", "_decimal", "_pydecimal"):
         return "decimal.getcontext()", _decimal_context
     return None
 
