@@ -804,6 +804,7 @@ PRINTED: list[Printed] = [
         "stack((x, x), axis=0)",
     ),
     *both("xp.full((3,), {}) * x", "x", "item()", "np.allclose(y, 1)", "np.ones(1).{}"),
+    *both("xp.sum(x, axis={})", "np.array(0)", "item()", "np.allclose(y, 3)", "np.array(0).{}"),
     *both(
         "xp.astype(x, {})",
         "'half precision'",

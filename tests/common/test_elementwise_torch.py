@@ -405,7 +405,7 @@ def test_clip_wants_numbers_for_bounds():
     x = np.arange(4.0, dtype=np.float32)
     assert clip(x, np.float64(1.5), np.int64(2)).dtype == np.float32
     for bound in (np.zeros(4), "low"):
-        with pytest.raises(SideBySideError, match="min must be a number or None"):
+        with pytest.raises(SideBySideError, match="min must be a number or"):
             clip(x, min=bound)
 
 

@@ -31,7 +31,7 @@ from sidebyside.studies.flexibility.worker import make_calls
 FOLDER = Path(__file__).parents[2] / "examples"
 
 HEAD = """
-import os, warnings
+import atexit, os, warnings
 import numpy as np
 from sidebyside import Example
 
@@ -55,6 +55,16 @@ calls = []
 def count(xp, x):
     calls.append("one more")
     return x * len([*calls])
+
+PROGRAMS = (Example(count, inputs=numbers),)
+""",
+    # what a library keeps for itself is not watched
+    "hidden": """
+before = atexit._ncallbacks()
+
+def count(xp, x):
+    atexit.register(int)
+    return x * (atexit._ncallbacks() - before)
 
 PROGRAMS = (Example(count, inputs=numbers),)
 """,
@@ -214,9 +224,9 @@ def test_the_text_is_readable_at_100_columns(fakes):
 
 def test_the_conclusion_is_computed_from_the_cells(fakes):
     text = conclusion(fakes)
-    assert f"dyngraph runs 7 of {len(fakes.rows)} programs" in text
+    assert f"dyngraph runs 8 of {len(fakes.rows)} programs" in text
     assert "staticgraph runs 1, refuses 2 (each with its line)" in text
-    assert "computes something else in 2, 1 without a word and crashes in 2" in text
+    assert "computes something else in 3, 1 without a word and crashes in 2" in text
     assert "2 of its 3 rewrites run" in text
 
 

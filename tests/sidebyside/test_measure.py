@@ -9,7 +9,7 @@ from oplibrary.messages.errors import DisagreementError
 from oplibrary.values.dtypes import to_dtype
 from sidebyside.measuring import clock as measuring
 from sidebyside.measuring.agreement import check_agreement, compare_results, ulp_distance
-from sidebyside.measuring.clock import calibrate_clock, measure, take_sample
+from sidebyside.measuring.clock import FailedRunError, calibrate_clock, measure, take_sample
 from sidebyside.measuring.environment import environment
 from sidebyside.measuring.memory import available_memory, measure_memory, memory_limit
 
@@ -130,8 +130,9 @@ def test_the_collector_returns_after_a_failure(clock):
     def fail():
         raise RuntimeError("broken")
 
-    with pytest.raises(RuntimeError, match="broken"):
+    with pytest.raises(FailedRunError) as caught:
         measure({"mode": fail})
+    assert caught.value.label == "mode" and str(caught.value.error) == "broken"
     assert gc.isenabled()
 
 

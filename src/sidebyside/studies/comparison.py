@@ -143,6 +143,7 @@ def compare(
 
     Examples
     --------
+    >>> import numpy as np
     >>> def make_twice():
     ...     x = np.ones(3)
     ...     return lambda: x + x

@@ -428,7 +428,11 @@ class Op:
         if type(value) is list:
             return tuple(value)
         if type(value) is np.ndarray:
-            raise self._call_error(f"{name} must be a constant, not {value!r}")
+            raise ArgumentError(
+                f"{self.name}: {name} must be a number or a tuple of them, not {value!r}",
+                cause="it is a constant of the operation; arrays are operands",
+                fix="pass a Python number: item() takes the one out of an array",
+            )
         return value.item() if type(value) in _NO_CONSTANTS else value
 
     def _call_error(self, what: str, fix: str = "") -> ArgumentError:
