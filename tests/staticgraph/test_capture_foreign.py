@@ -220,3 +220,55 @@ def test_a_method_that_was_taken_before_and_changes_its_object_is_named():
         warnings.simplefilter("always")
         compiled(ONE)
     assert any(each.message.what.startswith("f: log=") for each in caught)
+
+
+def holding_itself(kind):
+    """Return a container or array that holds itself and, where the walk must end, a number."""
+    if kind is np.ndarray:
+        made = np.array([2.0, None])
+        made[1] = made
+        return made, lambda o: o[0], lambda o: o.__setitem__(0, 5.0)
+    if kind is collections.deque:
+        made = collections.deque([2.0])
+        made.append(made)
+        return made, lambda o: o[0], lambda o: o.__setitem__(0, 5.0)
+    made = kind(k=2.0)
+    made.root = made["also"] = made
+    return made, lambda o: o["k"], lambda o: o.update(k=5.0)
+
+
+class Tree(dict):
+    pass
+
+
+class Lazy(dict):
+    def values(self):
+        return [object() for _ in self]
+
+
+@pytest.mark.parametrize("kind", [np.ndarray, collections.deque, Tree])
+def test_what_holds_itself_is_watched(kind):
+    state, read, change = holding_itself(kind)
+    compiled = function(lambda x: x * read(state))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert compiled(ONE) == compiled(ONE) == 2.0
+        assert len(compiled.explain().traces) == 1
+        change(state)
+        assert compiled(ONE) == 5.0
+
+
+def test_what_is_made_anew_at_each_look_has_not_changed():
+    records = np.zeros(2, [("a", object), ("b", float)])
+    lazy, texts = Lazy(k=2.0), np.array(["a", "b"], dtype=np.dtypes.StringDType())
+    empty = np.zeros((0, 3))
+
+    def f(x):
+        return x * len(records) * len(texts) * lazy["k"] + len(empty)
+
+    compiled = function(f)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert compiled(ONE) == compiled(ONE) == 8.0
+    assert compiled.explain().traces[0].effects == []
+    assert len(compiled.explain().traces) == 1

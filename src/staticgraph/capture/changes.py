@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections import ChainMap, UserDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -26,13 +26,24 @@ _RAW = (bytearray, array)
 """Containers of bytes or numbers, which are no objects."""
 
 
-def items_of(container: Any) -> Iterable[Any]:
-    """Return the objects that a container holds, of a mapping its values."""
+def plain(container: Any) -> Any:
+    """Return what a container holds as a dict or list, past what a class of its own overrides."""
+    if isinstance(container, dict):
+        return dict(dict.items(container))
+    if isinstance(container, Mapping):
+        return dict(container)
+    base: Any = next(each for each in CONTAINERS if isinstance(container, each))
+    return list(base.__iter__(container))
+
+
+def items_of(container: Any) -> list[Any]:
+    """Return the objects that a container or an array holds, of a mapping its values."""
     if isinstance(container, np.ndarray):
-        return container.ravel().tolist() if container.dtype.hasobject else ()
+        return container.ravel().tolist() if container.dtype == object else []
     if isinstance(container, _RAW):
-        return ()
-    return list(container.values() if isinstance(container, Mapping) else container)
+        return []
+    held = plain(container)
+    return list(held.values()) if type(held) is dict else held
 
 
 class Met(NamedTuple):
@@ -74,12 +85,15 @@ def met(value: Any, path: str) -> Met | None:
 def _contents(value: Any) -> Any:
     """Return what a value holds: objects in a list, and anything else as what can be compared."""
     if isinstance(value, np.ndarray):
-        if value.dtype.hasobject:
-            return list(items_of(value))
+        if value.dtype == object:
+            return items_of(value)
+        if value.dtype.hasobject:  # text, or records with objects, which are made anew
+            return value.shape, value.dtype, value.tolist()
         flat = np.asarray(value).reshape(-1)
         return value.shape, value.dtype, zlib.crc32(np.ascontiguousarray(flat).view("uint8").data)
     if isinstance(value, _RAW):
         return bytes(value)
-    if isinstance(value, (set, Mapping)):
-        return [*value, *items_of(value)] if isinstance(value, Mapping) else set(value)
-    return list(value)
+    held = plain(value)
+    if isinstance(value, set):
+        return set(held)
+    return [*held, *held.values()] if type(held) is dict else held

@@ -10,7 +10,6 @@ import re
 import threading
 from array import array
 from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
-from collections.abc import Mapping
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
@@ -32,7 +31,7 @@ import numpy as np
 
 from oplibrary.values.tree import LEAF, flatten
 from oplibrary.values.types import TensorType
-from staticgraph.capture.changes import CONTAINERS
+from staticgraph.capture.changes import CONTAINERS, plain
 from staticgraph.capture.outside import MISSING, VALUES
 from staticgraph.capture.value_kinds import (
     is_library_object,
@@ -70,16 +69,21 @@ _SETTLED_MODULES = frozenset({"datetime", "decimal", "fractions", "pathlib", "uu
 """Modules whose objects do not change; they need not be loaded to know one."""
 
 
-def take_apart(value: Any) -> tuple[Any, list[Any]]:
-    """Return structure and leaves; containers of every kind are opened, at every depth."""
+def take_apart(value: Any, seen: dict[int, int] | None = None) -> tuple[Any, list[Any]]:
+    """Return structure and leaves; containers of every kind are opened, at every depth.
+
+    One that holds itself, or stands there twice, is opened once: `seen` has the ids of those that
+    were opened, with numbers by which the structure names them from then on.
+    """
+    seen = {} if seen is None else seen
     if type(value) not in _CLOSED:
-        opened = _open(value)
+        opened = _open(value, seen)
         if opened is not None:
             return opened
     leaves, structure = flatten(value)
     if _CLOSED.issuperset(map(type, leaves)):  # each call of a traced function may come by here
         return structure, leaves
-    inner = [_open(leaf) for leaf in leaves]
+    inner = [_open(leaf, seen) for leaf in leaves]
     if not any(inner):
         return structure, leaves
     structures, found = [structure], []
@@ -89,43 +93,39 @@ def take_apart(value: Any) -> tuple[Any, list[Any]]:
     return tuple(structures), found
 
 
-def _open(value: Any) -> tuple[Any, list[Any]] | None:
+def _open(value: Any, seen: dict[int, int]) -> tuple[Any, list[Any]] | None:
     """Return structure and leaves of what `flatten` leaves whole and can be looked into.
 
-    These are Python's other containers, and objects of classes that were derived from a value or a
-    container, which have attributes besides.
+    These are Python's other containers, arrays of objects, and objects of classes that were derived
+    from a value or a container, which have attributes besides.
     """
     kind = type(value)
-    if kind is np.ndarray:
-        return _take_objects_apart(value) if value.dtype.hasobject else None
     if kind in _CLOSED or isinstance(value, enum.Enum):
         return None
+    if id(value) in seen:
+        return ("again", seen[id(value)]), []
     if kind is set:
         return "set", [frozenset(value)]
     if kind in _MAPPINGS:
-        return take_apart(dict(value))
+        seen[id(value)] = len(seen)
+        return take_apart(dict(value), seen)
     if kind in _SEQUENCES:
-        return take_apart([kind.__name__, *value])
+        seen[id(value)] = len(seen)
+        return take_apart([kind.__name__, *value], seen)
+    if kind is np.ndarray:
+        if not value.dtype.hasobject:
+            return None
+        seen[id(value)] = len(seen)
+        structure, leaves = take_apart(value.ravel().tolist(), seen)
+        return (kind, value.shape, structure), leaves
     if not isinstance(value, (*VALUES, *CONTAINERS)) or not _has_attributes(value):
         return None
-    structure, leaves = take_apart(_attributes_of(value))
-    contents: Any = None
+    seen[id(value)] = len(seen)
+    structure, leaves = take_apart(_attributes_of(value), seen)
     if isinstance(value, VALUES):
-        leaves.append(value)
-    elif isinstance(value, dict):
-        contents = dict(dict.items(value))
-    elif isinstance(value, Mapping):
-        contents = dict(value)
-    else:
-        base: Any = next(each for each in CONTAINERS if isinstance(value, each))
-        contents = list(base.__iter__(value))
-    inside, more = take_apart(contents)
+        return (kind, structure), [*leaves, value]
+    inside, more = take_apart(plain(value), seen)
     return (kind, structure, inside), leaves + more
-
-
-def _take_objects_apart(array: np.ndarray[Any, Any]) -> tuple[Any, list[Any]]:
-    structure, leaves = take_apart(array.ravel().tolist())
-    return (np.ndarray, array.shape, structure), leaves
 
 
 def _has_attributes(value: Any) -> bool:

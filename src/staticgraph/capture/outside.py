@@ -74,7 +74,8 @@ class Outside:
             found = met(value, path)
             if found is not None:
                 self._met[id(value)] = found
-        if isinstance(value, np.ndarray) and value not in self:
+        if isinstance(value, np.ndarray) and value.dtype == object and value not in self:
+            self._objects[id(value)] = (value, path)
             self._meet_items(value, path)
         if is_plain(value, VALUES) or value in self or is_library_object(value):
             self._wrapped(value, path)
@@ -107,13 +108,13 @@ class Outside:
 
     def _meet_called(self, value: Any, path: str) -> None:
         """Let functions be observed that an object of a foreign class calls."""
-        if isinstance(value, np.ufunc):  # of numpy.frompyfunc
-            held: dict[str, Any] = dict.fromkeys(("pyfunc",), gc.get_referents(value)[0])
+        if isinstance(value, np.ufunc):  # one of numpy.frompyfunc has no attribute for it
+            held = gc.get_referents(value)
         else:
-            held = {} if is_users_class(type(value)) else getattr(value, "__dict__", {})
-        for name, each in list(held.items()):
+            held = [] if is_users_class(type(value)) else [*getattr(value, "__dict__", {}).values()]
+        for each in held:
             if callable(each):
-                self.meet(each, f"{path}.{name}")
+                self.meet(each, path)
 
     def _wrapped(self, value: Any, path: str) -> None:
         """Let the function behind a wrapper be observed."""

@@ -56,11 +56,11 @@ def differs_each_time(called: Any, values: tuple[Any, ...]) -> bool:
     if any(called is each for each in _SEEDED):
         return not values or values[0] is None
     if called is np.datetime64:
-        return bool(values) and values[0] in ("now", "today")
+        return bool(values) and isinstance(values[0], str) and values[0] in ("now", "today")
     owner = getattr(called, "__self__", None)
     if called is random.SystemRandom or isinstance(owner, random.SystemRandom):
         return True
-    if isinstance(owner, type) and called.__name__ in ("now", "today", "utcnow"):
+    if isinstance(owner, type) and getattr(called, "__name__", "") in ("now", "today", "utcnow"):
         return True
     if not isinstance(called, (BuiltinFunctionType, FunctionType)):
         return False
