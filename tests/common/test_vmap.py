@@ -1,5 +1,7 @@
 """vmap in both modes: every op against a loop, nesting, axes, gradients, and what is refused."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -455,6 +457,69 @@ def test_control_flow_is_refused_alike(name):
             run(xp.vmap(lambda x, xp=xp: REFUSED_FLOW[name](xp, x)))
         ids.append(caught.value.id)
     assert ids[0] == ids[1]
+
+
+class Kept:
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, x):
+        self.value.add_(1.0)
+        return x
+
+
+GLOBAL = []
+
+
+def writes_to_a_global(x):
+    GLOBAL[0].add_(1.0)
+    return x
+
+
+def through(write):
+    """Return a function that writes, by way of another function."""
+    return lambda x: write(x)
+
+
+def writing(value):
+    def write(x):
+        value.add_(1.0)
+        return x
+
+    return write
+
+
+WRITERS = {
+    "a global": lambda value: GLOBAL.append(value) or writes_to_a_global,
+    "a closure": writing,
+    "a closure of a function": lambda value: through(writing(value)),
+    "a list": lambda value: (lambda held: lambda x: (held[0].add_(1.0), x)[1])([value]),
+    "a dict in a tuple": lambda value: (lambda held: lambda x: (held[0]["a"].add_(1.0), x)[1])(
+        ({"a": value},)
+    ),
+    "an attribute": lambda value: (lambda kept: lambda x: (kept.value.add_(1.0), x)[1])(
+        Kept(value)
+    ),
+    "an object that is called": Kept,
+    "a method": lambda value: Kept(value).__call__,
+    "a default": lambda value: lambda x, held=value: (held.add_(1.0), x)[1],
+    "a partial function": lambda value: functools.partial(
+        lambda held, x: (held.add_(1.0), x)[1], value
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WRITERS)
+def test_a_branch_that_all_run_writes_to_nothing_from_outside(way):
+    GLOBAL.clear()
+    kept = dg.zeros(2)
+    branch = WRITERS[way](kept)
+    choose = dg.vmap(lambda wanted, x: dg.cond(wanted, branch, lambda x: x, x))
+    with pytest.raises(SideBySideError, match="read-only"):
+        choose(dg.tensor([False, False]), dg.tensor([1.0, 2.0]))
+    assert kept.tolist() == [0.0, 0.0]
+    kept.add_(1.0)  # it may be written to again
+    assert kept.tolist() == [1.0, 1.0]
 
 
 def test_data_of_rows_stays_rows():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -33,6 +33,7 @@ from oplibrary.ops.effects import effect_of_rows, no_effects_in
 from oplibrary.ops.indexing import getitem, set_item, shows
 from oplibrary.ops.joining import stack
 from oplibrary.ops.nested import holds_values, stack_nested
+from oplibrary.transforms.reached import reached
 from oplibrary.values.tree import flatten, unflatten
 from oplibrary.values.types import is_scalar, type_of
 
@@ -448,20 +449,10 @@ def all_of(
     name: str, branches: Sequence[Callable[..., Any]], operands: tuple[Any, ...]
 ) -> Iterator[None]:
     """Refuse what branches that all run may not do: effects, and writing to what others read."""
-    read = flatten(operands)[0]
-    for branch in branches:
-        read += _captured(branch)
     with no_effects_in(name), ExitStack() as stack:
-        for x in read:
-            if type(x) in EXECUTORS:
-                stack.enter_context(x._read_only())
+        for x in reached((operands, branches)):
+            stack.enter_context(x._read_only())
         yield
-
-
-def _captured(function: Callable[..., Any]) -> Iterator[Any]:
-    for cell in getattr(function, "__closure__", None) or ():
-        with suppress(ValueError):  # nothing is in it yet
-            yield cell.cell_contents
 
 
 def chosen(name: str, condition: Any, one: Any, other: Any, array: Callable[[Any], Any]) -> Any:
