@@ -401,8 +401,9 @@ SETTINGS = {
     ),
     "sys.getrecursionlimit": (
         lambda x: x * sys.getrecursionlimit(),
-        functools.partial(sys.setrecursionlimit, sys.getrecursionlimit() + 1),
-        functools.partial(sys.setrecursionlimit, sys.getrecursionlimit()),
+        # what it is when the tests run: libraries that they load raise it
+        lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 1),
+        lambda: sys.setrecursionlimit(sys.getrecursionlimit() - 1),
     ),
     "gc.isenabled": (lambda x: x * gc.isenabled(), gc.disable, gc.enable),
     "decimal's context": (
