@@ -6,7 +6,7 @@ data selection", 1978; the operators are those of "sufficient" sets, Offutt et a
 """
 
 import ast
-import random
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -238,16 +238,27 @@ def decisions(root: Path) -> Iterator[Mutant]:
                             yield Mutant("planner", file, *site, (function.name,))
 
 
-def draw(root: Path, count: int, seed: int) -> list[Mutant]:
-    """Return so many mutants, the kinds in turns, no two that make the same text."""
+@lru_cache(maxsize=2)
+def every_mutant(root: Path) -> dict[str, list[Mutant]]:
+    """Return all that there are, by kind, no two that make the same text."""
     every: dict[str, dict[str, Mutant]] = {kind: {} for kind in KINDS}
     for mutant in (*rules(root), *decisions(root)):
         every[mutant.kind].setdefault(mutant.key, mutant)
-    choice = random.Random(seed)
+    return {kind: list(mutants.values()) for kind, mutants in every.items()}
+
+
+def draw(root: Path, count: int, seed: int) -> list[Mutant]:
+    """Return so many mutants, the kinds in turns.
+
+    They stand in the order of their own hashes: one that comes or goes changes no other's luck.
+    """
+
+    def luck(mutant: Mutant) -> str:
+        return hashlib.sha256(f"{seed} {mutant.key}".encode()).hexdigest()
+
     drawn = []
-    for kind, mutants in every.items():
+    for kind, mutants in every_mutant(root).items():
         share = (count + KINDS.index(kind)) // len(KINDS)
-        values = [mutants[key] for key in sorted(mutants)]
-        drawn.append(choice.sample(values, min(share, len(values))))
+        drawn.append(sorted(mutants, key=luck)[:share])
     turns = max(map(len, drawn))
     return [each[i] for i in range(turns) for each in drawn if i < len(each)]

@@ -34,6 +34,8 @@ OF_PLANS = (
     ("test_native_fuzz", "test_native_loops", "test_native_zeros", "test_native_numbers"),
     ("test_native_control", "test_native_products", "test_native_workloads", "test_backends"),
 )
+OUTCOMES = Path(__file__).parent / "outcomes.jsonl"
+"""What has been found so far, which is kept with the project."""
 LIMIT = 300
 """Seconds of processor time for one call of pytest; a mutant that takes longer is caught, as a loop
 without end. What waits in place of computing may take ``PATIENCE`` times as long."""
@@ -65,7 +67,9 @@ def run_tests(folder: Path, arguments: list[str], limit: float = LIMIT) -> tuple
     process = subprocess.Popen(
         [*command, *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": paths, "SIDEBYSIDE_CACHE": "off"},
+        # machine code is found by the text that it is made from: what a mutant leaves as it is
+        # is made once for all of them
+        env={**os.environ, "PYTHONPATH": paths, "SIDEBYSIDE_CACHE": str(folder.parent / "cache")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -172,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="how many at a time")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin none after")
     parser.add_argument("--ops-only", action="store_true", help="no whole suite for survivors")
-    parser.add_argument("--record", type=Path, default=ROOT / "build" / "mutants.jsonl")
+    parser.add_argument("--record", type=Path, default=OUTCOMES)
     parser.add_argument("--summary", action="store_true", help="show what is recorded")
     parser.add_argument("--list", action="store_true", help="show what is drawn")
     options = parser.parse_args(arguments)
