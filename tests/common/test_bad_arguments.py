@@ -26,6 +26,8 @@ TAKE_FUNCTIONS = set(
     "while_loop".split()
 )
 """What runs the user's code: test_bad_input.py and test_control_errors.py have these."""
+APART = {"asarray", "from_dlpack", "stop_gradient"}
+"""What each mode has a function of its own for; what it has no argument for Python says itself."""
 DO_SOMETHING = {"assert_", "kernels_report", "manual_seed", "print_", "set_kernels"}
 """What has an effect besides its result, or tells of one."""
 
@@ -132,6 +134,8 @@ def calls(below, name, arguments, named):
         plain = not any(isinstance(x, Given) for x in arguments)
         values = (x for x in wrong_values() if not (plain and isinstance(x, np.ndarray)))
         for wrong in (*values, *map(Given, operands)):
+            if name == "trace" and callable(wrong):  # staticgraph traces functions by that name
+                continue
             yield (*arguments[:position], wrong, *arguments[position + 1 :]), named
     by_name = [
         p for p in parameters(below, name) if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
@@ -205,12 +209,57 @@ def test_a_bad_argument_is_named_alike_in_both_modes(below, name, capfd):
     every = list(calls(below, name, *base))
     rng = np.random.default_rng(zlib.crc32(f"{below}.{name}".encode()))
     for number in rng.permutation(len(every))[:MOST]:
-        call = below, name, *every[number]
-        (eager, error), (declared, other) = outcome(dynamic, *call), outcome(static, *call)
-        for each, found in ((eager, error), (declared, other)):
-            assert each == "ok" or each.startswith("SBS-"), (call, found)
-            assert each == "ok" or found.source.filename == __file__, (call, found)
-        assert declared in VALUE_ASKED or eager == declared, (call, error, other)
+        check(below, name, *every[number])
+
+
+def check(*call):
+    (eager, error), (declared, other) = outcome(dynamic, *call), outcome(static, *call)
+    if eager == declared == "TypeError" and call[1] in APART:
+        return
+    for each, found in ((eager, error), (declared, other)):
+        assert each == "ok" or each.startswith("SBS-"), (call, found)
+        assert each == "ok" or found.source.filename == __file__, (call, found)
+    assert declared in VALUE_ASKED or eager == declared, (call, error, other)
+
+
+IMAGE = np.ones((1, 1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "named"),
+    [
+        ("softmax", (1j,), {}),
+        ("log_softmax", (1j,), {}),
+        ("flip", (Given(MATRIX),), {"axis": [None]}),
+        ("flip", (Given(MATRIX),), {"axis": []}),
+        ("ldexp", (Given(MATRIX.astype("float32")), -1), {}),
+        ("ldexp", (Given(MATRIX.astype("float32")), 2.5), {}),
+        ("ldexp", (2.0, Given(np.array([1, 2]))), {}),
+        ("bernoulli", (Given(np.array([7, 11], "uint64")), Given(MATRIX[0]), 10**12), {}),
+        ("diagonal_embed", (Given(MATRIX[0]),), {"shape": 10**12}),
+        ("tril", (Given(MATRIX),), {"k": 2**70}),
+        ("triu", (Given(MATRIX),), {"k": -(2**63) - 1}),
+        ("triu", (Given(MATRIX),), {"k": -(2**63)}),
+        ("avg_pool2d", (Given(IMAGE), 2), {"stride": 2**70}),
+        ("max_pool2d", (Given(IMAGE), 2), {"dilation": 2**70}),
+        ("kron", (Given(MATRIX), np.ones((1,) * 20)), {}),
+        ("stop_gradient", (range(3),), {}),
+        ("stop_gradient", ("text",), {}),
+        ("ptp", (np.ones((3, 3), bool),), {}),
+        ("polyder", (np.ones((3, 3)),), {}),
+        ("polyint", (np.ones((0, 3)),), {}),
+        ("histogramdd", ([MATRIX, MATRIX[0]],), {}),
+    ],
+)
+def test_what_was_named_by_two_names_has_one(name, arguments, named):
+    check("", name, arguments, named)
+
+
+def test_a_window_wider_than_the_channels_ends_soon():
+    x = np.arange(24.0).reshape(1, 4, 6)
+    wide = dg.local_response_norm(dg.tensor(x), 10**12).numpy()
+    expected = x / (1 + 1e-4 * (x**2).sum(1, keepdims=True) / 10**12) ** 0.75
+    np.testing.assert_allclose(wide, expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize(

@@ -508,7 +508,14 @@ def _quick_entry(op: Op) -> Callable[..., Any] | None:
         plain = op.kind is Kind.ELEMENTWISE and not op.attrs and not op.view
         reads = {need for rule in op.rules if rule for need in (rule.out, *rule.operands)}
         return make_unary(op) if plain and reads <= {"", "value"} else make_attributed(op)
-    return make_binary(op) if op.arity == 2 and not op.attrs and not op.view else None
+    if op.arity != 2 or op.attrs or op.view or ints_are_indices(op, _beside_float32, {}):
+        return None
+    return make_binary(op)
+
+
+def _beside_float32(whole: bool) -> tuple[TensorType, TensorType]:
+    """Return the types of a float32 array and of a Python number beside it."""
+    return TensorType((2,), "float32"), TensorType((), "int64" if whole else "float32")
 
 
 class _QuickEntries(dict[Op, Callable[..., Any] | None]):

@@ -21,7 +21,7 @@ from oplibrary.ops.nested import holds_values, stack_nested
 from oplibrary.values.data import copy_of
 from oplibrary.values.dtypes import to_dtype
 from oplibrary.values.tree import flatten
-from oplibrary.values.types import TensorType, is_scalar
+from oplibrary.values.types import TensorType
 from staticgraph.declare.operands import (
     as_array,
     declare_length,
@@ -203,7 +203,7 @@ def group(*nodes: Node) -> Node:
 
 def stop_gradient(x: Any) -> Node:
     """Declare the same value, cut off from what it was computed from; no gradient passes."""
-    if is_scalar(x) or isinstance(x, (list, tuple)):
+    if not hasattr(x, "shape"):
         x = constant(x)
     elif isinstance(x, Node) and x in x.graph.weak and x not in x.graph.lengths:
         x = strengthen(x.graph, x)

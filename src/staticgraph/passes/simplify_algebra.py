@@ -84,7 +84,11 @@ def _is_unit(array: Array, unit: float, dtype: np.dtype) -> bool:
     """Tell whether every element is `unit`, sign included, where it is computed in `dtype`."""
     if not any(array.strides):
         array = array[(slice(1),) * array.ndim]  # one element, repeated
-    if not 0 < array.size <= _SEARCHED or array.flat[0] != unit or not np.all(array == unit):
+    if (
+        not 0 < array.size <= _SEARCHED
+        or array[(0,) * array.ndim] != unit
+        or not np.all(array == unit)
+    ):
         return False
     array = array.astype(dtype, copy=False)
     if dtype.kind == "c":

@@ -50,12 +50,10 @@ def explain(
     """
     if isinstance(error, RecursionError):
         return error
-    if isinstance(error, MemoryError):
-        return out_of_memory(error, op.name)
     fixed = _not_fixed(op, attrs)
     if fixed is not None:
         return fixed
-    if isinstance(error, SideBySideError):
+    if isinstance(error, SideBySideError) and not isinstance(error, MemoryError):
         return error.with_context(op.name)
     types = []
     for position, operand in enumerate(operands):
@@ -74,6 +72,8 @@ def explain(
         return known.with_context(op.name)
     except Exception as refusal:
         return refused(op, types, refusal)
+    if isinstance(error, MemoryError):
+        return out_of_memory(error, op.name)
     for position, operand in enumerate(operands):
         if is_scalar(operand) and not op.takes_numbers:
             return DTypeError(

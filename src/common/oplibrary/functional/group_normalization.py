@@ -16,7 +16,7 @@ from oplibrary.ops.elementwise import add, clip, divide, multiply, pow, square, 
 from oplibrary.ops.exponential import rsqrt
 from oplibrary.ops.slicing import pad_op, slice_axis
 from oplibrary.ops.statistics import mean, vector_norm
-from oplibrary.values.types import TensorType
+from oplibrary.values.types import TensorType, is_known
 
 
 @public
@@ -215,10 +215,13 @@ def local_response_norm(
             cause="it counts the channels that are averaged",
             fix="pass size=1 or more",
         )
+    before, after = width // 2, (width - 1) // 2
+    if is_known(channels):  # there is nothing but zeros beyond
+        before, after = min(before, channels), min(after, channels)
     margins = [(0, 0)] * x_type.ndim
-    margins[1] = (width // 2, (width - 1) // 2)
+    margins[1] = (before, after)
     squares = pad_op(square(x), pad_width=tuple(margins))
     total = slice_axis(squares, start=0, stop=channels, axis=1)
-    for first in range(1, width):
+    for first in range(1, before + 1 + after):
         total = add(total, slice_axis(squares, start=first, stop=first + channels, axis=1))
     return divide(x, pow(add(multiply(divide(total, float(width)), alpha), k), beta))

@@ -12,7 +12,7 @@ from oplibrary.ops.arguments import Axis
 from oplibrary.ops.comparison import not_equal
 from oplibrary.ops.diagonal import diag
 from oplibrary.ops.effects import assert_
-from oplibrary.ops.elementwise import clip, conj, imag, real
+from oplibrary.ops.elementwise import clip, conj, imag, real, subtract
 from oplibrary.ops.exponential import sqrt
 from oplibrary.ops.joining import concat
 from oplibrary.ops.linalg import matmul
@@ -38,7 +38,7 @@ def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """
     x = as_array(a)
     top = greatest(x, axis=axis, keepdims=keepdims)
-    return top - least(x, axis=axis, keepdims=keepdims)
+    return subtract(top, least(x, axis=axis, keepdims=keepdims))
 
 
 @offered

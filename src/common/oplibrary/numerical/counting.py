@@ -23,7 +23,7 @@ from oplibrary.ops.arguments import require_int
 from oplibrary.ops.broadcasting import diff
 from oplibrary.ops.comparison import equal, less_equal
 from oplibrary.ops.effects import assert_
-from oplibrary.ops.elementwise import cast, where
+from oplibrary.ops.elementwise import add, cast, multiply, where
 from oplibrary.ops.gather import take
 from oplibrary.ops.joining import concat
 from oplibrary.ops.reduction import all as all_
@@ -347,7 +347,7 @@ def histogramdd(
         number = searchsorted(ends, as_dtype(x, promoted(x.dtype, ends.dtype)), side="right")
         # the last bin has both of its ends
         number = number - as_dtype(equal(x, ends[-1]), number.dtype)
-        place = place * length + number
+        place = add(multiply(place, length), number)
     if weights is None:
         found = as_dtype(
             scatter_add(

@@ -13,7 +13,7 @@ from oplibrary.ops.arguments import require_int, require_steps
 from oplibrary.ops.comparison import equal
 from oplibrary.ops.creation import zeros_like
 from oplibrary.ops.dtypes import finfo
-from oplibrary.ops.elementwise import conj, multiply, where
+from oplibrary.ops.elementwise import conj, divide, multiply, where
 from oplibrary.ops.exponential import sqrt
 from oplibrary.ops.gather import take
 from oplibrary.ops.joining import concat, stack
@@ -250,7 +250,7 @@ def polyder(p: Any, m: int = 1) -> Any:
     require_known("polyder", *p.shape)
     for _ in range(min(require_int(m, "m"), p.shape[0])):  # nothing is left of it then
         count = p.shape[0] - 1
-        p = p[:-1] * np.arange(count, 0, -1)
+        p = multiply(p[:-1], np.arange(count, 0, -1))
     return p
 
 
@@ -271,7 +271,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
             fix="pass one number, or one for each",
         )
     for i in range(times):
-        p = concat([p / np.arange(p.shape[0], 0, -1), constants[i : i + 1]], axis=0)
+        p = concat([divide(p, np.arange(p.shape[0], 0, -1)), constants[i : i + 1]], axis=0)
     return p
 
 

@@ -195,6 +195,10 @@ def _triangle(name: str, compare: np.ufunc, beside: Op, doc: str) -> Op:
     def mask(shape: Shape, k: int) -> Array:
         rows, columns = _matrix(name, shape)
         k = require_int(k, "k")
+        if abs(k) >= 2**63:
+            raise OverflowError(f"k={k} is more than 64 bits hold")
+        # beyond both corners it makes no difference, and the sums below would leave 64 bits
+        k = max(-rows - columns, min(k, rows + columns))
         inside: Array = compare.outer(np.arange(rows), np.arange(-k, columns - k))
         return inside
 

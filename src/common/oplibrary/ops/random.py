@@ -27,6 +27,7 @@ from oplibrary.ops.arguments import normalize_shape
 from oplibrary.ops.comparison import less
 from oplibrary.values.dtypes import to_dtype
 from oplibrary.values.types import Array, Shape, TensorType
+from oplibrary.values.types import broadcast_shapes as shape_of_all
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -303,4 +304,7 @@ def bernoulli(key: Any, p: Any, shape: int | Sequence[int]) -> Any:
     -----
     There is no gradient by `p`; see `poisson`.
     """
-    return less(uniform(key, shape=normalize_shape(shape)), p)
+    drawn = normalize_shape(shape)
+    if hasattr(p, "shape"):  # before there are draws that p does not fit
+        shape_of_all(drawn, tuple(p.shape))
+    return less(uniform(key, shape=drawn), p)

@@ -115,9 +115,9 @@ index_axis = movement(
 
 
 @lru_cache(1024, typed=True)
-def _reversed_index(ndim: int, *axis: Any) -> tuple[Any, ...]:
+def _reversed_index(ndim: int, several: bool, *axis: Any) -> tuple[Any, ...]:
     # one by one, since of what is inside a tuple `typed` sees no types
-    axes = normalize_axes(axis[0] if len(axis) == 1 else axis, ndim)
+    axes = normalize_axes(axis if several else axis[0], ndim)
     # the ellipsis keeps a scalar an array that shares memory
     return (*(slice(None, None, -1 if i in axes else 1) for i in range(ndim)), ...)
 
@@ -130,7 +130,9 @@ def _flip_infer(x: TensorType, *, axis: Axis = None) -> TensorType:
 flip: Op = movement(
     "flip",
     lambda x, *, axis=None: x[
-        _reversed_index(x.ndim, *axis) if type(axis) is tuple else _reversed_index(x.ndim, axis)
+        _reversed_index(x.ndim, True, *axis)
+        if type(axis) is tuple
+        else _reversed_index(x.ndim, False, axis)
     ],
     infer=_flip_infer,
     vjp=lambda g, _out, _x, *, axis: flip(g, axis=axis),

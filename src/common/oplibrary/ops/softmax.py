@@ -71,8 +71,9 @@ def _lower_log_softmax(x: Any, *, axis: int) -> Any:
 
 def _infer(name: str) -> Any:
     def infer(x: TensorType, *, axis: int = -1) -> TensorType:
+        dtype = float_dtype(name, x.dtype)
         normalize_axis(axis, x.ndim)
-        return TensorType(x.shape, float_dtype(name, x.dtype))
+        return TensorType(x.shape, dtype)
 
     return infer
 

@@ -24,6 +24,9 @@ Lengths = tuple[int, ...]
 Margins = tuple[tuple[int, int], ...]
 """How much is added before and after each axis."""
 
+_MOST = 2**63
+"""More pixels than can be counted."""
+
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 """What the axes of an image are called, by their number."""
 
@@ -47,6 +50,12 @@ def per_axis(value: int | Sequence[int], name: str, least: int, count: int) -> L
             fix=f"pass {name}=2, or {name}={(2, 1, 1)[:count]}",
         )
     _require_least(value, values, name, least)
+    if max(values) >= _MOST:
+        raise ArgumentError(
+            f"{name}={value!r} is more than 64 bits hold",
+            cause=f"{name} counts pixels",
+            fix=f"pass {name}=2, or another number of pixels that an image may have",
+        )
     return tuple(map(int, values))
 
 
