@@ -6,6 +6,7 @@ a file, so that a run that was ended goes on where it stood; ``--summary`` shows
 """
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.mutation.mutants import KINDS, Mutant, draw
+from tests.mutation.mutants import KINDS, Mutant, draw, op_names
 
 ROOT = Path(__file__).parent.parent.parent
 COPIED = ("src", "tests", "docs", "bench", "examples", "pyproject.toml", "README.md", "Makefile")
@@ -94,9 +95,10 @@ def stages(mutant: Mutant, folder: Path) -> list[list[str]]:
     """Return arguments of pytest, the tests of the op in the order in which they are tried."""
     if mutant.kind == "planner":
         return [[f"tests/staticgraph/{name}.py" for name in files] for files in OF_PLANS]
-    chosen = " or ".join(f"{name}-" for name in mutant.names)
+    names = ops_by(mutant, folder)
+    chosen = " or ".join(f"{name}-" for name in names)
     found = [[*EVERY_OP, "-k", chosen]]
-    word = re.compile(rf"\b({'|'.join(map(re.escape, mutant.names))})\b")
+    word = re.compile(rf"\b({'|'.join(map(re.escape, names))})\b")
     counts = {
         str(path.relative_to(folder)): len(word.findall(path.read_text()))
         for below in ("common", "dyngraph")
@@ -106,6 +108,20 @@ def stages(mutant: Mutant, folder: Path) -> list[list[str]]:
     files = [each for each in sorted(counts, key=lambda each: -counts[each]) if counts[each]]
     files = [own] * ((folder / own).exists() and own not in files[:MANY]) + files[:MANY]
     return [*found, ["tests/common/test_kinks.py", "-k", chosen], *([files] if files else [])]
+
+
+def ops_by(mutant: Mutant, folder: Path) -> tuple[str, ...]:
+    """Return the ops of a mutant; where its file enters none, those of the files that use it."""
+    stem = Path(mutant.file).stem
+    if mutant.names != (stem,):
+        return mutant.names
+    found = {stem}
+    for path in sorted((folder / mutant.file).parent.glob("*.py")):
+        text = path.read_text()
+        if f"from oplibrary.ops.{stem} import" in text:
+            _, entered = op_names(ast.parse(text))
+            found.update(*entered.values())
+    return tuple(sorted(found))
 
 
 def judge(mutant: Mutant, folder: Path, whole_suite: bool) -> dict:

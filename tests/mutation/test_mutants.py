@@ -3,8 +3,8 @@
 import ast
 from collections import Counter
 
-from tests.mutation.mutants import KINDS, draw
-from tests.mutation.run import ROOT, read_records, summary
+from tests.mutation.mutants import KINDS, Mutant, draw
+from tests.mutation.run import ROOT, ops_by, read_records, summary
 
 
 def test_a_seed_draws_the_same_mutants_of_every_kind():
@@ -35,3 +35,11 @@ def test_what_is_recorded_is_read_again(tmp_path):
     assert records == {mutant.key: lines[1]}
     assert f"{mutant.kind}: 1 of 1 caught" in summary([lines[1]])
     assert mutant.file in summary([lines[0]])
+
+
+def test_a_file_without_ops_is_tried_by_the_ops_of_those_that_use_it():
+    file = "src/common/oplibrary/ops/image_lowering.py"
+    found = ops_by(Mutant("gradient", file, 1, 0, "", "", ("image_lowering",)), ROOT)
+    assert {"convolution", "max_pool", "sum_pool"} <= set(found)
+    own = ("pow",)
+    assert ops_by(Mutant("gradient", file, 1, 0, "", "", own), ROOT) == own

@@ -80,6 +80,30 @@ def test_an_op_and_its_gradients(op, example, dtype):
     assert_near(declare, arrays)
 
 
+AWKWARD = np.array([0.0, -0.0, 1.0, -1.0, 2.0, 0.5, -2.5, 60.0, np.inf, -np.inf, np.nan])
+"""Beside each other, and each beside itself."""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])
+@pytest.mark.parametrize(
+    "op",
+    [
+        pytest.param(op, id=op.name)
+        for op in REGISTRY.values()
+        if op.kind is Kind.ELEMENTWISE and op.arity == 2 and not op.attrs
+    ],
+)
+def test_every_pair_of_awkward_numbers(op, dtype):
+    numbers = AWKWARD if dtype.startswith("float") else AWKWARD[np.isfinite(AWKWARD)]
+    pairs = [each.ravel().astype(dtype) for each in np.meshgrid(numbers, numbers)]
+    with np.errstate(all="ignore"):
+        try:
+            op.run(*pairs)
+        except (TypeError, ValueError):
+            pytest.skip(f"NumPy has no {op.name} of these {dtype}")
+    assert_near(op, pairs)
+
+
 # what is left to NumPy ----------------------------------------------------------------------------
 
 
