@@ -31,6 +31,7 @@ MANY = 12
 """Files that name an op; of those that name it more often, only these are the op's own tests."""
 EVERY_OP = ("tests/common/test_registry.py", "tests/staticgraph/test_native_ops.py")
 OF_PLANS = (
+    ("test_native_plans",),
     ("test_native_faults", "test_native_build", "test_native_sharing", "test_native_memory"),
     ("test_native_fuzz", "test_native_loops", "test_native_zeros", "test_native_numbers"),
     ("test_native_control", "test_native_products", "test_native_workloads", "test_backends"),

@@ -48,6 +48,30 @@ _MOST_APART = 16
 combinations of lengths."""
 
 
+def plan_open(program: Program) -> tuple[NativePlan, Assumptions]:
+    """Return how a program with symbolic dimensions runs, and what is assumed of its lengths.
+
+    Raises
+    ------
+    Unsupported
+        If something in it needs the numbers.
+    """
+    # in one order in every process, so that code is found again that another one has made
+    symbols = sorted(program_symbols(program), key=lambda each: each.name)
+    assumptions = Assumptions({each.name: max(each.least, NOMINAL) for each in symbols})
+
+    def opened(program: Program) -> Program:
+        """Return what is planned of a program, or of that of a region."""
+        found = program_at(expanded_program(program), assumptions.lengths)[0]
+        for value in (*found.inputs, *[each.output for each in found.instructions]):
+            items = value.type.items if isinstance(value.type, TupleType) else (value.type,)
+            if not all(n > 0 for item in items for n in item.shape):
+                raise Unsupported("an array without elements")
+        return _without_creations(found)
+
+    return make_plan(program, prepare=opened), assumptions
+
+
 class OpenMachine:
     """A program with symbolic dimensions as one piece of machine code.
 
@@ -62,9 +86,7 @@ class OpenMachine:
     """
 
     def __init__(self, program: Program) -> None:
-        symbols = program_symbols(program)
-        self.assumptions = Assumptions({each.name: max(each.least, NOMINAL) for each in symbols})
-        self.plan = make_plan(program, prepare=self._open)
+        self.plan, self.assumptions = plan_open(program)
         for plan in plans_of(self.plan):
             for instruction, why in plan.definitions.reasons:
                 raise Unsupported(f"{instruction.op.name}: {why}")
@@ -91,15 +113,6 @@ class OpenMachine:
         code = assemble_cached(self.text, self.plan.target) if names else b""
         self.machine = Machine(program, image, link(image, code), lambda: self.plan, names)
         self.machines = _Machines(self.machine, self.plan, self.assumptions, table)
-
-    def _open(self, program: Program) -> Program:
-        """Return what is planned of a program, or of that of a region."""
-        opened = self._at_all(expanded_program(program))
-        for value in (*opened.inputs, *[each.output for each in opened.instructions]):
-            items = value.type.items if isinstance(value.type, TupleType) else (value.type,)
-            if not all(n > 0 for item in items for n in item.shape):
-                raise Unsupported("an array without elements")
-        return _without_creations(opened)
 
     def _at_all(self, program: Program) -> Program:
         return program_at(program, self.assumptions.lengths)[0]
