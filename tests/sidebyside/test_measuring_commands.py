@@ -120,6 +120,21 @@ def test_amounts_that_are_none_are_refused(run, program, option, said):
     assert "Traceback" not in error and "<string>" not in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("calibrate", "--trials", "0"), "0 trials"),
+        (("flexibility", "--timeout", "0"), "a timeout of 0.0 seconds"),
+        (("flexibility", "--timeout", "-1"), "a timeout of -1.0 seconds"),
+        (("flexibility", "--timeout", "nan"), "a timeout of nan seconds"),
+    ],
+)
+def test_nothing_is_begun_that_could_not_end(run, arguments, said):
+    code, out, error = run(*arguments)
+    assert (code, out) == (2, "")
+    assert said in error and "Traceback" not in error
+
+
 def test_a_dict_has_its_own_modes_and_no_sizes(run):
     code, out, _ = run("compare", "mine.py:VARIANTS", *SHORT, "--modes", "sum", "--json", "-")
     assert [cell["mode"] for cell in json.loads(out)["rows"][0]["cells"]] == ["sum"]

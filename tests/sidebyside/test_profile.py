@@ -398,7 +398,7 @@ def test_a_program_of_another_library_is_imported(run, tmp_path, library):
             ["mine.py:model", "--inputs", "exmaple"],
             "mine.py has no 'exmaple'; did you mean 'example'?",
         ),
-        (["mine.py:modle", "--inputs", "example"], "mine.py has no workload"),
+        (["mine.py:modle", "--inputs", "example"], "mine.py has no 'modle'; did you mean 'model'?"),
         (["mine.py:model", "--inputs", "example", "--size", "3"], "a size was given beside inputs"),
         (["mine.py:ones", "--inputs", "example"], "a ndarray is no program"),
     ],

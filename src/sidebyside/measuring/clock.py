@@ -8,6 +8,7 @@ taken and runs between rounds; the objects that exist beforehand are frozen, so 
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oplibrary.messages.errors import ArgumentError
 from sidebyside.measuring.statistics import ENOUGH
 
 Run = Callable[[], Any]
@@ -32,6 +34,21 @@ SHORT_SAMPLE_NS = 20_000
 MOST_ROUNDS = 400
 WARM_UP_CALLS = 3
 WARM_UP_NS = 20_000_000
+
+
+def require_seconds(what: str, seconds: float, most: float = math.inf) -> None:
+    """Refuse what is no amount of time to measure in.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not 0 < seconds <= most:
+        raise ArgumentError(
+            f"a {what} of {seconds} seconds",
+            cause="samples take time",
+            fix="leave it out, or pass a positive number of seconds",
+        )
 
 
 @dataclass(frozen=True, slots=True)

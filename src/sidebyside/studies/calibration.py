@@ -111,10 +111,16 @@ def calibrate(
     Raises
     ------
     ArgumentError
-        If the file holds something else.
+        If the file holds something else, or no trial is to be made.
     OutputError
         If it cannot be written.
     """
+    if trials < 1:
+        raise ArgumentError(
+            f"{trials} trials",
+            cause="rates are counted over trials, some hundred for a figure to rely on",
+            fix="leave it out, or ask for some hundred",
+        )
     target, say = check_writable(path), report or (lambda text: None)
     settings = {"budget": budget, "replicates": replicates}
     done = [each for each in read_trials(target) if settings.items() <= each.items()]

@@ -20,6 +20,7 @@ from oplibrary.messages.errors import ArgumentError, DisagreementError, Workload
 from oplibrary.values.types import Array
 from sidebyside.measuring.agreement import Difference, check_agreement, compare_results
 from sidebyside.measuring.bottleneck import Overhead
+from sidebyside.measuring.clock import require_seconds
 from sidebyside.measuring.drift import unsettled
 from sidebyside.measuring.memory import Memory
 from sidebyside.measuring.replicates import (
@@ -116,16 +117,8 @@ class Settings:
         ------
         ArgumentError
         """
-        for what, seconds, most in (
-            ("budget", self.budget, LONGEST_BUDGET),
-            ("time_limit", self.time_limit, math.inf),
-        ):
-            if not 0 < seconds <= most:
-                raise ArgumentError(
-                    f"a {what} of {seconds} seconds",
-                    cause="samples take time",
-                    fix="leave it out, or pass a positive number of seconds",
-                )
+        require_seconds("budget", self.budget, LONGEST_BUDGET)
+        require_seconds("time_limit", self.time_limit)
         if self.replicates < 0:
             raise ArgumentError(
                 f"{self.replicates} replicates",

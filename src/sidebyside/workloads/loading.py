@@ -7,6 +7,7 @@ import os
 import sys
 import tokenize
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -100,16 +101,7 @@ def find_object(reference: str, missing: Any = _REQUIRED) -> Any:
         return members[name]
     if missing is not _REQUIRED:
         return missing
-    known = [
-        each
-        for each, value in members.items()
-        if each[0] != "_" and not isinstance(value, ModuleType)
-    ]
-    raise WorkloadError(
-        f"{path}.py has no {name!r}{did_you_mean(name, known)}",
-        cause="the file was run, and defines no such name",
-        fix=f"its names are {', '.join(known)}",
-    )
+    raise _no_such_name(f"{path}.py", members, name)
 
 
 def _as_name_in_file(reference: str) -> str:
@@ -121,6 +113,19 @@ def _as_name_in_file(reference: str) -> str:
 
 _RUN: dict[Path, ModuleType] = {}
 """The files that were run for a name in them: a program and its inputs are of one run."""
+
+
+def _no_such_name(path: str, members: Mapping[str, Any], name: str) -> WorkloadError:
+    known = [
+        each
+        for each, value in members.items()
+        if each[0] != "_" and not isinstance(value, ModuleType)
+    ]
+    return WorkloadError(
+        f"{path} has no {name!r}{did_you_mean(name, known)}",
+        cause="the file was run, and defines no such name",
+        fix=f"its names are {', '.join(known)}" if known else f"define {name} in it",
+    )
 
 
 # files --------------------------------------------------------------------------------------------
@@ -136,11 +141,14 @@ def _of_file(path: Path, chosen: str) -> tuple[Workload, ...]:
             fix=f"measure it with: sidebyside decide {path}:{chosen} --inputs NAME, a tuple in "
             "that file; or make it a sidebyside.Workload",
         )
+    if chosen and not found and not hasattr(module, chosen):
+        raise _no_such_name(str(path), vars(module), chosen)
     if not found:
         raise WorkloadError(
             f"{path} has no workload",
             cause="it has no Workload, and no functions f(xp, *inputs) and inputs(rng, size)",
-            fix="define workload = sidebyside.Workload(f, inputs=...)",
+            fix="define workload = sidebyside.Workload(f, inputs=...); a program is measured "
+            f"without one by: sidebyside decide {path}:NAME --inputs NAME",
         )
     if not chosen:
         return tuple(found.values())

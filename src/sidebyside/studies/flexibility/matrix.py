@@ -13,6 +13,7 @@ import numpy as np
 
 from oplibrary.messages.errors import WorkloadError
 from sidebyside.measuring.agreement import first_difference
+from sidebyside.measuring.clock import require_seconds
 from sidebyside.measuring.statistics import median_estimate, paired_ratio
 from sidebyside.results.cell import (
     CRASHED,
@@ -68,9 +69,11 @@ def measure_flexibility(
     WorkloadError
         If an example does not exist, or none has a program.
     ArgumentError
-        If a peer is unknown or not installed.
+        If a peer is unknown or not installed, or `timeout` or `budget` is no amount of time.
     """
     started = time.perf_counter()
+    require_seconds("timeout", timeout)
+    require_seconds("budget", budget)
     chosen = choose_peers(peers)
     paths = find_examples(names, folder)
 
