@@ -135,6 +135,15 @@ def joined_and_read(x, y):
     return both * 2.0, sg.sum(both, axis=0)
 
 
+def joined_and_shifted(x, y):
+    both = sg.concat([sg.exp(x), y], axis=0)
+    return both[2:] * 2.0
+
+
+def joined_and_reversed(x, y):
+    return sg.flip(sg.concat([sg.exp(x), y], axis=0), axis=0) + 1.0
+
+
 def padded(x):
     return sg.pad(x, ((1, 1), (2, 0)))
 
@@ -337,6 +346,8 @@ PROGRAMS: dict[str, Planned] = {
     "joined": of_types(joined, f32(4, 3), f32(4, 5)),
     "joined_gradient": of_types(joined, f32(4, 3), f32(4, 5), gradients=True),
     "joined_and_read": of_types(joined_and_read, f32(4, 3), f32(5, 3)),
+    "joined_and_shifted": of_types(joined_and_shifted, f32(4, 3), f32(5, 3)),
+    "joined_and_reversed": of_types(joined_and_reversed, f32(4, 3), f32(5, 3)),
     "padded": of_types(padded, f32(4, 5), gradients=True),
     "stencil": of_types(stencil, f32(20, 24), gradients=True),
     "strided": of_types(strided, f32(8, 9), gradients=True),
