@@ -174,6 +174,12 @@ LATE: dict[tuple[str, str], str] = {
     ): "few programs call NumPy's functions on rows",
     ("oplibrary.transforms.batched", "oplibrary.executors.numpy.ufuncs"): "likewise",
     (
+        "dyngraph.engine.apply",
+        "oplibrary.executors.numpy.spelled",
+    ): "NumPy's arguments are looked for where a call does not fit ours",
+    ("dyngraph.engine.namespace", "oplibrary.executors.numpy.spelled"): "likewise",
+    ("staticgraph.declare.namespace", "oplibrary.executors.numpy.spelled"): "likewise",
+    (
         "dyngraph.tensors.tensor",
         "oplibrary.executors.numpy.functions",
     ): "few programs call NumPy's functions on tensors",

@@ -4982,15 +4982,19 @@ def topk(x: _ArrayLike, k: int, axis: int = -1, largest: _builtins.bool = True) 
     ([5, 4], [4, 2])
     """
 
-def transpose(x: _ArrayLike, axis0: _ArrayLike, axis1: int | None = None) -> _Value:
-    """Exchange two axes, or put all axes in the order that one tuple gives.
+def transpose(x: _ArrayLike, axis0: int | _Sequence[int] | None = None, axis1: int | None = None, *, axes: _Sequence[int] | None = None) -> _Value:
+    """Exchange two axes, put all axes in the order that one tuple gives, or turn it round.
+
+    The first is PyTorch's `transpose`, the others are NumPy's.
 
     Parameters
     ----------
     x : array
-    axis0 : int or tuple of int
+    axis0 : int or tuple of int, optional
         The first axis; or, where there is no second one, the order of all.
     axis1 : int, optional
+    axes : tuple of int, optional
+        The order of all axes, by NumPy's name. Without any of the three it is the reverse.
 
     Returns
     -------
@@ -5003,12 +5007,14 @@ def transpose(x: _ArrayLike, axis0: _ArrayLike, axis1: int | None = None) -> _Va
         If there is no such axis.
     ShapeError
         If a tuple does not name each axis once.
+    ArgumentError
+        If both axes and their order are given.
 
     Examples
     --------
     >>> x = np.ones((2, 3, 4))
-    >>> transpose(x, 0, 2).shape, transpose(x, (2, 0, 1)).shape
-    ((4, 3, 2), (4, 2, 3))
+    >>> transpose(x, 0, 2).shape, transpose(x, (2, 0, 1)).shape, transpose(x).shape
+    ((4, 3, 2), (4, 2, 3), (4, 3, 2))
     """
 
 def trapezoid(y: _ArrayLike, x: _ArrayLike | None = None, dx: _builtins.float = 1.0, axis: int = -1) -> _Value:

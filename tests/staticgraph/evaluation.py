@@ -7,6 +7,7 @@ import numpy as np
 
 from oplibrary.core.expression import BINARY
 from oplibrary.core.op import Kind
+from oplibrary.values.types import normalize_axes
 from staticgraph.control.region import Region
 from staticgraph.program.lengths import current_lengths, program_at, program_is_symbolic
 
@@ -76,6 +77,8 @@ def evaluate(program, arrays, rng=None):
         inexact = rng is not None and not is_exact_instruction(each)
         if inexact and each.op.kind is not Kind.ELEMENTWISE:
             operands = [changed(x, rng) for x in operands]
+        if inexact and each.op.kind is Kind.REDUCTION and len(operands) == 1:
+            operands = [in_another_order(operands[0], each.attrs.get("axis"), rng)]
         result = np.asarray(each.op.kernel(*operands, **each.attrs))
         values[each.output] = changed(result, rng) if inexact else result
         if rng is not None and each.op.name in EITHER_ZERO and result.dtype.kind == "f":
@@ -150,6 +153,16 @@ def changed(x, rng):
     for part in (result.real, result.imag):  # a zero stays, on its side of a branch cut
         part += np.where(part == 0, 0.0, rng.uniform(-step, step, x.shape) * size)
     return result
+
+
+def in_another_order(x, axis, rng):
+    """Return an array whose elements come in another order along what is reduced.
+
+    Which of them are taken together first decides whether something overflows on the way.
+    """
+    for each in normalize_axes(axis, x.ndim):
+        x = np.take(x, rng.permutation(x.shape[each]), axis=each)
+    return x
 
 
 def moved(x, size, rng):

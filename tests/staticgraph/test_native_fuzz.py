@@ -12,11 +12,14 @@ import pytest
 pytest.importorskip("llvmlite")
 
 from tests.staticgraph import open_programs
-from tests.staticgraph.evaluation import Expected, compare
+from tests.staticgraph.evaluation import Expected, bounds, compare
 from tests.staticgraph.fences import fenced
 from tests.staticgraph.fuzz import find_difference
 from tests.staticgraph.random_programs import Generator
 from tests.staticgraph.shrinking import describe, shrink
+
+import staticgraph as sg
+from staticgraph.declare.lower import lower
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,3 +121,14 @@ def test_comparisons_see_what_is_wrong():
     near = exact._replace(bound=np.full(3, 0.1))
     assert not compare(near, np.array([1.05, np.nan, np.inf]))
     assert "allowed 0.1" in compare(near, np.array([1.2, np.nan, np.inf]))
+
+
+def test_what_overflows_in_one_order_may_be_finite():
+    x = np.array([-0.9, 1.6e308, -1.4, 0.5, 0.5])
+    with sg.Graph():
+        node = sg.placeholder("x", x.shape, x.dtype)
+        program = lower(node.graph, [sg.prod(node), sg.sum(node)], [node])
+    with np.errstate(all="ignore"):
+        product, total = bounds(program, [x], 20)
+    assert np.isinf(product.array) and product.free and not total.free
+    assert not compare(product, np.asarray(4e307)) and compare(total, np.asarray(4e307))

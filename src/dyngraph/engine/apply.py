@@ -27,7 +27,7 @@ from dyngraph.tape.nodes import (
     tick,
 )
 from dyngraph.tape.versions import storage_of
-from dyngraph.tensors.conversion import numeric
+from dyngraph.tensors.conversion import numeric, wrap
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.dispatch import ENTRIES, EXECUTORS, executor_of
 from oplibrary.core.op import Kind, Op, OperandRule
@@ -118,7 +118,7 @@ def make_unary(op: Op) -> Callable[[Any], Any]:
 
     def apply(x: Any = _MISSING, *rest: Any, **named: Any) -> Any:
         if rest or named:
-            refuse(op, (x, *rest), named)
+            return misspelled(op, (x, *rest), named)
         if type(x) is not Tensor:
             return lift(op, (x,), {})
         array = x._array
@@ -169,7 +169,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
 
     def apply(x: Any = _MISSING, y: Any = _MISSING, *rest: Any, **named: Any) -> Any:
         if rest or named:
-            refuse(op, (x, y, *rest), named)
+            return misspelled(op, (x, y, *rest), named)
         weak = False  # whether one operand is a Python number, which no gradient needs fitting for
         if type(x) is Tensor:
             x_array = x._array
@@ -274,18 +274,14 @@ def make_attributed(op: Op) -> Callable[..., Any]:
 
     def apply(*args: Any, **kwargs: Any) -> Any:
         if not args or type(args[0]) is not Tensor:
-            if op.options.keys().isdisjoint(kwargs):
-                return lift(op, *op.bind(args, kwargs))
-            return op.call_with_options(apply, args, kwargs)
+            return call_by_name(op, apply, args, kwargs)
         x = args[0]
         try:
             attrs = bind(args[1:], kwargs)
         except ArgumentError:
-            if op.options.keys().isdisjoint(kwargs):
-                raise
             attrs = None
         if attrs is None:
-            return op.call_with_options(apply, args, kwargs)
+            return call_by_name(op, apply, args, kwargs)
         array = x._array
         try:
             result = kernel(array, **attrs)
@@ -487,17 +483,37 @@ def _fitted(op: Op, operands: list[Any], attrs: dict[str, Any]) -> list[Array]:
 def lift(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     """Run an op on operands that may hold no Tensor at all; the result is a Tensor."""
     if operands and operands[-1] is _MISSING:
-        refuse(op, operands, {})
+        return misspelled(op, operands, {})
     apply = executor_of(operands)
     return (apply or apply_general)(op, operands, attrs)
 
 
-def refuse(op: Op, operands: tuple[Any, ...], named: dict[str, Any]) -> None:
+def misspelled(op: Op, operands: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """Raise what is wrong with a call that has too few, too many or unknown arguments.
 
-    To collect what there is too much of costs a call about 15 ns.
+    To collect what there is too much of costs a call about 15 ns. Where they are NumPy's arguments,
+    return what its function gives.
     """
-    op.bind(tuple([x for x in operands if x is not _MISSING]), named)
+    args = tuple([x for x in operands if x is not _MISSING])
+    return call_by_name(op, lambda *xs: lift(op, xs, {}), args, named)
+
+
+def call_by_name(
+    op: Op, entry: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Return what an op gives of any operands, and of arguments that may be options or NumPy's.
+
+    `entry` runs the op on what is left once the options are taken.
+    """
+    try:
+        operands, attrs = op.bind(args, {k: x for k, x in kwargs.items() if k not in op.options})
+    except ArgumentError as error:
+        from oplibrary.executors.numpy.spelled import call_as_numpy
+
+        return wrap(call_as_numpy(op.name, op.signature, args, kwargs, error))
+    if op.options.keys().isdisjoint(kwargs):
+        return lift(op, operands, attrs)
+    return op.call_with_options(entry, args, kwargs)
 
 
 def _quick_entry(op: Op) -> Callable[..., Any] | None:

@@ -7,30 +7,15 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from dyngraph.engine.apply import FAST, lift
-from dyngraph.tensors.conversion import numeric
+from dyngraph.engine.apply import FAST, call_by_name
+from dyngraph.tensors.conversion import wrap
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.op import Op
 from oplibrary.core.registry import CREATION, lookup, named_as, names
 from oplibrary.messages.call_errors import UNFIT, explain_call, explain_creation
-from oplibrary.messages.errors import SideBySideError
+from oplibrary.messages.errors import ArgumentError, SideBySideError
 from oplibrary.ops.arguments import require_flag
 from oplibrary.values.data import require_numbers
-from oplibrary.values.dtypes import PLAIN_NUMBERS
-
-
-def wrap(result: Any) -> Any:
-    """Return `result` with every array in it made a Tensor."""
-    if type(result) is np.ndarray or isinstance(result, np.generic):
-        array = np.asarray(result)
-        return tensor_of(array if array.dtype.kind in PLAIN_NUMBERS else numeric(array))
-    if type(result) in (tuple, list):
-        return type(result)(map(wrap, result))
-    if isinstance(result, tuple):  # a named one
-        return type(result)(*map(wrap, result))
-    return result
 
 
 def _lifted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -39,9 +24,7 @@ def _lifted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         op = function
 
         def call_op(*args: Any, **kwargs: Any) -> Any:
-            if op.options.keys().isdisjoint(kwargs):
-                return lift(op, *op.bind(args, kwargs))
-            return op.call_with_options(call_op, args, kwargs)
+            return call_by_name(op, call_op, args, kwargs)
 
         return named_as(op, call_op)  # type: ignore[no-any-return]
 
@@ -50,13 +33,18 @@ def _lifted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         try:
             require_numbers((*args, *kwargs.values()))
             return wrap(function(*args, **kwargs))
+        except ArgumentError as error:
+            explained: Exception = error
         except SideBySideError:
             raise
         except UNFIT as error:
             explained = explain_call(name, function, error)
             if explained is error:
                 raise
-            raise explained from error
+            explained.__cause__ = error
+        from oplibrary.executors.numpy.spelled import call_as_numpy
+
+        return wrap(call_as_numpy(name, inspect.signature(function), args, kwargs, explained))
 
     return call
 

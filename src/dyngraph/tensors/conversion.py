@@ -13,7 +13,7 @@ from oplibrary.messages.errors import ArgumentError, LostGradientWarning, warn
 from oplibrary.ops.arguments import require_device, require_flag
 from oplibrary.ops.nested import holds_values, stack_nested
 from oplibrary.values.data import array_from_dlpack, copy_of, has_dtype, narrow_dtype, to_numbers
-from oplibrary.values.dtypes import to_dtype
+from oplibrary.values.dtypes import PLAIN_NUMBERS, to_dtype
 from oplibrary.values.tree import refuse_depth
 from oplibrary.values.types import Array
 
@@ -132,6 +132,18 @@ def _require_shared(data: Any, dtype: npt.DTypeLike | None) -> None:
             cause="its elements lie in memory in another form, and would have to be converted",
             fix="leave copy out: asarray copies only where it has to",
         ) from None
+
+
+def wrap(result: Any) -> Any:
+    """Return `result` with every array in it made a Tensor."""
+    if type(result) is np.ndarray or isinstance(result, np.generic):
+        array = np.asarray(result)
+        return tensor_of(array if array.dtype.kind in PLAIN_NUMBERS else numeric(array))
+    if type(result) in (tuple, list):
+        return type(result)(map(wrap, result))
+    if isinstance(result, tuple):  # a named one
+        return type(result)(*map(wrap, result))
+    return result
 
 
 def stop_gradient(x: Any) -> Tensor:

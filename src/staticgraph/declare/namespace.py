@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +61,12 @@ def _op(op: Op) -> Callable[..., Node]:
     def call(*args: Any, **kwargs: Any) -> Node:
         if not op.options.keys().isdisjoint(kwargs):
             return op.call_with_options(call, args, kwargs)  # type: ignore[no-any-return]
-        operands, attrs = op.bind(args, kwargs)
+        try:
+            operands, attrs = op.bind(args, kwargs)
+        except ArgumentError as error:
+            if not any(type(x) in EXECUTORS for x in flatten((args, kwargs))[0]):
+                require_graph(op.name)
+            return _as_numpy(op.name, op.signature, args, kwargs, error)  # type: ignore[no-any-return]
         return declare(op, _as_arrays(operands), attrs)
 
     return named_as(op, call)  # type: ignore[no-any-return]
@@ -107,20 +113,39 @@ def _composition(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _as_numpy(
+    name: str,
+    own: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    error: Exception,
+) -> Any:
+    """Return what NumPy's function of that name means by a call that ours has refused."""
+    from oplibrary.executors.numpy.spelled import call_as_numpy
+
+    result = call_as_numpy(name, own, args, kwargs, error)
+    opened = current_graph()
+    return result if opened is None else map_tree(lambda x: _lift(opened, x), result)
+
+
 def _called(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     try:
         require_numbers((*args, *kwargs.values()))
         return function(*args, **kwargs)
     except SideBySideError as error:
         error.what, error.cause = named_text(error.what), named_text(error.cause)
-        raise
+        if not isinstance(error, ArgumentError):
+            raise
+        explained: Exception = error
     except UNFIT as error:
         if type(error) in OF_STAND_INS and _meets_lengths((args, kwargs)):
             raise takes_a_number(function.__name__) from None
         explained = explain_call(function.__name__, function, error)
         if explained is error:
             raise
-        raise explained from error
+        explained.__cause__ = error
+    own = inspect.signature(function)
+    return _as_numpy(function.__name__, own, args, kwargs, explained)
 
 
 def _meets_lengths(arguments: Any) -> bool:

@@ -295,15 +295,25 @@ swapaxes: Op = movement(
 
 
 @public
-def transpose(x: Any, axis0: Any, axis1: int | None = None) -> Any:
-    """Exchange two axes, or put all axes in the order that one tuple gives.
+def transpose(
+    x: Any,
+    axis0: int | Sequence[int] | None = None,
+    axis1: int | None = None,
+    *,
+    axes: Sequence[int] | None = None,
+) -> Any:
+    """Exchange two axes, put all axes in the order that one tuple gives, or turn it round.
+
+    The first is PyTorch's `transpose`, the others are NumPy's.
 
     Parameters
     ----------
     x : array
-    axis0 : int or tuple of int
+    axis0 : int or tuple of int, optional
         The first axis; or, where there is no second one, the order of all.
     axis1 : int, optional
+    axes : tuple of int, optional
+        The order of all axes, by NumPy's name. Without any of the three it is the reverse.
 
     Returns
     -------
@@ -316,14 +326,26 @@ def transpose(x: Any, axis0: Any, axis1: int | None = None) -> Any:
         If there is no such axis.
     ShapeError
         If a tuple does not name each axis once.
+    ArgumentError
+        If both axes and their order are given.
 
     Examples
     --------
     >>> x = np.ones((2, 3, 4))
-    >>> transpose(x, 0, 2).shape, transpose(x, (2, 0, 1)).shape
-    ((4, 3, 2), (4, 2, 3))
+    >>> transpose(x, 0, 2).shape, transpose(x, (2, 0, 1)).shape, transpose(x).shape
+    ((4, 3, 2), (4, 2, 3), (4, 3, 2))
     """
+    if axes is not None:
+        if axis0 is not None or axis1 is not None:
+            raise ArgumentError(
+                "transpose: two axes and an order of all",
+                cause="axis0 and axis1 are exchanged, axes is the order of all",
+                fix="leave axes out, or the two others",
+            )
+        axis0 = axes
     if axis1 is None:
+        if axis0 is None:
+            axis0 = tuple(range(len(operand_type("transpose", x).shape)))[::-1]
         return permute_dims(x, axes=normalize_ints(axis0, "axes"))
     return swapaxes(x, axis0=axis0, axis1=axis1)
 

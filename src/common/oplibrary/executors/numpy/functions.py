@@ -265,7 +265,8 @@ WRITTEN_IN_C: Mapping[str, Call] = {
 
 
 @cache
-def _signature(function: Any) -> inspect.Signature | None:
+def signature_of(function: Any) -> inspect.Signature | None:
+    """Return the signature of one of NumPy's functions, or None where it does not tell it."""
     try:
         return inspect.signature(function)
     except ValueError:  # those written in C have none before NumPy 2.4
@@ -309,7 +310,7 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         If there is none, or an argument has no counterpart.
     """
     name = f"{function.__module__}.{function.__name__}"
-    found, signature = counterpart_of(name), _signature(function)
+    found, signature = counterpart_of(name), signature_of(function)
     if found is None or signature is None:
         raise unsupported(name)
     taken, call = found
