@@ -129,9 +129,19 @@ def segment(text: str, node: ast.expr) -> str:
     ]
 
 
+def evaluated(root: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all below it but annotations, which nobody reads."""
+    left = [root]
+    while left:
+        node = left.pop(0)
+        yield node
+        unread = getattr(node, "annotation", None), getattr(node, "returns", None)
+        left += [each for each in ast.iter_child_nodes(node) if each not in unread]
+
+
 def sites(root: ast.AST, text: str) -> Iterator[tuple[int, int, str, str]]:
     """Yield line, column, old and new text of every edit below a node."""
-    for node in ast.walk(root):
+    for node in evaluated(root):
         for new in edits(node):
             place = node.test if isinstance(node, ast.If | ast.While) else node
             before = segment(text, place)

@@ -144,6 +144,12 @@ def joined_and_reversed(x, y):
     return sg.flip(sg.concat([sg.exp(x), y], axis=0), axis=0) + 1.0
 
 
+def moved_often(x):
+    for _ in range(40):
+        x = sg.concat([x[1:], x[:1]], axis=0)
+    return x
+
+
 def padded(x):
     return sg.pad(x, ((1, 1), (2, 0)))
 
@@ -216,6 +222,10 @@ def convolved(x, w):
     return sg.relu(sg.conv2d(x, w, padding=1))
 
 
+def reduced_apart(x, w, v):
+    return sg.sum(sg.tanh(x @ w), axis=0), sg.sum(sg.tanh(x @ v), axis=0)
+
+
 def pooled(x):
     return sg.max_pool2d(x, 2)
 
@@ -246,6 +256,13 @@ def written_at(x, i, y):
     x = sg.clone(x)
     x[i] = y
     return x, x * 2.0
+
+
+def read_beside_written(x, i, y, w):
+    base = sg.tanh(x)
+    changed = sg.clone(base)
+    changed[i] = y
+    return changed * 2.0, base @ w
 
 
 def added_at(x, i, y):
@@ -348,6 +365,7 @@ PROGRAMS: dict[str, Planned] = {
     "joined_and_read": of_types(joined_and_read, f32(4, 3), f32(5, 3)),
     "joined_and_shifted": of_types(joined_and_shifted, f32(4, 3), f32(5, 3)),
     "joined_and_reversed": of_types(joined_and_reversed, f32(4, 3), f32(5, 3)),
+    "moved_often": of_types(moved_often, f32(50, 3)),
     "padded": of_types(padded, f32(4, 5), gradients=True),
     "stencil": of_types(stencil, f32(20, 24), gradients=True),
     "strided": of_types(strided, f32(8, 9), gradients=True),
@@ -365,12 +383,14 @@ PROGRAMS: dict[str, Planned] = {
     "turned_product": of_types(turned_product, f32(60, 50), f32(60, 70), gradients=True),
     "chained": of_types(chained, f32(6, 6), f32(6, 6), gradients=True),
     "convolved": of_types(convolved, f32(2, 3, 8, 8), f32(4, 3, 3, 3), gradients=True),
+    "reduced_apart": of_types(reduced_apart, f32(60, 50), f32(50, 70), f32(50, 80)),
     "pooled": of_types(pooled, f32(2, 3, 8, 8), gradients=True),
     "pooled_apart": of_types(pooled_apart, f32(2, 3, 9, 9), gradients=True),
     "gathered": of_types(gathered, f32(9, 5), i64(4), gradients=True),
     "gathered_of_computed": of_types(gathered_of_computed, f32(9, 5), i64(4)),
     "written": of_types(written, f32(4, 5), f32(2, 5)),
     "written_at": of_types(written_at, f32(9, 5), i64(2), f32(2, 5)),
+    "read_beside_written": of_types(read_beside_written, f32(9, 5), i64(2), f32(2, 5), f32(5, 70)),
     "added_at": of_types(added_at, f32(9, 5), i64(4), f32(4, 5), gradients=True),
     "sorted": of_types(sorted_, f32(4, 9), gradients=True),
     "running": of_types(running, f32(9, 5), gradients=True),

@@ -104,6 +104,26 @@ def test_every_pair_of_awkward_numbers(op, dtype):
     assert_near(op, pairs)
 
 
+@pytest.mark.parametrize(
+    "op",
+    [
+        pytest.param(op, id=op.name)
+        for op in REGISTRY.values()
+        if op.kind is Kind.ELEMENTWISE and op.arity == 1 and ... not in op.attrs.values()
+    ],
+)
+def test_every_awkward_number(op):
+    near = np.concatenate([AWKWARD, [0.25, -0.25, 1.5, 1e-30, 700.0, -700.0]])
+    for dtype in ("float32", "float64"):
+        x = near.astype(dtype)
+        with np.errstate(all="ignore"):
+            try:
+                op.run(x, **op.attrs)
+            except TypeError:
+                pytest.skip(f"NumPy has no {op.name} of {dtype}")
+        assert_near(op, [x])
+
+
 # what is left to NumPy ----------------------------------------------------------------------------
 
 

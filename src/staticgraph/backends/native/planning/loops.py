@@ -152,15 +152,14 @@ def _bands(kernel: Kernel, parts: list[Part]) -> list[tuple[int, int]]:
     forms = [node.offset for part in parts for node in part.nodes if node.offset]
     forms += [store.offset(ndim) for store in kernel.stores]
     forms = list(dict.fromkeys(forms))
-    reduced = [set(store.reduced()) for store in kernel.stores if store.fold is not None]
     bands: list[tuple[int, int]] = []
     for axis, n in enumerate(kernel.extents):
         joined = (
             bool(bands)
             and axis != kernel.rows
             and all(part.box[axis] == (0, n) for part in parts)
+            # no reduction goes over one of the two alone: its result does not move along that one
             and all(form[axis] == form[axis + 1] * n for form in forms)
-            and all((axis in r) == (axis - 1 in r) for r in reduced)
         )
         if joined:
             bands[-1] = (bands[-1][0], axis)

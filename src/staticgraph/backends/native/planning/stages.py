@@ -63,7 +63,6 @@ class Stages:
             and nest.outer == 0
             and nest.chunks == 1
             and len(nest.parts) == 1
-            and nest.kernel.rows is None
             and len(self.stores) <= MOST_SUMS
             and at_most(prod(nest.extents), COLUMN_ELEMENTS)
             and all(
