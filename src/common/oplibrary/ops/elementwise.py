@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cmath
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from oplibrary.values.dtypes import (
     promoted_by,
     to_dtype,
 )
-from oplibrary.values.types import Array, TensorType, broadcast_shapes, is_known, is_scalar, type_of
+from oplibrary.values.types import Array, TensorType, broadcast_shapes, is_known, type_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -122,8 +121,6 @@ reciprocal = unary(
 
 def _pow_vjp_base(g: Any, _out: Any, x: Any, y: Any) -> Any:
     # 0 where y is 0, although x**(y - 1) is infinite at x = 0
-    if is_scalar(y):
-        return g * (y * x ** (y - (y != 0)))
     flat = (x == 0) & (y == 0)
     return g * (where(flat, 0.0, y) * where(flat, 1.0, x) ** (y - 1))
 
@@ -131,15 +128,8 @@ def _pow_vjp_base(g: Any, _out: Any, x: Any, y: Any) -> Any:
 def _pow_vjp_exponent(g: Any, out: Any, x: Any, y: Any) -> Any:
     # 0**y is flat where it is finite; a negative base has real powers at whole exponents only
     if g.dtype.kind == "c":
-        if is_scalar(x):
-            return g * (out * cmath.log(x or 1.0))
         base = where(x == 0, 1.0, x)
         return g * (out * log(base if base.dtype == g.dtype else cast(base, dtype=g.dtype)))
-    if is_scalar(x):
-        if x == 0:
-            steep, level = (np.asarray(slope, g.dtype) for slope in (-math.inf, 0.0))
-            return g * (out * where(y < 0, steep, level))
-        return g * (out * (math.log(x) if x > 0 else math.nan))
     flat = (x == 0) & (y >= 0)
     return g * (out * log(where(flat, 1.0, where(x < 0, math.nan, x))))
 
