@@ -30,6 +30,13 @@ COPIED = ("src", "tests", "docs", "bench", "examples", "pyproject.toml", "README
 MANY = 12
 """Files that name an op; of those that name it more often, only these are the op's own tests."""
 EVERY_OP = ("tests/common/test_registry.py", "tests/staticgraph/test_native_ops.py")
+BY_OTHER_NAMES = (
+    "tests/staticgraph/test_native_plans.py",
+    "tests/staticgraph/test_native_complex.py",
+    "tests/common/test_complex_gradients.py",
+    "tests/common/test_distributions.py",
+)
+"""Files whose tests call ops as operators, by functions that are made of them, or all of a kind."""
 OF_PLANS = (
     ("test_native_plans",),
     ("test_native_faults", "test_native_build", "test_native_sharing", "test_native_memory"),
@@ -108,7 +115,8 @@ def stages(mutant: Mutant, folder: Path) -> list[list[str]]:
     own = f"tests/common/test_{Path(mutant.file).stem}.py"
     files = [each for each in sorted(counts, key=lambda each: -counts[each]) if counts[each]]
     files = [own] * ((folder / own).exists() and own not in files[:MANY]) + files[:MANY]
-    return [*found, ["tests/common/test_kinks.py", "-k", chosen], *([files] if files else [])]
+    kinks = ["tests/common/test_kinks.py", "-k", chosen]
+    return [*found, kinks, *([files] if files else []), list(BY_OTHER_NAMES)]
 
 
 def ops_by(mutant: Mutant, folder: Path) -> tuple[str, ...]:

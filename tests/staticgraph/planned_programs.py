@@ -135,6 +135,10 @@ def joined_and_read(x, y):
     return both * 2.0, sg.sum(both, axis=0)
 
 
+def joined_softmax(x, y):
+    return sg.softmax(sg.concat([sg.exp(sg.tanh(x)), y], axis=1), axis=1)
+
+
 def joined_and_shifted(x, y):
     both = sg.concat([sg.exp(x), y], axis=0)
     return both[2:] * 2.0
@@ -220,6 +224,10 @@ def chained(x, w):
 
 def convolved(x, w):
     return sg.relu(sg.conv2d(x, w, padding=1))
+
+
+def convolved_beyond(x, w):
+    return sg.conv2d(x, w, padding=((0, 3), (2, 0)))
 
 
 def reduced_apart(x, w, v):
@@ -363,6 +371,7 @@ PROGRAMS: dict[str, Planned] = {
     "joined": of_types(joined, f32(4, 3), f32(4, 5)),
     "joined_gradient": of_types(joined, f32(4, 3), f32(4, 5), gradients=True),
     "joined_and_read": of_types(joined_and_read, f32(4, 3), f32(5, 3)),
+    "joined_softmax": of_types(joined_softmax, f32(4, 30), f32(4, 50)),
     "joined_and_shifted": of_types(joined_and_shifted, f32(4, 3), f32(5, 3)),
     "joined_and_reversed": of_types(joined_and_reversed, f32(4, 3), f32(5, 3)),
     "moved_often": of_types(moved_often, f32(50, 3)),
@@ -383,6 +392,9 @@ PROGRAMS: dict[str, Planned] = {
     "turned_product": of_types(turned_product, f32(60, 50), f32(60, 70), gradients=True),
     "chained": of_types(chained, f32(6, 6), f32(6, 6), gradients=True),
     "convolved": of_types(convolved, f32(2, 3, 8, 8), f32(4, 3, 3, 3), gradients=True),
+    "convolved_beyond": of_types(
+        convolved_beyond, f32(1, 1, 4, 4), f32(2, 1, 2, 2), gradients=True
+    ),
     "reduced_apart": of_types(reduced_apart, f32(60, 50), f32(50, 70), f32(50, 80)),
     "pooled": of_types(pooled, f32(2, 3, 8, 8), gradients=True),
     "pooled_apart": of_types(pooled_apart, f32(2, 3, 9, 9), gradients=True),

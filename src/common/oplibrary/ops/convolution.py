@@ -267,6 +267,7 @@ input_gradient: Op = register(
             ),
             _example((1, 6, 4, 5), (6, 2, 2, 2), shape=(1, 4, 6, 6), groups=2, dilation=(2, 1)),
             _example((1, 2, 5, 5), (2, 1, 1, 1), shape=(1, 1, 3, 3), padding=((1, 1), (1, 1))),
+            _example((1, 2, 6, 5), (2, 1, 2, 2), shape=(1, 1, 4, 4), padding=((0, 3), (2, 0))),
             _example((2, 4, 4), (4, 3, 3), shape=(2, 3, 7), stride=(2,), padding=((2, 0),)),
             _example((1, 2, 2, 3, 2), (2, 1, 2, 2, 2), shape=(1, 1, 3, 4, 3)),
         ),
