@@ -45,6 +45,11 @@ CALLS = {
     "cumprod": [lambda f: f(V), lambda f: f(M, 1), lambda f: f(INTS, 0, "float64")],
     "cumulative_sum": [lambda f: f(V), lambda f: f(M, axis=0, include_initial=True)],
     "cumulative_prod": [lambda f: f(V), lambda f: f(M, axis=0)],
+    "cross": [
+        lambda f: f(T[0, :, :3], T[0, :, :3] * 2.0 + 1.0),
+        lambda f: f(M[:, :3], M[:, :3].T, axisa=1, axisb=0, axisc=0),
+        lambda f: f(M[:3], M[:3] * 2.0 + 1.0, axis=0),
+    ],
     "diag": [lambda f: f(V), lambda f: f(V, 1), lambda f: f(M, -1)],
     "diagonal": [
         lambda f: f(M),
@@ -75,7 +80,13 @@ CALLS = {
     "matrix_transpose": [lambda f: f(T)],
     "max": [lambda f: f(M), lambda f: f(M, 1), lambda f: f(M, axis=0, keepdims=True)],
     "mean": [lambda f: f(M), lambda f: f(M, 1), lambda f: f(INTS, 0), lambda f: f(M, 0, "float32")],
-    "meshgrid": [lambda f: f(V, V[:2]), lambda f: f(V, V[:2], indexing="ij")],
+    "meshgrid": [
+        lambda f: f(V, V[:2]),
+        lambda f: f(V, V[:2], indexing="ij"),
+        lambda f: f(V, V[:2], M, sparse=True),
+        lambda f: f(V, V[:2], 2.0, sparse=True, indexing="ij"),
+        lambda f: f(V, V[:2], copy=False),
+    ],
     "min": [lambda f: f(M), lambda f: f(M, 1)],
     "moveaxis": [lambda f: f(T, 0, 2), lambda f: f(T, (0, 1), (2, 0))],
     "ndim": [lambda f: f(T)],
@@ -120,7 +131,7 @@ CALLS = {
         lambda f: f(V, [-1]),
     ],
     "squeeze": [lambda f: f(M[:1]), lambda f: f(M[:1], 0)],
-    "stack": [lambda f: f([M, M]), lambda f: f([M, M], 2)],
+    "stack": [lambda f: f([M, M]), lambda f: f([M, M], 2), lambda f: f([V, V], dtype="float32")],
     "std": [
         lambda f: f(M),
         lambda f: f(M, 0, ddof=1),
@@ -143,6 +154,9 @@ CALLS = {
         lambda f: f(M, np.array([1, 7])),
         lambda f: f(M, [0, 2], 1),
         lambda f: f(M, 1, axis=0),
+        lambda f: f(M, [0, 9, -9], 1, mode="clip"),
+        lambda f: f(M, [0, 9, -9], axis=0, mode="wrap"),
+        lambda f: f(T, np.array([[100], [-100]]), mode="wrap"),
     ],
     "take_along_axis": [
         lambda f: f(M, np.argsort(M, 0), 0),

@@ -15,7 +15,7 @@ from oplibrary.numerical.arrangement import cut
 from oplibrary.numerical.counting import distinct
 from oplibrary.numerical.operands import as_array, as_dtype, dtype_of_all, require_known
 from oplibrary.ops.arguments import normalize_ints, require_int
-from oplibrary.values.dtypes import FLOATING, REAL_FLOATING
+from oplibrary.values.dtypes import FLOATING, REAL_FLOATING, to_dtype
 from oplibrary.values.types import normalize_axis, number_kind
 
 
@@ -25,15 +25,21 @@ def transpose(a: Any, axes: Any = None) -> Any:
     return ours("permute_dims")(a, axes=order)
 
 
-def take(a: Any, indices: Any, axis: Any = None) -> Any:
+def take(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
     """Return the elements at `indices`, of one line where there is no axis."""
     if isinstance(indices, (int, list, tuple)):
         indices = np.asarray(indices)
-    return (
-        ours("take")(flat(a), indices, axis=0)
-        if axis is None
-        else ours("take")(a, indices, axis=axis)
-    )
+    if axis is None:
+        a, axis = flat(a), 0
+    if mode != "raise":
+        length = a.shape[axis]
+        if mode not in ("clip", "wrap"):
+            raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', not {mode!r}")
+        clipped = mode == "clip"
+        indices = (
+            ours("clip")(indices, 0, length - 1) if clipped else ours("remainder")(indices, length)
+        )
+    return ours("take")(a, indices, axis=axis)
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
@@ -72,9 +78,10 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any
     return ours("clip")(a, low, high)
 
 
-def stack(arrays: Any, axis: int = 0) -> Any:
+def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Any:
     """Join arrays along a new axis; a number is one."""
-    return ours("stack")([as_array(x) for x in arrays], axis=axis)
+    joined = ours("stack")([as_array(x) for x in arrays], axis=axis)
+    return joined if dtype is None else as_dtype(joined, to_dtype(dtype))
 
 
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
@@ -113,9 +120,30 @@ def dot(a: Any, b: Any) -> Any:
     return ours("dot")(as_array(a), as_array(b))
 
 
-def meshgrid(*xi: Any, indexing: str = "xy") -> Any:
-    """Return the coordinates of a grid."""
-    return ours("meshgrid")(*xi, indexing=indexing)
+def meshgrid(*xi: Any, sparse: bool = False, indexing: str = "xy") -> Any:
+    """Return the coordinates of a grid, or with `sparse` what broadcasts to them."""
+    if not sparse:
+        return ours("meshgrid")(*xi, indexing=indexing)
+    lines = [flat(as_array(x)) for x in xi]
+    order = [*range(len(lines))]
+    if indexing == "xy" and len(lines) > 1:
+        order[:2] = 1, 0
+    elif indexing not in ("xy", "ij"):
+        raise ValueError(f"indexing must be 'xy' or 'ij', not {indexing!r}")
+    shapes = [[1] * len(lines) for _ in lines]
+    for shape, axis in zip(shapes, order, strict=True):
+        shape[axis] = -1
+    return tuple([x.reshape(tuple(shape)) for x, shape in zip(lines, shapes, strict=True)])
+
+
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    """Return the cross products of vectors that lie along axes of their own."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    first, second = (ours("moveaxis")(as_array(x), at, -1) for x, at in ((a, axisa), (b, axisb)))
+    return ours("moveaxis")(ours("cross")(first, second), -1, axisc)
 
 
 def broadcast_arrays(*args: Any) -> Any:

@@ -147,7 +147,7 @@ _FUNCTIONS: dict[str, tuple[frozenset[str], Call]] = {
         for name in ("common_type", "diag_indices_from", "tril_indices_from", "triu_indices_from")
     },
     "numpy.einsum_path": calls.on_samples(np.einsum_path),
-    "numpy.cross": renamed("cross", "a", "b", axis="axis"),
+    "numpy.cross": written(calls.cross),
     **{
         f"numpy.linalg.{name}": renamed(f"linalg.{name}", "a") for name in ("det", "inv", "slogdet")
     },
@@ -209,6 +209,7 @@ _WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
         )
     },
     "numpy.isin": frozenset({"kind", "assume_unique"}),
+    "numpy.meshgrid": frozenset({"copy"}),
     "numpy.partition": frozenset({"kind"}),
     "numpy.argpartition": frozenset({"kind"}),
     "numpy.sort": frozenset({"kind", "stable"}),
