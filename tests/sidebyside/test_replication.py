@@ -16,6 +16,7 @@ from sidebyside.results.comparison import Row, TimedCell
 from sidebyside.results.decision import decide_from
 from sidebyside.studies import replication
 from sidebyside.studies.mode_process import Built, ModeProcessError
+from sidebyside.studies.settings import Settings
 from sidebyside.studies.subject import subject_of
 from sidebyside.studies.team import CONTROL
 
@@ -229,7 +230,7 @@ class Answers:
 
 def row_of(*failing, replicates=4):
     subject = subject_of({"a": make_sum, "b": make_sum, "c": make_sum})
-    settings = replication.Settings(budget=1.0, replicates=replicates)
+    settings = Settings(budget=1.0, replicates=replicates)
     experiment = replication.Experiment(subject, settings, lambda text: None)
     team = Answers(*failing)
     while not experiment.done and team.asked.count((CONTROL, "repeat")) < 9:

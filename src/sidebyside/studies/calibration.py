@@ -26,7 +26,7 @@ from sidebyside.measuring.replicates import clopper_pearson
 from sidebyside.results.saved.rebuilding import UnfitError, rebuild
 from sidebyside.results.writing import check_writable, write_whole
 from sidebyside.studies.comparison import compare
-from sidebyside.studies.replication import Report
+from sidebyside.studies.settings import Report
 
 STEPS = 400
 """Small operations of the program: parts of 1% and less can be planted."""

@@ -34,13 +34,8 @@ from sidebyside.studies.explaining.graphs import with_graphs
 from sidebyside.studies.explaining.instructions import check_installed, count_instructions
 from sidebyside.studies.pairing import START_BUDGET as START_BUDGET
 from sidebyside.studies.pairing import Pairing
-from sidebyside.studies.replication import (
-    Experiment,
-    Report,
-    Settings,
-    deadline_after,
-    replicate_all,
-)
+from sidebyside.studies.replication import Experiment, replicate_all
+from sidebyside.studies.settings import Report, Settings, deadline_after
 from sidebyside.studies.subject import (
     Subject,
     Variants,

@@ -27,7 +27,7 @@ from sidebyside.results.comparison import DrawnGraph
 from sidebyside.results.decision import Decision, decide_from
 from sidebyside.studies.comparison import compare_subjects
 from sidebyside.studies.explaining.graphs import with_graphs
-from sidebyside.studies.replication import Report, Settings, deadline_after
+from sidebyside.studies.settings import Report, Settings, deadline_after
 from sidebyside.studies.subject import Subject
 from sidebyside.workloads.recognition import (
     is_module,

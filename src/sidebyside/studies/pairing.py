@@ -41,7 +41,8 @@ from sidebyside.results.cell import Failure
 from sidebyside.results.comparison import Row, Step, TimedCell
 from sidebyside.studies.explaining.attribution import climb, steps_of
 from sidebyside.studies.explaining.roofline import below_roofs, bottleneck_of_dynamic, works_of
-from sidebyside.studies.replication import ATTRIBUTION, Report, Settings
+from sidebyside.studies.replication import ATTRIBUTION
+from sidebyside.studies.settings import Report, Settings
 from sidebyside.studies.subject import Subject
 
 STARTS = ENOUGH + 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sidebyside.results.comparison import Check, Row
 from sidebyside.studies.mode_process import ModeProcessError
-from sidebyside.studies.replication import Report, Settings
+from sidebyside.studies.settings import Report, Settings
 from sidebyside.studies.subject import Subject
 from sidebyside.studies.team import Team
 
