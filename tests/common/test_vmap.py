@@ -1,6 +1,7 @@
 """vmap in both modes: every op against a loop, nesting, axes, gradients, and what is refused."""
 
 import functools
+import types
 
 import numpy as np
 import pytest
@@ -489,7 +490,42 @@ def writing(value):
     return write
 
 
+MODULE = types.ModuleType("module")
+MODULE.inner = types.ModuleType("module.inner")
+
+
+class Shared:
+    """Holds what all share."""
+
+    kept = None
+
+    def write(self, x):
+        self.kept.add_(1.0)
+        return x
+
+
+class Slotted:
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+
+def writes_to_a_module(x):
+    MODULE.inner.kept.add_(1.0)
+    return x
+
+
+def writes_to_a_class(x):
+    Shared.kept.add_(1.0)
+    return x
+
+
 WRITERS = {
+    "a module": lambda value: setattr(MODULE.inner, "kept", value) or writes_to_a_module,
+    "a class": lambda value: setattr(Shared, "kept", value) or writes_to_a_class,
+    "the class of an object": lambda value: setattr(Shared, "kept", value) or Shared().write,
+    "a slot": lambda value: (lambda kept: lambda x: (kept.value.add_(1.0), x)[1])(Slotted(value)),
     "a global": lambda value: GLOBAL.append(value) or writes_to_a_global,
     "a closure": writing,
     "a closure of a function": lambda value: through(writing(value)),

@@ -10,6 +10,7 @@ from typing import Any
 from oplibrary.core.dispatch import EXECUTORS
 from oplibrary.messages.source import is_users
 
+_HOLDING = {list, tuple, dict, set, frozenset}
 MOST_VISITED = 100_000
 """Objects that are looked into; what holds more is data, and no code that reads tensors."""
 
@@ -18,7 +19,7 @@ def reached(root: Any) -> Iterator[Any]:
     """Yield the values of executors that stand in `root`, or that its functions can read.
 
     Containers, attributes, closures, defaults and the globals that a function names are followed,
-    through functions and methods of the user's, too.
+    through functions and methods of the user's, modules and classes, too.
     """
     pending = [root]
     seen: dict[int, Any] = {}
@@ -47,13 +48,32 @@ def _inside(value: Any) -> Iterable[Any]:
         return value
     if isinstance(value, (type, ModuleType, BuiltinFunctionType)):
         return ()
-    return [*getattr(value, "__dict__", {}).values(), vars(type(value)).get("__call__")]
+    kind = type(value)
+    found = [*getattr(value, "__dict__", {}).values(), vars(kind).get("__call__")]
+    for each in kind.__mro__:
+        found += [getattr(value, name, None) for name in _slots(each)]
+        found += [x for x in vars(each).values() if type(x) in EXECUTORS or type(x) in _HOLDING]
+    return found
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    """Return the names of what objects of a class keep outside of a dict."""
+    found = vars(kind).get("__slots__", ())
+    names = (found,) if isinstance(found, str) else tuple(found)
+    return tuple([name for name in names if name not in ("__dict__", "__weakref__")])
 
 
 def _read_by(function: FunctionType) -> list[Any]:
-    space = function.__globals__
-    named = [space[name] for name in _names(function.__code__) if name in space]
-    return [*_closure(function), *(function.__defaults__ or ()), *named]
+    space, names = function.__globals__, _names(function.__code__)
+    named = [space[name] for name in names if name in space]
+    named += _closure(function)
+    # of a module and a class, what the code names, through modules in modules
+    for each in named:
+        if isinstance(each, ModuleType | type):
+            members = vars(each)
+            found = [members[name] for name in names if name in members]
+            named += [x for x in found if not any(x is other for other in named)]
+    return [*named, *(function.__defaults__ or ())]
 
 
 def _closure(function: FunctionType) -> list[Any]:
