@@ -88,6 +88,10 @@ def columns(x):
     return sg.sum(x, axis=0), sg.max(x * 2.0, axis=0)
 
 
+def columns_of_hard(x):
+    return sg.sum(sg.tanh(sg.exp(sg.sin(x))), axis=0)
+
+
 def many_columns(x):
     return [sg.sum(x * float(i), axis=0) for i in range(6)]
 
@@ -352,6 +356,7 @@ PROGRAMS: dict[str, Planned] = {
     "too_wide_to_keep": of_types(too_wide_to_keep, f64(4, 20_000)),
     "columns": of_types(columns, f32(30, 20)),
     "columns_large": of_types(columns, f32(3000, 200)),
+    "columns_of_hard": of_types(columns_of_hard, f32(300, 200)),
     "many_columns": of_types(many_columns, f32(30, 20)),
     "middle": of_types(middle, f32(5, 30, 20)),
     "middle_large": of_types(middle, f64(50, 300, 200)),

@@ -61,7 +61,6 @@ class Stages:
         return (
             len(nest.extents) == 2
             and nest.outer == 0
-            and nest.chunks == 1
             and len(nest.parts) == 1
             and len(self.stores) <= MOST_SUMS
             and at_most(prod(nest.extents), COLUMN_ELEMENTS)
