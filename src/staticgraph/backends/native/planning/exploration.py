@@ -225,7 +225,7 @@ class Explorer:
 
     def _indices(self, definition: Gathered) -> tuple[Definition, ...]:
         source = definition.source
-        while isinstance(source, Reshaped) and not self.is_leaf(source, ()):
+        while isinstance(source, Reshaped):  # what is in memory is what it shows
             source = source.operand
         if not self.is_leaf(source, ()):
             raise Demand(source)
@@ -252,7 +252,7 @@ class Explorer:
 
     def _flat(self, definition: Definition, offset: AffineForm) -> Request:
         """Return the element at an offset of what is in memory; its position is the offset."""
-        while isinstance(definition, Reshaped) and not self.is_leaf(definition, (offset,)):
+        while isinstance(definition, Reshaped):
             definition = definition.operand
         if isinstance(definition, Uniform) or self.is_leaf(definition, (offset,)):
             return Request(definition, (offset,))
