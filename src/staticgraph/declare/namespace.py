@@ -123,6 +123,8 @@ def _as_numpy(
     """Return what NumPy's function of that name means by a call that ours has refused."""
     from oplibrary.executors.numpy.spelled import call_as_numpy
 
+    if args and isinstance(args[0], Node):  # a number alone is an array, as for our functions
+        args = (*_as_arrays(args[:1]), *args[1:])
     result = call_as_numpy(name, own, args, kwargs, error)
     opened = current_graph()
     return result if opened is None else map_tree(lambda x: _lift(opened, x), result)
