@@ -7,6 +7,7 @@ left out; each such key is a property of its class, whose docstring says what it
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
@@ -79,8 +80,8 @@ def attributes(kind: Any) -> dict[str, str]:
     """Return what the docstrings of a class and its bases say of its attributes."""
     found: dict[str, str] = {}
     for each in reversed(kind.__mro__):
-        section = (each.__doc__ or "").partition("    Attributes\n    ----------\n")[2]
-        for block in re.split(r"\n(?=    \w)", section):
+        section = inspect.cleandoc(each.__doc__ or "").partition("Attributes\n----------\n")[2]
+        for block in re.split(r"\n(?=\w)", section):
             names, _, text = block.strip().partition("\n")
             for name in names.partition(" : ")[0].split(", "):
                 if name:

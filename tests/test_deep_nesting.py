@@ -139,7 +139,7 @@ def test_branches_in_branches():
 def test_gradients_of_branches_too_deep_are_refused_by_name():
     def trace():  # in a thread, whose calls are counted from its own beginning
         with pytest.raises(NodeBudgetError) as caught:
-            sg.trace(sg.grad(lambda x: sg.sum(conds(x, 130))), np.ones(2))
+            sg.trace(sg.grad(lambda x: sg.sum(conds(x, 200))), np.ones(2))
         return caught
 
     caught = ThreadPoolExecutor(1).submit(trace).result()
