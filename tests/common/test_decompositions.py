@@ -353,7 +353,6 @@ def test_what_numpy_takes_and_we_do_not_is_refused_by_name():
         lambda: np.linalg.pinv(x, hermitian=True),
         lambda: np.linalg.lstsq(x, x, rcond=-1),
         lambda: np.linalg.matrix_rank(x, tol=1.0),
-        lambda: np.cross(x, x, axisa=0),
         lambda: np.linalg.eigh(x, UPLO="X"),
         lambda: np.linalg.qr(x, mode="raw"),
         lambda: np.linalg.eig(x),
