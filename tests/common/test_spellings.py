@@ -239,6 +239,8 @@ LIKE_NUMPYS = [
     "xp.transpose(a[None], [1, 2, 0])",
     "xp.sum(a=a)",
     "xp.sum(a, where=a > 0.5)",
+    "xp.sum(a, dtype='float32', initial=1.0)",
+    "xp.prod(a, axis=0, dtype='float32', where=a > 0.5)",
     "xp.max(a, initial=0.25, axis=1)",
     "xp.round(a, 1)",
     "xp.round(a, decimals=1)",

@@ -506,7 +506,7 @@ def call_by_name(
     `entry` runs the op on what is left once the options are taken.
     """
     try:
-        operands, attrs = op.bind(args, {k: x for k, x in kwargs.items() if k not in op.options})
+        operands, attrs = op.bind_beside_options(args, kwargs)
     except ArgumentError as error:
         from oplibrary.executors.numpy.spelled import call_as_numpy
 

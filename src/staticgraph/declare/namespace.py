@@ -59,14 +59,14 @@ def _op(op: Op) -> Callable[..., Node]:
     """Return `op` as a function that declares it whatever it is called with."""
 
     def call(*args: Any, **kwargs: Any) -> Node:
-        if not op.options.keys().isdisjoint(kwargs):
-            return op.call_with_options(call, args, kwargs)  # type: ignore[no-any-return]
         try:
-            operands, attrs = op.bind(args, kwargs)
+            operands, attrs = op.bind_beside_options(args, kwargs)
         except ArgumentError as error:
             if not any(type(x) in EXECUTORS for x in flatten((args, kwargs))[0]):
                 require_graph(op.name)
             return _as_numpy(op.name, op.signature, args, kwargs, error)  # type: ignore[no-any-return]
+        if not op.options.keys().isdisjoint(kwargs):
+            return op.call_with_options(call, args, kwargs)  # type: ignore[no-any-return]
         return declare(op, _as_arrays(operands), attrs)
 
     return named_as(op, call)  # type: ignore[no-any-return]

@@ -442,6 +442,14 @@ class Op:
             fix=fix or "pass the operands in order and the rest by name",
         )
 
+    def bind_beside_options(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what `bind` does, of arguments some of which may be options."""
+        if not self.options.keys().isdisjoint(kwargs):
+            kwargs = {name: x for name, x in kwargs.items() if name not in self.options}
+        return self.bind(args, kwargs)
+
     def call_with_options(
         self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
