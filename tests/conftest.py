@@ -18,6 +18,36 @@ os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 os.environ.setdefault("SIDEBYSIDE_CACHE", "off")
 
 
+def pytest_configure():
+    """Keep what the planner of machine code fails at: a program is right without it, and slow."""
+    try:
+        from staticgraph.backends.native.run import fallback
+    except ImportError:  # without llvmlite
+        return
+    plan = fallback.plan_what_works
+
+    def watched(program, make):
+        found = plan(program, make)
+        whys = (
+            [found] if isinstance(found, str) else [why for _, why in found[0].definitions.reasons]
+        )
+        planner_faults.extend(why for why in whys if fallback.FAULT in why)
+        return found
+
+    fallback.plan_what_works = watched
+
+
+planner_faults = []
+
+
+@pytest.fixture(autouse=True)
+def no_fault_of_the_planner(request):
+    """Fail a test in which the planner had a fault, unless the test is about that."""
+    planner_faults.clear()
+    yield
+    assert not planner_faults or request.node.get_closest_marker("planner_faults"), planner_faults
+
+
 @pytest.fixture
 def keyboard():
     """Let Ctrl-C interrupt, also where whoever started the tests has it ignored."""

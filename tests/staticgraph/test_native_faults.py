@@ -63,6 +63,7 @@ def test_without_a_fault_nothing_is_left():
     check(executable)
 
 
+@pytest.mark.planner_faults
 @pytest.mark.parametrize("error", [KeyError("exp"), AssertionError(), ValueError("no"), IndexError])
 @pytest.mark.parametrize("where", ["planning", "writing"])
 def test_what_the_planner_has_a_fault_with_is_left_to_numpy(monkeypatch, where, error):
@@ -82,6 +83,7 @@ def test_what_the_planner_has_a_fault_with_is_left_to_numpy(monkeypatch, where, 
     check(executable)
 
 
+@pytest.mark.planner_faults
 def test_where_nothing_can_be_planned_numpy_runs_it_all(monkeypatch):
     def faulty(*_):
         raise RuntimeError("nothing works")
@@ -93,6 +95,7 @@ def test_where_nothing_can_be_planned_numpy_runs_it_all(monkeypatch):
     check(executable)
 
 
+@pytest.mark.planner_faults
 def test_the_search_for_a_fault_ends(monkeypatch):
     tries = []
     real = planning.define
@@ -228,3 +231,14 @@ def test_no_elements_of_what_reads_nothing_are_machine_code(fold):
         executable = sg.compile([value[..., :0], sg.abs(value)[..., 3:3]], [x], backend="native")
     assert not left(executable)
     assert all(found.shape[-1] == 0 for found in executable(np.ones((2, 8), "float32")))
+
+
+@pytest.mark.parametrize("fold", [sg.abs, sg.sum, sg.softmax, sg.argsort, sg.cumulative_max])
+def test_nothing_is_planned_where_nothing_is_computed(fold):
+    with sg.Graph():
+        x = sg.placeholder("x", (3, 0))
+        executable = sg.compile(
+            fold(x, **({} if fold is sg.abs else {"axis": 0})), [x], backend="native"
+        )
+    assert not left(executable)
+    assert executable(np.ones((3, 0), "float32")).size == 0

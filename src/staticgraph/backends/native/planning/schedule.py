@@ -23,7 +23,7 @@ def schedule(grouping: Grouping, results: Iterable[Definition]) -> Grouping:
     what has an effect, stays in the order declared.
     """
     steps = grouping.steps
-    if len(steps) > MOST_STEPS:
+    if not 0 < len(steps) <= MOST_STEPS:
         return grouping
     flow = _Flow(steps, {storage_of(each) for each in results})
     greedy = flow.greedy()
