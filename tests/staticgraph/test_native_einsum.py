@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
+import dyngraph as dg
 import staticgraph as sg
 from oplibrary.ops.selection import advanced_set
 
@@ -109,3 +110,23 @@ def test_a_mask_that_is_assigned_a_value_for_each_element_is_left():
     (found,), (wanted,), whole = run_both(declare, x, mask)
     assert not whole
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "shapes"),
+    [
+        ("va,uv->a", [(3, 4), (0, 3)]),
+        ("va,uv,wv->aw", [(3, 4), (0, 3), (2, 3)]),
+        ("ij,jk,kl->il", [(2, 3), (3, 0), (0, 2)]),
+        ("ij,ij,k->", [(0, 3), (0, 3), (2,)]),
+        ("vvu->v", [(3, 3, 0)]),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float64", "float16", "complex64"])
+def test_sums_without_terms_are_0_beside_what_is_not_finite(subscripts, shapes, dtype):
+    arrays = [np.full(shape, np.nan, dtype) for shape in shapes]
+    wanted = np.einsum(subscripts, *arrays)
+    assert not wanted.any()
+    found, other, _ = run_both(lambda *nodes: sg.einsum(subscripts, *nodes), *arrays)
+    for result in (found, other, dg.einsum(subscripts, *map(dg.asarray, arrays)).numpy()):
+        np.testing.assert_array_equal(result, wanted, strict=True)

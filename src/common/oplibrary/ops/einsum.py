@@ -36,6 +36,15 @@ class _Contraction(NamedTuple):
     def shape(self) -> Shape:
         return tuple(self.lengths[label] for label in self.output)
 
+    @property
+    def sums_nothing(self) -> bool:
+        """Whether every sum has no terms: 0, also beside what is not finite."""
+        return any(
+            type(n) is int and n == 0
+            for label, n in self.lengths.items()
+            if label not in self.output
+        )
+
 
 def _bad_subscripts(subscripts: str, what: str, cause: str, fix: str) -> ArgumentError:
     return ArgumentError(f"einsum: {subscripts!r}: {what}", cause=cause, fix=fix)
@@ -203,7 +212,10 @@ def _einsum_kernel(*operands: Any, subscripts: str) -> Any:
     arrays = [np.asarray(x) for x in operands]
     if any(is_half(x.dtype) for x in arrays):
         return in_float32(_einsum_kernel, tuple(arrays), None, {"subscripts": subscripts})
-    inputs, output, lengths = _parse(subscripts, tuple(x.shape for x in arrays))
+    contraction = _parse(subscripts, tuple(x.shape for x in arrays))
+    inputs, output, lengths = contraction
+    if contraction.sums_nothing:
+        return np.zeros(contraction.shape, promoted(*[x.dtype for x in arrays]))
     if len(arrays) == 1:
         x, labels = _reduce_to(arrays[0], inputs[0], output)
         x = x.transpose([labels.index(c) for c in output])
@@ -250,7 +262,10 @@ def _lowered(*operands: Any, subscripts: str) -> Any | None:
     if any(is_half(x.dtype) for x in operands):
         return _OF_HALVES(*operands, subscripts=subscripts)
     shapes = tuple(tuple(x.shape) for x in operands)
-    inputs, output, lengths = _parse(subscripts, shapes)
+    contraction = _parse(subscripts, shapes)
+    inputs, output, lengths = contraction
+    if contraction.sums_nothing:
+        return broadcast_to(np.zeros((), dtype), shape=contraction.shape)
     ragged = any(
         len({n for c, n in zip(labels, shape, strict=True) if c == label}) > 1
         for labels, shape in zip(inputs, shapes, strict=True)
