@@ -274,6 +274,13 @@ LIKE_NUMPYS = [
     "xp.linalg.norm(x=a, ord='fro', axis=(0, 1), keepdims=True)",
     "xp.linalg.inv(a=a[:, :2] + xp.eye(2))",
     "xp.fft.fft(a=a[0], n=8)",
+    "xp.add(a, a, dtype='float32')",
+    "xp.maximum(a, 0.5, dtype='float32', casting='same_kind')",
+    "xp.sin(a, dtype='float32', order='K')",
+    "xp.exp(a, where=True)",
+    "xp.pow(a, 2, dtype='float32')",
+    "xp.concatenate((a, a), dtype='float32')",
+    "xp.concatenate((a, a[0]), axis=None, dtype='float32')",
 ]
 """Calls with NumPy's names of arguments."""
 
@@ -366,3 +373,12 @@ def test_an_ndarray_of_what_has_a_graph_is_refused_by_name(package):
                 with pytest.raises(SideBySideError) as caught:
                     call(x)
                 assert "run" in caught.value.fix
+
+
+def test_an_alias_has_the_arguments_of_numpys_function_of_that_name():
+    x = dg.asarray(A)
+    expected = np.unique(A, return_inverse=True, return_counts=True)
+    for one, other in zip(
+        dg.unique(x, return_inverse=True, return_counts=True), expected, strict=True
+    ):
+        np.testing.assert_array_equal(one.numpy(), other)

@@ -1,5 +1,7 @@
 """What the array API standard asks of a namespace besides operations."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ import dyngraph as dg
 import staticgraph as sg
 from oplibrary import errors
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
+
+BACKENDS = ("interpret", "numpy", *(("native",) if find_spec("llvmlite") else ()))
 
 
 @pytest.mark.parametrize("xp", [dg, sg])
@@ -326,6 +330,29 @@ def test_clip_takes_arrays_for_bounds(bounds, dtype):
     given = [dg.tensor(b) if isinstance(b, np.ndarray) else b for b in bounds]
     assert dg.tensor(x).clip(*given).dtype == found.dtype
     np.testing.assert_array_equal(np.clip(dg.tensor(x), *bounds).numpy(), found)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("dtype", "bounds"),
+    [
+        ("int8", (-300, 300)),
+        ("int8", (None, 300)),
+        ("int8", (-129, 99)),
+        ("int8", (-(2**70), 2**70)),
+        ("uint8", (-1, 300)),
+        ("int32", (-(2**31) - 1, 2**31)),
+        ("uint64", (-1, 2**65)),
+    ],
+)
+def test_a_bound_beyond_the_dtype_bounds_nothing(dtype, bounds, backend):
+    x = np.array([100, 0, 127], dtype)
+    with sg.Graph():
+        node = sg.placeholder("x", x.shape, dtype)
+        run = sg.compile(sg.clip(node, *bounds), [node], backend=backend)
+    wanted = np.minimum(x, 99 if bounds[1] == 99 else 127).astype(dtype)
+    np.testing.assert_array_equal(run(x), wanted, strict=True)
+    np.testing.assert_array_equal(dg.clip(dg.asarray(x), *bounds).numpy(), wanted, strict=True)
 
 
 def test_gradients_of_clip_with_arrays_are_pytorchs():

@@ -88,7 +88,7 @@ def evaluate(program, arrays, rng=None):
             size = np.nan_to_num(
                 np.max([np.abs(x) for x in np.broadcast_arrays(*operands)], axis=0)
             )
-            values[each.output] = moved(result, size, rng)
+            values[each.output] = moved(values[each.output], size, rng)
         if inexact and each.op.name in LOGARITHMS_OF_SUMS:
             values[each.output] = moved(values[each.output], 1.0, rng)
         if inexact and each.op.name in UNDERFLOWING:

@@ -170,6 +170,14 @@ def test_what_onnx_cannot_say_is_named(program, said):
         sg.to_onnx(graph)
 
 
+@pytest.mark.parametrize("bounds", [(-300, 300), (-(2**70), 99), (None, 2**70)])
+def test_bounds_beyond_the_dtype_bound_nothing(bounds):
+    x = np.array([100, 1, 127], "int8")
+    back = sg.from_onnx(sg.to_onnx(sg.trace(lambda x: sg.clip(x, *bounds), x)))
+    run = sg.compile(back.graph.outputs[0])
+    np.testing.assert_array_equal(run(x), np.minimum(x, min(bounds[1], 127)).astype("int8"))
+
+
 def test_what_is_too_large_for_a_file_is_named(monkeypatch):
     monkeypatch.setattr(sg.exporting, "_MOST_BYTES", 100)
     graph = sg.trace(lambda x: x + np.ones(50, "float32"), np.ones(50, "float32"))

@@ -510,7 +510,7 @@ def call_by_name(
     except ArgumentError as error:
         from oplibrary.executors.numpy.spelled import call_as_numpy
 
-        return wrap(call_as_numpy(op.name, op.signature, args, kwargs, error))
+        return wrap(call_as_numpy(op, args, kwargs, error))
     if op.options.keys().isdisjoint(kwargs):
         return lift(op, operands, attrs)
     return op.call_with_options(entry, args, kwargs)

@@ -44,7 +44,7 @@ def _lifted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             explained.__cause__ = error
         from oplibrary.executors.numpy.spelled import call_as_numpy
 
-        return wrap(call_as_numpy(name, inspect.signature(function), args, kwargs, explained))
+        return wrap(call_as_numpy(function, args, kwargs, explained))
 
     return call
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -64,7 +63,7 @@ def _op(op: Op) -> Callable[..., Node]:
         except ArgumentError as error:
             if not any(type(x) in EXECUTORS for x in flatten((args, kwargs))[0]):
                 require_graph(op.name)
-            return _as_numpy(op.name, op.signature, args, kwargs, error)  # type: ignore[no-any-return]
+            return _as_numpy(op, args, kwargs, error)  # type: ignore[no-any-return]
         if not op.options.keys().isdisjoint(kwargs):
             return op.call_with_options(call, args, kwargs)  # type: ignore[no-any-return]
         return declare(op, _as_arrays(operands), attrs)
@@ -113,19 +112,13 @@ def _composition(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _as_numpy(
-    name: str,
-    own: inspect.Signature,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    error: Exception,
-) -> Any:
-    """Return what NumPy's function of that name means by a call that ours has refused."""
+def _as_numpy(function: Any, args: tuple[Any, ...], kwargs: Any, error: Exception) -> Any:
+    """Return what NumPy's function of the same name means by a call that ours has refused."""
     from oplibrary.executors.numpy.spelled import call_as_numpy
 
     if args and isinstance(args[0], Node):  # a number alone is an array, as for our functions
         args = (*_as_arrays(args[:1]), *args[1:])
-    result = call_as_numpy(name, own, args, kwargs, error)
+    result = call_as_numpy(function, args, kwargs, error)
     opened = current_graph()
     return result if opened is None else map_tree(lambda x: _lift(opened, x), result)
 
@@ -146,8 +139,7 @@ def _called(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if explained is error:
             raise
         explained.__cause__ = error
-    own = inspect.signature(function)
-    return _as_numpy(function.__name__, own, args, kwargs, explained)
+    return _as_numpy(function, args, kwargs, explained)
 
 
 def _meets_lengths(arguments: Any) -> bool:

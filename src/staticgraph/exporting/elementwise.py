@@ -138,6 +138,18 @@ class _Writer:
                 names.append(self.writer.constant(np.array(each, wide)))
         return names, wide
 
+    def bounded(self, operands: Sequence[Operand]) -> Sequence[Operand]:
+        """Return operands of an extremum; a bound beyond what the others can be bounds nothing."""
+        known = [each[1] for each in operands if isinstance(each, tuple)]
+        wide = np.result_type(*known) if known else self.dtype
+        if wide.kind not in "iu":
+            return operands
+        limits = np.iinfo(wide)
+        return [
+            min(max(each, limits.min), limits.max) if type(each) is int else each
+            for each in operands
+        ]
+
     def unary(self, operator: str, found: Operand) -> Operand:
         """Write a sign or a complement."""
         if not isinstance(found, tuple):
@@ -213,6 +225,8 @@ class _Writer:
             return self.typed(operands[0])
         if function == "abs" and not isinstance(operands[0], tuple):
             return abs(operands[0])
+        if function in ("max", "min"):
+            operands = self.bounded(operands)
         names, dtype = self.alike(*operands)
         if dtype.kind != "f" and function not in ("abs", "max", "min"):
             names = [self.writer.cast(name, dtype, self.dtype) for name in names]

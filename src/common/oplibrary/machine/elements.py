@@ -93,7 +93,10 @@ def is_unsigned(dtype: DType) -> bool:
 
 
 def number(code: Code, value: Any, dtype: DType, lanes: int = 1) -> Register:
-    """Return a number as a constant of `dtype`."""
+    """Return a number as a constant of `dtype`, which holds it where it is whole."""
+    if dtype.kind in "iu" and type(value) is int:
+        limits = np.iinfo(dtype)
+        assert limits.min <= value <= limits.max, (value, dtype)  # and never wraps around
     with np.errstate(all="ignore"):
         found = np.asarray(value).astype(dtype)
     whole = found.item()

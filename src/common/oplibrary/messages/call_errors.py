@@ -55,7 +55,7 @@ def explain_call(name: str, function: Callable[..., Any], error: Exception) -> E
     meant = unknown and argument_meant(unknown[1], signature.parameters)
     advice = f"write {meant}= in place of {unknown[1]}=; " if unknown and meant else ""
     return ArgumentError(
-        f"{name}: {error}",
+        f"{name}: there is no argument {unknown[1]!r}" if unknown else f"{name}: {error}",
         cause="an argument is missing, unknown, or of a kind that the function cannot use",
         fix=f"{advice}the signature is {name}{inspect.Signature(parameters)}",
     )

@@ -24,6 +24,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 ARGUMENTS = {
+    "M": ("columns",),
+    "N": ("rows",),
     "axes": ("axis",),
     "axis": ("axes", "start_axis"),
     "a_max": ("max",),
@@ -41,7 +43,10 @@ ARGUMENTS = {
     "keepdim": ("keepdims",),
     "keep_dims": ("keepdims",),
     "kernel_size": ("kernel_size", "window"),
-    "n": ("num", "n"),
+    "n": ("num", "n", "rows"),
+    "m": ("columns",),
+    "n_cols": ("columns",),
+    "n_rows": ("rows",),
     "newshape": ("shape",),
     "num_classes": ("depth",),
     "other": ("y", "x2"),

@@ -84,6 +84,12 @@ def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Any:
     return joined if dtype is None else as_dtype(joined, to_dtype(dtype))
 
 
+def concatenate(arrays: Any, axis: Any = 0, dtype: Any = None) -> Any:
+    """Join arrays along an axis, where None flattens first."""
+    joined = ours("concat")(arrays, axis=axis)
+    return joined if dtype is None else as_dtype(joined, to_dtype(dtype))
+
+
 def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     """Return elements of one array or the other, or where the condition is true."""
     if x is None and y is None:

@@ -76,7 +76,7 @@ _FUNCTIONS: dict[str, tuple[frozenset[str], Call]] = {
     "numpy.broadcast_to": renamed("broadcast_to", "array", "shape"),
     "numpy.can_cast": renamed("can_cast", "from_", "to"),
     "numpy.clip": written(calls.clip),
-    "numpy.concatenate": renamed("concat", "arrays", axis="axis"),
+    "numpy.concatenate": written(calls.concatenate),
     "numpy.copy": renamed("clone", "a"),
     "numpy.diag": renamed("diag", "v", offset="k"),
     "numpy.diagonal": written(calls.diagonal),

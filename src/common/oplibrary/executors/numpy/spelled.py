@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from oplibrary.core.op import Op
 from oplibrary.executors.numpy.functions import call_function, counterpart_of, signature_of
+from oplibrary.executors.numpy.ufuncs import call_ufunc_with
 from oplibrary.values.types import is_scalar, resolve_scalar
 
 
 def call_as_numpy(
-    name: str,
-    own: inspect.Signature,
+    function: Op | Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     error: Exception,
 ) -> Any:
-    """Return what NumPy's function called `name` gives, for a call that ours has refused.
+    """Return what NumPy's function of the same name gives, for a call that ours has refused.
 
     So ``round(x, decimals=1)`` and ``max(x, initial=0.0)`` mean what they mean in NumPy, without
     any cost for calls that are right.
 
     Parameters
     ----------
-    name : str
-        In NumPy or its ``linalg`` or ``fft``.
-    own : inspect.Signature
-        Of our function of that name. Where the call fits it, something else is wrong.
+    function : Op or callable
+        Ours. Where the call fits its signature, something else is wrong.
     args, kwargs
         Of the call.
     error : Exception
@@ -39,26 +39,47 @@ def call_as_numpy(
     SymbolicArrayError
         If NumPy's function has the arguments, and one of them has no counterpart here.
     """
-    try:
-        own.bind(*args, **kwargs)
-    except TypeError:
-        pass
-    else:
+    own = inspect.signature(function)
+    if _binds(own, args, kwargs):
         raise error
-    found = [getattr(namespace, name, None) for namespace in (np, np.linalg, np.fft)]
-    function = next(filter(_taken_of, found), None)
-    signature = None if function is None else signature_of(function)
-    if signature is None or not kwargs.keys() <= {*signature.parameters, *_taken_of(function)}:
-        raise error
+    for theirs in _of_name(function):
+        if isinstance(theirs, np.ufunc):
+            if len(args) == theirs.nin and kwargs and kwargs.keys() <= _OF_UFUNCS:
+                return call_ufunc_with(theirs, "__call__", args, kwargs)
+            continue
+        taken, signature = _taken_of(theirs), signature_of(theirs)
+        if not taken or signature is None or not kwargs.keys() <= {*signature.parameters, *taken}:
+            continue
+        bound = _binds(signature, args, kwargs)
+        # what there is too much of may be anything
+        if bound is None or not (kwargs or _are_options(bound, len(own.parameters))):
+            continue
+        if args and is_scalar(args[0]):
+            args = (resolve_scalar(args[0], ()), *args[1:])
+        return call_function(theirs, args, kwargs)
+    raise error
+
+
+_OF_UFUNCS = frozenset({"out", "where", "dtype", "casting", "order", "subok"})
+
+
+def _of_name(function: Op | Callable[..., Any]) -> Iterator[Any]:
+    """Yield NumPy's functions that are called as ours is, by any of its names."""
+    names = (function.name, *function.alias) if isinstance(function, Op) else (function.__name__,)
+    for name in names:
+        for namespace in (np, np.linalg, np.fft):
+            if callable(found := getattr(namespace, name, None)):
+                yield found
+
+
+def _binds(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> inspect.BoundArguments | None:
+    """Return the arguments by name where a call fits a signature, and None elsewhere."""
     try:
-        bound = signature.bind(*args, **kwargs)
+        return signature.bind(*args, **kwargs)
     except TypeError:
-        raise error from None
-    if not kwargs and not _are_options(bound, len(own.parameters)):
-        raise error  # what there is too much of may be anything
-    if args and is_scalar(args[0]):
-        args = (resolve_scalar(args[0], ()), *args[1:])
-    return call_function(function, args, kwargs)
+        return None
 
 
 def _are_options(bound: inspect.BoundArguments, known: int) -> bool:
@@ -68,8 +89,8 @@ def _are_options(bound: inspect.BoundArguments, known: int) -> bool:
 
 
 def _taken_of(function: Any) -> frozenset[str]:
-    """Return the arguments that are taken of one of NumPy's functions; none of anything else."""
-    if not callable(function) or isinstance(function, type | np.ufunc):
+    """Return the arguments that are taken of one of NumPy's functions; none of a class."""
+    if isinstance(function, type):
         return frozenset()
     found = counterpart_of(f"{function.__module__}.{function.__name__}")
     return frozenset() if found is None else found[0]

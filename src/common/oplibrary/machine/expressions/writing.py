@@ -448,9 +448,7 @@ class _Writer:
 
     def _extremum_of_two(self, name: str, x: Scalar, y: Scalar) -> Scalar:
         ufunc = np.minimum if name == "min" else np.maximum
-        if x.dtype is not None and x.dtype.kind in "iu" and type(y.value) is int:
-            # a bound beyond what the dtype holds bounds nothing
-            y = Scalar(max(min(y.value, highest(x.dtype)), lowest(x.dtype)), None)
+        x, y = _within(x, y.dtype), _within(y, x.dtype)
         dtype, (a, b) = self._loop(ufunc, x, y)
         # of equal zeros NumPy gives the second, and the first where it computes in halves
         first = dtype == FLOAT16
@@ -466,6 +464,13 @@ class _Writer:
         return Scalar(
             self._rounded(lambda v, w: write(self.code, *self.code.pair(v, w), wide), a, b), dtype
         )
+
+
+def _within(bound: Scalar, dtype: DType | None) -> Scalar:
+    """Return a whole number as `dtype` holds it: a bound beyond that bounds nothing."""
+    if dtype is None or dtype.kind not in "iu" or type(bound.value) is not int:
+        return bound
+    return Scalar(max(min(bound.value, highest(dtype)), lowest(dtype)), None)
 
 
 def _whole_exponent(y: Scalar) -> int | None:
