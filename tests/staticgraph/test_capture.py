@@ -743,11 +743,6 @@ UNWATCHED = {
         lambda o: lambda x: x * int(subprocess.check_output(o)),
         r"check_output\(\)",
     ),
-    "memoryview": (
-        lambda: memoryview(bytearray(b"\2")),
-        lambda o: lambda x: x * o[0],
-        "o=<memory",
-    ),
     "compiled object": (
         lambda: itertools.count(2),
         lambda o: lambda x: x * next(o),

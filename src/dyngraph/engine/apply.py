@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from dyngraph.tape.nodes import (
 from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import numeric, wrap
 from dyngraph.tensors.tensor import Tensor, tensor_of
-from oplibrary.core.dispatch import ENTRIES, EXECUTORS, executor_of
+from oplibrary.core.dispatch import ENTRIES, EXECUTORS, HELD, executor_of
 from oplibrary.core.op import Kind, Op, OperandRule
 from oplibrary.core.refusals import explain, kind_of
 from oplibrary.core.registry import REGISTRY, named_as
@@ -546,4 +547,5 @@ class _QuickEntries(dict[Op, Callable[..., Any] | None]):
 FAST = _QuickEntries()
 
 EXECUTORS[Tensor] = apply_general
+HELD[Tensor] = attrgetter("_array")
 ENTRIES[Tensor] = FAST

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dispatch import HELD
+
 CONTAINERS = (
     *(list, tuple, dict, set, frozenset, deque, bytearray, array),
     *(UserDict, ChainMap, MappingProxyType),
@@ -37,13 +39,26 @@ def plain(container: Any) -> Any:
 
 
 def items_of(container: Any) -> list[Any]:
-    """Return the objects that a container or an array holds, of a mapping its values."""
+    """Return the objects that a container or an array holds, of a mapping its keys and values."""
     if isinstance(container, np.ndarray):
         return container.ravel().tolist() if container.dtype == object else []
     if isinstance(container, _RAW):
         return []
     held = plain(container)
-    return list(held.values()) if type(held) is dict else held
+    return [*held, *held.values()] if type(held) is dict else held
+
+
+def may_change(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether an array can be written to, itself or through what it is a view of."""
+    each: Any = array
+    while isinstance(each, np.ndarray):
+        if each.flags.writeable:
+            return True
+        each = each.base
+    try:
+        return each is not None and not memoryview(each).readonly
+    except (TypeError, ValueError, BufferError):  # it lends its memory, and to nobody else
+        return False
 
 
 class Met(NamedTuple):
@@ -76,7 +91,9 @@ class Met(NamedTuple):
 def met(value: Any, path: str) -> Met | None:
     """Return `value` as it is now, or None where it cannot be changed in place."""
     if isinstance(value, np.ndarray):
-        return Met(value, path, _contents(value)) if value.flags.writeable else None
+        return Met(value, path, _contents(value)) if may_change(value) else None
+    if type(value) in HELD:
+        return Met(value, path, _contents(value))
     if isinstance(value, CONTAINERS) and not isinstance(value, (tuple, frozenset)):
         return Met(value, path, _contents(value))
     return None
@@ -84,6 +101,9 @@ def met(value: Any, path: str) -> Met | None:
 
 def _contents(value: Any) -> Any:
     """Return what a value holds: objects in a list, and anything else as what can be compared."""
+    if type(value) in HELD:
+        held = HELD[type(value)](value)
+        return tuple(map(_contents, held)) if isinstance(held, tuple) else _contents(held)
     if isinstance(value, np.ndarray):
         if value.dtype == object:
             return items_of(value)

@@ -22,7 +22,6 @@ from types import (
     MethodType,
     MethodWrapperType,
     ModuleType,
-    SimpleNamespace,
     WrapperDescriptorType,
 )
 from typing import Any
@@ -32,9 +31,11 @@ import numpy as np
 from oplibrary.values.tree import LEAF, flatten
 from oplibrary.values.types import TensorType
 from staticgraph.capture.changes import CONTAINERS, plain
-from staticgraph.capture.outside import MISSING, VALUES
+from staticgraph.capture.reads import MISSING
 from staticgraph.capture.value_kinds import (
+    VALUES,
     is_library_object,
+    is_made_by_python,
     is_users_class,
 )
 
@@ -49,7 +50,7 @@ _MAPPINGS = frozenset(
 _SEQUENCES = frozenset({deque, bytearray, array})
 _CLOSED = frozenset(
     {bool, int, float, complex, str, bytes, np.dtype, FunctionType, type, ModuleType}
-    | {list, tuple, dict, OrderedDict, frozenset}
+    | {list, tuple, dict, OrderedDict}
 )
 """What is no container, or one that `flatten` opens."""
 COMPARABLE = (*_PLAIN_TYPES, frozenset, FunctionType, MethodType, BuiltinFunctionType, CodeType)
@@ -104,8 +105,8 @@ def _open(value: Any, seen: dict[int, int]) -> tuple[Any, list[Any]] | None:
         return None
     if id(value) in seen:
         return ("again", seen[id(value)]), []
-    if kind is set:
-        return "set", [frozenset(value)]
+    if kind is set or kind is frozenset:  # whoever goes through one meets an order
+        return take_apart([kind.__name__, *value], seen)
     if kind in _MAPPINGS:
         seen[id(value)] = len(seen)
         return take_apart(dict(value), seen)
@@ -121,7 +122,7 @@ def _open(value: Any, seen: dict[int, int]) -> tuple[Any, list[Any]] | None:
     if not isinstance(value, (*VALUES, *CONTAINERS)) or not _has_attributes(value):
         return None
     seen[id(value)] = len(seen)
-    structure, leaves = take_apart(_attributes_of(value), seen)
+    structure, leaves = take_apart(attributes_of(value), seen)
     if isinstance(value, VALUES):
         return (kind, structure), [*leaves, value]
     inside, more = take_apart(plain(value), seen)
@@ -146,13 +147,13 @@ def take_states_apart(value: Any) -> tuple[Any, list[Any]]:
             break
         if keeps_attributes(leaf) and id(leaf) not in seen:
             seen.add(id(leaf))
-            structure, more = take_apart(_attributes_of(leaf))
-            structures.append(structure)
+            structure, more = take_apart(attributes_of(leaf))
+            structures.append((type(leaf), structure))
             pending += reversed(more)
     return tuple(structures), leaves
 
 
-def _attributes_of(value: Any) -> dict[str, Any]:
+def attributes_of(value: Any) -> dict[str, Any]:
     """Return the attributes of an object and, behind them, the values that its classes give."""
     found = dict(getattr(value, "__dict__", {}))
     for kind in type(value).__mro__:
@@ -174,17 +175,15 @@ def keeps_attributes(value: Any) -> bool:
         and not is_settled(value)
         and kind.__module__ != "builtins"
         and not is_library_object(value)
-        and all(map(_is_made_by_python, kind.__mro__))
+        and all(map(is_made_by_python, kind.__mro__))
     )
-
-
-def _is_made_by_python(kind: type) -> bool:
-    """Tell whether a ``class`` statement made it, so that no compiled code keeps state in it."""
-    is_heap, is_immutable = kind.__flags__ & 1 << 9, kind.__flags__ & 1 << 8
-    return bool(is_heap and not is_immutable) or kind in (object, SimpleNamespace)
 
 
 def is_settled(value: Any) -> bool:
     """Tell whether an object does not change, or in no way that a graph depends on."""
     kind = type(value)
-    return isinstance(value, _SETTLED) or kind.__module__.partition(".")[0] in _SETTLED_MODULES
+    return (
+        value is MISSING
+        or isinstance(value, _SETTLED)
+        or kind.__module__.partition(".")[0] in _SETTLED_MODULES
+    )

@@ -8,6 +8,7 @@ traced anew. What cannot be compared is recorded as baked, so that nothing is fi
 from __future__ import annotations
 
 import builtins
+import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -21,13 +22,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oplibrary.core.dispatch import HELD
 from oplibrary.messages.source import Source
 from oplibrary.values.keys import exact_key
 from oplibrary.values.tree import LEAF
 from oplibrary.values.types import Array, TensorType
+from staticgraph.capture.changes import may_change
 from staticgraph.capture.contents import (
     COMPARABLE,
     MOST_COMPARED,
+    attributes_of,
     is_settled,
     keeps_attributes,
     take_apart,
@@ -35,10 +39,10 @@ from staticgraph.capture.contents import (
 )
 from staticgraph.capture.observation import Observation
 from staticgraph.capture.observers import is_wrapper, observed_code
-from staticgraph.capture.outside import MISSING
-from staticgraph.capture.reads import Read
+from staticgraph.capture.reads import MISSING, Read
 from staticgraph.capture.value_kinds import (
     generator_state,
+    hides_state,
     is_library_object,
     is_observable,
 )
@@ -109,7 +113,13 @@ class Guard:
         self.path, self.kind, self.source, self.expected, self.read, self.check, self.owner = read
         self._take_apart = take_states_apart if states else take_apart
         structure, leaves = self._take_apart(self.expected)
-        self._structure, self._leaves = structure, [(leaf, _contents(leaf)) for leaf in leaves]
+        self._structure, self._leaves = structure, [(leaf, _state_of(leaf)) for leaf in leaves]
+
+    def as_read(self) -> Read:
+        """Return what the guard is made of."""
+        return Read(
+            *(self.path, self.kind, self.source, self.expected, self.read, self.check, self.owner)
+        )
 
     @property
     def mutable(self) -> bool:
@@ -128,8 +138,8 @@ class Guard:
             expected = self.expected
             if kind is type(expected) and value == expected != 0:
                 return True
-        if value is MISSING:
-            return False
+        if value is MISSING or self.expected is MISSING:
+            return value is self.expected
         if self.kind == "code":  # while another thread traces, it is a copy
             return value is self.expected or value is observed_code(self.expected)
         structure, leaves = self._take_apart(value)
@@ -149,16 +159,60 @@ class Guard:
         return f"{self.path}={_show(self.expected)} ({self.kind}, {self.source.place})"
 
 
-def _contents(leaf: Any) -> bytes | None:
-    if isinstance(leaf, np.ndarray) and leaf.nbytes <= LARGEST_COMPARED and leaf.flags.writeable:
-        return leaf.tobytes()
+def holds_the_same(one: Any, other: Any, seen: frozenset[int] = frozenset()) -> bool:
+    """Tell whether two objects that are equal hold equal values, those that equality leaves out."""
+    if not keeps_attributes(one) or id(one) in seen:
+        return True
+    seen |= {id(one)}
+    structure, leaves = take_apart(attributes_of(one))
+    other_structure, others = take_apart(attributes_of(other))
+    return bool(structure == other_structure) and all(
+        _is_same(value, (leaf, _state_of(leaf)))
+        or (value == leaf and holds_the_same(leaf, value, seen))
+        for leaf, value in zip(leaves, others, strict=True)
+    )
+
+
+def _state_of(leaf: Any) -> Any:
+    """Return what may change while a leaf stays the same object, or None where nothing can."""
+    if isinstance(leaf, np.ndarray):
+        return _state_of_array(leaf)
+    kind = type(leaf)
+    if kind in HELD:
+        held = HELD[kind](leaf)
+        arrays = held if isinstance(held, tuple) else (held,)
+        # what a variable holds is replaced, and never written to
+        return tuple([(_Same(each), _state_of_array(each)) for each in arrays])
+    if hides_state(kind):
+        with contextlib.suppress(TypeError, ValueError, BufferError):
+            return bytes(memoryview(leaf).cast("B"))
     return None
 
 
-def _is_same(value: Any, remembered: tuple[Any, bytes | None]) -> bool:
-    expected, contents = remembered
+class _Same:
+    """An object that is equal to itself alone."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _state_of_array(array: Array) -> tuple[Any, ...]:
+    compared = array.nbytes <= LARGEST_COMPARED and may_change(array)
+    held = array.tobytes() if compared else None
+    return array.shape, array.dtype, array.dtype.names, held
+
+
+def _is_same(value: Any, remembered: tuple[Any, Any]) -> bool:
+    expected, state = remembered
     if value is expected:
-        return contents is None or value.tobytes() == contents
+        return state is None or bool(_state_of(value) == state)
     if type(value) is not type(expected) or not isinstance(expected, COMPARABLE):
         return False
     return bool(exact_key(value) == exact_key(expected))
@@ -266,7 +320,7 @@ def watch(observation: Observation) -> Watch:
         fix = f"pass {read.path} as an argument, and return its new value"
         baked.append(Baked(read.path, read.kind, read.source, _show(read.value), why, fix))
     for read in observation.reads:
-        if _is_ignored(read.value):
+        if isinstance(read.value, Node):
             continue
         states = read.kind == "state" or _needs_states(read.value)
         why = _why_unwatched(read.value, states)
@@ -285,11 +339,6 @@ _TOO_LARGE = f"an array of more than {LARGEST_COMPARED // 1024} KiB is watched b
 _TOO_MANY = f"it holds more than {MOST_COMPARED} values: only which one it is, is watched"
 
 
-def _is_ignored(value: Any) -> bool:
-    """Tell whether rebinding or changing `value` is no concern: the library's own and modules."""
-    return isinstance(value, (ModuleType, Node))
-
-
 def _needs_states(value: Any) -> bool:
     """Tell whether the state of an object counts that no observer sees being read."""
     _, leaves = take_apart(value)
@@ -304,8 +353,14 @@ def _why_unwatched(value: Any, states: bool) -> str:
     why = ""
     for leaf in leaves:
         if isinstance(leaf, np.ndarray):
-            if leaf.nbytes > LARGEST_COMPARED and leaf.flags.writeable:
+            if leaf.nbytes > LARGEST_COMPARED and may_change(leaf):
                 why = _TOO_LARGE
+        elif type(leaf) in HELD:
+            held = HELD[type(leaf)](leaf)
+            if isinstance(held, np.ndarray) and held.nbytes > LARGEST_COMPARED:
+                why = _TOO_LARGE
+        elif hides_state(type(leaf)) and _state_of(leaf) is not None:
+            pass  # its bytes are compared
         elif not (
             isinstance(leaf, (*COMPARABLE, type))
             or is_settled(leaf)
@@ -321,11 +376,18 @@ def _why_unwatched(value: Any, states: bool) -> str:
 def _show(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"array {TensorType(value.shape, value.dtype)}"
+    if value is MISSING:
+        return "missing"
     if isinstance(value, CodeType):
         return f"its code at line {value.co_firstlineno}"
     if isinstance(value, (FunctionType, MethodType, type)):
         return str(getattr(value, "__qualname__", value))
-    text = repr(value)
+    if isinstance(value, ModuleType):
+        return f"module {value.__name__}"
+    try:
+        text = repr(value)
+    except Exception:  # of a class of the user's
+        text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -86,12 +86,13 @@ def instrument(code: CodeType, site: Sites) -> CodeType:
         - ``"match"``: what is matched with a class; dropped,
         - ``"contents"``: what Python itself looks into, such as what is iterated over; dropped,
         - ``"start"``: None, when the code begins to run; dropped,
-        - ``"global"``: the value that was loaded; it returns what is to be used,
-        - ``"closure"``: ``(value, cell)``, returns the value,
+        - ``"global"``: None, and returns the value,
+        - ``"closure"``: the cell, and returns what it holds,
         - ``"attribute"``: the owner, and returns the attribute,
         - ``"super"``: ``(super, class, self)``, and returns the attribute,
+        - ``"module"``: ``(level, names)`` of an import, and returns the module,
         - ``"import"``: ``(module, value)``, returns the value,
-        - ``"name"``: what a class body loaded by a name; it returns that,
+        - ``"name"``: None, and returns what a class body means by a name,
         - ``"call"``: ``(arguments, callable)``, and returns the arguments in reverse,
         - ``"called"``: ``(callable,)``, of a call without arguments; dropped, as is
         - ``"unpacked call"``: ``((arguments, keywords), callable)``, of ``f(*a, **k)``,
@@ -189,23 +190,24 @@ class _Rewriting:
         return self._constants.index(None)
 
     def _global(self, load: Instruction) -> list[Instruction]:
-        has_null = load.arg & 1
-        name = self.code.co_names[load.arg >> 1]
-        if has_null and _MODERN:
-            load.arg -= 1
-            return [load, *self._asked("global", name), Instruction("PUSH_NULL")]
-        return [load, *self._asked("global", name)]
+        asked = self._looked_up("global", self.code.co_names[load.arg >> 1])
+        if not load.arg & 1:
+            return asked
+        null = Instruction("PUSH_NULL")
+        return [*asked, null] if _MODERN else [null, *asked]
+
+    def _looked_up(self, kind: str, name: str) -> list[Instruction]:
+        """Return what an observer looks up by itself: a load that fails tells nobody."""
+        return [Instruction("LOAD_CONST", self._none()), *self._asked(kind, name)]
 
     def _name(self, load: Instruction) -> list[Instruction]:
-        return [load, *self._asked("name", self.code.co_names[load.arg])]
+        return self._looked_up("name", self.code.co_names[load.arg])
 
     def _closure(self, load: Instruction) -> list[Instruction]:
         free = load.arg - self._first_free
         if free < 0:
             return [load]
-        name = self.code.co_freevars[free]
-        pair = [load, self._cell(load.arg), Instruction("BUILD_TUPLE", 2)]
-        return [*pair, *self._asked("closure", name)]
+        return [self._cell(load.arg), *self._asked("closure", self.code.co_freevars[free])]
 
     def _cell(self, number: int) -> Instruction:
         return Instruction("LOAD_FAST" if _MODERN else "LOAD_CLOSURE", number)
@@ -231,6 +233,10 @@ class _Rewriting:
             *self._asked("super", self.code.co_names[load.arg >> 2]),
         ]
         return self._as_method(asked) if load.arg & 1 else asked
+
+    def _import(self, load: Instruction) -> list[Instruction]:
+        name = self.code.co_names[load.arg]
+        return [Instruction("BUILD_TUPLE", 2), *self._asked("module", name)]
 
     def _import_from(self, load: Instruction) -> list[Instruction]:
         name = self.code.co_names[load.arg]
@@ -347,7 +353,7 @@ _MAKERS: dict[str, Callable[[_Rewriting, Instruction], list[Instruction]]] = {
     "LOAD_METHOD": _Rewriting._method,
     "LOAD_SUPER_ATTR": _Rewriting._super,
     "IMPORT_FROM": _Rewriting._import_from,
-    "IMPORT_NAME": _Rewriting._result,
+    "IMPORT_NAME": _Rewriting._import,
     "KW_NAMES": _Rewriting._keywords,
     "PRECALL": _Rewriting._before_call,
     "CALL": _Rewriting._call if _LOADS_HAVE_METHODS else _Rewriting._result,

@@ -9,8 +9,10 @@ as compiled code that is given an object, is watched whole, or named.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import (
@@ -28,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.messages.source import Source, is_our_file
+from staticgraph.capture.attributes import AttributeReads, class_attribute
 from staticgraph.capture.changes import CONTAINERS, items_of
 from staticgraph.capture.observers import (
     OBSERVERS_FILE,
@@ -37,8 +40,7 @@ from staticgraph.capture.observers import (
     is_wrapper,
     swaps,
 )
-from staticgraph.capture.outside import MISSING, VALUES, Outside, closure_of, is_plain
-from staticgraph.capture.reads import Read, Unwatched
+from staticgraph.capture.reads import MISSING, Read
 from staticgraph.capture.surroundings import (
     global_or_builtin,
     looks_around,
@@ -55,6 +57,7 @@ from staticgraph.capture.value_kinds import (
 )
 from staticgraph.graph.node import Node
 
+_READS_THE_ENVIRONMENT = (os.getenv, os.path.expandvars, os.path.expanduser)
 _ASKS_NOTHING = {id(each) for each in (isinstance, issubclass, type, id, callable, super, object)}
 """What may be given any object: nothing of its state is read."""
 
@@ -66,27 +69,14 @@ _TAKERS = frozenset("pop popitem popleft setdefault update".split())
 """Methods that change a container, and those whose container is mostly read, too."""
 
 
-class Observation:
-    """What one trace reads from outside, does to the outside, and cannot watch.
-
-    Attributes
-    ----------
-    effects : dict of str to None
-        What the code does besides computing, in order.
-    unwatched : list of Unwatched
-    outside : Outside
-        What it met.
-    """
+class Observation(AttributeReads):
+    """What one trace reads from outside, does to the outside, and cannot watch; see `Record`."""
 
     def __init__(self) -> None:
-        self.effects: dict[str, None] = {}
-        self.unwatched: list[Unwatched] = []
-        self._reads: dict[tuple[Any, ...], Read] = {}
-        self.outside = Outside()
-        self._written: set[tuple[Any, ...]] = set()
-        self._changed: dict[int, str] = {}  # containers, and what the program calls them
-        self._looked_into: set[int] = set()
+        super().__init__()
         self._foreign = ""
+        self._cached: dict[int, int] = {}  # how many results functions kept before the trace
+        self._traced: dict[int, Any] = {}  # functions that ran compiled
 
     # begin and end --------------------------------------------------------------------------------
 
@@ -119,7 +109,7 @@ class Observation:
         if isinstance(function, MethodType):
             self._first(function.__func__, function.__self__)
         elif not isinstance(function, (FunctionType, functools.partial, type)):
-            call = _class_attribute(type(function), "__call__")
+            call = class_attribute(type(function), "__call__")
             if isinstance(call, FunctionType) and not is_wrapper(function):
                 self._first(call, function)
         self.outside.meet(function, getattr(function, "__name__", type(function).__name__))
@@ -134,31 +124,12 @@ class Observation:
         if names:
             self.outside.meet(owner, names[0])
 
-    @property
-    def reads(self) -> list[Read]:
-        """Everything that was read and not written, in order."""
-        return [
-            read
-            for key, read in self._reads.items()
-            if key not in self._written and id(read.value) not in self._changed
-        ]
-
-    @property
-    def overwritten(self) -> list[Read]:
-        """What was read and written too, so that what was read is fixed."""
-        written = {key[1] for key in self._written if key[0] == "attribute"}
-        changed = {key: path for key, path in self._changed.items() if key in self._looked_into}
-        return [
-            read
-            for key, read in self._reads.items()
-            if key in self._written
-            or (read.kind == "state" and id(read.value) in written)
-            or id(read.value) in changed
-            or any(path.startswith(f"{read.path}[...]") for path in changed.values())
-        ]
-
     def _look_again(self) -> None:
-        """Take down what was changed by code that is not observed."""
+        """Take down what was changed, and what was read, by code that is not observed."""
+        for traced in self._traced.values():
+            for number, read in enumerate(traced.outside_reads()):
+                path = f"{traced.__name__}: {read.path}"
+                self._found(("traced", id(traced), number), read._replace(path=path))
         for each in self.outside.changed():
             if id(each.value) not in self._changed:
                 self._change(each.value, isinstance(each.value, np.ndarray))
@@ -179,6 +150,14 @@ class Observation:
         read = Read(function.__qualname__, "code", source, code, getter, "{}.__code__", function)
         self._found(("code", id(function)), read)
         self._defaults(function, code, source)
+        holder = self.outside.holder_of(function)
+        if holder is not None:
+            kind, name = holder
+            path, held = f"{kind.__name__}.{name}", vars(kind).get(name, MISSING)
+            getter = functools.partial(class_attribute, kind, name)
+            check = f"{{}}.__dict__[{name!r}]"
+            read = Read(path, "class", source, held, getter, check, kind)
+            self._found(("attribute", id(kind), name), read)
 
     def _defaults(self, function: FunctionType, code: CodeType, source: Source) -> None:
         values = function.__defaults__ or ()
@@ -191,9 +170,6 @@ class Observation:
             read = functools.partial(_keyword_default, function, name)
             self._found(("default", id(function), name), Read(name, "default", source, value, read))
 
-    def _found(self, key: tuple[Any, ...], read: Read) -> None:
-        self._reads.setdefault(key, read)
-
     # what code does -------------------------------------------------------------------------------
 
     def global_read(self, at: Site, space: dict[str, Any], value: Any) -> None:
@@ -202,9 +178,12 @@ class Observation:
         key = ("global", id(space), name)
         if key in self._reads:
             return
-        if name in space:
+        if value is MISSING:
+            kind, check = "global", ""
+            getter: Callable[[], Any] = functools.partial(global_or_builtin, space, name, MISSING)
+        elif name in space:
             kind, check = "global", f"{{}}[{name!r}]"
-            getter: Callable[[], Any] = functools.partial(space.get, name, MISSING)
+            getter = functools.partial(space.get, name, MISSING)
         else:  # a builtin, as long as nobody defines the name
             kind, check = "builtin", f"builtins[{name!r}]"
             getter = functools.partial(global_or_builtin, space, name, MISSING)
@@ -215,81 +194,21 @@ class Observation:
         """Take down a variable of a function around that was loaded."""
         key = ("closure", id(cell))
         if cell in self.outside and key not in self._reads:
-            getter = functools.partial(getattr, cell, "cell_contents")  # without a Python frame
-            self._found(
-                key, Read(at.name, "closure", at.source, value, getter, "{}.cell_contents", cell)
-            )
+            check = "" if value is MISSING else "{}.cell_contents"
+            getter = functools.partial(getattr, cell, "cell_contents", MISSING)
+            if value is MISSING:
+                getter = functools.partial(_held_in, cell)
+            self._found(key, Read(at.name, "closure", at.source, value, getter, check, cell))
             self.outside.meet(value, at.name)
 
-    def attribute_read(self, at: Site, owner: Any, value: Any) -> None:
-        """Take down an attribute that was loaded."""
-        known = self.outside.path_of(owner)
-        if known is None:
-            if type(owner) is not ModuleType and not isinstance(owner, type):
-                self.outside.enter_function(value)
-                self._read_of_class(at, owner)
-                return
-            if is_library_object(owner):
-                return
-            if isinstance(owner, type) and owner.__module__ == "builtins":
-                return
-            known = owner.__name__
-        key = ("attribute", id(owner), at.name)
-        if key in self._reads or is_plain(owner, (*VALUES, *CONTAINERS)):
-            return
-        path = f"{known}.{at.name}"
-        self._attribute(key, path, at, owner, value)
-        self.outside.meet(value, path)
-
-    def _read_of_class(self, at: Site, owner: Any) -> None:
-        """Take down an attribute of an object made while tracing, where its class holds it."""
-        kind, name = type(owner), at.name
-        if not is_users_class(kind) or name in getattr(owner, "__dict__", {}):
-            return
-        holder = next((each for each in kind.__mro__ if name in each.__dict__), None)
-        if holder is None or not is_users_class(holder):
-            return
-        key, path = ("attribute", id(holder), name), f"{holder.__name__}.{name}"
-        if key not in self._reads:
-            held = holder.__dict__[name]
-            getter = functools.partial(_class_attribute, kind, name)
-            self._found(key, Read(path, "class", at.source, held, getter))
-            self.outside.meet(held, path)
-
-    def _attribute(self, key: tuple[Any, ...], path: str, at: Site, owner: Any, value: Any) -> None:
-        name = at.name
-        if isinstance(value, MethodType):
-            getter = functools.partial(getattr, owner, name)
-            check = f"{{}}.{name}.__func__"
-            self._found(key, Read(path, "method", at.source, value, getter, check, owner))
-            return
-        kind = owner if isinstance(owner, type) else type(owner)
-        static = _class_attribute(kind, name)
-        own = getattr(owner, "__dict__", {})
-        if static is MISSING and name not in own:  # what __getattr__ gives
-            if not is_users_class(kind):  # otherwise its own reads are observed
-                self._watch_whole(path.rpartition(".")[0], at.source, owner)
-            return
-        is_code = hasattr(type(static), "__get__") and not isinstance(static, FunctionType)
-        if is_code and (isinstance(static, property) or name not in own):
-            if type(static).__name__ in ("member_descriptor", "getset_descriptor"):
-                pass  # a slot
-            elif isinstance(static, (staticmethod, classmethod)):
-                pass
-            else:
-                getter = functools.partial(_class_attribute, kind, name)
-                self._found(key, Read(path, "class", at.source, static, getter))
-                return
-        getter = functools.partial(getattr, owner, name)
-        self._found(key, Read(path, "attribute", at.source, value, getter, f"{{}}.{name}", owner))
-
-    def super_read(self, at: Site, owner: Any, value: Any) -> None:
-        """Take down an attribute of a ``super()`` that was loaded."""
-        key = ("super", id(getattr(value, "__func__", value)), at.name)
-        getter = functools.partial(getattr, owner, at.name)
-        path = f"super().{at.name}"
-        self._found(key, Read(path, "attribute", at.source, value, getter, "", owner))
-        self.outside.enter_function(value)
+    def module_read(self, at: Site, name: str, module: Any) -> None:
+        """Take down a module that was imported, or `MISSING`."""
+        getter = functools.partial(sys.modules.get, name, MISSING)
+        check = "" if module is MISSING else f"{{}}[{name!r}]"
+        read = Read(name, "module", at.source, module, getter, check, sys.modules)
+        self._found(("module", name), read)
+        if module is not MISSING:
+            self.outside.meet(module, name)
 
     def call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down that `called` is about to be called with `values`."""
@@ -313,6 +232,8 @@ class Observation:
         elif isinstance(called, functools.partial):
             self._partial(called, at.source)
         elif is_library_object(called):
+            if hasattr(called, "outside_reads"):
+                self._traced[id(called)] = called
             return
         self._foreign_call(at, called, values)
 
@@ -324,36 +245,25 @@ class Observation:
             read = Read(f"{path}.{name}", "attribute", source, getter(), getter)
             self._found(("attribute", id(called), name), read)
 
-    def _foreign_closure(self, at: Site, called: FunctionType) -> None:
-        """Take down the containers that a function of others keeps, such as a registry."""
-        pending, seen = [called], {id(called)}
-        while pending:
-            function = pending.pop()
-            for name, held in closure_of(function).items() if function in self.outside else ():
-                if isinstance(held, CONTAINERS):
-                    path = f"{self.outside.path_of(function)}.{name}"
-                    self._watch_whole(path, at.source, held)
-                elif isinstance(held, FunctionType) and id(held) not in seen:
-                    seen.add(id(held))  # it may hold itself
-                    pending += [] if is_user_code(held.__code__) else [held]
-
     def _foreign_call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down a call of code that nothing observes."""
         name = str(getattr(called, "__name__", type(called).__name__))
         self._foreign = name
         owner = getattr(called, "__self__", None)
         if id(called) in _ASKS_NOTHING:
+            self._asked(at, called, values)
             return
         if called is print:
             self.effects.setdefault(_effect("print() runs", at.source))
             return
         self._announce(at, called, values)
-        if called is os.getenv:
+        if called in _READS_THE_ENVIRONMENT:
             self._environment(at)
+        if isinstance(called, functools._lru_cache_wrapper):
+            self._cached_call(at, called, values)
         told = state_told_by(called)
         if told is not None:
-            path, getter = told
-            self._found(("told", path), Read(path, "state", at.source, getter(), getter))
+            self._told(at, *told)
         if isinstance(called, (BuiltinFunctionType, MethodWrapperType)) and not isinstance(
             owner, (ModuleType, type(None))
         ):
@@ -370,8 +280,54 @@ class Observation:
             self._written.add(("attribute", id(values[0]), values[1]))
             self.effects.setdefault(_effect(f"attribute {values[1]} is set", at.source))
             return
+        by_name = (called is getattr or called is hasattr) and isinstance(values[1], str)
+        if by_name and self.named_read(at, *values[:2]):
+            values = values[2:]
         for each in values:
             self.looked_into(at, each)
+
+    def _asked(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
+        """Take down what the class of an object is, where that was asked."""
+        if called is type and len(values) == 1:
+            self._class_of(at, values[0])
+        elif called in (isinstance, issubclass) and len(values) == 2:
+            subject, kinds = values
+            if called is isinstance:
+                self._class_of(at, subject)
+                if subject not in self.outside:  # it is not kept, and its class tells the same
+                    called, subject = issubclass, type(subject)
+            # what has a metaclass may be told of further classes, as abc.ABC is
+            if any(is_users_class(each) and type(each) is not type for each in _flat(kinds)):
+                getter = functools.partial(called, subject, kinds)
+                with contextlib.suppress(TypeError):  # of protocols with data, classes tell nothing
+                    path = f"{called.__name__}({self.outside.path_of(subject)}, ...)"
+                    read = Read(path, "state", at.source, getter(), getter)
+                    self._found(("asked", id(subject), id(kinds)), read)
+        elif called is callable and values:
+            self._special_methods(at, values[0])
+
+    def _class_of(self, at: Site, value: Any) -> None:
+        path = self.outside.path_of(value)
+        if path is not None and is_users_class(type(value)):
+            getter = functools.partial(getattr, value, "__class__")
+            read = Read(
+                f"{path}.__class__",
+                *("attribute", at.source, value.__class__, getter, "{}.__class__", value),
+            )
+            self._found(("attribute", id(value), "__class__"), read)
+
+    def _cached_call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
+        """Take down that a result may be one that was computed before, unobserved."""
+        if not values:
+            self._told(at, f"{path_of(called)}()", called)
+            return
+        known = self._cached.setdefault(id(called), called.cache_info().currsize)
+        if known and called in self.outside:
+            why = "it may give what it computed before, and what it read then is not watched"
+            self._unwatched(f"{path_of(called)}()", at.source, why)
+
+    def _told(self, at: Site, path: str, getter: Callable[[], Any]) -> None:
+        self._found(("told", path), Read(path, "state", at.source, getter(), getter))
 
     def _announce(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down what a call of others' code reads and nothing can watch."""
@@ -391,30 +347,48 @@ class Observation:
         """Take down that something which is not observed reads attributes of `value`."""
         path = self.outside.path_of(value)
         if path is None:
+            if isinstance(value, (type, ModuleType)) and not is_library_object(value):
+                self._namespace(f"vars({value.__name__})", at.source, value)
             return
         self._looked_into.add(id(value))
+        kind = type(value)
         if isinstance(value, CONTAINERS):
+            self._special_methods(at, value)
             for each in items_of(value):
                 self.looked_into(at, each)
         elif isinstance(value, FunctionType):
             self._code(value, swaps.original(value), at.source)
+            if vars(value):
+                self._namespace(f"vars({path})", at.source, value)
+        elif isinstance(value, (type, ModuleType)):
+            self._namespace(f"vars({path})", at.source, value)
+        elif isinstance(value, functools.partial):
+            self._partial(value, at.source)
+            self.looked_into(at, value.func)
+        elif isinstance(value, BuiltinFunctionType):
+            owner = value.__self__
+            if owner in self.outside and not isinstance(owner, (type, ModuleType)):
+                self._watch_whole(f"{path}.__self__", at.source, owner)
+        elif is_users_class(kind):
+            self.outside.enter_class(kind, whole=True)
+            self._watch_whole(path, at.source, value)
         elif is_observable(value):
             self._watch_whole(path, at.source, value)
 
     def contents_read(self, at: Site, value: Any) -> None:
-        """Take down that Python itself reads what a container holds."""
+        """Take down that Python itself reads what an object holds, or calls its methods."""
         if isinstance(value, CONTAINERS) and value in self.outside:
             self._looked_into.add(id(value))
+        told = state_told_by(type(value))
+        if told is not None:
+            self._told(at, *told)
+        self._special_methods(at, value)
 
     def _environment(self, at: Site) -> None:
         self._found(
             ("environment",),
             Read("os.environ", "global", at.source, os.environ, lambda: os.environ),
         )
-
-    def _watch_whole(self, path: str, source: Source, value: Any) -> None:
-        getter = functools.partial(_itself, value)
-        self._found(("state", id(value)), Read(path, "state", source, value, getter))
 
     def result(self, value: Any) -> None:
         """Take down what a call returned."""
@@ -447,33 +421,25 @@ class Observation:
             self._change(container, True)
             self.effects.setdefault(_effect(f"an item of {path} is set", at.source))
 
-    def _change(self, container: Any, is_read: bool) -> None:
-        """Take down that a container is changed, and whether what it held was read, too."""
-        self._changed[id(container)] = self.outside.path_of(container) or ""
-        if is_read:
-            self._looked_into.add(id(container))
-
-    def _unwatched(self, path: str, source: Source, why: str) -> None:
-        found = Unwatched(path, source, why)
-        if found not in self.unwatched:
-            self.unwatched.append(found)
-
 
 def _effect(what: str, source: Source) -> str:
     return f"{what} while tracing, and not in later calls ({source.place})"
 
 
-def _class_attribute(kind: type, name: str) -> Any:
-    """Return what the classes of an object hold under a name, as it is there."""
-    for each in kind.__mro__:
-        found = each.__dict__.get(name, MISSING)
-        if found is not MISSING:
-            return found
-    return MISSING
+def _held_in(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
 
 
-def _itself(value: Any) -> Any:
-    return value
+def _flat(kinds: Any) -> Iterator[type]:
+    """Yield the classes that ``isinstance`` is given."""
+    for each in kinds if isinstance(kinds, tuple) else (kinds,):
+        if isinstance(each, type):
+            yield each
+        elif isinstance(each, tuple):
+            yield from _flat(each)
 
 
 def _default(function: FunctionType, position: int) -> Any:

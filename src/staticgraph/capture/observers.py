@@ -7,22 +7,28 @@ import site
 import sys
 import sysconfig
 import threading
-from types import CellType, CodeType, FunctionType
+from importlib.util import resolve_name
+from types import CellType, CodeType, FrameType, FunctionType
 from typing import Any, Protocol
 
 import numpy as np
 
 from oplibrary.core.op import Op
-from oplibrary.messages.source import Source, is_ours, source_of
+from oplibrary.messages.source import Source, is_our_file, source_of
 from staticgraph.capture.array_calls import MAKERS, joined_lists
 from staticgraph.capture.instrumentation import CodePlace, instrument
+from staticgraph.capture.reads import MISSING
 from staticgraph.graph.node import Node
 
 
 def is_user_code(code: CodeType) -> bool:
     """Tell whether `code` is the user's own: neither ours nor an installed package's."""
-    name = code.co_filename
-    return not (is_ours(code) or name.startswith(INSTALLED) or name.startswith("<frozen"))
+    return is_user_file(code.co_filename)
+
+
+def is_user_file(name: str) -> bool:
+    """Tell whether a file is the user's own."""
+    return not (is_our_file(name) or name.startswith(INSTALLED) or name.startswith("<frozen"))
 
 
 INSTALLED = tuple(
@@ -107,13 +113,19 @@ class Listener(Protocol):
         """Take down that `code` begins to run."""
 
     def global_read(self, at: Site, space: dict[str, Any], value: Any) -> None:
-        """Take down a global or a builtin that was loaded."""
+        """Take down a global or a builtin that was loaded, or `MISSING`."""
 
     def closure_read(self, at: Site, cell: CellType, value: Any) -> None:
-        """Take down a variable of a function around that was loaded."""
+        """Take down a variable of a function around that was loaded, or `MISSING`."""
+
+    def module_read(self, at: Site, name: str, module: Any) -> None:
+        """Take down a module that was imported, or `MISSING`."""
 
     def attribute_read(self, at: Site, owner: Any, value: Any) -> None:
         """Take down an attribute that was loaded."""
+
+    def attribute_missing(self, at: Site, owner: Any) -> None:
+        """Take down an attribute that is not there."""
 
     def super_read(self, at: Site, owner: Any, value: Any) -> None:
         """Take down an attribute of a ``super()`` that was loaded."""
@@ -201,30 +213,65 @@ class _Contents(Site):
 class _Global(Site):
     __slots__ = ()
 
-    def __getitem__(self, value: Any) -> Any:
+    def __getitem__(self, _: None) -> Any:
+        return self.looked_up(sys._getframe(1))
+
+    def looked_up(self, frame: FrameType) -> Any:
+        """Return what the name means in the module of a frame."""
+        name, space = self.name, frame.f_globals
+        value = space[name] if name in space else frame.f_builtins.get(name, MISSING)
         for each in active.observations:
-            each.global_read(self, sys._getframe(1).f_globals, value)
+            each.global_read(self, space, value)
+        if value is MISSING:
+            raise NameError(f"name {name!r} is not defined", name=name)
         return MAKERS.get(id(value), value)
 
 
-class _Name(Site):
+class _Name(_Global):
     __slots__ = ()
 
-    def __getitem__(self, value: Any) -> Any:
+    def __getitem__(self, _: None) -> Any:
         frame = sys._getframe(1)
-        if self.name not in frame.f_locals or frame.f_locals is frame.f_globals:
-            for each in active.observations:
-                each.global_read(self, frame.f_globals, value)
-        return MAKERS.get(id(value), value)
+        local = frame.f_locals
+        if local is frame.f_globals or self.name not in local:
+            return self.looked_up(frame)
+        return MAKERS.get(id(local[self.name]), local[self.name])
 
 
 class _Closure(Site):
     __slots__ = ()
 
-    def __getitem__(self, pair: tuple[Any, CellType]) -> Any:
+    def __getitem__(self, cell: CellType) -> Any:
+        try:
+            value = cell.cell_contents
+        except ValueError:
+            value = MISSING
         for each in active.observations:
-            each.closure_read(self, pair[1], pair[0])
-        return MAKERS.get(id(pair[0]), pair[0])
+            each.closure_read(self, cell, value)
+        if value is MISSING:
+            raise NameError(
+                f"cannot access free variable {self.name!r} where it is not associated with a "
+                "value in enclosing scope",
+                name=self.name,
+            )
+        return MAKERS.get(id(value), value)
+
+
+class _Module(Site):
+    __slots__ = ()
+
+    def __getitem__(self, pair: tuple[int, Any]) -> Any:
+        frame = sys._getframe(1)
+        level, names = pair
+        space = frame.f_globals
+        full = self.name
+        if level:
+            full = resolve_name("." * level + self.name, space.get("__package__") or "")
+        try:
+            return frame.f_builtins["__import__"](self.name, space, None, names, level)
+        finally:
+            for each in active.observations:
+                each.module_read(self, full, sys.modules.get(full, MISSING))
 
 
 _NO_CONTAINERS = frozenset({Node, np.ndarray, str, int, float, bool, tuple, type(None)})
@@ -235,8 +282,15 @@ class _Attribute(Site):
     __slots__ = ()
 
     def __getitem__(self, owner: Any) -> Any:
-        value = getattr(owner, self.name)
-        if type(owner) not in _QUICK:
+        if type(owner) in _QUICK:
+            value = getattr(owner, self.name)
+        else:
+            try:
+                value = getattr(owner, self.name)
+            except AttributeError:
+                for each in active.observations:
+                    each.attribute_missing(self, owner)
+                raise
             for each in active.observations:
                 each.attribute_read(self, owner, value)
         return MAKERS.get(id(value), value)
@@ -344,6 +398,7 @@ _SITES: dict[str, type[Site]] = {
     "closure": _Closure,
     "attribute": _Attribute,
     "super": _Super,
+    "module": _Module,
     "import": _Import,
     "call": _Call,
     "called": _Called,

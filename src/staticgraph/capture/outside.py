@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dispatch import HELD
 from staticgraph.capture.changes import CONTAINERS, Met, items_of, met
 from staticgraph.capture.observers import is_observed, is_user_code, is_wrapper, swaps
-from staticgraph.capture.value_kinds import generator_state, is_library_object, is_users_class
-
-MISSING = object()
-"""Read in place of a name that has no value."""
-
-VALUES = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, np.ndarray)
-"""What is nothing but its value, so that the same object may come from anywhere."""
+from staticgraph.capture.value_kinds import (
+    VALUES,
+    generator_state,
+    is_library_object,
+    is_users_class,
+)
 
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 
@@ -46,8 +46,12 @@ class Outside:
         self.generators: dict[str, tuple[Any, Any]] = {}
         self._objects: dict[int, tuple[Any, str]] = {}  # and what the program calls them
         self._entered: set[int] = set()
+        self._entered_classes: set[tuple[int, bool]] = set()
         self._waiting: dict[int, list[FunctionType]] = {}  # that did not run yet, by their code
         self._met: dict[int, Met] = {}
+        self._holders: dict[
+            int, tuple[type, str]
+        ] = {}  # the class of a function, and its name there
 
     def __contains__(self, value: Any) -> bool:
         return id(value) in self._objects
@@ -78,10 +82,12 @@ class Outside:
             self._objects[id(value)] = (value, path)
             self._meet_items(value, path)
         if is_plain(value, VALUES) or value in self or is_library_object(value):
+            if type(value) in HELD:
+                self._objects.setdefault(id(value), (value, path))
             self._wrapped(value, path)
             return
         self._objects[id(value)] = (value, path)
-        if isinstance(value, _GENERATORS):
+        if isinstance(value, _GENERATORS) and not isinstance(value, random.SystemRandom):
             self.generators[path] = (value, generator_state(value))
         elif isinstance(value, MethodType):
             self.meet(value.__self__, path.rpartition(".")[0] or path)
@@ -159,11 +165,18 @@ class Outside:
         if is_wrapper(function):
             self.meet(function.__wrapped__, path)  # type: ignore[attr-defined]
 
-    def enter_class(self, kind: type) -> None:
-        """Let what Python calls by itself of a class of the user's be observed."""
-        if id(kind) in self._entered:
+    def enter_class(self, kind: type, whole: bool = False) -> None:
+        """Let what Python calls by itself of a class of the user's be observed.
+
+        Parameters
+        ----------
+        kind : type
+        whole : bool
+            Whether all its methods are, which code that is not observed may call by their names.
+        """
+        if (id(kind), whole) in self._entered_classes:
             return
-        self._entered.add(id(kind))
+        self._entered_classes.add((id(kind), whole))
         for each in kind.__mro__:
             if each is object or not is_users_class(each):
                 continue
@@ -171,8 +184,8 @@ class Outside:
                 if isinstance(found, (property, functools.cached_property)):
                     getter = found.fget if isinstance(found, property) else found.func
                     self.enter_function(getter)
-                elif name.startswith("__") and name.endswith("__"):
-                    self.enter_function(found)
+                elif whole or (name.startswith("__") and name.endswith("__")):
+                    self.enter_function(found, (each, name))
                 elif not isinstance(found, (FunctionType, type)) and hasattr(
                     type(found), "__get__"
                 ):
@@ -180,12 +193,18 @@ class Outside:
         if type(kind) is not type:
             self.enter_class(type(kind))
 
-    def enter_function(self, value: Any) -> None:
+    def enter_function(self, value: Any, holder: tuple[type, str] | None = None) -> None:
         """Let a function be observed that is given as it is, or as what a class makes of it."""
         if isinstance(value, (staticmethod, classmethod, MethodType)):
             value = value.__func__
         if isinstance(value, FunctionType):
+            if holder is not None:
+                self._holders.setdefault(id(value), holder)
             self._enter(value, value.__name__)
+
+    def holder_of(self, function: FunctionType) -> tuple[type, str] | None:
+        """Return the class that Python finds a function in by itself, and its name there."""
+        return self._holders.get(id(function))
 
 
 def is_plain(value: Any, kinds: tuple[type, ...]) -> bool:

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from oplibrary.messages.source import Source
 
+MISSING = object()
+"""Read in place of a name that has no value."""
+
 
 class Read(NamedTuple):
     """One value that the traced code read from outside.
@@ -17,10 +20,11 @@ class Read(NamedTuple):
         As the program spells it, such as ``config.lr``.
     kind : str
         ``"global"``, ``"builtin"``, ``"closure"``, ``"default"``, ``"attribute"``, ``"method"``,
-        ``"class"``, ``"code"`` or ``"state"``.
+        ``"class"``, ``"module"``, ``"code"`` or ``"state"``.
     source : Source
         Where it was read.
     value : object
+        `MISSING` where nothing was found, which the program may have caught.
     read : callable
         Returns the value that the program would read now; an error or `MISSING` means none.
     check : str

@@ -48,6 +48,9 @@ def state_told_by(called: Any) -> tuple[str, Callable[[], Any]] | None:
             return f"{called.__module__}.{called.__name__}()", called
     if getattr(called, "__module__", None) in ("decimal", "_decimal", "_pydecimal"):
         return "decimal.getcontext()", _decimal_context
+    kind = getattr(called, "__self__", None)
+    if isinstance(kind, type) and called == kind.__subclasses__:
+        return f"{kind.__name__}.__subclasses__()", called
     return None
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import enum
+import functools
 import random
 import sys
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+import threading
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from oplibrary.messages.source import is_our_file
+from staticgraph.capture.changes import CONTAINERS
 from staticgraph.capture.observers import INSTALLED
 from staticgraph.graph.node import Node
+
+VALUES = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, np.ndarray)
+"""What is nothing but its value, so that the same object may come from anywhere."""
 
 _BAGS = frozenset({"types.SimpleNamespace", "argparse.Namespace"})
 """Classes of others whose objects are nothing but their attributes."""
@@ -23,10 +30,12 @@ _SEEDED = (
 _READERS = frozenset(
     "open input load loadtxt genfromtxt fromfile memmap read_text read_bytes urlopen exists "
     "lexists isfile isdir islink getsize getmtime getatime getctime glob iglob iterdir rglob stat "
-    "is_file is_dir run call check_call check_output getoutput Popen".split()
+    "is_file is_dir run call check_call check_output getoutput Popen read getline getlines "
+    "run_path run_module ZipFile TarFile GzipFile BZ2File LZMAFile FileInput mmap".split()
 )
 _READING_MODULES = frozenset(
-    "builtins io _io numpy pathlib urllib genericpath posixpath ntpath glob subprocess".split()
+    "builtins io _io numpy pathlib urllib genericpath posixpath ntpath glob subprocess gzip bz2 "
+    "lzma zipfile tarfile configparser linecache runpy fileinput shelve dbm mmap".split()
 )
 _OURS = frozenset({"oplibrary", "dyngraph", "staticgraph", "sidebyside"})
 
@@ -107,4 +116,38 @@ def is_observable(value: Any) -> bool:
     return f"{kind.__module__}.{kind.__qualname__}" in _BAGS or (
         not isinstance(value, (type, ModuleType, FunctionType, MethodType, Node))
         and is_users_class(kind)
+        and not hides_state(kind)
     )
+
+
+_OPEN = (
+    *(object, SimpleNamespace, BaseException, threading.local, property, staticmethod, classmethod),
+    *(functools.partial, random.Random.__base__, *VALUES, *CONTAINERS),
+)
+"""Classes of compiled code whose objects keep no state besides attributes, values and items."""
+
+
+def hides_state(kind: type) -> bool:
+    """Tell whether a class has one of compiled code for a base, which may keep state of its own."""
+    return not all(is_made_by_python(each) or _is_open(each) for each in kind.__mro__)
+
+
+def _is_open(kind: type) -> bool:
+    return kind in _OPEN or issubclass(kind, (BaseException, *VALUES, *CONTAINERS))
+
+
+def is_made_by_python(kind: type) -> bool:
+    """Tell whether a ``class`` statement made it, so that no compiled code keeps state in it."""
+    is_heap, is_immutable = kind.__flags__ & 1 << 9, kind.__flags__ & 1 << 8
+    return bool(is_heap and not is_immutable) or kind in (object, SimpleNamespace)
+
+
+def inherits_methods(kind: type) -> bool:
+    """Tell whether a class of the user's has methods of others, which are not observed."""
+    return any(
+        not is_users_class(each) and each not in _OPEN and not issubclass(each, _UNREMARKABLE)
+        for each in kind.__mro__
+    )
+
+
+_UNREMARKABLE = (BaseException, enum.Enum, *VALUES, *CONTAINERS)

@@ -8,7 +8,9 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
+from oplibrary.core.dispatch import HELD
 from oplibrary.values.tree import Structure
+from oplibrary.values.types import Array
 from staticgraph.backends.backend import Runner
 from staticgraph.compiler.bound import Bound, bind_program
 from staticgraph.compiler.call_entry import make_entry
@@ -283,3 +285,10 @@ class Executable:
 
     def _repr_html_(self) -> str:
         return f"<code>{escape(repr(self))}</code><br>{self.program._repr_html_()}"
+
+
+def _held_by(executable: Executable) -> tuple[Array, ...]:
+    return tuple([each.stored for each in executable.variables.values()])
+
+
+HELD[Executable] = _held_by

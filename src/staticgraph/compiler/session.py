@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from oplibrary.core.dispatch import HELD
 from oplibrary.messages.errors import FeedError, GraphError, PicklingError
 from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.types import Array
 from staticgraph.compiler.compile import compile_nodes
 from staticgraph.compiler.executable import Executable
 from staticgraph.compiler.options import options_from
@@ -165,3 +167,11 @@ def _unknown_error(unknown: Sequence[GraphError], missing: FeedError | None) -> 
         fix="; ".join(dict.fromkeys(error.fix for error in errors)),
         related=() if missing is None else missing.related,
     )
+
+
+def _held_by(session: Session) -> tuple[Array, ...]:
+    executables = session._executables.values()
+    return tuple([each.stored for one in executables for each in one.variables.values()])
+
+
+HELD[Session] = _held_by

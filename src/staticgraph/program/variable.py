@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dispatch import HELD
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.values.data import copy_of, has_dtype, to_numbers
 from oplibrary.values.dtypes import BREADTH
@@ -124,3 +126,6 @@ def check_replaced(held: TensorType, given: TensorType) -> None:
             cause="a variable keeps its dtype from run to run",
             fix=f'write value.astype("{held.dtype}")',
         )
+
+
+HELD[Variable] = attrgetter("stored")

@@ -22,6 +22,7 @@ from oplibrary.values.tree import Structure, flatten, unflatten
 from oplibrary.values.types import TensorType
 from staticgraph.capture.guards import RandomState, watch
 from staticgraph.capture.observation import Observation
+from staticgraph.capture.reads import Read
 from staticgraph.compiler.bound import Bound
 from staticgraph.compiler.compile import compile_nodes
 from staticgraph.compiler.options import Options, options_from
@@ -308,6 +309,11 @@ class StaticFunction:
                 related=(("defined", definition_of(self.__wrapped__)),),
             )
         )
+
+    def outside_reads(self) -> list[Read]:
+        """Return what the traces read from outside, for a trace in which this ran compiled."""
+        entries = itertools.chain.from_iterable(self._entries.values())
+        return [guard.as_read() for entry in entries for guard in entry.guards.guards]
 
     # copies: the function and the options, not what was compiled ------------------------------
 

@@ -11,6 +11,7 @@ from oplibrary.values.keys import exact_key
 from oplibrary.values.tree import LEAF, ExactKeys, Structure
 from oplibrary.values.types import Array, TensorType
 from staticgraph.backends.source import SourceWriter
+from staticgraph.capture.guards import holds_the_same
 from staticgraph.compiler.feeds import fits
 from staticgraph.program.lengths import named_type
 from staticgraph.program.polynomial import is_symbolic
@@ -75,7 +76,7 @@ class Slot:
     @property
     def key(self) -> Any:
         """What tells this slot from others; it can be hashed if a static value can."""
-        return self.weak or self.type or (Static, exact_key(self.value))
+        return self.weak or self.type or _StaticKey(self.value)
 
     @property
     def hashable(self) -> bool:
@@ -92,6 +93,25 @@ class Slot:
         if self.type is None:
             return f"{name}={self.value!r} (static)"
         return f"{name}: {self.weak.__name__ if self.weak else named_type(self.type)}"
+
+
+class _StaticKey:
+    """A static value, equal to another that is equal to it and whose attributes are the same."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.key = exact_key(value)
+        self.value = value
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _StaticKey):
+            return False
+        one, another = self.value, other.value
+        return one is another or (self.key == other.key and holds_the_same(one, another))
 
 
 Match = Callable[[tuple[Any, ...], Mapping[str, Any]], tuple[Array, ...] | None]
@@ -159,7 +179,7 @@ def _match_children(
         _refuse_if(
             writer, f"{writer.bind(ExactKeys, 'keys_of')}({name}) != {writer.bind(keys, 'keys')}"
         )
-    elif by_key and len(children) > 1 and name != "kwargs":  # a function may loop over its items
+    elif by_key and len(children) > 1:  # a function may loop over its items
         _refuse_if(writer, f"(*{name},) != {writer.bind(tuple(keys), 'keys')}")
     for position, child in enumerate(children):
         key = writer.literal(keys[position]) if by_key else repr(position)

@@ -20,6 +20,9 @@ LIFTED: dict[type, Apply] = {}
 ENTRIES: dict[type, Mapping[Any, Callable[..., Any] | None]] = {}
 """For a value type, what takes a call of an op directly, where that saves time, or None."""
 
+HELD: dict[type, Callable[[Any], Any]] = {}
+"""For types of objects that hold arrays, what returns these arrays as they are now."""
+
 SCANS: Late[type, Callable[..., Any]] = Late()
 """The ``scan`` of each executor, for compositions; loaded where one needs it."""
 
