@@ -183,7 +183,7 @@ def is_settled(value: Any) -> bool:
     """Tell whether an object does not change, or in no way that a graph depends on."""
     kind = type(value)
     return (
-        value is MISSING
+        kind is object  # of which nothing can be asked but which one it is
         or isinstance(value, _SETTLED)
         or kind.__module__.partition(".")[0] in _SETTLED_MODULES
     )
