@@ -187,6 +187,13 @@ OF_IMPORTS: list[Printed] = [
         )
         for broken in ("3", "dict(y={0: 'batch'})")
     ],
+    jax(
+        "f = sg.from_jax(lambda x, i: x.at[i].apply(jnp.sin{}), jnp.ones(3), np.array([0, 1]))",
+        "",
+        "unique_indices=True",
+        "f is not None",
+        ", {}",
+    ),
     # TensorFlow
     tensorflow(
         "f = sg.from_tensorflow(tf.function(lambda x: x * 2), np.ones(3, 'float32'), dynamic={})",

@@ -198,6 +198,7 @@ def test_a_program_of_many_steps_has_them_all():
     assert sum(row.calls for row in found.rows) > 128  # more than one function has
 
 
+@pytest.mark.planner_faults
 def test_what_is_left_to_numpy_altogether_is_refused(monkeypatch):
     pytest.importorskip("llvmlite")
     workload = Workload(lambda xp, x: xp.sum(x), lambda rng, size: rng.random((0, 3)), name="none")

@@ -319,3 +319,76 @@ def test_every_primitive_of_lax_is_read_or_refused_with_its_reason():
     assert sorted(names - TABLE.keys() - set(_CALLS) - REFUSED.keys()) == []
     assert sorted(TABLE.keys() & REFUSED.keys()) == []
     assert all(cause and fix for cause, fix in REFUSED.values())
+
+
+def by(function, *arrays):
+    return np.asarray(sg.function(function, backend="numpy")(*arrays))
+
+
+WIDER = {
+    "einsum": (
+        lambda a, b: jnp.einsum("ij,jk->ik", a, b, preferred_element_type=jnp.int32),
+        [(2, 4), (4, 2)],
+        "int8",
+    ),
+    "matmul": (
+        lambda a, b: jnp.matmul(a, b, preferred_element_type=jnp.float32),
+        [(2, 4), (4, 2)],
+        "uint8",
+    ),
+    "convolution": (
+        lambda a, b: jax.lax.conv_general_dilated(
+            a, b, (1,), [(1, 1)], preferred_element_type=jnp.int32
+        ),
+        [(1, 2, 5), (1, 2, 3)],
+        "int8",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WIDER)
+def test_products_are_summed_in_the_dtype_that_is_asked_for(name):
+    function, shapes, dtype = WIDER[name]
+    imported = sg.from_jax(function, *[np.ones(shape, dtype) for shape in shapes])
+    large = [np.full(shape, 100, dtype) for shape in shapes]
+    found = by(lambda *x: imported.function(sg, {}, *x), *large)
+    np.testing.assert_array_equal(found, function(*large), strict=True)
+
+
+def test_a_function_that_is_called_as_one_of_jaxs_is_another():
+    @jax.custom_jvp
+    def relu(x):
+        return jnp.maximum(x, 0.1 * x)
+
+    relu.defjvp(lambda p, t: (relu(p[0]), jnp.where(p[0] > 0, t[0], 0.1 * t[0])))
+    imported = sg.from_jax(lambda x: relu(x), np.float32([1, 2]))
+    found = by(lambda x: imported.function(sg, {}, x), np.float32([-1, 2]))
+    np.testing.assert_allclose(found, [-0.1, 2])
+
+
+def test_a_function_at_several_places_is_refused_where_one_may_come_twice():
+    x, places = jnp.ones(3), np.array([0, 1])
+    with pytest.raises(sg.errors.UnsupportedOpError, match="at several indices"):
+        sg.from_jax(lambda x, i: x.at[i].apply(jnp.sin), x, places)
+    function = lambda x, i: x.at[i].apply(jnp.sin, unique_indices=True)  # noqa: E731
+    assert sg.from_jax(function, x, places).differences[0].error < 1e-6
+
+
+def test_keys_of_jax_are_refused_wherever_they_are_passed():
+    key = jax.random.key(0)
+    with pytest.raises(sg.errors.UnsupportedOpError, match="is a key of JAX"):
+        sg.from_jax(lambda k: jax.random.normal(k, (3,)), key)
+    with pytest.raises(sg.errors.UnsupportedOpError, match="layer.key is a key of JAX"):
+        sg.from_jax(lambda p, x: x, np.ones(3), parameters={"layer": {"key": key}})
+
+
+def test_names_that_meet():
+    x = np.ones(3, "float32")
+    with pytest.raises(sg.errors.ArgumentError, match="two parameters are called 'a.b'"):
+        sg.from_jax(
+            lambda p, x: x * p["a.b"] * p["a"]["b"], x, parameters={"a.b": x, "a": {"b": x}}
+        )
+    imported = sg.from_jax(lambda p, x: x * p["x0"] * 2, x, parameters={"x0": 3 * x})
+    assert [each.name for each in imported.inputs] == ["x0_"]
+    assert {each.what for each in imported.differences} >= {"gradient by x0", "gradient by x0_"}
+    assert len(imported.graph.outputs) == 1

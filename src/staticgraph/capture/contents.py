@@ -66,6 +66,9 @@ _SETTLED = (
 )
 """Objects that do not change, or whose changes are no concern of a graph."""
 
+_COMPILED_FUNCTIONS = frozenset({"cython_function_or_method", "fused_cython_function", "nb_func"})
+"""Classes of functions by the tools that compile them."""
+
 _SETTLED_MODULES = frozenset({"datetime", "decimal", "fractions", "pathlib", "uuid", "zoneinfo"})
 """Modules whose objects do not change; they need not be loaded to know one."""
 
@@ -185,5 +188,6 @@ def is_settled(value: Any) -> bool:
     return (
         kind is object  # of which nothing can be asked but which one it is
         or isinstance(value, _SETTLED)
+        or kind.__name__ in _COMPILED_FUNCTIONS
         or kind.__module__.partition(".")[0] in _SETTLED_MODULES
     )

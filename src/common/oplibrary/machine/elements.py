@@ -95,8 +95,9 @@ def is_unsigned(dtype: DType) -> bool:
 def number(code: Code, value: Any, dtype: DType, lanes: int = 1) -> Register:
     """Return a number as a constant of `dtype`, which holds it where it is whole."""
     if dtype.kind in "iu" and type(value) is int:
-        limits = np.iinfo(dtype)
-        assert limits.min <= value <= limits.max, (value, dtype)  # and never wraps around
+        most = int(np.iinfo(dtype).max)
+        # a negative number may stand for its bits, and no other wraps around
+        assert -most - 1 <= value <= most, (value, dtype)
     with np.errstate(all="ignore"):
         found = np.asarray(value).astype(dtype)
     whole = found.item()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.messages.errors import UnsupportedOpError
 from oplibrary.values.dtypes import FLOATING
 from staticgraph.importing.jaxprs.lengths import clipped, counted
 from staticgraph.importing.jaxprs.table import TABLE
@@ -184,7 +185,7 @@ for theirs, ours in (("max", "max"), ("min", "min"), ("mul", "prod")):
     TABLE.entry(f"scatter-{theirs}", ignored=_UNREAD)(_scatter_with(f"scatter_{ours}"))
 
 
-@TABLE.entry("scatter", ignored=("indices_are_sorted", "unique_indices", "update_consts"))
+@TABLE.entry("scatter", ignored=("indices_are_sorted", "update_consts"))
 def _scatter(
     xp: Any,
     x: Any,
@@ -193,9 +194,16 @@ def _scatter(
     dimension_numbers: Any,
     mode: Any,
     update_jaxpr: Any = None,
+    unique_indices: bool = False,
 ) -> Any:
     row, where, values, size = _scattered(xp, x, indices, updates, dimension_numbers, mode)
     if update_jaxpr is not None:  # a function of what is there, in the place of the updates
+        if not unique_indices and prod(indices.shape[:-1]) != 1:
+            raise UnsupportedOpError(
+                "a function is applied at several indices",
+                cause="JAX applies it again each time that an index comes",
+                fix="pass unique_indices=True to apply, where none comes twice",
+            )
         (values,) = update_jaxpr(xp.take(row, where, axis=0), values)
     return xp.reshape(xp.set_item(row, (where,), values)[:size], x.shape)
 

@@ -401,8 +401,30 @@ def _approximate_top_k(xp: Any, x: Any, k: int, reduction_dimension: int, is_max
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-@TABLE.entry("dot_general", ignored=("precision", "preferred_element_type", "out_sharding"))
-def _dot_general(xp: Any, x: Any, y: Any, dimension_numbers: Any) -> Any:
+def _widened(xp: Any, operands: tuple[Any, ...], preferred: Any) -> list[Any]:
+    """Return the operands of a product in the dtype that its sums are made in."""
+    if preferred is None:
+        return list(operands)
+    dtypes = [np.promote_types(x.dtype, preferred) for x in operands]
+    return [
+        x if x.dtype == dtype else xp.astype(xp.asarray(x), dtype)
+        for x, dtype in zip(operands, dtypes, strict=True)
+    ]
+
+
+def _converted(xp: Any, x: Any, preferred: Any) -> Any:
+    return x if preferred is None or x.dtype == preferred else xp.astype(x, np.dtype(preferred))
+
+
+@TABLE.entry("dot_general", ignored=("precision", "out_sharding"))
+def _dot_general(
+    xp: Any, x: Any, y: Any, dimension_numbers: Any, preferred_element_type: Any = None
+) -> Any:
+    x, y = _widened(xp, (x, y), preferred_element_type)
+    return _converted(xp, _product(xp, x, y, dimension_numbers), preferred_element_type)
+
+
+def _product(xp: Any, x: Any, y: Any, dimension_numbers: Any) -> Any:
     (x_sums, y_sums), (x_rows, y_rows) = dimension_numbers
     x_rank, y_rank = len(x.shape), len(y.shape)
     plain = not x_rows and tuple(x_sums) == (x_rank - 1,) and tuple(y_sums) == (0,)
@@ -421,7 +443,7 @@ def _dot_general(xp: Any, x: Any, y: Any, dimension_numbers: Any) -> Any:
 
 @TABLE.entry(
     "conv_general_dilated",
-    ignored=("precision", "preferred_element_type", "out_sharding"),
+    ignored=("precision", "out_sharding"),
 )
 def _convolution(
     xp: Any,
@@ -434,7 +456,9 @@ def _convolution(
     dimension_numbers: Any,
     feature_group_count: int,
     batch_group_count: int = 1,
+    preferred_element_type: Any = None,
 ) -> Any:
+    x, weight = _widened(xp, (x, weight), preferred_element_type)
     images = xp.permute_dims(x, tuple(dimension_numbers.lhs_spec))
     if batch_group_count > 1:  # each part of the batch has filters of its own: channels in groups
         count, channels, *lengths = images.shape
@@ -448,7 +472,7 @@ def _convolution(
     config = [(0, 0, 0), (0, 0, 0)]
     config += [(low, high, n - 1) for (low, high), n in zip(padding, lhs_dilation, strict=True)]
     if any(map(any, config)):
-        images = pad(xp, images, np.float32(0), config)
+        images = pad(xp, images, np.zeros((), images.dtype)[()], config)
     found = getattr(xp, f"conv{len(window_strides)}d")(
         images,
         filters,
@@ -456,4 +480,5 @@ def _convolution(
         dilation=tuple(rhs_dilation),
         groups=feature_group_count,
     )
-    return xp.permute_dims(found, tuple(np.argsort(dimension_numbers.out_spec).tolist()))
+    turned = xp.permute_dims(found, tuple(np.argsort(dimension_numbers.out_spec).tolist()))
+    return _converted(xp, turned, preferred_element_type)

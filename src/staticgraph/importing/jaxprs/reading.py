@@ -123,8 +123,9 @@ class _Reader:
 
     def read(self) -> Imported:
         named, _ = self.tree.tree_flatten_with_path(self.parameters)
-        held = {_path(path): np.array(value) for path, value in named}
         with_paths, self.in_tree = self.tree.tree_flatten_with_path(self.args)
+        self._refuse_keys([*named, *with_paths])
+        held = self._held(named)
         self.leaves = [np.asarray(self.jax.numpy.asarray(value)) for _, value in with_paths]
         ways = [_path(path) for path, _ in with_paths]
         self.axes = axes_of(
@@ -139,7 +140,7 @@ class _Reader:
         self.names = sorted({length for each in self.axes for length in each.values()})
         inputs = [
             Input(
-                f"x{way}",
+                f"x{way}" + "_" * (f"x{way}" in held),
                 tuple([axes.get(axis, n) for axis, n in enumerate(value.shape)]),
                 value.dtype,
             )
@@ -153,6 +154,28 @@ class _Reader:
         imported = Imported(self.name, simplified(block, ON_ARRAYS), signature)
         self._check(imported)
         return imported
+
+    def _refuse_keys(self, leaves: list[tuple[Any, Any]]) -> None:
+        for path, value in leaves:
+            dtype = getattr(value, "dtype", None)
+            if dtype is not None and self.jax.dtypes.issubdtype(dtype, self.jax.dtypes.prng_key):
+                cause, rewriting = REFUSED["random_wrap"]
+                what = f"{_path(path) or 'an argument'} is a key of JAX"
+                raise UnsupportedOpError(what, cause=cause, fix=rewriting)
+
+    def _held(self, named: list[tuple[Any, Any]]) -> dict[str, Any]:
+        """Return the parameters by name; two ways to a leaf may be written alike."""
+        held: dict[str, Any] = {}
+        for path, value in named:
+            name = _path(path)
+            if name in held:
+                raise ArgumentError(
+                    f"two parameters are called {name!r}",
+                    cause="a parameter is named by the keys on the way to it, with dots between",
+                    fix="use keys without dots",
+                )
+            held[name] = np.array(value)
+        return held
 
     def _call(self, parameters: Any, args: Any) -> Any:
         return self.function(parameters, *args) if self.has_parameters else self.function(*args)
@@ -215,9 +238,8 @@ class _Reader:
                 (equation.params[key] for key in _INLINED if equation.params.get(key) is not None),
                 None,
             )
-            own = _OWN_GRADIENTS.get(_called(inner)) if name == "custom_jvp_call" else None
-            if name in ("jit", "pjit") and _is_of_jax(inner):
-                own = _OF_BITS.get(_called(inner))
+            ours = {"custom_jvp_call": _OWN_GRADIENTS, "jit": _OF_BITS, "pjit": _OF_BITS}.get(name)
+            own = ours.get(_called(inner)) if ours and _is_of_jax(inner) else None
             if name in _CALLS and own is None:
                 self._inline(inner, operands, equation.outvars, values, constants, steps, line)
                 continue

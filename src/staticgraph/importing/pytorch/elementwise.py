@@ -106,8 +106,17 @@ def _div(xp: Any, self: Any, other: Any) -> Any:
 def _div_mode(xp: Any, self: Any, other: Any, rounding_mode: str | None) -> Any:
     if rounding_mode == "floor":
         return xp.floor_divide(self, other)
+    if rounding_mode == "trunc" and _whole(self) and _whole(other):  # floats hold 53 bits
+        floor, rest = xp.floor_divide(self, other), xp.remainder(self, other)
+        # the rest has the sign of the divisor
+        is_below = (rest != 0) & ((self < 0) != (other < 0))
+        return xp.where(is_below, floor + 1, floor)
     quotient = xp.divide(self, other)
     return xp.trunc(quotient) if rounding_mode == "trunc" else quotient
+
+
+def _whole(x: Any) -> bool:
+    return isinstance(x, int) if isinstance(x, (int, float, complex)) else x.dtype.kind in "iu"
 
 
 @TABLE.entry("aten.pow.Tensor_Tensor", "aten.pow.Tensor_Scalar", "aten.pow.Scalar")

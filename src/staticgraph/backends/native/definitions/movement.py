@@ -219,7 +219,9 @@ def _marked(
             raise Unsupported("a copy too large to take apart")
         runs.append(np.ascontiguousarray(result))
     filled = runs[0].view(np.int64) == runs[1].view(np.int64)
-    if not (filled | (runs[1] - runs[0] == _FIRST)).all():
+    with np.errstate(invalid="ignore"):  # what fills may be infinite
+        moves = runs[1] - runs[0] == _FIRST
+    if not (filled | moves).all():
         raise Unsupported("a copy that computes")
     bits, places = np.unique(runs[0].view(np.int64)[filled], return_inverse=True)
     runs[0][filled] = -1 - places
