@@ -87,6 +87,14 @@ def _as_loop(ufunc: np.ufunc, inputs: tuple[Any, ...], dtype: Any, casting: Any)
     found = [number_kind(x) for x in inputs]
     operands = [as_operand(x) if kind is None else x for x, kind in zip(inputs, found, strict=True)]
     kinds: list[Any] = [kind or x.dtype for x, kind in zip(operands, found, strict=True)]
+    kinds = [np.dtype(bool) if kind is bool else kind for kind in kinds]  # no weak number in NumPy
+    if casting in ("equiv", b"equiv") and any(isinstance(kind, type) for kind in kinds):
+        # NumPy's call refuses them, but asked for the loop it does not come back
+        raise DTypeError(
+            f"numpy.{ufunc.__name__}: casting={casting!r} with a Python number",
+            cause="a number is converted to the dtype beside it, which this rule forbids",
+            fix="convert it with asarray first, or leave the argument casting out",
+        )
     given: dict[str, Any] = {"casting": casting}
     if dtype is not None:
         given["signature"] = (*[None] * ufunc.nin, *[to_dtype(dtype)] * ufunc.nout)
