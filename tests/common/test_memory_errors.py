@@ -3,7 +3,12 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+import dyngraph as dg
+import staticgraph as sg
+from oplibrary.messages.errors import OutOfMemoryError
 
 pytest.importorskip("resource")
 
@@ -86,3 +91,44 @@ def test_memory_that_runs_out_is_the_named_error(tmp_path):
         [sys.executable, str(path), *backends], capture_output=True, text=True, timeout=300
     )
     assert found.returncode == 0, found.stderr[-2000:]
+
+
+MATRIX, INDICES = np.ones((4, 4), "float32"), np.array([0, 1, 2, 1])
+WIDE = 2**40
+BEYOND = {
+    "zeros": lambda xp, x, i: xp.zeros((WIDE, WIDE)),
+    "zeros of nothing": lambda xp, x, i: xp.zeros((0, 2**62, 2**62)),
+    "eye": lambda xp, x, i: xp.eye(2**64),
+    "reshape": lambda xp, x, i: xp.reshape(x[:0], (0, 2**62, 2**62)),
+    "pad": lambda xp, x, i: xp.pad(x, (0, 2**62)),
+    "pad by more": lambda xp, x, i: xp.pad(x, (0, 2**64)),
+    "tile": lambda xp, x, i: xp.tile(x, 2**62),
+    "repeat": lambda xp, x, i: xp.repeat(x, 2**62),
+    "repeat, where the product is 0 in 64 bits": lambda xp, x, i: xp.repeat(x, 2**60),
+    "repeat of nothing": lambda xp, x, i: xp.repeat(x[:, :0], 2**62, axis=0),
+    "repeat, a number each": lambda xp, x, i: xp.repeat(x, [2**62, 2**62, 1, 1], axis=0),
+    "repeat, one number in a list": lambda xp, x, i: xp.repeat(x, [2**62]),
+    "broadcast_to": lambda xp, x, i: xp.broadcast_to(x[0, 0], (WIDE, WIDE)),
+    "fft2": lambda xp, x, i: xp.fft.fft2(x, (WIDE, WIDE)),
+    "one_hot": lambda xp, x, i: xp.one_hot(i, 2**62),
+    "segment_sum": lambda xp, x, i: xp.segment_sum(x, i, 2**64),
+    "concat": lambda xp, x, i: xp.concat([xp.broadcast_to(x[0, 0], (2**60,))] * 4),
+    "outer": lambda xp, x, i: xp.outer(*[xp.broadcast_to(x[0, 0], (WIDE,))] * 2),
+    "uniform": lambda xp, x, i: xp.uniform(xp.random_key(0), (WIDE, WIDE)),
+    "interpolate": lambda xp, x, i: xp.interpolate(x[None], size=2**62),
+    "conv": lambda xp, x, i: xp.conv2d(x[None, None], x[None, None], padding=2**62),
+    "histogram": lambda xp, x, i: xp.histogram(x, 2**62),
+    "more than any memory": lambda xp, x, i: xp.repeat(x, 2**56),
+    "more than any memory, known": lambda xp, x, i: xp.exp(
+        xp.broadcast_to(xp.asarray(1.0), (2**56,))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_what_no_memory_holds_is_the_named_error_in_both_modes(name):
+    with pytest.raises(OutOfMemoryError):
+        BEYOND[name](dg, dg.tensor(MATRIX), dg.tensor(INDICES))
+    for backend in ("interpret", None):
+        with pytest.raises(OutOfMemoryError):
+            sg.function(lambda x, i: BEYOND[name](sg, x, i), backend=backend)(MATRIX, INDICES)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from oplibrary.messages.errors import out_of_memory
 from staticgraph.backends.backend import Backend, Runner
 from staticgraph.backends.registry import default_backend, load_backend
 from staticgraph.compiler.binding import bind_regions
@@ -156,7 +157,19 @@ def compile_program(declared: Declared, options: Options, clock: Clock) -> Execu
     options : Options
     clock : Clock
         That goes on to measure the phases.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If what is known before a run, such as the value of a constant, does not fit in memory.
     """
+    try:
+        return _compile_program(declared, options, clock)
+    except MemoryError as error:
+        raise out_of_memory(error, "compiling the program") from None
+
+
+def _compile_program(declared: Declared, options: Options, clock: Clock) -> Executable:
     graph, lowered, feeds, structure = declared
     driver = debug_driver(graph, options) if options.debug else backend_driver(options)
     records: list[PassRecord] = []

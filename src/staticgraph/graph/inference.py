@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
 from typing import Any
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.core.refusals import refused
+from oplibrary.core.refusals import BEYOND_INDICES, beyond_memory, is_beyond_memory, refused
 from oplibrary.messages.errors import ArgumentError, ShapeError, SideBySideError, SymbolicValueError
 from oplibrary.values.keys import exact_key
 from oplibrary.values.types import TensorType
@@ -118,10 +117,6 @@ def _refuse_quotients(op: Op, types: tuple[TensorType, ...], attrs: Mapping[str,
                 )
 
 
-_INDICES = 2**63
-"""How far NumPy counts: elements, bytes and positions."""
-
-
 def _refuse_beyond_index(
     op: Op, types: tuple[TensorType, ...], attrs: Mapping[str, Any], result: TensorType
 ) -> None:
@@ -129,16 +124,21 @@ def _refuse_beyond_index(
 
     Raises
     ------
+    OutOfMemoryError
+        If it is the result that is too large.
     ArgumentError
+        If it is an argument.
     """
+    if not (isinstance(result, TensorType) and is_symbolic(result.shape)) and is_beyond_memory(
+        result
+    ):
+        raise beyond_memory(op, types, result)
     counts = [value for name, value in attrs.items() if type(op.attrs.get(name)) is int]
     for value in attrs.values():
         if type(value) is tuple:
             counts += value
-    if isinstance(result, TensorType) and not is_symbolic(result.shape):
-        counts.append(prod(result.shape) * result.dtype.itemsize)
     for count in counts:
-        if type(count) is int and abs(count) >= _INDICES and not is_symbolic(count):
+        if type(count) is int and abs(count) >= BEYOND_INDICES and not is_symbolic(count):
             raise refused(op, types, OverflowError(f"{count} is more than 64 bits hold"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from oplibrary.messages.errors import (
     ArgumentError,
     DTypeError,
     IndexingError,
+    OutOfMemoryError,
     RunError,
     SideBySideError,
     out_of_memory,
@@ -67,11 +69,13 @@ def explain(
                 fix="convert it first, for example with asarray",
             )
     try:
-        op.infer(*types, **attrs)
+        result = op.infer(*types, **attrs)
     except SideBySideError as known:
         return known.with_context(op.name)
     except Exception as refusal:
         return refused(op, types, refusal)
+    if is_beyond_memory(result):
+        return beyond_memory(op, types, result)
     if isinstance(error, MemoryError):
         return out_of_memory(error, op.name)
     for position, operand in enumerate(operands):
@@ -118,6 +122,26 @@ def refused(op: Operation, types: Iterable[TensorType], error: Exception) -> Arg
         f"{op.name}({', '.join(map(repr, types))}): {error}",
         cause="the op's shape rule refused these arguments",
         fix=f"the signature is {op.name}{op.signature}",
+    )
+
+
+BEYOND_INDICES = 2**63
+"""How far NumPy counts: elements, bytes and positions stay below."""
+
+
+def is_beyond_memory(result: Any) -> bool:
+    """Tell whether an array has more bytes than can be counted; axes of length 0 do not count."""
+    return (
+        isinstance(result, TensorType)
+        and prod([n for n in result.shape if n]) * result.dtype.itemsize >= BEYOND_INDICES
+    )
+
+
+def beyond_memory(op: Operation, types: Iterable[TensorType], result: TensorType) -> Exception:
+    """Return the error of a result of which `is_beyond_memory` is true, one for every executor."""
+    return OutOfMemoryError(
+        f"{op.name}({', '.join(map(repr, types))}): the result would be {result!r}",
+        cause="it has more elements than an array can have, whatever the memory",
     )
 
 

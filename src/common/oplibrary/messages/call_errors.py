@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.messages.errors import ArgumentError, out_of_memory
+from oplibrary.messages.errors import ArgumentError, OutOfMemoryError, out_of_memory
 from oplibrary.messages.source import is_users
 from oplibrary.messages.suggestion import argument_meant
 
@@ -18,6 +18,12 @@ UNFIT = (TypeError, AttributeError, ValueError, LookupError, ArithmeticError, Me
 """What Python and NumPy raise where an argument is of a kind that the code was not written for."""
 
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+
+
+_TOO_LARGE = re.compile(
+    "array is too big|Maximum allowed (dimension|size) exceeded|iterator is too large"
+)
+"""How NumPy tells of an array too large for any memory, where it does not say MemoryError."""
 
 
 def written(name: str, value: Any, meant: str | None) -> str:
@@ -49,6 +55,11 @@ def explain_call(name: str, function: Callable[..., Any], error: Exception) -> E
         trace = trace.tb_next
     if isinstance(error, MemoryError):
         return out_of_memory(error, name)
+    if isinstance(error, ValueError) and _TOO_LARGE.match(str(error)):
+        return OutOfMemoryError(
+            f"{name}: an array would have more elements than any can have",
+            cause="the arguments ask for more than any memory holds",
+        )
     signature = inspect.signature(function)
     parameters = [p.replace(annotation=Parameter.empty) for p in signature.parameters.values()]
     unknown = _UNEXPECTED.search(str(error))

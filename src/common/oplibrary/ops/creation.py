@@ -91,7 +91,7 @@ def require_number(value: Any, dtype: np.dtype[Any], name: str = "value") -> Non
 
 def _too_large(shape: Shape, dtype: np.dtype[Any], error: Exception) -> SideBySideError:
     """Return what to raise in place of NumPy's `error` about an array that it could not make."""
-    nbytes = math.prod(shape) * dtype.itemsize
+    nbytes = math.prod([n for n in shape if n]) * dtype.itemsize  # NumPy counts so, too
     if nbytes < 2**20:
         return ArgumentError(
             f"no array of shape {shape} and dtype {dtype} can be made: {error}",

@@ -10,7 +10,7 @@ import numpy as np
 
 from oplibrary.core.op import Kind, Op, example
 from oplibrary.core.registry import FUNCTIONS, public, register
-from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.messages.errors import ArgumentError, OutOfMemoryError, ShapeError
 from oplibrary.ops.arguments import normalize_ints, operand_type, require_int
 from oplibrary.ops.gather import take
 from oplibrary.ops.movement import broadcast_to, reshape
@@ -124,9 +124,16 @@ def _repeat_plan(shape: Shape, repeats: Any, axis: int | None) -> Spread:
     )
 
 
+_MOST = 2**48
+"""More elements than any memory has."""
+
+
 def _repeat(x: Array, out: Array | None = None, *, repeats: int, axis: int | None = None) -> Any:
     plan = _repeat_plan(x.shape, repeats, axis)
-    return x.repeat(repeats, axis) if out is None else _spread(x, out, plan)
+    # NumPy's repeat counts neither what overflows nor copies of nothing; what makes an array does
+    if out is None and 0 < math.prod(plan.result) < _MOST:
+        return x.repeat(repeats, axis)
+    return _spread(x, out, plan)
 
 
 _REPEAT = register(
@@ -176,6 +183,8 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
         If a number is negative or no whole number.
     ShapeError
         If there are not as many numbers as elements along the axis.
+    OutOfMemoryError
+        If the result does not fit in memory.
 
     Examples
     --------
@@ -197,6 +206,8 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
             cause="each element along the axis has a number of its own, or all have one",
             fix="pass one number, or one for each element",
         )
+    if sum(counts) >= _MOST:
+        raise OutOfMemoryError(f"repeat: {sum(counts)} elements along the axis")
     return take(x, np.repeat(np.arange(length), counts), axis=axis)
 
 
