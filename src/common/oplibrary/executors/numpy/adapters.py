@@ -59,6 +59,7 @@ def folded(name: str, ufunc: np.ufunc | None = None, **named: str) -> tuple[froz
         if given.keys() & {"where", "initial"}:
             x = given.pop("a")
             return reduce(ufunc, x, **{"axis": None, **given})
+        given.pop("dtype", None)  # of what the result is written to, which converts it
         return call(**given)
 
     known = {"where"} if name in ("all", "any") else {"where", "initial"}

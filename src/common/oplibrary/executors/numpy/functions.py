@@ -25,6 +25,7 @@ from oplibrary.executors.numpy.adapters import (
     summed_in,
     written,
 )
+from oplibrary.executors.numpy.folds import loop_dtypes
 from oplibrary.executors.numpy.linalg import (
     complex_eig,
     complex_eigvals,
@@ -37,7 +38,7 @@ from oplibrary.executors.numpy.linalg import (
     svd_or_values,
 )
 from oplibrary.executors.numpy.protocols import unsupported, unusable
-from oplibrary.executors.numpy.values import is_value, put_into
+from oplibrary.executors.numpy.values import as_operand, is_value, put_into
 from oplibrary.messages.errors import ShapeError, SideBySideError
 from oplibrary.numerical import composition_of
 
@@ -192,6 +193,30 @@ _FUNCTIONS: dict[str, tuple[frozenset[str], Call]] = {
 }
 """By module and name: which arguments of NumPy's are taken, and what is called with them."""
 
+_FOLDS: Mapping[str, np.ufunc] = {
+    **dict.fromkeys([f"numpy.{name}" for name in "sum nansum trace".split()], np.add),
+    **dict.fromkeys([f"numpy.{name}" for name in "prod nanprod".split()], np.multiply),
+    **{
+        f"numpy.{before}{name}": ufunc
+        for name, ufunc in {"sum": np.add, "prod": np.multiply}.items()
+        for before in ("cum", "nancum", "cumulative_")
+    },
+    "numpy.max": np.maximum,
+    "numpy.amax": np.maximum,
+    "numpy.min": np.minimum,
+    "numpy.amin": np.minimum,
+}
+"""Functions that compute in the dtype that their result and what it is written to share."""
+
+_OUT_OF_ITS_DTYPE = frozenset(
+    """
+    numpy.mean numpy.var numpy.std numpy.nanmean numpy.nanvar numpy.nanstd numpy.round numpy.around
+    numpy.median numpy.nanmedian numpy.percentile numpy.nanpercentile numpy.quantile
+    numpy.nanquantile numpy.ptp numpy.einsum
+    """.split()
+)
+"""Functions that do some steps in the dtype of what they write to, and others not."""
+
 _LAYOUT = frozenset({"subok", "device"})
 _WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
     "numpy.astype": frozenset({"copy"}),
@@ -336,10 +361,18 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     for argument in given:
         if argument not in taken:
             raise unsupported(f"{name}: argument {argument!r}")
+    into = (
+        None if out is None else getattr(out[0] if isinstance(out, tuple) else out, "dtype", None)
+    )
+    first = next(iter(given.values()), None)
     try:
+        if into is not None and name in _FOLDS and "dtype" not in given:
+            given["dtype"] = loop_dtypes(_FOLDS[name], as_operand(first), None, into)[0]
         result = call(*operands, **given)
+        if into is not None and name in _OUT_OF_ITS_DTYPE and into != result.dtype:
+            raise unsupported(f"{name}: argument 'out' of another dtype than the result")
         return result if out is None else _written_to(out, result, name)
     except SideBySideError:
         raise
-    except (TypeError, AttributeError, ValueError, IndexError) as error:
+    except (TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
         raise unusable(name, error) from error

@@ -37,7 +37,7 @@ def call_ufunc_with(
         return call_method(ufunc, method, inputs, dict(kwargs))
     except SideBySideError:
         raise
-    except (TypeError, AttributeError, ValueError, IndexError) as error:
+    except (TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
         raise unusable(f"numpy.{ufunc.__name__}", error) from error
 
 
@@ -135,8 +135,10 @@ def call_method(
     code = run.__code__
     taken = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     for argument in given:
-        if argument not in taken and method != "outer":
+        if argument == "out_dtype" or (argument not in taken and method != "outer"):
             raise unsupported(f"{shown}: argument {argument!r}")
+    if target is not None and "out_dtype" in taken:
+        given["out_dtype"] = target.dtype
     result = run(ufunc, *inputs, **given)
     if target is None or method == "at":
         return result
