@@ -1514,10 +1514,10 @@ def cumulative_max(x: _ArrayLike, axis: int | None = None) -> _Value:
 def cumulative_min(x: _ArrayLike, axis: int | None = None) -> _Value:
     """Return the smallest element up to each position of `axis`, NaN from the first NaN on. Of equal elements the last has the gradient."""
 
-def cumulative_prod(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
+def cumulative_prod(x: _ArrayLike, axis: int | None = None, *, include_initial: _builtins.bool = False, dtype: _ArrayLike | None = None) -> _Value:
     """Multiply the elements up to each position of `axis`; with `include_initial`, from a leading 1 on."""
 
-def cumulative_sum(x: _ArrayLike, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> _Value:
+def cumulative_sum(x: _ArrayLike, axis: int | None = None, *, include_initial: _builtins.bool = False, dtype: _ArrayLike | None = None) -> _Value:
     """Sum the elements up to each position of `axis`; with `include_initial`, from a leading 0 on."""
 
 def deg2rad(x: _ArrayLike) -> _Value:
@@ -4208,6 +4208,8 @@ def repeat(x: _ArrayLike, repeats: int | _Sequence[int], axis: int | None = None
         If a number is negative or no whole number.
     ShapeError
         If there are not as many numbers as elements along the axis.
+    OutOfMemoryError
+        If the result does not fit in memory.
 
     Examples
     --------
@@ -4322,7 +4324,10 @@ def roll(x: _ArrayLike, shift: int | _Sequence[int], axis: int | _Sequence[int] 
     """Rotate the elements by `shift` along `axis`, or in row-major order without it."""
 
 def rollaxis(a: _ArrayLike, axis: int, start: int = 0) -> _Value:
-    """Return the array with an axis moved to stand before the axis `start`."""
+    """Return the array with an axis moved to stand before the axis `start`.
+
+    A negative `start` counts from the last axis; what is behind it is counted from the left alone.
+    """
 
 def roots(p: _ArrayLike) -> _Value:
     """Return the numbers at which a polynomial is zero.
@@ -5263,7 +5268,8 @@ def vdot(a: _ArrayLike, b: _ArrayLike) -> _Value:
 def vecdot(x: _ArrayLike, y: _ArrayLike, axis: int = -1) -> _Value:
     """Return the dot products of the vectors along `axis`; the other axes broadcast.
 
-    Complex numbers of `x` are conjugated. The dtype is that of the product of two elements.
+    Complex numbers of `x` are conjugated. The dtype is that of the product of two elements. Each
+    operand counts `axis` among its own axes.
 
     Raises
     ------

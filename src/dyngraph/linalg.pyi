@@ -639,7 +639,8 @@ def trace(x: _ArrayLike, offset: int = 0, *, dtype: _npt.DTypeLike | None = None
 def vecdot(x: _ArrayLike, y: _ArrayLike, axis: int = -1) -> _Value:
     """Return the dot products of the vectors along `axis`; the other axes broadcast.
 
-    Complex numbers of `x` are conjugated. The dtype is that of the product of two elements.
+    Complex numbers of `x` are conjugated. The dtype is that of the product of two elements. Each
+    operand counts `axis` among its own axes.
 
     Raises
     ------

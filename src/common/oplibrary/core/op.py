@@ -178,6 +178,8 @@ class Op:
     options : mapping of str to Option
         Further arguments, by name only, such as ``dtype`` of a sum: what they ask for is done
         before and after the op runs, by other ops, so executors and passes never see them.
+    by_name : int
+        How many of the last attributes are passed by name alone.
     expr : str
         The scalar expression, for code generation; every elementwise op has one. It is parsed
         here, once, into the tree `expression`, which is what others read.
@@ -261,6 +263,7 @@ class Op:
     jvp: Callable[..., Any] | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Option] = field(default_factory=dict)
+    by_name: int = 0
     expr: str = ""
     combine: str = ""
     contraction: Callable[..., str] | None = None
@@ -398,8 +401,8 @@ class Op:
                         break
                 else:
                     return complete
-        if len(positional) > len(self.attrs):
-            surplus = len(positional) - len(self.attrs)
+        if len(positional) > len(self.attrs) - self.by_name:
+            surplus = len(positional) - len(self.attrs) + self.by_name
             raise self._call_error(
                 "one argument too many was passed"
                 if surplus == 1
@@ -476,9 +479,14 @@ class Op:
         else:
             operands = [Parameter(name, _ANY_WAY) for name in self.operand_names]
         how = _NAMED if self.arity is None else _ANY_WAY
+        last = len(self.attrs) - self.by_name
         attrs = [
-            Parameter(name, how, default=Parameter.empty if default is ... else default)
-            for name, default in self.attrs.items()
+            Parameter(
+                name,
+                how if place < last else _NAMED,
+                default=Parameter.empty if default is ... else default,
+            )
+            for place, (name, default) in enumerate(self.attrs.items())
         ]
         options = [
             Parameter(name, _NAMED, default=option.default) for name, option in self.options.items()

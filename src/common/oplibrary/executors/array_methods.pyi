@@ -200,10 +200,10 @@ class ArrayMethods:
     def cross(self, x2: _ArrayLike, axis: int = -1) -> Self:
         """Return the vector products of vectors of length 3."""
 
-    def cumprod(self, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
+    def cumprod(self, axis: int | None = None, *, include_initial: _builtins.bool = False, dtype: _ArrayLike | None = None) -> Self:
         """Multiply the elements up to each position of `axis`; with `include_initial`, from a leading 1 on."""
 
-    def cumsum(self, axis: int | None = None, include_initial: _builtins.bool = False, *, dtype: _ArrayLike | None = None) -> Self:
+    def cumsum(self, axis: int | None = None, *, include_initial: _builtins.bool = False, dtype: _ArrayLike | None = None) -> Self:
         """Sum the elements up to each position of `axis`; with `include_initial`, from a leading 0 on."""
 
     def diag(self, offset: int = 0) -> Self:

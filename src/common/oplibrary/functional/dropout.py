@@ -7,7 +7,7 @@ from typing import Any
 
 from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, ShapeError
-from oplibrary.ops.arguments import operand_type, require_number
+from oplibrary.ops.arguments import operand_type, require_flag, require_number
 from oplibrary.ops.elementwise import add, cast, multiply, where
 from oplibrary.ops.random import bernoulli
 from oplibrary.values.types import Shape
@@ -35,7 +35,7 @@ def dropout(x: Any, p: float, key: Any, training: bool = True) -> Any:
         If `p` is not a probability.
     """
     _require_probability("dropout", p)
-    if not training or p == 0.0:
+    if not require_flag(training, "training") or p == 0.0:
         return x
     return _dropped(x, p, key, operand_type("dropout", x).shape)
 
@@ -67,7 +67,7 @@ def _of_channels(name: str, axes: int, x: Any, p: float, key: Any, training: boo
             cause=f"channels have {axes} axes behind them, and the examples may stand in front",
             fix="reshape it to (n, c, ...)",
         )
-    if not training or p == 0.0:
+    if not require_flag(training, "training") or p == 0.0:
         return x
     channels = given.ndim - axes
     return _dropped(x, p, key, (*given.shape[:channels], *(1,) * axes))
@@ -126,7 +126,7 @@ def alpha_dropout(x: Any, p: float, key: Any, training: bool = True) -> Any:
     Klambauer, Unterthiner, Mayr and Hochreiter, "Self-normalizing neural networks" (2017).
     """
     _require_probability("alpha_dropout", p)
-    if not training or p == 0.0:
+    if not require_flag(training, "training") or p == 0.0:
         return x
     if p == 1.0:
         return multiply(x, 0.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from oplibrary.core.registry import public
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
-from oplibrary.ops.arguments import normalize_ints, operand_type
+from oplibrary.ops.arguments import normalize_ints, operand_type, require_flag
 from oplibrary.ops.elementwise import add, multiply, square, subtract
 from oplibrary.ops.exponential import rsqrt
 from oplibrary.ops.statistics import mean
@@ -165,6 +165,7 @@ def batch_norm(
         running_mean=running_mean,
         running_var=running_var,
     )
+    training = require_flag(training, "training")
     if (running_mean is None) != (running_var is None) or (running_mean is None and not training):
         raise ArgumentError(
             "batch_norm: running_mean and running_var are missing",

@@ -442,11 +442,14 @@ def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
 
 @offered
 def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
-    """Return the array with an axis moved to stand before the axis `start`."""
+    """Return the array with an axis moved to stand before the axis `start`.
+
+    A negative `start` counts from the last axis; what is behind it is counted from the left alone.
+    """
     x = as_array(a)
     ndim = len(x.shape)
     at = normalize_axis(axis, ndim)
-    before = normalize_axis(start, ndim + 1)
+    before = normalize_axis(start, ndim + 1 if start >= 0 else ndim)
     if at < before:
         before -= 1
     order = [each for each in range(ndim) if each != at]

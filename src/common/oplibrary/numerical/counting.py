@@ -213,6 +213,24 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None) -> Any:
     return _edges("histogram_bin_edges", flat(a), bins, range)
 
 
+def _places(ordered: Any, edges: Any) -> Any:
+    """Return how many elements stand before each edge; the last bin has both of its ends."""
+    last = searchsorted(ordered, edges[-1:], side="right")
+    return concat([searchsorted(ordered, edges[:-1]), last], axis=0)
+
+
+def _weighed(line: Any, edges: Any, weights: Any) -> Any:
+    """Return the sum of the weights in each bin; a large one, or NaN, is in no other bin's."""
+    count = edges.shape[0] - 1
+    place = searchsorted(edges, line, side="right") - 1
+    place = where(equal(line, edges[-1]), count - 1, place)
+    place = where(less_equal(0, place), place, count)  # what is in no bin comes behind all
+    place = where(less_equal(place, count), place, count)
+    wide = as_dtype(weights, promoted(weights.dtype, FLOAT64))
+    found = scatter_add(np.zeros(count + 1, wide.dtype), place, wide)[:-1]
+    return as_dtype(found, weights.dtype)
+
+
 @offered
 def histogram(
     a: Any, bins: Any = 10, range: Any = None, density: bool = False, weights: Any = None
@@ -248,9 +266,7 @@ def histogram(
     edges = _edges("histogram", line, bins, range)
     if line.dtype == np.bool_:
         line = as_dtype(line, np.dtype(np.uint8))
-    if weights is None:
-        ordered, running = sort(line, axis=0) if line.shape[0] else line, None
-    else:
+    if weights is not None:
         weights = as_array(weights)
         if tuple(weights.shape) != tuple(given.shape):
             raise ShapeError(
@@ -258,19 +274,17 @@ def histogram(
                 cause="each element has a weight",
                 fix="give both one shape",
             )
+        weights = flat(weights)
+    if weights is None:
+        counts = diff(_places(sort(line, axis=0) if line.shape[0] else line, edges), axis=0)
+    elif is_value(bins) or np.ndim(bins):
         order = argsort(line, axis=0)
-        ordered = take(line, order, axis=0)
-        weights = take(flat(weights), order, axis=0)
-        start = np.zeros(1, weights.dtype)
-        running = concat([start, cumulative_sum(weights, axis=0)], axis=0)
-    places = concat(
-        [searchsorted(ordered, edges[:-1]), searchsorted(ordered, edges[-1:], side="right")], axis=0
-    )
-    if running is None:
-        counts = diff(places, axis=0)
-    else:
-        counts = diff(take(running, places, axis=0), axis=0)
+        running = cumulative_sum(take(weights, order, axis=0), axis=0)
+        running = concat([np.zeros(1, weights.dtype), running], axis=0)
+        counts = diff(take(running, _places(take(line, order, axis=0), edges), axis=0), axis=0)
         counts = as_dtype(counts, weights.dtype)
+    else:
+        counts = _weighed(line, edges, weights)
     if density:
         shares = counts / as_dtype(diff(edges, axis=0), np.dtype(np.float64))
         counts = shares / sum_(counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from oplibrary.core.registry import public
 from oplibrary.core.rules import reduced_shape
 from oplibrary.messages.call_errors import explain_call
 from oplibrary.messages.errors import DataDependentShapeError, SideBySideError, SymbolicValueError
+from oplibrary.ops.arguments import require_flag
 from oplibrary.ops.elementwise import cast
 from oplibrary.ops.movement import permute_dims, reshape
 from oplibrary.ops.nested import holds_values, stack_nested
@@ -26,11 +28,17 @@ def offered(function: Callable[..., Any]) -> Callable[..., Any]:
     """Enter `function` into the main namespaces, with what Python raises inside as errors of ours.
 
     The functions here check what is likely to be wrong; anything else is of a kind that they
-    cannot use.
+    cannot use. What is True or False by default must be a truth value.
     """
+    flags = _flags(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        for place, name in flags:
+            if name in kwargs:
+                require_flag(kwargs[name], name)
+            elif place < len(args):
+                require_flag(args[place], name)
         try:
             return function(*args, **kwargs)
         except SideBySideError:
@@ -39,6 +47,19 @@ def offered(function: Callable[..., Any]) -> Callable[..., Any]:
             raise explain_call(function.__name__, function, error) from error
 
     return public(call)
+
+
+def _flags(function: Any) -> list[tuple[int, str]]:
+    """Return place and name of the parameters that are True or False by default."""
+    function = inspect.unwrap(function)
+    names = function.__code__.co_varnames  # quicker than a signature, when the library is imported
+    defaults = function.__defaults__ or ()
+    first = function.__code__.co_argcount - len(defaults)
+    found = [
+        (place, names[place]) for place, x in enumerate(defaults, first) if isinstance(x, bool)
+    ]
+    named = (function.__kwdefaults__ or {}).items()
+    return found + [(len(names), name) for name, default in named if isinstance(default, bool)]
 
 
 def as_array(x: Any) -> Any:

@@ -14,7 +14,7 @@ from oplibrary.core.batching import unchanged
 from oplibrary.core.op import Kind, Op, example
 from oplibrary.core.registry import CREATION, register
 from oplibrary.messages.errors import ArgumentError, DTypeError, OutOfMemoryError, SideBySideError
-from oplibrary.ops.arguments import normalize_shape, require_device, require_int
+from oplibrary.ops.arguments import normalize_shape, require_device, require_flag, require_int
 from oplibrary.ops.options import DEVICE
 from oplibrary.values.dtypes import BREADTH, REAL_FLOATING, REAL_NUMBERS, is_numeric, to_dtype
 from oplibrary.values.types import DEFAULT_DTYPE, Array, Shape, TensorType, type_of
@@ -396,10 +396,11 @@ def linspace(
     """
     require_device(device)
     start, stop = _bound(start, "start"), _bound(stop, "stop")
+    spread = require_flag(endpoint, "endpoint")
     shape = normalize_shape((require_int(num, "num"),), "num")
     kind = resolve_dtype(dtype)
     return _allocate(
-        lambda: np.linspace(start, stop, shape[0], endpoint=bool(endpoint), dtype=kind), shape, kind
+        lambda: np.linspace(start, stop, shape[0], endpoint=spread, dtype=kind), shape, kind
     )
 
 

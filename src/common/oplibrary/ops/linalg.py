@@ -20,6 +20,7 @@ from oplibrary.ops.kernels import halves_lowered, in_float32
 from oplibrary.ops.movement import (
     expand_dims,
     matrix_transpose,
+    moveaxis,
     permute_dims,
     reshape,
 )
@@ -197,15 +198,19 @@ def outer(x: Any, y: Any) -> Any:
 def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
     """Return the dot products of the vectors along `axis`; the other axes broadcast.
 
-    Complex numbers of `x` are conjugated. The dtype is that of the product of two elements.
+    Complex numbers of `x` are conjugated. The dtype is that of the product of two elements. Each
+    operand counts `axis` among its own axes.
 
     Raises
     ------
     ShapeError
         If the vectors' lengths differ.
     """
-    position = normalize_axis(axis, min(len(x.shape), len(y.shape)))
-    from_right = position - min(len(x.shape), len(y.shape))
+    places = [normalize_axis(axis, len(each.shape)) - len(each.shape) for each in (x, y)]
+    from_right = places[0]
+    if places[0] != places[1]:  # of different numbers of axes, an axis counted from the left
+        x, y = (moveaxis(each, at, -1) for each, at in zip((x, y), places, strict=True))
+        from_right = -1
     if x.shape[from_right] != y.shape[from_right]:
         raise ShapeError(
             f"vecdot: shapes {x.shape} and {y.shape}: lengths {x.shape[from_right]} and "

@@ -11,6 +11,7 @@ from oplibrary.core.batching import along_axis
 from oplibrary.core.op import Kind, Op, Rule, example
 from oplibrary.core.registry import register
 from oplibrary.messages.errors import DTypeError, ShapeError
+from oplibrary.ops.arguments import require_flag
 from oplibrary.ops.kernels import halves_in_float32, halves_lowered
 from oplibrary.ops.options import DTYPE
 from oplibrary.ops.slicing import flip, pad_op, slice_axis
@@ -69,7 +70,7 @@ def _scan(
         include_initial: bool = False,
     ) -> Any:
         at = scan_axis(name, x.ndim, axis)
-        if not include_initial:
+        if not (include_initial and require_flag(include_initial, "include_initial")):
             return ufunc.accumulate(x, at, None, out)
         if out is None:
             given = infer(TensorType(x.shape, x.dtype), axis=at, include_initial=True)
@@ -87,7 +88,7 @@ def _scan(
             dtype = ufunc.accumulate(np.zeros(0, x.dtype)).dtype
         except TypeError:
             raise DTypeError(f"{name} is not defined for {x.dtype}") from None
-        added = 1 if include_initial else 0
+        added = 1 if require_flag(include_initial, "include_initial") else 0
         shape: Shape = (*x.shape[:at], x.shape[at] + added, *x.shape[at + 1 :])
         return TensorType(shape, dtype)
 
@@ -101,6 +102,7 @@ def _scan(
             vjp=(vjp,),
             jvp=jvp,
             attrs={"axis": None, "include_initial": False},
+            by_name=1,  # NumPy and PyTorch have the dtype in this place
             options=DTYPE,
             routine=f"oplibrary.machine.routines.scans:{routine}",
             lowering=halves_lowered(name),

@@ -179,7 +179,7 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Any, Any
             cause=f"the axis has {length} elements",
             fix=f"choose k from 0 to {length}",
         )
-    order = argsort(x, axis=axis, descending=bool(largest))
+    order = argsort(x, axis=axis, descending=require_flag(largest, "largest"))
     indices = slice_axis(order, start=0, stop=int(k), axis=axis)
     return take_along_axis(x, indices, axis=axis), indices
 
