@@ -189,6 +189,12 @@ Under `vmap` each op runs on all examples at once. Of {ops} ops these have no ru
 for one example after the other:
 
 {alone}.
+
+Where each example takes a branch, or ends a loop, of its own, all run for all examples. What is an
+example's own then has the gradient of the branch that it takes, whatever the rules make of it in
+the others. What all examples share, such as weights, has the sum over the examples, and a rule that
+divides by 0 in a branch not taken makes NaN of it, as in JAX: keep its operand inside the domain
+with `where`.
 """
 
 

@@ -714,3 +714,58 @@ def test_a_condition_is_checked_for_every_example():
         with pytest.raises(dg.errors.AssertionFailedError) as caught:
             run()
         assert "1 of 3 elements, first at [1]" in caught.value.cause
+
+
+# what each example chooses has its own gradient alone ---------------------------------------------
+
+
+def _cond(m, choose, x):
+    return m.cond(choose == 0, m.log, lambda z: z * 1, x)
+
+
+def _captured(m, choose, x):
+    return m.cond(choose == 0, lambda: m.log(x), lambda: x * 1)
+
+
+def _switch(m, choose, x):
+    return m.switch(choose, [m.log, lambda z: z * 1, m.sqrt], x)
+
+
+def _nested(m, choose, x):
+    return m.sum(m.vmap(lambda y: _cond(m, choose, x * y))(m.stack([x, x + 1])))
+
+
+def _loop(m, choose, x):
+    def body(carry):
+        return carry[0] + 1, m.sqrt(carry[1] - 1) + 1
+
+    return m.while_loop(lambda carry: carry[0] < choose * 0 + 1 - choose, body, (choose * 0, x))[1]
+
+
+def _written(m, choose, x):
+    def body(carry):
+        count, y = carry
+        y *= 2
+        return count + 1, y
+
+    return m.while_loop(lambda carry: carry[0] < choose, body, (choose * 0, x))[1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("one", [_cond, _captured, _switch, _nested, _loop, _written])
+def test_a_branch_not_taken_leaves_no_nan_in_the_gradient(one):
+    """Each side's rule divides by 0 for the example that takes the other."""
+    choose, x = np.array([0, 1]), np.array([2.0, 1.0 if one in (_loop, _written) else 0.0])
+    apart = [
+        dg.grad(lambda x, c=c: one(dg, dg.tensor(c), x))(dg.tensor(value)).numpy()
+        for c, value in zip(choose, x, strict=True)
+    ]
+    assert np.isfinite(apart).all()
+
+    def loss(m, x, choose):
+        return m.sum(m.vmap(lambda c, x: one(m, c, x))(choose, x))
+
+    found = dg.grad(lambda x: loss(dg, x, dg.tensor(choose)))(dg.tensor(x)).numpy()
+    declared = sg.function(sg.grad(lambda x, c: loss(sg, x, c)))(x, choose)
+    np.testing.assert_allclose(found, apart, rtol=1e-12)
+    np.testing.assert_allclose(declared, apart, rtol=1e-12)

@@ -20,6 +20,7 @@ from dyngraph.tape.versions import storage_of
 from dyngraph.tensors.conversion import as_tensor
 from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.dispatch import LIFTED, SCANS
+from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import (
     ArgumentError,
     LoopBoundError,
@@ -27,7 +28,14 @@ from oplibrary.messages.errors import (
 )
 from oplibrary.ops.arguments import normalize_shape
 from oplibrary.ops.effects import no_effects, no_effects_in
-from oplibrary.transforms.batched import all_of, any_holds, chosen, require_choice
+from oplibrary.transforms.batched import (
+    any_holds,
+    chosen,
+    only_of,
+    require_choice,
+    side_of,
+    takers,
+)
 from oplibrary.values.parameters import (
     reads_its_parameters,
     require_callable,
@@ -45,8 +53,11 @@ def cond(
     require_callable("cond", true_fn, false_fn)
     if type(pred) in LIFTED:  # each example has its own
         require_choice("cond", pred)
-        with all_of("cond", (true_fn, false_fn), operands):
-            sides = [_call("cond", function, *operands) for function in (true_fn, false_fn)]
+        sides = []
+        pred = REGISTRY["cast"](pred, dtype=np.dtype(bool))
+        for taken, function in ((pred, true_fn), (REGISTRY["logical_not"](pred), false_fn)):
+            with side_of("cond", taken, function, operands):
+                sides.append(_call("cond", function, *operands))
         return chosen("cond", pred, sides[0], sides[1], as_tensor)
     return _region("cond", true_fn if pred else false_fn, *operands)
 
@@ -63,8 +74,11 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     require_callable("switch", *branches)
     if type(index) in LIFTED:  # each example has its own
         require_choice("switch", index)
-        with all_of("switch", branches, operands):
-            *others, result = [_call("switch", branch, *operands) for branch in branches]
+        sides = []
+        for taken, branch in zip(takers(index, len(branches)), branches, strict=True):
+            with side_of("switch", taken, branch, operands):
+                sides.append(_call("switch", branch, *operands))
+        *others, result = sides
         for number in range(len(others) - 1, -1, -1):
             result = chosen("switch", index <= number, others[number], result, as_tensor)
         return result
@@ -101,7 +115,8 @@ def while_loop(
             require_choice("while_loop", going)
             with no_effects_in("while_loop"):
                 # it may write to its carry, and does for the examples that are done, too
-                following = _region("while_loop", body_fn, map_tree(_copy, carry))
+                own = map_tree(lambda x, going=going: _copy(only_of(going, x)), carry)
+                following = _region("while_loop", body_fn, own)
             following = chosen("while_loop", going, following, carry, as_tensor)
         else:
             following = _region("while_loop", body_fn, carry)

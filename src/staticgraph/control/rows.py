@@ -18,12 +18,14 @@ from oplibrary.ops.effects import no_effects_in
 from oplibrary.transforms.batched import (
     Batched,
     Levels,
-    all_of,
     bare,
     chosen,
     held_by,
     levels_of,
+    only_of,
     require_choice,
+    side_of,
+    takers,
     union,
 )
 from oplibrary.values.tree import Structure, flatten, map_tree, unflatten
@@ -148,8 +150,11 @@ def choice_by_rows(
 ) -> Any:
     """Declare a choice that each example makes: all branches run."""
     require_choice(name, index)
-    with all_of(name, branches, operands):
-        *others, result = [branch(*operands) for branch in branches]
+    sides = []
+    for taken, branch in zip(takers(index, len(branches)), branches, strict=True):
+        with side_of(name, taken, branch, operands):
+            sides.append(branch(*operands))
+    *others, result = sides
     for number in range(len(others) - 1, -1, -1):
         result = chosen(name, index <= number, others[number], result, to_array)
     return result
@@ -241,7 +246,8 @@ def while_of_rows(
     def step_of_those(state: Any) -> Any:
         going, before = held_by(state[0], decides), _rewrapped(state[1], carried)
         with no_effects_in("while_loop"):
-            following = body_fn(map_tree(REGISTRY["clone"], before))  # which it may write to
+            own = map_tree(lambda x: REGISTRY["clone"](only_of(going, x)), before)
+            following = body_fn(own)  # which it may write to
         after = chosen("while_loop", going, following, before, to_array)
         still = REGISTRY["logical_and"](going, cond_fn(after))
         leaves, found = flatten(after)

@@ -34,6 +34,7 @@ from oplibrary.ops.indexing import getitem, set_item, shows
 from oplibrary.ops.joining import stack
 from oplibrary.ops.nested import holds_values, stack_nested
 from oplibrary.transforms.reached import reached
+from oplibrary.values.dtypes import FLOATING
 from oplibrary.values.tree import flatten, unflatten
 from oplibrary.values.types import is_scalar, type_of
 
@@ -453,6 +454,44 @@ def all_of(
         for x in reached((operands, branches)):
             stack.enter_context(x._read_only())
         yield
+
+
+@contextmanager
+def side_of(
+    name: str, taken: Any, branch: Callable[..., Any], operands: tuple[Any, ...]
+) -> Iterator[None]:
+    """Let a branch run for all examples, of which only those that take it have its gradient.
+
+    The others give it a gradient of 0, which a rule may make NaN of: that of ``log`` divides by 0
+    where another branch was taken for this reason. So what each example has of its own, and the
+    branch reads, is cut off from what it was computed from where the branch is not taken.
+    """
+    rows = [x for x in reached((operands, branch)) if type(x) is Batched]
+    apart = [(x, x._value, only_of(taken, x)) for x in rows]
+    try:
+        for x, _, own in apart:
+            if own._level is x._level:  # a value of an outer vmap alone is one for all of these
+                x._value = own._value
+        with all_of(name, (branch,), operands):
+            yield
+    finally:
+        for x, value, _ in apart:
+            x._value = value
+
+
+def takers(index: Any, count: int) -> list[Any]:
+    """Return for each of the branches of a switch which examples take it."""
+    if count == 1:
+        return [index == index]
+    inner = [index == number for number in range(1, count - 1)]
+    return [index <= 0, *inner, index >= count - 1]
+
+
+def only_of(taken: Any, x: Any) -> Any:
+    """Return a value of each example's own, which has a gradient where `taken` is true alone."""
+    if type(x) is not Batched or x.dtype.kind not in FLOATING:
+        return x
+    return REGISTRY["where"](taken, x, x.detach())
 
 
 def chosen(name: str, condition: Any, one: Any, other: Any, array: Callable[[Any], Any]) -> Any:
