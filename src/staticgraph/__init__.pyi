@@ -1598,7 +1598,7 @@ def diagonal(x: _ArrayLike, offset: int = 0) -> _Value:
 def diagonal_embed(x: _ArrayLike, shape: _Length | _Sequence[_Length], offset: int = 0) -> _Value:
     """Return zeros of `shape` with x on a diagonal: the gradient of diagonal."""
 
-def diff(x: _ArrayLike, axis: int = -1, n: int = 1, *, prepend: _ArrayLike | None = None, append: _ArrayLike | None = None) -> _Value:
+def diff(x: _ArrayLike, axis: int = -1, *, n: int = 1, prepend: _ArrayLike | None = None, append: _ArrayLike | None = None) -> _Value:
     """Return the differences of neighbours along an axis.
 
     Parameters

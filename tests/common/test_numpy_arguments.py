@@ -107,3 +107,70 @@ def test_whether_to_drop_is_a_truth_value(name):
     assert getattr(dg, name)(x, 0.5, key, np.False_).shape == x.shape
     with pytest.raises(ArgumentError, match="training must be a bool"):
         getattr(dg, name)(x, 0.5, key, training="no")
+
+
+CONTRADICTIONS = {
+    "two names of one number": lambda xp, x: xp.var(x, ddof=1, correction=0),
+    "bounds by both names": lambda xp, x: xp.clip(x, 0.5, 2, min=2),
+    "bounds of a method by both names": lambda xp, x: x.clip(0.5, 2, max=2),
+    "one bound by its older name": lambda xp, x: np.clip(x, a_min=2),
+    "half a choice": lambda xp, x: np.where(x, None),
+    "another half": lambda xp, x: np.where(x > 1, x),
+    "an unknown sort": lambda xp, x: xp.sort(x, kind="linear"),
+    "an unknown sort of indices": lambda xp, x: np.argsort(x, kind=3),
+    "an unknown partition": lambda xp, x: np.partition(x, 1, kind="quick"),
+    "an unknown search": lambda xp, x: np.isin(x, x, kind="bogus"),
+    "an unknown order": lambda xp, x: np.add(x, x, order="Q"),
+    "an unknown order of a copy": lambda xp, x: np.copy(x, order="Q"),
+    "no branches": lambda xp, x: xp.switch(0, None, x),
+    "one branch for several": lambda xp, x: xp.switch(0, lambda x: x, x),
+    "positions that are no whole numbers": lambda xp, x: xp.delete(x, np.array([1.0, 2.0])),
+    "a vector for a matrix, and a text": lambda xp, x: xp.linalg.pinv(x, "x"),
+    "a vector for a matrix, and nothing": lambda xp, x: xp.linalg.trace(x, None),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_arguments_that_contradict_each_other_are_refused_alike(name):
+    with pytest.raises(SideBySideError) as eager:
+        CONTRADICTIONS[name](dg, dg.asarray(X))
+    with pytest.raises(SideBySideError) as declared:
+        sg.function(lambda x: CONTRADICTIONS[name](sg, x))(X)
+    assert eager.value.id == declared.value.id
+
+
+ANSWERED = {
+    "differences by position": (lambda xp, x: xp.diff(x, 1, 0), lambda x: np.diff(x, 1, 0)),
+    "differences of a method": (lambda xp, x: x.diff(2, 1), lambda x: np.diff(x, 2, 1)),
+    "differences along an axis": (lambda xp, x: xp.diff(x, 0), lambda x: np.diff(x, axis=0)),
+    "a method from a number": (lambda xp, x: x.max(initial=40.0), lambda x: x.max(initial=40.0)),
+    "a method's dtype by position": (
+        lambda xp, x: x.cumsum(0, "float32"),
+        lambda x: x.cumsum(0, "float32"),
+    ),
+    "a sort by its kind": (lambda xp, x: np.sort(x, kind="heapsort"), np.sort),
+    "bounds by their older names": (
+        lambda xp, x: np.clip(x, a_min=2, a_max=None),
+        lambda x: np.clip(x, 2, None),
+    ),
+    "more decimals than numbers have": (lambda xp, x: xp.round(x, 400), lambda x: x * np.nan),
+    "fewer": (lambda xp, x: np.round(x, -400), lambda x: np.round(x, -400)),
+    "a number beyond all dtypes": (
+        lambda xp, x: xp.logical_and(x.astype("int64"), 10**30),
+        lambda x: x != 0,
+    ),
+    "on the other side": (lambda xp, x: xp.logical_xor(-(10**30), x), lambda x: x == 0),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ANSWERED)
+def test_arguments_mean_what_they_mean_in_numpy(name):
+    call, of_numpy = ANSWERED[name]
+    with np.errstate(all="ignore"):
+        expected = np.asarray(of_numpy(MATRIX - 1))
+    found = call(dg, dg.asarray(MATRIX - 1)).numpy()
+    declared = sg.function(lambda x: call(sg, x))(MATRIX - 1)
+    for each in (found, declared):
+        assert each.dtype == expected.dtype
+        np.testing.assert_array_equal(each, expected)

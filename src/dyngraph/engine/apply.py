@@ -78,6 +78,27 @@ def _scalar_of_any_size(value: Any, dtype: np.dtype[Any]) -> Array:
         return asarray(value)
 
 
+def _truth_of_any_size(value: Any, dtype: np.dtype[Any]) -> Array:
+    """Return what `_scalar` does, and a truth value where the number fits no dtype."""
+    try:
+        return _scalar(value, dtype)
+    except DTypeError:
+        return asarray(bool(value))
+
+
+_BEYOND = 2**70
+"""A number that no dtype holds."""
+
+
+def _for_any_size(op: Op) -> Callable[[Any, np.dtype[Any]], Array]:
+    """Return what makes an array of a number of any size beside one of a comparison's operands."""
+    try:
+        compared = op.kernel(asarray(1), asarray(_BEYOND)).dtype == np.bool_
+    except (TypeError, AttributeError):
+        compared = False
+    return _scalar_of_any_size if compared else _truth_of_any_size
+
+
 def _compares(op: Op) -> bool:
     """Tell whether the result of `op` is a truth value, so that no operand need fit the other."""
     number = TensorType(())
@@ -165,7 +186,7 @@ def make_binary(op: Op) -> Callable[[Any, Any], Any]:
     saves_nothing = not any(needs_both)
     saves_both = needs_both == ("", "value", "value")
     node_type = grad_fn_type(op, BinaryGradFn)
-    to_array = _scalar_of_any_size if _compares(op) else _scalar
+    to_array = _for_any_size(op) if _compares(op) else _scalar
     nothing = (None, None)
 
     def apply(x: Any = _MISSING, y: Any = _MISSING, *rest: Any, **named: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,12 +64,18 @@ def cond(
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """Run the branch that `index` chooses; below 0 the first, past the end the last."""
+    if callable(branches) or not isinstance(branches, Iterable):
+        raise ArgumentError(
+            f"switch: the branches are a {type(branches).__name__}, not a list",
+            cause="the index chooses one of several functions",
+            fix="pass a list of functions, or use cond to choose between two",
+        )
     branches = list(branches)
     if not branches:
         raise ArgumentError(
-            "switch: there is no branch",
-            cause="one of them runs",
-            fix="pass one function or more",
+            "switch: there are no branches",
+            cause="one of them is to run",
+            fix="pass at least one function",
         )
     require_callable("switch", *branches)
     if type(index) in LIFTED:  # each example has its own

@@ -55,14 +55,15 @@ def explain(
     fixed = _not_fixed(op, attrs)
     if fixed is not None:
         return fixed
-    if isinstance(error, SideBySideError) and not isinstance(error, MemoryError):
-        return error.with_context(op.name)
+    own = isinstance(error, SideBySideError) and not isinstance(error, MemoryError)
     types = []
     for position, operand in enumerate(operands):
         try:
             listed = isinstance(operand, (list, tuple)) or is_scalar(operand)
             types.append(type_of(np.asarray(operand) if listed else operand))
         except (AttributeError, ValueError):
+            if own:
+                return error.with_context(op.name)  # type: ignore[attr-defined,no-any-return]
             return DTypeError(
                 f"{op.name}: operand {position} is a {kind_of(operand)}, not an array",
                 cause="operands are arrays or Python numbers",
@@ -74,6 +75,8 @@ def explain(
         return known.with_context(op.name)
     except Exception as refusal:
         return refused(op, types, refusal)
+    if own:
+        return error.with_context(op.name)  # type: ignore[attr-defined,no-any-return]
     if is_beyond_memory(result):
         return beyond_memory(op, types, result)
     if isinstance(error, MemoryError):

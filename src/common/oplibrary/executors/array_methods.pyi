@@ -209,7 +209,7 @@ class ArrayMethods:
     def diag(self, offset: int = 0) -> Self:
         """Make a matrix with `x` on its diagonal, or take the diagonal of a matrix."""
 
-    def diff(self, axis: int = -1, n: int = 1, *, prepend: _ArrayLike | None = None, append: _ArrayLike | None = None) -> Self:
+    def diff(self, axis: int = -1, *, n: int = 1, prepend: _ArrayLike | None = None, append: _ArrayLike | None = None) -> Self:
         """Return the differences of neighbours along an axis."""
 
     def div(self, y: _ArrayLike) -> Self:

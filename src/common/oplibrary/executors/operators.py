@@ -14,7 +14,7 @@ from oplibrary.core.registry import REGISTRY, lookup
 from oplibrary.executors.einops_backend import offer
 from oplibrary.late.method import install
 from oplibrary.late.modules import load
-from oplibrary.messages.errors import ArgumentError, DTypeError, InPlaceError
+from oplibrary.messages.errors import ArgumentError, DTypeError, InPlaceError, SideBySideError
 from oplibrary.ops.arguments import normalize_ints, require_device, require_steps
 from oplibrary.values.dtypes import castable, to_dtype
 
@@ -406,7 +406,20 @@ def _writes_to_part(part: str, fix: str) -> InPlaceError:
 
 def _method(name: str) -> Any:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return _function(name)(self, *args, **kwargs)
+        try:
+            return _function(name)(self, *args, **kwargs)
+        except SideBySideError as error:
+            if not isinstance(error, ArgumentError):
+                raise
+            offered = getattr(self.__array_namespace__(), name, None)
+            if offered is None:
+                raise
+        except TypeError:
+            offered = getattr(self.__array_namespace__(), name, None)
+            if offered is None:
+                raise
+        # which knows NumPy's arguments, too, and says what is wrong with others
+        return offered(self, *args, **kwargs)
 
     method.__name__ = name
     method.__qualname__ = f"ArrayOperators.{name}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.numerical.operands import (
     along,
     as_array,
@@ -201,6 +201,12 @@ def _applied(positions: Any, function: Any, *operands: Any) -> Any:
     try:
         return function(*operands)
     except IndexError as error:
+        if not isinstance(positions, slice) and np.asarray(positions).dtype.kind not in "iub":
+            raise DTypeError(
+                f"{function.__name__}: {error}",
+                cause="a position is a whole number",
+                fix="convert the positions to int64 first",
+            ) from None
         raise ShapeError(
             f"{function.__name__}: {error}",
             cause="a position lies outside the axis",

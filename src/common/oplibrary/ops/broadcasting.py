@@ -122,7 +122,7 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 
 
 @public
-def diff(x: Any, axis: int = -1, n: int = 1, *, prepend: Any = None, append: Any = None) -> Any:
+def diff(x: Any, axis: int = -1, *, n: int = 1, prepend: Any = None, append: Any = None) -> Any:
     """Return the differences of neighbours along an axis.
 
     Parameters

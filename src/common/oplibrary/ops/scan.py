@@ -70,7 +70,7 @@ def _scan(
         include_initial: bool = False,
     ) -> Any:
         at = scan_axis(name, x.ndim, axis)
-        if not (include_initial and require_flag(include_initial, "include_initial")):
+        if include_initial is False or not require_flag(include_initial, "include_initial"):
             return ufunc.accumulate(x, at, None, out)
         if out is None:
             given = infer(TensorType(x.shape, x.dtype), axis=at, include_initial=True)

@@ -92,6 +92,8 @@ def averaged_in(name: str, **named: str) -> tuple[frozenset[str], Call]:
         if kind and kind != "c" and (kind != "f" or a.dtype.kind == "c"):
             raise unsupported(f"numpy.{name} with dtype={to_dtype(dtype)}")
         if ddof is not None:
+            if "correction" in given:
+                raise ValueError("ddof and correction are two names of one number")
             given["correction"] = ddof
         return call(a=a, dtype=dtype, **given)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from typing import Any
 
 import numpy as np
 
 from oplibrary.executors.numpy.adapters import Call, averaged_in, flat, ours, summed_in
+from oplibrary.executors.numpy.folds import NOT_GIVEN
 from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.executors.numpy.values import put_into
 from oplibrary.numerical.arrangement import cut
@@ -69,9 +71,17 @@ def trace_of_last(x: Any, offset: int = 0, dtype: Any = None) -> Any:
     return trace(x, offset, -2, -1, dtype)
 
 
-def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:
+def clip(
+    a: Any, a_min: Any = NOT_GIVEN, a_max: Any = NOT_GIVEN, min: Any = None, max: Any = None
+) -> Any:
     """Return the elements within bounds, by either name of these."""
-    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    low, high = a_min, a_max
+    if low is NOT_GIVEN and high is NOT_GIVEN:
+        low, high = min, max
+    elif low is NOT_GIVEN or high is NOT_GIVEN:
+        raise TypeError("a_min and a_max are given together, and one may be None")
+    elif min is not None or max is not None:
+        raise ValueError("the bounds are a_min and a_max, or min and max")
     if number_kind(a) is not None:  # an array to NumPy, of the dtype that it has with the bounds
         a = as_array(a)
         a = as_dtype(a, dtype_of_all([x for x in (a, low, high) if x is not None]))
@@ -90,10 +100,12 @@ def concatenate(arrays: Any, axis: Any = 0, dtype: Any = None) -> Any:
     return joined if dtype is None else as_dtype(joined, to_dtype(dtype))
 
 
-def where(condition: Any, x: Any = None, y: Any = None) -> Any:
+def where(condition: Any, x: Any = NOT_GIVEN, y: Any = NOT_GIVEN) -> Any:
     """Return elements of one array or the other, or where the condition is true."""
-    if x is None and y is None:
+    if x is NOT_GIVEN and y is NOT_GIVEN:
         return ours("nonzero")(condition)
+    if x is NOT_GIVEN or y is NOT_GIVEN:
+        raise ValueError("either both or neither of x and y are given")
     condition = as_array(condition)
     if condition.dtype != np.bool_:
         condition = ours("not_equal")(condition, 0)
@@ -220,11 +232,17 @@ def i0(x: Any) -> Any:
     return ours("i0")(x if x.dtype.kind in REAL_FLOATING else as_dtype(x, np.float64))
 
 
+_MOST_PLACES = sys.float_info.max_10_exp
+
+
 def rounded(a: Any, decimals: int = 0) -> Any:
     """Return the numbers rounded to decimals, as NumPy does: scaled, rounded, scaled back."""
     places = require_int(decimals, "decimals")
     if not places:
         return ours("round")(a)
+    if abs(places) > _MOST_PLACES and a.dtype.kind in FLOATING:
+        # the scale is infinite, in NumPy, too, and what is scaled back is no number
+        return a * np.asarray(math.nan, a.dtype)
     if a.dtype.kind not in FLOATING:
         if places < 0 or a.dtype == np.bool_:
             raise unsupported(f"numpy.round of {a.dtype} to {places} decimals")

@@ -37,7 +37,7 @@ from oplibrary.executors.numpy.linalg import (
     solved_by_least_squares,
     svd_or_values,
 )
-from oplibrary.executors.numpy.protocols import unsupported, unusable
+from oplibrary.executors.numpy.protocols import require_choice, unsupported, unusable
 from oplibrary.executors.numpy.values import as_operand, is_value, put_into
 from oplibrary.messages.errors import ShapeError, SideBySideError
 from oplibrary.numerical import composition_of
@@ -244,6 +244,10 @@ _WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
 """Arguments that say how NumPy computes or stores a value, and never which value it is."""
 
 
+_NONE_IS_GIVEN = frozenset({"numpy.where"})
+"""Functions in which the default, written out, is another call than without it."""
+
+
 def _can_cast(from_: Any, to: Any, casting: Any = "safe") -> None: ...
 def _concatenate(
     arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind"
@@ -351,9 +355,10 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             given = {}
         elif parameter.kind is parameter.VAR_KEYWORD:
             given.update(value)
+        elif argument in ignored:
+            require_choice(name, argument, value)
         elif not (
-            argument in ignored
-            or _is_default(value, parameter.default)
+            (name not in _NONE_IS_GIVEN and _is_default(value, parameter.default))
             or (argument == "where" and value is True)
         ):
             given[argument] = value

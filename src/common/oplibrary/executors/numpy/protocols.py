@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,34 @@ def unusable(what: str, error: Exception) -> ArgumentError:
         cause="an argument is of a kind that the function cannot use here",
         fix="pass arrays as arrays of this library, and what is constant as plain numbers",
     )
+
+
+_SORTS = ("quicksort", "mergesort", "heapsort", "stable", "quick", "merge", "heap", None)
+_CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "order": ("C", "F", "A", "K"),
+    "numpy.sort kind": _SORTS,
+    "numpy.argsort kind": _SORTS,
+    "numpy.partition kind": ("introselect",),
+    "numpy.argpartition kind": ("introselect",),
+    "numpy.isin kind": ("sort", "table", None),
+}
+"""Values of arguments without effect here, by the argument, or by function and argument."""
+
+
+def require_choice(function: str, argument: str, value: Any) -> None:
+    """Refuse a value that NumPy refuses, of an argument that is otherwise without effect.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    choices = _CHOICES.get(f"{function} {argument}", _CHOICES.get(argument))
+    if choices is not None and value not in choices:
+        raise ArgumentError(
+            f"{function}: {argument} is {value!r}",
+            cause="NumPy knows " + ", ".join(repr(each) for each in choices if each is not None),
+            fix="leave it out: it says how NumPy computes, and never which value",
+        )
 
 
 def _rint(x: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.executors.numpy.folds import accumulate, reduce, reduceat
-from oplibrary.executors.numpy.protocols import counterpart, unsupported, unusable
+from oplibrary.executors.numpy.protocols import counterpart, require_choice, unsupported, unusable
 from oplibrary.executors.numpy.repeats import at
 from oplibrary.executors.numpy.values import as_operand, converted, put_into
 from oplibrary.messages.errors import DTypeError, ShapeError, SideBySideError
@@ -55,8 +55,8 @@ def call(ufunc: np.ufunc, inputs: tuple[Any, ...], given: dict[str, Any]) -> Any
     shown = f"numpy.{ufunc.__name__}"
     out, where = given.pop("out", None), given.pop("where", True)
     dtype, casting = given.pop("dtype", None), given.pop("casting", "same_kind")
-    for ignored in ("order", "subok"):  # how the result lies in memory, and of which class it is
-        given.pop(ignored, None)
+    given.pop("subok", None)  # of which class the result is
+    require_choice(shown, "order", given.pop("order", "K"))  # how it lies in memory
     for argument, value in given.items():
         if argument != "axis" or ufunc.signature is None:
             raise unsupported(f"{shown}: argument {argument!r}")
