@@ -8,6 +8,7 @@ import pytest
 
 import dyngraph as dg
 import staticgraph as sg
+from oplibrary.executors.names_elsewhere import ELSEWHERE
 from oplibrary.executors.spellings import (
     DYNAMIC,
     FUNCTIONS,
@@ -83,6 +84,17 @@ def test_a_name_that_is_missing_says_what_to_write_and_that_runs(package, name, 
         run(package, f"x.{name}")
     assert f"no attribute {name!r}; did you mean {line}?" in str(caught.value)
     assert not run(package, f"hasattr(x, {name!r})")
+
+
+@pytest.mark.parametrize("package", [dg, sg])
+def test_a_name_of_other_mathematics_gets_no_name_that_is_like_it(package):
+    for name in ("igamma", "mode", "lu", "renorm", "cumulative_trapezoid", "fromfunction", "jv"):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'$"):
+            getattr(package, name)
+    for name, below in {"multi_dot": "linalg", "ifftn": "fft", "ndtri": "special"}.items():
+        with pytest.raises(AttributeError, match=rf"did you mean [ds]g\.{below}\.{name}\?"):
+            getattr(package, name)
+    assert not ELSEWHERE & {*package.__all__, *table(FUNCTIONS)}
 
 
 def test_misspelled_names_are_looked_up_among_all():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 
+from oplibrary.core.registry import names
 from oplibrary.messages.suggestion import did_you_mean
 
 
@@ -122,6 +123,10 @@ FUNCTIONS = """
     matrix_rank: xp.linalg.matrix_rank(m)
     triangular_solve: xp.linalg.solve_triangular(m, x)
     norm frobenius_norm: xp.linalg.norm(x)
+    nuclear_norm: xp.linalg.norm(m, ord="nuc")
+    cholesky_inverse: xp.linalg.inv(m @ m.T)
+    addr: m + xp.outer(x, y)
+    is_nonzero: xp.any(x != 0)
     dist: xp.vector_norm(x - y)
     cdist pdist: xp.sqrt(xp.sum((m[:, None] - m[None]) ** 2, axis=-1))
     block_diag: xp.kron(xp.eye(2), m)
@@ -213,6 +218,7 @@ FUNCTIONS = """
 """Names of modules, each with a line that runs in both modes."""
 
 DYNAMIC = """
+    seed: dg.manual_seed(0)
     placeholder variable constant: dg.tensor([1.0, 2.0])
     gradients: dg.grad(lambda v: dg.sum(v))(x)
     Variable Parameter: dg.tensor([1.0, 2.0], requires_grad=True)
@@ -307,6 +313,11 @@ METHODS = """
 """Methods and attributes of arrays, likewise."""
 
 
+_SHORT = {"dyngraph": "dg", "staticgraph": "sg"}
+BELOW = ("linalg", "fft", "special")
+"""The namespaces below the main one."""
+
+
 def call_for(name: str, package: str, names: str = FUNCTIONS) -> str | None:
     """Return the call to write for a name of another library, in the words of `package`.
 
@@ -323,7 +334,7 @@ def call_for(name: str, package: str, names: str = FUNCTIONS) -> str | None:
     >>> call_for("arcsin", "dyngraph")
     'dg.asin(x)'
     """
-    short = {"dyngraph": "dg", "staticgraph": "sg"}[package]
+    short = _SHORT[package]
     own = DYNAMIC if package == "dyngraph" else STATIC
     call = (table(own).get(name) if names is FUNCTIONS else None) or table(names).get(name)
     return None if call is None else call.replace("xp.", f"{short}.")
@@ -355,6 +366,13 @@ class MissingName(AttributeError):
             return f"{text}: its functions stand in the main namespace, as {call}"
         if call is not None:
             return f"{text}; did you mean {call}?"
+        from oplibrary.executors.names_elsewhere import ELSEWHERE
+
+        for below in BELOW:
+            if not self._below and self._missing in names(below):
+                return f"{text}; did you mean {_SHORT[self._package]}.{below}.{self._missing}?"
+        if self._missing in ELSEWHERE:  # no misspelling
+            return text
         return text + did_you_mean(self._missing, self._known)
 
     def __reduce__(self) -> tuple[type[AttributeError], tuple[str]]:
