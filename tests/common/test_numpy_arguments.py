@@ -174,3 +174,17 @@ def test_arguments_mean_what_they_mean_in_numpy(name):
     for each in (found, declared):
         assert each.dtype == expected.dtype
         np.testing.assert_array_equal(each, expected)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_results_have_the_dtype_and_shape_of_numpys(mode):
+    calls = [
+        (np.linspace, lambda f: f(X, X + 1, 1, retstep=True)[0]),
+        (np.linspace, lambda f: f(X, X + 1, 5, retstep=True)[1]),
+        *[(np.poly, lambda f, d=d: f(X.astype(d))) for d in ("float16", "float32", "int8")],
+    ]
+    for function, call in calls:
+        assert_same(MODES[mode](call, function), call(function))
+    assert np.isnan(
+        MODES[mode](lambda f: [np.asarray(f(X, X + 1, 1, retstep=True)[1])], np.linspace)
+    )

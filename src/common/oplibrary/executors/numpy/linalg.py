@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.messages.errors import SymbolicArrayError
+from oplibrary.numerical.operands import as_dtype
 from oplibrary.numerical.polynomials import poly, roots
 from oplibrary.ops.eigenvalues import eig, eigh, eigvals, eigvalsh
 from oplibrary.ops.least_squares import lstsq
@@ -53,6 +56,8 @@ def real_poly(seq_of_zeros: Any) -> Any:
     """Return the coefficients of a polynomial of real roots, or of a real matrix."""
     if seq_of_zeros.dtype.kind == "c":
         raise unsupported("numpy.poly of complex numbers, whose values choose the dtype")
+    if seq_of_zeros.dtype == np.float16:  # computed in float64 there
+        seq_of_zeros = as_dtype(seq_of_zeros, np.dtype(np.float64))
     return poly(seq_of_zeros)
 
 

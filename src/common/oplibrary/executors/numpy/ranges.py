@@ -34,7 +34,7 @@ def linspace(
     gaps = count - 1 if endpoint else count
     places = np.arange(count, dtype=kind).reshape((-1, *(1,) * len(shape)))
     distance = stop - start
-    step = distance / gaps if gaps > 0 else distance * np.nan
+    step = distance / gaps if gaps > 0 else np.nan
     found = start + (places * step if gaps > 0 else places * distance)
     if endpoint and count > 1:
         found = ours("concat")([found[:-1], stop[None]], axis=0)
