@@ -72,7 +72,9 @@ def explain(
     try:
         result = op.infer(*types, **attrs)
     except SideBySideError as known:
-        return known.with_context(op.name)
+        # of one mistake, the kernel, which has the values, says more
+        told = error if own and type(error) is type(known) else known
+        return told.with_context(op.name)
     except Exception as refusal:
         return refused(op, types, refusal)
     if own:
