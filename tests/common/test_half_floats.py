@@ -358,3 +358,34 @@ def test_keys_draw_halves_by_conversion(dtype):
         dg.uniform(key, shape=(3,), dtype=dtype)
     assert "astype" in str(refusal.value)
     assert dg.uniform(key, shape=(3,)).astype(dtype).dtype == to_dtype(dtype)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("other", [1j, 0.1, 3, np.complex64(1j), np.float32(0.1), np.int8(3)])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "pow", "maximum"])
+def test_in_place_is_what_is_computed_apart_or_refused(name, other, dtype):
+    x = np.array([1.0, 3.0, 7.0]).astype(to_dtype(dtype))
+
+    def change(xp, x, other):
+        changed = x.clone()
+        getattr(changed, f"{name}_")(other)
+        return changed
+
+    for value in (other, dg.asarray(other)):
+        computed = getattr(dg, name)(dg.asarray(x), value)
+        if computed.dtype.kind == "c":
+            with pytest.raises(dg.errors.DTypeError, match="does not fit into"):
+                change(dg, dg.asarray(x), value)
+            with pytest.raises(sg.errors.DTypeError, match="does not fit into"):
+                sg.function(lambda x: change(sg, x, other))(x)
+            continue
+        np.testing.assert_array_equal(
+            change(dg, dg.asarray(x), value).numpy(), computed.to(dtype).numpy()
+        )
+
+
+def test_the_rest_in_place_is_the_one_that_is_computed_apart():
+    x = dg.tensor([1.0, 3.0, 7.0], dtype="bfloat16")
+    expected = (x % 0.1).tolist()
+    x %= 0.1
+    assert x.tolist() == expected

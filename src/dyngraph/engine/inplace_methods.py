@@ -16,6 +16,7 @@ from dyngraph.tensors.tensor import Tensor, tensor_of
 from oplibrary.core.op import Op
 from oplibrary.core.registry import lookup
 from oplibrary.ops.indexing import set_item
+from oplibrary.values.dtypes import bfloat16_met, is_bfloat16
 from oplibrary.values.types import is_scalar
 
 
@@ -34,7 +35,7 @@ def in_place_method(name: str, spelling: str) -> Callable[..., Tensor]:
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         usual = directly and op.run is kernel and len(args) == 1 and not kwargs
-        if usual and _untracked(self, args[0]):
+        if usual and _untracked(self, args[0]) and not (bfloat16_met[0] and _is_brain(self)):
             other = args[0]
             try:
                 kernel(
@@ -63,6 +64,14 @@ def _untracked(target: Tensor, other: Any) -> bool:
     if special.count and not is_grad_enabled():
         return True
     return edge is None and target._node is None and not hasattr(target, "_parent")
+
+
+def _is_brain(target: Tensor) -> bool:
+    """Tell whether `target` is bfloat16, into which NumPy writes complex numbers, too.
+
+    It also computes with wide numbers of Python's, and rounds once more.
+    """
+    return is_bfloat16(target._array.dtype)
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
