@@ -1506,6 +1506,13 @@ PRINTED: list[Printed] = [
         "found is not None",
         ", wrt=(0,), learning_rate=0.1",
     ),
+    Printed(
+        "def body(k, c):\n    {}\n    return c + k * 2**62\ny = sg.function(lambda x: sg.fori_loop(0, 4, body, x), backend='numpy')(np.ones(3))",
+        "pass",
+        'asarray(k, dtype="float32")',
+        "y[0] == 6 * 2.0**62",
+        "k = sg.{}",
+    ),
 ]
 
 UNCOVERED = {

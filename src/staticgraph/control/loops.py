@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.messages.errors import DTypeError
+from oplibrary.ops.effects import require_near
 from oplibrary.ops.elementwise import cast
 from oplibrary.transforms.batched import Batched
 from oplibrary.values.parameters import require_callable, require_parameters
@@ -18,13 +19,16 @@ from staticgraph.control.while_loop import while_loop
 from staticgraph.declare.build import require_graph, to_node
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.node import Node
+from staticgraph.graph.number_ranges import FAR, Counter
 
 
 def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) -> Any:
     """Declare ``for i in range(lower, upper): carry = body_fn(i, carry)``.
 
     `i` acts as the Python int that it is in dyngraph: it takes the dtype of what it meets, so
-    ``carry + i`` has that of the carry.
+    ``carry + i`` has that of the carry. What is computed of it alone has 64 bits, and is refused
+    where Python would make another number; with bounds that are nodes it is taken to be within
+    2**31, beyond which such numbers wrap around.
 
     With bounds that are Python ints it is a `scan`, differentiable to any order; with nodes it is a
     `while_loop`.
@@ -40,24 +44,42 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
     require_callable("fori_loop", body_fn)
     require_parameters("fori_loop", body_fn, (LEAF, flatten(init)[1]), "a node")
     if isinstance(lower, (int, np.integer)) and isinstance(upper, (int, np.integer)):
+        values = range(lower, upper)
+        _require_countable(values)
         positions = np.arange(lower, upper, dtype=np.int64)
-        last, _ = scan(lambda carry, i: (body_fn(_counting(i), carry), None), init, positions)
+        known = Counter(values)
+        last, _ = scan(
+            lambda carry, i: (body_fn(_counting(i, known), carry), None), init, positions
+        )
         return last
     graph = require_graph("fori_loop")
+    found = Counter(None, int(lower) if isinstance(lower, (int, np.integer)) else None)
     first, bound = (_bound(graph, name, x) for name, x in (("lower", lower), ("upper", upper)))
     _, carry = while_loop(
         lambda state: state[0] < bound,
-        lambda state: (state[0] + 1, body_fn(_counting(state[0]), state[1])),
+        lambda state: (state[0] + 1, body_fn(_counting(state[0], found), state[1])),
         (first, init),
     )
+    if found.far < FAR:
+        require_near(first, bound, far=found.far)
     return carry
 
 
-def _counting(i: Any) -> Any:
+def _counting(i: Any, counter: Counter) -> Any:
     """Return the counter of a loop as what acts as a Python int."""
     if isinstance(i, Node):
         i.graph.weak.add(i)
+        i.graph.ranges.counters[i] = counter
     return i
+
+
+def _require_countable(values: range) -> None:
+    if values and not -(2**63) <= values[0] <= values[-1] < 2**63:
+        raise DTypeError(
+            f"fori_loop: it counts from {values[0]} to {values[-1]}",
+            cause="the counter has 64 bits in a graph",
+            fix="count from 0, and add what is large to the counter's array",
+        )
 
 
 def _bound(graph: Graph, name: str, value: Any) -> Any:

@@ -41,6 +41,7 @@ class RegionGraph(Graph):
         around = current_graph()
         self.line = around and around.line  # of the node whose gradient is being declared, if any
         self.captured: dict[Node, Node] = {}
+        self.numbers: dict[Node, Node] = {}
 
     def adopt(self, node: Node) -> Node:
         """Return the node that stands for `node` of a surrounding graph in this one.
@@ -69,9 +70,16 @@ class RegionGraph(Graph):
                         self.weak.add(known)
                     if outer in outer.graph.lengths:
                         self.lengths.add(known)
+                    elif known in self.weak:
+                        self.numbers[known] = outer
                 self.captured[outer] = known
             self.captured[node] = known
         return known
+
+    def stands_for(self, node: Node) -> Node | None:
+        """Return the number of the graph around this one that `node` is, if that is still open."""
+        outer = self.numbers.get(node)
+        return outer if outer is not None and outer.graph.is_open() else None
 
     def lay_out_as(self, outer: Node, node: Node) -> None:
         """Note that an input lies in memory as `outer` does, the value it always is."""

@@ -37,6 +37,7 @@ from staticgraph.graph.dimension import Dim
 from staticgraph.graph.graph import Graph
 from staticgraph.graph.inference import infer
 from staticgraph.graph.node import Node
+from staticgraph.graph.number_ranges import require_fitting
 from staticgraph.program.polynomial import is_symbolic
 
 _SAMPLES: dict[str, bool | int | float | complex] = {"b": True, "i": 1, "f": 1.0, "c": 1j}
@@ -98,11 +99,20 @@ def _made_of_lengths(graph: Graph, mixed: list[Any]) -> bool:
 
 
 def strengthen(graph: Graph, node: Node, dtype: npt.DTypeLike | None = None) -> Node:
-    """Return a weak node cast to `dtype`, or to the dtype that it has beside no array."""
+    """Return a weak node cast to `dtype`, or to the dtype that it has beside no array.
+
+    It is cast where it was declared, which may be around the branch or the loop that reads it.
+    """
+    around = graph.stands_for(node)
+    if around is not None:
+        with around.graph:
+            outside = strengthen(around.graph, around, dtype)
+        return graph.adopt(outside)
     target = to_dtype(dtype) if dtype is not None else _weak_type(graph, node, ()).dtype
     key = (node, target)
     known = graph.weak_casts.get(key)
     if known is None:
+        require_fitting(node, target)
         known = graph.add_op(cast, (node,), {"dtype": target})
         graph.weak_casts[key] = known
     return known
@@ -125,10 +135,32 @@ def _resolve(graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any]) -> t
         return tuple(mixed)
     if ints_are_indices(op, lambda whole: _types(graph, mixed, dtypes, whole), attrs):
         return _strong_nodes(graph, mixed, dtypes, whole=True)
+    if _compares_wider(graph, op, mixed, dtypes, attrs):
+        return _strong_nodes(graph, mixed, (), whole=True)
     try:
         return _strong_nodes(graph, mixed, dtypes)
     except OverflowError as error:
         return _resolve_wide(graph, op, mixed, attrs, error)
+
+
+def _compares_wider(
+    graph: Graph, op: Op, mixed: list[Any], dtypes: tuple[Any, ...], attrs: dict[str, Any]
+) -> bool:
+    """Tell whether a comparison takes a loop's counter that the dtype beside it may not hold."""
+    for x in mixed:
+        if type(x) is Node and x in graph.weak:
+            try:
+                require_fitting(x, _weak_type(graph, x, dtypes).dtype, narrow=False)
+            except DTypeError:
+                return _compares(op, _types(graph, mixed, (), whole=True), attrs)
+    return False
+
+
+def _compares(op: Op, types: tuple[TensorType, ...], attrs: dict[str, Any]) -> bool:
+    try:
+        return bool(infer(op, types, attrs).dtype == bool)
+    except (SideBySideError, OverflowError):
+        return False
 
 
 def _beside(graph: Graph, x: Any, dtypes: tuple[Any, ...], whole: bool) -> tuple[Any, ...]:
@@ -167,12 +199,8 @@ def _resolve_wide(
     graph: Graph, op: Op, mixed: list[Any], attrs: dict[str, Any], error: OverflowError
 ) -> tuple[Node, ...]:
     """Return nodes where a Python int does not fit the dtype beside it: comparisons take it."""
-    try:
-        near = [0 if _is_beyond(x) else x for x in mixed]
-        compares = infer(op, _types(graph, near, (), whole=True), attrs).dtype == bool
-    except (SideBySideError, OverflowError):
-        compares = False
-    if compares:
+    near = [0 if _is_beyond(x) else x for x in mixed]
+    if _compares(op, _types(graph, near, (), whole=True), attrs):
         # beside a dtype that it does not fit it is as an infinity
         mixed = [math.copysign(math.inf, x) if _is_beyond(x) else x for x in mixed]
         return _strong_nodes(graph, mixed, (), whole=True)

@@ -7,7 +7,7 @@ import itertools
 import math
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from types import TracebackType
 from typing import Any
@@ -28,6 +28,7 @@ from staticgraph.graph.constants import Constants
 from staticgraph.graph.graph_ops import CONSTANT, PLACEHOLDER, VARIABLE
 from staticgraph.graph.inference import TypeTable
 from staticgraph.graph.node import Node
+from staticgraph.graph.number_ranges import NumberRanges
 from staticgraph.graph.symbolic import endless_recursion, replaced_error
 from staticgraph.graph.user_expression import running_loop
 from staticgraph.program.pickled import reduced
@@ -127,6 +128,9 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         self.weak: set[Node] = set()
         self.lengths: set[Node] = set()  # weak ones that are made of lengths alone
         self.weak_casts: dict[tuple[Node, np.dtype[Any]], Node] = {}
+        # what operators made of them, with Python's operator and its operands
+        self.made_of_numbers: dict[Node, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
+        self.ranges = NumberRanges()
         # what may be written to in place though no op of this graph computes it, and what may not
         # though one does, with the reason
         self.writable: set[Node] = set()
@@ -308,6 +312,25 @@ class Graph(nx.MultiDiGraph):  # type: ignore[misc]
         if node.graph is not self:
             raise leaked(node, self)
         return node
+
+    @staticmethod
+    def innermost_around(graphs: Iterable[Graph]) -> Graph | None:
+        """Return the innermost of `graphs` if the running one is a part of it, and none of them."""
+        wanted = set(graphs)
+        graph = current_graph()
+        if graph in wanted:
+            return None
+        while graph is not None and graph not in wanted:
+            graph = graph.parent
+        return graph if graph is not None and graph.is_open() else None
+
+    def is_open(self) -> bool:
+        """Tell whether this graph is being declared in this thread, a part of it perhaps."""
+        return self in _stack.graphs
+
+    def stands_for(self, node: Node) -> Node | None:
+        """Return the number of a graph around this one that `node` is, or None."""
+        return None
 
     # constants ----------------------------------------------------------------------------------
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +20,7 @@ from staticgraph.graph import symbolic
 from staticgraph.graph.declaration import Declaration
 from staticgraph.graph.dimension import symbolic_shape
 from staticgraph.graph.graph_ops import CONSTANT, STOP_GRADIENT, VARIABLE
+from staticgraph.graph.number_ranges import require_number
 from staticgraph.program.polynomial import is_symbolic
 from staticgraph.program.program import Variable
 from staticgraph.program.upcall import Upcall
@@ -126,9 +130,8 @@ class Node(Declaration, ArrayOperators):
                 cause="Python rounds its decimal digits, which no array of binary digits has",
                 fix="round an array of it: NumPy's round takes the digits, too",
             )
-        whole = number_array(super().__round__(), np.int64)
-        self.graph.weak.add(whole)
-        return whole
+        usual = super().__round__
+        return _number_of(round, (self,), lambda: number_array(usual(), np.int64))
 
     def __len__(self) -> int:
         if not self.type.shape or is_symbolic(self.type.shape[0]):
@@ -269,23 +272,52 @@ _OF_TRUTH_VALUES = frozenset({f"__{r}{name}__" for name in ("and", "or", "xor") 
 
 def _operator(name: str) -> Any:
     """Return an operator that makes a number of numbers, as Python's do, and an array of others."""
+    reflected = name.startswith("__r") and name != "__rshift__"
+    plain = f"__{name[3:]}" if reflected else name
+    python = _conjugate if name == "conjugate" else getattr(operator, plain)
 
     def method(self: Node, *others: Any) -> Any:
         usual = getattr(ArrayOperators, name)
         if self not in self.graph.weak:
             return usual(self, *others)
         kinds = {number_kind(x) for x in (self, *others)}
-        if None in kinds:
+        if None in kinds or len(others) > 1:
             return usual(self, *others)
-        if kinds == {bool} and name not in _OF_TRUTH_VALUES:  # True + True is 2
-            self = number_array(self, np.int64)
-        result = usual(self, *others)
-        result.graph.weak.add(result)
-        return result
+
+        def declare() -> Any:
+            if kinds == {bool} and name not in _OF_TRUTH_VALUES:  # True + True is 2
+                return usual(number_array(self, np.int64), *others)
+            if name == "__pow__" and type(others[0]) is int and others[0] < 0:  # a float of an int
+                return usual(number_array(self, np.result_type(self.dtype, np.float64)), *others)
+            return usual(self, *others)
+
+        return _number_of(python, (*others, self) if reflected else (self, *others), declare)
 
     method.__name__ = name
     method.__qualname__ = f"Node.{name}"
     return method
+
+
+def _conjugate(x: Any) -> Any:
+    return x.conjugate()
+
+
+def _number_of(
+    python: Callable[..., Any], operands: tuple[Any, ...], declare: Callable[[], Any]
+) -> Any:
+    """Return what `declare` makes of numbers as a number, and note what Python makes of them.
+
+    It is declared where the numbers are, around a branch or a loop that computes with them.
+    """
+    graphs = [x.graph for x in operands if type(x) is Node]
+    owner = graphs[0].innermost_around(graphs)
+    with owner or nullcontext():
+        result = declare()
+        require_number(python, operands, _KINDS[result.dtype.kind])
+    result.graph.weak.add(result)
+    if all(x is not result for x in operands):
+        result.graph.made_of_numbers[result] = (python, operands)
+    return result
 
 
 for _name in NUMBER_OPERATORS:

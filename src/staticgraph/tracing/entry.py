@@ -11,7 +11,8 @@ from staticgraph.capture.guards import Guards
 from staticgraph.compiler.bound import Bound
 from staticgraph.compiler.executable import Executable
 from staticgraph.tracing.explanation import Trace
-from staticgraph.tracing.signature import PYTHON_NUMBERS, Slot, matcher
+from staticgraph.tracing.number_feeds import NumberFeeds
+from staticgraph.tracing.signature import Slot, matcher
 
 
 class Entry:
@@ -23,29 +24,40 @@ class Entry:
         slots: list[Slot],
         guards: Guards,
         executable: Executable,
-        dtypes: list[np.dtype[Any] | None],
+        numbers: NumberFeeds,
         record: Trace,
     ) -> None:
         self.guards = guards
         self.executable = executable
         self.call = executable.call
-        self.match = matcher(structure, slots, dtypes)
+        self.match = matcher(structure, slots, numbers)
         self.record = record
-        self._passed = [(i, dtype) for i, dtype in enumerate(dtypes) if dtype is not None]
+        self.numbers = numbers
+        self._arrays = [
+            (i, slot.type.dtype) for i, slot in enumerate(slots) if slot.type and not slot.weak
+        ]
 
     def run(self, leaves: list[Any]) -> Any:
-        """Run on the leaves of the arguments."""
+        """Run on the leaves of the arguments.
+
+        Raises
+        ------
+        UnfitNumbers
+        """
         arrays = []
-        for i, dtype in self._passed:
+        for i, dtype in self._arrays:
             x = leaves[i]
             arrays.append(x if type(x) is np.ndarray else np.asarray(x, dtype))
+        arrays += self.numbers.arrays(leaves)
         self.record.calls += 1
         return self.call(*arrays)
 
     def bind(self, leaves: list[Any], out: Any) -> Bound:
-        """Bind to the leaves of the arguments; numbers have the dtypes that they have in a run."""
-        arrays = [
-            np.asarray(leaves[i], dtype) if type(leaves[i]) in PYTHON_NUMBERS else leaves[i]
-            for i, dtype in self._passed
-        ]
-        return self.executable.bind(*arrays, out=out)
+        """Bind to the leaves of the arguments; numbers have the dtypes that they have in a run.
+
+        Raises
+        ------
+        UnfitNumbers
+        """
+        arrays = [leaves[i] for i, _ in self._arrays]
+        return self.executable.bind(*arrays, *self.numbers.arrays(leaves), out=out)

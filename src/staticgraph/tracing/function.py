@@ -32,6 +32,7 @@ from staticgraph.graph.node import Node
 from staticgraph.tracing.bound_function import watched
 from staticgraph.tracing.entry import Entry
 from staticgraph.tracing.explanation import Explanation, Trace
+from staticgraph.tracing.number_feeds import NumberFeeds, UnfitNumbers
 from staticgraph.tracing.pickling import reduced_function
 from staticgraph.tracing.signature import Slot, Static
 from staticgraph.tracing.trace import (
@@ -100,7 +101,18 @@ class StaticFunction:
             # inside another trace it is part of that graph
             args, kwargs = unflatten(structure, map(_plain, leaves))
             return self.__wrapped__(*args, **kwargs)
-        return self._entry_for(leaves, structure).run(leaves)
+        return self._with_entry(leaves, structure, Entry.run)
+
+    def _with_entry(
+        self, leaves: list[Any], structure: Structure, use: Callable[[Entry, list[Any]], Any]
+    ) -> Any:
+        """Return what `use` makes of what was compiled; a number that does not fit is static."""
+        try:
+            return use(self._entry_for(leaves, structure), leaves)
+        except UnfitNumbers as unfit:
+            positions = unfit.positions
+        leaves = [Static(x) if i in positions else x for i, x in enumerate(leaves)]
+        return self._with_entry(leaves, structure, use)
 
     def _entry_for(self, leaves: list[Any], structure: Structure) -> Entry:
         """Return what was compiled for such arguments; compile it if nothing was."""
@@ -144,8 +156,12 @@ class StaticFunction:
                 cause="it binds a program to arrays, and such a value has none before a run",
                 fix="call the function, which then becomes a part of that graph",
             )
-        entry = self._entry_for(leaves, structure)
-        return watched(entry.bind(leaves, out), entry.guards, self.__name__)
+
+        def bound(entry: Entry, leaves: list[Any]) -> Bound:
+            return watched(entry.bind(leaves, out), entry.guards, self.__name__)
+
+        result: Bound = self._with_entry(leaves, structure, bound)
+        return result
 
     def _slots(self, leaves: list[Any], structure: Structure) -> list[Slot]:
         if not self._specs:
@@ -185,10 +201,10 @@ class StaticFunction:
         graph, values = self._trace(structure, slots, names, record, observation, static)
         watched = watch(observation)
         traced = time.perf_counter()
-        fed = [_feed_of(graph, x) if slot.type else None for x, slot in zip(values, slots)]
+        arrays = [x for x, slot in zip(values, slots) if slot.type and not slot.weak]
+        numbers = NumberFeeds(graph, {x: i for i, x in enumerate(values) if slots[i].weak})
         outputs = unflatten(graph.output_tree, graph.outputs)
-        inputs = [node for node in fed if node is not None]
-        executable = compile_nodes(outputs, inputs, self._options)
+        executable = compile_nodes(outputs, [*arrays, *numbers.nodes], self._options)
         record.seconds = {"trace": traced - started, "compile": time.perf_counter() - traced}
         record.nodes = len(graph)
         record.guards = list(map(str, watched.guards.guards))
@@ -203,8 +219,7 @@ class StaticFunction:
                     source=each.source,
                 )
             )
-        dtypes = [None if node is None else node.dtype for node in fed]
-        entry = Entry(structure, slots, watched.guards, executable, dtypes, record)
+        entry = Entry(structure, slots, watched.guards, executable, numbers, record)
         self._remember(key, entry)
         return entry
 
@@ -371,15 +386,6 @@ def _plain(leaf: Any) -> Any:
     return leaf.value if type(leaf) is Static else leaf
 
 
-def _feed_of(graph: Graph, node: Node) -> Node:
-    """Return the node to feed for an argument: a number is fed as what it is cast to, if one."""
-    if node in graph.weak:
-        casts = [x for (source, _), x in graph.weak_casts.items() if source is node]
-        if casts == list(graph.successors(node)) and len(casts) == 1:
-            return casts[0]
-    return node
-
-
 @overload
 def function(function: Callable[..., Any], **options: Any) -> StaticFunction: ...
 
@@ -435,7 +441,10 @@ def function(
     -----
     The signature is the shape and dtype of each array, the values of the static arguments, and how
     they are nested. A Python number is an input: it may change from call to call, and acts in the
-    graph as a Python number does beside arrays. Anything else, such as a string, is static.
+    graph as a Python number does beside arrays: what is computed of numbers alone is what Python
+    computes. One for which that is an error, a number of another type or one that does not fit the
+    array beside it is traced as it is, like a static one. Anything else, such as a string, is
+    static.
 
     Numbers, strings, functions and arrays that the function reads from closures, globals, defaults
     and attributes are guarded: when one has changed, the function is traced anew.

@@ -15,6 +15,7 @@ from staticgraph.capture.guards import holds_the_same
 from staticgraph.compiler.feeds import fits
 from staticgraph.program.lengths import named_type
 from staticgraph.program.polynomial import is_symbolic
+from staticgraph.tracing.number_feeds import UNFIT, NumberFeeds
 from staticgraph.tracing.trace import spec_type
 
 PYTHON_NUMBERS: dict[type, np.dtype[Any]] = {
@@ -117,9 +118,7 @@ class _StaticKey:
 Match = Callable[[tuple[Any, ...], Mapping[str, Any]], tuple[Array, ...] | None]
 
 
-def matcher(
-    structure: Structure, slots: Sequence[Slot], dtypes: Sequence[np.dtype[Any] | None]
-) -> Match:
+def matcher(structure: Structure, slots: Sequence[Slot], numbers: NumberFeeds) -> Match:
     """Return a test for calls of one signature, as quick as one written by hand.
 
     Parameters
@@ -128,8 +127,8 @@ def matcher(
         Of ``(args, kwargs)``.
     slots : sequence of Slot
         For each leaf.
-    dtypes : sequence of dtype or None
-        What a Python number is converted to; None for a static leaf.
+    numbers : NumberFeeds
+        What Python numbers are converted to.
 
     Returns
     -------
@@ -143,34 +142,37 @@ def matcher(
     for name, thing in {"ndarray": np.ndarray, "asarray": np.asarray}.items():
         writer.bind(thing, name)
     _, _, (args, kwargs) = structure
-    leaves = iter(zip(slots, dtypes, strict=True))
-    passed: list[str] = []
+    leaves = iter(slots)
+    names: list[str] = []
     with writer.block("def match(args, kwargs):"), writer.block("try:"):
-        _match_children(writer, "args", args, leaves, passed)
-        _match_children(writer, "kwargs", kwargs, leaves, passed)
+        _match_children(writer, "args", args, leaves, names)
+        _match_children(writer, "kwargs", kwargs, leaves, names)
+        arrays = [name for name, slot in zip(names, slots) if slot.type and not slot.weak]
+        passed = [*arrays, *numbers.write(writer, dict(enumerate(names)))]
         writer.line(f"return ({', '.join(passed)}{',' if passed else ''})")
-    writer.line("    except KeyError:")  # a dict of as many keys, but not of these
+    writer.bind((KeyError, *UNFIT), "other")  # a dict of as many keys, but not of these
+    writer.line("    except other:")
     writer.line("        return None")
     match: Match = writer.define("match")
     return match
 
 
 def _match(
-    writer: SourceWriter, name: str, structure: Structure, leaves: Any, passed: list[str]
+    writer: SourceWriter, name: str, structure: Structure, leaves: Any, names: list[str]
 ) -> None:
     """Write the test that the value called `name` has that structure and these leaves."""
     if structure is LEAF:
-        slot, dtype = next(leaves)
-        passed += _match_leaf(writer, name, slot, dtype)
+        names.append(name)
+        _match_leaf(writer, name, next(leaves))
     elif structure is None:
         _refuse_if(writer, f"{name} is not None")
     else:
         _refuse_if(writer, f"type({name}) is not {writer.bind(structure[0], 'kind')}")
-        _match_children(writer, name, structure, leaves, passed)
+        _match_children(writer, name, structure, leaves, names)
 
 
 def _match_children(
-    writer: SourceWriter, name: str, structure: Structure, leaves: Any, passed: list[str]
+    writer: SourceWriter, name: str, structure: Structure, leaves: Any, names: list[str]
 ) -> None:
     kind, keys, children = structure
     _refuse_if(writer, f"len({name}) != {len(children)}")
@@ -185,27 +187,22 @@ def _match_children(
         key = writer.literal(keys[position]) if by_key else repr(position)
         inner = writer.new_name("x")
         writer.line(f"{inner} = {name}[{key}]")
-        _match(writer, inner, child, leaves, passed)
+        _match(writer, inner, child, leaves, names)
 
 
-def _match_leaf(
-    writer: SourceWriter, name: str, slot: Slot, dtype: np.dtype[Any] | None
-) -> list[str]:
-    if slot.type is None or dtype is None:
+def _match_leaf(writer: SourceWriter, name: str, slot: Slot) -> None:
+    if slot.type is None:
         _refuse_if(writer, f"{name} is not {writer.bind(slot.value, 'static')}")
-        return []
+        return
     if slot.weak is not None:
         _refuse_if(writer, f"type({name}) is not {writer.bind(slot.weak, 'kind')}")
-        return [f"asarray({name}, {writer.dtype(dtype)})"]
+        return
     shape = writer.bind(slot.type.shape, "shape")
     differs = f"{name}.shape != {shape}"
     if is_symbolic(slot.type.shape):
         differs = f"not {writer.bind(fits, 'fits')}({name}.shape, {shape})"
-    _refuse_if(
-        writer,
-        f"type({name}) is not ndarray or {name}.dtype is not {writer.dtype(dtype)} or {differs}",
-    )
-    return [name]
+    dtype = writer.dtype(slot.type.dtype)
+    _refuse_if(writer, f"type({name}) is not ndarray or {name}.dtype is not {dtype} or {differs}")
 
 
 def _refuse_if(writer: SourceWriter, test: str) -> None:

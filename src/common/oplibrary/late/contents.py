@@ -16,7 +16,7 @@ OPS = {
     "oplibrary.ops.cross_entropy": "cross_entropy cross_entropy_gradient",
     "oplibrary.ops.determinants": "det cofactors products_without_two slogdet",
     "oplibrary.ops.diagonal": "diagonal diagonal_embed tril triu",
-    "oplibrary.ops.effects": "print_ assert_",
+    "oplibrary.ops.effects": "print_ assert_ _require_near",
     "oplibrary.ops.eigenvalues": "eigh eigvalsh eig eigvals",
     "oplibrary.ops.einsum": "einsum",
     "oplibrary.ops.elementwise": """

@@ -57,8 +57,11 @@ class Message(Exception):
         super().__init__(what)
 
     def with_context(self, prefix: str) -> Self:
-        """Return this error with `prefix` (an op's name, say) in front of its first line."""
-        if not self.what.startswith(prefix):
+        """Return this error with `prefix` (an op's name, say) in front of its first line.
+
+        A name that begins with an underscore says nothing to who did not write it.
+        """
+        if not prefix.startswith("_") and not self.what.startswith(prefix):
             self.what = f"{prefix}: {self.what}"
         return self
 

@@ -211,3 +211,35 @@ def assert_(condition: Any, message: str = "", *values: Any) -> Any:
     array([ True,  True])
     """
     return _ASSERT(condition, *values, message=message)
+
+
+# counters -----------------------------------------------------------------------------------------
+
+
+def _near_kernel(lower: Array, upper: Array, *, far: int) -> Array:
+    if lower < upper and not (-far <= lower and upper <= far) and not _trial.running:
+        raise DTypeError(
+            f"fori_loop: it counts from {lower} to {upper}",
+            cause=f"a Python int takes the dtype of what it meets, and in this loop a counter fits "
+            f"as long as it is at least {-far} and less than {far}",
+            fix="convert what it meets to a wider dtype with astype first",
+        )
+    return np.array(True)
+
+
+require_near = register(
+    Op(
+        name="_require_near",
+        public=False,
+        kind=Kind.OPAQUE,
+        arity=2,
+        kernel=_near_kernel,
+        infer=lambda _lower, _upper, *, far: TensorType((), np.bool_),
+        attrs={"far": ...},
+        effect=True,
+        operand_names=("lower", "upper"),
+        examples=(example(np.array(0), np.array(3), far=8),),
+        doc="Fail if a loop between these bounds counts further than `far`.",
+    )
+)
+"""What a loop whose bounds a run finds is held to, where its counter meets narrow integers."""
