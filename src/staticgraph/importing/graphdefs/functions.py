@@ -285,7 +285,7 @@ class FunctionReader(Reader):
             return Results(outputs, dict(self.next), {})
         wanted = {
             **{key: self.variables[key] for key in imported.parameters},
-            **{each.name: x for each, x in zip(self.inputs, tensors, strict=True)},
+            **dict(zip(imported.signature.called, tensors, strict=True)),
         }
         wanted = {name: x for name, x in wanted.items() if x.dtype.is_floating}
         gradients: dict[str, Any] = {}

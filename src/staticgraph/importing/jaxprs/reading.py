@@ -333,7 +333,7 @@ class _Reader:
 
     def _check(self, imported: Imported) -> None:
         leaves, _ = self.tree.tree_flatten((self.parameters, self.args))
-        names = [*imported.parameters, *[each.name for each in imported.inputs]]
+        names = [*imported.parameters, *imported.signature.called]
         values = [self.jax.numpy.asarray(x) for x in leaves]
         source, self._cotangents = self._of_source(imported, names, values, None)
         # what JAX has no gradient for may have none here

@@ -14,9 +14,11 @@ from staticgraph.importing.shared.block import Several
 def _dropout(xp: Any, input: Any, p: float, train: bool | None, draw: Any) -> Any:
     if not train or p == 0:
         return Several(lambda: input, lambda: xp.ones_like(input, dtype=np.dtype(bool)))
+    if p == 1:  # PyTorch draws nothing then
+        none = xp.zeros_like(input, dtype=np.dtype(bool))
+        return Several(lambda: input * 0.0, lambda: none)
     kept = draw(lambda key: xp.bernoulli(key, 1 - p, input.shape))
-    scale = 0.0 if p == 1 else 1 / (1 - p)
-    return Several(lambda: input * xp.astype(kept, input.dtype) * scale, lambda: kept)
+    return Several(lambda: input * xp.astype(kept, input.dtype) * (1 / (1 - p)), lambda: kept)
 
 
 @TABLE.entry("aten.bernoulli.p", generator=None)

@@ -30,10 +30,10 @@ from staticgraph.importing.pytorch import (  # noqa: F401  they fill the table
     ordering,
     sampling,
 )
-from staticgraph.importing.pytorch.interpreting import interpreted
 from staticgraph.importing.pytorch.refused import REFUSED
+from staticgraph.importing.pytorch.running import ModuleItself
 from staticgraph.importing.pytorch.table import TABLE
-from staticgraph.importing.pytorch.tensors import numbers_of, tensor_of
+from staticgraph.importing.pytorch.tensors import numbers_of
 from staticgraph.importing.shared.block import (
     Block,
     Ref,
@@ -42,7 +42,7 @@ from staticgraph.importing.shared.block import (
     simplified,
     unsupported,
 )
-from staticgraph.importing.shared.checking import Results, check, cotangents_for
+from staticgraph.importing.shared.checking import Results, check
 from staticgraph.importing.shared.imported import Imported, Input, Signature
 from staticgraph.importing.shared.lines import line_in, line_of_traceback
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
@@ -93,7 +93,6 @@ class _Reader:
         self.dynamic = dynamic
         self.name = f"PyTorch: {type(module).__name__}"
         self.lengths: dict[str, str] = {}
-        self.by_inputs = True
 
     def read(self) -> Imported:
         self.program = self._export()
@@ -108,7 +107,7 @@ class _Reader:
         torch = self.torch
         export = torch.export
         try:
-            with warnings.catch_warnings(), torch.no_grad():
+            with warnings.catch_warnings(), torch.enable_grad():
                 warnings.simplefilter("ignore")  # PyTorch's, about itself
                 program = export.export(
                     copy.deepcopy(self.module),
@@ -116,6 +115,7 @@ class _Reader:
                     self.kwargs,
                     dynamic_shapes=self._shapes(),
                 )
+            _detach(torch, program, program.graph_module)
             decompositions = export.default_decompositions()
             drops = any(
                 str(node.target) == "aten.scaled_dot_product_attention.default"
@@ -358,29 +358,33 @@ class _Reader:
     # checking -------------------------------------------------------------------------------------
 
     def _check(self, imported: Imported) -> None:
-        drawn: dict[str, Any] = {}
+        of_module = ModuleItself(
+            self.torch, self.module, self.program, (self.args, self.kwargs), self.places
+        )
         try:
-            source = self._of_source(imported, self.torch.float32, drawn)
+            source = of_module.results(imported, widened=False)
+        except SideBySideError:
+            raise
         except RuntimeError as error:
             if "not differentiable" not in str(error):
                 said = f"its gradients cannot be taken: {str(error).splitlines()[0][:300]}"
                 line = line_of_traceback(error, "torch")
                 raise not_given("PyTorch", type(self.module).__name__, said, line) from error
-            self.by_inputs = False
+            of_module.by_inputs = False
             imported.notes.append("gradients by inputs are not compared: PyTorch has none")
-            source = self._of_source(imported, self.torch.float32, drawn)
+            source = of_module.results(imported, widened=False)
         check(
             imported,
             self._examples(),
-            self._cotangents,
-            drawn,
+            of_module.cotangents,
+            of_module.drawn,
             source,
-            partial(self._in_double, imported, drawn),
+            partial(self._in_double, imported, of_module),
         )
 
-    def _in_double(self, imported: Imported, drawn: dict[str, Any]) -> Results | None:
+    def _in_double(self, imported: Imported, of_module: ModuleItself) -> Results | None:
         try:
-            return self._of_source(imported, self.torch.float64, drawn)
+            return of_module.results(imported, widened=True)
         except Exception:  # whatever a module does that has dtypes of its own
             return None
 
@@ -389,104 +393,23 @@ class _Reader:
         kept = [x for x, place in zip(leaves, self.places, strict=True) if place is not None]
         return [self._array(x) for x in kept]
 
-    def _of_source(self, imported: Imported, precision: Any, drawn: dict[str, Any]) -> Results:
-        """Return the results of the module itself, or of its operators where these draw."""
-        torch = self.torch
-        widened = precision is torch.float64
 
-        def taken(x: Any) -> Any:
-            if not isinstance(x, torch.Tensor):
-                return x
-            x = x.detach().clone()
-            if widened and x.is_floating_point():
-                x = x.double()
-            return x.requires_grad_(x.is_floating_point())
-
-        first = {**{n: n for n in imported.parameters}, **imported.tied}
-        leaves = {n: taken(self.program.state_dict[n]) for n in imported.parameters}
-        state = {
-            n: taken(tensor_of(torch, x)).requires_grad_(False) for n, x in imported.buffers.items()
-        }
-        tree = torch.utils._pytree
-        flat, spec = tree.tree_flatten((self.args, self.kwargs))
-        inputs = [taken(x) for x in flat]
-        if not self.by_inputs:
-            inputs = [x.detach() if isinstance(x, torch.Tensor) else x for x in inputs]
-        with torch.enable_grad():
-            if imported.keys:
-                outputs = self._interpreted(imported, leaves, state, inputs, drawn, widened)
-            else:
-                module = copy.deepcopy(self.module)
-                if widened:
-                    module = module.double()
-                args, kwargs = tree.tree_unflatten(inputs, spec)
-                given = {n: leaves[f] for n, f in first.items()}
-                held = {n: x for n, x in state.items() if n in dict(module.named_buffers())}
-                # copies, since modules write into what they are given
-                result = torch.func.functional_call(module, {**given, **held}, args, kwargs)
-                outputs = [x for x in tree.tree_leaves(result) if x is not None]
-            cotangents = cotangents_for([numbers_of(x) for x in outputs])
-            if not widened:
-                self._cotangents = cotangents
-            pairs = [
-                (y, tensor_of(torch, c).to(y.dtype))
-                for y, c in zip(outputs, self._cotangents, strict=True)
-                if c is not None and isinstance(y, torch.Tensor) and y.requires_grad
-            ]
-            tensors = [x for x, place in zip(inputs, self.places, strict=True) if place is not None]
-            wanted = {
-                n: x
-                for n, x in {
-                    **leaves,
-                    **dict(zip([i.name for i in self.inputs], tensors, strict=True)),
-                }.items()
-                if x.requires_grad
-            }
-            slopes = (
-                torch.autograd.grad(
-                    [y for y, _ in pairs],
-                    list(wanted.values()),
-                    [c for _, c in pairs],
-                    allow_unused=True,
-                )
-                if pairs
-                else [None] * len(wanted)
-            )
-        gradients = {
-            n: np.zeros(tuple(x.shape), numbers_of(x).dtype) if g is None else numbers_of(g)
-            for (n, x), g in zip(wanted.items(), slopes, strict=True)
-            if any(c is not None for c in cotangents)
-        }
-        updated = {n: numbers_of(state[n]) for n in imported.signature.updated}
-        return Results([numbers_of(x) for x in outputs], updated, gradients)
-
-    def _interpreted(
-        self,
-        imported: Imported,
-        leaves: dict[str, Any],
-        state: dict[str, Any],
-        inputs: list[Any],
-        drawn: dict[str, Any],
-        widened: bool,
-    ) -> list[Any]:
-        """Run the exported operators one by one and keep what they draw."""
-        torch, program = self.torch, self.program
-        kinds = torch.export.graph_signature.InputKind
-        users = iter(inputs)
-        given = []
-        for spec in program.graph_signature.input_specs:
-            if spec.kind is kinds.PARAMETER:
-                given.append(leaves[imported.tied.get(spec.target, spec.target)])
-            elif spec.kind is kinds.BUFFER:
-                given.append(state[spec.target])
-            elif spec.kind is kinds.CONSTANT_TENSOR:
-                given.append(program.constants[spec.target])
-            else:
-                given.append(next(users))
-        results = interpreted(torch, program, given, imported.keys, drawn, widened=widened)
-        updated = imported.signature.updated
-        state.update(zip(updated, results, strict=False))
-        return [x for x in results[len(updated) :] if x is not None]
+def _detach(torch: Any, program: Any, graph_module: Any) -> None:
+    """Detach what is computed under ``no_grad``, which the decompositions forget."""
+    for child in graph_module.children():
+        if hasattr(child, "graph"):
+            _detach(torch, program, child)
+    graph = graph_module.graph
+    for node in graph.nodes:
+        if node.target is not torch.ops.higher_order.wrap_with_set_grad_enabled or node.args[0]:
+            continue
+        for result in [each for each in node.users if each.target is operator.getitem]:
+            with graph.inserting_after(result):
+                cut = graph.call_function(torch.ops.aten.detach.default, (result,))
+            cut.meta = dict(result.meta)
+            result.replace_all_uses_with(cut, lambda user, cut=cut: user is not cut)
+            program.graph_signature.replace_all_uses(result.name, cut.name)
+    graph_module.recompile()
 
 
 def _with_copies(torch: Any, tree: Any) -> Any:

@@ -108,7 +108,7 @@ def run_here(
         ]
         named = {
             **parameters,
-            **{each.name: x for each, x in zip(signature.inputs, inputs, strict=True)},
+            **dict(zip(signature.called, inputs, strict=True)),
         }
         wanted = {name: x for name, x in named.items() if x.dtype.kind in REAL_FLOATING}
         found = (

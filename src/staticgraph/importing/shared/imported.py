@@ -62,6 +62,22 @@ class Signature:
     flat: Callable[[tuple[Any, ...], dict[str, Any]], Sequence[Any]]
     arranged: Callable[[Sequence[Any]], Any]
 
+    @property
+    def called(self) -> list[str]:
+        """The inputs' names, each with an underscore behind it where a value of the state has it.
+
+        Sources keep both apart by where they stand, and a graph by their names.
+        """
+        taken = {*self.parameters, *self.buffers}
+        names = []
+        for each in self.inputs:
+            name = each.name
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            names.append(name)
+        return names
+
 
 @dataclass
 class Imported:
@@ -226,15 +242,17 @@ class Imported:
                 name: variable(value, name=name)
                 for name, value in {**self.signature.parameters, **self.signature.buffers}.items()
             }
+            names = self.signature.called
             values = [
                 placeholder(
-                    each.name,
+                    name,
                     tuple([dim(n) if isinstance(n, str) else n for n in each.shape]),
                     each.dtype,
                 )
-                for each in self.signature.inputs
+                for name, each in zip(names, self.signature.inputs, strict=True)
             ]
-            key = placeholder("key", (2,), "uint64") if self.keys else None
+            called = "random key" if "key" in {*held, *names} else "key"
+            key = placeholder(called, (2,), "uint64") if self.keys else None
             results, updated = self._results(
                 DECLARING,
                 {name: held[name] for name in self.signature.parameters},
