@@ -6,8 +6,8 @@ from oplibrary.core.registry import REGISTRY
 
 HAVE_NO_FORM = set(
     """
-    _windows advanced_index advanced_index_gradient advanced_set angle assert_ atan2 basic_set
-    binomial_counts bitwise_count bitwise_left_shift bitwise_right_shift cbrt cholesky
+    _require_near _windows advanced_index advanced_index_gradient advanced_set angle assert_ atan2
+    basic_set binomial_counts bitwise_count bitwise_left_shift bitwise_right_shift cbrt cholesky
     cofactors conj convolution_weight_gradient copysign cumulative_logsumexp cumulative_max
     cumulative_min cumulative_prod dft diagonal diagonal_embed digamma eig eigh eigvals
     eigvalsh entr erfc erfinv expm exponent fmod full_rank_residuals gamma_slope gcd hypot i0

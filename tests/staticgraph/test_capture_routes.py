@@ -7,6 +7,7 @@ import dataclasses
 import decimal
 import enum
 import functools
+import importlib
 import operator
 import os
 import random
@@ -657,6 +658,241 @@ def a_variable_of_the_environment():
         lambda x: x * float(os.path.expandvars("$SCALE_OF_A_TEST")),
         lambda: os.environ.update(SCALE_OF_A_TEST="5.0"),
     )
+
+
+# what is derived, and what comes from afar --------------------------------------------------------
+
+
+@route
+def what_super_gives():
+    base = type("Base", (), {"__module__": __name__, "k": 2.0})
+
+    class Kind(base):
+        def times(self, x):
+            return x * super().k
+
+    return Kind().times, assign(base, k=5.0)
+
+
+@route
+def one_of_two_things_that_super_gives():
+    bases = [type("Base", (), {"__module__": __name__, "k": 2}) for _ in range(2)]
+
+    class One(bases[0]):
+        def times(self, x):
+            return x * super().k
+
+    class Other(bases[1]):
+        def times(self, x):
+            return x * super().k
+
+    one, other = One(), Other()
+    return lambda x: one.times(x) * other.times(x), assign(bases[1], k=5)
+
+
+@route
+def what_super_does_not_have():
+    base = type("Base", (), {"__module__": __name__})
+
+    class Kind(base):
+        def times(self, x):
+            try:
+                return super().times(x)
+            except AttributeError:
+                return x * 2
+
+    return Kind().times, assign(base, times=lambda self, x: x * 5)
+
+
+@route
+def what_the_body_of_a_class_reads():
+    k = 2.0
+
+    def read(x):
+        class Kind:
+            held = k
+
+        return x * Kind.held
+
+    def change():
+        nonlocal k
+        k = 5.0
+
+    return read, change
+
+
+class Field:
+    def __init__(self, default):
+        self.default = default
+
+    def __get__(self, owner, kind=None):
+        return self.default
+
+
+@route
+def what_a_descriptor_holds():
+    field = Field(2.0)
+    held = type("Kind", (), {"__module__": __name__, "k": field})()
+    return lambda x: x * held.k, assign(field, default=5.0)
+
+
+@route
+def what_a_metaclass_holds():
+    meta = type("Meta", (type,), {"__module__": __name__, "k": 2.0})
+    kind = meta("Kind", (), {"__module__": __name__})
+    return lambda x: x * kind.k, assign(meta, k=5.0)
+
+
+@route
+def a_name_that_a_module_does_not_have_yet():
+    made = sys.modules["settings_of_a_test"] = module()
+
+    def read(x):
+        try:
+            from settings_of_a_test import k
+        except ImportError:
+            k = 0.1
+        return x * k
+
+    return read, assign(made, k=5.0)
+
+
+@route
+def a_slot_without_a_value():
+    held = type("Kind", (), {"__module__": __name__, "__slots__": ("k",)})()
+
+    def read(x):
+        try:
+            return x * held.k
+        except AttributeError:
+            return x * 0.1
+
+    return read, assign(held, k=5.0)
+
+
+@route
+def a_name_that_a_new_object_does_not_have():
+    kind = type("Kind", (), {"__module__": __name__})
+    return lambda x: x * getattr(kind(), "k", 2.0), assign(kind, k=5.0)
+
+
+@route
+def a_property_by_its_name():
+    kind = type("Kind", (), {"__module__": __name__, "k": property(lambda self: 2.0)})
+    held = kind()
+    return lambda x: x * getattr(held, "k"), assign(kind, k=property(lambda self: 5.0))  # noqa: B009
+
+
+@route
+def a_module_by_its_name():
+    sys.modules["settings_of_a_test"] = module(k=2.0)
+    return (
+        lambda x: x * importlib.import_module("settings_of_a_test").k,
+        lambda: sys.modules.update(settings_of_a_test=module(k=5.0)),
+    )
+
+
+@route
+def how_a_new_object_begins():
+    kind = type("Kind", (), {"__module__": __name__, "k": 2.0})
+    return lambda x: x * kind().k, assign(kind, __init__=lambda self: setattr(self, "k", 5.0))
+
+
+@route
+def one_of_two_derived_classes():
+    base = type("Base", (), {"__module__": __name__, "k": 2.0})
+    one, other = [type("Kind", (base,), {"__module__": __name__}) for _ in range(2)]
+    return lambda x: x * one().k * other().k, assign(other, k=5.0)
+
+
+@pytest.mark.parametrize("name", ["__call__", "__neg__", "__enter__"])
+def test_a_special_method_that_a_derived_class_gets(name):
+    def old(self, *_):
+        return 2.0
+
+    held = {"__module__": __name__, "__exit__": lambda self, *_: None, name: old}
+    kind = type("Kind", (type("Base", (), held),), {"__module__": __name__})
+    one = kind()
+
+    def entered(x):
+        with one as k:
+            return x * k
+
+    reads = {
+        "__call__": lambda x: x * one(),
+        "__neg__": lambda x: x * -one,
+        "__enter__": entered,
+    }
+    see(reads[name], lambda: setattr(kind, name, lambda self, *_: 5.0))
+
+
+# code of the user's that tells about its objects --------------------------------------------------
+
+
+class ByItself:
+    k = 2.0
+
+    def __getattribute__(self, name):
+        return object.__getattribute__(self, name)
+
+
+class EqualByState:
+    k = 2.0
+
+    def __eq__(self, other):
+        return self.k == other.k
+
+    __hash__ = None
+
+    def __call__(self, x):
+        return x * self.k
+
+
+class Items(dict):
+    __getattr__ = dict.__getitem__
+
+    def __call__(self, x):
+        return x * self["k"]
+
+
+class Pretending:
+    k = 2.0
+    __class__ = dict
+
+
+OBJECTS = {
+    "reads its attributes by itself": (ByItself, lambda o, x: x * o.k),
+    "is equal by its state": (EqualByState, lambda o, x: o(x)),
+    "gives items as attributes": (lambda: Items(k=2.0), lambda o, x: o(x)),
+    "pretends to be another": (Pretending, lambda o, x: x * o.k),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_an_object_that_computes_what_is_asked_of_it_is_traced(name):
+    make, read = OBJECTS[name]
+    held = make()
+    change = functools.partial(held.update, k=5.0) if type(held) is Items else assign(held, k=5.0)
+    see(lambda x: read(held, x), change)
+
+
+SHALLOW = {
+    "enumerate": lambda held, x: x * next(each.k for _, each in enumerate(held)),
+    "zip": lambda held, x: x * next(each.k for each, _ in zip(held, held, strict=True)),
+    "len": lambda held, x: x * len(held),
+    "getattr": lambda held, x: x * getattr(held[0], "k"),  # noqa: B009
+    "hasattr": lambda held, x: x * hasattr(held[0], "k"),
+}
+
+
+@pytest.mark.parametrize("name", SHALLOW)
+def test_what_is_not_read_may_change(name):
+    held = [Scale()]
+    traced = sg.function(lambda x: SHALLOW[name](held, x), backend="numpy")
+    for count in range(4):
+        held[0].seen = count
+        traced(ONE)
+    assert len(traced.explain().traces) == 1
 
 
 def see(read, change):

@@ -8,7 +8,7 @@ from typing import Any
 
 from oplibrary.core.dispatch import HELD
 from oplibrary.messages.source import Source
-from staticgraph.capture.changes import CONTAINERS
+from staticgraph.capture.changes import CONTAINERS, is_container
 from staticgraph.capture.observers import Site, is_user_code, is_user_file, swaps
 from staticgraph.capture.outside import closure_of, is_plain
 from staticgraph.capture.reads import MISSING, Read
@@ -30,6 +30,9 @@ class AttributeReads(Record):
     def attribute_read(self, at: Site, owner: Any, value: Any) -> None:
         """Take down an attribute that was loaded."""
         known = self.outside.path_of(owner)
+        if type(owner) is super:
+            self.super_read(at, owner, value)
+            return
         if known is None:
             if type(owner) is not ModuleType and not isinstance(owner, type):
                 self.outside.enter_function(value)
@@ -55,6 +58,9 @@ class AttributeReads(Record):
     def attribute_missing(self, at: Site, owner: Any) -> None:
         """Take down an attribute that is not there; one that a property refuses reads others."""
         name, kind = at.name, type(owner)
+        if kind is super:
+            self.super_read(at, owner, MISSING)
+            return
         known = self.outside.path_of(owner)
         if is_plain(owner, (*VALUES, *CONTAINERS)) or kind in HELD:
             return
@@ -76,6 +82,8 @@ class AttributeReads(Record):
     ) -> None:
         """Take down that neither an object nor its classes hold a name."""
         getter = functools.partial(found_statically, owner, name)
+        if type(getter()).__name__ == "member_descriptor":  # a slot without a value
+            getter = functools.partial(getattr, owner, name, MISSING)
         if getter() is MISSING:
             self._found(key, Read(path, "attribute", source, MISSING, getter))
 
@@ -87,14 +95,24 @@ class AttributeReads(Record):
         bool
             Whether nothing else of the owner is read.
         """
-        if not isinstance(owner, _SPACES):
+        there, kind = Site(name, at.place), type(owner)
+        if not (isinstance(owner, _SPACES) or is_users_class(kind)) or is_container(owner):
             return False
-        there = Site(name, at.place)
-        value = getattr(owner, name, MISSING)
-        if value is MISSING:
-            self.attribute_missing(there, owner)
+        found = found_statically(owner, name)
+        if found is MISSING or type(found).__name__ == "member_descriptor":
+            if found is MISSING or getattr(owner, name, MISSING) is MISSING:
+                self.attribute_missing(there, owner)
+            else:
+                self.attribute_read(there, owner, getattr(owner, name))
+        elif isinstance(owner, _SPACES):
+            self.attribute_read(there, owner, getattr(owner, name))
+        elif hasattr(type(found), "__get__") and name not in getattr(owner, "__dict__", {}):
+            getter = functools.partial(class_attribute, kind, name)
+            read = Read(f"{kind.__name__}.{name}", "class", at.source, getter(), getter)
+            self._found(("attribute", id(kind), name), read)
+            self.outside.enter_class(kind, whole=True)
         else:
-            self.attribute_read(there, owner, value)
+            self.attribute_read(there, owner, found)
         return True
 
     def _read_of_class(self, at: Site, owner: Any) -> None:
@@ -105,7 +123,7 @@ class AttributeReads(Record):
         holder = next((each for each in kind.__mro__ if name in each.__dict__), None)
         if holder is None or not is_users_class(holder):
             return
-        key, path = ("attribute", id(holder), name), f"{holder.__name__}.{name}"
+        key, path = ("attribute", id(kind), name), f"{holder.__name__}.{name}"
         if key not in self._reads:
             held = holder.__dict__[name]
             getter = functools.partial(class_attribute, kind, name)
@@ -116,6 +134,9 @@ class AttributeReads(Record):
         name = at.name
         kind = owner if isinstance(owner, type) else type(owner)
         static = class_attribute(kind, name)
+        if static is MISSING and isinstance(owner, type):  # its metaclass may hold it
+            kind = type(owner)
+            static = class_attribute(kind, name)
         own = getattr(owner, "__dict__", {})
         if _is_own_method(value, owner, name in own):
             getter = functools.partial(getattr, owner, name)
@@ -130,20 +151,24 @@ class AttributeReads(Record):
         is_code = hasattr(type(static), "__get__") and not isinstance(static, FunctionType)
         if is_code and (isinstance(static, property) or name not in own):
             if type(static).__name__ in ("member_descriptor", "getset_descriptor"):
-                pass  # a slot
+                if not _is_steady(getattr(owner, name), value):
+                    return  # computed, by an object of others that is named where it is read
             elif isinstance(static, (staticmethod, classmethod)):
                 pass
             else:
                 getter = functools.partial(class_attribute, kind, name)
                 self._found(key, Read(path, "class", at.source, static, getter))
-                self._computed(key, path, at, owner, value)
+                self._computed(key, path, at, owner, value, static)
+                if is_users_class(type(static)):
+                    self.outside.meet(static, path)
                 return
         getter = functools.partial(getattr, owner, name)
         self._found(key, Read(path, "attribute", at.source, value, getter, f"{{}}.{name}", owner))
 
-    def _computed(self, key: tuple[Any, ...], path: str, at: Site, owner: Any, value: Any) -> None:
+    def _computed(
+        self, key: tuple[Any, ...], path: str, at: Site, owner: Any, value: Any, static: Any
+    ) -> None:
         """Take down what a descriptor of others gives; what one of the user's reads is observed."""
-        static = class_attribute(owner if isinstance(owner, type) else type(owner), at.name)
         dispatcher = getattr(static, "dispatcher", None)
         if isinstance(dispatcher, FunctionType):  # of functools.singledispatchmethod
             self.outside.meet(dispatcher, path)
@@ -151,7 +176,7 @@ class AttributeReads(Record):
         if _is_of_user(static) or isinstance(owner, type):
             return
         again = getattr(owner, at.name)
-        if again is value or (type(again) is type(value) and is_plain(value, (*_NUMBERS, str))):
+        if _is_steady(again, value):
             getter = functools.partial(getattr, owner, at.name)
             self._found((*key, "value"), Read(path, "attribute", at.source, value, getter))
         else:  # another object each time
@@ -163,7 +188,7 @@ class AttributeReads(Record):
         while pending:
             function = pending.pop()
             for name, held in closure_of(function).items() if function in self.outside else ():
-                if isinstance(held, CONTAINERS):
+                if is_container(held):
                     path = f"{self.outside.path_of(function)}.{name}"
                     self._watch_whole(path, at.source, held)
                 elif isinstance(held, FunctionType) and id(held) not in seen:
@@ -172,9 +197,14 @@ class AttributeReads(Record):
 
     def super_read(self, at: Site, owner: Any, value: Any) -> None:
         """Take down an attribute of a ``super()`` that was loaded."""
-        key = ("super", id(getattr(value, "__func__", value)), at.name)
-        getter = functools.partial(getattr, owner, at.name)
-        path = f"super().{at.name}"
+        name = at.name
+        key = ("super", id(owner.__thisclass__), id(owner.__self_class__), name)
+        path = f"super().{name}"
+        if value is MISSING:
+            getter = functools.partial(getattr, owner, name, MISSING)
+            self._found(key, Read(path, "attribute", at.source, value, getter))
+            return
+        getter = functools.partial(getattr, owner, name)
         self._found(key, Read(path, "attribute", at.source, value, getter, "", owner))
         self.outside.enter_function(value)
 
@@ -184,8 +214,12 @@ class AttributeReads(Record):
         Those that run are observed, so what counts is that no others are added.
         """
         kind = type(value)
-        if not is_users_class(kind):
-            return
+        if is_users_class(kind):
+            self._special_methods_of(at, kind)
+            if value in self.outside and inherits_methods(kind):
+                self._watch_whole(self.outside.path_of(value) or kind.__name__, at.source, value)
+
+    def _special_methods_of(self, at: Site, kind: type) -> None:
         self.outside.enter_class(kind)
         for each in kind.__mro__:
             if is_users_class(each):
@@ -196,8 +230,6 @@ class AttributeReads(Record):
                     *("class", at.source, size, getter, "len({}.__dict__)", each),
                 )
                 self._found(("names", id(each)), read)
-        if value in self.outside and inherits_methods(kind):
-            self._watch_whole(self.outside.path_of(value) or kind.__name__, at.source, value)
 
     def _namespace(self, path: str, source: Source, space: Any) -> None:
         """Take down that code which is not observed may read any name of a class or a module."""
@@ -258,6 +290,13 @@ def found_statically(owner: Any, name: str) -> Any:
         return class_attribute(type(owner), name) if found is MISSING else found
     found = getattr(owner, "__dict__", {}).get(name, MISSING)
     return class_attribute(type(owner), name) if found is MISSING else found
+
+
+def _is_steady(again: Any, value: Any) -> bool:
+    """Tell whether a second look gave the same, so that a third one can be compared."""
+    if again is value:
+        return True
+    return type(again) is type(value) and is_plain(value, (*_NUMBERS, str)) and again == value
 
 
 def _is_own_method(value: Any, owner: Any, is_held: bool) -> bool:

@@ -24,6 +24,12 @@ CONTAINERS = (
 )
 """What holds values, in Python's own places."""
 
+
+def is_container(value: Any) -> bool:
+    """Tell whether a value is one of `CONTAINERS`, by its class and not by what it says of that."""
+    return issubclass(type(value), CONTAINERS)
+
+
 _RAW = (bytearray, array)
 """Containers of bytes or numbers, which are no objects."""
 
@@ -94,7 +100,7 @@ def met(value: Any, path: str) -> Met | None:
         return Met(value, path, _contents(value)) if may_change(value) else None
     if type(value) in HELD:
         return Met(value, path, _contents(value))
-    if isinstance(value, CONTAINERS) and not isinstance(value, (tuple, frozenset)):
+    if is_container(value) and not isinstance(value, (tuple, frozenset)):
         return Met(value, path, _contents(value))
     return None
 

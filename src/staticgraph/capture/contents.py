@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import enum
 import functools
+import operator
 import os
 import random
 import re
+import sys
 import threading
 from array import array
 from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
@@ -61,6 +63,8 @@ _SETTLED = (
     *(type(vars(namedtuple("_", "field"))["field"]), functools.cached_property),
     functools.partialmethod,
     *(property, staticmethod, classmethod, functools.partial, re.Pattern),
+    *(operator.itemgetter, operator.attrgetter, operator.methodcaller, threading.local),
+    *(type(sys.version_info), type(sys.flags), type(sys.float_info), type(sys.hash_info)),
     *(type(threading.Lock()), type(threading.RLock())),
     *(np.random.Generator, np.random.RandomState, random.Random),  # drawing from them is noticed
 )
@@ -68,6 +72,8 @@ _SETTLED = (
 
 _COMPILED_FUNCTIONS = frozenset({"cython_function_or_method", "fused_cython_function", "nb_func"})
 """Classes of functions by the tools that compile them."""
+
+_NAMES_OF_OTHERS = frozenset({("torch", "dtype"), ("torch", "device"), ("torch", "layout")})
 
 _SETTLED_MODULES = frozenset({"datetime", "decimal", "fractions", "pathlib", "uuid", "zoneinfo"})
 """Modules whose objects do not change; they need not be loaded to know one."""
@@ -122,7 +128,7 @@ def _open(value: Any, seen: dict[int, int]) -> tuple[Any, list[Any]] | None:
         seen[id(value)] = len(seen)
         structure, leaves = take_apart(value.ravel().tolist(), seen)
         return (kind, value.shape, structure), leaves
-    if not isinstance(value, (*VALUES, *CONTAINERS)) or not _has_attributes(value):
+    if not issubclass(kind, (*VALUES, *CONTAINERS)) or not _has_attributes(value):
         return None
     seen[id(value)] = len(seen)
     structure, leaves = take_apart(attributes_of(value), seen)
@@ -189,5 +195,6 @@ def is_settled(value: Any) -> bool:
         kind is object  # of which nothing can be asked but which one it is
         or isinstance(value, _SETTLED)
         or kind.__name__ in _COMPILED_FUNCTIONS
+        or (kind.__module__, kind.__name__) in _NAMES_OF_OTHERS
         or kind.__module__.partition(".")[0] in _SETTLED_MODULES
     )

@@ -91,7 +91,9 @@ def instrument(code: CodeType, site: Sites) -> CodeType:
         - ``"attribute"``: the owner, and returns the attribute,
         - ``"super"``: ``(super, class, self)``, and returns the attribute,
         - ``"module"``: ``(level, names)`` of an import, and returns the module,
+        - ``"imported name"``: the module that a name is imported from; dropped,
         - ``"import"``: ``(module, value)``, returns the value,
+        - ``"class closure"``: ``(value, cell)`` of what a class body loads, returns the value,
         - ``"name"``: None, and returns what a class body means by a name,
         - ``"call"``: ``(arguments, callable)``, and returns the arguments in reverse,
         - ``"called"``: ``(callable,)``, of a call without arguments; dropped, as is
@@ -209,6 +211,13 @@ class _Rewriting:
             return [load]
         return [self._cell(load.arg), *self._asked("closure", self.code.co_freevars[free])]
 
+    def _class_closure(self, load: Instruction) -> list[Instruction]:
+        free = load.arg - self._first_free
+        if free < 0:
+            return [load]
+        pair = [load, self._cell(load.arg), Instruction("BUILD_TUPLE", 2)]
+        return [*pair, *self._asked("class closure", self.code.co_freevars[free])]
+
     def _cell(self, number: int) -> Instruction:
         return Instruction("LOAD_FAST" if _MODERN else "LOAD_CLOSURE", number)
 
@@ -241,6 +250,8 @@ class _Rewriting:
     def _import_from(self, load: Instruction) -> list[Instruction]:
         name = self.code.co_names[load.arg]
         return [
+            Instruction("COPY", 1),
+            *self._told("imported name", name),
             load,
             Instruction("COPY", 2),
             Instruction("SWAP", 2),
@@ -335,6 +346,7 @@ _LOOKED_INTO = {
     **dict.fromkeys(("GET_ITER", "UNPACK_SEQUENCE", "UNPACK_EX", "CONTAINS_OP"), (1,)),
     **dict.fromkeys(("LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE"), (1,)),
     **dict.fromkeys(("GET_LEN", "MATCH_MAPPING", "MATCH_SEQUENCE", "FORMAT_VALUE"), (1,)),
+    **dict.fromkeys(("UNARY_NEGATIVE", "UNARY_INVERT", "BEFORE_WITH"), (1,)),
     **dict.fromkeys(("FORMAT_SIMPLE", "CONVERT_VALUE", "TO_BOOL", "UNARY_NOT"), (1,)),
     **dict.fromkeys([each for each in _OPS if "JUMP" in each and each.endswith(_TRUTHS)], (1,)),
     **dict.fromkeys(("BINARY_SUBSCR", "FORMAT_WITH_SPEC", "MATCH_KEYS"), (2,)),
@@ -349,6 +361,8 @@ _MAKERS: dict[str, Callable[[_Rewriting, Instruction], list[Instruction]]] = {
     "LOAD_GLOBAL": _Rewriting._global,
     "LOAD_NAME": _Rewriting._name,
     "LOAD_DEREF": _Rewriting._closure,
+    "LOAD_CLASSDEREF": _Rewriting._class_closure,
+    "LOAD_FROM_DICT_OR_DEREF": _Rewriting._class_closure,
     "LOAD_ATTR": _Rewriting._attribute,
     "LOAD_METHOD": _Rewriting._method,
     "LOAD_SUPER_ATTR": _Rewriting._super,

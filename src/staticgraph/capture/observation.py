@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +32,7 @@ import numpy as np
 
 from oplibrary.messages.source import Source, is_our_file
 from staticgraph.capture.attributes import AttributeReads, class_attribute
-from staticgraph.capture.changes import CONTAINERS, items_of
+from staticgraph.capture.changes import is_container, items_of
 from staticgraph.capture.observers import (
     OBSERVERS_FILE,
     Site,
@@ -60,6 +61,10 @@ from staticgraph.graph.node import Node
 _READS_THE_ENVIRONMENT = (os.getenv, os.path.expandvars, os.path.expanduser)
 _ASKS_NOTHING = {id(each) for each in (isinstance, issubclass, type, id, callable, super, object)}
 """What may be given any object: nothing of its state is read."""
+
+_SHALLOW = (len, enumerate, zip, reversed, iter, list, tuple, dict, map, filter, bool, range)
+"""What reads which items there are, and nothing of the items."""
+_ITEM_READERS = frozenset("get items keys values copy".split())
 
 _MUTATORS = frozenset(
     "append extend insert remove clear add discard sort reverse appendleft extendleft "
@@ -136,6 +141,12 @@ class Observation(AttributeReads):
                 self.effects.setdefault(
                     f"{each.path} is changed while tracing, and not in later calls"
                 )
+
+    def not_told(self, at: Any, error: Exception) -> None:
+        """Take down that something could not be looked at."""
+        if isinstance(at, Site):
+            why = f"to look at it raises {type(error).__name__}"
+            self._unwatched(str(at.name) or "what is read here", at.source, why)
 
     # what was read -------------------------------------------------------------------------------
 
@@ -228,6 +239,7 @@ class Observation(AttributeReads):
         elif isinstance(called, type):
             self.outside.enter_class(called)
             if is_users_class(called):
+                self._special_methods_of(at, called)
                 return
         elif isinstance(called, functools.partial):
             self._partial(called, at.source)
@@ -235,6 +247,11 @@ class Observation(AttributeReads):
             if hasattr(called, "outside_reads"):
                 self._traced[id(called)] = called
             return
+        elif is_users_class(type(called)):
+            self._special_methods(at, called)
+            if isinstance(class_attribute(type(called), "__call__"), FunctionType):
+                return
+            values = (called, *values)
         self._foreign_call(at, called, values)
 
     def _partial(self, called: functools.partial[Any], source: Source) -> None:
@@ -247,6 +264,11 @@ class Observation(AttributeReads):
 
     def _foreign_call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down a call of code that nothing observes."""
+        if is_users_class(type(called)):  # it may compute any attribute
+            self._foreign = type(called).__name__
+            for each in values:
+                self.looked_into(at, each)
+            return
         name = str(getattr(called, "__name__", type(called).__name__))
         self._foreign = name
         owner = getattr(called, "__self__", None)
@@ -257,7 +279,7 @@ class Observation(AttributeReads):
             self.effects.setdefault(_effect("print() runs", at.source))
             return
         self._announce(at, called, values)
-        if called in _READS_THE_ENVIRONMENT:
+        if any(called is each for each in _READS_THE_ENVIRONMENT):
             self._environment(at)
         if isinstance(called, functools._lru_cache_wrapper):
             self._cached_call(at, called, values)
@@ -283,8 +305,16 @@ class Observation(AttributeReads):
         by_name = (called is getattr or called is hasattr) and isinstance(values[1], str)
         if by_name and self.named_read(at, *values[:2]):
             values = values[2:]
+        if called is importlib.import_module and isinstance(values[0], str):
+            self.module_read(at, values[0], sys.modules.get(values[0], MISSING))
+        shallow = any(called is each for each in _SHALLOW) or (
+            is_container(owner) and name in _ITEM_READERS
+        )
         for each in values:
-            self.looked_into(at, each)
+            if shallow and (is_container(each) or is_users_class(type(each))):
+                self.contents_read(at, each)
+            else:
+                self.looked_into(at, each)
 
     def _asked(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down what the class of an object is, where that was asked."""
@@ -297,9 +327,9 @@ class Observation(AttributeReads):
                 if subject not in self.outside:  # it is not kept, and its class tells the same
                     called, subject = issubclass, type(subject)
             # what has a metaclass may be told of further classes, as abc.ABC is
-            if any(is_users_class(each) and type(each) is not type for each in _flat(kinds)):
+            if any(is_users_class(each) and _is_told(type(each)) for each in _flat(kinds)):
                 getter = functools.partial(called, subject, kinds)
-                with contextlib.suppress(TypeError):  # of protocols with data, classes tell nothing
+                with contextlib.suppress(Exception):  # of protocols with data, classes tell nothing
                     path = f"{called.__name__}({self.outside.path_of(subject)}, ...)"
                     read = Read(path, "state", at.source, getter(), getter)
                     self._found(("asked", id(subject), id(kinds)), read)
@@ -352,7 +382,7 @@ class Observation(AttributeReads):
             return
         self._looked_into.add(id(value))
         kind = type(value)
-        if isinstance(value, CONTAINERS):
+        if is_container(value):
             self._special_methods(at, value)
             for each in items_of(value):
                 self.looked_into(at, each)
@@ -377,7 +407,7 @@ class Observation(AttributeReads):
 
     def contents_read(self, at: Site, value: Any) -> None:
         """Take down that Python itself reads what an object holds, or calls its methods."""
-        if isinstance(value, CONTAINERS) and value in self.outside:
+        if is_container(value) and value in self.outside:
             self._looked_into.add(id(value))
         told = state_told_by(type(value))
         if told is not None:
@@ -431,6 +461,12 @@ def _held_in(cell: CellType) -> Any:
         return cell.cell_contents
     except ValueError:
         return MISSING
+
+
+def _is_told(kind: type) -> bool:
+    """Tell whether a metaclass lets classes be registered, by code that is not observed."""
+    found = class_attribute(kind, "__instancecheck__")
+    return isinstance(found, FunctionType) and not is_user_code(swaps.original(found))
 
 
 def _flat(kinds: Any) -> Iterator[type]:

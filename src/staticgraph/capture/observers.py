@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import site
 import sys
@@ -109,6 +110,9 @@ OBSERVERS_FILE = __file__
 class Listener(Protocol):
     """Whom the observers in code tell what they see: an observation."""
 
+    def not_told(self, at: Any, error: Exception) -> None:
+        """Take down that something could not be looked at."""
+
     def started(self, code: CodeType) -> None:
         """Take down that `code` begins to run."""
 
@@ -165,6 +169,22 @@ class _Active(threading.local):
 active = _Active()
 
 
+def tell(what: str, *told: Any) -> None:
+    """Tell every listener something; code of the user's that this runs is not observed.
+
+    Nothing that goes wrong with looking at the user's objects is an error of the user's program.
+    """
+    listeners, active.observations = active.observations, []
+    try:
+        for each in listeners:
+            try:
+                getattr(each, what)(*told)
+            except Exception as error:
+                each.not_told(told[0], error)
+    finally:
+        active.observations = listeners
+
+
 # the observers ------------------------------------------------------------------------------------
 
 
@@ -189,16 +209,14 @@ class _Start(Site):
     __slots__ = ()
 
     def __getitem__(self, _: None) -> None:
-        for each in active.observations:
-            each.started(self.place.code)
+        tell("started", self.place.code)
 
 
 class _Match(Site):
     __slots__ = ()
 
     def __getitem__(self, value: Any) -> None:
-        for each in active.observations:
-            each.looked_into(self, value)
+        tell("looked_into", self, value)
 
 
 class _Contents(Site):
@@ -206,8 +224,7 @@ class _Contents(Site):
 
     def __getitem__(self, value: Any) -> None:
         if type(value) not in _NO_CONTAINERS:
-            for each in active.observations:
-                each.contents_read(self, value)
+            tell("contents_read", self, value)
 
 
 class _Global(Site):
@@ -219,9 +236,11 @@ class _Global(Site):
     def looked_up(self, frame: FrameType) -> Any:
         """Return what the name means in the module of a frame."""
         name, space = self.name, frame.f_globals
-        value = space[name] if name in space else frame.f_builtins.get(name, MISSING)
-        for each in active.observations:
-            each.global_read(self, space, value)
+        try:
+            value = space[name]
+        except KeyError:
+            value = frame.f_builtins.get(name, MISSING)
+        tell("global_read", self, space, value)
         if value is MISSING:
             raise NameError(f"name {name!r} is not defined", name=name)
         return MAKERS.get(id(value), value)
@@ -233,9 +252,13 @@ class _Name(_Global):
     def __getitem__(self, _: None) -> Any:
         frame = sys._getframe(1)
         local = frame.f_locals
-        if local is frame.f_globals or self.name not in local:
+        if local is frame.f_globals:
             return self.looked_up(frame)
-        return MAKERS.get(id(local[self.name]), local[self.name])
+        try:
+            value = local[self.name]
+        except KeyError:
+            return self.looked_up(frame)
+        return MAKERS.get(id(value), value)
 
 
 class _Closure(Site):
@@ -246,8 +269,7 @@ class _Closure(Site):
             value = cell.cell_contents
         except ValueError:
             value = MISSING
-        for each in active.observations:
-            each.closure_read(self, cell, value)
+        tell("closure_read", self, cell, value)
         if value is MISSING:
             raise NameError(
                 f"cannot access free variable {self.name!r} where it is not associated with a "
@@ -266,12 +288,12 @@ class _Module(Site):
         space = frame.f_globals
         full = self.name
         if level:
-            full = resolve_name("." * level + self.name, space.get("__package__") or "")
+            with contextlib.suppress(ImportError, TypeError):  # the import says what is wrong
+                full = resolve_name("." * level + self.name, space.get("__package__") or "")
         try:
             return frame.f_builtins["__import__"](self.name, space, None, names, level)
         finally:
-            for each in active.observations:
-                each.module_read(self, full, sys.modules.get(full, MISSING))
+            tell("module_read", self, full, sys.modules.get(full, MISSING))
 
 
 _NO_CONTAINERS = frozenset({Node, np.ndarray, str, int, float, bool, tuple, type(None)})
@@ -288,11 +310,9 @@ class _Attribute(Site):
             try:
                 value = getattr(owner, self.name)
             except AttributeError:
-                for each in active.observations:
-                    each.attribute_missing(self, owner)
+                tell("attribute_missing", self, owner)
                 raise
-            for each in active.observations:
-                each.attribute_read(self, owner, value)
+            tell("attribute_read", self, owner, value)
         return MAKERS.get(id(value), value)
 
 
@@ -301,18 +321,36 @@ class _Super(Site):
 
     def __getitem__(self, three: tuple[Any, Any, Any]) -> Any:
         owner = three[0](*three[1:])
-        value = getattr(owner, self.name)
-        for each in active.observations:
-            each.super_read(self, owner, value)
+        try:
+            value = getattr(owner, self.name)
+        except AttributeError:
+            tell("super_read", self, owner, MISSING)
+            raise
+        tell("super_read", self, owner, value)
         return value
+
+
+class _ClassClosure(Site):
+    __slots__ = ()
+
+    def __getitem__(self, pair: tuple[Any, CellType]) -> Any:
+        tell("closure_read", self, pair[1], pair[0])
+        return pair[0]
+
+
+class _ImportedName(Site):
+    __slots__ = ()
+
+    def __getitem__(self, module: Any) -> None:
+        if self.name not in getattr(module, "__dict__", {}):
+            tell("attribute_missing", self, module)
 
 
 class _Import(Site):
     __slots__ = ()
 
     def __getitem__(self, pair: tuple[Any, Any]) -> Any:
-        for each in active.observations:
-            each.attribute_read(self, *pair)
+        tell("attribute_read", self, *pair)
         return pair[1]
 
 
@@ -322,8 +360,7 @@ class _Call(Site):
     def __getitem__(self, pair: tuple[tuple[Any, ...], Any]) -> tuple[Any, ...]:
         arguments, called = pair
         if type(called) is not Op:
-            for each in active.observations:
-                each.call(self, called, arguments)
+            tell("call", self, called, arguments)
         return joined_lists(called, arguments)[::-1]
 
 
@@ -331,8 +368,7 @@ class _Called(Site):
     __slots__ = ()
 
     def __getitem__(self, one: tuple[Any]) -> None:
-        for each in active.observations:
-            each.call(self, one[0], ())
+        tell("call", self, one[0], ())
 
 
 class _UnpackedCall(Site):
@@ -342,9 +378,8 @@ class _UnpackedCall(Site):
         (arguments, *named), called = pair
         if isinstance(arguments, (list, tuple)):
             values = (*arguments, *(named[0].values() if named else ()))
-            for each in active.observations:
-                each.contents_read(self, arguments)
-                each.call(self, called, values)
+            tell("contents_read", self, arguments)
+            tell("call", self, called, values)
 
 
 class _Result(Site):
@@ -352,8 +387,7 @@ class _Result(Site):
 
     def __getitem__(self, value: Any) -> Any:
         if type(value) not in _QUICK:
-            for each in active.observations:
-                each.result(value)
+            tell("result", value)
         return value
 
 
@@ -361,32 +395,28 @@ class _StoreGlobal(Site):
     __slots__ = ()
 
     def __getitem__(self, _: Any) -> None:
-        for each in active.observations:
-            each.global_written(self, sys._getframe(1).f_globals)
+        tell("global_written", self, sys._getframe(1).f_globals)
 
 
 class _StoreClosure(Site):
     __slots__ = ()
 
     def __getitem__(self, cell: CellType) -> None:
-        for each in active.observations:
-            each.closure_written(self, cell)
+        tell("closure_written", self, cell)
 
 
 class _StoreAttribute(Site):
     __slots__ = ()
 
     def __getitem__(self, owner: Any) -> None:
-        for each in active.observations:
-            each.attribute_written(self, owner)
+        tell("attribute_written", self, owner)
 
 
 class _StoreItem(Site):
     __slots__ = ()
 
     def __getitem__(self, container: Any) -> None:
-        for each in active.observations:
-            each.item_written(self, container)
+        tell("item_written", self, container)
 
 
 _SITES: dict[str, type[Site]] = {
@@ -399,6 +429,8 @@ _SITES: dict[str, type[Site]] = {
     "attribute": _Attribute,
     "super": _Super,
     "module": _Module,
+    "imported name": _ImportedName,
+    "class closure": _ClassClosure,
     "import": _Import,
     "call": _Call,
     "called": _Called,

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.dispatch import HELD
-from staticgraph.capture.changes import CONTAINERS, Met, items_of, met
+from staticgraph.capture.changes import Met, is_container, items_of, met
 from staticgraph.capture.observers import is_observed, is_user_code, is_wrapper, swaps
 from staticgraph.capture.value_kinds import (
     VALUES,
@@ -99,7 +99,7 @@ class Outside:
             self._enter(value, path)
         elif isinstance(value, type):
             self.enter_class(value)
-        elif isinstance(value, CONTAINERS):
+        elif is_container(value):
             self.enter_class(type(value))
             self._meet_items(value, path)
         elif isinstance(value, (BuiltinFunctionType, MethodWrapperType)):
@@ -153,7 +153,7 @@ class Outside:
         if not is_user_code(code):
             self._wrapped(function, path)
             for name, found in closure_of(function).items():
-                if callable(found) or isinstance(found, CONTAINERS):
+                if callable(found) or is_container(found):
                     self.meet(found, f"{path}.{name}")
             return
         swaps.swap(function)
@@ -189,7 +189,10 @@ class Outside:
                 elif not isinstance(found, (FunctionType, type)) and hasattr(
                     type(found), "__get__"
                 ):
-                    self.enter_class(type(found))
+                    if is_users_class(type(found)):
+                        self.meet(found, f"{each.__name__}.{name}")
+                    else:
+                        self.enter_class(type(found))
         if type(kind) is not type:
             self.enter_class(type(kind))
 
@@ -209,7 +212,7 @@ class Outside:
 
 def is_plain(value: Any, kinds: tuple[type, ...]) -> bool:
     """Tell whether `value` is one of some kinds, and not of a class of the user's made of one."""
-    return isinstance(value, kinds) and not is_users_class(type(value))
+    return issubclass(type(value), kinds) and not is_users_class(type(value))
 
 
 def closure_of(function: FunctionType) -> dict[str, Any]:

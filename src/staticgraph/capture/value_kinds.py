@@ -102,7 +102,7 @@ def _is_users_module(name: str) -> bool:
 def is_users_class(kind: type) -> bool:
     """Tell whether the methods of a class are the user's own code."""
     module = sys.modules.get(kind.__module__)
-    if kind.__module__ == "builtins":
+    if kind.__module__ == "builtins" or not is_made_by_python(kind):
         return False
     filename = getattr(module, "__file__", None)
     if filename is None:
@@ -145,9 +145,14 @@ def is_made_by_python(kind: type) -> bool:
 def inherits_methods(kind: type) -> bool:
     """Tell whether a class of the user's has methods of others, which are not observed."""
     return any(
-        not is_users_class(each) and each not in _OPEN and not issubclass(each, _UNREMARKABLE)
+        not is_users_class(each)
+        and each not in _OPEN
+        and not issubclass(each, _UNREMARKABLE)
+        and each.__module__ not in _MIXING_MODULES
         for each in kind.__mro__
     )
 
 
+_MIXING_MODULES = frozenset({"abc", "typing", "collections.abc", "numbers", "contextlib"})
+"""Modules of classes whose methods call those of derived classes, and keep nothing."""
 _UNREMARKABLE = (BaseException, enum.Enum, *VALUES, *CONTAINERS)
