@@ -957,6 +957,31 @@ def test_what_nothing_can_watch_is_named(name):
         sg.function(programs[name], backend="numpy")(ONE)
 
 
+def test_which_object_an_argument_is_is_named():
+    def program(x, y):
+        return x * 2 if x is y else x * 3
+
+    def with_outside(x, y):
+        return x * 2 if y is not ONE else x * 3
+
+    for each, named in ((program, "x is y"), (with_outside, "y is ONE")):
+        traced = sg.function(each, backend="numpy")
+        with pytest.warns(BakedValueWarning, match=named):
+            traced(ONE, ONE)
+        assert named in repr(traced.explain())
+
+
+def test_what_is_no_argument_is_compared_as_in_python():
+    def program(x, y):
+        doubled = x * 2
+        known = x is x and x is not None and doubled is not y and y is not np.newaxis
+        return doubled if known and type(x) is type(y) else x
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", BakedValueWarning)
+        assert sg.function(program, backend="numpy")(ONE, ONE) == program(ONE, ONE)
+
+
 # signatures ---------------------------------------------------------------------------------------
 
 

@@ -311,7 +311,7 @@ def watch(observation: Observation) -> Watch:
         Of the whole trace.
     """
     guards: list[Guard] = []
-    fix = "call it outside, and pass what it gives as an argument"
+    fix = "do it outside, and pass the result as an argument"
     baked = [
         Baked(path, "call", source, "", why, fix) for path, source, why in observation.unwatched
     ]

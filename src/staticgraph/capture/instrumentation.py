@@ -84,6 +84,7 @@ def instrument(code: CodeType, site: Sites) -> CodeType:
         ``site(kind, name, place)`` returns an object whose ``__getitem__`` is given
 
         - ``"match"``: what is matched with a class; dropped,
+        - ``"identity"``: the two that ``is`` compares; dropped,
         - ``"contents"``: what Python itself looks into, such as what is iterated over; dropped,
         - ``"start"``: None, when the code begins to run; dropped,
         - ``"global"``: None, and returns the value,
@@ -309,6 +310,10 @@ class _Rewriting:
     def _matched(self, match: Instruction) -> list[Instruction]:
         return [Instruction("COPY", 3), *self._told("match"), match]
 
+    def _identity(self, compared: Instruction) -> list[Instruction]:
+        pair = [Instruction("COPY", 2), Instruction("COPY", 2), Instruction("BUILD_TUPLE", 2)]
+        return [*pair, *self._told("identity"), compared]
+
     def _contents(self, reading: Instruction) -> list[Instruction]:
         """Return what shows an observer what `reading` looks into."""
         depths = _LOOKED_INTO[dis.opname[reading.op]]
@@ -374,6 +379,7 @@ _MAKERS: dict[str, Callable[[_Rewriting, Instruction], list[Instruction]]] = {
     "CALL_KW": _Rewriting._keyword_call,
     "CALL_FUNCTION_EX": _Rewriting._unpacked_call,
     "MATCH_CLASS": _Rewriting._matched,
+    "IS_OP": _Rewriting._identity,
     "STORE_GLOBAL": _Rewriting._store_global,
     "STORE_DEREF": _Rewriting._store_closure,
     "STORE_ATTR": _Rewriting._store_attribute,

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.core.dispatch import HELD
 from oplibrary.messages.source import Source, is_our_file
 from staticgraph.capture.attributes import AttributeReads, class_attribute
 from staticgraph.capture.changes import is_container, items_of
@@ -41,7 +42,13 @@ from staticgraph.capture.observers import (
     is_wrapper,
     swaps,
 )
-from staticgraph.capture.reads import MISSING, Read
+from staticgraph.capture.reads import (
+    MISSING,
+    Read,
+    default_of,
+    held_in,
+    keyword_default_of,
+)
 from staticgraph.capture.surroundings import (
     global_or_builtin,
     looks_around,
@@ -175,10 +182,10 @@ class Observation(AttributeReads):
         first = code.co_argcount - len(values)
         for position, value in enumerate(values):
             name = code.co_varnames[first + position]
-            read = functools.partial(_default, function, position)
+            read = functools.partial(default_of, function, position)
             self._found(("default", id(function), name), Read(name, "default", source, value, read))
         for name, value in (function.__kwdefaults__ or {}).items():
-            read = functools.partial(_keyword_default, function, name)
+            read = functools.partial(keyword_default_of, function, name)
             self._found(("default", id(function), name), Read(name, "default", source, value, read))
 
     # what code does -------------------------------------------------------------------------------
@@ -208,7 +215,7 @@ class Observation(AttributeReads):
             check = "" if value is MISSING else "{}.cell_contents"
             getter = functools.partial(getattr, cell, "cell_contents", MISSING)
             if value is MISSING:
-                getter = functools.partial(_held_in, cell)
+                getter = functools.partial(held_in, cell)
             self._found(key, Read(at.name, "closure", at.source, value, getter, check, cell))
             self.outside.meet(value, at.name)
 
@@ -414,6 +421,23 @@ class Observation(AttributeReads):
             self._told(at, *told)
         self._special_methods(at, value)
 
+    def identity_asked(self, at: Site, values: tuple[Any, Any]) -> None:
+        """Take down that an argument was compared with another one, or with what is outside.
+
+        A trace has a node for each argument, also where a call passes one object several times.
+        """
+        arguments = [type(x) is Node and any(x is each for each in x.graph.inputs) for x in values]
+        if any(arguments) and all(
+            is_argument or type(x) is np.ndarray or type(x) in HELD
+            for x, is_argument in zip(values, arguments, strict=True)
+        ):
+            first, second = [
+                x.name if is_argument else self.outside.path_of(x) or "an array"
+                for x, is_argument in zip(values, arguments, strict=True)
+            ]
+            why = "each argument of a trace is an object of its own, whichever a call passes"
+            self._unwatched(f"{first} is {second}", at.source, why)
+
     def _environment(self, at: Site) -> None:
         self._found(
             ("environment",),
@@ -456,13 +480,6 @@ def _effect(what: str, source: Source) -> str:
     return f"{what} while tracing, and not in later calls ({source.place})"
 
 
-def _held_in(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return MISSING
-
-
 def _is_told(kind: type) -> bool:
     """Tell whether a metaclass lets classes be registered, by code that is not observed."""
     found = class_attribute(kind, "__instancecheck__")
@@ -476,15 +493,6 @@ def _flat(kinds: Any) -> Iterator[type]:
             yield each
         elif isinstance(each, tuple):
             yield from _flat(each)
-
-
-def _default(function: FunctionType, position: int) -> Any:
-    values = function.__defaults__ or ()
-    return values[position] if position < len(values) else MISSING
-
-
-def _keyword_default(function: FunctionType, name: str) -> Any:
-    return (function.__kwdefaults__ or {}).get(name, MISSING)
 
 
 def _without_observers(trace: TracebackType | None) -> TracebackType | None:

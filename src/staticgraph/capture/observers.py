@@ -140,6 +140,9 @@ class Listener(Protocol):
     def looked_into(self, at: Site, value: Any) -> None:
         """Take down that Python itself reads attributes of `value`."""
 
+    def identity_asked(self, at: Site, values: tuple[Any, Any]) -> None:
+        """Take down that two different objects were compared with ``is``."""
+
     def contents_read(self, at: Site, value: Any) -> None:
         """Take down that Python itself reads what a container holds."""
 
@@ -217,6 +220,14 @@ class _Match(Site):
 
     def __getitem__(self, value: Any) -> None:
         tell("looked_into", self, value)
+
+
+class _Identity(Site):
+    __slots__ = ()
+
+    def __getitem__(self, values: tuple[Any, Any]) -> None:
+        if values[0] is not values[1]:
+            tell("identity_asked", self, values)
 
 
 class _Contents(Site):
@@ -421,6 +432,7 @@ class _StoreItem(Site):
 
 _SITES: dict[str, type[Site]] = {
     "match": _Match,
+    "identity": _Identity,
     "contents": _Contents,
     "start": _Start,
     "global": _Global,

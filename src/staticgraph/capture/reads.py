@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import CellType, FunctionType
 from typing import Any, NamedTuple
 
 from oplibrary.messages.source import Source
@@ -48,3 +49,22 @@ class Unwatched(NamedTuple):
     path: str
     source: Source
     why: str
+
+
+def held_in(cell: CellType) -> Any:
+    """Return what a variable of a function around holds, or `MISSING`."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def default_of(function: FunctionType, position: int) -> Any:
+    """Return the default of a parameter, counted from the first that has one, or `MISSING`."""
+    values = function.__defaults__ or ()
+    return values[position] if position < len(values) else MISSING
+
+
+def keyword_default_of(function: FunctionType, name: str) -> Any:
+    """Return the default of a parameter that is passed by name alone, or `MISSING`."""
+    return (function.__kwdefaults__ or {}).get(name, MISSING)
