@@ -52,6 +52,71 @@ def test_powers_of_float64_are_as_good_as_rounded_once():
     assert far.max() < 0.53
 
 
+SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 2.0, -3.0]
+
+
+def edges_of(dtype):
+    """Return special numbers, and all magnitudes of both signs."""
+    info = np.finfo(dtype)
+    rng = np.random.default_rng(0)
+    bits = info.dtype.itemsize * 8
+    patterns = rng.integers(0, 2**bits, 20_000, dtype=f"uint{bits}").view(dtype)
+    ends = [info.max, info.tiny, info.smallest_subnormal, info.eps]
+    return np.concatenate(
+        [patterns, rng.normal(0, 4, 20_000), SPECIAL, ends, np.negative(ends)], dtype=dtype
+    )
+
+
+def units_apart(found, wide):
+    """Return how far numbers are from wider ones, in units in the last place.
+
+    Once for those whose last bits times themselves are still normal, and once for all.
+    """
+    with np.errstate(all="ignore"):
+        rounded = wide.astype(found.dtype)
+        np.testing.assert_array_equal(np.isfinite(found), np.isfinite(rounded))
+        special = ~np.isfinite(rounded) | (rounded == 0)
+        np.testing.assert_array_equal(found[special], rounded[special])
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(rounded) & ~np.isnan(found))
+        far = np.abs(found - wide) / np.spacing(np.abs(found))
+    info = np.finfo(found.dtype)
+    normal = np.abs(found) > info.tiny / info.eps
+    return far[normal & ~special].max(), far[~special].max()
+
+
+needs_wider = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 60, reason="needs a type that is wider than float64"
+)
+
+
+@needs_wider
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("exponent", [-33, -32, -7, -3, -2, -1, 0, 1, 2, 3, 4, 5, 7, 32, 33])
+def test_whole_powers_are_as_good_as_rounded_once(dtype, exponent):
+    x = edges_of(dtype)
+    x = np.where(np.isnan(x), np.array(np.nan, dtype), x)
+    with np.errstate(all="ignore"):
+        wide = np.power(x.astype(np.longdouble), exponent)
+    found = run(lambda v: v**exponent, x)
+    assert found.dtype == dtype
+    normal, of_all = units_apart(found, wide)
+    assert normal < (0.53 if dtype == "float64" else 0.51)
+    assert of_all < 1.1  # what is too small for the last bits is rounded again
+
+
+@needs_wider
+@pytest.mark.parametrize(("dtype", "bound"), [("float64", 0.53), ("float32", 1.5)])
+def test_powers_of_two(dtype, bound):
+    x = edges_of(dtype)
+    x = np.where(np.isnan(x), np.array(np.nan, dtype), x)
+    with np.errstate(all="ignore"):
+        wide = np.exp2(x.astype(np.longdouble))
+    assert max(units_apart(run(sg.exp2, x), wide)) < bound
+    whole = np.arange(-1070 if dtype == "float64" else -148, 1023 if dtype == "float64" else 127)
+    whole = whole.astype(dtype)
+    np.testing.assert_array_equal(run(sg.exp2, whole), np.exp2(whole))
+
+
 LONG = [
     ((3_000_000,), None),
     ((3_000_001,), None),

@@ -93,15 +93,3 @@ def _whole_division(
 def magnitude(code: Code, a: Register, dtype: DType) -> Register:
     """Return the magnitude of integers, without a sign."""
     return a if is_unsigned(dtype) else code.select(a.less(0), -a, a)
-
-
-def product_of_equals(x: Register, count: int, one: Register) -> Register:
-    """Return x to the power of `count`, by squares; what overflows wraps around."""
-    product, square = one, x
-    while count:
-        if count & 1:
-            product = product * square
-        count >>= 1
-        if count:
-            square = square * square
-    return product

@@ -36,7 +36,14 @@ from oplibrary.machine.elements import (
 )
 from oplibrary.machine.expressions import integers
 from oplibrary.machine.expressions.powers import POWER_OF_ONE_NUMBER
-from oplibrary.machine.mathematics import FUNCTIONS, call, next_after, spacing
+from oplibrary.machine.mathematics import (
+    FUNCTIONS,
+    call,
+    next_after,
+    product_of_equals,
+    spacing,
+    whole_power,
+)
 from oplibrary.machine.module import Module
 from oplibrary.machine.register import BITS, Register
 from oplibrary.machine.target import host_target
@@ -317,12 +324,19 @@ class _Writer:
             if whole is None or whole < 0:  # a negative one is refused, by the kernel
                 raise Unsupported(f"powers of {dtype} by numbers that are not known")
             one = number(code, 1, dtype, a.lanes)
-            return Scalar(integers.product_of_equals(a, whole, one), dtype)
+            return Scalar(product_of_equals(a, whole, one), dtype)
         if whole == 2:
             return Scalar(self._rounded(lambda v: v * v, a), dtype)
         if whole == 1:
             return Scalar(a, dtype)
-        return Scalar(self._rounded(lambda v, w: call(code, "pow", *code.pair(v, w)), a, b), dtype)
+        if x.weak and x.number == 2:
+            return Scalar(self._called("exp2", b), dtype)
+
+        def write(v: Register, w: Register) -> Register:
+            product = None if whole is None else whole_power(code, v, whole)
+            return call(code, "pow", *code.pair(v, w)) if product is None else product
+
+        return Scalar(self._rounded(write, a, b), dtype)
 
     def _power_of_one_number(self, x: Scalar, y: Scalar) -> Scalar:
         dtype, (a, b) = self._loop(np.power, x, y)

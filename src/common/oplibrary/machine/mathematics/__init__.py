@@ -18,7 +18,7 @@ from oplibrary.machine.mathematics.hyperbolic import (
 )
 from oplibrary.machine.mathematics.inverse import acos, asin, atan, atan2
 from oplibrary.machine.mathematics.logarithm import log, log1p, log2, log10
-from oplibrary.machine.mathematics.power import cbrt, power
+from oplibrary.machine.mathematics.power import cbrt, exp2, power, product_of_equals, whole_power
 from oplibrary.machine.mathematics.powers_of_two import (
     exponent,
     ldexp,
@@ -45,6 +45,7 @@ __all__ = [
     "cosh",
     "erf",
     "exp",
+    "exp2",
     "expm1",
     "exponent",
     "floor_divide",
@@ -59,10 +60,12 @@ __all__ = [
     "mantissa",
     "next_after",
     "power",
+    "product_of_equals",
     "remainder",
     "sin",
     "sinh",
     "spacing",
     "tan",
     "tanh",
+    "whole_power",
 ]

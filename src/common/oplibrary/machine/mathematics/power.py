@@ -1,4 +1,4 @@
-"""x to the power of y, and the cube root."""
+"""x to the power of y, whole powers, powers of two, and the cube root."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from oplibrary.machine.code import Code
 from oplibrary.machine.mathematics.exponential import (
     FORMATS,
+    round_to_whole,
     scale,
     small_exp,
     split_exponent,
@@ -97,6 +98,12 @@ def _exp_in_two_parts(code: Code, x: Register, low: Register) -> Register:
     format_ = FORMATS["double"]
     n, r = split_exponent(code, x)
     lost = code.fma(n, -format_.ln2_low, code.fma(n, -format_.ln2_high, x) - r)
+    return scale(code, _small_exp_in_two_parts(code, r, lost + low), n)
+
+
+def _small_exp_in_two_parts(code: Code, r: Register, low: Register) -> Register:
+    """Return e to the ``r + low`` for ``abs(r) <= log(2) / 2``, rounded as good as once."""
+    format_ = FORMATS["double"]
     square = r * r
     square_low = code.fma(r, r, -square)
     # 1 + r + r**2 / 2 in two parts, the rest being small
@@ -107,7 +114,7 @@ def _exp_in_two_parts(code: Code, x: Register, low: Register) -> Register:
     total_low = half - (total - first)
     rest = square * r * code.polynomial(r, format_.exp[1:])
     rest = code.fma(square_low, 0.5, rest) + (first_low + total_low)
-    return scale(code, total + code.fma(total + rest, lost + low, rest), n)
+    return total + code.fma(total + rest, low, rest)
 
 
 @function("pow", 2)
@@ -138,6 +145,67 @@ def power(code: Code, x: Register, y: Register) -> Register:
     result = code.select(x.is_nan() | y.is_nan(), x + y, result)
     one = magnitude.equals(1.0) & (size.equals(math.inf) | ~negative_x)
     return code.select(one | y.equals(0.0), 1.0, result)
+
+
+MOST_WHOLE = 32
+"""The largest exponent for which a power is products; roundings in double add up to no more."""
+
+
+def whole_power(code: Code, x: Register, exponent: int) -> Register | None:
+    """Write x to the power of a whole number as products, or return None where `pow` is nearer.
+
+    The special cases are those of C's ``pow``: products and quotients have them.
+    """
+    if exponent == -1:
+        return code.constant(1.0, x.element, x.lanes) / x
+    if x.element == "float" and 0 < abs(exponent) <= MOST_WHOLE:
+        # what is too large or too small for double is so for float
+        wide = code.cast("fpext", x, "double")
+        one = code.constant(1.0, "double", x.lanes)
+        product = product_of_equals(wide, abs(exponent), one)
+        if exponent < 0:
+            product = one / product
+        return code.cast("fptrunc", product, "float")
+    if exponent not in (3, 4):
+        return None
+    square = x * x
+    low = code.fma(x, x, -square)
+    other = x if exponent == 3 else square
+    product = square * other
+    rest = code.fma(square, other, -product) + low * (other if exponent == 3 else other * 2.0)
+    size = code.absolute(product)
+    return code.select(size.less(math.inf) & size.greater(0.0), product + rest, product)
+
+
+def product_of_equals(x: Register, count: int, one: Register) -> Register:
+    """Return x to the power of `count`, by squares; integers that overflow wrap around."""
+    product, square = one, x
+    while count:
+        if count & 1:
+            product = product * square
+        count >>= 1
+        if count:
+            square = square * square
+    return product
+
+
+_LN2_PART = 2.3190468138462996e-17
+"""What is left of log(2) beside its float64."""
+
+
+@function("exp2")
+def exp2(code: Code, x: Register) -> Register:
+    """Write 2 to the x; whole powers are exact."""
+    format_ = FORMATS[x.element]
+    lowest, highest = format_.lowest * format_.log2e, format_.highest * format_.log2e
+    x = code.smaller(code.larger(x, lowest), highest)
+    n = round_to_whole(code, x)
+    r = x - n
+    scaled = r * math.log(2)
+    if x.element == "float":
+        return scale(code, small_exp(code, scaled), n)
+    low = code.fma(r, math.log(2), -scaled) + r * _LN2_PART
+    return scale(code, _small_exp_in_two_parts(code, scaled, low), n)
 
 
 # of the fifth-order estimate of a cube root that FreeBSD's C library begins with
