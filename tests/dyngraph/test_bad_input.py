@@ -336,7 +336,7 @@ DOORS = {
     ],
     "control flow": [
         (lambda: dg.cond(True, 3, 4), ArgumentError, "needs a function"),
-        (lambda: dg.cond(matrix(), print, print), NonScalarError, "ambiguous"),
+        (lambda: dg.cond(matrix(), print, print), DTypeError, "decides once"),
         (lambda: dg.switch(0, []), ArgumentError, "no branch"),
         (lambda: dg.switch("a", [print]), SideBySideError, "str"),
         (lambda: dg.while_loop(3, print, 0), ArgumentError, "needs a function"),
@@ -344,7 +344,7 @@ DOORS = {
         (lambda: dg.scan(lambda c, x: c, matrix(), matrix()), ArgumentError, "not a pair"),
         (lambda: dg.scan(print, 0), ArgumentError, "no length"),
         (lambda: dg.scan(print, 0, length=-1), ArgumentError, "negative length"),
-        (lambda: dg.fori_loop(0, 1.5, print, 0), DTypeError, "not an index"),
+        (lambda: dg.fori_loop(0, 1.5, print, 0), DTypeError, "whole number"),
         (lambda: dg.map(3, matrix()), ArgumentError, "needs a function"),
     ],
     "modes": [

@@ -65,8 +65,12 @@ def test_everything_is_measured(pair):
     assert dynamic.build == {}
     assert dynamic.ratio is None
     assert {"trace", "passes", "plan", "generate"} <= set(static.build)
-    assert static.built.value == pytest.approx(sum(static.build.values()), rel=0.9)
-    assert static.ratio.value == pytest.approx(static.steady.value / dynamic.steady.value, rel=0.5)
+    # what is so however noisy the machine is
+    assert 0 < static.built.value <= static.start.value
+    assert all(0 <= seconds <= static.built.high for seconds in static.build.values())
+    assert static.steady.value == pytest.approx(np.median(static.samples))
+    rounds = np.divide(static.samples, dynamic.samples)
+    assert static.ratio.value == pytest.approx(np.median(rounds))
     assert static.break_even.low <= static.break_even.calls <= static.break_even.high
     assert static.planned_bytes > 0
     assert static.passes[0].name == "fold_constants"

@@ -40,7 +40,14 @@ from oplibrary.messages.errors import ArgumentError, DTypeError, SideBySideError
 from oplibrary.messages.source import user_source
 from oplibrary.ops.nested import holds_values, stack_nested
 from oplibrary.values.dtypes import FLOATING, PLAIN_NUMBERS
-from oplibrary.values.types import Array, TensorType, fit_scalar, is_scalar, type_of_array
+from oplibrary.values.types import (
+    Array,
+    TensorType,
+    fit_scalar,
+    is_scalar,
+    plain_number,
+    type_of_array,
+)
 
 ndarray = np.ndarray
 asarray = np.asarray
@@ -462,6 +469,9 @@ def unwrap(
             arrays.append(joined._array)
         elif isinstance(x, (np.generic, ndarray, list, tuple)):
             arrays.append(numeric(x))
+        elif is_scalar(number := plain_number(x)):
+            weak = True
+            arrays.append(number)
         else:
             raise DTypeError(
                 f"{op.name}: operand {len(arrays)} is a {kind_of(x)}",

@@ -6,7 +6,6 @@ functions one program runs in both modes.
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from oplibrary.core.dispatch import LIFTED, SCANS
 from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import (
     ArgumentError,
+    DTypeError,
     LoopBoundError,
     SideBySideError,
 )
@@ -38,12 +38,14 @@ from oplibrary.transforms.batched import (
 )
 from oplibrary.values.parameters import (
     reads_its_parameters,
+    require_axis,
     require_callable,
+    require_decision,
     require_parameters,
     unread_carry,
 )
 from oplibrary.values.tree import flatten, map_tree, unflatten
-from oplibrary.values.types import is_scalar
+from oplibrary.values.types import is_scalar, type_of
 
 
 def cond(
@@ -59,7 +61,16 @@ def cond(
             with side_of("cond", taken, function, operands):
                 sides.append(_call("cond", function, *operands))
         return chosen("cond", pred, sides[0], sides[1], as_tensor)
-    return _region("cond", true_fn if pred else false_fn, *operands)
+    return _region("cond", true_fn if _holds("cond", pred, "biu") else false_fn, *operands)
+
+
+def _holds(name: str, condition: Any, kinds: str = "b") -> bool:
+    """Tell whether a condition holds, which decides once for the whole call of `name`."""
+    if type(condition) is bool:
+        return condition
+    found = as_tensor(condition)
+    require_decision(name, type_of(found), kinds)
+    return bool(found)
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
@@ -88,7 +99,14 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         for number in range(len(others) - 1, -1, -1):
             result = chosen("switch", index <= number, others[number], result, as_tensor)
         return result
-    number = min(max(operator.index(as_tensor(index)), 0), len(branches) - 1)
+    found = as_tensor(index)
+    if found.shape or found.dtype.kind not in "iub":
+        raise DTypeError(
+            f"switch: the index is {type_of(found)}",
+            cause="it chooses one branch for the whole call",
+            fix="pass one integer; to choose element by element, use where",
+        )
+    number = min(max(int(found.item()), 0), len(branches) - 1)
     return _region("switch", branches[number], *operands)
 
 
@@ -114,7 +132,7 @@ def while_loop(
         raise unread_carry(cond_fn)
     steps = 0
     going = _call("while_loop", cond_fn, carry)
-    while any_holds(going):
+    while any_holds(going) if type(going) in LIFTED else _holds("while_loop", going):
         if steps == max_steps:
             raise LoopBoundError(f"while_loop ran {steps:,} steps and its condition still holds")
         if type(going) in LIFTED:  # an example that is done stays as it is
@@ -155,6 +173,8 @@ def scan(
     require_callable("scan", body_fn)
     leaves, structure = flatten(xs)
     sequences = [as_tensor(x).contiguous() for x in leaves]
+    for x in sequences:
+        require_axis("scan", x)
     lengths = {len(x) for x in sequences}
     if length is not None:
         lengths.update(normalize_shape(length, "length"))
@@ -328,9 +348,20 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
         )
         return carry
     carry = _begun(init)
-    for i in range(operator.index(as_tensor(lower)), operator.index(as_tensor(upper))):
+    for i in range(_bound("lower", lower), _bound("upper", upper)):
         carry = _own(_region("fori_loop", body_fn, i, carry))
     return carry
+
+
+def _bound(name: str, value: Any) -> int:
+    bound = as_tensor(value)
+    if bound.shape or bound.dtype.kind not in "iu":
+        raise DTypeError(
+            f"fori_loop: {name} is {type_of(bound)}",
+            cause="the loop counts from one whole number to another",
+            fix="pass an int, or a tensor of an integer dtype and shape ()",
+        )
+    return int(bound.item())
 
 
 def map(function: Callable[..., Any], xs: Any) -> Any:

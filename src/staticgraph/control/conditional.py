@@ -12,8 +12,7 @@ from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.ops.elementwise import cast
 from oplibrary.tangents.families import Push
 from oplibrary.transforms.batched import Batched, held_by, open_levels
-from oplibrary.values.dtypes import REAL_FLOATING
-from oplibrary.values.parameters import require_callable
+from oplibrary.values.parameters import require_callable, require_decision
 from oplibrary.values.tree import flatten, unflatten
 from oplibrary.values.types import Array, TensorType, type_of
 from staticgraph.control.declaring import (
@@ -230,12 +229,7 @@ def cond(
     if isinstance(pred, (bool, np.bool_)):
         pred = np.asarray(pred)
     chosen = to_node(graph, pred)
-    if chosen.shape or chosen.dtype.kind in REAL_FLOATING or chosen.dtype.kind == "c":
-        raise DTypeError(
-            f"cond: the condition is {chosen.type}",
-            cause="it decides once for the whole call",
-            fix="pass one bool, such as any(x > 0); to choose element by element, use where",
-        )
+    require_decision("cond", chosen.type, "biu")
     if chosen.dtype.kind != "b":
         chosen = cast(chosen, dtype=np.dtype(bool))
     index = cast(chosen, dtype=np.dtype(np.int64))

@@ -43,7 +43,7 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
     """
     require_callable("fori_loop", body_fn)
     require_parameters("fori_loop", body_fn, (LEAF, flatten(init)[1]), "a node")
-    if isinstance(lower, (int, np.integer)) and isinstance(upper, (int, np.integer)):
+    if _is_int(lower) and _is_int(upper):
         values = range(lower, upper)
         _require_countable(values)
         positions = np.arange(lower, upper, dtype=np.int64)
@@ -53,7 +53,7 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
         )
         return last
     graph = require_graph("fori_loop")
-    found = Counter(None, int(lower) if isinstance(lower, (int, np.integer)) else None)
+    found = Counter(None, int(lower) if _is_int(lower) else None)
     first, bound = (_bound(graph, name, x) for name, x in (("lower", lower), ("upper", upper)))
     _, carry = while_loop(
         lambda state: state[0] < bound,
@@ -63,6 +63,10 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
     if found.far < FAR:
         require_near(first, bound, far=found.far)
     return carry
+
+
+def _is_int(bound: Any) -> bool:
+    return isinstance(bound, (int, np.integer)) and not isinstance(bound, bool)
 
 
 def _counting(i: Any, counter: Counter) -> Any:

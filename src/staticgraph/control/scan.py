@@ -13,7 +13,7 @@ from oplibrary.core.op import Kind, Op
 from oplibrary.messages.errors import ArgumentError
 from oplibrary.tangents.families import Push
 from oplibrary.transforms.batched import held_by, open_levels
-from oplibrary.values.parameters import require_callable
+from oplibrary.values.parameters import require_axis, require_callable
 from oplibrary.values.tree import flatten, unflatten
 from oplibrary.values.types import Array, TensorType
 from staticgraph.control.conditional import declare_several
@@ -277,12 +277,7 @@ SCANS[Node] = scan
 def _length(sequences: Sequence[Any], length: int | None) -> int:
     lengths: set[int] = set()
     for x in sequences:
-        if not x.shape:
-            raise ArgumentError(
-                f"scan: {x!r} has no axis to go along",
-                cause="each step gets one position of axis 0",
-                fix="capture it instead: the body may use values from outside",
-            )
+        require_axis("scan", x)
         lengths.add(int(x.type.shape[0]))
     if length is not None:
         lengths.add(require_count("scan", "length", length))

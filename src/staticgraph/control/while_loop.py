@@ -12,7 +12,7 @@ from oplibrary.messages.errors import DTypeError, LoopBoundError, NotDifferentia
 from oplibrary.tangents.families import Push
 from oplibrary.transforms.batched import held_by, open_levels
 from oplibrary.values.parameters import require_callable, unread_carry
-from oplibrary.values.tree import flatten, unflatten
+from oplibrary.values.tree import LEAF, flatten, unflatten
 from oplibrary.values.types import Array, TensorType
 from staticgraph.control.carried import carried_gradients
 from staticgraph.control.conditional import declare_several
@@ -326,8 +326,8 @@ def _declare(
     nodes = [to_node(graph, leaf) for leaf in leaves]
     types = [node.type for node in nodes]
     arguments = (tuple, None, (structure,))
-    condition, _, condition_captures = region_from("while_loop", cond_fn, types, arguments)
-    if len(condition.outputs) != 1 or condition.outputs[0].type != TensorType((), bool):
+    condition, decided, condition_captures = region_from("while_loop", cond_fn, types, arguments)
+    if decided is not LEAF or condition.outputs[0].type != TensorType((), bool):
         found = ", ".join(repr(t) for t in condition.output_types) or "nothing"
         raise DTypeError(
             f"while_loop: the condition gives {found}",

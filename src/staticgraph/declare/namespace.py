@@ -20,7 +20,7 @@ from oplibrary.ops.creation import resolve_dtype
 from oplibrary.ops.nested import holds_values, stack_nested
 from oplibrary.values.data import array_from_dlpack, require_numbers
 from oplibrary.values.tree import flatten, map_tree
-from oplibrary.values.types import fit_scalar, is_scalar, resolve_scalar
+from oplibrary.values.types import fit_scalar, is_scalar, plain_number, resolve_scalar
 from staticgraph.declare.build import constant, declare, require_graph, to_node
 from staticgraph.declare.creation import declare_creation
 from staticgraph.declare.operands import as_array, stacked, strengthen
@@ -76,6 +76,7 @@ def _as_arrays(operands: tuple[Any, ...]) -> tuple[Any, ...]:
 
     Python's operators make a number of them, and what is made of lengths stays one.
     """
+    operands = tuple(map(plain_number, operands))
     numbers = [type(x) is Node and x in x.graph.weak and x not in x.graph.lengths for x in operands]
     if not all(of_graph or is_scalar(x) for of_graph, x in zip(numbers, operands, strict=True)):
         return operands

@@ -29,6 +29,7 @@ from oplibrary.values.types import (
     TensorType,
     is_scalar,
     number_kind,
+    plain_number,
     resolve_scalar,
     type_of,
 )
@@ -228,6 +229,7 @@ def declare_length(graph: Graph, number: int) -> Node:
 
 def _as_operand(graph: Graph, op: Op, x: Any, position: int) -> Any:
     """Return a node of `graph`, or a Python number as it is."""
+    x = plain_number(x) if type(x) is not Node else x
     if is_scalar(x):
         return declare_length(graph, x) if is_symbolic(x) else x
     if isinstance(x, Dim):
@@ -243,8 +245,6 @@ def _as_operand(graph: Graph, op: Op, x: Any, position: int) -> Any:
 
 
 def _operand_array(op: Op, value: Any, position: int) -> Array:
-    if isinstance(value, (int, float, complex)) and not isinstance(value, np.generic):
-        return as_array(value)  # of a subclass, such as an IntEnum
     if isinstance(value, (np.ndarray, np.generic, list, tuple)):
         return to_numbers(value, None, "operand")
     if type(value) in EXECUTORS:

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 # checks -------------------------------------------------------------------------------------------
 
 
+_UNFIT = "?LQ"
+"""The characters of the dtypes that NumPy takes for indices, or for a mask, and that are none."""
+
+
 def require_integers(name: str, indices: TensorType) -> None:
     """Refuse an array that cannot hold indices.
 
@@ -121,7 +125,7 @@ def _take_axis(shape: Shape, axis: int | None) -> int:
 def _take(x: Array, indices: Array, *, axis: int | None = None) -> Any:
     if axis is None or not x.ndim:
         axis = _take_axis(x.shape, axis)
-    if type(indices) is np.ndarray and indices.dtype.char == "?":  # NumPy reads 0 and 1
+    if type(indices) is np.ndarray and indices.dtype.char in _UNFIT:
         require_integers("take", type_of_array(indices))
     try:
         return x.take(indices, axis)
@@ -270,6 +274,8 @@ def _take_along_axis(x: Array, indices: Array, *, axis: int = -1) -> Any:
     ndim = x.ndim
     if indices.ndim != ndim or type(axis) is not int:
         _take_along_axis_infer(TensorType(x.shape), TensorType(indices.shape, "int64"), axis=axis)
+    if indices.dtype.char in _UNFIT:
+        require_integers("take_along_axis", type_of_array(indices))
     if axis < 0:
         axis += ndim
     try:

@@ -40,6 +40,8 @@ def in_order(x: Array) -> Array:
 
 def _check_order(name: str, x: TensorType, axis: Any, descending: Any = False) -> None:
     require_flag(descending, "descending")
+    if type(axis) is bool:  # no axis, of a scalar too
+        normalize_axis(axis, x.ndim)
     if x.ndim == 0:
         raise ShapeError(
             f"{name} of a scalar",

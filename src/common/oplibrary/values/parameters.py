@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
-from oplibrary.messages.errors import ArgumentError
+from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.messages.source import Source, defined_at, user_source
 from oplibrary.values.tree import LEAF, Structure
+from oplibrary.values.types import TensorType
 
 
 def require_callable(name: str, *functions: Any) -> None:
@@ -27,6 +28,44 @@ def require_callable(name: str, *functions: Any) -> None:
                 cause="it calls the function with arrays",
                 fix="pass the function itself, such as lambda x: x * 2",
             )
+
+
+def require_axis(name: str, x: Any) -> None:
+    """Refuse an array that has no axis 0 for `name` to go along.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not x.shape:
+        raise ArgumentError(
+            f"{name}: {x!r} has no axis to go along",
+            cause="each step gets one position of axis 0",
+            fix="capture it instead: the body may use values from outside",
+        )
+
+
+def require_decision(name: str, found: TensorType, kinds: str = "b") -> None:
+    """Refuse a condition that does not decide once for the whole call of `name`.
+
+    Parameters
+    ----------
+    name : str
+    found : TensorType
+        Of the condition.
+    kinds : str
+        Of the dtypes that it may have.
+
+    Raises
+    ------
+    DTypeError
+    """
+    if found.shape or found.dtype.kind not in kinds:
+        raise DTypeError(
+            f"{name}: the condition is {found}",
+            cause="it decides once for the whole call",
+            fix="pass one bool, such as any(x > 0); to choose element by element, use where",
+        )
 
 
 def require_parameters(

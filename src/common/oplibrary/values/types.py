@@ -123,6 +123,20 @@ def is_scalar(value: Any) -> bool:
     return type(value) in (float, int, bool, complex)
 
 
+def plain_number(value: Any) -> Any:
+    """Return a number of a subclass of Python's, such as an IntEnum, as the number that it is.
+
+    Anything else is returned as it is.
+    """
+    if is_scalar(value) or isinstance(value, np.generic):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    return complex(value) if isinstance(value, complex) else value
+
+
 NUMBERS: dict[type, Callable[[Any], type | None]] = {}
 """For a value type, what tells as which Python number a value acts, or None; executors enter it."""
 
