@@ -2,6 +2,7 @@
 
 import enum
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -70,7 +71,22 @@ TAKEN = {
     "a complex number of a subclass": lambda xp, x: x + Imaginary(2j),
 }
 
+BFLOAT16 = ml_dtypes.bfloat16(2)
+TAKEN |= {
+    "a bfloat16 number as a slope": lambda xp, x: xp.leaky_relu(x, BFLOAT16),
+    "a bfloat16 number as a correction": lambda xp, x: xp.std(x, correction=BFLOAT16),
+    "a bfloat16 number as an order": lambda xp, x: xp.linalg.vector_norm(x, ord=BFLOAT16),
+}
+
 REFUSED = {
+    "a complex number as a correction": lambda xp, x: xp.std(x, correction=np.complex64(1)),
+    "an array in place of a word": lambda xp, x: xp.mse_loss(x, x, reduction=x),
+    "an array of NumPy's in place of a word": lambda xp, x: xp.mse_loss(x, x, reduction=X),
+    "an array for a loss of classes": lambda xp, x: xp.cross_entropy(
+        xp.stack([x, x]), np.array([0, 1]), reduction=x
+    ),
+    "an array in place of a grid's order": lambda xp, x: xp.meshgrid(x, x, indexing=X)[0],
+    "a mean of a batch of other losses": lambda xp, x: xp.mse_loss(x, x, reduction="batchmean"),
     "a vector of conditions": decided_by(lambda xp, x: x > 1),
     "no condition": decided_by(lambda xp, x: x[:0] > 1),
     "a condition with an axis": decided_by(lambda xp, x: x[:1] > 0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from oplibrary.core.registry import public
-from oplibrary.functional.loss_reduction import reduce_losses
+from oplibrary.functional.loss_reduction import reduce_losses, require_reduction
 from oplibrary.messages.errors import ArgumentError, ShapeError, SideBySideError
 from oplibrary.ops.arguments import operand_type, require_int, require_number
 from oplibrary.ops.comparison import not_equal
@@ -196,6 +196,7 @@ def _share(weights: Any, labels: Any) -> Any:
 
 def _reduce_counted(name: str, losses: Any, reduction: str, share: Any, counted: Any) -> Any:
     """Reduce losses that count as much as their `share`, and nothing unless they are `counted`."""
+    require_reduction(name, reduction)
     if counted is not None:
         losses = where(counted, losses, 0.0)
         ones = cast(counted, dtype=losses.dtype)

@@ -9,7 +9,13 @@ import numpy as np
 
 from oplibrary.core.registry import public_in
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
-from oplibrary.ops.arguments import normalize_ints, operand_type, require_device, require_int
+from oplibrary.ops.arguments import (
+    is_real_number,
+    normalize_ints,
+    operand_type,
+    require_device,
+    require_int,
+)
 from oplibrary.ops.creation import resolve_dtype
 from oplibrary.ops.elementwise import conj
 from oplibrary.ops.fourier import NORMS, OTHER_WAY, dft, inverse_real_dft, real_dft, resized
@@ -398,7 +404,7 @@ def ihfft(x: Any, n: int | None = None, axis: int = -1, norm: str = "backward") 
 
 def _frequencies(name: str, numbers: Any, n: int, d: Any, dtype: Any, device: Any) -> Any:
     require_device(device)
-    if not isinstance(d, (int, float, np.integer, np.floating)):
+    if not is_real_number(d):
         raise ArgumentError(
             f"{name}: d must be a number, not {d!r}",
             cause="it is the distance between two samples",

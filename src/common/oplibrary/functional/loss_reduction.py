@@ -18,12 +18,21 @@ def reduce_losses(name: str, losses: Any, reduction: str) -> Any:
     ArgumentError
         If `reduction` is none of ``"mean"``, ``"sum"`` and ``"none"``.
     """
+    require_reduction(name, reduction)
     if reduction == "mean":
         return mean(losses)
-    if reduction == "sum":
-        return sum_(losses)
-    if reduction == "none":
-        return losses
+    return sum_(losses) if reduction == "sum" else losses
+
+
+def require_reduction(name: str, reduction: Any) -> None:
+    """Refuse what does not say how losses are reduced.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if isinstance(reduction, str) and reduction in ("mean", "sum", "none"):
+        return
     raise ArgumentError(
         f"{name}: reduction is {reduction!r}",
         cause="the losses of the elements are averaged, summed or returned as they are",

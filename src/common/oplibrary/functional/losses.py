@@ -396,7 +396,7 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
     else:
         entropy = multiply(target, log(where(equal(target, 0), 1, target)))
         terms = subtract(entropy, multiply(target, x))
-    if reduction == "batchmean":
+    if isinstance(reduction, str) and reduction == "batchmean":
         shape = operand_type("kl_div", terms).shape
         return divide(sum_(terms), float(shape[0] if shape else 1))
     return reduce_losses("kl_div", terms, reduction)

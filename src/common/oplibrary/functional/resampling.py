@@ -15,7 +15,13 @@ from oplibrary.functional.adaptive_pooling import (
     adaptive_avg_pool3d,
 )
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError, SymbolicValueError
-from oplibrary.ops.arguments import operand_type, require_flag, require_int, require_number
+from oplibrary.ops.arguments import (
+    is_real_number,
+    operand_type,
+    require_flag,
+    require_int,
+    require_number,
+)
 from oplibrary.ops.creation import empty
 from oplibrary.ops.elementwise import add, multiply
 from oplibrary.ops.gather import take
@@ -174,7 +180,7 @@ def _sizes(
         wanted = per_axis(size, "size", 1, len(lengths))
         return wanted, [n / out for n, out in zip(lengths, wanted)]
     factors = scale_factor
-    if isinstance(scale_factor, (int, float, np.integer, np.floating)):
+    if is_real_number(scale_factor):
         factors = (scale_factor,) * len(lengths)
     for each in factors:
         require_number(each, "scale_factor")

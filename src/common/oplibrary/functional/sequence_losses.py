@@ -8,7 +8,7 @@ import numpy as np
 
 from oplibrary.core.loops import scan_of
 from oplibrary.core.registry import public
-from oplibrary.functional.loss_reduction import reduce_losses
+from oplibrary.functional.loss_reduction import reduce_losses, require_reduction
 from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.ops.arguments import operand_type, require_flag, require_int
 from oplibrary.ops.comparison import equal, greater, less, logical_and, not_equal
@@ -115,6 +115,7 @@ def ctc_loss(
         losses = where(never, 0.0, negative(found))
     else:
         losses = multiply(negative(found), where(never, np.inf, 1.0).astype(found.dtype))
+    require_reduction("ctc_loss", reduction)
     if reduction == "mean":
         losses = divide(losses, cast(maximum(out_lengths, 1), dtype=losses.dtype))
     losses = reduce_losses("ctc_loss", losses, reduction)

@@ -15,6 +15,7 @@ from oplibrary.messages.errors import (
     SideBySideError,
     SymbolicValueError,
 )
+from oplibrary.values.dtypes import is_bfloat16
 from oplibrary.values.types import Shape, TensorType, is_known, number_kind, type_of
 
 Axis = int | tuple[int, ...] | None
@@ -101,6 +102,13 @@ def require_steps(value: Any, name: str) -> int:
     return count
 
 
+def is_real_number(value: Any) -> bool:
+    """Tell whether `value` is a real number, of Python's or of any dtype."""
+    if isinstance(value, (int, float, np.integer, np.floating)):
+        return True
+    return isinstance(value, np.generic) and is_bfloat16(value.dtype)
+
+
 def require_number(value: Any, name: str) -> None:
     """Refuse `value` where it is no real number.
 
@@ -108,7 +116,7 @@ def require_number(value: Any, name: str) -> None:
     ------
     ArgumentError
     """
-    if not isinstance(value, (int, float, np.integer, np.floating)):
+    if not is_real_number(value):
         raise ArgumentError(
             f"{name} must be a number, not {value!r}",
             cause="it is a constant of the operation",

@@ -12,7 +12,7 @@ from oplibrary.core.op import Kind, Op, example
 from oplibrary.core.registry import public_in, register
 from oplibrary.core.rules import reduced_shape, reduction
 from oplibrary.messages.errors import ArgumentError, DTypeError
-from oplibrary.ops.arguments import Axis, operand_type
+from oplibrary.ops.arguments import Axis, is_real_number, operand_type
 from oplibrary.ops.comparison import equal, isfinite
 from oplibrary.ops.elementwise import abs as magnitude
 from oplibrary.ops.elementwise import cast, conj, maximum, where
@@ -214,7 +214,7 @@ def _dispersion(
     def infer(
         x: TensorType, *, axis: Axis = None, keepdims: bool = False, correction: float = 0.0
     ) -> TensorType:
-        if not isinstance(correction, (int, float, np.number)):
+        if not is_real_number(correction):
             raise ArgumentError(
                 f"{name}: correction must be a number, not {correction!r}",
                 cause="the sum of squares is divided by the number of elements less the correction",
@@ -379,7 +379,7 @@ def vector_norm(x: Any, axis: Axis = None, keepdims: bool = False, ord: float = 
     >>> float(vector_norm(np.array([3.0, 4.0])))
     5.0
     """
-    if not isinstance(ord, (int, float, np.number)) or math.isnan(ord):
+    if not is_real_number(ord) or math.isnan(ord):
         raise ArgumentError(
             f"vector_norm: ord must be a number, not {ord!r}",
             cause="it is the power that the elements are raised to",

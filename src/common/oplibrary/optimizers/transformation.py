@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oplibrary.messages.errors import ArgumentError, DTypeError
-from oplibrary.ops.arguments import operand_type
+from oplibrary.ops.arguments import is_real_number, operand_type
 from oplibrary.ops.creation import full_like
 from oplibrary.ops.elementwise import abs as abs_
 from oplibrary.ops.elementwise import add, cast, divide, maximum, multiply, negative, square
@@ -69,7 +69,7 @@ def require_hyperparameter(
     ------
     ArgumentError
     """
-    fits = isinstance(value, (int, float, np.integer, np.floating)) and least <= value < below
+    fits = is_real_number(value) and least <= value < below
     if not fits:
         end = f" and below {below:g}" if below < float("inf") else ""
         raise ArgumentError(
