@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 import staticgraph as sg
+from oplibrary.values.memory import ALIGNMENT
 from staticgraph.backends import interpret
 from staticgraph.backends import numpy as numpy_backend
 from staticgraph.passes import DEFAULT_PASSES, run_passes
 from staticgraph.program.layout import PROBE_ELEMENTS, contiguous_strides, find_layouts
-from staticgraph.program.memory import ALIGNMENT, IN_PLACE_BYTES, Arena
+from staticgraph.program.memory import IN_PLACE_BYTES, Arena
 
 
 def planned(function, *shapes, program, passes=DEFAULT_PASSES, borrow=False):

@@ -11,9 +11,9 @@ pytest.importorskip("llvmlite")
 from scipy import special
 
 import staticgraph as sg
+from oplibrary.values.memory import ALIGNMENT
 from staticgraph.backends.native.planning import packing, planning
 from staticgraph.backends.native.planning.packing import Life, Room, pack
-from staticgraph.program.memory import ALIGNMENT
 
 
 def random_lives(seed):

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from oplibrary.executors.kernels import choice
+from oplibrary.values.memory import aligned_bytes
 from oplibrary.values.types import Array, Shape
 from staticgraph.backends.backend import Backend, Runner
 from staticgraph.backends.blocking import form_steps
 from staticgraph.backends.generate import generate
 from staticgraph.program.layout import Layout, find_layouts
 from staticgraph.program.lengths import program_is_symbolic
-from staticgraph.program.memory import ALIGNMENT, ArrayPlan, BufferPlan, PlannedStep, plan_buffers
+from staticgraph.program.memory import ArrayPlan, BufferPlan, PlannedStep, plan_buffers
 from staticgraph.program.program import Instruction, Program
 
 BUFFERED_BYTES = 1024
@@ -72,19 +71,12 @@ def build(program: Program, plan: BufferPlan) -> Runner:
     assert isinstance(plan, ArrayPlan)
     writer, has_state = generate(program, plan)
     make = writer.define("make")
-    call = make(_arena(plan.arena_bytes))
+    call = make(aligned_bytes(plan.arena_bytes))
     if has_state:
-        call = _shared(call, lambda: make(_arena(plan.arena_bytes)))
+        call = _shared(call, lambda: make(aligned_bytes(plan.arena_bytes)))
     writer.show_lines(call)
     text = writer.text
     return Runner(call, lambda: text)
-
-
-def _arena(nbytes: int) -> Array:
-    """Return uninitialised memory that starts on a cache line."""
-    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + nbytes]
 
 
 def _shared(

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from oplibrary.messages.errors import BindingError, PicklingError, out_of_memory
+from oplibrary.values.memory import aligned_array
 from oplibrary.values.tree import LEAF, Structure, flatten_like, leaf_paths, unflatten
 from oplibrary.values.types import Array, TensorType
 from staticgraph.backends.backend import Runner
@@ -166,7 +167,7 @@ def _why_copied(array: Any, converted: Array) -> str:
 
 
 def _allocated(type_: TensorType) -> Array:
-    return np.empty(type_.shape, type_.dtype)
+    return aligned_array(type_)
 
 
 def _given(structure: Structure, out: Any, types: Sequence[TensorType]) -> list[Any]:

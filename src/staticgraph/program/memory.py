@@ -13,12 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from oplibrary.core.op import Kind
+from oplibrary.values.memory import ALIGNMENT
 from oplibrary.values.types import Shape
 from staticgraph.program.layout import Layout
 from staticgraph.program.program import Instruction, Program, Value
-
-ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector register."""
 
 IN_PLACE_BYTES = 4096
 """Smaller values get memory of their own: NumPy takes 0.25 µs longer to find that one element may

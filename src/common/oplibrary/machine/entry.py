@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from oplibrary.machine import interpreter_api as api
 from oplibrary.machine.code import Code
 from oplibrary.machine.module import Module
+from oplibrary.machine.objects import ObjectCode
 from oplibrary.machine.register import Register
 from oplibrary.values.types import TensorType
 
@@ -33,6 +34,7 @@ _FIXED = (
     "PyArray_Type",
     "PyArray_NewFromDescr",
     *api.FUNCTIONS,
+    *api.OWN_MEMORY,
     *_OF_RUNS,
     "heads",
     "slow",
@@ -119,9 +121,12 @@ def write_entry(module: Module, signature: Signature, segment: str) -> None:
     module.add_function("entry", code, "ptr", parameters, attributes=attributes)
 
 
-class _Entry:
+class _Entry(ObjectCode):
     def __init__(self, code: Code, signature: Signature, segment: str) -> None:
-        self.code = code
+        words = [*_FIXED, *(f"dtype {d}" for d in signature.dtypes), "value"]
+        super().__init__(
+            code, [*words, *(f"variable {i}" for i in range(len(signature.variables)))]
+        )
         self.signature = signature
         self.segment = segment
         made = len(signature.variables) + len(signature.results)
@@ -136,34 +141,12 @@ class _Entry:
         # of many arrays nothing stays in registers
         self.objects = code.allocate("ptr", made) if self.many else None
         self.held: list[Callable[[], Register]] = []
-        words = [*_FIXED, *(f"dtype {d}" for d in signature.dtypes), "value"]
-        words += [f"variable {i}" for i in range(len(signature.variables))]
-        self.words = {word: number for number, word in enumerate(words)}
 
     def word(self, name: str) -> Register:
         """Return a word of the table, or of the block."""
         if self.block is not None and name in BLOCK:
             return self.code.load(self.code.address(self.block, BLOCK.index(name), "ptr"), "ptr")
-        return self.code.load(self.code.address(self.table, self.words[name], "ptr"), "ptr")
-
-    def call(self, name: str, result: str, *arguments: Register | str) -> Register | None:
-        """Write a call of a function of the table; an argument may be spelled out."""
-        function = self.word(name)
-        listed = ", ".join(a if isinstance(a, str) else f"{a.type} {a.ref}" for a in arguments)
-        if result == "void":
-            self.code.statement(f"call void {function.ref}({listed})")
-            return None
-        return self.code.effect(f"call {result} {function.ref}({listed})", result, 1)
-
-    def object_call(self, name: str, *arguments: Register | str) -> Register:
-        """Write a call that returns an object."""
-        found = self.call(name, "ptr", *arguments)
-        assert found is not None
-        return found
-
-    def field(self, of: Register, offset: int, element: str = "ptr") -> Register:
-        """Return what is at an offset of an object."""
-        return self.code.load(self.code.address(of, offset, "i8"), element)
+        return super().word(name)
 
     def write(self) -> None:
         code, signature = self.code, self.signature
@@ -301,7 +284,7 @@ class _Entry:
         self.held = []
         shapes = len(BLOCK) + len(self.open_axes)
         for number, type_ in enumerate(signature.results, signature.result_slot):
-            made = self._new_array(type_, array_type, shapes)
+            made = self._new_array(type_, shapes)
             if not is_known(type_):
                 shapes += type_.ndim
             # out of memory: the slow way fails, too, and says where
@@ -384,10 +367,8 @@ class _Entry:
 
         return self._block(fail)
 
-    def _new_array(self, type_: TensorType, array_type: Register, place: int) -> Register:
+    def _new_array(self, type_: TensorType, place: int) -> Register:
         """Write the making of an array; a shape that is not known is at a place of the block."""
-        dtype = self.word(f"dtype {type_.dtype}")
-        self.call("Py_IncRef", "void", dtype)
         dimensions = "ptr null"
         if not is_known(type_):
             assert self.block is not None
@@ -397,17 +378,9 @@ class _Entry:
             listed = ", ".join(f"i64 {n}" for n in type_.shape)
             self.code.module.add_global(name, f"internal constant [{type_.ndim} x i64] [{listed}]")
             dimensions = f"ptr @{name}"
-        return self.object_call(
-            "PyArray_NewFromDescr",
-            array_type,
-            dtype,
-            f"i32 {type_.ndim}",
-            dimensions,
-            "ptr null",
-            "ptr null",
-            "i32 0",
-            "ptr null",
-        )
+        nbytes = type_.nbytes if is_known(type_) else None
+        dtype = self.word(f"dtype {type_.dtype}")
+        return self.new_array(dtype, type_.ndim, dimensions, nbytes)
 
     def _run(self, slots: Register) -> None:
         code, run = self.code, f"call void @{self.segment}(ptr {slots.ref})"

@@ -8,6 +8,7 @@ through ctypes.
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 import sys
 import sysconfig
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-DATA, NDIM, DIMENSIONS, DTYPE, FLAGS = 16, 24, 32, 56, 64
+DATA, NDIM, DIMENSIONS, DTYPE, FLAGS, MEMORY_HANDLER = 16, 24, 32, 56, 64, 88
 """Offsets in an array object, in bytes (PyArrayObject_fields in NumPy's ndarraytypes.h)."""
 TYPE = 8
 """Offset of an object's type."""
@@ -41,9 +42,14 @@ FUNCTIONS = (
     "PyObject_GetAttr",
     "PyObject_SetAttr",
     "PyErr_Clear",
+    "PyTraceMalloc_Track",
 )
-"""The functions of CPython that are called, all of its stable interface."""
-_ARRAY_TYPE, _NEW_FROM_DESCR = 2, 94
+"""The functions of CPython that are called."""
+OWN_MEMORY = ("aligned_alloc", "free", "memory handler")
+"""The functions of C that allocate memory of arrays, and the object that NumPy frees it through."""
+TRACED = np.lib.tracemalloc_domain
+"""The domain in which NumPy reports the memory of arrays to `tracemalloc`."""
+_ARRAY_TYPE, _NEW_FROM_DESCR, _HANDLER = 2, 94, 306
 _DEFINITION = struct.Struct("QQi4xQ")
 """A PyMethodDef: the addresses of name and function, flags, and no documentation."""
 _ABI = 0x02000000
@@ -67,7 +73,29 @@ def addresses() -> dict[str, int] | None:
         return None
     found["PyArray_Type"] = table[_ARRAY_TYPE]
     found["PyArray_NewFromDescr"] = table[_NEW_FROM_DESCR]
+    found |= _own_memory(table)
     return found if table[_ARRAY_TYPE] == id(np.ndarray) else None
+
+
+def _own_memory(table: Any) -> dict[str, int]:
+    """Return where `OWN_MEMORY` is; 0 each where arrays must leave their memory to NumPy.
+
+    NumPy's default handler frees memory by C's ``free``, which takes what ``aligned_alloc`` gave.
+    """
+    nothing = dict.fromkeys(OWN_MEMORY, 0)
+    if os.name != "posix":
+        return nothing
+    library = ctypes.CDLL(None)
+    try:
+        functions = [library.aligned_alloc, library.free]
+    except AttributeError:
+        return nothing
+    handler = ctypes.c_void_p.from_address(table[_HANDLER]).value or 0
+    sample = np.empty(1)
+    if ctypes.c_void_p.from_address(id(sample) + MEMORY_HANDLER).value != handler or not handler:
+        return nothing  # another layout, or somebody's own handler
+    found = [ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions]
+    return dict(zip(OWN_MEMORY, [*found, handler], strict=True)) if all(found) else nothing
 
 
 def _is_main_interpreter() -> bool:

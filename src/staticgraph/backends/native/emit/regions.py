@@ -8,6 +8,7 @@ from typing import NamedTuple
 from oplibrary.machine.code import Code
 from oplibrary.machine.entry import INTERRUPTED
 from oplibrary.machine.register import Register
+from oplibrary.values.memory import ALIGNMENT
 from staticgraph.backends.native.definitions.definition import Definition
 from staticgraph.backends.native.emit.address_table import (
     FAILED,
@@ -32,7 +33,6 @@ from staticgraph.backends.native.planning.control import (
 from staticgraph.backends.native.planning.plan import NativePlan
 from staticgraph.backends.native.planning.steps import storage_of
 from staticgraph.control.flow import Choice, Loop, Rewind
-from staticgraph.program.memory import ALIGNMENT
 
 
 class WrittenRegion(NamedTuple):

@@ -15,8 +15,8 @@ from oplibrary.machine.code import Code
 from oplibrary.machine.elements import element_of
 from oplibrary.machine.memory_access import Index
 from oplibrary.machine.register import Register
+from oplibrary.values.memory import ALIGNMENT
 from staticgraph.backends.native.definitions.products import Product, Tiling
-from staticgraph.program.memory import ALIGNMENT
 
 Span = tuple[Index, Index]
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from threading import Lock
 
 from oplibrary.machine.entry import BLOCK, HEADS, LONG_WORK, MIXED, Signature, is_known
+from oplibrary.values.memory import aligned_bytes
 from oplibrary.values.types import Array
-from staticgraph.backends.native.run.running import Machine, State, new_arena
+from staticgraph.backends.native.run.running import Machine, State
 
 MOST_KEPT = 256
 """What runs at that many combinations of lengths is kept,"""
@@ -38,7 +39,7 @@ class Combinations:
         self._axes = signature.open_axes
         self._open = [i for i, type_ in enumerate(signature.results) if not is_known(type_)]
         self._busy = ctypes.c_int64(0)
-        self._arena = new_arena(0)
+        self._arena = aligned_bytes(0)
         self._kept: dict[tuple[int, ...], tuple[State, ctypes.Array[ctypes.c_int64]]] = {}
         self._bytes = 0
         self._adding = Lock()
@@ -65,7 +66,7 @@ class Combinations:
                 if not self._forget():
                     return False
                 if size > self._arena.nbytes:
-                    self._arena = new_arena(max(size, int(_SPARE * self._arena.nbytes)))
+                    self._arena = aligned_bytes(max(size, int(_SPARE * self._arena.nbytes)))
             self._enter(lengths, State(machine, self._arena))
             return True
         finally:

@@ -18,6 +18,7 @@ from oplibrary.machine.module import Module
 from oplibrary.machine.pool import get_pool, sharing_from
 from oplibrary.machine.target import Library, LinkError
 from oplibrary.messages.errors import RunError
+from oplibrary.values.memory import aligned_bytes
 from oplibrary.values.types import Array
 from staticgraph.backends import interpret
 from staticgraph.backends.native.definitions.definition import Definition, Stored
@@ -41,7 +42,6 @@ from staticgraph.backends.native.run.image import Image, find_image, keep_image,
 from staticgraph.backends.native.run.proof import prove
 from staticgraph.program.failures import raise_explained
 from staticgraph.program.lengths import running_with, type_at
-from staticgraph.program.memory import ALIGNMENT
 from staticgraph.program.program import Program
 
 ENTRY = "entry"
@@ -170,13 +170,13 @@ class State:
     ----------
     machine : Machine
     arena : numpy.ndarray, optional
-        What to have for an arena, where others have it, too; see `new_arena`.
+        What to have for an arena, where others have it, too; see `aligned_bytes`.
     """
 
     def __init__(self, machine: Machine, arena: Array | None = None) -> None:
         image, program = machine.image, machine.program
         self.machine = machine
-        self.arena = new_arena(image.arena_bytes) if arena is None else arena
+        self.arena = aligned_bytes(image.arena_bytes) if arena is None else arena
         special = image.arena_slot + 1
         self.inner_constants = [np.ascontiguousarray(array) for array in image.inner_constants]
         self.slots = (ctypes.c_void_p * image.slots)()
@@ -316,13 +316,6 @@ class State:
         there = self.arrays[location.slot].reshape(-1).view(np.uint8)
         there = there[location.offset : location.offset + definition.nbytes]
         return there.view(definition.dtype).reshape(definition.shape)
-
-
-def new_arena(size: int) -> Array:
-    """Return memory of so many bytes, aligned as arenas are."""
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + size]
 
 
 def data_address(array: Array) -> int:
