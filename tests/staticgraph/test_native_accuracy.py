@@ -28,6 +28,7 @@ from oplibrary.core.op import Kind
 from oplibrary.core.registry import REGISTRY
 from oplibrary.machine.foreign.special import SPECIAL
 from oplibrary.machine.mathematics import FUNCTIONS
+from oplibrary.machine.special_functions import IN_SINGLE
 from staticgraph.backends.native.planning import planning
 
 STRIDE = 21_013
@@ -119,6 +120,25 @@ def test_the_error_function_in_float64():
     x = np.random.default_rng(0).normal(0, 2, 30_000)
     bound = int(DOCUMENTED["erf"].double)
     np.testing.assert_array_max_ulp(compiled("erf", x)(x), special.erf(x), bound)
+
+
+@pytest.mark.parametrize("name", IN_SINGLE)
+def test_special_functions_of_float32_are_as_good_as_rounded_once(name):
+    functions = pytest.importorskip("scipy.special")
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 2**32, 100_000, dtype=np.uint32).view(np.float32)
+    usual = np.concatenate([rng.normal(0, 3, 50_000), rng.uniform(-1, 1, 50_000)])
+    borders = [8.0, 88.0, 89.0, 92.0, -92.0, 0.425, 0.925, -1.0, 11.4, -14.5, -16.0]
+    with np.errstate(invalid="ignore"):
+        x = np.concatenate([patterns, usual, borders], dtype=np.float32)
+    x = with_specials(x)
+    x = np.where(np.isnan(x), np.float32(np.nan), x)
+    found = compiled(name, x)(x)
+    with np.errstate(all="ignore"):
+        truth = getattr(functions, name)(x.astype(np.float64))
+        assert largest_error(found, truth) <= 0.52
+    zero = truth == 0
+    np.testing.assert_array_equal(np.signbit(found[zero]), np.signbit(truth[zero]))
 
 
 # what measures ------------------------------------------------------------------------------------

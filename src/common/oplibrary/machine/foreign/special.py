@@ -1,4 +1,4 @@
-"""Special functions, by SciPy's for compiled code: of one double at a time."""
+"""Special functions: those of floats that are written out, and SciPy's of one double at a time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from oplibrary.machine.code import Code
 from oplibrary.machine.foreign.functions import declare, special
 from oplibrary.machine.mathematics.registry import function
 from oplibrary.machine.register import Register
+from oplibrary.machine.special_functions import IN_SINGLE
 
 SPECIAL = {
     **{name: name for name in "erfc erfinv ndtr ndtri log_ndtr i0 i1 i0e i1e".split()},
@@ -17,8 +18,10 @@ SPECIAL = {
 """What SciPy calls the functions of scalar expressions."""
 
 
-def _write(symbol: str, code: Code, x: Register) -> Register:
-    """Write the calls of a special function for each lane of float or double numbers."""
+def _write(name: str, symbol: str, code: Code, x: Register) -> Register:
+    """Write a special function for each lane of float or double numbers."""
+    if x.element == "float" and name in IN_SINGLE:
+        return IN_SINGLE[name](code, x)
     declare(code.module, symbol)
     if x.lanes == 1:
         return _of_one(code, symbol, x)
@@ -38,4 +41,4 @@ def _of_one(code: Code, symbol: str, x: Register) -> Register:
 
 
 for _name, _scipys in SPECIAL.items():
-    function(_name)(partial(_write, special(_scipys)))
+    function(_name)(partial(_write, _name, special(_scipys)))
