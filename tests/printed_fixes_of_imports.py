@@ -188,6 +188,16 @@ OF_IMPORTS: list[Printed] = [
         for broken in ("3", "dict(y={0: 'batch'})")
     ],
     jax(
+        "import functools\n"
+        "function = lambda x, name: x * 2 if name == 'twice' else x\n"
+        "value = 'twice'\n"
+        "f = {}",
+        "sg.from_jax(function, jnp.ones(3), value)",
+        "functools.partial(function, name=value)",
+        "f is not None",
+        "sg.from_jax({}, jnp.ones(3))",
+    ),
+    jax(
         "f = sg.from_jax(lambda x, i: x.at[i].apply(jnp.sin{}), jnp.ones(3), np.array([0, 1]))",
         "",
         "unique_indices=True",

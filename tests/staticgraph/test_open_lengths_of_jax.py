@@ -123,7 +123,7 @@ def test_what_cannot_be_so_for_every_length_is_named(function, error, said):
     [
         ({"y": {0: "n"}}, "dynamic names 'y', which is no array among the inputs"),
         ({"x": {2: "n"}}, "dynamic has axis 2 of x"),
-        ({"x": {-1: "n"}}, "dynamic has axis -1 of x"),
+        ({"x": {-3: "n"}}, "dynamic has axis -3 of x"),
         ({"x": {0: "a length"}}, "the length 'a length'"),
         ({"x": {0: 3}}, "the length 3"),
         ({"x": {0: "n", 1: "n"}}, "it is 3 in the example, and 4 elsewhere"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,8 @@ from staticgraph.importing.graphdefs.reader import Reader, without_gradients
 from staticgraph.importing.graphdefs.source import Session
 from staticgraph.importing.shared.block import Block, Ref, simplified
 from staticgraph.importing.shared.checking import Results, check, cotangents_for
-from staticgraph.importing.shared.imported import Imported, Input, Signature
+from staticgraph.importing.shared.dynamic import open_axes
+from staticgraph.importing.shared.imported import Imported, Input, Signature, require_same
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
 
@@ -31,6 +32,7 @@ class FunctionReader(Reader):
         dynamic: Mapping[str, Mapping[int, str]],
     ) -> None:
         name = getattr(program, "__name__", None) or getattr(program, "name", None)
+        name = name.decode() if isinstance(name, bytes) else name
         super().__init__(tf, str(name or type(program).__name__))
         self.program, self.args, self.kwargs, self.dynamic = program, args, kwargs, dynamic
 
@@ -44,6 +46,7 @@ class FunctionReader(Reader):
         order = self._order_of_inputs()
         for tensor, i in zip(graph.inputs, order, strict=False):
             scope.values[tensor.name] = Ref(f"x {i}")
+            self.require_open(self.inputs[i].name, tensor, self.axes[i])
         for tensor, array in self.fixed:
             scope.values[tensor.name] = self.builder.constant(array, scope)
         self.results = list(graph.outputs)  # a tape adds to them what its gradients read
@@ -65,7 +68,13 @@ class FunctionReader(Reader):
             scope.constants,
         )
         signature = Signature(
-            parameters, buffers, self.inputs, self.updated, self._flat, self._arranged
+            parameters,
+            buffers,
+            self.inputs,
+            self.updated,
+            self._flat,
+            self._arranged,
+            len(self.args),
         )
         imported = Imported(self.name, simplified(block, ON_ARRAYS), signature)
         imported.notes += self.builder.notes
@@ -78,10 +87,12 @@ class FunctionReader(Reader):
         """Find the arrays among the arguments; everything else belongs to the program."""
         tf = self.tf
         self.leaves = tf.nest.flatten((self.args, self.kwargs))
-        names = self._names()
+        self.names = names = self._names(self.args, self.kwargs)
         self.places: list[int | None] = []
         self.inputs: list[Input] = []
         self.examples: list[Any] = []
+        self.axes: list[dict[int, str]] = []
+        lengths: dict[str, int] = {}
         specs = []
         for leaf, name in zip(self.leaves, names, strict=True):
             if not (tf.is_tensor(leaf) or isinstance(leaf, (np.ndarray, np.generic, tf.Variable))):
@@ -89,24 +100,28 @@ class FunctionReader(Reader):
                 specs.append(leaf)
                 continue
             array = np.asarray(leaf)
-            axes = self.dynamic.get(name, {})
+            axes = open_axes(
+                "from_tensorflow", name, self.dynamic.get(name, {}), array.shape, lengths
+            )
             shape = [None if axis in axes else n for axis, n in enumerate(array.shape)]
+            self.axes.append(axes)
             specs.append(
                 tf.TensorSpec(shape, tf.as_dtype(array.dtype), f"argument_{len(self.inputs)}")
             )
             self.places.append(len(self.inputs))
             self.inputs.append(self.input(name, array, axes))
             self.examples.append(array)
-        unknown = [name for name in self.dynamic if name not in names]
+        arrays = [each.name for each in self.inputs]
+        unknown = [name for name in self.dynamic if name not in arrays]
         if unknown:
             raise ArgumentError(
-                f"from_tensorflow: dynamic names {unknown[0]!r}, which is no argument",
-                cause=f"the arguments are {', '.join(names)}",
-                fix=f'write dynamic={{"{names[0] if names else "x"}": {{0: "batch"}}}}',
+                f"from_tensorflow: dynamic names {unknown[0]!r}, which is no array that is passed",
+                cause=f"they are {', '.join(arrays) or 'none'}",
+                fix=f'write dynamic={{"{(arrays or ["x"])[0]}": {{0: "batch"}}}}',
             )
         self.specs = tf.nest.pack_sequence_as((self.args, self.kwargs), specs)
 
-    def _names(self) -> list[str]:
+    def _names(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
         """Return what the leaves of the arguments are called, by the function's parameters."""
         function = getattr(self.program, "python_function", None)
         function = function or getattr(self.program, "call", None) or self.program
@@ -115,9 +130,11 @@ class FunctionReader(Reader):
         except (TypeError, ValueError):
             bound = []
         plain = [p.name for p in bound if p.kind is p.POSITIONAL_OR_KEYWORD]
-        of_args = [plain[i] if i < len(plain) else f"x{i}" for i in range(len(self.args))]
+        of_args = plain[: len(args)]
+        for i in range(len(of_args), len(args)):
+            of_args.append(_unique(f"x{i}", [*plain, *kwargs]))
         found: list[str] = []
-        for name, tree in [*zip(of_args, self.args, strict=True), *sorted(self.kwargs.items())]:
+        for name, tree in [*zip(of_args, args, strict=True), *sorted(kwargs.items())]:
             found += _paths(tree, name)
         return found
 
@@ -208,15 +225,25 @@ class FunctionReader(Reader):
 
     def _flat(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any]:
         leaves = self.tf.nest.flatten((args, kwargs))
-        if len(leaves) == len(self.places):
-            return [x for x, at in zip(leaves, self.places, strict=True) if at is not None]
-        if len(leaves) == len(self.inputs):  # without what belongs to the program
-            return leaves  # type: ignore[no-any-return]
-        raise ArgumentError(
-            f"{self.name}: {len(leaves)} values were passed",
-            cause=f"the program was imported with {len(self.places)}",
-            fix=f"pass {len(self.inputs)} arrays: {', '.join(x.name for x in self.inputs)}",
-        )
+        arrays = [each.name for each in self.inputs]
+        names = self._names(args, kwargs)
+        if (
+            not kwargs
+            and len(leaves) == len(arrays) != len(self.places)
+            and all(hasattr(x, "shape") for x in leaves)
+        ):
+            names = arrays  # without what belongs to the program
+        given = dict(zip(names, leaves, strict=True))
+        if not set(arrays) <= given.keys() <= set(self.names):
+            raise ArgumentError(
+                f"{self.name}: {len(leaves)} values were passed: {', '.join(names) or 'none'}",
+                cause=f"the program was imported with {', '.join(self.names) or 'none'}",
+                fix=f"pass {len(arrays)} arrays: {', '.join(arrays)}",
+            )
+        for name, known, at in zip(self.names, self.leaves, self.places, strict=True):
+            if at is None and name in given:
+                require_same(self.name, name, given[name], known)
+        return [given[name] for name in arrays]
 
     def _arranged(self, results: Sequence[Any]) -> Any:
         return _arrange(self.concrete.structured_outputs, iter(results), self.tf)
@@ -381,7 +408,7 @@ def _paths(tree: Any, name: str) -> list[str]:
     return [path for key, part in parts for path in _paths(part, f"{name}.{key}")]
 
 
-def _unique(name: str, taken: Mapping[str, Any]) -> str:
+def _unique(name: str, taken: Collection[str]) -> str:
     found, i = name, 0
     while found in taken:
         i += 1

@@ -16,7 +16,8 @@ from staticgraph.importing.graphdefs.reader import Reader, without_gradients
 from staticgraph.importing.graphdefs.source import Session
 from staticgraph.importing.shared.block import Block, Ref, simplified
 from staticgraph.importing.shared.checking import Results, check, cotangents_for
-from staticgraph.importing.shared.imported import Imported, Signature
+from staticgraph.importing.shared.dynamic import open_axes
+from staticgraph.importing.shared.imported import Imported, Input, Signature
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
 _VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
@@ -53,7 +54,7 @@ class GraphReader(Reader):
         self.examples = {_plain(name): np.asarray(x) for name, x in given.items()}
         self.fetched = [self._fetch(each) for each in fetches]
         self.given = {_plain(name): np.asarray(x) for name, x in variables.items()}
-        self.dynamic = dynamic
+        self.dynamic = {_plain(name): axes for name, axes in dynamic.items()}
 
     def _imported(self, definition: Any) -> Any:
         graph = self.tf.Graph()
@@ -116,7 +117,7 @@ class GraphReader(Reader):
             scope.constants,
         )
         signature = Signature(
-            parameters, buffers, self.inputs, self.updated, self._flat, self._arranged
+            parameters, buffers, self.inputs, self.updated, self._flat, self._arranged, 1
         )
         imported = Imported(self.name, simplified(block, ON_ARRAYS), signature)
         imported.notes += builder.notes
@@ -126,14 +127,18 @@ class GraphReader(Reader):
     def _assigns(self, op: Any) -> bool:
         return bool(self.builder.called.changed(op))
 
-    def _placeholders(self, needed: Sequence[Any]) -> list[Any]:
-        found = []
+    def _placeholders(self, needed: Sequence[Any]) -> list[Input]:
+        found: list[Input] = []
+        lengths: dict[str, int] = {}
         for op in needed:
             known = op.type in ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
             if known and op.name in self.examples:
+                value = self.examples[op.name]
                 axes = self.dynamic.get(op.name, {})
-                found.append(self.input(op.name, self.examples[op.name], axes))
-        unknown = self.examples.keys() - {each.name for each in found}
+                axes = open_axes("from_tensorflow", op.name, axes, value.shape, lengths)
+                self.require_open(op.name, op.outputs[0], axes)
+                found.append(self.input(op.name, value, axes))
+        unknown = {*self.examples, *self.dynamic} - {each.name for each in found}
         if unknown:
             raise ArgumentError(
                 f"from_tensorflow: {min(unknown)!r} is no placeholder that the results need",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.messages.errors import ForeignProgramError
+from oplibrary.messages.errors import ArgumentError, ForeignProgramError
 from oplibrary.messages.source import Source, is_users_file
 from staticgraph.importing.graphdefs.building import Builder
 from staticgraph.importing.shared.block import not_given
@@ -55,6 +55,23 @@ class Reader:
         if theirs.name not in _DTYPES:
             return None
         return np.dtype(theirs.as_numpy_dtype)
+
+    def require_open(self, name: str, tensor: Any, axes: Mapping[int, str]) -> None:
+        """Refuse lengths that change where TensorFlow traced a program for others.
+
+        Raises
+        ------
+        ArgumentError
+            If the tensor that stands for the argument in the graph has a length there.
+        """
+        for axis in axes if tensor.shape.rank is not None else ():
+            if tensor.shape[axis] is not None:
+                raise ArgumentError(
+                    f"from_tensorflow: axis {axis} of {name} has length {tensor.shape[axis]} in "
+                    f"the graph of {self.name.partition(' ')[2]}",
+                    cause="a graph may hold numbers that are right for this length alone",
+                    fix="trace it with None for this length",
+                )
 
     def input(self, name: str, value: Any, axes: Mapping[int, str]) -> Input:
         """Return an argument of the program."""

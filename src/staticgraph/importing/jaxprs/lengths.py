@@ -14,6 +14,7 @@ from oplibrary.messages.source import Source
 from staticgraph.graph.dimension import Dim, declare_length
 from staticgraph.importing.jaxprs.table import TABLE
 from staticgraph.importing.shared.block import Ref, Step
+from staticgraph.importing.shared.dynamic import open_axes
 from staticgraph.importing.shared.table import Entry
 
 Axes = Mapping[int, str]
@@ -55,7 +56,7 @@ def axes_of(
         called = ".".join((arguments.get(way[0], name.partition(".")[0]), *way[1:]))
         names[called] = i
         shown.append(called)
-    found: list[dict[int, str]] = [{} for _ in inputs]
+    found: list[Axes] = [{} for _ in inputs]
     known: dict[str, int] = {}
     for name, axes in dynamic.items():
         if name not in names:
@@ -65,28 +66,8 @@ def axes_of(
                 fix=f'write dynamic={{"{(shown or ["x"])[0]}": {{0: "batch"}}}}',
             )
         shape = np.shape(inputs[names[name]][2])
-        if not isinstance(axes, Mapping):
-            raise _wrong(f"{axes!r} for {name}", "axes are a mapping of numbers to names")
-        for axis, length in axes.items():
-            if not (isinstance(axis, int) and 0 <= axis < len(shape)):
-                raise _wrong(f"axis {axis!r} of {name}", f"it has shape {shape}")
-            if not (isinstance(length, str) and length.isidentifier()):
-                raise _wrong(f"the length {length!r}", "a length is called by an identifier")
-            if known.setdefault(length, shape[axis]) != shape[axis]:
-                raise _wrong(
-                    f"{length} for axis {axis} of {name}",
-                    f"it is {shape[axis]} in the example, and {known[length]} elsewhere",
-                )
-            found[names[name]][axis] = length
-    return list(found)
-
-
-def _wrong(what: str, cause: str) -> ArgumentError:
-    return ArgumentError(
-        f"from_jax: dynamic has {what}",
-        cause=cause,
-        fix="name axes of the example inputs, and give equal lengths one name",
-    )
+        found[names[name]] = open_axes("from_jax", name, axes, shape, known)
+    return found
 
 
 def _argument_names(function: Callable[..., Any], skipped: int) -> dict[str, str]:

@@ -47,11 +47,10 @@ from staticgraph.importing.shared.block import (
 from staticgraph.importing.shared.checking import (
     Results,
     check,
+    compare_where,
     cotangents_for,
-    disagrees,
-    distance,
 )
-from staticgraph.importing.shared.imported import Difference, Imported, Input, Signature
+from staticgraph.importing.shared.imported import Imported, Input, Signature
 from staticgraph.importing.shared.lines import line_of_traceback
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 from staticgraph.importing.shared.table import Entry
@@ -64,9 +63,6 @@ remat remat2 checkpoint""".split()
 def _function(name: str) -> Entry:
     return Entry(lambda xp, x: getattr(xp, name)(x), frozenset(), {}, frozenset(), False)
 
-
-_FAR, _FAR_IN_HALVES = 1e-3, 3e-2
-"""The difference, in parts of the largest number, that is no rounding, whatever float64 gives."""
 
 _OWN_GRADIENTS = {"relu": _function("relu"), "relu6": _function("relu6")}
 """Functions to which JAX gives gradients at kinks that are not those of their parts."""
@@ -126,7 +122,7 @@ class _Reader:
         with_paths, self.in_tree = self.tree.tree_flatten_with_path(self.args)
         self._refuse_keys([*named, *with_paths])
         held = self._held(named)
-        self.leaves = [np.asarray(self.jax.numpy.asarray(value)) for _, value in with_paths]
+        self.leaves = [self._leaf(path, value) for path, value in with_paths]
         ways = [_path(path) for path, _ in with_paths]
         self.axes = axes_of(
             self.dynamic,
@@ -150,10 +146,20 @@ class _Reader:
         self.out_tree = self.tree.tree_structure(shapes)
         block = self._block(closed)
         block.steps[:0] = reading(block.inputs[len(held) :], self.axes)
-        signature = Signature(held, {}, inputs, [], self._flat, self._arranged)
+        signature = Signature(held, {}, inputs, [], self._flat, self._arranged, len(self.args))
         imported = Imported(self.name, simplified(block, ON_ARRAYS), signature)
         self._check(imported)
         return imported
+
+    def _leaf(self, path: Any, value: Any) -> Any:
+        try:
+            return np.asarray(self.jax.numpy.asarray(value))
+        except TypeError:
+            raise ArgumentError(
+                f"from_jax: the argument {_path(path)} is {value!r}, which is no array",
+                cause="JAX traces a function of arrays, in trees",
+                fix="let the function have it: functools.partial(function, name=value)",
+            ) from None
 
     def _refuse_keys(self, leaves: list[tuple[Any, Any]]) -> None:
         for path, value in leaves:
@@ -368,10 +374,7 @@ class _Reader:
         ):
             said = ", ".join(f"{name} is {n}" for name, n in lengths.items())
             for i, (x, y) in enumerate(zip(run(*inputs), expected, strict=True)):
-                apart = distance(x, np.asarray(y))
-                imported.differences.append(Difference(f"output {i} where {said}", apart))
-                if apart > (_FAR if x.dtype.itemsize > 2 else _FAR_IN_HALVES):
-                    raise disagrees(imported.source, f"output {i}, where {said},", apart)
+                compare_where(imported, i, said, x, np.asarray(y))
 
     def _of_source(
         self, imported: Imported, names: Sequence[str], values: Sequence[Any], cotangents: Any

@@ -14,6 +14,7 @@ from staticgraph.importing.onnx_models.loading import array_of, load, require_on
 from staticgraph.importing.onnx_models.source import in_double, made_examples, source_outputs
 from staticgraph.importing.shared.block import Block, Ref, not_given, simplified
 from staticgraph.importing.shared.checking import Results, check
+from staticgraph.importing.shared.dynamic import open_axes
 from staticgraph.importing.shared.imported import Imported, Input, Signature
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
@@ -112,7 +113,9 @@ class _Reader:
             [Ref(each) for each in final],
             constants,
         )
-        signature = Signature(held_parameters, {}, self.inputs, [], self._flat, self._arranged)
+        signature = Signature(
+            held_parameters, {}, self.inputs, [], self._flat, self._arranged, len(self.inputs)
+        )
         imported = Imported(self.name, simplified(block, ON_ARRAYS), signature)
         self._check(imported, shown)
         return imported
@@ -172,7 +175,8 @@ class _Reader:
 
     def _input(self, info: Any, dtype: Any, shown: Any) -> Input:
         kind, shown = info.type.tensor_type, None if shown is None else np.asarray(shown)
-        named = (self.dynamic or {}).get(info.name, {})
+        lengths = [each.dim_value for each in kind.shape.dim]
+        named = open_axes("from_onnx", info.name, (self.dynamic or {}).get(info.name, {}), lengths)
         if dtype is None:
             dtype = np.dtype("float32") if shown is None else shown.dtype
         if shown is not None and shown.dtype != dtype:
@@ -181,6 +185,21 @@ class _Reader:
                 f"{dtype}",
                 cause="a model is read for the types that it declares",
                 fix=f'convert it: array.astype("{dtype}")',
+            )
+        fits = shown is None or (
+            shown.ndim == len(lengths)
+            and all(
+                axis in named or not each.HasField("dim_value") or each.dim_value == n
+                for axis, (each, n) in enumerate(zip(kind.shape.dim, shown.shape, strict=True))
+            )
+        )
+        if not fits:
+            declared = [str(each.dim_value or each.dim_param or "?") for each in kind.shape.dim]
+            raise ArgumentError(
+                f"from_onnx: the example of {info.name} has shape {shown.shape}, and the model "
+                f"takes ({', '.join(declared)})",
+                cause="a model is read for the shapes that it declares",
+                fix="pass an example of this shape, or name the axes that differ in dynamic",
             )
         shape: list[int | str] = []
         for axis, each in enumerate(kind.shape.dim):

@@ -42,8 +42,9 @@ from staticgraph.importing.shared.block import (
     simplified,
     unsupported,
 )
-from staticgraph.importing.shared.checking import Results, check
-from staticgraph.importing.shared.imported import Imported, Input, Signature
+from staticgraph.importing.shared.checking import Results, check, check_length_one
+from staticgraph.importing.shared.dynamic import open_axes
+from staticgraph.importing.shared.imported import Imported, Input, Signature, require_same
 from staticgraph.importing.shared.lines import line_in, line_of_traceback
 from staticgraph.importing.shared.namespaces import ON_ARRAYS
 
@@ -92,6 +93,7 @@ class _Reader:
         self.args, self.kwargs = _with_copies(torch, (args, kwargs))
         self.dynamic = dynamic
         self.name = f"PyTorch: {type(module).__name__}"
+        self.axes: dict[str, dict[int, str]] = {}
         self.lengths: dict[str, str] = {}
 
     def read(self) -> Imported:
@@ -147,10 +149,20 @@ class _Reader:
                     cause=f"its arguments are {', '.join(given)}",
                     fix=f'write dynamic={{"{given[0]}": {{0: "batch"}}}}',
                 )
-        made: dict[str, Any] = {}
+        examples = dict(zip(given, [*self.args, *self.kwargs.values()], strict=False))
+        known: dict[str, int] = {}
+        for name, axes in self.dynamic.items():
+            if not isinstance(examples.get(name), self.torch.Tensor):
+                raise ArgumentError(
+                    f"from_torch: dynamic names {name!r}, which is no tensor",
+                    cause="lengths are those of tensors",
+                    fix="pass the tensors of a tuple or a dict as arguments of their own",
+                )
+            self.axes[name] = open_axes("from_torch", name, axes, examples[name].shape, known)
+        made = {length: self.torch.export.Dim(length) for length in known}
         dims = {
-            name: {axis: made.setdefault(d, self.torch.export.Dim(d)) for axis, d in axes.items()}
-            for name, axes in self.dynamic.items()
+            name: {axis: made[length] for axis, length in axes.items()}
+            for name, axes in self.axes.items()
         }
         return {name: dims.get(name) for name in given}
 
@@ -176,6 +188,7 @@ class _Reader:
         own = dict(self.module.named_parameters(remove_duplicate=False))
         self.inputs: list[Input] = []
         self.places: list[int | None] = []
+        self.fixed: dict[int, str] = {}
         inputs: list[str] = []
         for spec in program.graph_signature.input_specs:
             name, target = getattr(spec.arg, "name", ""), spec.target
@@ -201,6 +214,7 @@ class _Reader:
                 else:
                     self.places.append(None)
                     constants[name] = getattr(spec.arg, "value", value)
+                    self.fixed[len(self.places) - 1] = name
             else:
                 raise UnsupportedOpError(f"{self.name}: an input of kind {spec.kind.name}")
         block = self._block(program.graph_module, names)
@@ -211,7 +225,15 @@ class _Reader:
         )
         block.constants.update(constants)
         updated = self._order_outputs(block)
-        signature = Signature(parameters, buffers, self.inputs, updated, self._flat, self._arranged)
+        signature = Signature(
+            parameters,
+            buffers,
+            self.inputs,
+            updated,
+            self._flat,
+            self._arranged,
+            len(self.args),
+        )
         return tied, signature, block
 
     def _order_outputs(self, block: Block) -> list[str]:
@@ -241,9 +263,7 @@ class _Reader:
             if isinstance(n, int):
                 shape.append(n)
                 continue
-            given = next(
-                (a[axis] for key, a in self.dynamic.items() if key == name and axis in a), ""
-            )
+            given = self.axes.get(name, {}).get(axis, "")
             shape.append(self.lengths.setdefault(str(n), given or f"length_{len(self.lengths)}"))
         return Input(name, tuple(shape), self._dtype(value.dtype))
 
@@ -350,6 +370,9 @@ class _Reader:
                 cause=f"the program was imported with {_shown(self.program.call_spec.in_spec)}",
                 fix=f"pass {len(self.inputs)} arrays: {', '.join(x.name for x in self.inputs)}",
             )
+        known = pytree.tree_leaves((self.args, self.kwargs))
+        for place, name in self.fixed.items():
+            require_same(self.name, name, leaves[place], known[place])
         return [x for x, place in zip(leaves, self.places, strict=True) if place is not None]
 
     def _arranged(self, results: Sequence[Any]) -> Any:
@@ -381,6 +404,8 @@ class _Reader:
             source,
             partial(self._in_double, imported, of_module),
         )
+        # torch.export takes every open length for 2 or more, and drops what is done for 1
+        check_length_one(imported, self._examples(), partial(of_module.outputs, imported))
 
     def _in_double(self, imported: Imported, of_module: ModuleItself) -> Results | None:
         try:
@@ -435,8 +460,12 @@ def _arrange(spec: Any, leaves: Any) -> Any:
     children = [_arrange(each, leaves) for each in spec.children()]
     if spec.type in (tuple, list):
         return spec.type(children)
-    names = spec.context if isinstance(spec.context, list) else None
-    return dict(zip(names, children, strict=True)) if names is not None else tuple(children)
+    names = spec.context
+    if isinstance(names, list) and len(names) == 2 and isinstance(names[1], list):
+        names = names[1]  # behind what a defaultdict makes its values with
+    if isinstance(names, list) and len(names) == len(children):
+        return dict(zip(names, children, strict=True))
+    return tuple(children)
 
 
 def _shown(spec: Any) -> str:

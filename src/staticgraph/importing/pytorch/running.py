@@ -80,8 +80,10 @@ class ModuleItself:
         updated = {name: numbers_of(tensors[name]) for name in imported.signature.updated}
         return Results([numbers_of(x) for x in outputs], updated, gradients)
 
-    def outputs(self, imported: Imported, inputs: Sequence[Any]) -> list[Any]:
-        """Return the outputs alone, on other inputs; what is drawn is new."""
+    def outputs(
+        self, imported: Imported, inputs: Sequence[Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return the outputs alone, on other inputs, and what is drawn for them."""
         self._noted, self.drawn = [], {}
         places = iter(inputs)
         flat = self.torch.utils._pytree.tree_leaves(self.arguments)
@@ -91,7 +93,7 @@ class ModuleItself:
         ]
         with self.torch.no_grad():
             found = self._called(imported, self._tensors(imported, False), given, False)
-        return [numbers_of(x) for x in found]
+        return [numbers_of(x) for x in found], self.drawn
 
     def _tensors(self, imported: Imported, widened: bool) -> dict[str, Any]:
         """Return copies of parameters and buffers, since modules write into what they are given."""

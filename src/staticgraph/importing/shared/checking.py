@@ -22,6 +22,12 @@ from staticgraph.importing.shared.widening import coarsest, wide, widened
 NEAR = 1e-5
 """The difference, in parts of the largest number, that needs no further proof in float32."""
 
+_FAR, _FAR_IN_HALVES = 1e-3, 3e-2
+"""The difference, in parts of the largest number, that is no rounding, whatever float64 gives."""
+
+_EACH_LENGTH = "imported.function takes every length, and imported.graph cannot be declared for all"
+"""What is said of a program that has to be declared for each length."""
+
 _TIMES_AS_FAR = 10.0
 """How many times as far from the source in float64 a value may be as the source itself is."""
 
@@ -171,6 +177,79 @@ def check(
             return None
 
     imported.differences = _compared(imported, here, source, cache(exact), cache(here_exactly))
+    if any(isinstance(n, str) for each in imported.inputs for n in each.shape):
+        _note_closed(imported)
+
+
+def _note_closed(imported: Imported) -> None:
+    """Note a program that has to be declared for each length, though its lengths are open."""
+    try:
+        assert imported.graph is not None
+    except SideBySideError as error:
+        said = str(error).splitlines()[0].partition("] ")[2]
+        imported.notes.append(f"{_EACH_LENGTH}: {said}")
+
+
+def check_length_one(
+    imported: Imported,
+    examples: Sequence[Any],
+    source: Callable[[list[Any]], tuple[list[Any], Mapping[str, Any]]],
+) -> None:
+    """Compare the outputs where each open length is 1, which some sources take for 2 or more.
+
+    Parameters
+    ----------
+    imported : Imported
+    examples : sequence of array
+        The inputs, at other lengths.
+    source : callable
+        ``source(inputs)`` returns the outputs of the source and what it drew for them.
+
+    Raises
+    ------
+    ImportCheckError
+        If the source does something else there than at the example's lengths.
+    """
+    shapes = [each.shape for each in imported.inputs]
+    for name in sorted({n for shape in shapes for n in shape if isinstance(n, str)}):
+        inputs = [
+            x[tuple([slice(1) if n == name else slice(None) for n in shape])]
+            for x, shape in zip(examples, shapes, strict=True)
+        ]
+        try:
+            expected, drawn = source(inputs)
+        except Exception as error:  # whatever a module says of a length that it does not take
+            said = str(error).splitlines()[0][:120]
+            imported.notes.append(f"nothing is compared where {name} is 1: the source says {said}")
+            continue
+        try:
+            results = run_here(imported, inputs, [None] * len(expected), drawn).outputs
+        except SideBySideError as error:  # and so does a run that is given such inputs
+            said = str(error).splitlines()[0].partition("] ")[2]
+            imported.notes.append(f"it does not run where {name} is 1: {said}")
+            continue
+        for i, (x, y) in enumerate(zip(results, expected, strict=True)):
+            compare_where(imported, i, f"{name} is 1", x, y)
+
+
+def compare_where(imported: Imported, output: int, said: str, ours: Any, theirs: Any) -> None:
+    """Compare an output at other lengths than the example's, which are `said`.
+
+    Raises
+    ------
+    ImportCheckError
+        If it differs by more than rounding.
+    """
+    apart = distance(ours, theirs)
+    imported.differences.append(Difference(f"output {output} where {said}", apart))
+    if apart > (_FAR if theirs.dtype.itemsize > 2 else _FAR_IN_HALVES):
+        raise ImportCheckError(
+            f"{imported.source}: output {output}, where {said}, differs by {apart:.1e} of its "
+            "largest number",
+            cause="a program is handed over for all lengths, and its source does something else "
+            "for some of them",
+            fix="decide by values in place of lengths, or leave the axis out of dynamic",
+        )
 
 
 def _compared(

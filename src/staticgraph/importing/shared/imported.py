@@ -53,6 +53,8 @@ class Signature:
         ``flat(args, kwargs)`` returns the values of a call in the order of `inputs`.
     arranged : callable
         ``arranged(results)`` returns the results as the source arranges them.
+    positional : int
+        How many arguments of a call stand in their order; others are named.
     """
 
     parameters: dict[str, Any]
@@ -61,6 +63,7 @@ class Signature:
     updated: list[str]
     flat: Callable[[tuple[Any, ...], dict[str, Any]], Sequence[Any]]
     arranged: Callable[[Sequence[Any]], Any]
+    positional: int
 
     @property
     def called(self) -> list[str]:
@@ -221,7 +224,7 @@ class Imported:
         xp : namespace, optional
             ``staticgraph`` by default; ``dyngraph`` for tensors.
         """
-        count = len(self.signature.inputs)
+        count = self.signature.positional
 
         def of_parameters(parameters: Mapping[str, Any], *args: Any, **named: Any) -> Any:
             results = self.function(xp or DECLARING, parameters, *args[:count], **named)
@@ -310,8 +313,8 @@ def _all_of(what: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> li
 
 
 def _require_fits(value: Any, declared: Input) -> None:
-    shape = getattr(value, "shape", None)
-    if shape is None:
+    shape = getattr(value, "shape", () if isinstance(value, (int, float, complex)) else None)
+    if shape is None:  # a list, which becomes an array
         return
     fits = len(shape) == len(declared.shape) and all(
         isinstance(n, str) or not isinstance(m, int) or n == m
@@ -323,6 +326,27 @@ def _require_fits(value: Any, declared: Input) -> None:
             f"({', '.join(map(str, declared.shape))})",
             cause="the source's program holds for the shapes of the example inputs",
             fix=f'import it with dynamic={{"{declared.name}": {{0: "batch"}}}} to let it change',
+        )
+
+
+def require_same(source: str, name: str, given: Any, known: Any) -> None:
+    """Refuse another value of an argument that belongs to the program, as it is no array there.
+
+    Raises
+    ------
+    ArgumentError
+        If `given` is not what the program was imported with, `known`.
+    """
+    if given is known:
+        return
+    if hasattr(given, "shape") or type(given) is not type(known) or given != known:
+        shown = (
+            f"an array of shape {tuple(given.shape)}" if hasattr(given, "shape") else repr(given)
+        )
+        raise ArgumentError(
+            f"{source}: the argument {name} is {shown}",
+            cause=f"the program was imported with {name}={known!r}, which is a part of it",
+            fix=f"pass {known!r} there, or import the program with the other value, too",
         )
 
 
