@@ -320,6 +320,25 @@ def test_a_special_method_that_is_replaced(name, is_new):
     see(lambda x: read(kind() if is_new else held, x), lambda: setattr(kind, name, new))
 
 
+def test_a_special_method_in_place_of_another():
+    kind = type("Kind", (), {"__module__": __name__, "__hash__": lambda self: 1})
+    held = kind()
+
+    def change():
+        del kind.__hash__
+        kind.__bool__ = lambda self: False
+
+    see(lambda x: x * (2 if held else 3), change)
+
+
+def test_a_class_that_is_derived_from_another():
+    first = type("First", (), {"__module__": __name__, "__len__": lambda self: 2})
+    second = type("Second", (), {"__module__": __name__, "__len__": lambda self: 3})
+    kind = type("Kind", (first,), {"__module__": __name__})
+    held = kind()
+    see(lambda x: x * len(held), lambda: setattr(kind, "__bases__", (second,)))
+
+
 ADDED = {
     "__bool__": (lambda o, x: x * (2 if o else 3), lambda self: False),
     "__len__": (lambda o, x: x * (2 if o else 3), lambda self: 0),

@@ -223,13 +223,14 @@ class AttributeReads(Record):
         self.outside.enter_class(kind)
         for each in kind.__mro__:
             if is_users_class(each):
-                size = len(vars(each))
-                getter = functools.partial(_names_held, each)
-                read = Read(
-                    f"{each.__name__}.__dict__",
-                    *("class", at.source, size, getter, "len({}.__dict__)", each),
-                )
-                self._found(("names", id(each)), read)
+                for key, path, getter, check in (
+                    ("names", "__dict__", _names_held, "' '.join({}.__dict__)"),
+                    ("order", "__mro__", _order_of, "id({}.__mro__)"),
+                ):
+                    path = f"{each.__name__}.{path}"
+                    found = functools.partial(getter, each, each.__mro__)
+                    read = Read(path, "class", at.source, found(), found, check, each)
+                    self._found((key, id(each)), read)
 
     def _namespace(self, path: str, source: Source, space: Any) -> None:
         """Take down that code which is not observed may read any name of a class or a module."""
@@ -270,8 +271,14 @@ def is_users_module(value: Any) -> bool:
     return code is None or is_user_file(code)
 
 
-def _names_held(kind: type) -> int:
-    return len(vars(kind))
+def _names_held(kind: type, _: tuple[type, ...]) -> str:
+    """Return the names that a class holds, as one text."""
+    return " ".join(vars(kind))
+
+
+def _order_of(kind: type, kept: tuple[type, ...]) -> int:
+    """Tell which tuple of classes a class inherits from; that of the trace is kept alive."""
+    return id(kept if kind.__mro__ is kept else kind.__mro__)
 
 
 def class_attribute(kind: type, name: str) -> Any:
