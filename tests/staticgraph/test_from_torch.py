@@ -326,7 +326,6 @@ class Overwriting(torch.nn.Module):
         (Selecting(), "UnsupportedOpError", r"nonzero[\s\S]*torch\.nonzero\(x > 0\)[\s\S]*where"),
         (Fractions(), "UnsupportedOpError", r"special_bessel_y0[\s\S]*bessel_y0\(x\)"),
         (Asking(), "ForeignProgramError", r"torch\.export refuses Asking[\s\S]*x\.sum\(\) > 0"),
-        (torch.nn.Softplus(threshold=3), "UnsupportedOpError", "threshold=3"),
     ],
 )
 def test_what_cannot_be_imported_is_named(module, error, said):

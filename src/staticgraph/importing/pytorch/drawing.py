@@ -96,6 +96,11 @@ def _bernoulli_of(xp: Any, self: Any, p: Any, draw: Any) -> Any:
     return draw(lambda key: xp.astype(xp.uniform(key, self.shape, dtype=p.dtype) < p, self.dtype))
 
 
+@TABLE.entry("aten.normal_functional.default", generator=None)
+def _normal_in_place(xp: Any, self: Any, draw: Any, mean: float = 0.0, std: float = 1.0) -> Any:
+    return draw(lambda key: mean + std * xp.normal(key, self.shape, dtype=self.dtype))
+
+
 @TABLE.entry("aten.uniform.default", generator=None)
 def _uniform(xp: Any, self: Any, draw: Any, from_: float = 0.0, to: float = 1.0) -> Any:
     return draw(lambda key: xp.uniform(key, self.shape, from_, to, dtype=self.dtype))

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.values.dtypes import REAL_FLOATING
 from staticgraph.importing.pytorch.table import PLACED, TABLE
 from staticgraph.importing.shared.block import Several
 
 _UNARY = """abs acos acosh asin asinh atan atanh ceil conj_physical:conj cos cosh erf erfc erfinv
 exp exp2 expm1 floor isfinite isinf isnan log log10 log1p log2 logical_not neg:negative reciprocal
 relu
-rsqrt sgn:sign sigmoid sign sin sinh sqrt square tan tanh trunc silu mish hardswish hardsigmoid
+rsqrt sigmoid sin sinc sinh sqrt square tan tanh trunc hardsigmoid
 lgamma digamma special_i0:i0 i0 relu6 selu log_sigmoid:logsigmoid deg2rad rad2deg angle
 _conj:conj real imag signbit lift_fresh:positive frac:_frac""".split()
 
@@ -230,6 +231,33 @@ def _clamp_max(xp: Any, self: Any, max: Any) -> Any:
     return xp.clip(self, None, max)
 
 
+@TABLE.entry("aten.sign.default", "aten.sgn.default")
+def _sign(xp: Any, self: Any) -> Any:
+    if self.dtype.kind not in REAL_FLOATING:
+        return xp.sign(self)
+    return xp.where(self != self, 0.0, xp.sign(self))  # of NaN it is 0
+
+
+@TABLE.entry("aten.silu.default")
+def _silu(xp: Any, self: Any) -> Any:
+    return self * xp.sigmoid(self)  # of -inf it is NaN, where the limit is 0
+
+
+@TABLE.entry("aten.mish.default")
+def _mish(xp: Any, self: Any) -> Any:
+    return self * xp.tanh(xp.softplus(self))
+
+
+@TABLE.entry("aten.hardswish.default")
+def _hardswish(xp: Any, self: Any) -> Any:
+    return self * xp.hardsigmoid(self)
+
+
+@TABLE.entry("aten.celu.default")
+def _celu(xp: Any, self: Any, alpha: Any = 1.0) -> Any:
+    return xp.celu(self, float(alpha))
+
+
 @TABLE.entry("aten.gelu.default")
 def _gelu(xp: Any, self: Any, approximate: str = "none") -> Any:
     return xp.gelu(self, approximate)
@@ -261,9 +289,12 @@ def _hardtanh(xp: Any, self: Any, min_val: Any = -1, max_val: Any = 1) -> Any:
     return xp.hardtanh(self, min_val, max_val)
 
 
-@TABLE.entry("aten.softplus.default", threshold=20)
-def _softplus(xp: Any, self: Any, beta: Any = 1) -> Any:
-    return xp.softplus(self, float(beta))
+@TABLE.entry("aten.softplus.default")
+def _softplus(xp: Any, self: Any, beta: Any = 1, threshold: Any = 20) -> Any:
+    found = xp.softplus(self, float(beta))
+    if threshold == 20:  # beyond which the results are the same
+        return found
+    return xp.where(self * float(beta) > threshold, self, found)
 
 
 @TABLE.entry("aten.softshrink.default")
@@ -286,9 +317,13 @@ def _glu(xp: Any, self: Any, dim: int = -1) -> Any:
     return xp.glu(self, dim)
 
 
-@TABLE.entry("aten.logit.default", eps=None)
-def _logit(xp: Any, self: Any) -> Any:
-    return xp.logit(self)
+@TABLE.entry("aten.logit.default")
+def _logit(xp: Any, self: Any, eps: float | None = None) -> Any:
+    if eps is None:
+        return xp.logit(self)
+    inside = (self >= eps) & (self <= 1 - eps)  # outside PyTorch's gradient is 0
+    bound = xp.stop_gradient(xp.clip(self, eps, 1 - eps))
+    return xp.logit(xp.where(inside, self, bound))
 
 
 @TABLE.entry("aten.nan_to_num.default")

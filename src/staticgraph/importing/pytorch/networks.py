@@ -5,7 +5,10 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+
 from oplibrary.messages.errors import UnsupportedOpError
+from staticgraph.graph.dimension import Dim, declare_length
 from staticgraph.importing.pytorch.table import TABLE
 from staticgraph.importing.shared.block import Several
 
@@ -236,7 +239,14 @@ def _adaptive(kind: str, rank: int) -> Any:
 
 def _adaptive_max(rank: int) -> Any:
     def entry(xp: Any, self: Any, output_size: Any) -> Any:
-        return Several(lambda: _adaptive("max", rank)(xp, self, output_size))
+        def places() -> Any:
+            raise UnsupportedOpError(
+                f"aten.adaptive_max_pool{rank}d.default: the places of the largest are not given",
+                cause="windows of different sizes are pooled one by one",
+                fix="leave return_indices out, or use MaxPool with windows of one size",
+            )
+
+        return Several(lambda: _adaptive("max", rank)(xp, self, output_size), places)
 
     return entry
 
@@ -554,6 +564,13 @@ def _sym_numel(xp: Any, self: Any) -> Any:
     for n in self.shape:
         total = total * n
     return total
+
+
+@TABLE.entry("torch.sym_float")
+def _sym_float(xp: Any, a: Any) -> Any:
+    if isinstance(a, Dim):  # which each run computes
+        return xp.astype(declare_length(a.stand_in), np.dtype("float64"))
+    return float(a)
 
 
 def _python(name: str) -> Any:

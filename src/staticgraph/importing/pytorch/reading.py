@@ -31,7 +31,7 @@ from staticgraph.importing.pytorch import (  # noqa: F401  they fill the table
     sampling,
 )
 from staticgraph.importing.pytorch.refused import REFUSED
-from staticgraph.importing.pytorch.running import ModuleItself
+from staticgraph.importing.pytorch.running import ModuleItself, draws
 from staticgraph.importing.pytorch.table import TABLE
 from staticgraph.importing.pytorch.tensors import numbers_of
 from staticgraph.importing.shared.block import (
@@ -170,6 +170,17 @@ class _Reader:
         text = str(error)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         first = lines[0][:300] if lines else type(error).__name__
+        if "Constraints violated" in first:  # which lengths, and why, stand below
+            below = [x[2:].split(". If you")[0].strip(".") for x in lines if x.startswith("- ")]
+            first = f"{first.partition('!')[0]}: {'; '.join(below)}"[:600]
+        if "support the deepcopy protocol" in text:
+            return ForeignProgramError(
+                f"{type(self.module).__name__} cannot be copied: it holds tensors that were "
+                "computed of its parameters",
+                cause="a copy is exported, so that the module stays as it is",
+                fix="compute them in forward; in place of torch.nn.utils.weight_norm, use the one "
+                "in torch.nn.utils.parametrizations",
+            )
         line = line_in(text, "torch") or line_of_traceback(error, "torch")
         return not_given("torch.export", type(self.module).__name__, first, line)
 
@@ -216,7 +227,11 @@ class _Reader:
                     constants[name] = getattr(spec.arg, "value", value)
                     self.fixed[len(self.places) - 1] = name
             else:
-                raise UnsupportedOpError(f"{self.name}: an input of kind {spec.kind.name}")
+                raise UnsupportedOpError(
+                    f"{self.name}: an input of kind {spec.kind.name} is not supported",
+                    cause="the program orders effects, such as printing, or calls objects of C++",
+                    fix="leave them out of forward",
+                )
         block = self._block(program.graph_module, names)
         block.inputs = (
             *[f"p {name}" for name in parameters],
@@ -278,6 +293,7 @@ class _Reader:
             elif node.op == "get_attr":
                 held = getattr(graph_module, node.target)
                 if isinstance(held, torch.nn.Module):
+                    self._require_no_draws(held.graph)
                     inner[node.name] = self._block(held, {})
                 else:
                     constants[node.name] = self._array(held)
@@ -286,6 +302,17 @@ class _Reader:
             elif not any(check in str(node.target) for check in _CHECKS):
                 steps.append(self._step(node, names, inner))
         return Block(tuple(inputs), steps, outputs, constants)
+
+    def _require_no_draws(self, graph: Any) -> None:
+        """Refuse branches and loops that draw: each turn would draw the same numbers here."""
+        for node in graph.nodes:
+            if draws(node):
+                raise UnsupportedOpError(
+                    f"{node.target} in a branch or a loop is not supported",
+                    cause="how often it draws depends on values, and a key is split once a run",
+                    fix="draw the random numbers before, and pass them as operands",
+                    source=line_in(node.meta.get("stack_trace") or "", "torch"),
+                )
 
     def _step(self, node: Any, names: Mapping[str, str], inner: Mapping[str, Block]) -> Step:
         line = line_in(node.meta.get("stack_trace") or "", "torch")
@@ -319,7 +346,7 @@ class _Reader:
         name = getattr(target, "__name__", str(target))
         if getattr(operator, name, None) is target:
             return f"operator.{name}", ["a", "b"]
-        return f"{getattr(target, '__module__', '')}.{name}", []
+        return f"{getattr(target, '__module__', '')}.{name}", ["a"]
 
     def _tree(self, value: Any, names: Mapping[str, str], inner: Mapping[str, Block]) -> Any:
         torch = self.torch

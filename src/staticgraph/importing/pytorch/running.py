@@ -49,7 +49,7 @@ class ModuleItself:
     ) -> None:
         self.torch, self.module, self.program = torch, module, program
         self.arguments, self.places = arguments, places
-        self.drawing = [node for node in program.graph.nodes if _draws(node)]
+        self.drawing = [node for node in program.graph.nodes if draws(node)]
         self.drawn: dict[str, Any] = {}
         self.cotangents: list[Any] = []
         self.by_inputs = True
@@ -185,7 +185,8 @@ def _taken(torch: Any, x: Any, widened: bool, moving: bool = True) -> Any:
     return x.requires_grad_(moving and x.is_floating_point())
 
 
-def _draws(node: Any) -> bool:
+def draws(node: Any) -> bool:
+    """Tell whether a node of a program draws random numbers."""
     entry = TABLE.get(str(node.target))
     if node.op != "call_function" or entry is None or not entry.random:
         return False
