@@ -9,7 +9,12 @@ from tests.common.test_bad_arguments import dynamic, names, outcome, start, stat
 
 import dyngraph as dg
 import staticgraph as sg
-from oplibrary.messages.errors import ArgumentError, SideBySideError
+from oplibrary.messages.errors import (
+    ArgumentError,
+    AssertionFailedError,
+    AxisError,
+    SideBySideError,
+)
 
 X = np.array([1.0, 2.0, 3.0])
 BATCH, MATRIX = np.arange(18.0).reshape(2, 3, 3) % 5, np.arange(9.0).reshape(3, 3) + 1
@@ -188,3 +193,86 @@ def test_results_have_the_dtype_and_shape_of_numpys(mode):
     assert np.isnan(
         MODES[mode](lambda f: [np.asarray(f(X, X + 1, 1, retstep=True)[1])], np.linspace)
     )
+
+
+BIG = 2**32
+"""What the lower 32 bits of are 0."""
+
+AT_THE_EDGE = {
+    "sort of a kind and stable": (np.sort, lambda f: f(X, kind="stable", stable=True)),
+    "argsort of a kind and not stable": (np.argsort, lambda f: f(X, kind="heapsort", stable=False)),
+    "sort stable": (np.sort, lambda f: f(X, kind=None, stable=True)),
+    "isin by a table of floats": (np.isin, lambda f: f(X, X, kind="table")),
+    "isin by a table of ints and floats": (np.isin, lambda f: f(X.astype(int), X, kind="table")),
+    "isin by a table": (np.isin, lambda f: f(X.astype(int), X > 1, kind="table")),
+    "isin by no such way": (np.isin, lambda f: f(X, X, kind="hash")),
+    "round to more places than 32 bits": (np.round, lambda f: f(X, BIG)),
+    "round whole numbers to as many": (np.round, lambda f: f(X.astype(int), 2**31)),
+    "round to as few": (np.round, lambda f: f(X, -(2**31))),
+    "round complex": (np.round, lambda f: f(np.array([1.26 + 2.35j, -0.0 - 17.0j]), 1)),
+    "roots of one number": (np.roots, lambda f: f(np.array([1 + 1j]))),
+    "pinv of no whole numbers": (np.linalg.pinv, lambda f: f(np.zeros((0, 3), int))),
+    "pinv of no matrices": (np.linalg.pinv, lambda f: f(np.zeros((0, 3, 2), int))),
+    "tensorsolve of one": (np.linalg.tensorsolve, lambda f: f(np.array([2.0]), np.array([4.0]))),
+    "tensorsolve of few axes": (
+        np.linalg.tensorsolve,
+        lambda f: f(np.array([2.0]), np.array([[4.0]])),
+    ),
+    **{
+        f"{function.__name__}, ord={order}, of {x.size} elements": (
+            function,
+            lambda f, x=x, order=order: f(x, ord=order),
+        )
+        for function in (np.linalg.vector_norm, np.linalg.norm)
+        for order in (-2, -1, 0.5, 3)
+        for x in (np.zeros(0), np.array([np.inf, -np.inf]), np.array([0.0, 3.0]))
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("function, call", AT_THE_EDGE.values(), ids=AT_THE_EDGE)
+def test_a_call_at_the_edge_is_numpys(function, call, mode):
+    same_or_refused(call, function, mode)
+
+
+@pytest.mark.parametrize("axes", [(BIG + 1, BIG), [BIG + 1, BIG], (-BIG, 1), (1, BIG)])
+def test_an_axis_of_more_than_32_bits_is_none(axes):
+    x = np.ones((2, 3))
+    for _ in range(2):  # what is found once is remembered
+        with pytest.raises(AxisError):
+            dg.permute_dims(dg.asarray(x), axes)
+        with pytest.raises(AxisError):
+            sg.function(lambda x: sg.permute_dims(x, axes))(x)
+
+
+@pytest.mark.filterwarnings("ignore")  # of NumPy, where 70001 is more than float16 holds
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("name", ["quantile", "nanquantile", "percentile", "nanpercentile"])
+def test_places_of_quantiles_are_worked_out_in_the_precision_of_the_fractions(name, kind):
+    function = getattr(np, name)
+    most = 100 if "percent" in name else 1
+    for count in (6, 2052, 70001):
+        x = np.random.default_rng(count).standard_normal(count)
+        for part in (0.3, 0.777, 1.0):
+            q = np.asarray([part * most], kind)
+            expected = function(x, q)
+            for found in (
+                function(dg.asarray(x), q).numpy(),
+                sg.function(lambda x, q=q: function(x, q))(x),
+            ):
+                assert found.dtype == expected.dtype
+                np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_what_numpy_finds_in_the_values_alone_is_refused_by_name():
+    for function, x, more in [
+        (np.round, np.array([np.inf + 1.26j]), (1,)),
+        (np.round, np.array([1.0 + np.nan * 1j]), (-1,)),
+        (np.roots, np.array([1 + 1j, 0]), ()),
+    ]:
+        with pytest.raises(AssertionFailedError):
+            function(dg.asarray(x), *more)
+        with pytest.raises(AssertionFailedError):
+            sg.function(lambda x, f=function, more=more: f(x, *more))(x)

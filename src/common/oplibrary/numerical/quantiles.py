@@ -21,7 +21,7 @@ from oplibrary.numerical.operands import (
 )
 from oplibrary.ops.arguments import Axis
 from oplibrary.ops.comparison import greater_equal, isnan, logical_not
-from oplibrary.ops.elementwise import cast, maximum, where
+from oplibrary.ops.elementwise import cast, maximum, minimum, where
 from oplibrary.ops.gather import take, take_along_axis
 from oplibrary.ops.movement import moveaxis, reshape
 from oplibrary.ops.reduction import sum as sum_
@@ -121,7 +121,8 @@ def _fractions(name: str, q: Any, most: float) -> Any:
             cause=f"a fraction lies between 0 and {most:g}",
             fix=f"choose numbers from 0 to {most:g}",
         )
-    return found.astype(np.float64)
+    # NumPy works out the places in the precision of the fractions
+    return found if found.dtype.kind in REAL_FLOATING else found.astype(np.float64)
 
 
 def _require_method(name: str, method: str, methods: Any) -> None:
@@ -172,7 +173,8 @@ def _quantile(
     else:  # of 0, 1, 2 ... the quantiles are the places themselves
         way: Any = method
         places = np.asarray(np.quantile(np.arange(float(count)), fractions, method=way))
-    low = np.floor(places).astype(np.intp)
+    places = places.astype(np.float64)
+    low = np.minimum(np.floor(places), count - 1).astype(np.intp)
     high = np.minimum(low + 1, count - 1)
     values = as_dtype(ordered, dtype)
     if np.array_equal(low, places):
@@ -256,11 +258,13 @@ def _nanquantile(
     ordered, shape = _ordered(name, x, axis)
     count = _count(ordered)
     line = reshape(fractions, shape=(-1,))
-    places = line * cast(maximum(count - 1, 0), dtype=np.dtype(np.float64))
-    low = cast(floor(places), dtype=np.dtype(np.int64))
-    high = where(low + 1 < count, low + 1, low)
+    last = maximum(count - 1, 0)
+    wide = np.dtype(np.float64)
+    places = cast(line * cast(last, dtype=line.dtype), dtype=wide)
+    low = cast(minimum(floor(places), cast(last, dtype=wide)), dtype=np.dtype(np.int64))
+    high = minimum(low + 1, last)
     values = as_dtype(ordered, dtype)
-    part = places - cast(low, dtype=np.dtype(np.float64))
+    part = places - cast(low, dtype=wide)
     below, above = (take_along_axis(values, place, axis=-1) for place in (low, high))
     found = _between(below, above, part, dtype)
     found = reshape(found, shape=(*found.shape[:-1], *fractions.shape))

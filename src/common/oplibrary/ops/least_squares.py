@@ -18,7 +18,7 @@ from oplibrary.messages.errors import DTypeError, LinAlgError, ShapeError, SideB
 from oplibrary.ops.arguments import operand_type, require_number
 from oplibrary.ops.comparison import greater
 from oplibrary.ops.elementwise import abs as magnitude
-from oplibrary.ops.elementwise import maximum, square
+from oplibrary.ops.elementwise import cast, maximum, square
 from oplibrary.ops.linalg import matmul
 from oplibrary.ops.matrices import (
     NOT_CONVERGED,
@@ -36,7 +36,7 @@ from oplibrary.ops.reduction import max as greatest
 from oplibrary.ops.reduction import sum as sum_over
 from oplibrary.ops.singular_values import svdvals
 from oplibrary.values.dtypes import FLOATING, REAL_FLOATING
-from oplibrary.values.types import Array, TensorType, broadcast_shapes, type_of
+from oplibrary.values.types import Array, TensorType, broadcast_shapes, is_known, type_of
 
 NAMESPACES = ("linalg",)
 Number = float | None
@@ -170,9 +170,12 @@ def pinv(x: Any, rtol: Any = None) -> Any:
     >>> pinv(np.array([[2.0, 0.0], [0.0, 1e-9]]), rtol=1e-6).tolist()
     [[0.5, 0.0], [0.0, 0.0]]
     """
-    if rtol is None or not hasattr(rtol, "shape"):
-        return _PINV(x, rtol=rtol)
-    return _PINV_WITHIN(x, rtol)
+    by_number = rtol is None or not hasattr(rtol, "shape")
+    found = _PINV(x, rtol=rtol) if by_number else _PINV_WITHIN(x, rtol)
+    given_type = operand_type("pinv", x)
+    if any(is_known(n) and n == 0 for n in given_type.shape[-2:]):
+        return cast(found, dtype=given_type.dtype)  # NumPy computes nothing, and keeps the dtype
+    return found
 
 
 # least squares ------------------------------------------------------------------------------------

@@ -238,7 +238,8 @@ def tensorsolve(a: Any, b: Any, axes: Sequence[int] | None = None) -> Any:
         moved = normalize_ints(axes, "axes")
         a = moveaxis(a, moved, tuple(range(ndim - len(moved), ndim)))
     kept = operand_type("tensorsolve", b).ndim
-    shape = tuple(a.shape[kept:])
+    # as NumPy counts: where b has all axes of a, so has x
+    shape = tuple(a.shape[kept - ndim :])
     size = prod(b.shape)
     if prod(shape) != size or prod(a.shape[:kept]) != size:
         raise ShapeError(

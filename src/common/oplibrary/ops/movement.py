@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -231,6 +232,18 @@ def _order(axes: Any, ndim: int) -> tuple[int, ...]:
     return order
 
 
+@lru_cache(1024)
+def _are_c_ints(axes: tuple[Any, ...]) -> bool:
+    return all(-(2**31) <= operator.index(axis) < 2**31 for axis in axes)
+
+
+def _permute_dims(x: Array, *, axes: Any = None) -> Array:
+    # NumPy keeps the lower 32 bits of an axis, and so takes others for one that there is
+    if axes is not None and not (type(axes) is tuple and _are_c_ints(axes)):
+        axes = _order(axes, x.ndim)
+    return x.transpose(axes)
+
+
 def _permute_dims_vjp(g: Any, _out: Any, x_type: TensorType, *, axes: Any) -> Any:
     order = _order(axes, x_type.ndim)
     return permute_dims(g, axes=tuple(order.index(i) for i in range(x_type.ndim)))
@@ -243,7 +256,7 @@ def _permute_rows(rows: Rows) -> Any:
 
 permute_dims: Op = movement(
     "permute_dims",
-    lambda x, *, axes=None: x.transpose(axes),
+    _permute_dims,
     infer=lambda x, *, axes=None: TensorType((x.shape[a] for a in _order(axes, x.ndim)), x.dtype),
     vjp=_permute_dims_vjp,
     attrs={"axes": None},

@@ -404,4 +404,5 @@ def vector_norm(x: Any, axis: Axis = None, keepdims: bool = False, ord: float = 
     powers = where(none, 0.0 if ord > 0 else math.inf, where(none, 1.0, size) ** float(ord))
     total = sum_over(powers, axis=axis, keepdims=keepdims)
     zero = equal(total, 0.0)
-    return where(zero, 0.0, where(zero, 1.0, total) ** (1.0 / ord))
+    # of a negative power the sum is 0 where all are infinite, or there are none
+    return where(zero, 0.0 if ord > 0 else math.inf, where(zero, 1.0, total) ** (1.0 / ord))

@@ -11,8 +11,9 @@ import numpy as np
 
 from oplibrary.executors.numpy.adapters import Call, averaged_in, flat, ours, summed_in
 from oplibrary.executors.numpy.folds import NOT_GIVEN
-from oplibrary.executors.numpy.protocols import unsupported
+from oplibrary.executors.numpy.protocols import require_choice, unsupported
 from oplibrary.executors.numpy.values import put_into
+from oplibrary.messages.errors import ArgumentError, DTypeError
 from oplibrary.numerical.arrangement import cut
 from oplibrary.numerical.counting import distinct
 from oplibrary.numerical.operands import as_array, as_dtype, dtype_of_all, require_known
@@ -238,6 +239,12 @@ _MOST_PLACES = sys.float_info.max_10_exp
 def rounded(a: Any, decimals: int = 0) -> Any:
     """Return the numbers rounded to decimals, as NumPy does: scaled, rounded, scaled back."""
     places = require_int(decimals, "decimals")
+    if not -(2**31) <= places < 2**31:
+        raise ArgumentError(
+            f"round: decimals is {places}",
+            cause="NumPy counts decimals in 32 bits",
+            fix="choose a number of decimals that the numbers have",
+        )
     if not places:
         return ours("round")(a)
     if abs(places) > _MOST_PLACES and a.dtype.kind in FLOATING:
@@ -247,6 +254,10 @@ def rounded(a: Any, decimals: int = 0) -> Any:
         if places < 0 or a.dtype == np.bool_:
             raise unsupported(f"numpy.round of {a.dtype} to {places} decimals")
         return a
+    if a.dtype.kind == "c":  # NumPy rounds each part alone; here a product would mix them
+        ours("assert_")(
+            ours("isfinite")(a), "round: a complex number with a part that is not finite"
+        )
     scale = 10.0 ** abs(places)
     if places > 0:
         return as_dtype(ours("round")(a * scale) / scale, a.dtype)
@@ -261,8 +272,18 @@ def nan_to_num(
     return found if copy else put_into(x, found, "numpy.nan_to_num")
 
 
-def isin(element: Any, test_elements: Any, invert: bool = False) -> Any:
-    """Tell of each element whether it is among others."""
+def isin(element: Any, test_elements: Any, invert: bool = False, kind: Any = None) -> Any:
+    """Tell of each element whether it is among others; `kind` says how, and chooses no value."""
+    require_choice("numpy.isin", "kind", kind)
+    if kind == "table":
+        element, test_elements = as_array(element), as_array(test_elements)
+        for each in (element, test_elements):
+            if each.dtype.kind not in "biu":
+                raise DTypeError(
+                    f"isin: kind is 'table' for {each.dtype}",
+                    cause="NumPy looks up whole numbers and truth values in a table, and no others",
+                    fix="leave kind out: it says how NumPy computes, and never which value",
+                )
     return ours("isin")(element, test_elements, invert=bool(invert))
 
 

@@ -37,7 +37,12 @@ from oplibrary.executors.numpy.linalg import (
     solved_by_least_squares,
     svd_or_values,
 )
-from oplibrary.executors.numpy.protocols import require_choice, unsupported, unusable
+from oplibrary.executors.numpy.protocols import (
+    require_choice,
+    require_one_of,
+    unsupported,
+    unusable,
+)
 from oplibrary.executors.numpy.values import as_operand, is_value, put_into
 from oplibrary.messages.errors import ShapeError, SideBySideError
 from oplibrary.numerical import composition_of
@@ -233,7 +238,7 @@ _WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
             "nanquantile",
         )
     },
-    "numpy.isin": frozenset({"kind", "assume_unique"}),
+    "numpy.isin": frozenset({"assume_unique"}),
     "numpy.meshgrid": frozenset({"copy"}),
     "numpy.partition": frozenset({"kind"}),
     "numpy.argpartition": frozenset({"kind"}),
@@ -243,6 +248,11 @@ _WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
 }
 """Arguments that say how NumPy computes or stores a value, and never which value it is."""
 
+_ONE_OF: Mapping[str, tuple[str, str]] = {
+    "numpy.sort": ("kind", "stable"),
+    "numpy.argsort": ("kind", "stable"),
+}
+"""Arguments without effect of which NumPy takes one."""
 
 _NONE_IS_GIVEN = frozenset({"numpy.where"})
 """Functions in which the default, written out, is another call than without it."""
@@ -347,7 +357,8 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     ignored = _LAYOUT | _WITHOUT_EFFECT.get(name, frozenset())
     operands: tuple[Any, ...] = ()
     given: dict[str, Any] = {}
-    for argument, value in signature.bind(*args, **kwargs).arguments.items():
+    bound = signature.bind(*args, **kwargs).arguments
+    for argument, value in bound.items():
         parameter = signature.parameters[argument]
         if parameter.kind is parameter.VAR_POSITIONAL:
             # what stands before it goes by position, too
@@ -362,6 +373,8 @@ def call_function(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             or (argument == "where" and value is True)
         ):
             given[argument] = value
+    if name in _ONE_OF:
+        require_one_of(name, _ONE_OF[name], bound)
     out = None if "out" in taken else given.pop("out", None)
     for argument in given:
         if argument not in taken:

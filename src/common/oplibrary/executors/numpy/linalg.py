@@ -10,9 +10,12 @@ from oplibrary.executors.numpy.protocols import unsupported
 from oplibrary.messages.errors import SymbolicArrayError
 from oplibrary.numerical.operands import as_dtype
 from oplibrary.numerical.polynomials import poly, roots
+from oplibrary.ops.comparison import not_equal
+from oplibrary.ops.effects import assert_
 from oplibrary.ops.eigenvalues import eig, eigh, eigvals, eigvalsh
 from oplibrary.ops.least_squares import lstsq
 from oplibrary.ops.orthogonalization import qr
+from oplibrary.ops.reduction import any as any_
 from oplibrary.ops.singular_values import svd, svdvals
 
 
@@ -49,6 +52,10 @@ def complex_roots(p: Any) -> Any:
             cause="its result is complex or real, as the numbers happen to be",
             fix="write xp.roots(x), of the namespace xp; its result is complex for any numbers",
         )
+    if tuple(p.shape) == (1,):
+        return np.zeros(0)
+    # NumPy takes out the zeros behind, and of none it makes real numbers
+    assert_(any_(not_equal(p[1:], 0)), "roots: all coefficients but the first are 0")
     return roots(p)
 
 

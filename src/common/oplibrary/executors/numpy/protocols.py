@@ -79,6 +79,22 @@ def require_choice(function: str, argument: str, value: Any) -> None:
         )
 
 
+def require_one_of(function: str, names: tuple[str, ...], given: Mapping[str, Any]) -> None:
+    """Refuse more than one of some arguments that say the same, as NumPy does.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    found = [each for each in names if given.get(each) is not None]
+    if len(found) > 1:
+        raise ArgumentError(
+            f"{function}: {' and '.join(found)} are both given",
+            cause="each says in which way the same is computed",
+            fix=f"leave out {found[0]}",
+        )
+
+
 def _rint(x: Any) -> Any:
     kind = type_of(x)
     if kind.dtype.kind in "biu":
