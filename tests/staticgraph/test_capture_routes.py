@@ -331,6 +331,65 @@ def test_a_special_method_in_place_of_another():
     see(lambda x: x * (2 if held else 3), change)
 
 
+@pytest.mark.parametrize("compare", [lambda a, b: a == b, lambda a, b: a[0] in b])
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_comparison_of_what_containers_hold(compare, kind):
+    held = type("Held", (), {"__module__": __name__})
+    first, second = kind([held()]), kind([held()])
+
+    def change():
+        held.__eq__ = lambda self, other: True
+
+    see(lambda x: x * (2 if compare(first, second) else 3), change)
+
+
+def test_a_class_that_is_matched():
+    kind = type("Kind", (), {"__module__": __name__})
+    base = abc.ABCMeta("Base", (), {"__module__": __name__})
+    held = kind()
+
+    def read(x):
+        match held:
+            case base():
+                return x * 2
+            case _:
+                return x * 3
+
+    see(read, lambda: base.register(kind))
+
+
+def test_the_attributes_that_are_matched_by_position():
+    kind = type("Kind", (), {"__module__": __name__, "__match_args__": ("a", "b"), "a": 1, "b": 2})
+    held = kind()
+
+    def read(x):
+        match held:
+            case kind(found):
+                return x * found
+
+    see(read, lambda: setattr(kind, "__match_args__", ("b", "a")))
+
+
+@pytest.mark.parametrize("change", ["what it reads", "which one it is"])
+def test_a_special_method_that_is_an_object(change):
+    called = type("Called", (), {"__module__": __name__, "k": 2.0, "__call__": times_k})()
+    held = type("Held", (), {"__module__": __name__, "__call__": called})
+    if change == "what it reads":
+        see(lambda x: held()(x), lambda: setattr(called, "k", 5.0))
+    else:
+        see(lambda x: held()(x), lambda: setattr(held, "__call__", lambda self, x: x * 7))
+
+
+def times_k(self, x):
+    return x * self.k
+
+
+def test_what_a_partial_method_passes():
+    method = functools.partialmethod(lambda self, x, k: x * k, k=2.0)
+    held = type("Held", (), {"__module__": __name__, "doubled": method})()
+    see(lambda x: held.doubled(x), lambda: method.keywords.update(k=5.0))
+
+
 def test_a_class_that_is_derived_from_another():
     first = type("First", (), {"__module__": __name__, "__len__": lambda self: 2})
     second = type("Second", (), {"__module__": __name__, "__len__": lambda self: 3})

@@ -173,6 +173,9 @@ class AttributeReads(Record):
         if isinstance(dispatcher, FunctionType):  # of functools.singledispatchmethod
             self.outside.meet(dispatcher, path)
             self._foreign_closure(at, dispatcher)
+        if isinstance(static, functools.partialmethod):
+            self.outside.meet(static, path)
+            self._partial(static, at.source)
         if _is_of_user(static) or isinstance(owner, type):
             return
         again = getattr(owner, at.name)
@@ -231,6 +234,28 @@ class AttributeReads(Record):
                     found = functools.partial(getter, each, each.__mro__)
                     read = Read(path, "class", at.source, found(), found, check, each)
                     self._found((key, id(each)), read)
+                self._objects_called(at, each)
+
+    def _objects_called(self, at: Site, kind: type) -> None:
+        """Take down the special methods of a class that are objects which can be called."""
+        for name, held in list(vars(kind).items()):
+            if name.startswith("__") and is_users_class(type(held)) and callable(held):
+                path = f"{kind.__name__}.{name}"
+                getter = functools.partial(class_attribute, kind, name)
+                self._found(
+                    ("attribute", id(kind), name), Read(path, "class", at.source, held, getter)
+                )
+                if held not in self.outside:
+                    self.outside.meet(held, path)
+                    self._special_methods(at, held)
+
+    def _partial(self, called: Any, source: Source) -> None:
+        """Take down what a partial function or method passes."""
+        path = self.outside.path_of(called) or "partial(...)"
+        for name in ("func", "args", "keywords") if called in self.outside else ():
+            getter = functools.partial(getattr, called, name)
+            read = Read(f"{path}.{name}", "attribute", source, getter(), getter)
+            self._found(("attribute", id(called), name), read)
 
     def _namespace(self, path: str, source: Source, space: Any) -> None:
         """Take down that code which is not observed may read any name of a class or a module."""

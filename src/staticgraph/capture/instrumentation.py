@@ -83,7 +83,8 @@ def instrument(code: CodeType, site: Sites) -> CodeType:
     site : callable
         ``site(kind, name, place)`` returns an object whose ``__getitem__`` is given
 
-        - ``"match"``: what is matched with a class; dropped,
+        - ``"match"``: ``(object, class)`` that are matched; dropped,
+        - ``"compared"``: what is compared, or looked for in something; dropped,
         - ``"identity"``: the two that ``is`` compares; dropped,
         - ``"contents"``: what Python itself looks into, such as what is iterated over; dropped,
         - ``"start"``: None, when the code begins to run; dropped,
@@ -308,7 +309,8 @@ class _Rewriting:
         return [*told, call, *self._asked("result")]
 
     def _matched(self, match: Instruction) -> list[Instruction]:
-        return [Instruction("COPY", 3), *self._told("match"), match]
+        pair = [Instruction("COPY", 3), Instruction("COPY", 3), Instruction("BUILD_TUPLE", 2)]
+        return [*pair, *self._told("match"), match]
 
     def _identity(self, compared: Instruction) -> list[Instruction]:
         pair = [Instruction("COPY", 2), Instruction("COPY", 2), Instruction("BUILD_TUPLE", 2)]
@@ -316,8 +318,11 @@ class _Rewriting:
 
     def _contents(self, reading: Instruction) -> list[Instruction]:
         """Return what shows an observer what `reading` looks into."""
-        depths = _LOOKED_INTO[dis.opname[reading.op]]
-        shown = [[Instruction("COPY", depth), *self._told("contents")] for depth in depths]
+        name = dis.opname[reading.op]
+        kind = "compared" if name in _COMPARING else "contents"
+        shown = [
+            [Instruction("COPY", depth), *self._told(kind, name)] for depth in _LOOKED_INTO[name]
+        ]
         return [*chain.from_iterable(shown), reading]
 
     def _store_global(self, store: Instruction) -> list[Instruction]:
@@ -359,6 +364,7 @@ _LOOKED_INTO = {
     "BINARY_SLICE": (3,),
 }
 """Instructions that read what a container holds, and how deep on the stack that lies."""
+_COMPARING = ("COMPARE_OP", "CONTAINS_OP")
 
 _MAKERS: dict[str, Callable[[_Rewriting, Instruction], list[Instruction]]] = {
     **{name: _Rewriting._contents for name in _LOOKED_INTO if name in _OPS},

@@ -261,14 +261,6 @@ class Observation(AttributeReads):
             values = (called, *values)
         self._foreign_call(at, called, values)
 
-    def _partial(self, called: functools.partial[Any], source: Source) -> None:
-        """Take down what a partial function passes."""
-        path = self.outside.path_of(called) or "partial(...)"
-        for name in ("func", "args", "keywords") if called in self.outside else ():
-            getter = functools.partial(getattr, called, name)
-            read = Read(f"{path}.{name}", "attribute", source, getter(), getter)
-            self._found(("attribute", id(called), name), read)
-
     def _foreign_call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down a call of code that nothing observes."""
         if is_users_class(type(called)):  # it may compute any attribute
@@ -411,6 +403,22 @@ class Observation(AttributeReads):
             self._watch_whole(path, at.source, value)
         elif is_observable(value):
             self._watch_whole(path, at.source, value)
+
+    def matched(self, at: Site, value: Any, kind: Any) -> None:
+        """Take down that an object is matched with a class and its positional attributes."""
+        self.looked_into(at, value)
+        self._asked(at, isinstance, (value, kind))
+        if isinstance(kind, type) and is_users_class(kind):
+            self.named_read(at, kind, "__match_args__")
+
+    def compared(self, at: Site, value: Any) -> None:
+        """Take down that an object, or what a container holds, is compared."""
+        self.contents_read(at, value)
+        by_hash = at.name == "CONTAINS_OP" and isinstance(value, (dict, set, frozenset))
+        if is_container(value) and not by_hash:  # which looks at few of what may be many
+            for kind in {type(each) for each in items_of(value)}:
+                if is_users_class(kind):
+                    self._special_methods_of(at, kind)
 
     def contents_read(self, at: Site, value: Any) -> None:
         """Take down that Python itself reads what an object holds, or calls its methods."""

@@ -137,8 +137,11 @@ class Listener(Protocol):
     def call(self, at: Site, called: Any, values: tuple[Any, ...]) -> None:
         """Take down that `called` is about to be called with `values`."""
 
-    def looked_into(self, at: Site, value: Any) -> None:
-        """Take down that Python itself reads attributes of `value`."""
+    def matched(self, at: Site, value: Any, kind: Any) -> None:
+        """Take down that an object is matched with a class."""
+
+    def compared(self, at: Site, value: Any) -> None:
+        """Take down that an object, or what a container holds, is compared."""
 
     def identity_asked(self, at: Site, values: tuple[Any, Any]) -> None:
         """Take down that two different objects were compared with ``is``."""
@@ -218,8 +221,16 @@ class _Start(Site):
 class _Match(Site):
     __slots__ = ()
 
+    def __getitem__(self, pair: tuple[Any, Any]) -> None:
+        tell("matched", self, *pair)
+
+
+class _Compared(Site):
+    __slots__ = ()
+
     def __getitem__(self, value: Any) -> None:
-        tell("looked_into", self, value)
+        if type(value) not in _NO_CONTAINERS or type(value) is tuple:
+            tell("compared", self, value)
 
 
 class _Identity(Site):
@@ -433,6 +444,7 @@ class _StoreItem(Site):
 _SITES: dict[str, type[Site]] = {
     "match": _Match,
     "identity": _Identity,
+    "compared": _Compared,
     "contents": _Contents,
     "start": _Start,
     "global": _Global,
