@@ -93,6 +93,60 @@ def test_a_case_of_onnx_is_right_or_refused(family):
     assert bool(right) == (family not in refused)
 
 
+# where the reference of onnx is not what ONNX says ------------------------------------------------
+
+
+@pytest.mark.parametrize("opset", [9, 11])
+@pytest.mark.parametrize("axis", [None, 0, 1, 2])
+@pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax", "Hardmax"])
+def test_softmax_of_old_versions_is_of_all_axes_from_one_on(kind, axis, opset):
+    x = np.random.default_rng(0).normal(size=(3, 4, 5)).astype("float32")
+    how = {} if axis is None else {"axis": axis}
+    shape = value("x", [3, 4, 5]), value("y", [3, 4, 5])
+    (found,) = both_modes(
+        sg.from_onnx(model([node(kind, ["x"], ["y"], **how)], shape[:1], shape[1:], opset=opset)), x
+    )
+    rows = x.reshape(int(np.prod(x.shape[: 1 if axis is None else axis])), -1).astype("float64")
+    expected = np.exp(rows) / np.exp(rows).sum(1, keepdims=True)
+    if kind != "Softmax":
+        largest = np.arange(rows.shape[1]) == rows.argmax(1)[:, None]
+        expected = np.log(expected) if kind == "LogSoftmax" else largest
+    np.testing.assert_allclose(found, expected.reshape(x.shape), 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("opset", [7, 9, 13])
+def test_a_batch_norm_of_old_versions_is_by_the_statistics_that_are_passed(opset):
+    x = np.random.default_rng(0).normal(size=(3, 2, 5)).astype("float32")
+    numbers = {"s": [1.0, 2], "b": [0.5, 0], "m": [1.0, -1], "v": [4.0, 9]}
+    arrays = {name: np.float32(each) for name, each in numbers.items()}
+    normal = node("BatchNormalization", ["x", *"sbmv"], ["y"], epsilon=0.25, momentum=0.5)
+    shape = [value("x", [3, 2, 5])], [value("y", [3, 2, 5])]
+    (found,) = both_modes(sg.from_onnx(model([normal], *shape, arrays, opset)), x)
+    s, b, m, v = (each[:, None] for each in arrays.values())
+    np.testing.assert_allclose(found, s * (x - m) / np.sqrt(v + 0.25) + b, 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_loop_without_a_condition_runs_as_often_as_it_says(nested):
+    inner = helper.make_graph(
+        [node("Identity", ["c"], ["d"]), node("Add", ["a", "a"], ["e"])],
+        "body",
+        [value("i", [], INT64), value("c", [], BOOL), value("a", [2])],
+        [value("d", [], BOOL), value("e", [2])],
+    )
+    loop = node("Loop", ["count", "", "x"], ["y"], body=inner)
+    if nested:
+        loop.output[0] = "p"
+        taken = helper.make_graph([loop], "taken", [], [value("p", [2])])
+        other = helper.make_graph([node("Neg", ["x"], ["q"])], "other", [], [value("q", [2])])
+        loop = node("If", ["yes"], ["y"], then_branch=taken, else_branch=other)
+    arrays = {"count": np.array(3), "yes": np.array(True)}
+    arrays = arrays if nested else {"count": arrays["count"]}
+    x = np.float32([1, 2])
+    imported = sg.from_onnx(model([loop], [value("x", [2])], [value("y", [2])], arrays))
+    assert both_modes(imported, x)[0].tolist() == [8, 16]
+
+
 # flow ---------------------------------------------------------------------------------------------
 
 W = np.random.default_rng(0).normal(0, 0.5, (3, 3)).astype("float32")

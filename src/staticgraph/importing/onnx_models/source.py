@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,8 @@ def source_outputs(onnx: Any, model: Any, feeds: Mapping[str, Any], name: str) -
 
     try:
         with np.errstate(all="ignore"):
-            found = list(ReferenceEvaluator(model).run(None, dict(feeds)))
+            evaluator = ReferenceEvaluator(_with_conditions(onnx, model), new_ops=_corrected(model))
+            found = list(evaluator.run(None, dict(feeds)))
         _require_ranks(model, found)
         return found
     except Exception as error:
@@ -68,6 +69,109 @@ def source_outputs(onnx: Any, model: Any, feeds: Mapping[str, Any], name: str) -
             cause="what a model gives is compared with its source before it is handed over",
             fix="pass inputs that it takes: sg.from_onnx(path, inputs=[...])",
         ) from said
+
+
+def _with_conditions(onnx: Any, model: Any) -> Any:
+    """Return a model whose loops all have a condition: the reference runs none without it."""
+
+    def lacks(graph: Any) -> bool:
+        return any(
+            (node.op_type == "Loop" and not node.domain and not node.input[1])
+            or any(x.HasField("g") and lacks(x.g) for x in node.attribute)
+            for node in graph.node
+        )
+
+    if not any(lacks(graph) for graph in (model.graph, *model.functions)):
+        return model
+    complete = type(model)()
+    complete.CopyFrom(model)
+
+    def visit(graph: Any) -> None:
+        nodes = []
+        for i, node in enumerate(graph.node):
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    visit(attribute.g)
+            if node.op_type == "Loop" and not node.domain and not node.input[1]:
+                name = f"condition of {i} {node.output[0]}"
+                value = onnx.numpy_helper.from_array(np.array(True))
+                nodes.append(onnx.helper.make_node("Constant", [], [name], value=value))
+                node.input[1] = name
+            nodes.append(node)
+        if len(nodes) > len(graph.node):
+            nodes = [type(node).FromString(node.SerializeToString()) for node in nodes]
+            del graph.node[:]
+            graph.node.extend(nodes)
+
+    for graph in (complete.graph, *complete.functions):
+        visit(graph)
+    return complete
+
+
+def _corrected(model: Any) -> list[Any]:
+    """Return operators of old versions as ONNX defines them, where the reference has others."""
+    from onnx.reference.op_run import OpRun
+
+    version = next((x.version for x in model.opset_import if x.domain in ("", "ai.onnx")), 1)
+
+    def attribute(node: Any, name: str, default: Any, field: str) -> Any:
+        return next((getattr(x, field) for x in node.attribute if x.name == name), default)
+
+    class Flattened(OpRun):
+        """Makes two axes of all before it computes: those before ``axis``, and the others."""
+
+        op_domain = ""
+        of_rows: Callable[[Any], Any]
+
+        def _run(self, x: Any, axis: Any = None) -> tuple[Any]:
+            axis = attribute(self.onnx_node, "axis", 1, "i")
+            rows = x.reshape(int(np.prod(x.shape[:axis])), -1)
+            return (self.of_rows(rows).reshape(x.shape).astype(x.dtype),)
+
+    class Softmax(Flattened):
+        @staticmethod
+        def of_rows(x: Any) -> Any:
+            weights = np.exp(x - x.max(1, keepdims=True))
+            return weights / weights.sum(1, keepdims=True)
+
+    class LogSoftmax(Flattened):
+        @staticmethod
+        def of_rows(x: Any) -> Any:
+            apart = x - x.max(1, keepdims=True)
+            return apart - np.log(np.exp(apart).sum(1, keepdims=True))
+
+    class Hardmax(Flattened):
+        @staticmethod
+        def of_rows(x: Any) -> Any:
+            return np.arange(x.shape[1]) == x.argmax(1)[:, None]
+
+    class BatchNormalization(OpRun):
+        """Normalizes by the statistics that are passed: it has one result."""
+
+        op_domain = ""
+
+        def _run(
+            self,
+            x: Any,
+            scale: Any,
+            bias: Any,
+            mean: Any,
+            var: Any,
+            **attributes: Any,
+        ) -> tuple[Any]:
+            if len([name for name in self.onnx_node.output if name]) > 1:
+                raise NotImplementedError("BatchNormalization of this version in training")
+            if attribute(self.onnx_node, "spatial", 1, "i") != 1:
+                raise NotImplementedError("BatchNormalization with spatial=0")
+            epsilon = attribute(self.onnx_node, "epsilon", 1e-5, "f")
+            scale, bias, mean, var = (
+                each.reshape(-1, *[1] * (x.ndim - 2)) for each in (scale, bias, mean, var)
+            )
+            found = scale * (x - mean) / np.sqrt(var + np.asarray(epsilon, x.dtype)) + bias
+            return (found.astype(x.dtype),)
+
+    operators: list[Any] = [Softmax, LogSoftmax, Hardmax] if version < 13 else []
+    return [*operators, *([BatchNormalization] if 7 <= version < 14 else [])]
 
 
 def _require_ranks(model: Any, found: Sequence[Any]) -> None:
