@@ -80,6 +80,31 @@ def test_lengths_are_computed_with_as_numbers(function):
     assert again.dtype == "float32"
 
 
+@pytest.mark.parametrize(
+    ("norm", "shape", "axes"),
+    [
+        (torch.nn.BatchNorm1d(4), (3, 4), {0: "n"}),
+        (torch.nn.BatchNorm1d(4, affine=False), (3, 4, 5), {0: "n", 2: "m"}),
+        (torch.nn.BatchNorm2d(3), (2, 3, 4, 4), {0: "n"}),
+        (torch.nn.BatchNorm1d(4, track_running_stats=False), (3, 4), {0: "n"}),
+    ],
+)
+def test_a_batch_norm_in_training_is_declared_for_every_batch(norm, shape, axes):
+    torch.manual_seed(0)
+    here = sg.from_torch(norm, (torch.randn(shape),), dynamic={"input": axes})
+    assert not any("cannot be declared" in note for note in here.notes)
+    updated = list(here.updates.items())
+    run = sg.compile(
+        [*here.graph.outputs, *[node for _, node in updated]], here.graph.inputs, backend="numpy"
+    )
+    x = torch.randn(7, *shape[1:])
+    found, *state = run(x.numpy())
+    np.testing.assert_allclose(found, norm(x).detach(), 1e-4, 1e-5)
+    after = dict(norm.named_buffers())
+    for (name, _), value in zip(updated, state, strict=True):
+        np.testing.assert_allclose(value, after[name], 1e-5, 1e-6)
+
+
 def test_numbers_are_drawn_into_a_tensor():
     here = imported(lambda x: x + torch.zeros_like(x).normal_(2.0, 0.5), torch.zeros(1000))
     assert len(here.keys) == 1

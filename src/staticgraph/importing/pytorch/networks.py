@@ -356,6 +356,15 @@ def _batch_statistics(xp: Any, x: Any, eps: float) -> tuple[Any, Any]:
     )
 
 
+def _of_any_batch(xp: Any, x: Any, weight: Any, bias: Any, eps: float) -> Any:
+    """Return a batch norm in training, whose batch may have any length: it is not counted."""
+    shape = (1, x.shape[1]) + (1,) * (len(x.shape) - 2)
+    mean, scale = (xp.reshape(made(), shape) for made in _batch_statistics(xp, x, eps))
+    found = (x - mean) * scale
+    found = found if weight is None else found * xp.reshape(weight, shape)
+    return found if bias is None else found + xp.reshape(bias, shape)
+
+
 @TABLE.entry("aten._native_batch_norm_legit_functional.default")
 def _batch_norm_functional(
     xp: Any,
@@ -368,9 +377,18 @@ def _batch_norm_functional(
     momentum: float,
     eps: float,
 ) -> Any:
+    statistics = _batch_statistics(xp, input, eps)
+    if training and any(isinstance(n, Dim) for n in input.shape):
+        axes = (0, *range(2, len(input.shape)))
+        means, variances = statistics[0](), xp.var(input, axis=axes, correction=1)
+        return Several(
+            lambda: _of_any_batch(xp, input, weight, bias, eps),
+            *statistics,
+            lambda: (1 - momentum) * running_mean + momentum * means,
+            lambda: (1 - momentum) * running_var + momentum * variances,
+        )
     found = xp.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
     y, *updated = found if training else (found, running_mean, running_var)
-    statistics = _batch_statistics(xp, input, eps)
     return Several(lambda: y, *statistics, lambda: updated[0], lambda: updated[1])
 
 
@@ -378,7 +396,10 @@ def _batch_norm_functional(
 def _batch_norm_no_stats(
     xp: Any, input: Any, weight: Any, bias: Any, training: bool, momentum: float, eps: float
 ) -> Any:
-    y = xp.batch_norm(input, weight, bias, training=True, eps=eps)
+    if any(isinstance(n, Dim) for n in input.shape):
+        y = _of_any_batch(xp, input, weight, bias, eps)
+    else:
+        y = xp.batch_norm(input, weight, bias, training=True, eps=eps)
     return Several(lambda: y, *_batch_statistics(xp, input, eps))
 
 
