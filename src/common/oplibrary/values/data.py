@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -196,7 +195,7 @@ def _exchange_code(capsule: Any, code: int) -> None:
 
 def masked_elements(data: Any) -> int:
     """Return how many elements of an array, or of nested sequences of arrays, are masked."""
-    masked = sys.modules.get("numpy.ma")
+    masked = vars(np).get("ma")  # once it is imported, whoever puts sys.modules back to what it was
     if masked is None:
         return 0
     try:
