@@ -4,7 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
-from tests.common.numpy_calls import MODES, assert_same
+from tests.common.numpy_calls import COMPLEX, MODES, assert_same
 from tests.common.test_bad_arguments import dynamic, names, outcome, start, static
 
 import dyngraph as dg
@@ -195,6 +195,7 @@ def test_results_have_the_dtype_and_shape_of_numpys(mode):
     )
 
 
+NUMBER = np.array(3.0)
 BIG = 2**32
 """What the lower 32 bits of are 0."""
 
@@ -217,6 +218,41 @@ AT_THE_EDGE = {
     "tensorsolve of few axes": (
         np.linalg.tensorsolve,
         lambda f: f(np.array([2.0]), np.array([[4.0]])),
+    ),
+    "stack as numbers of another kind": (np.stack, lambda f: f([X, X * 1j], dtype="float64")),
+    "stack as narrower numbers": (np.stack, lambda f: f([X, X.astype(int)], dtype="float16")),
+    "concatenate as whole numbers": (np.concatenate, lambda f: f([X, X > 1], dtype="int64")),
+    "concatenate whole numbers that floats do not hold": (
+        np.concatenate,
+        lambda f: f([np.array([2**53 + 1]), np.array([2**53 + 1], "uint64")], dtype="int64"),
+    ),
+    "max of a number along no axis": (np.max, lambda f: f(NUMBER, axis=1, initial=0.0)),
+    "max of a number along the first": (np.max, lambda f: f(NUMBER, axis=-1, initial=0.0)),
+    "vander of fewer columns than none": (np.vander, lambda f: f(X, -1)),
+    "cov as whole numbers": (np.cov, lambda f: f(X, dtype="int64")),
+    "corrcoef as whole numbers": (np.corrcoef, lambda f: f(X, X, dtype="int8")),
+    "i0 of complex numbers": (np.i0, lambda f: f(COMPLEX)),
+    "interp at complex numbers": (np.interp, lambda f: f(COMPLEX, X, X)),
+    "interp between complex numbers": (np.interp, lambda f: f(X, COMPLEX, X)),
+    "interp of complex numbers": (np.interp, lambda f: f(X, X, COMPLEX)),
+    "correlate numbers": (np.correlate, lambda f: f(NUMBER, NUMBER)),
+    "convolve numbers": (np.convolve, lambda f: f(NUMBER, NUMBER)),
+    "digitize by bins whose differences wrap around": (
+        np.digitize,
+        lambda f: f(X.astype("uint8"), np.array([0, 2, 0], "uint8")),
+    ),
+    "digitize by bins that end at infinity": (
+        np.digitize,
+        lambda f: f(X, np.array([-np.inf, 1.5, np.inf, np.inf])),
+    ),
+    "histogram by edges whose differences wrap around": (
+        np.histogram,
+        lambda f: f(X, np.array([1, -128, -3], "int8")),
+    ),
+    "can_cast to an array": (np.can_cast, lambda f: f(X, X)),
+    "lstsq of two precisions": (
+        np.linalg.lstsq,
+        lambda f: f(MATRIX.astype("float32"), MATRIX)[3],
     ),
     **{
         f"{function.__name__}, ord={order}, of {x.size} elements": (

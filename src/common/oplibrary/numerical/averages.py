@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.numerical.operands import as_array, as_dtype, offered
 from oplibrary.ops.arguments import Axis
 from oplibrary.ops.comparison import not_equal
@@ -23,7 +23,7 @@ from oplibrary.ops.reduction import max as greatest
 from oplibrary.ops.reduction import min as least
 from oplibrary.ops.reduction import sum as sum_
 from oplibrary.ops.statistics import mean
-from oplibrary.values.dtypes import promoted, to_dtype
+from oplibrary.values.dtypes import FLOATING, promoted, to_dtype
 from oplibrary.values.types import normalize_axes
 
 
@@ -172,6 +172,12 @@ def cov(
         given.append(other.dtype)
         x = concat([x, other], axis=0)
     kind = to_dtype(dtype) if dtype is not None else promoted(*given, np.float64)
+    if kind.kind not in FLOATING:
+        raise DTypeError(
+            f"cov: dtype is {kind}",
+            cause="covariances are no whole numbers",
+            fix="pass a dtype of floating-point or complex numbers",
+        )
     if not x.shape[0]:
         return np.zeros((0, 0))
     x = as_dtype(x, kind)

@@ -68,8 +68,8 @@ def digitize(x: Any, bins: Any, right: bool = False) -> Any:
         )
     side = "left" if right else "right"
     upward = searchsorted(bins, x, side=side)
-    steps = diff(bins, axis=0)
-    rising, falling = all_(steps >= 0), all_(less_equal(steps, 0))
+    # compared, since differences of whole numbers may wrap around
+    rising, falling = all_(bins[1:] >= bins[:-1]), all_(bins[1:] <= bins[:-1])
     if known(bins) is not None:
         if rising:
             return upward
@@ -174,7 +174,7 @@ def _edges(name: str, a: Any, bins: Any, range: Any) -> Any:
             )
         given = known(edges)
         if given is None:
-            assert_(all_(diff(edges, axis=0) >= 0), f"{name}: the edges are not in order")
+            assert_(all_(edges[1:] >= edges[:-1]), f"{name}: the edges are not in order")
         elif np.any(given[:-1] > given[1:]):
             raise ArgumentError(
                 f"{name}: the edges are not in order",

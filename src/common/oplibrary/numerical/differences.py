@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from oplibrary.messages.errors import ArgumentError, ShapeError
+from oplibrary.messages.errors import ArgumentError, DTypeError, ShapeError
 from oplibrary.numerical.operands import along, as_array, as_dtype, dtype_in_numpy, flat, offered
 from oplibrary.ops.arguments import Axis
 from oplibrary.ops.broadcasting import diff
@@ -233,6 +233,13 @@ def interp(
             cause="each point has one coordinate and one value",
             fix="pass two vectors of one length",
         )
+    for each in (x, xp):
+        if each.dtype.kind == "c":
+            raise DTypeError(
+                f"interp is not defined for coordinates of {each.dtype}",
+                cause="only real numbers are ordered; what is read between them may be complex",
+                fix="take the real part or the magnitude first",
+            )
     x, xp = as_dtype(x, np.dtype(np.float64)), as_dtype(xp, np.dtype(np.float64))
     fp = as_dtype(fp, np.dtype(np.complex128 if fp.dtype.kind == "c" else np.float64))
     if period is not None:

@@ -85,6 +85,12 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
         )
     count = x.shape[0] if N is None else require_steps(N, "N")
     require_known("vander", count)
+    if count < 0:
+        raise ArgumentError(
+            f"vander: N is {count}",
+            cause="it counts the columns",
+            fix="pass 0 or more, or leave it out",
+        )
     x = as_dtype(x, promoted(x.dtype, np.int64))
     powers = [as_dtype(zeros_like(x) + 1, x.dtype)]
     for _ in range(count - 1):
@@ -133,11 +139,12 @@ def _overlapping(a: Any, v: Any, mode: Any, name: str) -> Any:
     return as_dtype(sum_(where(inside, products, np.asarray(0, dtype)), axis=1), dtype)
 
 
-def _vectors(name: str, a: Any, v: Any) -> tuple[Any, Any]:
+def _vectors(name: str, a: Any, v: Any, least: int) -> tuple[Any, Any]:
+    """Return two vectors; arrays of fewer axes than `least` are none."""
     found = []
     for each in (a, v):
         x = as_array(each)
-        x = x if len(x.shape) else reshape(x, shape=(1,))
+        x = reshape(x, shape=(1,)) if not least and not len(x.shape) else x
         if len(x.shape) != 1 or not x.shape[0]:
             raise ShapeError(
                 f"{name}: an array of shape {tuple(x.shape)}",
@@ -163,7 +170,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     >>> convolve(np.array([1, 2]), np.array([1, 10])).tolist()
     [1, 12, 20]
     """
-    a, v = _vectors("convolve", a, v)
+    a, v = _vectors("convolve", a, v, 0)
     if a.shape[0] < v.shape[0]:
         a, v = v, a
     return _overlapping(a, v, mode, "convolve")
@@ -175,7 +182,7 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
 
     The parameters are those of `convolve`.
     """
-    a, v = _vectors("correlate", a, v)
+    a, v = _vectors("correlate", a, v, 1)
     if v.dtype.kind == "c":
         v = conj(v)
     if a.shape[0] >= v.shape[0]:

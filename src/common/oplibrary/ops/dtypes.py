@@ -63,7 +63,7 @@ def can_cast(source: Any, to: Any) -> bool:
     >>> can_cast("int32", "float64"), can_cast("float64", "float32")
     (True, False)
     """
-    return castable(_dtype(source), _dtype(to))
+    return castable(_dtype(source), to_dtype(to))
 
 
 @public

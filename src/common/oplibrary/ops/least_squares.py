@@ -350,7 +350,10 @@ def lstsq(a: Any, b: Any, rtol: float | None = None) -> LstsqResult:
     elif len(a.shape) == 2:
         residuals = _of_full_rank(residuals, rank, columns)
     return LstsqResult(
-        squeeze(solution, axis=-1) if is_vector else solution, residuals, rank, values
+        squeeze(solution, axis=-1) if is_vector else solution,
+        residuals,
+        rank,
+        values if values.dtype == residuals.dtype else cast(values, dtype=residuals.dtype),
     )
 
 

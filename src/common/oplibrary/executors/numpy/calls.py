@@ -18,7 +18,7 @@ from oplibrary.numerical.arrangement import cut
 from oplibrary.numerical.counting import distinct
 from oplibrary.numerical.operands import as_array, as_dtype, dtype_of_all, require_known
 from oplibrary.ops.arguments import normalize_ints, require_int
-from oplibrary.values.dtypes import FLOATING, REAL_FLOATING, to_dtype
+from oplibrary.values.dtypes import FLOATING, REAL_FLOATING, castable, to_dtype
 from oplibrary.values.types import normalize_axis, number_kind
 
 
@@ -91,14 +91,27 @@ def clip(
 
 def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Any:
     """Join arrays along a new axis; a number is one."""
-    joined = ours("stack")([as_array(x) for x in arrays], axis=axis)
-    return joined if dtype is None else as_dtype(joined, to_dtype(dtype))
+    return ours("stack")(_converted("stack", [as_array(x) for x in arrays], dtype), axis=axis)
 
 
 def concatenate(arrays: Any, axis: Any = 0, dtype: Any = None) -> Any:
     """Join arrays along an axis, where None flattens first."""
-    joined = ours("concat")(arrays, axis=axis)
-    return joined if dtype is None else as_dtype(joined, to_dtype(dtype))
+    return ours("concat")(_converted("concatenate", arrays, dtype), axis=axis)
+
+
+def _converted(name: str, arrays: Any, dtype: Any) -> Any:
+    """Return arrays as `dtype`, each for itself, as its own rule of casting lets it."""
+    if dtype is None:
+        return arrays
+    found, wanted = [as_array(x) for x in arrays], to_dtype(dtype)
+    for each in found:
+        if not castable(each.dtype, wanted, "same_kind"):
+            raise DTypeError(
+                f"{name}: {each.dtype} as {wanted}",
+                cause="NumPy joins numbers as others of their kind, or of one that holds them",
+                fix="convert the array with astype first",
+            )
+    return [as_dtype(x, wanted) for x in found]
 
 
 def where(condition: Any, x: Any = NOT_GIVEN, y: Any = NOT_GIVEN) -> Any:
@@ -230,6 +243,8 @@ def angle(z: Any, deg: bool = False) -> Any:
 def i0(x: Any) -> Any:
     """Return the modified Bessel function of order 0; of whole numbers, as float64."""
     x = as_array(x)
+    if x.dtype.kind == "c":
+        return ours("i0")(x)  # which refuses it
     return ours("i0")(x if x.dtype.kind in REAL_FLOATING else as_dtype(x, np.float64))
 
 

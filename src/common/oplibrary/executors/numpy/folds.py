@@ -99,7 +99,9 @@ def reduce(
     """
     x = as_operand(x)
     shown = f"numpy.{ufunc.__name__}.reduce"
-    axes = normalize_axes(axis, len(x.shape)) if x.shape else ()
+    # NumPy takes these of a number, which has no axis
+    of_number = not x.shape and _is_int(axis) and axis in (0, -1)
+    axes = () if of_number else normalize_axes(axis, len(x.shape))
     result_dtype, taken = loop_dtypes(ufunc, x, dtype, out_dtype)
     name = _REDUCTIONS.get(ufunc.__name__)
     if name not in ("all", "any"):  # these take numbers as truth values
@@ -121,6 +123,10 @@ def reduce(
     if first is not None:
         found = counterpart(ufunc)(first, converted(found, result_dtype))
     return converted(found, result_dtype)
+
+
+def _is_int(axis: Any) -> bool:
+    return isinstance(axis, (int, np.integer)) and not isinstance(axis, bool)
 
 
 def _identity(ufunc: np.ufunc, dtype: np.dtype[Any]) -> Any:
