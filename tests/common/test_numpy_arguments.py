@@ -249,6 +249,14 @@ AT_THE_EDGE = {
         np.histogram,
         lambda f: f(X, np.array([1, -128, -3], "int8")),
     ),
+    "clip between a number and halves": (
+        np.clip,
+        lambda f: f(X.astype("int8"), 0.5, X.astype("float16")),
+    ),
+    "clip between halves and a number": (
+        np.clip,
+        lambda f: f(X.astype("int8"), X.astype("float16"), 2),
+    ),
     "can_cast to an array": (np.can_cast, lambda f: f(X, X)),
     "lstsq of two precisions": (
         np.linalg.lstsq,

@@ -24,7 +24,16 @@ from oplibrary.values.dtypes import (
     promoted_by,
     to_dtype,
 )
-from oplibrary.values.types import Array, TensorType, broadcast_shapes, is_known, type_of
+from oplibrary.values.types import (
+    Array,
+    TensorType,
+    broadcast_shapes,
+    fit_scalar,
+    is_known,
+    is_scalar,
+    number_kind,
+    type_of,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -469,9 +478,15 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """
     if isinstance(min, _NUMBERS) and isinstance(max, _NUMBERS):
         return _CLIP(x, min=min, max=max)
-    for bound in (min, max):
-        if bound is not None:
-            operand_type("clip", bound)
+    arrays = []
+    for operand in (x, min, max):
+        if operand is not None:
+            found = operand_type("clip", operand)
+            if number_kind(operand) is None:
+                arrays.append(found.dtype)
+    # a number beside two arrays takes the dtype of both
+    if min is not None and max is not None:
+        min, max = (fit_scalar(each, arrays) if is_scalar(each) else each for each in (min, max))
     if min is not None:
         x = where(greater_equal(x, min), x, maximum(x, min))
     return x if max is None else where(less_equal(x, max), x, minimum(x, max))
