@@ -231,6 +231,8 @@ AT_THE_EDGE = {
     "vander of fewer columns than none": (np.vander, lambda f: f(X, -1)),
     "cov as whole numbers": (np.cov, lambda f: f(X, dtype="int64")),
     "corrcoef as whole numbers": (np.corrcoef, lambda f: f(X, X, dtype="int8")),
+    "cov of no variables and one": (np.cov, lambda f: f(np.zeros((0, 3)), X)),
+    "corrcoef of one variable and none": (np.corrcoef, lambda f: f(X, np.zeros((0, 3)))),
     "i0 of complex numbers": (np.i0, lambda f: f(COMPLEX)),
     "interp at complex numbers": (np.interp, lambda f: f(COMPLEX, X, X)),
     "interp between complex numbers": (np.interp, lambda f: f(X, COMPLEX, X)),

@@ -166,6 +166,8 @@ def cov(
     [[1.0, -1.0], [-1.0, 1.0]]
     """
     x = _variables(m, rowvar)
+    if not x.shape[0]:  # whatever y holds, as in NumPy
+        return np.zeros((0, 0))
     given = [x.dtype]
     if y is not None:
         other = _variables(y, rowvar)
@@ -178,8 +180,6 @@ def cov(
             cause="covariances are no whole numbers",
             fix="pass a dtype of floating-point or complex numbers",
         )
-    if not x.shape[0]:
-        return np.zeros((0, 0))
     x = as_dtype(x, kind)
     if ddof is None:
         ddof = 0 if bias else 1
