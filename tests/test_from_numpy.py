@@ -5,9 +5,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tests.test_from_pytorch import CALLS, NOT_COMPARED, differ
 
 import dyngraph as dg
+import staticgraph as sg
 
 PAGE = Path(__file__).parent.parent / "docs" / "from_numpy.md"
 SKIPPED = [pattern for reason, pattern in NOT_COMPARED.items() if "torch" not in reason]
@@ -48,3 +50,28 @@ def test_the_table_has_what_differs_and_nothing_else():
     rows = re.findall(r"^\| (`.*?) \|", PAGE.read_text(), re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert set(differing) == listed, {name: differing.get(name) for name in listed ^ set(differing)}
+
+
+VIEWS = [lambda x: x.flatten(), lambda x: +x, lambda x: x[np.array(1)]]
+
+
+@pytest.mark.parametrize("derive", VIEWS)
+def test_what_is_a_view_here_is_a_copy_in_numpy(derive):
+    def written(x, separate=lambda x: x):
+        derived = separate(derive(x))
+        derived[...] = 9
+        return x
+
+    numpys = written(np.zeros((2, 3)))
+    assert not numpys.any()
+    assert 9 in written(dg.zeros((2, 3))).numpy()
+    assert not written(dg.zeros((2, 3)), lambda x: x.clone()).numpy().any()
+    in_graph = sg.function(lambda x: written(x * 1), backend="numpy")(np.zeros((2, 3), "float32"))
+    np.testing.assert_array_equal(in_graph, written(dg.zeros((2, 3))).numpy())
+
+
+@pytest.mark.parametrize("part", [dg.real, np.real, lambda x: x.real])
+def test_the_real_part_is_a_view_but_of_the_namespace(part):
+    x = dg.zeros((2, 3))
+    part(x)[...] = 9
+    assert x.numpy().all() == (part is not dg.real)
