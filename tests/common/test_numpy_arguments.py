@@ -322,3 +322,17 @@ def test_what_numpy_finds_in_the_values_alone_is_refused_by_name():
             function(dg.asarray(x), *more)
         with pytest.raises(AssertionFailedError):
             sg.function(lambda x, f=function, more=more: f(x, *more))(x)
+
+
+@pytest.mark.parametrize("name", ["nan", "posinf", "neginf"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, np.float32(-np.inf)])
+def test_what_is_not_finite_does_not_stand_in_complex_numbers(name, value):
+    x = np.array([complex(1, np.inf), complex(np.nan, 2)])
+    for call in (
+        lambda: np.nan_to_num(dg.asarray(x), **{name: value}),
+        lambda: sg.function(lambda x: np.nan_to_num(x, **{name: value}))(x),
+    ):
+        with pytest.raises(ArgumentError, match=f"{name} is"):
+            call()
+    expected = np.nan_to_num(x, **{name: 3.0})
+    np.testing.assert_array_equal(np.nan_to_num(dg.asarray(x), **{name: 3.0}).numpy(), expected)

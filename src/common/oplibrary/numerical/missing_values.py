@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from oplibrary.messages.errors import ArgumentError
 from oplibrary.numerical.operands import as_array, as_dtype, flat, offered
-from oplibrary.ops.arguments import Axis
+from oplibrary.ops.arguments import Axis, is_real_number
 from oplibrary.ops.comparison import equal, isnan, less_equal, logical_not
 from oplibrary.ops.dtypes import finfo
 from oplibrary.ops.effects import assert_
@@ -196,6 +197,11 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
     posinf, neginf : number, optional
         By default the greatest and the least number of the dtype.
 
+    Raises
+    ------
+    ArgumentError
+        If one that is not finite is to stand in complex numbers.
+
     Examples
     --------
     >>> nan_to_num(np.array([1.0, np.nan])).tolist()
@@ -203,6 +209,13 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
     """
     x = as_array(x)
     if x.dtype.kind == "c":
+        for name, value in (("nan", nan), ("posinf", posinf), ("neginf", neginf)):
+            if is_real_number(value) and not np.isfinite(value):
+                raise ArgumentError(
+                    f"nan_to_num: {name} is {value} for {x.dtype}",
+                    cause="a product puts the parts together, which gives NaN in both of them",
+                    fix="pass finite numbers, or replace the parts, real(x) and imag(x), apart",
+                )
         parts = [nan_to_num(part, nan, posinf, neginf) for part in (real(x), imag(x))]
         return as_dtype(parts[0] + parts[1] * 1j, x.dtype)
     if x.dtype.kind not in REAL_FLOATING:
