@@ -214,7 +214,7 @@ def nan_to_num(x: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -
                 raise ArgumentError(
                     f"nan_to_num: {name} is {value} for {x.dtype}",
                     cause="a product puts the parts together, which gives NaN in both of them",
-                    fix="pass finite numbers, or replace the parts, real(x) and imag(x), apart",
+                    fix="pass finite numbers, or replace in the real and the imaginary part apart",
                 )
         parts = [nan_to_num(part, nan, posinf, neginf) for part in (real(x), imag(x))]
         return as_dtype(parts[0] + parts[1] * 1j, x.dtype)
