@@ -3586,6 +3586,11 @@ def nan_to_num(x: _ArrayLike, nan: _ArrayLike = 0.0, posinf: _ArrayLike | None =
     posinf, neginf : number, optional
         By default the greatest and the least number of the dtype.
 
+    Raises
+    ------
+    ArgumentError
+        If one that is not finite is to stand in complex numbers.
+
     Examples
     --------
     >>> nan_to_num(np.array([1.0, np.nan])).tolist()
