@@ -12,6 +12,7 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -268,7 +269,9 @@ def run_example(id: str) -> tuple[str, str]:
     names = {"np": np, "dg": dyngraph, "sg": staticgraph, "sbs": sidebyside, "print": silent}
     hidden = dict.fromkeys(example.without)
     sidebyside.workloads.datasets.digits.cache_clear()  # it must look for its package again
-    with warnings.catch_warnings(record=True) as given, patch.dict(sys.modules, hidden):
+    # what an example loads stays loaded: modules written in C cannot be loaded twice
+    without = patch.dict(sys.modules, hidden) if hidden else nullcontext()
+    with warnings.catch_warnings(record=True) as given, without:
         warnings.simplefilter("always")
         try:
             exec(compile(program, FILE, "exec"), names)
