@@ -22,7 +22,6 @@ from oplibrary.core.dispatch import LIFTED, SCANS
 from oplibrary.core.registry import REGISTRY
 from oplibrary.messages.errors import (
     ArgumentError,
-    DTypeError,
     LoopBoundError,
     SideBySideError,
 )
@@ -39,8 +38,10 @@ from oplibrary.transforms.batched import (
 from oplibrary.values.parameters import (
     reads_its_parameters,
     require_axis,
+    require_bound,
     require_callable,
     require_decision,
+    require_index,
     require_parameters,
     unread_carry,
 )
@@ -100,12 +101,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
             result = chosen("switch", index <= number, others[number], result, as_tensor)
         return result
     found = as_tensor(index)
-    if found.shape or found.dtype.kind not in "iub":
-        raise DTypeError(
-            f"switch: the index is {type_of(found)}",
-            cause="it chooses one branch for the whole call",
-            fix="pass one integer; to choose element by element, use where",
-        )
+    require_index("switch", type_of(found))
     number = min(max(int(found.item()), 0), len(branches) - 1)
     return _region("switch", branches[number], *operands)
 
@@ -355,12 +351,7 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
 
 def _bound(name: str, value: Any) -> int:
     bound = as_tensor(value)
-    if bound.shape or bound.dtype.kind not in "iu":
-        raise DTypeError(
-            f"fori_loop: {name} is {type_of(bound)}",
-            cause="the loop counts from one whole number to another",
-            fix="pass an int, or a tensor of an integer dtype and shape ()",
-        )
+    require_bound("fori_loop", name, type_of(bound), "a tensor")
     return int(bound.item())
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from oplibrary.core.op import Kind, Op
-from oplibrary.messages.errors import ArgumentError, DTypeError
+from oplibrary.messages.errors import ArgumentError
 from oplibrary.ops.elementwise import cast
 from oplibrary.tangents.families import Push
 from oplibrary.transforms.batched import Batched, held_by, open_levels
-from oplibrary.values.parameters import require_callable, require_decision
+from oplibrary.values.parameters import require_callable, require_decision, require_index
 from oplibrary.values.tree import flatten, unflatten
 from oplibrary.values.types import Array, TensorType, type_of
 from staticgraph.control.declaring import (
@@ -145,12 +145,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         return choice_by_rows("switch", index, branches, operands)
     graph = require_graph("switch")
     chosen = to_node(graph, np.asarray(index) if isinstance(index, int) else index)
-    if chosen.shape or chosen.dtype.kind not in "iub":
-        raise DTypeError(
-            f"switch: the index is {chosen.type}",
-            cause="it chooses one branch for the whole call",
-            fix="pass one integer; to choose element by element, use where",
-        )
+    require_index("switch", chosen.type)
     names = [f"branch {number}" for number in range(len(branches))]
     return declare_choice("switch", chosen, dict(zip(names, branches, strict=True)), operands)
 

@@ -11,9 +11,9 @@ from oplibrary.messages.errors import DTypeError
 from oplibrary.ops.effects import require_near
 from oplibrary.ops.elementwise import cast
 from oplibrary.transforms.batched import Batched
-from oplibrary.values.parameters import require_callable, require_parameters
+from oplibrary.values.parameters import require_bound, require_callable, require_parameters
 from oplibrary.values.tree import LEAF, flatten
-from oplibrary.values.types import type_of
+from oplibrary.values.types import is_int, type_of
 from staticgraph.control.scan import scan
 from staticgraph.control.while_loop import while_loop
 from staticgraph.declare.build import require_graph, to_node
@@ -43,7 +43,7 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
     """
     require_callable("fori_loop", body_fn)
     require_parameters("fori_loop", body_fn, (LEAF, flatten(init)[1]), "a node")
-    if _is_int(lower) and _is_int(upper):
+    if is_int(lower) and is_int(upper):
         values = range(lower, upper)
         _require_countable(values)
         positions = np.arange(lower, upper, dtype=np.int64)
@@ -53,7 +53,7 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
         )
         return last
     graph = require_graph("fori_loop")
-    found = Counter(None, int(lower) if _is_int(lower) else None)
+    found = Counter(None, int(lower) if is_int(lower) else None)
     first, bound = (_bound(graph, name, x) for name, x in (("lower", lower), ("upper", upper)))
     _, carry = while_loop(
         lambda state: state[0] < bound,
@@ -63,10 +63,6 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[..., Any], init: Any) ->
     if found.far < FAR:
         require_near(first, bound, far=found.far)
     return carry
-
-
-def _is_int(bound: Any) -> bool:
-    return isinstance(bound, (int, np.integer)) and not isinstance(bound, bool)
 
 
 def _counting(i: Any, counter: Counter) -> Any:
@@ -89,13 +85,8 @@ def _require_countable(values: range) -> None:
 def _bound(graph: Graph, name: str, value: Any) -> Any:
     value = np.asarray(value) if isinstance(value, int) else value
     node: Any = value if type(value) is Batched else to_node(graph, value)
-    if node.shape or node.dtype.kind not in "iu":
-        raise DTypeError(
-            f"fori_loop: {name} is {type_of(node)}",
-            cause="the loop counts from one whole number to another",
-            fix="pass an int, or a node of an integer dtype and shape ()",
-            related=((f"{node.name} declared", node.source),) if isinstance(node, Node) else (),
-        )
+    related = ((f"{node.name} declared", node.source),) if isinstance(node, Node) else ()
+    require_bound("fori_loop", name, type_of(node), "a node", related)
     return cast(node, dtype=np.dtype(np.int64))
 
 

@@ -66,9 +66,8 @@ class ObjectCode:
         nbytes : int or None
             Of the elements, if that is known.
         """
-        data = None
-        if nbytes is not None and nbytes >= ALIGNED_FROM:
-            data = self._aligned(nbytes)
+        size = 0 if nbytes is None or nbytes < ALIGNED_FROM else nbytes
+        data = self._aligned(size) if size else None
         self.call("Py_IncRef", "void", dtype)
         made = self.object_call(
             "PyArray_NewFromDescr",
@@ -82,7 +81,7 @@ class ObjectCode:
             "ptr null",
         )
         if data is not None:
-            self._own(made, data, nbytes or 0)
+            self._own(made, data, size)
         return made
 
     def _aligned(self, nbytes: int) -> Register:

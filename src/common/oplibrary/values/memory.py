@@ -10,8 +10,8 @@ ALIGNMENT = 64
 """Bytes of a cache line, and of the widest vector.
 
 Vectors that lie across two lines take twice as long to write, and the allocator of C, which NumPy
-calls, aligns to 16 bytes: 100,000 float32 are multiplied in 14 microseconds where the result is
-aligned, and in 28 where it is not.
+calls, aligns to 16 bytes: ``python -m bench.functions "x*y"`` took 27 to 29 microseconds before
+results were aligned, and 12 to 18 since.
 """
 
 

@@ -68,6 +68,53 @@ def require_decision(name: str, found: TensorType, kinds: str = "b") -> None:
         )
 
 
+def require_index(name: str, found: TensorType) -> None:
+    """Refuse an index that does not choose one branch of `name` for the whole call.
+
+    Raises
+    ------
+    DTypeError
+    """
+    if found.shape or found.dtype.kind not in "iub":
+        raise DTypeError(
+            f"{name}: the index is {found}",
+            cause="it chooses one branch for the whole call",
+            fix="pass one integer; to choose element by element, use where",
+        )
+
+
+def require_bound(
+    name: str,
+    bound: str,
+    found: TensorType,
+    value: str,
+    related: tuple[tuple[str, Source | None], ...] = (),
+) -> None:
+    """Refuse a bound of the loop `name` that is no whole number.
+
+    Parameters
+    ----------
+    name, bound : str
+    found : TensorType
+        Of the bound.
+    value : str
+        What an executor calls its values, for the fix.
+    related : tuple of (str, Source or None)
+        Lines that an error names besides.
+
+    Raises
+    ------
+    DTypeError
+    """
+    if found.shape or found.dtype.kind not in "iu":
+        raise DTypeError(
+            f"{name}: {bound} is {found}",
+            cause="the loop counts from one whole number to another",
+            fix=f"pass an int, or {value} of an integer dtype and shape ()",
+            related=related,
+        )
+
+
 def require_parameters(
     name: str, function: Callable[..., Any], arguments: Sequence[Structure], leaf: str
 ) -> None:

@@ -123,6 +123,11 @@ def is_scalar(value: Any) -> bool:
     return type(value) in (float, int, bool, complex)
 
 
+def is_int(value: Any) -> bool:
+    """Tell whether `value` is a whole number, of Python's or NumPy's, and no truth value."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def plain_number(value: Any) -> Any:
     """Return a number of a subclass of Python's, such as an IntEnum, as the number that it is.
 

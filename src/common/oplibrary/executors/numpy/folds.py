@@ -13,7 +13,7 @@ from oplibrary.executors.numpy.protocols import counterpart, unsupported
 from oplibrary.executors.numpy.values import as_operand, converted, is_value, numbers
 from oplibrary.messages.errors import ShapeError
 from oplibrary.values.dtypes import to_dtype
-from oplibrary.values.types import normalize_axes, normalize_axis
+from oplibrary.values.types import is_int, normalize_axes, normalize_axis
 
 _REDUCTIONS = {
     "add": "sum",
@@ -100,7 +100,7 @@ def reduce(
     x = as_operand(x)
     shown = f"numpy.{ufunc.__name__}.reduce"
     # NumPy takes these of a number, which has no axis
-    of_number = not x.shape and _is_int(axis) and axis in (0, -1)
+    of_number = not x.shape and is_int(axis) and axis in (0, -1)
     axes = () if of_number else normalize_axes(axis, len(x.shape))
     result_dtype, taken = loop_dtypes(ufunc, x, dtype, out_dtype)
     name = _REDUCTIONS.get(ufunc.__name__)
@@ -123,10 +123,6 @@ def reduce(
     if first is not None:
         found = counterpart(ufunc)(first, converted(found, result_dtype))
     return converted(found, result_dtype)
-
-
-def _is_int(axis: Any) -> bool:
-    return isinstance(axis, (int, np.integer)) and not isinstance(axis, bool)
 
 
 def _identity(ufunc: np.ufunc, dtype: np.dtype[Any]) -> Any:

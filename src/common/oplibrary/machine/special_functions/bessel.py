@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import partial
 
 from oplibrary.machine.code import Code
 from oplibrary.machine.mathematics import exp
@@ -112,14 +112,10 @@ def _bessel(order: int, scaled: bool, code: Code, x: Register) -> Register:
     return code.select(x.equals(0.0), 0.0, code.copy_sign(found, x)) if order else found
 
 
-def _enter(names: Sequence[str], scaled: bool) -> None:
-    for order, name in enumerate(names):
-
-        def write(code: Code, x: Register, order: int = order) -> Register:
-            return _bessel(order, scaled, code, x)
-
-        in_double(name)(write)
-
-
-_enter(("i0", "i1"), scaled=False)
-_enter(("i0e", "i1e"), scaled=True)
+for _name, _order, _scaled in (
+    ("i0", 0, False),
+    ("i1", 1, False),
+    ("i0e", 0, True),
+    ("i1e", 1, True),
+):
+    in_double(_name)(partial(_bessel, _order, _scaled))
